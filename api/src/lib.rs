@@ -1,0 +1,1 @@
+//! Types of the local REST and WebSocket API.

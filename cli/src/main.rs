@@ -1,0 +1,3 @@
+//! The parlor program: commands and terminal UI.
+
+fn main() {}

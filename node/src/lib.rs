@@ -1,0 +1,1 @@
+//! Joins the parts: services, local API, web UI served.

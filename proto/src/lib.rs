@@ -1,0 +1,9 @@
+//! What two nodes must agree on: ids, events, room state, sync, wire frames, links; no I/O.
+//!
+//! Everything here is a value or a state machine: inputs are events, time and random bytes as arguments, outputs are
+//! effects. The simulator drives the same machines as the node. No clock, thread, file or socket is named.
+
+pub mod codec;
+pub mod ids;
+
+pub use ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
