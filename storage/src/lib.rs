@@ -1,1 +1,29 @@
 //! The history on disk: the only crate that names sled.
+//!
+//! [`Store`] is a handle to one store in one folder. Changes come as [`Batch`]es, which are applied wholly or not at
+//! all; one writer thread applies them in order, many waiting batches share one durable flush, and the answer comes
+//! after it. Reads run beside the writer, cost what they return, and block: call them off the async threads.
+//!
+//! What is promised, and tested by killing the process at random moments:
+//! - an answered commit is there after kill -9 and after power loss; an unanswered one is there wholly or not at all;
+//! - events, tips and everything derived from them are shown to readers only when they are durable, so no sequence number that was seen
+//!   by anybody is ever given twice;
+//! - nothing on disk shows content, names or ids: values are sealed, keys are short numbers and keyed hashes;
+//! - a damaged, foreign or newer store gives an error that names the file, never a panic or wrong data.
+//!
+//! The layout, byte by byte, is in `docs/spec/storage.md`. Left to others: what events mean, whether they are valid,
+//! where keys come from, and files too large for a database.
+
+pub mod limits;
+
+mod batch;
+mod error;
+mod rows;
+mod store;
+mod timeline;
+
+pub use batch::{Batch, Namespace};
+pub use error::{CommitError, OpenError, ReadError};
+pub use rows::{ControlRow, LogKind, LogRow, MessageKey, MessageRow, Tip, Tips, Want};
+pub use store::{OpenOptions, Store, StoreKey};
+pub use timeline::{Cursor, Page, ParsePositionError, Position, TimelineRow};

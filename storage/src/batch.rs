@@ -1,0 +1,116 @@
+//! A batch: changes that happen wholly or not at all.
+
+use parlor_proto::ids::{EventId, RoomId};
+
+use crate::rows::{ControlRow, MessageKey, MessageRow};
+
+/// Small values, each kind with a number on disk. Never renumber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Namespace {
+    /// Epoch and chain keys.
+    Keys = 1,
+    /// Delivery and read markers.
+    Marker = 2,
+    /// Leaf keys of devices.
+    Leaf = 3,
+    /// What waits to be sent or acknowledged.
+    Outbox = 4,
+    /// Invites made or used.
+    Invite = 5,
+    /// Peers and their addresses.
+    Peer = 6,
+    /// Settings and other single values.
+    Meta = 7,
+}
+
+/// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.
+///
+/// Events of a log are given in the order of the log. An event that is stored already (same log, same number, same id) is skipped,
+/// so repeating a batch is harmless.
+#[derive(Debug)]
+pub struct Batch {
+    pub(crate) room: Option<RoomId>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) bytes: usize,
+}
+
+/// One change.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Room(Vec<u8>),
+    Control(ControlRow),
+    Message(MessageRow),
+    MessageKey(EventId, MessageKey),
+    Page([u8; 32], Vec<u8>),
+    Put(Namespace, Vec<u8>, Vec<u8>),
+    Delete(Namespace, Vec<u8>),
+    Forget,
+}
+
+impl Batch {
+    /// An empty batch about `room`; with `None` it may only [`put`](Self::put) and [`delete`](Self::delete).
+    pub fn new(room: Option<RoomId>) -> Self {
+        Self { room, ops: Vec::new(), bytes: 0 }
+    }
+
+    /// Sets the room's record, which makes the room appear in [`rooms`](crate::Store::rooms).
+    pub fn room(&mut self, bytes: Vec<u8>) -> &mut Self {
+        self.push(bytes.len(), Op::Room(bytes))
+    }
+
+    /// Adds a control event.
+    pub fn control(&mut self, row: ControlRow) -> &mut Self {
+        self.push(row.bytes.len(), Op::Control(row))
+    }
+
+    /// Adds a message.
+    pub fn message(&mut self, row: MessageRow) -> &mut Self {
+        self.push(row.bytes.len(), Op::Message(row))
+    }
+
+    /// Adds the key of a stored message, or of one earlier in this batch. Unknown ids are ignored.
+    pub fn message_key(&mut self, id: EventId, key: MessageKey) -> &mut Self {
+        self.push(0, Op::MessageKey(id, key))
+    }
+
+    /// Adds a page of epoch rows under its hash.
+    pub fn page(&mut self, hash: [u8; 32], bytes: Vec<u8>) -> &mut Self {
+        self.push(bytes.len(), Op::Page(hash, bytes))
+    }
+
+    /// Sets a small value.
+    pub fn put(&mut self, namespace: Namespace, key: &[u8], value: Vec<u8>) -> &mut Self {
+        self.push(key.len() + value.len(), Op::Put(namespace, key.to_vec(), value))
+    }
+
+    /// Removes a small value.
+    pub fn delete(&mut self, namespace: Namespace, key: &[u8]) -> &mut Self {
+        self.push(key.len(), Op::Delete(namespace, key.to_vec()))
+    }
+
+    /// Removes the room with everything in it. The room is gone at once; its rows are removed in the background, also after a restart.
+    /// Must be the last change of its batch.
+    pub fn forget_room(&mut self) -> &mut Self {
+        self.push(0, Op::Forget)
+    }
+
+    /// Whether the batch changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Bytes of content so far; at most [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) can be committed.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn push(&mut self, content: usize, op: Op) -> &mut Self {
+        /// What an operation costs in memory and on disk beside its content.
+        const OVERHEAD: usize = 128;
+        self.bytes += content + OVERHEAD;
+        self.ops.push(op);
+        self
+    }
+}

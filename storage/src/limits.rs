@@ -1,0 +1,37 @@
+//! Every bound of the store, with its reason. Nothing in this crate grows without one.
+
+use std::time::Duration;
+
+/// Memory of sled's page cache. It holds the newest pages of the rooms in use; more did not make pages faster.
+pub(crate) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of one batch. A sync batch carries at most 128 KiB of events; a join brings its control log in several.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of one value: an event is at most 32 KiB, a page of epoch rows 22 KiB. Larger content is a file beside the store.
+pub const MAX_VALUE_BYTES: usize = 256 * 1024;
+
+/// Bytes of one key of the small key-value namespaces. The longest in use is two ids.
+pub const MAX_KEY_BYTES: usize = 128;
+
+/// Bytes of batches that wait for the writer or are being written: what a burst may cost in memory.
+pub(crate) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Batches that wait for the writer. Reached only by thousands of tiny ones; the byte bound acts first otherwise.
+pub(crate) const QUEUE_BATCHES: usize = 4_096;
+
+/// Bytes of batches that share one flush. A larger group gains nothing over the disk's own speed and delays its answers.
+pub(crate) const GROUP_BYTES: usize = 1024 * 1024;
+
+/// Batches that share one flush: bounds the intent record.
+pub(crate) const GROUP_BATCHES: usize = 1_024;
+
+/// Rows of one page or of one answer of [`unreadable`](crate::Store::unreadable): a screen is 50.
+pub const MAX_PAGE_ROWS: usize = 1_000;
+
+/// How long opening waits for the lock of a handle that is just going away.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Free space below which commits are refused before anything is written: room for sled to write its snapshot and for
+/// a group in flight, so that the log is not cut in the middle by a full disk.
+pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
