@@ -1,1 +1,45 @@
 //! Types of the local REST and WebSocket API.
+//!
+//! These are the words in which every client (command line, terminal UI, web UI, bots) talks with the node of a home;
+//! the node converts its own types into these, so that storage and protocol may change without breaking a client.
+//! Fields are only ever added. Ids are lower-case hexadecimal strings, times are RFC 3339 strings in UTC, and cursors are
+//! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
+
+mod event;
+mod invite;
+mod join;
+mod message;
+mod node;
+mod outbox;
+mod problem;
+mod room;
+
+pub use event::{
+    ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, OutboxChanged, PeerChanged,
+    PresenceChanged, Ready, RoomChange, RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
+};
+pub use invite::{CreateInvite, Invite};
+pub use join::{JoinAnswer, JoinRequest, JoinState};
+pub use message::{
+    Author, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, ReadAnswer, SendAnswer, SendBatch,
+    SendRequest,
+};
+pub use node::{Peer, Relay, Status, SyncState};
+pub use outbox::{OutboxAnswer, OutboxEntry};
+pub use problem::{Code, Problem};
+pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, UpdateRoom};
+
+/// First path segments of every route of this version of the API.
+pub const PREFIX: &str = "/api/v1";
+
+/// Most messages a page holds, whatever a client asks for.
+pub const PAGE_MAX: u32 = 100;
+
+/// Messages a page holds when the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+
+/// Longest text of one message, in bytes of UTF-8: with padding, keys and header it must fit a 24 KiB payload.
+pub const TEXT_MAX: usize = 20 * 1024;
+
+/// Most messages in one [`SendBatch`].
+pub const BATCH_MAX: usize = 100;

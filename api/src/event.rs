@@ -1,0 +1,310 @@
+//! Events: everything that moves, numbered, for every open window.
+//!
+//! `GET /events?since=SEQ` (WebSocket) and `GET /events/stream?since=SEQ` (a JSON object a line) carry them. A client
+//! reads a snapshot, then follows events; `seq` of the last event it saw, passed as `since`, continues without a gap. A
+//! client that fell further behind than the node remembers gets `{"event":"error","code":"fell_behind"}` as the last
+//! event, and reads the snapshot again. Numbers grow also over restarts of the node, and may jump.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Code, Message, MessageStatus, Role};
+
+/// An event: `{"event":KIND,"seq":N,"at":RFC3339,...}` with the fields of its kind beside these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Its number, below 2^53.
+    pub seq: u64,
+    /// When.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// What happened. Kinds from a newer node read as [`Other`](Self::Other).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event")]
+pub enum EventBody {
+    /// The node accepts requests: the first event of a run.
+    #[serde(rename = "ready")]
+    Ready(Ready),
+    /// A message is new on this device; the fields are those of a message.
+    #[serde(rename = "message")]
+    Message(Box<Message>),
+    /// A message was edited, deleted or reacted to; the fields are those of a message.
+    #[serde(rename = "message.updated")]
+    MessageUpdated(Box<Message>),
+    /// An own message went on its way.
+    #[serde(rename = "status")]
+    Status(StatusChanged),
+    /// Somebody is typing.
+    #[serde(rename = "typing")]
+    Typing(Typing),
+    /// Somebody came or went.
+    #[serde(rename = "presence")]
+    Presence(PresenceChanged),
+    /// A room is new, gone or changed.
+    #[serde(rename = "room")]
+    Room(RoomChanged),
+    /// A member is new, gone or changed.
+    #[serde(rename = "member")]
+    Member(MemberChanged),
+    /// An invite is new, used or revoked.
+    #[serde(rename = "invite")]
+    Invite(InviteChanged),
+    /// Catching up.
+    #[serde(rename = "sync")]
+    Sync(SyncProgress),
+    /// A peer connected or disconnected.
+    #[serde(rename = "peer")]
+    Peer(PeerChanged),
+    /// An entry of the outbox is new, tried or gone.
+    #[serde(rename = "outbox")]
+    Outbox(OutboxChanged),
+    /// Something went wrong that a person should know.
+    #[serde(rename = "error")]
+    Error(ErrorNote),
+    /// A kind this version does not know.
+    #[serde(untagged)]
+    Other(serde_json::Map<String, serde_json::Value>),
+}
+
+impl EventBody {
+    /// The room it is about, if it is about one.
+    pub fn room(&self) -> Option<&str> {
+        match self {
+            Self::Message(m) | Self::MessageUpdated(m) => Some(&m.room),
+            Self::Status(e) => Some(&e.room),
+            Self::Typing(e) => Some(&e.room),
+            Self::Presence(e) => e.room.as_deref(),
+            Self::Room(e) => Some(&e.room),
+            Self::Member(e) => Some(&e.room),
+            Self::Invite(e) => Some(&e.room),
+            Self::Sync(e) => Some(&e.room),
+            Self::Outbox(e) => Some(&e.room),
+            Self::Other(fields) => fields.get("room")?.as_str(),
+            Self::Ready(_) | Self::Peer(_) | Self::Error(_) => None,
+        }
+    }
+}
+
+/// The node accepts requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ready {
+    /// Address of the local API, `http://127.0.0.1:PORT`.
+    pub api: String,
+    /// The libp2p peer id.
+    pub peer_id: String,
+    /// Account id.
+    pub account: String,
+    /// Name of the account.
+    pub name: String,
+    /// Addresses others can dial.
+    pub listen: Vec<String>,
+}
+
+/// An own message went on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusChanged {
+    /// The message.
+    pub message: String,
+    /// Its room.
+    pub room: String,
+    /// What is known now.
+    pub status: MessageStatus,
+    /// How many other members hold it on a device.
+    pub delivered_to: u32,
+    /// How many other members read it.
+    pub read_by: u32,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Somebody is typing, or stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Typing {
+    /// The room.
+    pub room: String,
+    /// Who.
+    pub account: String,
+    /// Whether he is.
+    pub typing: bool,
+}
+
+/// Somebody came or went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresenceChanged {
+    /// Who.
+    pub account: String,
+    /// The room in which it is known.
+    pub room: Option<String>,
+    /// Whether he is there.
+    pub online: bool,
+}
+
+/// What became of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomChange {
+    /// Made here.
+    Created,
+    /// Joined by this account.
+    Joined,
+    /// Name, description, settings or unread count changed.
+    Updated,
+    /// Left by this account, or this account was removed.
+    Left,
+}
+
+/// A room is new, gone or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomChanged {
+    /// The room.
+    pub room: String,
+    /// Its name now.
+    pub name: String,
+    /// What became of it.
+    pub change: RoomChange,
+}
+
+/// What became of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberChange {
+    /// Joined.
+    Joined,
+    /// Name, role or devices changed.
+    Updated,
+    /// Left.
+    Left,
+    /// Was removed.
+    Removed,
+}
+
+/// A member is new, gone or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberChanged {
+    /// The room.
+    pub room: String,
+    /// Who.
+    pub account: String,
+    /// Name now.
+    pub name: String,
+    /// Role now; absent when gone.
+    pub role: Option<Role>,
+    /// What became of him.
+    pub change: MemberChange,
+}
+
+/// What became of an invite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InviteChange {
+    /// Made.
+    Created,
+    /// Somebody joined by it.
+    Used,
+    /// Revoked.
+    Revoked,
+}
+
+/// An invite is new, used or revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InviteChanged {
+    /// The room.
+    pub room: String,
+    /// The invite.
+    pub invite: String,
+    /// What became of it.
+    pub change: InviteChange,
+}
+
+/// Catching up in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SyncProgress {
+    /// The room.
+    pub room: String,
+    /// Messages we hold.
+    pub have: u64,
+    /// Messages we know of and do not hold.
+    pub want: u64,
+    /// Whether we hold everything that any connected member holds.
+    pub done: bool,
+}
+
+/// A peer connected or disconnected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerChanged {
+    /// The libp2p peer id.
+    pub peer_id: String,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// How many peers are connected now.
+    pub peers: u32,
+}
+
+/// An entry of the outbox is new, tried or gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OutboxChanged {
+    /// The message.
+    pub message: String,
+    /// Its room.
+    pub room: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_attempt: Option<String>,
+    /// Why it waits or failed.
+    pub reason: Option<String>,
+    /// How many entries the outbox holds now.
+    pub waiting: u64,
+}
+
+/// Something went wrong that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorNote {
+    /// What programs compare. `fell_behind` says: read the state again, then follow from now.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A ticket that opens one WebSocket: `POST /tickets`, then `GET /events?ticket=…` within its time, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ticket {
+    /// The ticket.
+    pub ticket: String,
+    /// Seconds it lasts.
+    pub expires_in: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(body: EventBody) -> Event {
+        Event { seq: 7, at: "2026-11-21T08:00:00Z".into(), body }
+    }
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let sync = event(EventBody::Sync(SyncProgress { room: "r".into(), have: 1, want: 2, done: false }));
+        let json = serde_json::to_value(&sync).unwrap();
+        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false});
+        assert_eq!(json, wanted);
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), sync);
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_node_is_kept() {
+        let json = r#"{"event":"weather","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","rain":true}"#;
+        let event: Event = serde_json::from_str(json).unwrap();
+        assert_eq!(event.body.room(), Some("r"));
+        assert_eq!(serde_json::to_value(&event).unwrap(), serde_json::from_str::<serde_json::Value>(json).unwrap());
+    }
+}

@@ -1,0 +1,78 @@
+//! Invites: signed capabilities to join a room, handed on as links and QR codes.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Role;
+
+/// An invite to make: `POST /rooms/{room}/invites`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateInvite {
+    /// What those who join become; a member when not said.
+    #[serde(default = "CreateInvite::default_role")]
+    pub role: Role,
+    /// It can be used for so many seconds; 7 days when not said.
+    #[serde(default = "CreateInvite::default_expires_in")]
+    pub expires_in: u64,
+    /// How many accounts may join by it; one when not said.
+    #[serde(default = "CreateInvite::default_uses")]
+    pub uses: u32,
+    /// A moderator must approve each who joins.
+    #[serde(default)]
+    pub approve: bool,
+    /// The link alone reads and posts with nobody online.
+    #[serde(default)]
+    pub instant: bool,
+}
+
+impl CreateInvite {
+    /// Seconds an invite lasts when nothing else is said: 7 days.
+    pub const EXPIRES_IN: u64 = 7 * 24 * 3600;
+
+    fn default_role() -> Role {
+        Role::Member
+    }
+
+    fn default_expires_in() -> u64 {
+        Self::EXPIRES_IN
+    }
+
+    fn default_uses() -> u32 {
+        1
+    }
+}
+
+impl Default for CreateInvite {
+    fn default() -> Self {
+        Self { role: Role::Member, expires_in: Self::EXPIRES_IN, uses: 1, approve: false, instant: false }
+    }
+}
+
+/// An invite: answer of its creation (with `link`) and item of `GET /rooms/{room}/invites`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Invite {
+    /// Id.
+    pub invite: String,
+    /// The room it leads to.
+    pub room: String,
+    /// The link, only in the answer of the creation: who has it can join.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// What those who join become.
+    pub role: Role,
+    /// When it stops working.
+    pub expires_at: String,
+    /// How many accounts may join by it.
+    pub uses: u32,
+    /// How many joined by it.
+    pub used: u32,
+    /// How many still may: 0 once it is revoked, expired or used up.
+    pub uses_left: u32,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// Account that made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: String,
+}

@@ -1,0 +1,185 @@
+//! Messages: sending, reading pages, read marker.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who wrote something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Author {
+    /// Account id.
+    pub account: String,
+    /// Name, as written by the author: neutralise before showing it on a terminal.
+    pub name: String,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKind {
+    /// Text.
+    Text,
+    /// One or more files, maybe with text.
+    File,
+    /// A note of the room itself: somebody joined, was removed, the name changed.
+    System,
+    /// A poll.
+    Poll,
+    /// Made by a newer version: kept and passed on, not understood here.
+    Unknown,
+}
+
+/// What is known of a message's way, in the order it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageStatus {
+    /// Given up; `reason` says why.
+    Failed,
+    /// Durable on this device, not yet elsewhere.
+    Queued,
+    /// A mailbox or a device of a member stored it durably.
+    Sent,
+    /// At least one other member's device stored it durably; `delivered_to` says how many members.
+    Delivered,
+    /// At least one other member read it.
+    Read,
+}
+
+/// How far a file came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileState {
+    /// Known by name only.
+    Remote,
+    /// Being fetched.
+    Fetching,
+    /// On this device.
+    Here,
+}
+
+/// A file of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct File {
+    /// Name, as written by the author: never use it as a path.
+    pub name: String,
+    /// Media type, as claimed by the author.
+    pub mime: String,
+    /// Size.
+    pub bytes: u64,
+    /// Name of its content.
+    pub hash: String,
+    /// How far it came.
+    pub state: FileState,
+}
+
+/// A message as this node sees it now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    /// Id.
+    pub message: String,
+    /// The room it is in.
+    pub room: String,
+    /// Who wrote it.
+    pub author: Author,
+    /// When, by the author's clock.
+    pub sent_at: String,
+    /// When this device stored it.
+    pub received_at: String,
+    /// What it is.
+    pub kind: MessageKind,
+    /// Its text, as written: neutralise before showing it on a terminal. Empty when deleted or not readable.
+    pub text: String,
+    /// Its files.
+    pub files: Vec<File>,
+    /// The message it answers.
+    pub reply_to: Option<String>,
+    /// When it was last edited.
+    pub edited_at: Option<String>,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Accounts by emoji.
+    pub reactions: BTreeMap<String, Vec<String>>,
+    /// Accounts it mentions.
+    pub mentions: Vec<String>,
+    /// What is known of its way. Messages of others are `delivered`, or `read` once this account read them.
+    pub status: MessageStatus,
+    /// How many other members hold it on a device.
+    pub delivered_to: u32,
+    /// How many other members read it.
+    pub read_by: u32,
+    /// How many other members there are to deliver it to.
+    pub recipients: u32,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its place in the room as a cursor: newer is greater, compared as text.
+    pub order: String,
+}
+
+/// A page of a list. Messages stand newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Pass as `before` for the page of older ones; absent when there are none.
+    pub older: Option<String>,
+    /// Pass as `after` for the page of newer ones; absent when there are none now.
+    pub newer: Option<String>,
+}
+
+/// A message to send: `POST /rooms/{room}/messages`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendRequest {
+    /// The text, 1 to [`TEXT_MAX`](crate::TEXT_MAX) bytes.
+    pub text: String,
+    /// Idempotency key of the client's choice (at most 64 bytes, random): a request that is repeated with the same key
+    /// is answered with the message that the first one made, and nothing is sent twice. Remembered with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+}
+
+/// Several messages of one room, stored in this order in one commit: `POST /rooms/{room}/messages/batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendBatch {
+    /// At most [`BATCH_MAX`](crate::BATCH_MAX).
+    pub messages: Vec<SendRequest>,
+}
+
+/// A message that is durable on this device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SendAnswer {
+    /// Id.
+    pub message: String,
+    /// The room it is in.
+    pub room: String,
+    /// What is known of its way.
+    pub status: MessageStatus,
+    /// How many other members hold it on a device.
+    pub delivered_to: u32,
+}
+
+/// Move the read marker: `PUT /rooms/{room}/read`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    /// Up to this message; up to the newest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Where the read marker stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadAnswer {
+    /// The room.
+    pub room: String,
+    /// The message it stands on; absent in a room without messages.
+    pub message: Option<String>,
+    /// Messages of others after it.
+    pub unread: u64,
+}

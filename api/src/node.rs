@@ -1,0 +1,78 @@
+//! The node itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How the node does: `GET /status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Account id.
+    pub account: String,
+    /// Name of the account.
+    pub name: String,
+    /// Device id.
+    pub device: String,
+    /// The libp2p peer id, which is not the device's.
+    pub peer_id: String,
+    /// Version of the program.
+    pub version: String,
+    /// Address of this API.
+    pub api: String,
+    /// Addresses others can dial.
+    pub listen: Vec<String>,
+    /// Who is connected.
+    pub peers: Vec<Peer>,
+    /// Relays in use.
+    pub relays: Vec<Relay>,
+    /// Rooms and how far each is synchronised.
+    pub rooms: Vec<SyncState>,
+    /// How many own messages nobody else holds yet.
+    pub outbox: u64,
+    /// When the node started.
+    pub started_at: String,
+    /// Problems a person should know of: clock far off, disk nearly full.
+    pub warnings: Vec<String>,
+}
+
+/// A connected peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Peer {
+    /// The libp2p peer id.
+    pub peer_id: String,
+    /// Address of the connection.
+    pub address: String,
+    /// Whether it goes without a relay.
+    pub direct: bool,
+    /// Account, when it is a member of a room of ours.
+    pub account: Option<String>,
+    /// Name of that account.
+    pub name: Option<String>,
+    /// Round trip in milliseconds.
+    pub rtt_ms: Option<u32>,
+}
+
+/// A relay in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Relay {
+    /// Its address.
+    pub address: String,
+    /// Whether it is connected.
+    pub connected: bool,
+}
+
+/// How far a room is synchronised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SyncState {
+    /// Room id.
+    pub room: String,
+    /// Its name.
+    pub name: String,
+    /// Members' devices connected to us for this room.
+    pub peers: u32,
+    /// Messages we hold.
+    pub have: u64,
+    /// Messages we know of and do not hold.
+    pub want: u64,
+    /// Whether we hold everything that any connected member holds.
+    pub done: bool,
+}

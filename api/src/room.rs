@@ -1,0 +1,176 @@
+//! Rooms and their members.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Message;
+
+/// What kind of room it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomKind {
+    /// Every member may write.
+    Group,
+    /// Only owners, admins and moderators write.
+    Channel,
+    /// Two accounts.
+    Direct,
+}
+
+/// What somebody who joins gets to read of the time before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum History {
+    /// Everything from the beginning.
+    Shared,
+    /// Nothing: only what is written after joining.
+    FromJoin,
+}
+
+/// What a member is in a room; stronger first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May do everything, and can be removed by no junior.
+    Owner,
+    /// Manages members and settings.
+    Admin,
+    /// Keeps order.
+    Moderator,
+    /// Writes and reads.
+    Member,
+    /// Reads.
+    Observer,
+}
+
+/// A room to make: `POST /rooms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRoom {
+    /// Its name, 1 to 128 bytes without control characters.
+    pub name: String,
+    /// What kind; a group when not said.
+    #[serde(default = "CreateRoom::default_kind")]
+    pub kind: RoomKind,
+    /// What newcomers read; everything when not said.
+    #[serde(default = "CreateRoom::default_history")]
+    pub history: History,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Messages disappear after so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+}
+
+impl CreateRoom {
+    /// A group of this name with shared history.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: RoomKind::Group, history: History::Shared, about: None, ttl: None }
+    }
+
+    fn default_kind() -> RoomKind {
+        RoomKind::Group
+    }
+
+    fn default_history() -> History {
+        History::Shared
+    }
+}
+
+/// What to change of a room; what is absent stays: `PATCH /rooms/{room}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateRoom {
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// New description; empty text takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Messages disappear after so many seconds; 0 switches that off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+}
+
+/// A room of the list: `GET /rooms`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RoomItem {
+    /// Id.
+    pub room: String,
+    /// Name, as written by a member: neutralise before showing it on a terminal.
+    pub name: String,
+    /// What kind.
+    pub kind: RoomKind,
+    /// What we are in it; absent when we are a member no longer.
+    pub role: Option<Role>,
+    /// Messages of others after our read marker.
+    pub unread: u64,
+    /// How many accounts are members.
+    pub members: u32,
+    /// The newest message we hold.
+    pub last_message: Option<Message>,
+}
+
+/// One room in full: `GET /rooms/{room}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Room {
+    /// Id.
+    pub room: String,
+    /// Name, as written by a member: neutralise before showing it on a terminal.
+    pub name: String,
+    /// What it is about; may be empty.
+    pub about: String,
+    /// What kind.
+    pub kind: RoomKind,
+    /// What newcomers read.
+    pub history: History,
+    /// Messages disappear after so many seconds.
+    pub ttl: Option<u64>,
+    /// What we are in it; absent when we are a member no longer.
+    pub role: Option<Role>,
+    /// How many accounts are members.
+    pub members: u32,
+    /// How many of them have a device connected to us now, without us.
+    pub online: u32,
+    /// Messages of others after our read marker.
+    pub unread: u64,
+    /// The message our read marker stands on.
+    pub read_up_to: Option<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// The newest message we hold.
+    pub last_message: Option<Message>,
+}
+
+/// A member of a room: `GET /rooms/{room}/members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// Account id.
+    pub account: String,
+    /// Name, as written by the member: neutralise before showing it on a terminal.
+    pub name: String,
+    /// What he is in the room.
+    pub role: Role,
+    /// When he became a member.
+    pub joined_at: String,
+    /// Whether one of his devices is connected to us now, or it is we.
+    pub online: bool,
+    /// His devices that count.
+    pub devices: Vec<Device>,
+    /// Whether his safety number was compared.
+    pub verified: bool,
+    /// Whether this is the account of this home.
+    pub me: bool,
+}
+
+/// A device of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Device {
+    /// Device id.
+    pub device: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// Whether it is connected to us now, or it is ours.
+    pub online: bool,
+}
