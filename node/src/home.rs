@@ -1,0 +1,303 @@
+//! The home: the folder that holds one account, and the names of the files in it.
+//!
+//! The folder has mode 0700 and every file 0600. Small files are replaced atomically (written beside, flushed, renamed,
+//! folder flushed), so that a crash leaves the old one or the new one. What the files of the account and the store hold is
+//! told where they are made; here are those that other programs read:
+//!
+//! * `api.json`: `{"api":"http://127.0.0.1:PORT","pid":N,"started_at":RFC3339}`, while a node runs;
+//! * `token`: the token of the local API, 64 hexadecimal digits and a line end, made once;
+//! * `config.toml`: settings, written by hand (see [`crate::config`]).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use parlor_api::{Code, Problem};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// Largest small file that is read whole: settings and tokens are far below, and a foreign file does not fill memory.
+const SMALL_FILE_MAX: u64 = 1 << 20;
+
+/// The folder of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+/// What `api.json` says: where the running node listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiFile {
+    /// Address of the local API, `http://127.0.0.1:PORT`.
+    pub api: String,
+    /// Process of the node.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: String,
+}
+
+impl Home {
+    /// The home in this folder, which need not exist yet.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a running node says its address.
+    pub fn api_file(&self) -> PathBuf {
+        self.dir.join("api.json")
+    }
+
+    /// The token of the local API.
+    pub fn token_file(&self) -> PathBuf {
+        self.dir.join("token")
+    }
+
+    /// Settings.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
+    /// The lock that says that a node owns this home.
+    pub fn lock_file(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// The account: its keys, sealed.
+    pub fn account_file(&self) -> PathBuf {
+        self.dir.join("account")
+    }
+
+    /// The history.
+    pub fn store_dir(&self) -> PathBuf {
+        self.dir.join("store")
+    }
+
+    /// Whether an account was made here.
+    pub fn has_account(&self) -> bool {
+        self.account_file().exists()
+    }
+
+    /// Makes the folder with mode 0700, or takes the rights of others from one that is there.
+    ///
+    /// # Errors
+    /// `home_denied`, `disk_full`.
+    pub fn create(&self) -> Result<(), Problem> {
+        fs::create_dir_all(&self.dir).and_then(|()| own_only(&self.dir)).map_err(|e| problem("make", &self.dir, &e))
+    }
+
+    /// Writes where the node listens.
+    ///
+    /// # Errors
+    /// `home_denied`, `disk_full`.
+    pub fn write_api(&self, api: &ApiFile) -> Result<(), Problem> {
+        let mut json = serde_json::to_vec(api).map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
+        json.push(b'\n');
+        write_private(&self.api_file(), &json)
+    }
+
+    /// Where the node says it listens; `None` when no node said so.
+    ///
+    /// # Errors
+    /// `home_denied`, `home_damaged`.
+    pub fn read_api(&self) -> Result<Option<ApiFile>, Problem> {
+        let path = self.api_file();
+        let Some(bytes) = read_small(&path)? else { return Ok(None) };
+        let hint = "stop the node, delete the file, and start the node again";
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| damaged(&path).hint(hint))
+    }
+
+    /// Takes back what [`write_api`](Self::write_api) said. Nothing happens if it is gone already.
+    pub fn remove_api(&self) {
+        let _ = fs::remove_file(self.api_file());
+    }
+
+    /// The token of the local API; `None` when no node ever ran here.
+    ///
+    /// # Errors
+    /// `home_denied`, `home_damaged`.
+    pub fn read_token(&self) -> Result<Option<Zeroizing<String>>, Problem> {
+        let path = self.token_file();
+        let Some(bytes) = read_small(&path)? else { return Ok(None) };
+        let bytes = Zeroizing::new(bytes);
+        let token = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+        let whole = token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit());
+        let hint = "stop the node and delete the file: the node makes a new one when it starts";
+        if whole { Ok(Some(Zeroizing::new(token.to_owned()))) } else { Err(damaged(&path).hint(hint)) }
+    }
+
+    /// The token of the local API, made of `fresh` (32 random bytes) if there is none yet.
+    ///
+    /// # Errors
+    /// `home_denied`, `home_damaged`, `disk_full`.
+    pub fn token_or(&self, fresh: &[u8; 32]) -> Result<Zeroizing<String>, Problem> {
+        if let Some(token) = self.read_token()? {
+            return Ok(token);
+        }
+        let mut text = Zeroizing::new(String::with_capacity(65));
+        for byte in fresh {
+            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        }
+        text.push('\n');
+        write_private(&self.token_file(), text.as_bytes())?;
+        text.pop();
+        Ok(text)
+    }
+}
+
+/// Replaces a small file atomically with mode 0600.
+///
+/// # Errors
+/// `home_denied`, `disk_full`, `internal`; the old file is then untouched.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    replace(path, bytes).map_err(|e| problem("write", path, &e))
+}
+
+/// Reads a small file; `None` when there is none.
+///
+/// # Errors
+/// `home_denied`; `home_damaged` when it is larger than any file of a home that is read whole.
+pub fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(problem("read", path, &e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(SMALL_FILE_MAX + 1).read_to_end(&mut bytes).map_err(|e| problem("read", path, &e))?;
+    if bytes.len() as u64 > SMALL_FILE_MAX { Err(damaged(path)) } else { Ok(Some(bytes)) }
+}
+
+/// What a failed access to a file or folder of the home means to the user.
+pub fn problem(doing: &str, path: &Path, error: &io::Error) -> Problem {
+    let detail = format!("could not {doing} {}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+            Problem::new(Code::HomeDenied, detail)
+                .hint("give this user the folder, or name another one with --home DIR")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Problem::new(Code::DiskFull, detail).hint("make room on the disk and try again: nothing is lost")
+        }
+        _ => Problem::new(Code::Internal, detail),
+    }
+}
+
+fn damaged(path: &Path) -> Problem {
+    Problem::new(Code::HomeDamaged, format!("{} is damaged", path.display()))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = folder.join(name);
+    // A rest of a crash: it was never renamed, so nobody relies on it.
+    let _ = fs::remove_file(&beside);
+    let written = private().open(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&beside, path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    renamed?;
+    sync_folder(folder)
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    options
+}
+
+#[cfg(unix)]
+fn own_only(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(dir)?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn own_only(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("a/b"));
+        home.create().unwrap();
+        (dir, home)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_can_read_a_home() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_dir, home) = home();
+        home.token_or(&[0xa7; 32]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(home.dir()), 0o700);
+        assert_eq!(mode(&home.token_file()), 0o600);
+    }
+
+    #[test]
+    fn the_token_is_made_once() {
+        let (_dir, home) = home();
+        assert_eq!(home.read_token().unwrap(), None);
+        let token = home.token_or(&[0xa7; 32]).unwrap();
+        assert_eq!(*token, "a7".repeat(32));
+        assert_eq!(home.token_or(&[1; 32]).unwrap(), token);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_left_alone() {
+        let (_dir, home) = home();
+        fs::write(home.token_file(), [0xff; 10]).unwrap();
+        assert_eq!(home.token_or(&[1; 32]).unwrap_err().code, Code::HomeDamaged);
+        assert_eq!(fs::read(home.token_file()).unwrap(), [0xff; 10]);
+        fs::write(home.api_file(), b"{").unwrap();
+        assert_eq!(home.read_api().unwrap_err().code, Code::HomeDamaged);
+    }
+
+    #[test]
+    fn the_address_of_the_api_survives_its_file() {
+        let (_dir, home) = home();
+        let api = ApiFile { api: "http://127.0.0.1:1".into(), pid: 7, started_at: "2026-11-21T08:00:00Z".into() };
+        home.write_api(&api).unwrap();
+        assert_eq!(home.read_api().unwrap(), Some(api));
+        home.remove_api();
+        assert_eq!(home.read_api().unwrap(), None);
+    }
+}
