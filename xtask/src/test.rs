@@ -1,0 +1,130 @@
+//! `cargo xtask test`: every check, cheapest first, ending with how many tests ran.
+//!
+//! Needs nothing but Rust: nextest is used when it is installed, else `cargo test`. `cargo deny` is installed when it is
+//! missing, because licences and bans are checked by it; where it can not be had (no network), `tidy` has checked the
+//! licences against the same list already, and the run says that the rest was left out.
+//!
+//! All steps share one target folder and the dev profile. One build makes the programs and the test executables together,
+//! so that the tests that start real nodes run exactly what was built here.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::{Error, shell, tidy};
+
+/// What the runner reported, summed over all executables.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// Runs every check. Stops at the first that fails, but for the tests, which all run.
+pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
+    let nextest = match args {
+        [] => shell::cargo(root, ["nextest", "--version"]).succeeds(),
+        [flag] if flag == "--no-nextest" => false,
+        _ => return Err("test takes only --no-nextest".into()),
+    };
+    timed("formatting", || shell::cargo(root, ["fmt", "--all", "--check"]).run())?;
+    timed("tidy", || tidy::run(root, &[]))?;
+    timed("deny", || deny(root))?;
+    timed("lints", || {
+        let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        shell::cargo(root, lint).run()
+    })?;
+    timed("build", || shell::cargo(root, ["build", "--workspace", "--bins", "--tests", "--locked"]).run())?;
+    let mut count = Count::default();
+    let outcome = timed("tests", || tests(root, nextest, &mut count));
+    // Alone on the last line, in a form that people and machines read alike.
+    println!("\ntotal: {} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    outcome?;
+    if count.passed == 0 {
+        return Err("no test ran".into());
+    }
+    Ok(())
+}
+
+fn tests(root: &Path, nextest: bool, count: &mut Count) -> Result<(), Error> {
+    let program = program(root)?;
+    // Documentation tests first: the last words are the runner's that ran nearly all.
+    let docs = shell::cargo(root, ["test", "--workspace", "--doc", "--locked"]).each_line(|line| count.read(line));
+    let runner = if nextest {
+        shell::cargo(root, ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--color", "never"])
+            .env("PARLOR_BIN", &program)
+            .each_error_line(|line| count.read(line))
+    } else {
+        shell::cargo(root, ["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"])
+            .env("PARLOR_BIN", &program)
+            .each_line(|line| count.read(line))
+    };
+    docs.and(runner)
+}
+
+/// Where the build above put `parlor`; the tests of whole nodes start it.
+fn program(root: &Path) -> Result<std::path::PathBuf, Error> {
+    let metadata = shell::cargo(root, ["metadata", "--format-version", "1", "--no-deps", "--locked"]).output()?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target_directory")?;
+    Ok(Path::new(target).join("debug").join(format!("parlor{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn deny(root: &Path) -> Result<(), Error> {
+    let installed = || shell::cargo(root, ["deny", "--version"]).succeeds();
+    if !installed() && shell::cargo(root, ["install", "cargo-deny", "--locked"]).run().is_err() {
+        eprintln!("note: cargo-deny can not be installed here; tidy has checked the licences, bans were not checked");
+        return Ok(());
+    }
+    // Advisories need their database from the network at the time of the check: `cargo deny check advisories`.
+    shell::cargo(root, ["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
+}
+
+fn timed<T>(what: &str, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let start = Instant::now();
+    let outcome = step();
+    eprintln!("-- {what}: {:.1} s", start.elapsed().as_secs_f64());
+    outcome
+}
+
+impl Count {
+    /// Counts a line of `cargo test` or of nextest, and prints it.
+    fn read(&mut self, line: &str) {
+        println!("{line}");
+        let words = line.trim_start();
+        if words.starts_with("test result: ") || (words.starts_with("Summary [") && words.contains("run: ")) {
+            self.passed += number_before(words, " passed");
+            self.failed += number_before(words, " failed") + number_before(words, " timed out");
+            self.skipped += number_before(words, " ignored") + number_before(words, " skipped");
+        }
+    }
+}
+
+/// The number that stands right before `word`; 0 when there is none.
+fn number_before(text: &str, word: &str) -> u64 {
+    let Some(end) = text.find(word) else { return 0 };
+    let digits = text[..end].rsplit(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_executables_are_added_up() {
+        let mut count = Count::default();
+        count.read("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        count.read("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
+        count.read("running 3 tests");
+        assert_eq!(count, Count { passed: 15, failed: 2, skipped: 1 });
+    }
+
+    #[test]
+    fn the_summary_of_nextest_is_counted() {
+        let mut count = Count::default();
+        count.read("        PASS [   0.004s] parlor-proto ids::tests::hex_is_read_back 3 passed");
+        count.read("     Summary [   0.013s] 9 tests run: 7 passed (1 slow), 1 failed, 1 timed out, 4 skipped");
+        assert_eq!(count, Count { passed: 7, failed: 2, skipped: 4 });
+    }
+}
