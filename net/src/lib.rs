@@ -1,1 +1,38 @@
 //! The network: the only crate that names libp2p.
+//!
+//! It connects peers, carries gossip, sync frames and join requests as opaque bytes, and knows nothing of rooms, events or
+//! accounts. Others give it commands through a [`NetworkHandle`] and receive [`NetworkEvent`]s from one bounded channel.
+//!
+//! What it promises:
+//! - **One good connection a peer.** Surplus connections are closed, dead ones are noticed by ping, kept peers are redialled
+//!   with jittered back-off, and a peer that restarted is dropped entirely and let in again ([`NetworkEvent::PeerUp`] is the
+//!   word that both sides stand).
+//! - **Frames** ([`NetworkHandle::send`]) arrive in order and whole, or the peer goes down. Nothing is skipped in between.
+//! - **Gossip is a hint.** Anything published may be lost without a word; whoever needs it must repair over frames.
+//! - **Hostile bytes cost their sender only**: score, then a ban for a while. Slow peers cost only themselves.
+//! - **Everything is bounded**, see [`limits`].
+//!
+//! What it leaves to others: who may know what (the node decides to whom it sends), whether gossip was good
+//! ([`NetworkHandle::verdict`]), and the link check that drops a peer whose gossip went silent
+//! ([`NetworkHandle::disconnect`] on a kept peer redials it).
+//!
+//! The wire formats and every setting are described in `docs/spec/network.md`.
+
+mod address;
+mod config;
+mod error;
+mod event;
+mod handle;
+pub mod limits;
+mod peer_id;
+mod status;
+mod topic;
+
+pub use address::{Address, Carrier, Endpoint, Host, ParseAddressError};
+pub use config::{Carriers, NetworkConfig, Tuning};
+pub use error::{DownReason, NetworkError, PublishFailure, RequestError, SendError};
+pub use event::{GossipToken, NetworkEvent, RequestToken, Verdict};
+pub use handle::{Network, NetworkHandle, spawn};
+pub use peer_id::{ParsePeerIdError, PeerId};
+pub use status::{NetworkStatus, PeerStatus, TopicStatus};
+pub use topic::{Topic, TopicError};

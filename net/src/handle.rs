@@ -1,0 +1,210 @@
+//! What others may ask of the network.
+//!
+//! A [`NetworkHandle`] hides the channel to the network task. The task never waits for anything but its inputs, so the
+//! methods return quickly; none of them waits for a peer, except [`NetworkHandle::request`], which has a deadline.
+//! The task ends when [`NetworkHandle::shutdown`] is called, when the last handle is dropped, or when the event receiver is.
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    Address, GossipToken, NetworkConfig, NetworkError, NetworkEvent, NetworkStatus, PeerId, RequestError, RequestToken,
+    SendError, Topic, Verdict, limits,
+};
+
+/// A running network.
+#[derive(Debug)]
+pub struct Network {
+    /// Our own peer id.
+    pub peer: PeerId,
+    /// To give commands.
+    pub handle: NetworkHandle,
+    /// What happens. When it is not read, gossip is dropped first, then peers are slowed down.
+    pub events: mpsc::Receiver<NetworkEvent>,
+    /// The network task. Its end before a shutdown, or a panic in it, is fatal for the node.
+    pub task: JoinHandle<()>,
+}
+
+/// Gives commands to a running network. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct NetworkHandle {
+    commands: mpsc::Sender<NetworkCommand>,
+}
+
+/// Starts the network: makes the transports, listens everywhere asked for, and spawns its task on the current runtime.
+///
+/// # Errors
+/// A listening address in use or not ours, `SSLKEYLOGFILE` set, or a part that cannot be set up. Nothing runs then.
+pub async fn spawn(config: NetworkConfig) -> Result<Network, NetworkError> {
+    let _ = config;
+    Err(NetworkError::Stopped)
+}
+
+/// What the handle asks of the task.
+#[derive(Debug)]
+pub(crate) enum NetworkCommand {
+    Listen { address: Address, reply: oneshot::Sender<Result<(), NetworkError>> },
+    Dial { peer: Option<PeerId>, addresses: Vec<Address> },
+    Keep { peer: PeerId, addresses: Vec<Address> },
+    Forget { peer: PeerId },
+    Disconnect { peer: PeerId },
+    Subscribe { topic: Topic },
+    Unsubscribe { topic: Topic },
+    Publish { topic: Topic, data: Bytes },
+    Verdict { token: GossipToken, verdict: Verdict },
+    Send { peer: PeerId, frame: Bytes },
+    Request { peer: PeerId, addresses: Vec<Address>, data: Bytes, reply: oneshot::Sender<Result<Bytes, RequestError>> },
+    Respond { token: RequestToken, data: Bytes },
+    Punish { peer: PeerId, weight: u32 },
+    Status { reply: oneshot::Sender<NetworkStatus> },
+    Shutdown { reply: oneshot::Sender<()> },
+}
+
+impl NetworkHandle {
+    pub(crate) fn new(commands: mpsc::Sender<NetworkCommand>) -> Self {
+        Self { commands }
+    }
+
+    async fn command(&self, command: NetworkCommand) -> Result<(), SendError> {
+        self.commands.send(command).await.map_err(|_| SendError::Stopped)
+    }
+
+    /// Listens on one more address. [`NetworkEvent::Listening`] tells the real one.
+    ///
+    /// # Errors
+    /// The address is in use, or not one to listen on.
+    pub async fn listen(&self, address: Address) -> Result<(), NetworkError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(NetworkCommand::Listen { address, reply }).await.map_err(|_| NetworkError::Stopped)?;
+        answer.await.map_err(|_| NetworkError::Stopped)?
+    }
+
+    /// Connects once. With a peer id nothing happens if it is connected or being dialled; without one, whoever answers is
+    /// taken. The outcome is [`NetworkEvent::PeerUp`] or [`NetworkEvent::DialFailed`].
+    ///
+    /// # Errors
+    /// More than [`limits::ADDRESSES_MAX`] addresses.
+    pub async fn dial(&self, peer: Option<PeerId>, addresses: Vec<Address>) -> Result<(), SendError> {
+        bounded(&addresses)?;
+        self.command(NetworkCommand::Dial { peer, addresses }).await
+    }
+
+    /// Stays connected to this peer from now on: dials, and dials again with jittered, growing pauses whenever the
+    /// connection is gone. Direct addresses are tried before relayed ones. Called again, it replaces the addresses and tries at once.
+    ///
+    /// # Errors
+    /// More than [`limits::ADDRESSES_MAX`] addresses. Above [`limits::KEPT_MAX`] peers, the call is reported as
+    /// [`NetworkEvent::DialFailed`].
+    pub async fn keep(&self, peer: PeerId, addresses: Vec<Address>) -> Result<(), SendError> {
+        bounded(&addresses)?;
+        self.command(NetworkCommand::Keep { peer, addresses }).await
+    }
+
+    /// No longer redials this peer. A standing connection stays.
+    pub async fn forget(&self, peer: PeerId) -> Result<(), SendError> {
+        self.command(NetworkCommand::Forget { peer }).await
+    }
+
+    /// Drops all connections to this peer. If it is kept, it is dialled again after a short pause: the cure for a link
+    /// whose gossip went silent.
+    pub async fn disconnect(&self, peer: PeerId) -> Result<(), SendError> {
+        self.command(NetworkCommand::Disconnect { peer }).await
+    }
+
+    /// Takes part in a topic. At most [`limits::TOPICS_MAX`]; above, it is reported as [`NetworkEvent::Unpublished`] with
+    /// [`crate::PublishFailure::Refused`].
+    pub async fn subscribe(&self, topic: Topic) -> Result<(), SendError> {
+        self.command(NetworkCommand::Subscribe { topic }).await
+    }
+
+    /// Leaves a topic.
+    pub async fn unsubscribe(&self, topic: Topic) -> Result<(), SendError> {
+        self.command(NetworkCommand::Unsubscribe { topic }).await
+    }
+
+    /// Publishes on a topic. `Ok` means nothing about arrival: gossip is a hint. [`NetworkEvent::Unpublished`] says when
+    /// surely nobody was told.
+    ///
+    /// # Errors
+    /// The payload is empty or above [`limits::GOSSIP_PAYLOAD_MAX`].
+    pub async fn publish(&self, topic: Topic, data: Bytes) -> Result<(), SendError> {
+        if data.is_empty() || data.len() > limits::GOSSIP_PAYLOAD_MAX {
+            return Err(SendError::PayloadSize(data.len()));
+        }
+        self.command(NetworkCommand::Publish { topic, data }).await
+    }
+
+    /// Says what a gossip message was worth. A reject counts [`limits::WEIGHT_REJECT`] against the neighbour it came from.
+    pub async fn verdict(&self, token: GossipToken, verdict: Verdict) -> Result<(), SendError> {
+        self.command(NetworkCommand::Verdict { token, verdict }).await
+    }
+
+    /// Puts a frame on the peer's sync stream. Never waits for the peer: frames queue up to [`limits::SEND_QUEUE_BYTES`], and above that
+    /// the peer is disconnected. For a peer that is not up the frame is dropped silently: `PeerDown` is on its way or was seen.
+    ///
+    /// # Errors
+    /// The frame is empty or above [`limits::FRAME_MAX`].
+    pub async fn send(&self, peer: PeerId, frame: Bytes) -> Result<(), SendError> {
+        if frame.is_empty() || frame.len() > limits::FRAME_MAX {
+            return Err(SendError::Size(frame.len()));
+        }
+        self.command(NetworkCommand::Send { peer, frame }).await
+    }
+
+    /// Asks a question on `/parlor/join/1` and waits for the answer, at most [`limits::REQUEST_DEADLINE`] and the time to connect.
+    /// The peer is dialled at the given addresses if it is not connected. Dropping the future gives up the answer, not the question.
+    ///
+    /// # Errors
+    /// The peer cannot be reached, does not answer in time, or breaks the protocol.
+    pub async fn request(&self, peer: PeerId, addresses: Vec<Address>, data: Bytes) -> Result<Bytes, RequestError> {
+        if data.len() > limits::REQUEST_MAX {
+            return Err(RequestError::Size(data.len()));
+        }
+        let (reply, answer) = oneshot::channel();
+        let command = NetworkCommand::Request { peer, addresses, data, reply };
+        self.command(command).await.map_err(|_| RequestError::Stopped)?;
+        answer.await.map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Answers a request. A late answer is dropped.
+    ///
+    /// # Errors
+    /// The answer is above [`limits::RESPONSE_MAX`].
+    pub async fn respond(&self, token: RequestToken, data: Bytes) -> Result<(), SendError> {
+        if data.len() > limits::RESPONSE_MAX {
+            return Err(SendError::ResponseSize(data.len()));
+        }
+        self.command(NetworkCommand::Respond { token, data }).await
+    }
+
+    /// Counts `weight` against a peer, for what only the node can see. At [`limits::BAN_AT`] it is banned.
+    pub async fn punish(&self, peer: PeerId, weight: u32) -> Result<(), SendError> {
+        self.command(NetworkCommand::Punish { peer, weight }).await
+    }
+
+    /// The network at this moment.
+    ///
+    /// # Errors
+    /// The network has stopped.
+    pub async fn status(&self) -> Result<NetworkStatus, NetworkError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(NetworkCommand::Status { reply }).await.map_err(|_| NetworkError::Stopped)?;
+        answer.await.map_err(|_| NetworkError::Stopped)
+    }
+
+    /// Says goodbye to all peers and ends the task, within [`limits::SHUTDOWN_DEADLINE`]. Returns when it has ended.
+    pub async fn shutdown(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.command(NetworkCommand::Shutdown { reply }).await.is_ok() {
+            // An error means that the task is gone, which is what was asked for.
+            let _ = answer.await;
+        }
+    }
+}
+
+fn bounded(addresses: &[Address]) -> Result<(), SendError> {
+    if addresses.len() > limits::ADDRESSES_MAX { Err(SendError::TooMany("addresses")) } else { Ok(()) }
+}

@@ -1,0 +1,145 @@
+//! Every bound of the network, with its reason.
+//!
+//! Values that two nodes must share are part of [`LIMITS_VERSION`]: a node refuses a peer whose hello shows another
+//! version, because a peer with smaller limits goes silently deaf (libp2p finding 3.1).
+
+use std::time::Duration;
+
+/// Version of the limits that both ends must share: gossip frame and control sizes, topic count, frame size. Raise it with
+/// any of them.
+pub const LIMITS_VERSION: u16 = 1;
+
+/// Largest gossip payload in bytes. Well below [`GOSSIP_TRANSMIT_MAX`], because the receiver's limit also counts up to
+/// 8 KiB of read-ahead, the topic and the envelope (libp2p finding 3.2).
+pub const GOSSIP_PAYLOAD_MAX: usize = 32 * 1024;
+/// Largest gossipsub RPC in bytes.
+pub const GOSSIP_TRANSMIT_MAX: usize = 256 * 1024;
+/// Largest control part of a gossipsub RPC in bytes. It holds the hello with all topics (1,000 x about 48 bytes) and the
+/// IHAVE of five heartbeats (5,000 x 22 bytes), see libp2p findings 3.3 and 3.5.
+pub const GOSSIP_CONTROL_MAX: usize = 128 * 1024;
+/// Topics a node may subscribe to, and a peer may announce.
+pub const TOPICS_MAX: usize = 1000;
+/// Longest topic name in bytes: 32 characters of base32 are 20 bytes of hash.
+pub const TOPIC_NAME_MAX: usize = 40;
+/// Gossip messages queued for one peer inside gossipsub.
+pub const GOSSIP_QUEUE: usize = 2000;
+/// Own publishes a second, sustained. IHAVE of one topic stays below [`GOSSIP_CONTROL_MAX`] up to about 1,100 a second.
+pub const PUBLISH_RATE: u32 = 1000;
+/// Own publishes in one burst: gossipsub's queue of one peer.
+pub const PUBLISH_BURST: u32 = GOSSIP_QUEUE as u32;
+/// Own published bytes a second, sustained; with [`PUBLISH_BURST_BYTES`] it bounds what the queues of slow peers can hold.
+pub const PUBLISH_BYTE_RATE: u32 = 4 * 1024 * 1024;
+/// Own published bytes in one burst.
+pub const PUBLISH_BURST_BYTES: u32 = 16 * 1024 * 1024;
+/// Gossip messages a second taken from one neighbour; the rest is ignored and left to sync. Twice the publishing rate,
+/// because a neighbour also forwards what others wrote.
+pub const GOSSIP_PEER_RATE: u32 = 2 * PUBLISH_RATE;
+/// Gossip messages taken from one neighbour in one burst.
+pub const GOSSIP_PEER_BURST: u32 = 2 * PUBLISH_BURST;
+/// Topic joins and leaves of one peer a minute that are still reported; above it costs score. Four times a whole hello.
+pub const TOPIC_CHANGES_PER_MINUTE: u32 = 4 * TOPICS_MAX as u32;
+
+/// Largest sync frame in bytes: a batch of 128 KiB with room for headers, and the memory one peer can hold of ours.
+pub const FRAME_MAX: usize = 256 * 1024;
+/// Bytes of frames waiting for one peer. Above it the peer is disconnected: a lost frame would be a hole in a stream that
+/// both ends believe whole. Sixteen full windows of sync (8 batches of 128 KiB).
+pub const SEND_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Frames waiting for one peer: bounds the overhead of tiny ones.
+pub const SEND_QUEUE_FRAMES: usize = 4096;
+/// Above this many waiting bytes [`crate::NetworkEvent::Congested`] asks to hold back.
+pub const SEND_CONGESTED_BYTES: usize = SEND_QUEUE_BYTES / 4;
+/// Below this many waiting bytes the congestion is reported as over.
+pub const SEND_RELAXED_BYTES: usize = SEND_QUEUE_BYTES / 16;
+/// Bytes of frames waiting for all peers together.
+pub const SEND_TOTAL_BYTES: usize = 256 * 1024 * 1024;
+/// Received frames waiting in the network task's inbox for all peers together (8 MiB of the largest). Each stream holds
+/// one more while it waits for a place; places are given in the order of asking, so no peer takes another's turn.
+pub const STREAM_INBOX: usize = 32;
+/// Time to move one whole frame, read or written, once its first byte is there: 256 KiB at 4 KiB/s.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(60);
+/// Time for both hellos of a new sync stream, and from a new connection to its first sync stream.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Largest request in bytes on `/parlor/join/1`.
+pub const REQUEST_MAX: usize = 16 * 1024;
+/// Largest answer in bytes on `/parlor/join/1`.
+pub const RESPONSE_MAX: usize = 64 * 1024;
+/// Time for a request with its answer.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
+/// Requests in flight on one connection, each way.
+pub const REQUEST_STREAMS: usize = 8;
+/// Inbound requests waiting for the node's answer, over all peers; more are refused.
+pub const REQUESTS_WAITING: usize = 64;
+/// Inbound requests taken from one peer in one burst.
+pub const REQUEST_BURST: u32 = 10;
+/// Inbound requests taken from one peer a second, sustained; the rest is refused and costs score.
+pub const REQUEST_RATE: u32 = 1;
+
+/// Commands waiting for the network task. The task never waits for anything else, so this is short.
+pub const COMMAND_QUEUE: usize = 1024;
+/// Events waiting in the channel to the node.
+pub const EVENT_QUEUE: usize = 64;
+/// Events waiting in the network task when the channel is full. From here on gossip is ignored and frames wait in their
+/// streams, which slows their senders down.
+pub const OUTBOX_SOFT: usize = 64;
+/// Events waiting in the network task at which it stops reading the network at all: the node hangs.
+pub const OUTBOX_HARD: usize = 8192;
+
+/// Connections of one peer: one relayed, two direct, one spare while they are being sorted out.
+pub const CONNECTIONS_PER_PEER: u32 = 4;
+/// Established inbound connections.
+pub const CONNECTIONS_IN: u32 = 300;
+/// Established outbound connections.
+pub const CONNECTIONS_OUT: u32 = 150;
+/// Inbound connections that are still shaking hands.
+pub const CONNECTIONS_PENDING_IN: u32 = 64;
+/// Resident memory of the process, in bytes, above which new connections are refused.
+pub const MEMORY_MAX: usize = 2 * 1024 * 1024 * 1024;
+/// Time for a connection to be set up, all handshakes included.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Time a connection may take to say goodbye. A dead TCP peer with full socket buffers would otherwise hold the close, and
+/// with it gossipsub's stale picture of the peer, for the system's quarter of an hour.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// Time after which a connection without any stream is closed.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(60);
+/// Time the deciding side has to close a surplus connection before the other side does.
+pub const SURPLUS_GRACE: Duration = Duration::from_secs(10);
+/// Time between pings.
+pub const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Time for the answer to a ping. The second unanswered ping closes the connection.
+pub const PING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Peers that are kept connected.
+pub const KEPT_MAX: usize = 1024;
+/// Addresses of one kept or dialled peer.
+pub const ADDRESSES_MAX: usize = 16;
+/// First pause before a redial.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(500);
+/// Longest pause before a redial.
+pub const REDIAL_LAST: Duration = Duration::from_secs(120);
+/// A peer that was up for so long starts again with the shortest pause.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Dials started in one housekeeping turn, so that a thousand kept peers are not dialled in one instant.
+pub const DIALS_PER_TURN: usize = 16;
+/// Period of housekeeping: redials, deadlines, ends of bans.
+pub const HOUSEKEEPING: Duration = Duration::from_millis(250);
+
+/// Score at which a peer is banned.
+pub const BAN_AT: u32 = 100;
+/// Score forgiven each minute.
+pub const FORGIVEN_PER_MINUTE: u32 = 10;
+/// Length of a ban. Identities are free, so a longer one would only cost memory.
+pub const BAN_FOR: Duration = Duration::from_secs(600);
+/// Peers with a score or a ban that are remembered; the one with the lowest score is forgotten first.
+pub const SCORES_MAX: usize = 4096;
+/// Weight of one rejected gossip message.
+pub const WEIGHT_REJECT: u32 = 10;
+/// Weight of a sync stream that breaks its framing or its hello.
+pub const WEIGHT_MALFORMED: u32 = 50;
+/// Weight of going over a rate.
+pub const WEIGHT_FLOOD: u32 = 5;
+/// Weight of a frame or a hello that did not come in time.
+pub const WEIGHT_STALLED: u32 = 10;
+
+/// Time for the last goodbyes at shutdown.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);

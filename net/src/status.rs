@@ -1,0 +1,69 @@
+//! A snapshot of the network for `parlor status`.
+
+use std::time::Duration;
+
+use crate::{Address, PeerId, Topic};
+
+/// The network at one moment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NetworkStatus {
+    /// Our own peer id.
+    pub peer: PeerId,
+    /// Where we listen.
+    pub listening: Vec<Address>,
+    /// Where others say they see us; unproven.
+    pub observed: Vec<Address>,
+    /// All connected peers, also those that are not up yet.
+    pub peers: Vec<PeerStatus>,
+    /// The topics we subscribe to.
+    pub topics: Vec<TopicStatus>,
+    /// Peers we try to stay connected to, and are not.
+    pub redialling: Vec<PeerId>,
+    /// Peers that are refused for now.
+    pub banned: Vec<PeerId>,
+    /// Gossip messages that were dropped because the node, or the rate limit, could not take them; sync brings them.
+    pub gossip_dropped: u64,
+    /// Gossip messages that gossipsub could not hand to slow peers.
+    pub gossip_unsent: u64,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// Where, of the connection in use.
+    pub address: Address,
+    /// We dialled it.
+    pub outbound: bool,
+    /// Its way leads through a relay.
+    pub relayed: bool,
+    /// Its sync stream stands.
+    pub up: bool,
+    /// Time since the connection was established.
+    pub connected_for: Duration,
+    /// Round trip of the last ping.
+    pub rtt: Option<Duration>,
+    /// Bytes of frames and gossip payloads received.
+    pub bytes_in: u64,
+    /// Bytes of frames sent.
+    pub bytes_out: u64,
+    /// Bytes of frames waiting to be sent.
+    pub queued: usize,
+    /// Its score: 0 is clean, [`crate::limits::BAN_AT`] is a ban.
+    pub score: u32,
+}
+
+/// One topic of ours.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TopicStatus {
+    /// The topic.
+    pub topic: Topic,
+    /// Connected peers in it.
+    pub peers: usize,
+    /// Those of them we forward everything to.
+    pub mesh: usize,
+}
