@@ -1,0 +1,68 @@
+//! The keys of an invite link, all from the 16-byte seed in it, and the key that a knock is sealed with.
+//!
+//! ```text
+//! prk     HKDF-Extract(salt = "parlor/1 invite", ikm = seed[16])
+//! sign    Ed25519 of KDF(prk, "invite sign", "", 32)     signs the JoinRequest; its public key stands in the Invite
+//! box     X25519 of KDF(prk, "invite box", "", 32)       rows for Instant invites are sealed to it
+//! door    Ed25519 of KDF(prk, "invite door", "", 32)     names the door mailbox
+//! knock   EnvelopeKey of H("knock", invite_pk)           known to holders of the link and to members
+//! ```
+
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::EnvelopeKey;
+use crate::hash::KNOCK;
+use crate::leaf::LeafSecret;
+use crate::secret::{self, Secret, SecretBytes};
+use crate::sign::SigningKey;
+use crate::{kdf, label};
+
+/// The seed in an invite link. Serde writes it in the open: it travels in the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InviteSeed(#[serde(with = "secret::exposed")] SecretBytes<16>);
+
+impl InviteSeed {
+    /// A fresh invite.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self(SecretBytes::random(rng))
+    }
+
+    /// The invite of a link's bytes.
+    pub const fn from_secret(seed: SecretBytes<16>) -> Self {
+        Self(seed)
+    }
+
+    /// The bytes, for the link.
+    pub const fn secret(&self) -> &SecretBytes<16> {
+        &self.0
+    }
+
+    /// The keys of the invite.
+    pub fn keys(&self) -> InviteKeys {
+        let prk = kdf::extract(b"parlor/1 invite", self.0.expose());
+        InviteKeys {
+            sign: SigningKey::from_seed(&kdf::derive(&prk, label::KDF_INVITE_SIGN, &[])),
+            leaf: LeafSecret::from_secret(&kdf::derive(&prk, label::KDF_INVITE_BOX, &[])),
+            door: SigningKey::from_seed(&kdf::derive(&prk, label::KDF_INVITE_DOOR, &[])),
+        }
+    }
+}
+
+/// What the holder of a link can do.
+#[derive(Debug, Clone)]
+pub struct InviteKeys {
+    /// Signs the JoinRequest: proves the link.
+    pub sign: SigningKey,
+    /// Opens what is sealed to `box_pk`.
+    pub leaf: LeafSecret,
+    /// Proves the door mailbox.
+    pub door: SigningKey,
+}
+
+/// The key that a knock and its refusal are sealed with. The bytes of `invite_pk` are known only to those who hold the
+/// link or the Invite event, so a stranger learns neither room nor invite.
+pub fn knock_key(invite_pk: &[u8; 32]) -> EnvelopeKey {
+    EnvelopeKey::new(&Secret::new(KNOCK.hash(&[invite_pk])))
+}

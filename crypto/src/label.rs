@@ -1,0 +1,115 @@
+//! All labels of keys, signatures and seals, in one list, so that no two uses share one.
+//!
+//! Labels are ASCII without a zero byte. In hashes, keys and signatures they stand after `"parlor/1 "`. A signature's
+//! label ends in a zero byte, so none is the beginning of another. Hash labels are the [`crate::hash::Domain`]s.
+
+/// Signature of an event header: `room_id || header`.
+pub const SIGN_EVENT: &str = "event";
+/// Signature of an invite link by its issuer.
+pub const SIGN_LINK: &str = "link";
+/// Signature of a device certificate by the account's root.
+pub const SIGN_DEVICE_CERT: &str = "device cert";
+/// Signature of a device revocation by the account's root.
+pub const SIGN_DEVICE_REVOKE: &str = "device revoke";
+/// Signature of a leaf record by its device.
+pub const SIGN_LEAF: &str = "leaf";
+/// Signature of a JoinRequest by the invite's key.
+pub const SIGN_JOIN_INVITE: &str = "join invite";
+/// Signature of a JoinRequest by the joining device.
+pub const SIGN_JOIN_DEVICE: &str = "join device";
+/// Signature of a delivery marker by its device.
+pub const SIGN_MARKER: &str = "marker";
+/// Signature that proves a device over a connection in the sync hello.
+pub const SIGN_SYNC_PROOF: &str = "sync proof";
+/// Signature that binds a device to a transport peer id.
+pub const SIGN_PEER_BINDING: &str = "peer binding";
+/// Signature of typing and presence, never stored.
+pub const SIGN_PRESENCE: &str = "presence";
+/// Signature with the key of a mailbox over the connection.
+pub const SIGN_MAILBOX: &str = "mailbox";
+
+/// All signature labels.
+pub const SIGNATURES: [&str; 12] = [
+    SIGN_EVENT,
+    SIGN_LINK,
+    SIGN_DEVICE_CERT,
+    SIGN_DEVICE_REVOKE,
+    SIGN_LEAF,
+    SIGN_JOIN_INVITE,
+    SIGN_JOIN_DEVICE,
+    SIGN_MARKER,
+    SIGN_SYNC_PROOF,
+    SIGN_PEER_BINDING,
+    SIGN_PRESENCE,
+    SIGN_MAILBOX,
+];
+
+/// Commitment to an epoch secret, public in the Rotate.
+pub const KDF_EPOCH_COMMIT: &str = "epoch commit";
+/// Next slice of an epoch.
+pub const KDF_SLICE: &str = "slice";
+/// Commitment to a slice secret, public in an Admit.
+pub const KDF_SLICE_COMMIT: &str = "slice commit";
+/// First chain key of a sender in a slice.
+pub const KDF_SENDER: &str = "sender";
+/// Next chain key of a sender.
+pub const KDF_CHAIN: &str = "chain";
+/// Message key of a header.
+pub const KDF_MESSAGE: &str = "msg";
+/// Gossip wrap key of a slice.
+pub const KDF_GOSSIP: &str = "gossip";
+/// Hint of a gossip wrap key.
+pub const KDF_GOSSIP_HINT: &str = "gossip hint";
+/// Mailbox key of an epoch.
+pub const KDF_MAILBOX: &str = "mailbox";
+/// Sync probe.
+pub const KDF_PROBE: &str = "probe";
+/// Key that encrypts the sync proof.
+pub const KDF_PROOF: &str = "proof";
+/// Root key of a generation, from the recovery phrase.
+pub const KDF_ROOT: &str = "root";
+/// Signing key of an invite, from the link's seed.
+pub const KDF_INVITE_SIGN: &str = "invite sign";
+/// X25519 key of an invite, from the link's seed.
+pub const KDF_INVITE_BOX: &str = "invite box";
+/// Mailbox key of an invite's door, from the link's seed.
+pub const KDF_INVITE_DOOR: &str = "invite door";
+/// Sealing key of a vault's purpose.
+pub const KDF_VAULT: &str = "vault";
+/// Blinding key of a vault's purpose.
+pub const KDF_VAULT_BLIND: &str = "vault blind";
+
+/// All KDF labels.
+pub const KDFS: [&str; 17] = [
+    KDF_EPOCH_COMMIT,
+    KDF_SLICE,
+    KDF_SLICE_COMMIT,
+    KDF_SENDER,
+    KDF_CHAIN,
+    KDF_MESSAGE,
+    KDF_GOSSIP,
+    KDF_GOSSIP_HINT,
+    KDF_MAILBOX,
+    KDF_PROBE,
+    KDF_PROOF,
+    KDF_ROOT,
+    KDF_INVITE_SIGN,
+    KDF_INVITE_BOX,
+    KDF_INVITE_DOOR,
+    KDF_VAULT,
+    KDF_VAULT_BLIND,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_uses_share_a_label() {
+        assert_eq!(SIGNATURES.iter().collect::<HashSet<_>>().len(), SIGNATURES.len());
+        assert_eq!(KDFS.iter().collect::<HashSet<_>>().len(), KDFS.len());
+        assert!(SIGNATURES.iter().chain(&KDFS).all(|l| l.is_ascii() && !l.contains('\0') && l.len() <= 32));
+    }
+}
