@@ -1,0 +1,102 @@
+//! Every bound of this crate's rules, each with its reason.
+//!
+//! A bound that two nodes must agree on (what makes an event valid) is part of the protocol and never changes within
+//! version 1; the others only bound what one node keeps in memory.
+
+// What makes an event valid.
+
+/// The version of the formats.
+pub const VERSION: u8 = 1;
+/// The cipher suite: Ed25519, DHKEM(X25519), HKDF-SHA256, ChaCha20-Poly1305, BLAKE3. Pinned by the genesis.
+pub const SUITE: u8 = 1;
+/// The version of the rules of a room. Pinned by the genesis.
+pub const RULES: u8 = 1;
+/// Longest header: eight parents and eight control heads of 32 bytes fill 512, the fixed fields about 250.
+pub const MAX_HEADER: usize = 1_024;
+/// Longest payload, so that a wrapped event stays below the 32 KiB of a gossip frame.
+pub const MAX_PAYLOAD: usize = 24 * 1_024;
+/// Longest event on the wire: length of the header, header, signature, payload.
+pub const MAX_EVENT: usize = 2 + MAX_HEADER + 64 + MAX_PAYLOAD;
+/// Most parents, and most control heads, in one header: more heads are joined by several events.
+pub const MAX_PARENTS: usize = 8;
+/// Most epochs that a Rotate builds on.
+pub const MAX_EPOCH_PARENTS: usize = 4;
+/// Most owners in a genesis: two are wise, eight are a board.
+pub const MAX_OWNERS: usize = 8;
+/// Longest device name, in bytes.
+pub const MAX_DEVICE_NAME: usize = 64;
+/// Longest name of a room, in bytes.
+pub const MAX_ROOM_NAME: usize = 128;
+/// Longest value of one room setting, in bytes.
+pub const MAX_SETTING: usize = 4 * 1_024;
+/// Most settings written by one State.
+pub const MAX_WRITES: usize = 16;
+/// Most devices of an account named in a fence.
+pub const MAX_FENCE: usize = 64;
+/// Deepest delegation below an owner.
+pub const MAX_DEPTH: u8 = 16;
+/// Highest generation in a slice: 65,536 derivations cost some 20 ms, the most that one event can make a reader do.
+pub const MAX_GEN: u32 = 65_535;
+/// Highest slice of an epoch, for the same reason. An epoch that reaches it is replaced.
+pub const MAX_SLICE: u32 = 65_535;
+/// Rows in a page of an epoch: 22 KiB, one blob to fetch.
+pub const ROWS_PER_PAGE: usize = 256;
+/// Up to this many rows travel in the Rotate itself: small rooms never fetch a page.
+pub const INLINE_ROWS: usize = 64;
+/// Most pages of an epoch: rooms of 65,536 devices.
+pub const MAX_PAGES: usize = 256;
+/// Highest sequence number: nobody writes so much, and sums of them never overflow.
+pub const MAX_SEQ: u64 = u32::MAX as u64;
+
+// Messages.
+
+/// Longest text of a message in bytes: padding rounds a body up to 23 KiB at most, and 64 mentions take 2.
+pub const MAX_TEXT: usize = 20 * 1_024;
+/// Most mentions in a message.
+pub const MAX_MENTIONS: usize = 64;
+
+// Time.
+
+/// How far ahead of our clock an event may claim to be and still stand at its own place in the timeline.
+pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1_000;
+/// An epoch is replaced after this time.
+pub const EPOCH_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// An epoch is replaced after this many messages of one device in it.
+pub const EPOCH_MESSAGES: u32 = 10_000;
+/// A device makes at most one Rotate in this time that no missing epoch calls for.
+pub const ROTATE_EVERY_MS: u64 = 60 * 60 * 1_000;
+/// The device elected first waits this long before it rotates, so that what is on its way can arrive.
+pub const ELECTION_BASE_MS: u64 = 250;
+/// Each further rank waits this much longer.
+pub const ELECTION_STEP_MS: u64 = 200;
+/// Nobody waits longer than this for those before it.
+pub const ELECTION_MAX_MS: u64 = 60_000;
+/// How long a member waits for a row or page before it asks everybody and may rotate itself.
+pub const ROW_WAIT_MS: u64 = 60_000;
+
+// Memory.
+
+/// Most control events with missing ancestors kept in a room.
+pub const MAX_PENDING: usize = 1_000;
+/// Most of them from one device.
+pub const MAX_PENDING_PER_DEVICE: usize = 256;
+/// Most bytes of events that wait.
+pub const MAX_PENDING_BYTES: usize = 4 * 1_024 * 1_024;
+/// Most messages that wait for earlier ones of their log or for control events.
+pub const MAX_WAITING: usize = 1_000;
+/// Most of them from one device.
+pub const MAX_WAITING_PER_DEVICE: usize = 256;
+/// Most message parents remembered as missing.
+pub const MAX_MISSING_PARENTS: usize = 1_024;
+/// Recent messages remembered by id, to find parents without asking the store.
+pub const RECENT_MESSAGES: usize = 8_192;
+/// Sender chains kept at the place they have reached.
+pub const MAX_CHAINS: usize = 512;
+/// Slice keys kept beside the first of their epoch.
+pub const MAX_SLICE_KEYS: usize = 256;
+/// Sets of control heads whose past is kept worked out.
+pub const MAX_CONTEXTS: usize = 64;
+/// Most epoch keys in a Welcome; older ones are asked for one by one.
+pub const MAX_WELCOME_KEYS: usize = 256;
+/// Longest Welcome in bytes.
+pub const MAX_WELCOME: usize = 32 * 1_024;

@@ -1,0 +1,142 @@
+//! How far each series of a room reaches: the whole of what two members compare.
+//!
+//! A [`Series`] is a numbered run of things by one device: its control log, its message log, its leaf records, its
+//! markers. [`Tables`] maps each to its [`Tip`]. A room of a million messages by a hundred authors is a table of some
+//! hundred lines, so comparing rooms is comparing these lines. The owner of a room keeps one `Tables` and calls
+//! [`Tables::advance`] **after** the durable commit of what it names: peers take a tip as a promise that it is stored.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use parlor_crypto::domain;
+use parlor_crypto::hash::Domain;
+
+use crate::ids::DeviceId;
+use crate::wire::{Digests, SeriesKind};
+
+/// A numbered run of things by one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series {
+    /// What kind of things.
+    pub kind: SeriesKind,
+    /// Whose.
+    pub device: DeviceId,
+}
+
+/// Where a series ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// Sequence number of the last event (dense from 1), or counter of the newest record.
+    pub seq: u64,
+    /// Id of that event. For a leaf record or marker all zeros: their counter alone is compared.
+    pub id: [u8; 32],
+}
+
+static TABLES: Domain = domain!("sync tables");
+
+/// How far each series of one room reaches on this device.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    tips: BTreeMap<Series, Tip>,
+    digests: OnceLock<Digests>,
+}
+
+impl Series {
+    /// The control log of `device`.
+    pub fn control(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Control, device }
+    }
+
+    /// The message log of `device`.
+    pub fn messages(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Message, device }
+    }
+
+    /// The leaf records of `device`.
+    pub fn leaf(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Leaf, device }
+    }
+
+    /// The markers of `device`.
+    pub fn marker(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Marker, device }
+    }
+}
+
+impl Tables {
+    /// Tables of a room of which nothing is held.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that `series` reaches `tip` now. Never goes back: returns whether the tip moved.
+    pub fn advance(&mut self, series: Series, tip: Tip) -> bool {
+        let tip = if is_record(series.kind) { Tip { id: [0; 32], ..tip } } else { tip };
+        let moved = tip.seq > self.seq(&series);
+        if moved {
+            self.tips.insert(series, tip);
+            self.digests = OnceLock::new();
+        }
+        moved
+    }
+
+    /// Where `series` ends, `None` when nothing of it is held.
+    pub fn tip(&self, series: &Series) -> Option<Tip> {
+        self.tips.get(series).copied()
+    }
+
+    /// Sequence number or counter at which `series` ends, 0 when nothing of it is held.
+    pub fn seq(&self, series: &Series) -> u64 {
+        self.tips.get(series).map_or(0, |tip| tip.seq)
+    }
+
+    /// All series in order: control logs first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Series, &Tip)> {
+        self.tips.iter()
+    }
+
+    /// Number of series.
+    pub fn len(&self) -> usize {
+        self.tips.len()
+    }
+
+    /// Whether nothing is held at all.
+    pub fn is_empty(&self) -> bool {
+        self.tips.is_empty()
+    }
+
+    /// Digests of the tables; computed once after a change (about 70 bytes of hashing a series).
+    pub fn digests(&self) -> Digests {
+        *self.digests.get_or_init(|| Digests {
+            control: self.digest(&[SeriesKind::Control]),
+            messages: self.digest(&[SeriesKind::Message]),
+            records: self.digest(&[SeriesKind::Leaf, SeriesKind::Marker]),
+        })
+    }
+
+    fn digest(&self, kinds: &[SeriesKind]) -> [u8; 16] {
+        let mut bytes = Vec::new();
+        for (series, tip) in self.tips.iter().filter(|(series, _)| kinds.contains(&series.kind)) {
+            bytes.push(series.kind as u8);
+            bytes.extend_from_slice(&series.device.0);
+            bytes.extend_from_slice(&tip.seq.to_be_bytes());
+            bytes.extend_from_slice(&tip.id);
+        }
+        TABLES.hash_prefix(&[&bytes])
+    }
+}
+
+impl FromIterator<(Series, Tip)> for Tables {
+    fn from_iter<I: IntoIterator<Item = (Series, Tip)>>(tips: I) -> Self {
+        let mut tables = Self::new();
+        for (series, tip) in tips {
+            tables.advance(series, tip);
+        }
+        tables
+    }
+}
+
+/// Whether only the newest of the series counts, by its counter.
+pub(super) fn is_record(kind: SeriesKind) -> bool {
+    matches!(kind, SeriesKind::Leaf | SeriesKind::Marker)
+}

@@ -1,0 +1,322 @@
+//! Wire frames of `/parlor/sync/1`: what travels on the one sync stream of a connection.
+//!
+//! A stream carries [`LinkFrame`]s, each at most [`MAX_FRAME`] bytes (the network layer prefixes a length and knows
+//! nothing else). [`LinkFrame::Room`] carries a [`RoomFrame`] of the session of one room, named by a channel number that
+//! only the two ends can connect with a room. All frames are canonical postcard ([`crate::codec`]); byte strings inside
+//! are [`Blob`]s. Enum tags are the position of the variant: new variants go to the end.
+//!
+//! The layout field by field is in `docs/spec/sync.md`. The rules are kept by [`crate::sync::PeerLink`] and
+//! [`crate::sync::Session`]; this module only fixes the form and the limits.
+
+use std::fmt;
+
+use parlor_crypto::Signature;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::codec::{self, CodecError};
+use crate::ids::{DeviceId, EpochId};
+
+/// Largest frame on a sync stream in bytes: a full batch (128 KiB) and its framing fit with room to spare.
+pub const MAX_FRAME: usize = 256 * 1024;
+/// Version of the protocol on the stream that this code speaks.
+pub const LINK_VERSION: u16 = 1;
+/// Version of the limits (`docs/spec/sync.md`) that this code keeps.
+pub const LIMITS_VERSION: u16 = 1;
+/// Probes that one side may send on one connection: more rooms than that are not offered. Bounds what a stranger can
+/// make us remember to 64 KiB a connection.
+pub const MAX_PROBES: usize = 4096;
+/// Items in a [`RoomFrame::Compare`], [`RoomFrame::Tips`] or [`RoomFrame::Want`]: about 64 KiB of them.
+pub const MAX_ITEMS: usize = 4096;
+/// Events and records in one batch: with the smallest events the byte limit alone would allow more.
+pub const MAX_BATCH_ITEMS: usize = 1024;
+/// Payload bytes of a batch. A batch is one durable commit of the receiver.
+pub const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+/// A byte string; `serde` writes it as bytes in one piece, not as a sequence of numbers.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Blob(pub Vec<u8>);
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(BlobVisitor)
+    }
+}
+
+struct BlobVisitor;
+
+impl<'de> Visitor<'de> for BlobVisitor {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
+        Ok(Blob(bytes.to_vec()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Blob, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = seq.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Blob(bytes))
+    }
+}
+
+/// One frame on a sync stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkFrame {
+    /// First frame of both sides.
+    Hello {
+        /// [`LINK_VERSION`] of the sender; the connection speaks the smaller of both.
+        version: u16,
+        /// [`LIMITS_VERSION`] of the sender.
+        limits: u16,
+        /// Fresh random bytes; with the other side's they make everything below valid on this connection only.
+        nonce: [u8; 32],
+    },
+    /// A blinded probe a room. The sender's probes are numbered from 0 over the life of the connection; the number of
+    /// the initiator's probe is the channel of the room.
+    Probes(Vec<[u8; 16]>),
+    /// A [`RoomFrame`] of the room with this channel.
+    Room {
+        /// Channel of the room.
+        channel: u16,
+        /// An encoded [`RoomFrame`].
+        bytes: Blob,
+    },
+    /// The sender no longer syncs the room with this channel. Frames still under way are ignored.
+    Close {
+        /// Channel of the room.
+        channel: u16,
+    },
+}
+
+/// One frame of the session of one room. Nothing but `Proof` is answered before the sender proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomFrame {
+    /// A sealed [`Proof`], first frame of both sides.
+    Proof(Blob),
+    /// Opens a round of comparison, or answers one with the same number.
+    Summary {
+        /// Number of the round; the session's driver counts from 1.
+        round: u32,
+        /// Digests of the control logs, message logs and small records; `None` when the sender does not know the
+        /// receiver as a member (yet) and so tells nothing.
+        digests: Option<Digests>,
+    },
+    /// One turn of a comparison: each side answers a `Compare` with one, until one is empty.
+    Compare {
+        /// Round that this belongs to.
+        round: u32,
+        /// What to look at.
+        items: Vec<CompareItem>,
+    },
+    /// "Send me what follows `have`".
+    Want(Vec<Want>),
+    /// Events and records, oldest first, to be stored and acknowledged as one.
+    Batch {
+        /// Counts from 0 for each sender.
+        id: u32,
+        /// Events and records.
+        items: Vec<Item>,
+    },
+    /// The batch was processed. Sent only after the durable commit.
+    Ack {
+        /// Batch.
+        id: u32,
+        /// Whether all of it is stored now. `false`: some was not accepted (yet), so nothing may be concluded.
+        stored: bool,
+    },
+    /// The sender's series reach this far now.
+    Tips(Vec<Entry>),
+    /// A request for something outside the logs.
+    Ask {
+        /// Chosen by the asker.
+        id: u32,
+        /// What for.
+        what: Asked,
+    },
+    /// The answer to `Ask`.
+    Answer {
+        /// The asker's number.
+        id: u32,
+        /// The bytes, or `None` when the sender does not have or does not give it.
+        bytes: Option<Blob>,
+    },
+    /// "Open a new round": the sender's view of the receiver, or its own logs, changed.
+    Again,
+}
+
+/// What a device signs to show that it stands behind this connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The device.
+    pub device: DeviceId,
+    /// Its signature (label "sync proof") over `room || side || version u16 || connection`.
+    pub signature: Signature,
+}
+
+/// Digests of everything that sync compares; equal digests mean equal content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// Of all control logs.
+    pub control: [u8; 16],
+    /// Of all message logs.
+    pub messages: [u8; 16],
+    /// Of leaf records and markers.
+    pub records: [u8; 16],
+}
+
+/// A series by its tag: a hash of kind and device salted with the connection, so that nobody can prepare collisions.
+pub type SeriesTag = [u8; 6];
+
+/// Where one series ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Series.
+    pub tag: SeriesTag,
+    /// Sequence number of its last event, or counter of the newest record.
+    pub seq: u64,
+    /// Salted hash of that event's id, to notice forks.
+    pub check: [u8; 4],
+}
+
+/// "Send me what follows".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// Series.
+    pub tag: SeriesTag,
+    /// The last sequence number or counter that the sender holds, 0 for none.
+    pub have: u64,
+}
+
+/// One item of a comparison. A path is a run of hexadecimal digits of tags, from the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompareItem {
+    /// The sender's entries below `path`, split by the next digit: one digest for each bit of `children` that is set,
+    /// ascending.
+    Split {
+        /// Digits, one a byte.
+        path: Blob,
+        /// Bit i: there are entries below digit i.
+        children: u16,
+        /// Their digests.
+        digests: Vec<[u8; 4]>,
+    },
+    /// All entries of the sender below `path`.
+    List {
+        /// Digits, one a byte.
+        path: Blob,
+        /// Entries, by tag ascending.
+        entries: Vec<Entry>,
+    },
+    /// "Tell me more about what you have below `path`; I tell nothing."
+    Tell {
+        /// Digits, one a byte.
+        path: Blob,
+    },
+}
+
+/// Kind of an item of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SeriesKind {
+    /// Control log.
+    Control,
+    /// Message log.
+    Message,
+    /// Leaf records: only the newest counts.
+    Leaf,
+    /// Delivery markers: only the newest counts.
+    Marker,
+}
+
+/// One event or record as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What it is.
+    pub kind: SeriesKind,
+    /// The bytes as their author signed them.
+    pub bytes: Blob,
+}
+
+/// Something outside the logs that one may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Asked {
+    /// A page of rows of a Rotate, by its hash.
+    Page([u8; 32]),
+    /// The key of an epoch, sealed to the asker's leaf.
+    Key(EpochId),
+}
+
+impl LinkFrame {
+    /// Encodes the frame.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a frame of at most [`MAX_FRAME`] bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode(bytes, MAX_FRAME)
+    }
+}
+
+impl RoomFrame {
+    /// Encodes the frame.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a frame of at most [`MAX_FRAME`] bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode(bytes, MAX_FRAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_their_encoding_and_nothing_else_decodes() {
+        let batch =
+            RoomFrame::Batch { id: 7, items: vec![Item { kind: SeriesKind::Message, bytes: Blob(vec![1, 2, 3]) }] };
+        let frame = LinkFrame::Room { channel: 3, bytes: Blob(batch.encode()) };
+        let bytes = frame.encode();
+        assert_eq!(LinkFrame::decode(&bytes), Ok(frame));
+        assert_eq!(RoomFrame::decode(&batch.encode()), Ok(batch));
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(LinkFrame::decode(&longer), Err(CodecError::NotCanonical));
+        assert!(LinkFrame::decode(&bytes[..bytes.len() - 1]).is_err());
+        assert!(LinkFrame::decode(&vec![0; MAX_FRAME + 1]).is_err());
+    }
+
+    #[test]
+    fn a_promised_length_allocates_nothing() {
+        // Tag of `Room`, channel 0, then a length of about 2^63 with nothing behind it.
+        assert!(LinkFrame::decode(&[2, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127]).is_err());
+        // `Probes` that promises 2^40 entries.
+        assert!(LinkFrame::decode(&[1, 128, 128, 128, 128, 128, 64]).is_err());
+    }
+}
