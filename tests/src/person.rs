@@ -1,0 +1,290 @@
+//! A person: an account in a temporary home, and its node.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Answer, eventually, program, run_to_end};
+
+/// How a node is started, where it differs from the usual.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The folder for the home, made by the test; a temporary one if none.
+    pub home: Option<PathBuf>,
+    /// More arguments of `parlor run`.
+    pub run_args: Vec<String>,
+    /// File that holds the passphrase of the home.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// A person with a home, whose node runs or not.
+#[derive(Debug)]
+pub struct Person {
+    /// The name of the account.
+    pub name: String,
+    folder: TempDir,
+    options: Options,
+    node: Option<Child>,
+    /// Addresses of the first run, kept over restarts like a machine keeps its own.
+    listen: Vec<String>,
+    n_runs: u32,
+}
+
+/// Where a node listens: a port of its own choosing, over both transports, on loopback only.
+const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
+/// How much of a log is shown when a test fails.
+const SHOWN_LINES: usize = 60;
+
+#[allow(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "the harness of tests fails by panicking")]
+impl Person {
+    /// Makes an account with this name and starts its node.
+    ///
+    /// # Panics
+    /// If either fails.
+    #[track_caller]
+    pub fn start(name: &str) -> Self {
+        Self::start_with(name, Options::default())
+    }
+
+    /// As [`start`](Self::start), with options.
+    ///
+    /// # Panics
+    /// If either fails.
+    #[track_caller]
+    pub fn start_with(name: &str, options: Options) -> Self {
+        let mut person = Self::new(name, options);
+        person.init().done();
+        person.run();
+        person
+    }
+
+    /// A person with an empty home and no node.
+    ///
+    /// # Panics
+    /// If there is no temporary folder.
+    pub fn new(name: &str, options: Options) -> Self {
+        let folder = tempfile::Builder::new().prefix("parlor-").tempdir().expect("a temporary folder");
+        Self { name: name.to_owned(), folder, options, node: None, listen: Vec::new(), n_runs: 0 }
+    }
+
+    /// Makes the account.
+    #[track_caller]
+    pub fn init(&self) -> Answer {
+        let mut args: Vec<&OsStr> = vec!["init".as_ref(), "--name".as_ref(), self.name.as_ref()];
+        if let Some(file) = &self.options.passphrase_file {
+            args.extend(["--passphrase-file".as_ref(), file.as_os_str()]);
+        }
+        self.cli(&args)
+    }
+
+    /// Starts the node and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it ends before, or one runs already.
+    #[track_caller]
+    pub fn run(&mut self) {
+        assert!(self.node.is_none(), "{} runs already", self.name);
+        self.n_runs += 1;
+        let mut command = self.run_command();
+        command.stdin(Stdio::null()).stdout(self.log("out")).stderr(self.log("err"));
+        let mut node = command.spawn().expect("the program starts");
+        let out = self.log_path("out");
+        let what = format!("{} is ready", self.name);
+        let ready = eventually(&what, || {
+            let text = std::fs::read_to_string(&out).unwrap_or_default();
+            if let Some((first, _)) = text.split_once('\n') {
+                return Some(serde_json::from_str::<Value>(first).expect("the first line is JSON"));
+            }
+            if let Some(status) = node.try_wait().expect("a child can be waited for") {
+                self.show_logs();
+                panic!("the node of {} ended at once: {status}", self.name);
+            }
+            None
+        });
+        self.node = Some(node);
+        assert_eq!(ready["event"], "ready", "the first line is the ready event");
+        if self.listen.is_empty() {
+            let all = ready["listen"].as_array().cloned().unwrap_or_default();
+            let plain = |address: &Value| Some(address.as_str()?.split("/p2p/").next()?.to_owned());
+            self.listen = all.iter().filter_map(plain).collect();
+            assert!(!self.listen.is_empty(), "the ready event names no address: {ready}");
+        }
+    }
+
+    /// Runs a node until it ends by itself: for what must be refused.
+    #[track_caller]
+    pub fn run_to_end(&self) -> Answer {
+        run_to_end(&mut self.run_command(), b"")
+    }
+
+    /// Types a command.
+    #[track_caller]
+    pub fn cli<S: AsRef<OsStr>>(&self, args: &[S]) -> Answer {
+        self.cli_with(args, b"")
+    }
+
+    /// Types a command that reads `input`.
+    #[track_caller]
+    pub fn cli_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Answer {
+        run_to_end(self.command().args(args), input)
+    }
+
+    /// Starts a command that goes on, its lines in the file answered; it ends with this person.
+    ///
+    /// # Panics
+    /// If it can not start.
+    pub fn stream(&self, args: &[&str]) -> Stream {
+        let path = self.folder.path().join(format!("stream-{}.out", args.join("-").replace('/', "_")));
+        let out = File::create(&path).expect("a temporary file");
+        let child = self.command().args(args).stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn();
+        Stream { path, child: child.expect("the program starts") }
+    }
+
+    /// Ends the node as a crash does.
+    ///
+    /// # Panics
+    /// If none runs.
+    pub fn kill9(&mut self) {
+        let mut node = self.node.take().expect("a node runs");
+        node.kill().expect("a child can be killed");
+        node.wait().expect("a child can be waited for");
+    }
+
+    /// Ends the node as a user does, and waits until it has ended well.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.cli(&["stop"]).done();
+        self.ended_well();
+    }
+
+    /// Waits until the node has ended by itself, without an error.
+    ///
+    /// # Panics
+    /// If it does not, or with an error.
+    #[track_caller]
+    pub fn ended_well(&mut self) {
+        let mut node = self.node.take().expect("a node runs");
+        let what = format!("the node of {} ends", self.name);
+        let status = eventually(&what, || node.try_wait().expect("a child can be waited for"));
+        assert!(status.success(), "the node of {} ended with {status}", self.name);
+    }
+
+    /// Stops the node and starts it again.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.stop();
+        self.run();
+    }
+
+    /// Process of the node.
+    ///
+    /// # Panics
+    /// If none runs.
+    pub fn pid(&self) -> u32 {
+        self.node.as_ref().expect("a node runs").id()
+    }
+
+    /// The home.
+    pub fn home(&self) -> PathBuf {
+        self.options.home.clone().unwrap_or_else(|| self.folder.path().join("home"))
+    }
+
+    /// A folder of the test that is not in the home.
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Addresses of the node, without its peer id.
+    pub fn listen(&self) -> &[String] {
+        &self.listen
+    }
+
+    /// Changes how the next run starts.
+    pub fn options(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.arg("--home").arg(self.home()).arg("--json");
+        command.env_remove("PARLOR_HOME").env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
+        command
+    }
+
+    fn run_command(&self) -> Command {
+        let mut command = self.command();
+        command.args(["run", "--no-mdns"]);
+        if !self.options.run_args.iter().any(|arg| arg == "--api") {
+            command.args(["--api", "127.0.0.1:0"]);
+        }
+        let first = LISTEN.map(str::to_owned);
+        let listen = if self.listen.is_empty() { &first[..] } else { &self.listen };
+        listen.iter().for_each(|address| _ = command.args(["--listen", address]));
+        if let Some(file) = &self.options.passphrase_file {
+            command.arg("--passphrase-file").arg(file);
+        }
+        command.args(&self.options.run_args);
+        command
+    }
+
+    fn log_path(&self, kind: &str) -> PathBuf {
+        self.folder.path().join(format!("run-{}.{kind}", self.n_runs))
+    }
+
+    fn log(&self, kind: &str) -> File {
+        File::create(self.log_path(kind)).expect("a temporary file")
+    }
+
+    fn show_logs(&self) {
+        for run in 1..=self.n_runs {
+            let text = std::fs::read(self.folder.path().join(format!("run-{run}.err"))).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let skipped = text.lines().count().saturating_sub(SHOWN_LINES);
+            eprintln!("---- {}, run {run} ({skipped} lines before)", self.name);
+            text.lines().skip(skipped).for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        if let Some(mut node) = self.node.take() {
+            let _ = node.kill();
+            let _ = node.wait();
+        }
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+    }
+}
+
+/// A command that goes on.
+#[derive(Debug)]
+pub struct Stream {
+    path: PathBuf,
+    child: Child,
+}
+
+impl Stream {
+    /// The objects printed so far; a line still being written is left out.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,107 @@
+//! Joining: by link, by picture, and being told why not.
+
+use std::time::{Duration, Instant};
+
+use parlor_tests::{Person, eventually};
+
+#[test]
+fn two_people_talk_after_one_joins_by_link() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    bob.join(&alice.invite(&room, &[]));
+    they_talk(&alice, &bob, &room);
+}
+
+#[test]
+fn two_people_talk_after_one_joins_by_the_picture_of_the_code() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let png = alice.scratch().join("invite.png");
+    alice.invite_png(&room, &png);
+    let joined = bob.cli(&["join".as_ref(), "--qr".as_ref(), png.as_os_str()]).done();
+    assert_eq!((joined.text("state"), joined.text("room")), ("joined".into(), room.clone()));
+    they_talk(&alice, &bob, &room);
+}
+
+/// Both write, both see both, in one order, named after who wrote; and each learns that the other has it.
+fn they_talk(alice: &Person, bob: &Person, room: &str) {
+    let follows = bob.stream(&["listen", room]);
+    alice.say(room, "Hello Bob");
+    eventually("Bob's open window shows the message", || {
+        follows.lines().iter().any(|event| event["event"] == "message" && event["text"] == "Hello Bob").then_some(())
+    });
+    bob.say(room, "Hello Alice");
+    let (at_alice, at_bob) = (alice.holds(room, 2), bob.holds(room, 2));
+    let shown = |history: &[parlor_tests::Message]| -> Vec<_> {
+        history.iter().map(|m| (m.id.clone(), m.author.clone(), m.text.clone())).collect()
+    };
+    assert_eq!(shown(&at_alice), shown(&at_bob));
+    assert_eq!((at_bob[0].author.as_str(), at_bob[0].text.as_str()), ("Alice", "Hello Bob"));
+    assert_eq!((at_bob[1].author.as_str(), at_bob[1].text.as_str()), ("Bob", "Hello Alice"));
+    alice.all_delivered(room, 1);
+    bob.all_delivered(room, 1);
+    let members = bob.cli(&["members", room]).done().lines();
+    let mut names: Vec<_> = members.iter().filter_map(|member| member["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Alice", "Bob"]);
+}
+
+#[test]
+fn who_comes_after_the_last_use_is_told_so() {
+    let (alice, bob, carol) = (Person::start("Alice"), Person::start("Bob"), Person::start("Carol"));
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &["--uses", "1"]);
+    bob.join(&link);
+    carol.cli(&["join", &link]).refused(4, "invite_exhausted");
+    let invites = alice.cli(&["invite", "list", &room]).done().lines();
+    assert_eq!((invites[0]["used"].as_u64(), invites[0]["uses_left"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(carol.cli(&["room", "list"]).done().lines().len(), 0, "nothing is left of the attempt");
+}
+
+#[test]
+fn an_expired_link_is_refused_as_expired() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let made = Instant::now();
+    let link = alice.invite(&room, &["--expires", "1s"]);
+    eventually("the second is over", || (made.elapsed() > Duration::from_secs(2)).then_some(()));
+    bob.cli(&["join", &link]).refused(4, "invite_expired");
+}
+
+#[test]
+fn a_revoked_link_is_refused_as_revoked() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let made = alice.cli(&["invite", "create", &room]).done();
+    alice.cli(&["invite", "revoke", &room, &made.text("invite")]).done();
+    bob.cli(&["join", &made.text("link")]).refused(4, "invite_revoked");
+    assert_eq!(alice.cli(&["invite", "list", &room]).done().lines()[0]["revoked"], true);
+}
+
+#[test]
+fn a_damaged_link_says_that_it_is_damaged() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &[]);
+    let payload = link.rfind('/').unwrap() + 1;
+    for position in (payload..link.len()).step_by(37).chain([link.len() - 1]) {
+        let other = if &link[position..=position] == "A" { "B" } else { "A" };
+        let damaged = format!("{}{other}{}", &link[..position], &link[position + 1..]);
+        bob.cli(&["join", &damaged]).refused(2, "link_damaged");
+    }
+    bob.cli(&["join", &link[..link.len() - 8]]).refused(2, "link_damaged");
+    bob.cli(&["join", "parlor://join/1/"]).refused(2, "link_damaged");
+    bob.join(&link);
+}
+
+#[test]
+fn a_link_nobody_answers_is_unreachable_and_works_later() {
+    let (mut alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &[]);
+    alice.stop();
+    let waits = bob.cli(&["join", &link, "--timeout", "1s"]);
+    assert!(waits.code == 6 || waits.text("state") == "pending", "{}{}", waits.stdout, waits.stderr);
+    alice.run();
+    bob.join(&link);
+}

@@ -1,0 +1,12 @@
+//! The promises of a chat between people, walked with real nodes on loopback.
+//!
+//! Each test is a story of the user guide. Commands and JSON are those of the command line, so these tests are also the
+//! check that its names and exit codes stay.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
+
+mod bad_input;
+mod catching_up;
+mod joining;
+mod many;
+mod privacy;
