@@ -100,7 +100,11 @@ pub fn open_row(
     leaf: &LeafSecret,
     row: &Row,
 ) -> Result<EpochSecret, RowError> {
-    let info = row_info(context, device, &leaf.public());
+    let public = leaf.public();
+    if row.hint != row_hint(&public, &context.commit) {
+        return Err(RowError::Open(OpenError));
+    }
+    let info = row_info(context, device, &public);
     let plain = open_parts(&info, leaf, &[], &row.enc, &row.ct)?;
     let bytes: &[u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
     let secret = EpochSecret::from_secret(Secret::new(*bytes));
@@ -217,4 +221,61 @@ fn open_parts(
     hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeR::Base, &key, &enc, info, ct, aad)
         .map(Zeroizing::new)
         .map_err(|_| OpenError)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// Gives the bytes it was made with, once.
+    struct Fixed<'a>(&'a [u8]);
+
+    impl rand::TryRng for Fixed<'_> {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            unreachable!("key generation asks for bytes")
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            unreachable!("key generation asks for bytes")
+        }
+
+        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+            let (now, later) = self.0.split_at(out.len());
+            out.copy_from_slice(now);
+            self.0 = later;
+            Ok(())
+        }
+    }
+
+    impl rand::TryCryptoRng for Fixed<'_> {}
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn rfc_9180_a_2_1_gives_the_sealed_bytes_of_the_rfc_and_opens_them() {
+        let info = bytes("4f6465206f6e2061204772656369616e2055726e");
+        let aad = bytes("436f756e742d30");
+        let plaintext = bytes("4265617574792069732074727574682c20747275746820626561757479");
+        let key = bytes("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb");
+        let sealed = bytes(
+            "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a\
+             1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
+        );
+        let leaf = LeafSecret::from_secret(&Secret::new(key.try_into().unwrap()));
+        assert_eq!(
+            leaf.public().as_bytes().as_slice(),
+            bytes("4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a")
+        );
+
+        assert_eq!(*open(&info, &leaf, &aad, &sealed).unwrap(), plaintext);
+
+        let seed = bytes("909a9b35d3dc4713a5e72a4da274b55d3d3821a37e5d099e74a647db583a904b");
+        assert_eq!(seal(&mut Fixed(&seed), &info, &leaf.public(), &aad, &plaintext), sealed);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `KDF(secret, label, ctx, L)` = HKDF-Expand with the 32-byte secret as key and
 //! `info = u16(L) || u8(len) || "parlor/1 " label || u32(|ctx|) || ctx`, numbers big-endian, `len` the length of
-//! `"parlor/1 " label`. Contexts are given in parts, concatenated without lengths.
+//! `"parlor/1 " label`. Contexts are given in at most seven parts, concatenated without lengths; `L` is at most 64.
 
 use hkdf::Hkdf;
 use sha2::Sha256;

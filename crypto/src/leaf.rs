@@ -13,7 +13,7 @@ use x25519_dalek::StaticSecret;
 
 use crate::label;
 use crate::secret::Secret;
-use crate::sign::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
+use crate::sign::{KeyError, PublicKey, Signature, SignatureError, SigningKey, is_reduced};
 
 /// An own X25519 secret key. Wiped when dropped.
 #[derive(Clone)]
@@ -70,8 +70,8 @@ impl LeafPublic {
     /// # Errors
     /// [`KeyError`] for a number not below p = 2^255 - 19 or a point of low order.
     pub fn parse(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let low_order = LOW_ORDER.contains(bytes);
-        if low_order || !is_reduced(bytes) { Err(KeyError) } else { Ok(Self(*bytes)) }
+        let canonical = bytes[31] & 0x80 == 0 && is_reduced(bytes);
+        if canonical && !LOW_ORDER.contains(bytes) { Ok(Self(*bytes)) } else { Err(KeyError) }
     }
 
     /// The bytes of the key.
@@ -131,12 +131,6 @@ pub enum LeafError {
     /// Not signed by the device it names.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-}
-
-/// Whether the number (little-endian) is below p = 2^255 - 19.
-fn is_reduced(bytes: &[u8; 32]) -> bool {
-    let [first, middle @ .., last] = bytes;
-    *last < 0x7f || (*last == 0x7f && (middle.iter().any(|b| *b != 0xff) || *first < 0xed))
 }
 
 /// The points of order 1, 2, 4 and 8 on the curve and its twist, below p: 0, 1, two of order 8, and p - 1.

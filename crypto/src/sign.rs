@@ -131,8 +131,8 @@ fn message(label: &'static str, parts: &[&[u8]]) -> Vec<u8> {
     message
 }
 
-/// Whether the y coordinate (the lower 255 bits, little-endian) is below p = 2^255 - 19.
-fn is_reduced(bytes: &[u8; 32]) -> bool {
+/// Whether a coordinate (the lower 255 bits, little-endian) is below p = 2^255 - 19.
+pub(crate) fn is_reduced(bytes: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = bytes;
     last & 0x7f != 0x7f || middle.iter().any(|b| *b != 0xff) || *first < 0xed
 }
