@@ -202,12 +202,7 @@ impl Event {
     ///
     /// # Errors
     /// Those of [`decode`](Self::decode) for a header that breaks a limit.
-    pub fn sign(
-        room: &RoomId,
-        mut header: Header,
-        payload: &[u8],
-        key: &SigningKey,
-    ) -> Result<Self, EventError> {
+    pub fn sign(room: &RoomId, mut header: Header, payload: &[u8], key: &SigningKey) -> Result<Self, EventError> {
         let len = u32::try_from(payload.len()).map_err(|_| EventError::Payload)?;
         if payload.len() > limits::MAX_PAYLOAD {
             return Err(EventError::Payload);

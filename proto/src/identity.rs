@@ -166,7 +166,9 @@ impl Identity {
         let leaf = |leaf: StoredLeaf| Leaf { record: leaf.record, secret: LeafSecret::from_secret(&leaf.secret) };
         let leafs: Vec<Leaf> = leafs.into_iter().map(leaf).collect();
         let device = SigningKey::from_seed(&device);
-        let ours = |leaf: &Leaf| leaf.record.device == cert.device_pk && leaf.secret.public().as_bytes() == &leaf.record.leaf_pk;
+        let ours = |leaf: &Leaf| {
+            leaf.record.device == cert.device_pk && leaf.secret.public().as_bytes() == &leaf.record.leaf_pk
+        };
         let fits = device.public_bytes() == cert.device_pk && !leafs.is_empty() && leafs.iter().all(ours);
         if !fits || cert.verify(&inception).is_err() {
             return Err(IdentityError::Mismatch);

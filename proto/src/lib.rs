@@ -6,10 +6,13 @@
 pub mod body;
 pub mod codec;
 pub mod control;
+pub mod epoch;
 pub mod event;
 pub mod hlc;
 pub mod identity;
 pub mod ids;
 pub mod limits;
+pub mod room;
+pub mod validity;
 
 pub use ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
