@@ -3,6 +3,8 @@
 //! Where randomness is taken, it is the bytes 00 01 02 ... ff 00 ... . To write the file anew after a change of format,
 //! run with `PARLOR_WRITE_VECTORS=1`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of one test")]
+
 mod common;
 
 use std::path::PathBuf;

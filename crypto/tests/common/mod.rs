@@ -46,12 +46,12 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
 }
 
 pub fn bytes<const N: usize>(hex: &str) -> [u8; N] {
-    unhex(hex).try_into().unwrap()
+    unhex(hex).try_into().expect("a test names the right size")
 }
 
 pub fn unhex(hex: &str) -> Vec<u8> {
     let hex: String = hex.split_whitespace().collect();
-    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex digits")).collect()
 }
 
 /// Every version of `bytes` with one bit flipped.
