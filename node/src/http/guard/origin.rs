@@ -1,0 +1,28 @@
+//! Requests of other web pages are refused: 403.
+//!
+//! `Origin`, when sent, must be ours with the port; `Sec-Fetch-Site`, when sent, `same-origin` or `none`. Programs send
+//! neither. This holds for WebSocket upgrades too, to which browsers apply no CORS.
+
+use axum::extract::Request;
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use parlor_api::{Code, Problem};
+
+use crate::http::error::ApiError;
+
+/// Passes requests of programs and of our own page. Stands inside [`host`](super::host()), which proved `Host` ours.
+///
+/// # Errors
+/// `foreign_origin`.
+pub async fn origin(request: Request, next: Next) -> Result<Response, ApiError> {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).map(|h| h.as_bytes()).unwrap_or_default();
+    let same = |origin: &[u8]| origin.strip_prefix(b"http://").is_some_and(|o| o.eq_ignore_ascii_case(host));
+    let origins = headers.get_all(header::ORIGIN).iter().all(|o| same(o.as_bytes()));
+    let sites = headers.get_all("sec-fetch-site").iter().all(|s| matches!(s.as_bytes(), b"same-origin" | b"none"));
+    if origins && sites {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::of(Code::ForeignOrigin).into())
+}

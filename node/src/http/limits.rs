@@ -1,0 +1,58 @@
+//! Every bound of the local API, with its reason.
+
+use std::time::Duration;
+
+/// Connections at once: many windows, bots and scripts of one user; more is a runaway script, and waits in the backlog.
+pub const CONNECTIONS: usize = 256;
+
+/// Time for the whole head of a request, also between two requests of a connection: a stalled client gives up its place.
+pub const HEAD_TIME: Duration = Duration::from_secs(15);
+
+/// Time for the whole body of a request: 4 MiB take milliseconds on loopback.
+pub const BODY_TIME: Duration = Duration::from_secs(15);
+
+/// Time in which a client must read at least something of what is written to it.
+pub const WRITE_TIME: Duration = Duration::from_secs(30);
+
+/// Time for a request that does not wait for other people.
+pub const HANDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Time for connections to finish once the node stops.
+pub const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of a head: a join link in a header is far below, and hyper refuses buffers below 8 KiB.
+pub const HEAD_MAX: usize = 16 * 1024;
+
+/// Bytes of a JSON body: the longest text with every byte escaped is six times as long.
+pub const BODY_MAX: usize = 6 * parlor_api::TEXT_MAX + 8 * 1024;
+
+/// Bytes of a JSON body with several messages.
+pub const BATCH_BODY_MAX: usize = 4 << 20;
+
+/// Bytes of a picture that may hold a QR code: a photograph of a phone.
+pub const PICTURE_MAX: usize = 16 << 20;
+
+/// Bytes of a message that a client sends up a WebSocket.
+pub const SOCKET_MESSAGE_MAX: usize = 4 * 1024;
+
+/// Time between two pings of a WebSocket; a client silent for three of them is gone.
+pub const SOCKET_PING: Duration = Duration::from_secs(20);
+
+/// Life of a ticket that opens a WebSocket.
+pub const TICKET_TIME: Duration = Duration::from_secs(30);
+
+/// Tickets at once: a window needs one for each reconnect.
+pub const TICKETS: usize = 64;
+
+/// Wrong tokens in [`FAILURE_WINDOW`] after which wrong ones are answered 429: nobody guesses 256 bits, but a program
+/// that tries should be slow and seen in the log.
+pub const FAILURES: u32 = 20;
+
+/// See [`FAILURES`].
+pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Longest wait for the status of a message.
+pub const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Longest text of a QR code: more modules than a phone reads from a screen.
+pub const QR_TEXT_MAX: usize = 1000;

@@ -1,0 +1,130 @@
+//! Events to a client: over a WebSocket, or as a JSON object a line.
+//!
+//! Both follow one [`Subscription`] and end when the node stops, when the client is gone, or with an `error` event
+//! `fell_behind` when it missed some: it reads the state again and comes back. A client that does not read is cut off by
+//! [`super::stall`]; one that is silent over three pings is gone.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures::stream;
+use parlor_api::{Code, ErrorNote, Event, EventBody};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::limits;
+use crate::bus::{FellBehind, Subscription, rfc3339};
+
+/// What a client follows.
+pub struct Feed {
+    events: Subscription,
+    /// Only events of this room, and those of none.
+    room: Option<String>,
+    stopped: watch::Receiver<bool>,
+    last: u64,
+    over: bool,
+}
+
+impl Feed {
+    /// Follows `events` of `room` (all when `None`) until `stopped` says true.
+    pub fn new(events: Subscription, room: Option<String>, stopped: watch::Receiver<bool>) -> Self {
+        Self { events, room, stopped, last: 0, over: false }
+    }
+
+    /// The next event as JSON; `None` at the end. Cancel safe.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if self.over {
+                return None;
+            }
+            let next = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stopped| *stopped) => None,
+                next = self.events.next() => next,
+            };
+            let event = match next {
+                Some(Ok(event)) => event,
+                Some(Err(FellBehind)) => {
+                    self.over = true;
+                    Arc::new(self.fell_behind())
+                }
+                None => {
+                    self.over = true;
+                    return None;
+                }
+            };
+            self.last = event.seq;
+            if self.wants(&event) {
+                // A type of ours with string keys can be written as JSON; if not, the client misses what it could not read.
+                return serde_json::to_string(&*event).ok();
+            }
+        }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        match (&self.room, event.body.room()) {
+            (Some(wanted), Some(room)) => wanted == room,
+            (Some(_), None) => matches!(event.body, EventBody::Error(_)),
+            (None, _) => true,
+        }
+    }
+
+    fn fell_behind(&self) -> Event {
+        let body = EventBody::Error(ErrorNote {
+            code: Code::FellBehind,
+            message: "events were missed".into(),
+            hint: Some("read the state again, then follow from now".into()),
+        });
+        Event { seq: self.last, at: rfc3339(now_ms()), body }
+    }
+
+    /// The events as lines of an HTTP body.
+    pub fn into_lines(self) -> Body {
+        Body::from_stream(stream::unfold(self, |mut feed| async move {
+            let mut line = feed.next().await?;
+            line.push('\n');
+            Some((Ok::<_, Infallible>(Bytes::from(line)), feed))
+        }))
+    }
+
+    /// The events as messages of a WebSocket.
+    pub async fn into_socket(mut self, mut socket: WebSocket) {
+        let mut ping = interval_at(Instant::now() + limits::SOCKET_PING, limits::SOCKET_PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            let sent = tokio::select! {
+                biased;
+                got = socket.recv() => match got {
+                    // Typing and presence will come up here; today a client has nothing to say.
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {
+                        heard = Instant::now();
+                        Ok(())
+                    }
+                },
+                next = self.next() => match next {
+                    Some(json) => socket.send(Message::Text(json.into())).await,
+                    None => break,
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > 3 * limits::SOCKET_PING {
+                        return;
+                    }
+                    socket.send(Message::Ping(Bytes::new())).await
+                }
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        let frame = CloseFrame { code: close_code::AWAY, reason: "the events end here".into() };
+        let _ = socket.send(Message::Close(Some(frame))).await;
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
