@@ -15,9 +15,12 @@ use crate::label;
 use crate::secret::Secret;
 use crate::sign::{KeyError, PublicKey, Signature, SignatureError, SigningKey, is_reduced};
 
-/// An own X25519 secret key. Wiped when dropped.
+/// An own X25519 secret key, with its public half at hand. Wiped when dropped.
 #[derive(Clone)]
-pub struct LeafSecret(StaticSecret);
+pub struct LeafSecret {
+    secret: StaticSecret,
+    public: LeafPublic,
+}
 
 impl LeafSecret {
     /// A fresh key.
@@ -27,17 +30,19 @@ impl LeafSecret {
 
     /// The key of stored or derived bytes.
     pub fn from_secret(secret: &Secret) -> Self {
-        Self(StaticSecret::from(*secret.expose()))
+        let secret = StaticSecret::from(*secret.expose());
+        let public = LeafPublic(x25519_dalek::PublicKey::from(&secret).to_bytes());
+        Self { secret, public }
     }
 
     /// The bytes, to be stored.
     pub fn to_secret(&self) -> Secret {
-        Secret::fill(|out| out.copy_from_slice(self.0.as_bytes()))
+        Secret::fill(|out| out.copy_from_slice(self.secret.as_bytes()))
     }
 
     /// The key others seal to.
-    pub fn public(&self) -> LeafPublic {
-        LeafPublic(x25519_dalek::PublicKey::from(&self.0).to_bytes())
+    pub const fn public(&self) -> LeafPublic {
+        self.public
     }
 
     /// Diffie-Hellman with somebody's key: raw output, to be fed to a KDF.
@@ -45,18 +50,18 @@ impl LeafSecret {
     /// # Errors
     /// [`KeyError`] if the result is all zeros, which no parsed key gives.
     pub fn agree(&self, theirs: &LeafPublic) -> Result<Secret, KeyError> {
-        let shared = self.0.diffie_hellman(&x25519_dalek::PublicKey::from(theirs.0));
+        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(theirs.0));
         if shared.was_contributory() { Ok(Secret::new(*shared.as_bytes())) } else { Err(KeyError) }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        self.secret.as_bytes()
     }
 }
 
 impl fmt::Debug for LeafSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LeafSecret(of {:?})", self.public())
+        write!(f, "LeafSecret(of {:?})", self.public)
     }
 }
 
