@@ -54,7 +54,7 @@ mod linux {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread::JoinHandle;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use socket2::{Domain, Protocol, Socket, Type};
 
@@ -65,6 +65,9 @@ mod linux {
 
     /// Asked of the kernel, which gives what it allows: packets wait here while the reader does not run.
     const BUFFER: usize = 32 << 20;
+
+    /// How long at most the packets that wait at the end are read: others may be talking on loopback without pause.
+    const REST: Duration = Duration::from_secs(2);
 
     /// Largest packet on loopback.
     const PACKET_MAX: usize = 1 << 17;
@@ -77,8 +80,17 @@ mod linux {
             let mut flows = Flows::new();
             let mut packet = vec![0; PACKET_MAX];
             let mut previous = Vec::new();
-            while !done.load(Ordering::Relaxed) {
-                let Ok(length) = socket.read(&mut packet) else { continue };
+            let mut end = None;
+            loop {
+                // What came before the end is still read: until the first quiet moment, or for a little while.
+                if end.is_none() && done.load(Ordering::Relaxed) {
+                    end = Some(Instant::now() + REST);
+                }
+                let length = match socket.read(&mut packet) {
+                    Ok(length) if end.is_none_or(|end| Instant::now() < end) => length,
+                    Err(_) if end.is_none() => continue,
+                    _ => break,
+                };
                 let packet = &packet[..length];
                 // Loopback shows every packet twice, going out and coming in.
                 if previous == packet {
@@ -129,7 +141,29 @@ mod linux {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
+
+    #[test]
+    fn what_goes_over_loopback_is_captured_and_what_goes_elsewhere_is_not() {
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (watched, other) = (listen(), listen());
+        let address = format!("/ip4/127.0.0.1/tcp/{}", watched.local_addr().unwrap().port());
+        let capture = match Capture::start([&address]) {
+            Ok(capture) => capture,
+            Err(error) => return println!("nothing was tested, this process may not capture: {error}"),
+        };
+        for (listener, text) in [(&watched, "watched canary"), (&other, "other canary")] {
+            let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut accepted, _) = listener.accept().unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            accepted.read_exact(&mut vec![0; text.len()]).unwrap();
+        }
+        let flows = capture.stop();
+        assert!(flows.contains(&b"watched canary".to_vec()), "{flows:?}");
+        assert!(!flows.contains(&b"other canary".to_vec()));
+    }
 
     #[test]
     fn ports_are_read_from_addresses() {

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::Ended;
 use crate::{Answer, eventually, program, run_to_end};
 
 /// How a node is started, where it differs from the usual.
@@ -28,7 +29,7 @@ pub struct Person {
     pub name: String,
     folder: TempDir,
     options: Options,
-    node: Option<Child>,
+    node: Option<Ended>,
     /// Addresses of the first run, kept over restarts like a machine keeps its own.
     listen: Vec<String>,
     n_runs: u32,
@@ -92,7 +93,7 @@ impl Person {
         self.n_runs += 1;
         let mut command = self.run_command();
         command.stdin(Stdio::null()).stdout(self.log("out")).stderr(self.log("err"));
-        let mut node = command.spawn().expect("the program starts");
+        let mut node = Ended(command.spawn().expect("the program starts"));
         let out = self.log_path("out");
         let what = format!("{} is ready", self.name);
         let ready = eventually(&what, || {
@@ -100,7 +101,7 @@ impl Person {
             if let Some((first, _)) = text.split_once('\n') {
                 return Some(serde_json::from_str::<Value>(first).expect("the first line is JSON"));
             }
-            if let Some(status) = node.try_wait().expect("a child can be waited for") {
+            if let Some(status) = node.0.try_wait().expect("a child can be waited for") {
                 self.show_logs();
                 panic!("the node of {} ended at once: {status}", self.name);
             }
@@ -142,7 +143,7 @@ impl Person {
         let path = self.folder.path().join(format!("stream-{}.out", args.join("-").replace('/', "_")));
         let out = File::create(&path).expect("a temporary file");
         let child = self.command().args(args).stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn();
-        Stream { path, child: child.expect("the program starts") }
+        Stream { path, _child: Ended(child.expect("the program starts")) }
     }
 
     /// Ends the node as a crash does.
@@ -150,9 +151,7 @@ impl Person {
     /// # Panics
     /// If none runs.
     pub fn kill9(&mut self) {
-        let mut node = self.node.take().expect("a node runs");
-        node.kill().expect("a child can be killed");
-        node.wait().expect("a child can be waited for");
+        drop(self.node.take().expect("a node runs"));
     }
 
     /// Ends the node as a user does, and waits until it has ended well.
@@ -173,7 +172,7 @@ impl Person {
     pub fn ended_well(&mut self) {
         let mut node = self.node.take().expect("a node runs");
         let what = format!("the node of {} ends", self.name);
-        let status = eventually(&what, || node.try_wait().expect("a child can be waited for"));
+        let status = eventually(&what, || node.0.try_wait().expect("a child can be waited for"));
         assert!(status.success(), "the node of {} ended with {status}", self.name);
     }
 
@@ -189,7 +188,7 @@ impl Person {
     /// # Panics
     /// If none runs.
     pub fn pid(&self) -> u32 {
-        self.node.as_ref().expect("a node runs").id()
+        self.node.as_ref().expect("a node runs").0.id()
     }
 
     /// The home.
@@ -256,10 +255,8 @@ impl Person {
 
 impl Drop for Person {
     fn drop(&mut self) {
-        if let Some(mut node) = self.node.take() {
-            let _ = node.kill();
-            let _ = node.wait();
-        }
+        // Before its logs are shown, so that they are complete.
+        drop(self.node.take());
         if std::thread::panicking() {
             self.show_logs();
         }
@@ -270,7 +267,7 @@ impl Drop for Person {
 #[derive(Debug)]
 pub struct Stream {
     path: PathBuf,
-    child: Child,
+    _child: Ended,
 }
 
 impl Stream {
@@ -279,12 +276,5 @@ impl Stream {
         let text = std::fs::read_to_string(&self.path).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

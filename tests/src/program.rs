@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::{Answer, eventually};
@@ -38,6 +38,20 @@ fn build() -> PathBuf {
     folder.join(format!("parlor{}", std::env::consts::EXE_SUFFIX))
 }
 
+/// How much of a command is shown in messages.
+const SHOWN: usize = 400;
+
+/// A process that ends with its owner at the latest.
+#[derive(Debug)]
+pub(crate) struct Ended(pub(crate) Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs `command` with `input` on its standard input, to its end.
 ///
 /// # Panics
@@ -45,15 +59,15 @@ fn build() -> PathBuf {
 #[track_caller]
 #[allow(clippy::expect_used, reason = "the harness of tests fails by panicking")]
 pub fn run_to_end(command: &mut Command, input: &[u8]) -> Answer {
-    let text = format!("{command:?}");
+    let text: String = format!("{command:?}").chars().take(SHOWN).collect();
     // Files and not pipes: whoever writes much is never held up by a reader of ours, and needs no thread.
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| scratch.path().join(name);
     let file = |name: &str| File::create(path(name)).expect("a temporary file");
     file("in").write_all(input).expect("a temporary file takes bytes");
     command.stdin(File::open(path("in")).map(Stdio::from).expect("a temporary file"));
-    let mut child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the program starts");
-    let status = eventually(&text, || child.try_wait().expect("a child can be waited for"));
+    let mut child = Ended(command.stdout(file("out")).stderr(file("err")).spawn().expect("the program starts"));
+    let status = eventually(&text, || child.0.try_wait().expect("a child can be waited for"));
     let read = |name: &str| String::from_utf8_lossy(&std::fs::read(path(name)).unwrap_or_default()).into_owned();
     Answer { command: text, code: status.code().unwrap_or(-1), stdout: read("out"), stderr: read("err") }
 }

@@ -10,3 +10,5 @@ mod catching_up;
 mod joining;
 mod many;
 mod privacy;
+#[cfg(unix)]
+mod readme;

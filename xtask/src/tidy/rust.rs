@@ -66,6 +66,16 @@ impl Source {
         found
     }
 
+    /// Every path that a `use` of what ships brings in, written out, and where its last part stands.
+    pub(super) fn imports(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        for start in words(&self.shipped, "use") {
+            let end = self.shipped[start..].find(';').map_or(self.shipped.len(), |length| start + length);
+            written_out(&self.shipped, start + "use".len(), end, &mut found);
+        }
+        found
+    }
+
     /// The outer text of each attribute that begins with `name(`, and where it stands.
     pub(super) fn attributes(&self, name: &str) -> Vec<(usize, &str)> {
         let mut found = Vec::new();
@@ -102,6 +112,39 @@ pub(super) fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = us
 pub(super) fn word_at(text: &str, position: usize) -> &str {
     let rest = text[position..].trim_start();
     &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
+}
+
+/// Writes out a tree of imports: `a::{b, c::{d, e as f}}` is `a::b`, `a::c::d`, `a::c::e`.
+fn written_out(text: &str, start: usize, end: usize, found: &mut Vec<(usize, String)>) {
+    let (mut prefixes, mut path) = (Vec::new(), String::new());
+    let mut position = start;
+    while position < end {
+        let word = word_at(&text[..end], position);
+        let at = end - text[position..end].trim_start().len();
+        if word == "as" {
+            position = end - text[position..end].trim_start()[2..].trim_start().len();
+            position += word_at(&text[..end], position).len();
+        } else if !word.is_empty() {
+            path.push_str(word);
+            position = at + word.len();
+            if !text[position..end].trim_start().starts_with("::") {
+                found.push((at, path.clone()));
+            }
+        } else {
+            match text.as_bytes().get(at) {
+                Some(b'{') => prefixes.push(path.clone()),
+                Some(b'}') => path = prefixes.pop().unwrap_or_default(),
+                Some(b',') => path = prefixes.last().cloned().unwrap_or_default(),
+                Some(b'*') => found.push((at, path.clone() + "*")),
+                Some(b':') if !path.ends_with("::") => path.push_str("::"),
+                _ => {}
+            }
+            position = at + 1;
+            while !text.is_char_boundary(position) {
+                position += 1;
+            }
+        }
+    }
 }
 
 /// Items behind `#[cfg(test)]`, from the attribute to the end of the item.
@@ -289,6 +332,14 @@ fn after() {}
         let found = source.attributes("allow");
         assert_eq!(found.len(), 1);
         assert!(found[0].1.contains("reason"));
+    }
+
+    #[test]
+    fn imports_are_written_out() {
+        let text =
+            "use std::{fs, time::{Duration, Instant as Now}, net::*};\nuse a as b;\n#[cfg(test)]\nuse hidden::x;\n";
+        let paths: Vec<_> = Source::new("a/src/lib.rs", text).imports().into_iter().map(|(_, path)| path).collect();
+        assert_eq!(paths, ["std::fs", "std::time::Duration", "std::time::Instant", "std::net::*", "a"]);
     }
 
     #[test]
