@@ -32,6 +32,8 @@ pub struct Person {
     node: Option<Ended>,
     /// Addresses of the first run, kept over restarts like a machine keeps its own.
     listen: Vec<String>,
+    /// Address of the local API in the present run, `HOST:PORT`.
+    api: String,
     n_runs: u32,
 }
 
@@ -70,7 +72,7 @@ impl Person {
     /// If there is no temporary folder.
     pub fn new(name: &str, options: Options) -> Self {
         let folder = tempfile::Builder::new().prefix("parlor-").tempdir().expect("a temporary folder");
-        Self { name: name.to_owned(), folder, options, node: None, listen: Vec::new(), n_runs: 0 }
+        Self { name: name.to_owned(), folder, options, node: None, listen: Vec::new(), api: String::new(), n_runs: 0 }
     }
 
     /// Makes the account.
@@ -109,6 +111,7 @@ impl Person {
         });
         self.node = Some(node);
         assert_eq!(ready["event"], "ready", "the first line is the ready event");
+        self.api = ready["api"].as_str().unwrap_or_default().trim_start_matches("http://").to_owned();
         if self.listen.is_empty() {
             let all = ready["listen"].as_array().cloned().unwrap_or_default();
             let plain = |address: &Value| Some(address.as_str()?.split("/p2p/").next()?.to_owned());
@@ -204,6 +207,11 @@ impl Person {
     /// Addresses of the node, without its peer id.
     pub fn listen(&self) -> &[String] {
         &self.listen
+    }
+
+    /// Address of the local API, `HOST:PORT`.
+    pub fn api(&self) -> &str {
+        &self.api
     }
 
     /// Changes how the next run starts.

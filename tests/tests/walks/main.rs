@@ -8,6 +8,7 @@
 mod bad_input;
 mod catching_up;
 mod joining;
+mod local_api;
 mod many;
 mod privacy;
 #[cfg(unix)]
