@@ -4,11 +4,7 @@
 //! [`Endpoint`] is the compact form (host, port, carrier) that invite links carry, so that the crate that encodes links
 //! need not know libp2p.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
@@ -72,10 +68,7 @@ impl Address {
     /// The address ending in `/p2p/<peer>`.
     pub fn with_peer(&self, peer: PeerId) -> Self {
         let Self(addr) = self.without_peer();
-        match peer.to_libp2p() {
-            Some(id) => Self(addr.with(Protocol::P2p(id))),
-            None => Self(addr),
-        }
+        Self(addr.with(Protocol::P2p(peer.to_libp2p())))
     }
 
     /// The peer id at the end, if there is one.
@@ -131,14 +124,6 @@ impl Address {
     /// An address of the in-process transport of tests; port 0 picks a free one.
     pub fn memory(port: u64) -> Self {
         Self(Multiaddr::empty().with(Protocol::Memory(port)))
-    }
-
-    /// The IP address and TCP port, for plain TCP addresses.
-    pub(crate) fn tcp_socket(&self) -> Option<SocketAddr> {
-        match self.endpoint()? {
-            Endpoint { host: Host::Ip(ip), port, carrier: Carrier::Tcp } => Some(SocketAddr::new(ip, port)),
-            _ => None,
-        }
     }
 
     pub(crate) fn from_multiaddr(addr: Multiaddr) -> Self {

@@ -5,14 +5,15 @@
 //! The task ends when [`NetworkHandle::shutdown`] is called, when the last handle is dropped, or when the event receiver is.
 
 use bytes::Bytes;
+use libp2p::{Swarm, identity::Keypair, swarm};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::{
-    Address, GossipToken, NetworkConfig, NetworkError, NetworkEvent, NetworkStatus, PeerId, RequestError, RequestToken,
-    SendError, Topic, Verdict, limits,
+    Address, Carriers, GossipToken, NetworkConfig, NetworkError, NetworkEvent, NetworkStatus, PeerId, RequestError,
+    RequestToken, SendError, Topic, Verdict, behaviour::Node, limits, listen, task::NetworkTask, transport,
 };
 
 /// A running network.
@@ -39,8 +40,26 @@ pub struct NetworkHandle {
 /// # Errors
 /// A listening address in use or not ours, `SSLKEYLOGFILE` set, or a part that cannot be set up. Nothing runs then.
 pub async fn spawn(config: NetworkConfig) -> Result<Network, NetworkError> {
-    let _ = config;
-    Err(NetworkError::Stopped)
+    if config.carriers == Carriers::Internet && std::env::var_os("SSLKEYLOGFILE").is_some() {
+        return Err(NetworkError::KeyLog);
+    }
+    let mut seed = config.key.clone();
+    let key = Keypair::ed25519_from_bytes(seed.as_mut_slice())
+        .map_err(|error| NetworkError::Setup { part: "transport key", reason: error.to_string() })?;
+    let peer = PeerId::from_seed(&config.key);
+    let transport = transport::build(config.carriers, &key)?;
+    let node = Node::new(&config, &key)?;
+    let settings =
+        swarm::Config::with_tokio_executor().with_idle_connection_timeout(limits::IDLE_DEADLINE).with_smart_dial();
+    let mut swarm = Swarm::new(transport, node, key.public().to_peer_id(), settings);
+    for address in &config.listen {
+        listen::listen(&mut swarm, address)?;
+    }
+    let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
+    let (event_sender, events) = mpsc::channel(limits::EVENT_QUEUE);
+    let task = NetworkTask::new(peer, config.tuning, swarm, commands, event_sender);
+    let task = tokio::spawn(task.run());
+    Ok(Network { peer, handle: NetworkHandle::new(command_sender), events, task })
 }
 
 /// What the handle asks of the task.

@@ -19,14 +19,24 @@
 //! The wire formats and every setting are described in `docs/spec/network.md`.
 
 mod address;
+mod behaviour;
 mod config;
 mod error;
 mod event;
 mod handle;
+mod join;
 pub mod limits;
+mod listen;
 mod peer_id;
+mod peers;
+mod rate;
+mod redial;
+mod score;
 mod status;
+mod stream;
+mod task;
 mod topic;
+mod transport;
 
 pub use address::{Address, Carrier, Endpoint, Host, ParseAddressError};
 pub use config::{Carriers, NetworkConfig, Tuning};

@@ -70,6 +70,8 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
 pub const REQUEST_STREAMS: usize = 8;
 /// Inbound requests waiting for the node's answer, over all peers; more are refused.
 pub const REQUESTS_WAITING: usize = 64;
+/// Our own requests in flight, over all peers.
+pub const REQUESTS_ASKED: usize = 256;
 /// Inbound requests taken from one peer in one burst.
 pub const REQUEST_BURST: u32 = 10;
 /// Inbound requests taken from one peer a second, sustained; the rest is refused and costs score.

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use libp2p::identity::{Keypair, PublicKey, ed25519};
+use libp2p::identity::Keypair;
 
 /// Peer id: the transport's Ed25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,10 +64,9 @@ impl PeerId {
         Ok(Self(key.try_into().map_err(|_| ParsePeerIdError::OtherKey)?))
     }
 
-    /// The same id for libp2p. Fails for 32 bytes that are no point of the curve: nobody can have such a key.
-    pub(crate) fn to_libp2p(self) -> Option<libp2p::PeerId> {
-        let key = ed25519::PublicKey::try_from_bytes(&self.0).ok()?;
-        Some(PublicKey::from(key).to_peer_id())
+    /// The same id for libp2p.
+    pub(crate) fn to_libp2p(self) -> libp2p::PeerId {
+        libp2p::PeerId::from_bytes(&self.to_multihash()).expect("an identity multihash of 36 bytes is a peer id")
     }
 
     fn to_multihash(self) -> [u8; 38] {
@@ -81,10 +80,7 @@ impl PeerId {
 
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match libp2p::PeerId::from_bytes(&self.to_multihash()) {
-            Ok(id) => id.fmt(f),
-            Err(_) => Err(fmt::Error),
-        }
+        self.to_libp2p().fmt(f)
     }
 }
 
@@ -113,7 +109,7 @@ mod tests {
         assert!(id.to_string().starts_with("12D3Koo"));
         assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
         assert_eq!(PeerId::from_key(id.to_key()), id);
-        assert_eq!(id.to_libp2p().map(|it| PeerId::from_libp2p(&it)), Some(Ok(id)));
+        assert_eq!(PeerId::from_libp2p(&id.to_libp2p()), Ok(id));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct PeerStatus {
     pub up: bool,
     /// Time since the connection was established.
     pub connected_for: Duration,
+    /// Connections that stand; more than one only for moments.
+    pub connections: usize,
     /// Round trip of the last ping.
     pub rtt: Option<Duration>,
     /// Bytes of frames and gossip payloads received.

@@ -1,0 +1,223 @@
+//! The connected peers: their connections, the stream of each, and which one is used.
+//!
+//! A table without I/O: the network task tells it what happened and carries out what it decides. The rules:
+//! - Of two peers the one with the lower id leads. The leader uses the first connection whose hello is complete, moves from a relayed
+//!   to a direct one, and closes the others. The follower follows the leader's *go*; it closes surplus connections
+//!   itself only when the leader did not within [`crate::limits::SURPLUS_GRACE`].
+//! - A hello that shows another boot or link than an earlier one of a connection that still stands means that the peer lost
+//!   sight of us: all its connections are dropped.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use libp2p::swarm::ConnectionId;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::AbortHandle,
+};
+
+use crate::{
+    Address, DownReason, PeerId,
+    limits::*,
+    rate::Bucket,
+    stream::{Hello, Queue, Queued},
+};
+
+/// A connected peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Ours for this stretch of being connected.
+    pub(crate) link: [u8; 8],
+    /// What its first hello of this stretch said.
+    pub(crate) remote: Option<Hello>,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    /// The connection in use and since when: `PeerUp` was told and `PeerDown` was not.
+    pub(crate) up: Option<(ConnectionId, Instant)>,
+    /// The longest it was up in this stretch, for the redial pause.
+    pub(crate) was_up_for: Option<Duration>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) gossip_rate: Bucket,
+    pub(crate) request_rate: Bucket,
+    pub(crate) topic_changes: Bucket,
+}
+
+/// One connection of a peer.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) address: Address,
+    pub(crate) outbound: bool,
+    pub(crate) since: Instant,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) stream: Option<Line>,
+    /// Why we are closing it.
+    pub(crate) closing: Option<DownReason>,
+    /// libp2p closed it; only the last events of its stream are still awaited.
+    pub(crate) gone: Option<Instant>,
+}
+
+/// Our end of a connection's stream.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) task: AbortHandle,
+    pub(crate) frames: mpsc::Sender<Queued>,
+    pub(crate) queue: Queue,
+    /// Its hello is complete.
+    pub(crate) ready: bool,
+    /// On the leading side: unspent while it is not chosen.
+    pub(crate) go: Option<oneshot::Sender<()>>,
+    pub(crate) congested: bool,
+}
+
+/// All connected peers.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    peers: HashMap<PeerId, Peer>,
+}
+
+/// What follows from a hello.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// The peer lost sight of us: drop all its connections.
+    Restarted,
+    /// Nothing to do.
+    Stay,
+    /// Close these surplus connections.
+    Close(Vec<ConnectionId>),
+}
+
+impl Peers {
+    pub(crate) fn get(&self, peer: &PeerId) -> Option<&Peer> {
+        self.peers.get(peer)
+    }
+
+    pub(crate) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(peer)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.peers.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
+        self.peers.iter_mut()
+    }
+
+    pub(crate) fn connection_mut(&mut self, peer: &PeerId, id: ConnectionId) -> Option<&mut Connection> {
+        self.peers.get_mut(peer)?.connections.get_mut(&id)
+    }
+
+    /// libp2p holds a connection to the peer.
+    pub(crate) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(Peer::is_connected)
+    }
+
+    /// A connection was established. Begins a new stretch, named `link`, if the peer had none.
+    pub(crate) fn connected(&mut self, peer: PeerId, id: ConnectionId, connection: Connection, link: [u8; 8]) {
+        let now = connection.since;
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(link, now));
+        if !entry.is_connected() {
+            entry.link = link;
+            entry.remote = None;
+        }
+        entry.connections.insert(id, connection);
+    }
+
+    /// Removes a connection, and the peer with its last one. Returns the peer's entry in that case.
+    pub(crate) fn remove(&mut self, peer: &PeerId, id: ConnectionId) -> Option<Peer> {
+        let entry = self.peers.get_mut(peer)?;
+        entry.connections.remove(&id);
+        if entry.connections.is_empty() { self.peers.remove(peer) } else { None }
+    }
+}
+
+impl Peer {
+    fn new(link: [u8; 8], now: Instant) -> Self {
+        Self {
+            link,
+            remote: None,
+            connections: BTreeMap::new(),
+            up: None,
+            was_up_for: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            gossip_rate: Bucket::new(GOSSIP_PEER_RATE, GOSSIP_PEER_BURST, now),
+            request_rate: Bucket::new(REQUEST_RATE, REQUEST_BURST, now),
+            topic_changes: Bucket::new(TOPIC_CHANGES_PER_MINUTE / 60, TOPIC_CHANGES_PER_MINUTE, now),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connections.values().any(|it| it.gone.is_none())
+    }
+
+    /// The connection in use.
+    pub(crate) fn active(&self) -> Option<&Connection> {
+        self.connections.get(&self.up?.0)
+    }
+
+    /// The connection in use and our end of its stream.
+    pub(crate) fn active_line(&mut self) -> Option<&mut Line> {
+        self.connections.get_mut(&self.up?.0)?.stream.as_mut()
+    }
+
+    pub(crate) fn line_mut(&mut self, id: ConnectionId) -> Option<&mut Line> {
+        self.connections.get_mut(&id)?.stream.as_mut()
+    }
+
+    /// A hello came in on a connection.
+    pub(crate) fn on_hello(&mut self, id: ConnectionId, hello: Hello, leads: bool) -> Decision {
+        if *self.remote.get_or_insert(hello) != hello {
+            return Decision::Restarted;
+        }
+        match self.line_mut(id) {
+            Some(line) => line.ready = true,
+            None => return Decision::Stay,
+        }
+        if leads { self.choose() } else { Decision::Stay }
+    }
+
+    /// On the leading side: says *go* on the best connection whose hello is complete, unless that was said before, and names
+    /// the complete ones that are not needed.
+    pub(crate) fn choose(&mut self) -> Decision {
+        let ready = |it: &Connection| it.is_open() && it.stream.as_ref().is_some_and(|line| line.ready);
+        // Direct before relayed, then what is in use, then the older.
+        let best = self
+            .connections
+            .iter()
+            .filter(|(_, it)| ready(it))
+            .min_by_key(|(id, it)| {
+                (it.address.is_relayed(), it.stream.as_ref().is_some_and(|it| it.go.is_some()), **id)
+            })
+            .map(|(id, _)| *id);
+        let Some(best) = best else { return Decision::Stay };
+        if let Some(go) = self.line_mut(best).and_then(|it| it.go.take()) {
+            // If its task has ended, its `End` is on the way and leads here again.
+            let _ = go.send(());
+        }
+        let surplus: Vec<_> =
+            self.connections.iter().filter(|(id, it)| **id != best && ready(it)).map(|(id, _)| *id).collect();
+        if surplus.is_empty() { Decision::Stay } else { Decision::Close(surplus) }
+    }
+
+    /// On the following side: connections that the leader should have closed by now.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
+        let Some((active, _)) = self.up else { return Vec::new() };
+        let overdue = |it: &Connection| it.is_open() && now.saturating_duration_since(it.since) > SURPLUS_GRACE;
+        self.connections.iter().filter(|(id, it)| **id != active && overdue(it)).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Connection {
+    /// A new connection.
+    pub(crate) fn new(address: Address, outbound: bool, since: Instant) -> Self {
+        Self { address, outbound, since, rtt: None, stream: None, closing: None, gone: None }
+    }
+
+    /// It stands, and nobody is closing it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.gone.is_none() && self.closing.is_none()
+    }
+}

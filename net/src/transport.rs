@@ -1,0 +1,103 @@
+//! The transports: TCP with Noise and Yamux, QUIC, names; or memory for tests.
+//!
+//! Every connection, whatever carries it, is set up within [`CONNECT_DEADLINE`] and closed within [`CLOSE_DEADLINE`]. The second
+//! is not libp2p's habit: it waits until goodbye is written, which a dead TCP peer with full buffers delays for a quarter of an
+//! hour, and all that time gossipsub believes the peer connected and tells a new connection of it nothing (libp2p finding 3.4).
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::FutureExt;
+use libp2p::{
+    Transport,
+    core::{
+        muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, SubstreamBox},
+        transport::{Boxed, MemoryTransport, OptionalTransport, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    identity::Keypair,
+    noise, quic, tcp, yamux,
+};
+use tokio::time::Sleep;
+
+use crate::{
+    Carriers, NetworkError,
+    limits::{CLOSE_DEADLINE, CONNECT_DEADLINE},
+};
+
+type Connection = (libp2p::PeerId, StreamMuxerBox);
+
+/// Makes the transports of a node.
+pub(crate) fn build(carriers: Carriers, key: &Keypair) -> Result<Boxed<Connection>, NetworkError> {
+    let raw = match carriers {
+        Carriers::Internet => internet(key)?,
+        Carriers::Memory => MemoryTransport::default()
+            .upgrade(Version::V1)
+            .authenticate(noise_config(key)?)
+            .multiplex(yamux::Config::default())
+            .boxed(),
+    };
+    Ok(TransportTimeout::new(raw, CONNECT_DEADLINE)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Brief { muxer, deadline: None })))
+        .boxed())
+}
+
+fn internet(key: &Keypair) -> Result<Boxed<Connection>, NetworkError> {
+    let plain = || -> Result<_, NetworkError> {
+        let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise_config(key)?)
+            .multiplex(yamux::Config::default())
+            .boxed();
+        let quic = quic::tokio::Transport::new(quic::Config::new(key))
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .boxed();
+        Ok(OptionalTransport::some(quic).or_transport(tcp).map(|either, _| either.into_inner()).boxed())
+    };
+    match libp2p::dns::tokio::Transport::system(plain()?) {
+        Ok(named) => Ok(named.boxed()),
+        Err(error) => {
+            // A machine without resolver settings still reaches peers by number.
+            tracing::warn!(%error, "no name resolution: addresses with names cannot be dialled");
+            plain()
+        }
+    }
+}
+
+fn noise_config(key: &Keypair) -> Result<noise::Config, NetworkError> {
+    noise::Config::new(key).map_err(|error| NetworkError::Setup { part: "noise", reason: error.to_string() })
+}
+
+/// A connection that closes within [`CLOSE_DEADLINE`].
+struct Brief {
+    muxer: StreamMuxerBox,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl StreamMuxer for Brief {
+    type Substream = SubstreamBox;
+    type Error = io::Error;
+
+    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<SubstreamBox>> {
+        Pin::new(&mut self.muxer).poll_inbound(cx)
+    }
+
+    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<SubstreamBox>> {
+        Pin::new(&mut self.muxer).poll_outbound(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(done) = Pin::new(&mut self.muxer).poll_close(cx) {
+            return Poll::Ready(done);
+        }
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_DEADLINE)));
+        deadline.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        Pin::new(&mut self.muxer).poll(cx)
+    }
+}
