@@ -106,11 +106,28 @@ impl Batch {
         self.bytes
     }
 
+    /// Whether it forgets its room.
+    pub(crate) fn forgets(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Forget))
+    }
+
     fn push(&mut self, content: usize, op: Op) -> &mut Self {
         /// What an operation costs in memory and on disk beside its content.
         const OVERHEAD: usize = 128;
         self.bytes += content + OVERHEAD;
         self.ops.push(op);
         self
+    }
+}
+
+impl Op {
+    /// Bytes of content, as far as one limit bounds them.
+    pub(crate) fn content(&self) -> usize {
+        match self {
+            Self::Room(bytes) | Self::Page(_, bytes) => bytes.len(),
+            Self::Control(row) => row.bytes.len(),
+            Self::Message(row) => row.bytes.len(),
+            Self::MessageKey(..) | Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
+        }
     }
 }

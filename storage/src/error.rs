@@ -106,6 +106,9 @@ pub enum CommitError {
         /// The sequence number that does not fit.
         seq: u64,
     },
+    /// The batch names no room and changes one.
+    #[error("the batch names no room")]
+    NoRoom,
     /// More than one of the crate's limits allows.
     #[error("{bytes} bytes, at most {limit} fit")]
     TooLarge {

@@ -17,13 +17,29 @@
 pub mod limits;
 
 mod batch;
+mod directory;
+mod engine;
 mod error;
+mod fault;
+mod group;
+mod intent;
+mod mark;
+mod opening;
+mod pages;
+mod read;
+mod recover;
 mod rows;
+mod schema;
+mod seal;
+mod stamp;
 mod store;
 mod timeline;
+mod value;
+mod write;
+mod writer;
 
 pub use batch::{Batch, Namespace};
 pub use error::{CommitError, OpenError, ReadError};
-pub use rows::{ControlRow, LogKind, LogRow, MessageKey, MessageRow, Tip, Tips, Want};
-pub use store::{OpenOptions, Store, StoreKey};
+pub use rows::{ControlRow, KeyValue, LogKind, LogRow, MessageKey, MessageRow, Tip, Tips, Want};
+pub use store::{OpenOptions, Store};
 pub use timeline::{Cursor, Page, ParsePositionError, Position, TimelineRow};

@@ -35,3 +35,6 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Free space below which commits are refused before anything is written: room for sled to write its snapshot and for
 /// a group in flight, so that the log is not cut in the middle by a full disk.
 pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Rows of a forgotten room removed between two looks at the queue: some milliseconds.
+pub(crate) const SWEEP_ROWS: usize = 512;

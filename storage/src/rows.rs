@@ -5,11 +5,11 @@
 
 use std::fmt;
 
+use parlor_crypto::Secret;
 use parlor_proto::ids::{DeviceId, EventId};
-use zeroize::Zeroizing;
 
 /// The 32-byte key that opens one message. Erased from memory when dropped.
-pub type MessageKey = Zeroizing<[u8; 32]>;
+pub type MessageKey = Secret;
 
 /// Which of a device's two logs in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,3 +116,6 @@ pub struct LogRow {
     /// The event as received.
     pub bytes: Vec<u8>,
 }
+
+/// A small value with its key.
+pub type KeyValue = (Vec<u8>, Vec<u8>);

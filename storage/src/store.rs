@@ -1,33 +1,23 @@
 //! The handle: opening, committing, closing, reading.
 
-use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
+use parlor_crypto::vault::Vault;
 use parlor_proto::ids::{EventId, RoomId};
-use zeroize::Zeroizing;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::limits;
-use crate::{
-    Batch, CommitError, ControlRow, Cursor, LogKind, LogRow, MessageRow, Namespace, OpenError, Page, Position,
-    ReadError, TimelineRow, Tips, Want,
-};
-
-/// The secret under which a store is sealed. The vault makes and keeps it.
-#[derive(Clone)]
-pub struct StoreKey(Zeroizing<[u8; 32]>);
-
-impl StoreKey {
-    /// The key with these bytes.
-    pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for StoreKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreKey(<redacted>)")
-    }
-}
+use crate::batch::Batch;
+use crate::directory::Room;
+use crate::fault::{Fault, guarded};
+use crate::limits::{self, MAX_BATCH_BYTES, QUEUE_BATCHES, QUEUE_BYTES};
+use crate::opening::{Core, Folder};
+use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, Tips, Want};
+use crate::seal::Sealer;
+use crate::timeline::{Cursor, Page, Position, TimelineRow};
+use crate::value::Place;
+use crate::writer::{Job, Request, Shared, Writer};
+use crate::{CommitError, Namespace, OpenError, ReadError, pages, read};
 
 /// How to open a store. The defaults are right for a node.
 #[derive(Debug, Clone)]
@@ -42,22 +32,36 @@ impl Default for OpenOptions {
     }
 }
 
-/// A handle to an open store. Clones are the same store; it closes when the last one is dropped, or by [`close`](Self::close).
+/// A handle to an open store. Clones are the same store; it closes when the last one is dropped, or by
+/// [`close`](Self::close).
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    requests: mpsc::Sender<Request>,
+    /// Bytes of batches that may still wait.
+    queue: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
 
 impl Store {
     /// Opens the store in the folder `dir`, or makes it when the folder is missing or empty. Blocks: for milliseconds
     /// usually, seconds after a crash of a large store, up to five seconds while another handle still holds the lock.
     ///
     /// # Errors
-    /// See [`OpenError`]. Nothing is removed or overwritten when opening fails.
-    pub fn open(dir: &Path, key: &StoreKey, options: OpenOptions) -> Result<Self, OpenError> {
-        let _ = (dir, key, options);
-        Ok(Self {})
+    /// See [`OpenError`]. What the store holds is not removed or overwritten when opening fails.
+    pub fn open(dir: &Path, vault: &Vault, options: OpenOptions) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(vault);
+        let folder = Folder::enter(dir, &sealer)?;
+        let (core, next, mark) = folder.open(&sealer)?;
+        let shared = Arc::new(Shared::new(core));
+        let (requests, receiver) = mpsc::channel(QUEUE_BATCHES);
+        let reserve_bytes = options.reserve_bytes;
+        let writer = Writer { shared: Arc::clone(&shared), folder, sealer, mark, next, reserve_bytes, failed: false };
+        let thread = std::thread::Builder::new().name("store writer".to_owned());
+        thread.spawn(move || writer.run(receiver)).map_err(|error| Fault::Io(error).opening(dir))?;
+        Ok(Self { requests, queue: Arc::new(Semaphore::new(QUEUE_BYTES)), shared })
     }
 
-    /// Applies `batch` and answers when it is durable.
+    /// Applies `batch` and answers when it is durable. Waits while [`QUEUE_BYTES`](limits) of batches are ahead.
     ///
     /// # Errors
     /// See [`CommitError`], also for what holds after each.
@@ -66,64 +70,82 @@ impl Store {
     /// Dropped while it waits for a place in the queue, nothing happened. Dropped later, the batch is applied all the
     /// same, only the answer is lost.
     pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
-        let _ = batch;
-        Err(CommitError::Closed)
+        let bytes = batch.bytes();
+        if bytes > MAX_BATCH_BYTES {
+            return Err(CommitError::TooLarge { bytes, limit: MAX_BATCH_BYTES });
+        }
+        // MAX_BATCH_BYTES fits a u32, and the queue holds several.
+        let share = Arc::clone(&self.queue).acquire_many_owned(bytes as u32).await;
+        let share = share.map_err(|_| CommitError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Commit(Job { batch, answer, _share: share });
+        self.requests.send(request).await.map_err(|_| CommitError::Closed)?;
+        answered.await.unwrap_or(Err(CommitError::Closed))
     }
 
-    /// As [`commit`](Self::commit), for threads that may block.
+    /// As [`commit`](Self::commit), for threads that may block: not from an async task.
     ///
     /// # Errors
     /// See [`CommitError`].
     pub fn commit_blocking(&self, batch: Batch) -> Result<(), CommitError> {
-        let _ = batch;
-        Err(CommitError::Closed)
+        futures::executor::block_on(self.commit(batch))
     }
 
     /// Finishes the commits that wait, stops the writer and gives the files back. Later calls on any clone answer
-    /// `Closed`. Blocks until the lock is released.
-    pub fn close(&self) {}
+    /// `Closed`. Blocks until the lock is released: not from an async task.
+    pub fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        futures::executor::block_on(async {
+            if self.requests.send(Request::Close(answer)).await.is_ok() {
+                // An error means that somebody else closed it first.
+                let _ = answered.await;
+            }
+            self.requests.closed().await;
+        });
+    }
 
     /// The rooms with their records, in the order in which they were made.
     ///
     /// # Errors
     /// See [`ReadError`]; so for every read below.
     pub fn rooms(&self) -> Result<Vec<(RoomId, Vec<u8>)>, ReadError> {
-        Err(ReadError::Closed)
+        self.read(read::rooms)
     }
 
     /// All control events of `room` in the order of arrival, which is a topological one.
     pub fn control(&self, room: &RoomId) -> Result<Vec<ControlRow>, ReadError> {
-        let _ = room;
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::control(core, room))
     }
 
-    /// The last event of every log of `room`.
+    /// The last event of every log of `room`, by device.
     pub fn tips(&self, room: &RoomId) -> Result<Tips, ReadError> {
-        let _ = room;
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::tips(core, room))
     }
 
     /// The message with this id.
     pub fn message(&self, room: &RoomId, id: &EventId) -> Result<Option<MessageRow>, ReadError> {
-        let _ = (room, id);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::message(core, room, id))
     }
 
     /// Where the message with this id stands in the timeline: for [`Cursor::Around`].
     pub fn position(&self, room: &RoomId, id: &EventId) -> Result<Option<Position>, ReadError> {
-        let _ = (room, id);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| {
+            Ok(match read::locate(core, room, id)? {
+                Some(Place::Message(position)) => Some(position),
+                _ => None,
+            })
+        })
     }
 
     /// Whether the event with this id, control or message, is stored.
     pub fn has(&self, room: &RoomId, id: &EventId) -> Result<bool, ReadError> {
-        let _ = (room, id);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| Ok(read::locate(core, room, id)?.is_some()))
     }
 
-    /// The events of the wanted stretches, merged: messages ascending by (hlc, device, seq), control events in the order of arrival.
-    /// Stops before the event that would pass `max_bytes` of event bytes, but returns at least one if there is any; a stretch that
-    /// reaches beyond what is stored ends at the tip. The cost follows what is returned and the number of wants, not the size of the room.
+    /// The events of the wanted stretches, merged: messages ascending by (hlc, device, seq), control events in the
+    /// order of arrival. Stops before the event that would pass `max_bytes` of event bytes, but returns at least one if
+    /// there is any; a stretch that reaches beyond what is stored ends at the tip. The cost follows what is returned
+    /// and the number of wants, not the size of the room.
     pub fn missing(
         &self,
         room: &RoomId,
@@ -131,14 +153,12 @@ impl Store {
         wants: &[Want],
         max_bytes: usize,
     ) -> Result<Vec<LogRow>, ReadError> {
-        let _ = (room, kind, wants, max_bytes);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::missing(core, room, kind, wants, max_bytes))
     }
 
     /// A page of the timeline, at most `limit` rows ([`limits::MAX_PAGE_ROWS`] at most), newest first.
     pub fn page(&self, room: &RoomId, cursor: Cursor, limit: usize) -> Result<Page, ReadError> {
-        let _ = (room, cursor, limit);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| pages::page(core, room, cursor, limit))
     }
 
     /// Messages whose key is not known, oldest first, after the position `after`: to try again when a key arrives.
@@ -148,42 +168,55 @@ impl Store {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<TimelineRow>, ReadError> {
-        let _ = (room, after, limit);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| pages::unreadable(core, room, after, limit))
     }
 
     /// How many messages `room` holds. Costs nothing: the logs have no gaps.
     pub fn count(&self, room: &RoomId) -> Result<u64, ReadError> {
-        let _ = room;
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::count(core, room))
     }
 
     /// The page of epoch rows with this hash.
     pub fn page_blob(&self, room: &RoomId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, ReadError> {
-        let _ = (room, hash);
-        Err(ReadError::Closed)
+        self.in_room(room, |core, room| read::page_blob(core, room.number, hash))
     }
 
-    /// A small value of `room`, or of none.
+    /// A small value of `room`, or of none. May already show a commit that is not yet answered.
     pub fn get(&self, room: Option<&RoomId>, namespace: Namespace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let _ = (room, namespace, key);
-        Err(ReadError::Closed)
+        self.read(|core| match read::room_number(core, room) {
+            Some(number) => read::value(core, number, namespace as u8, key),
+            None => Ok(None),
+        })
     }
 
-    /// The small values whose keys begin with `prefix`, ascending by key. Keys are hashes on disk, so this opens every value of the
-    /// namespace of that room: keep namespaces small, or remember the keys.
-    pub fn scan(
-        &self,
-        room: Option<&RoomId>,
-        namespace: Namespace,
-        prefix: &[u8],
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
-        let _ = (room, namespace, prefix);
-        Err(ReadError::Closed)
+    /// The small values whose keys begin with `prefix`, ascending by key. Keys are hashes on disk, so this opens every
+    /// value of the namespace of that room: keep namespaces small, or remember the keys.
+    pub fn scan(&self, room: Option<&RoomId>, namespace: Namespace, prefix: &[u8]) -> Result<Vec<KeyValue>, ReadError> {
+        self.read(|core| match read::room_number(core, room) {
+            Some(number) => read::scan(core, number, namespace as u8, prefix),
+            None => Ok(Vec::new()),
+        })
     }
 
     /// Bytes of the store on disk.
     pub fn disk_bytes(&self) -> Result<u64, ReadError> {
-        Err(ReadError::Closed)
+        self.read(|core| core.engine.disk_bytes())
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Core) -> Result<T, Fault>) -> Result<T, ReadError> {
+        let core = self.shared.core()?;
+        guarded(|| look(&core)).map_err(|fault| fault.reading())
+    }
+
+    /// Reads in a room; what is asked of an unknown one is empty.
+    fn in_room<T: Default>(
+        &self,
+        room: &RoomId,
+        look: impl FnOnce(&Core, &Arc<Room>) -> Result<T, Fault>,
+    ) -> Result<T, ReadError> {
+        self.read(|core| match core.directory.room(room) {
+            Some(room) => look(core, &room),
+            None => Ok(T::default()),
+        })
     }
 }

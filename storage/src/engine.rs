@@ -1,0 +1,120 @@
+//! sled, as it must be handled to keep its promises.
+//!
+//! What was learned by killing it (0.34.7), and is done here: its flush does not survive power loss on Linux, so each is followed by an
+//! `fdatasync` of our own on its log; a kill while it writes a snapshot leaves `snap.*.generating`, which the next
+//! opening would take for a snapshot, so those are removed first; other snapshots only shorten the replay, so when
+//! opening fails they are removed and it is tried once more; it panics on some damaged files, so panics are caught; its lock outlives the
+//! handle a moment, so opening is patient. The log itself is never removed or cut here.
+//!
+//! Its batches and transactions are not used: they shut out every reader. See `intent.rs` for what stands in.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::fault::{Fault, guarded};
+use crate::limits::{CACHE_BYTES, LOCK_PATIENCE};
+use crate::stamp::sync_folder;
+
+/// How often sled's own thread wakes to reuse emptied segments. Durability does not depend on it.
+const CLEANING_INTERVAL_MS: u64 = 2_000;
+
+/// How often a held lock is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+/// An open log.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) db: sled::Db,
+    log: File,
+}
+
+impl Engine {
+    /// Opens the log in `dir`, or makes it. On failure the file to name is the log.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Fault> {
+        fs::create_dir_all(dir)?;
+        remove_snapshots(dir, |name| name.ends_with(".generating"))?;
+        let db = match open_patiently(dir) {
+            Err(Fault::Damaged(first)) => {
+                tracing::warn!(reason = first, "the log does not open; trying without its snapshots");
+                remove_snapshots(dir, |_| true)?;
+                open_patiently(dir)?
+            }
+            other => other?,
+        };
+        let log = File::options().read(true).write(true).open(log_path(dir))?;
+        for name in ["conf", "db"] {
+            File::open(dir.join(name))?.sync_all()?;
+        }
+        for folder in [dir.join("blobs").as_path(), dir, dir.parent().unwrap_or(dir)] {
+            sync_folder(folder)?;
+        }
+        Ok(Self { db, log })
+    }
+
+    /// Makes everything written so far durable. Returns the end of the log in sled's sequence numbers.
+    pub(crate) fn flush(&self) -> Result<i64, Fault> {
+        self.db.flush()?;
+        self.log.sync_data()?;
+        Ok(self.end())
+    }
+
+    /// The end of the log in sled's sequence numbers.
+    pub(crate) fn end(&self) -> i64 {
+        self.db.context.pagecache.log.stable_offset()
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn disk_bytes(&self) -> Result<u64, Fault> {
+        Ok(self.db.size_on_disk()?)
+    }
+}
+
+/// sled's log file.
+pub(crate) fn log_path(dir: &Path) -> PathBuf {
+    dir.join("db")
+}
+
+/// Takes the lock of a file, patiently.
+pub(crate) fn lock_patiently(path: &Path) -> Result<File, Fault> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    patiently(|| match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Err(Fault::Locked),
+        Err(fs::TryLockError::Error(error)) => Err(Fault::Io(error)),
+    })?;
+    Ok(file)
+}
+
+fn open_patiently(dir: &Path) -> Result<sled::Db, Fault> {
+    patiently(|| {
+        guarded(|| {
+            let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
+            Ok(config.flush_every_ms(Some(CLEANING_INTERVAL_MS)).open()?)
+        })
+    })
+}
+
+/// Tries until the lock is free, or patience ends.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match attempt() {
+            Err(Fault::Locked) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            other => return other,
+        }
+    }
+}
+
+fn remove_snapshots(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && which(&name) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

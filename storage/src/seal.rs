@@ -1,0 +1,68 @@
+//! What keeps the disk silent: values sealed with the vault's cipher, keys blinded with its keyed hash.
+//!
+//! A value is sealed for its place (tree and key are associated data), so that neither a damaged value nor one moved to
+//! another key opens. An id becomes a key only through a keyed hash, so that whoever reads the files learns no id, and
+//! cannot even confirm one he knows.
+
+use parlor_crypto::Secret;
+use parlor_crypto::envelope::EnvelopeKey;
+use parlor_crypto::vault::{BlindingKey, Vault};
+use zeroize::Zeroizing;
+
+use crate::fault::Fault;
+use crate::schema::TreeId;
+
+/// Seals and blinds for one store. Wiped when dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealer {
+    values: EnvelopeKey,
+    keys: BlindingKey,
+}
+
+/// What is blinded, so that equal bytes of two kinds give two names.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Blind {
+    Event = 1,
+    Page = 2,
+    Value = 3,
+    Stamp = 4,
+    Mark = 5,
+}
+
+impl Sealer {
+    pub(crate) fn new(vault: &Vault) -> Self {
+        Self { values: vault.sealing_key("storage values"), keys: vault.blinding_key("storage keys") }
+    }
+
+    /// Seals `plain` for `key` of `tree`.
+    pub(crate) fn seal(&self, tree: TreeId, key: &[u8], plain: &[u8]) -> Vec<u8> {
+        self.values.seal(&mut rand::rng(), &place(tree, key), plain)
+    }
+
+    /// Opens what was sealed for `key` of `tree`.
+    pub(crate) fn open(&self, tree: TreeId, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let plain = self.values.open(&place(tree, key), sealed);
+        plain.map(Zeroizing::new).map_err(|_| Fault::damaged(tree, "a value does not open"))
+    }
+
+    /// The blind name of `bytes` in `room`.
+    pub(crate) fn blind(&self, what: Blind, room: u32, bytes: &[u8]) -> [u8; 16] {
+        let name = self.keys.blind(&[&[what as u8], &room.to_be_bytes(), bytes]);
+        let mut short = [0; 16];
+        short.copy_from_slice(&name[..16]);
+        short
+    }
+}
+
+fn place(tree: TreeId, key: &[u8]) -> Vec<u8> {
+    let mut place = Vec::with_capacity(1 + key.len());
+    place.push(tree as u8);
+    place.extend_from_slice(key);
+    place
+}
+
+/// A copy of a message key from its bytes.
+pub(crate) fn secret(bytes: &[u8; 32]) -> Secret {
+    Secret::new(*bytes)
+}

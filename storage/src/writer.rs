@@ -1,0 +1,291 @@
+//! The one writer: takes the batches that wait, writes them as one group, flushes once, then answers.
+//!
+//! While a flush runs the next batches gather, so the group is as large as the disk is slow; nobody waits for company.
+//! When writing fails sled refuses everything that follows; the readers keep what was durable, and before the next
+//! group the log is opened again. Forgotten rooms are swept while nothing waits.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::batch::Batch;
+use crate::fault::{Fault, guarded};
+use crate::group::Group;
+use crate::intent::Intent;
+use crate::limits::{GROUP_BATCHES, GROUP_BYTES, LOCK_PATIENCE, SWEEP_ROWS};
+use crate::mark::{Mark, MarkFile};
+use crate::opening::{Core, Folder, Next};
+use crate::schema::{TreeId, number_key};
+use crate::seal::Sealer;
+use crate::value::CellMaker;
+use crate::write::Writing;
+use crate::{CommitError, OpenError, ReadError};
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Commit(Job),
+    Close(oneshot::Sender<()>),
+}
+
+/// A batch that waits.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) batch: Batch,
+    pub(crate) answer: oneshot::Sender<Result<(), CommitError>>,
+    /// Its share of the queue's bytes.
+    pub(crate) _share: OwnedSemaphorePermit,
+}
+
+/// What readers find.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Open(Arc<Core>),
+    /// It could not be opened again; the next commit tries.
+    Failed(ReadError),
+    Closed,
+}
+
+/// What handles and writer share.
+#[derive(Debug)]
+pub(crate) struct Shared(RwLock<Slot>);
+
+impl Shared {
+    pub(crate) fn new(core: Core) -> Self {
+        Self(RwLock::new(Slot::Open(Arc::new(core))))
+    }
+
+    /// The open store; waits while it is being opened again.
+    pub(crate) fn core(&self) -> Result<Arc<Core>, ReadError> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Slot::Open(core) => Ok(Arc::clone(core)),
+            Slot::Failed(error) => Err(error.clone()),
+            Slot::Closed => Err(ReadError::Closed),
+        }
+    }
+
+    /// Lets go of the open store, then puts what `make` returns in its place. Readers wait meanwhile.
+    fn replace(&self, make: impl FnOnce() -> Slot) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Open(core) = std::mem::replace(&mut *slot, Slot::Closed) {
+            let deadline = Instant::now() + LOCK_PATIENCE;
+            while Arc::strong_count(&core) > 1 && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            // sled panics in drop if its last sync fails; what it would sync was never acknowledged.
+            let _ = guarded(|| {
+                drop(core);
+                Ok(())
+            });
+        }
+        *slot = make();
+    }
+}
+
+/// The writer's own state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) folder: Folder,
+    pub(crate) sealer: Sealer,
+    pub(crate) mark: MarkFile,
+    pub(crate) next: Next,
+    pub(crate) reserve_bytes: u64,
+    /// Whether writing failed: the log must be opened again.
+    pub(crate) failed: bool,
+}
+
+impl Writer {
+    /// Works until the store is closed or its last handle dropped.
+    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut closing = None;
+        while closing.is_none() {
+            let Some(first) = self.wait(&mut requests) else { break };
+            let mut jobs = Vec::new();
+            let mut bytes = 0;
+            let mut request = Some(first);
+            while let Some(now) = request.take() {
+                match now {
+                    Request::Close(answer) => closing = Some(answer),
+                    Request::Commit(job) => {
+                        bytes += job.batch.bytes();
+                        let last = job.batch.forgets() || bytes >= GROUP_BYTES;
+                        jobs.push(job);
+                        if !last && jobs.len() < GROUP_BATCHES {
+                            request = requests.try_recv().ok();
+                        }
+                    }
+                }
+            }
+            self.commit(jobs);
+        }
+        drop(requests);
+        self.shared.replace(|| Slot::Closed);
+        drop(self);
+        if let Some(answer) = closing {
+            // Whoever closed may be gone; the store is closed all the same.
+            let _ = answer.send(());
+        }
+    }
+
+    /// The next request; sweeps while there is none. `None` when no handle is left.
+    fn wait(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        while let Some(room) = self.next.forgotten.last().copied() {
+            match requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.sweep(room),
+            }
+        }
+        requests.blocking_recv()
+    }
+
+    /// Writes the batches as one group and answers each. An answer may find nobody: the batch is applied all the same.
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let core = match self.ready() {
+            Ok(core) => core,
+            Err(error) => return refuse(jobs, &error),
+        };
+        let mut group = Group::new(&core, self.next.group, self.next.room);
+        let mut accepted = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
+        for Job { batch, answer, _share } in jobs.by_ref() {
+            match guarded(|| group.add(batch)) {
+                Ok(Ok(())) => accepted.push((answer, _share)),
+                Ok(Err(refused)) => drop(answer.send(Err(refused))),
+                Err(fault) => {
+                    // The group may hold a part of the batch: it must not be written.
+                    let error = fault.committing();
+                    drop(answer.send(Err(error.clone())));
+                    accepted.into_iter().for_each(|(answer, _)| drop(answer.send(Err(error.clone()))));
+                    return refuse(jobs.collect(), &error);
+                }
+            }
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        let written = guarded(|| {
+            group.write()?;
+            core.engine.flush()
+        });
+        let answer = match written.and_then(|end| self.marked(end)) {
+            Ok(()) => {
+                self.next.forgotten.extend(group.forgotten());
+                self.next.room = group.publish();
+                Ok(())
+            }
+            Err(fault) => {
+                tracing::error!(?fault, "writing to the store failed");
+                self.failed = true;
+                Err(fault.committing())
+            }
+        };
+        accepted.into_iter().for_each(|(sender, _)| drop(sender.send(answer.clone())));
+    }
+
+    /// Notes that everything up to `end` is durable, and that the group's number is used.
+    fn marked(&mut self, end: i64) -> Result<(), Fault> {
+        self.mark.write(Mark { group: self.next.group, end }, &self.sealer)?;
+        self.next.group += 1;
+        Ok(())
+    }
+
+    /// The store, ready to be written to: opened again if writing failed before, with space to write.
+    fn ready(&mut self) -> Result<Arc<Core>, CommitError> {
+        let free = fs4::available_space(self.folder.dir()).map_err(|error| CommitError::Io(error.to_string()))?;
+        if free < self.reserve_bytes {
+            return Err(CommitError::DiskFull);
+        }
+        if self.failed {
+            self.open_again()?;
+        }
+        self.shared.core().map_err(|error| match error {
+            ReadError::Closed => CommitError::Closed,
+            ReadError::Damaged(detail) => CommitError::Damaged(detail),
+            other => CommitError::Io(other.to_string()),
+        })
+    }
+
+    fn open_again(&mut self) -> Result<(), CommitError> {
+        tracing::info!("opening the log again after a failed write");
+        let mut result = Ok(());
+        let Self { shared, folder, sealer, .. } = self;
+        let mut opened = None;
+        shared.replace(|| match folder.open(sealer) {
+            Ok((core, next, mark)) => {
+                opened = Some((next, mark));
+                Slot::Open(Arc::new(core))
+            }
+            Err(error) => {
+                let slot = Slot::Failed(ReadError::Io(error.to_string()));
+                result = Err(reopening(error));
+                slot
+            }
+        });
+        if let Some((next, mark)) = opened {
+            self.next = next;
+            self.mark = mark;
+            self.failed = false;
+        }
+        result
+    }
+
+    /// Removes some rows of a forgotten room, at last its number.
+    fn sweep(&mut self, room: u32) {
+        let swept = self.ready().map_err(|error| Fault::Damaged(error.to_string())).and_then(|core| {
+            let number = self.next.group;
+            let left = guarded(|| sweep(&core, number, room))?;
+            let end = guarded(|| core.engine.flush())?;
+            self.marked(end)?;
+            Ok(left)
+        });
+        match swept {
+            Ok(true) => {}
+            Ok(false) => self.next.forgotten.retain(|number| *number != room),
+            Err(fault) => {
+                tracing::warn!(?fault, "sweeping a forgotten room failed; it goes on after the next opening");
+                self.failed = true;
+                self.next.forgotten.clear();
+            }
+        }
+    }
+}
+
+/// Removes rows of a room under an intent of its own. Returns whether there may be more.
+fn sweep(core: &Core, group: u64, room: u32) -> Result<bool, Fault> {
+    let mut writing = Writing::new(&core.trees);
+    let intent = Intent { group, ..Intent::default() };
+    writing.intent(&mut CellMaker::new(&core.sealer, group), &intent)?;
+    let mut left = SWEEP_ROWS;
+    for tree in TreeId::OF_ROOMS {
+        for row in core.trees.get(tree).scan_prefix(number_key(room)).take(left) {
+            writing.remove(tree, &row?.0)?;
+            left -= 1;
+        }
+        if left == 0 {
+            writing.finish()?;
+            return Ok(true);
+        }
+    }
+    writing.remove(TreeId::Rooms, &number_key(room))?;
+    writing.finish()?;
+    Ok(false)
+}
+
+fn refuse(jobs: Vec<Job>, error: &CommitError) {
+    for job in jobs {
+        drop(job.answer.send(Err(error.clone())));
+    }
+}
+
+fn reopening(error: OpenError) -> CommitError {
+    match error {
+        OpenError::DiskFull { .. } => CommitError::DiskFull,
+        OpenError::ReadOnly { .. } => CommitError::ReadOnly,
+        OpenError::Damaged { .. } => CommitError::Damaged(error.to_string()),
+        other => CommitError::Io(other.to_string()),
+    }
+}
