@@ -6,13 +6,22 @@
 pub mod body;
 pub mod codec;
 pub mod control;
+pub mod dag;
 pub mod epoch;
 pub mod event;
+pub mod gossip;
 pub mod hlc;
 pub mod identity;
 pub mod ids;
+pub mod join;
 pub mod limits;
+pub mod link;
+pub mod marker;
+pub mod outbox;
+pub mod resolve;
 pub mod room;
+pub mod sync;
 pub mod validity;
+pub mod wire;
 
 pub use ids::{AccountId, DeviceId, EpochId, EventId, RoomId};

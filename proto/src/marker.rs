@@ -65,7 +65,14 @@ pub enum MarkerError {
 impl Marker {
     /// Makes and signs a marker. `heads` are sorted here; of more than [`MAX_HEADS`] the first are taken, which is
     /// still true, only less.
-    pub fn sign(room: &RoomId, device: &SigningKey, counter: u64, mut heads: Vec<EventId>, read: Hlc, ts_ms: u64) -> Self {
+    pub fn sign(
+        room: &RoomId,
+        device: &SigningKey,
+        counter: u64,
+        mut heads: Vec<EventId>,
+        read: Hlc,
+        ts_ms: u64,
+    ) -> Self {
         heads.sort_unstable();
         heads.dedup();
         heads.truncate(MAX_HEADS);

@@ -22,7 +22,7 @@ mod tables;
 
 pub use parlor_crypto::topic::{Connection, Side};
 
-pub use peer_link::{LinkIn, LinkOut, LinkSetup, PeerLink};
+pub use peer_link::{HELLO_TIMEOUT_MS, LinkIn, LinkOut, LinkSetup, PeerLink};
 pub use session::{
     ACK_TIMEOUT_MS, ASK_TIMEOUT_MS, Advance, COMPARE_TIMEOUT_MS, In, MAX_ASKS, Misbehaviour, OWED_TIMEOUT_MS, Out,
     Outgoing, PROOF_TIMEOUT_MS, Session, SessionSetup, Standing, TIPS_MS, WINDOW, Wanted,

@@ -257,13 +257,8 @@ impl PeerLink {
         if self.rooms.iter().any(|offered| offered.room == room) {
             return;
         }
-        let mut offered = Offered {
-            room,
-            topic_secret: topic_secret.clone(),
-            expected: [0; 16],
-            index: None,
-            channel: None,
-        };
+        let mut offered =
+            Offered { room, topic_secret: topic_secret.clone(), expected: [0; 16], index: None, channel: None };
         let Some(connection) = &self.connection else {
             self.rooms.push(offered);
             return;
@@ -300,6 +295,11 @@ impl PeerLink {
         let channel = if self.setup.side == Side::Dialer { ours } else { theirs };
         offered.channel = Some(channel);
         self.open.insert(channel, offered.room);
-        out.push(LinkOut::Opened { room: offered.room, channel, connection: connection.clone(), version: self.version });
+        out.push(LinkOut::Opened {
+            room: offered.room,
+            channel,
+            connection: connection.clone(),
+            version: self.version,
+        });
     }
 }

@@ -109,6 +109,8 @@ pub struct Advance {
     /// The bytes, to have them sent at once; `None` to have the tip told soon. Give bytes for events of our own device
     /// in rooms with at most 8 connected members.
     pub bytes: Option<Vec<u8>>,
+    /// The device that brought it by sync: it is not told what it told us.
+    pub from: Option<DeviceId>,
 }
 
 /// What a session is told.
@@ -376,7 +378,7 @@ impl Session {
 
     /// Events of the peer that are told but not here yet, for a progress display.
     pub fn n_owed(&self, tables: &Tables) -> u64 {
-        self.stream.n_owed(tables)
+        self.stream.n_owed(tables, &self.salt)
     }
 
     fn on_frame(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Handled {

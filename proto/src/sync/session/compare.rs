@@ -1,0 +1,347 @@
+//! Rounds: summaries, and the comparison that follows when they differ.
+//!
+//! The dialer opens rounds. When one side does not know the other as a member it sends a summary without digests
+//! (*withholds*) and from then on only hears control logs: it answers with `Tell` and `Want`, never with what it holds.
+//! The side that does tell drives such a comparison. When both withhold, nothing is compared.
+
+use std::collections::VecDeque;
+
+use parlor_crypto::topic::Side;
+
+use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Want};
+
+use super::super::sketch::{Sketch, child, is_below, is_path};
+use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
+
+/// Pause before the next round after something happened.
+const SHORT_PAUSE_MS: u64 = 2_000;
+/// Longest pause between two rounds: an idle link costs one round trip of 120 bytes in this time.
+const LONG_PAUSE_MS: u64 = 300_000;
+/// Pause between two rounds that the peer asks for.
+const AGAIN_PAUSE_MS: u64 = 500;
+/// Turns of one comparison: a tag has 12 digits, and 4,096 lines fit in a turn.
+const MAX_TURNS: u32 = 1_000;
+/// Weight of the items in one turn, in entries.
+const TURN_WEIGHT: usize = MAX_ITEMS;
+/// Weight of the items that may wait for their turn: more than any honest table of 65,536 series makes.
+const MAX_QUEUE_WEIGHT: usize = 262_144;
+
+/// Where the rounds of a session stand.
+#[derive(Default)]
+pub(super) struct Rounds {
+    round: u32,
+    phase: Phase,
+    /// The peer's summary that came before its standing was known.
+    early: Option<(u32, Option<Digests>)>,
+    /// What the last summary of the peer held; `None` before the first.
+    peer_summary: Option<Option<Digests>>,
+    last_equal: bool,
+    pause_ms: u64,
+    next_ms: Option<u64>,
+    opened_ms: u64,
+    deadline: Option<u64>,
+}
+
+/// What the current round waits for.
+#[derive(Default)]
+enum Phase {
+    /// Nothing: the round is over, or none was opened.
+    #[default]
+    Rest,
+    /// The other side's summary.
+    Summary,
+    /// The other side's turn.
+    Compare(Comparing),
+}
+
+/// A comparison under way.
+struct Comparing {
+    sketch: Sketch,
+    /// We tell nothing of ours.
+    withholds: bool,
+    queue: VecDeque<CompareItem>,
+    weight: usize,
+    n_turns: u32,
+}
+
+impl Rounds {
+    pub(super) fn last_equal(&self) -> bool {
+        self.last_equal && matches!(self.phase, Phase::Rest)
+    }
+
+    /// The peer does not know us as a member (yet).
+    pub(super) fn peer_withholds(&self) -> bool {
+        matches!(self.peer_summary, Some(None))
+    }
+
+    /// The peer knows us as a member.
+    pub(super) fn peer_ready(&self) -> bool {
+        matches!(self.peer_summary, Some(Some(_)))
+    }
+
+    /// The peer sent a summary at least once.
+    pub(super) fn peer_answered(&self) -> bool {
+        self.peer_summary.is_some()
+    }
+
+    pub(super) fn reply_deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    fn rest(&mut self) {
+        self.phase = Phase::Rest;
+        self.deadline = None;
+    }
+}
+
+impl Session {
+    pub(super) fn next_round_ms(&self) -> Option<u64> {
+        self.rounds.next_ms.filter(|_| self.side == Side::Dialer)
+    }
+
+    /// Something moved: look again soon whether both sides are equal.
+    pub(super) fn round_soon(&mut self, now_ms: u64) {
+        self.rounds.pause_ms = SHORT_PAUSE_MS;
+        self.rounds.next_ms = Some(now_ms.saturating_add(SHORT_PAUSE_MS));
+    }
+
+    pub(super) fn on_standing(&mut self, standing: Standing, turn: &mut Turn<'_>) -> Handled {
+        if self.peer.is_none() {
+            return Ok(());
+        }
+        let before = self.standing.replace(standing);
+        if before == Some(standing) {
+            return Ok(());
+        }
+        if self.side == Side::Dialer {
+            self.open_round(turn);
+        } else if let Some((round, digests)) = self.rounds.early.take() {
+            self.on_summary(round, digests, turn)?;
+        } else if before.is_some() {
+            turn.send(&RoomFrame::Again);
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    pub(super) fn on_again(&mut self, turn: &mut Turn<'_>) -> Handled {
+        if self.side == Side::Dialer && self.standing.is_some() {
+            let at = self.rounds.opened_ms.saturating_add(AGAIN_PAUSE_MS).max(turn.now_ms);
+            self.rounds.next_ms = Some(self.rounds.next_ms.map_or(at, |next| next.min(at)));
+        }
+        Ok(())
+    }
+
+    /// The dialer opens a round, unless one is under way.
+    pub(super) fn open_round(&mut self, turn: &mut Turn<'_>) {
+        let rounds = &mut self.rounds;
+        rounds.pause_ms = (rounds.pause_ms * 2).clamp(SHORT_PAUSE_MS, LONG_PAUSE_MS);
+        rounds.next_ms = Some(turn.now_ms.saturating_add(rounds.pause_ms));
+        if matches!(rounds.phase, Phase::Summary | Phase::Compare(_)) {
+            return;
+        }
+        rounds.round = rounds.round.saturating_add(1);
+        rounds.opened_ms = turn.now_ms;
+        rounds.phase = Phase::Summary;
+        rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
+        let round = rounds.round;
+        let digests = self.serves().then(|| turn.tables.digests());
+        turn.send(&RoomFrame::Summary { round, digests });
+    }
+
+    pub(super) fn on_summary(&mut self, round: u32, theirs: Option<Digests>, turn: &mut Turn<'_>) -> Handled {
+        if self.standing.is_none() {
+            let first = self.side == Side::Listener && self.rounds.early.replace((round, theirs)).is_none();
+            return if first { Ok(()) } else { Err(Misbehaviour::OutOfTurn) };
+        }
+        let ours = self.serves().then(|| turn.tables.digests());
+        if self.side == Side::Dialer {
+            if round != self.rounds.round || !matches!(self.rounds.phase, Phase::Summary) {
+                return Err(Misbehaviour::OutOfTurn);
+            }
+        } else {
+            if round <= self.rounds.round {
+                return Err(Misbehaviour::OutOfTurn);
+            }
+            self.rounds.round = round;
+            turn.send(&RoomFrame::Summary { round, digests: ours });
+        }
+        self.rounds.rest();
+        self.rounds.peer_summary = Some(theirs);
+        self.stream.clear_owed();
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours == theirs => self.all_equal(turn),
+            (Some(ours), Some(theirs)) => {
+                if ours.control == theirs.control && ours.messages == theirs.messages {
+                    turn.out.push(Out::Equal);
+                }
+                self.differ(false, self.side == Side::Dialer, turn);
+            }
+            // The side that tells drives.
+            (Some(_), None) => self.differ(false, true, turn),
+            (None, Some(_)) => self.differ(true, false, turn),
+            (None, None) => self.rounds.last_equal = false,
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    fn all_equal(&mut self, turn: &mut Turn<'_>) {
+        self.rounds.last_equal = true;
+        for (series, tip) in turn.tables.iter() {
+            self.note_has(*series, tip.seq, turn);
+        }
+        turn.out.push(Out::Equal);
+    }
+
+    fn differ(&mut self, withholds: bool, speaks_first: bool, turn: &mut Turn<'_>) {
+        self.rounds.last_equal = false;
+        self.rounds.pause_ms = 0;
+        let control_only = withholds || self.rounds.peer_withholds();
+        let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
+        let first = sketch.first();
+        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0 };
+        self.rounds.phase = Phase::Compare(comparing);
+        self.rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
+        if speaks_first {
+            turn.send(&RoomFrame::Compare { round: self.rounds.round, items: vec![first] });
+        }
+    }
+
+    pub(super) fn on_compare(&mut self, round: u32, items: &[CompareItem], turn: &mut Turn<'_>) -> Handled {
+        let phase = std::mem::take(&mut self.rounds.phase);
+        let Phase::Compare(mut comparing) = phase else {
+            self.rounds.phase = phase;
+            return Err(Misbehaviour::OutOfTurn);
+        };
+        comparing.n_turns += 1;
+        if round != self.rounds.round || comparing.n_turns > MAX_TURNS || items.len() > MAX_ITEMS {
+            return Err(Misbehaviour::OutOfTurn);
+        }
+        let mut wants = Vec::new();
+        for item in items {
+            match item {
+                CompareItem::Split { path, children, digests } => {
+                    self.on_split(&mut comparing, &path.0, *children, digests, turn)?;
+                }
+                CompareItem::List { path, entries } => {
+                    self.on_list(&mut comparing, &path.0, entries, &mut wants, turn)?;
+                }
+                CompareItem::Tell { path } => on_tell(&mut comparing, &path.0)?,
+            }
+        }
+        self.send_wants(wants, turn);
+        let reply = comparing.next_turn();
+        let over = items.is_empty() && reply.is_empty();
+        let waits = !over && !reply.is_empty();
+        if !over {
+            turn.send(&RoomFrame::Compare { round, items: reply });
+        }
+        self.rounds.deadline = waits.then(|| turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
+        if waits {
+            self.rounds.phase = Phase::Compare(comparing);
+        } else {
+            self.round_soon(turn.now_ms);
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    /// The peer's part below `path`, by digests of its sixteen parts.
+    fn on_split(
+        &mut self,
+        comparing: &mut Comparing,
+        path: &[u8],
+        children: u16,
+        digests: &[[u8; 4]],
+        turn: &mut Turn<'_>,
+    ) -> Handled {
+        if !is_path(path, 1) || usize::try_from(children.count_ones()) != Ok(digests.len()) {
+            return Err(Misbehaviour::Malformed);
+        }
+        let mut digests = digests.iter();
+        for digit in 0..16 {
+            let theirs = if children & 1 << digit == 0 { None } else { digests.next().copied() };
+            let path = child(path, digit);
+            let lines = comparing.sketch.below(&path);
+            match (comparing.sketch.digest(lines), theirs) {
+                (ours, theirs) if ours == theirs => {}
+                (_, None) => {
+                    for line in lines {
+                        self.offer(line.series, 0, turn);
+                    }
+                }
+                (_, Some(_)) if comparing.withholds => comparing.say(CompareItem::Tell { path: Blob(path) })?,
+                (_, Some(_)) => comparing.say(comparing.sketch.describe(&path))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's part below `path`, line by line.
+    fn on_list(
+        &mut self,
+        comparing: &mut Comparing,
+        path: &[u8],
+        entries: &[Entry],
+        wants: &mut Vec<Want>,
+        turn: &mut Turn<'_>,
+    ) -> Handled {
+        let sorted = entries.is_sorted_by(|a, b| a.tag < b.tag);
+        if !is_path(path, 0) || entries.len() > MAX_ITEMS || !sorted || entries.iter().any(|e| !is_below(&e.tag, path))
+        {
+            return Err(Misbehaviour::Malformed);
+        }
+        for entry in entries {
+            self.weigh(entry, wants, turn);
+        }
+        for line in comparing.sketch.below(path) {
+            if entries.binary_search_by_key(&line.entry.tag, |entry| entry.tag).is_err() {
+                self.offer(line.series, 0, turn);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The peer tells nothing and asks for more about the part below `path`.
+fn on_tell(comparing: &mut Comparing, path: &[u8]) -> Handled {
+    if comparing.withholds || !is_path(path, 0) {
+        return Err(Misbehaviour::OutOfTurn);
+    }
+    comparing.say(comparing.sketch.describe(path))
+}
+
+impl Comparing {
+    fn say(&mut self, item: CompareItem) -> Handled {
+        self.weight += weight(&item);
+        if self.weight > MAX_QUEUE_WEIGHT {
+            return Err(Misbehaviour::TooMany);
+        }
+        self.queue.push_back(item);
+        Ok(())
+    }
+
+    /// The items of our next turn.
+    fn next_turn(&mut self) -> Vec<CompareItem> {
+        let (mut items, mut total) = (Vec::new(), 0);
+        while let Some(item) = self.queue.front() {
+            let weight = weight(item);
+            if total > 0 && total + weight > TURN_WEIGHT {
+                break;
+            }
+            total += weight;
+            self.weight = self.weight.saturating_sub(weight);
+            items.extend(self.queue.pop_front());
+        }
+        items
+    }
+}
+
+fn weight(item: &CompareItem) -> usize {
+    match item {
+        CompareItem::Split { digests, .. } => 1 + digests.len() / 2,
+        CompareItem::List { entries, .. } => 1 + entries.len(),
+        CompareItem::Tell { .. } => 1,
+    }
+}

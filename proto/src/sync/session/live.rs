@@ -1,0 +1,127 @@
+//! After the first round: new events as they come, new tips every few seconds.
+
+use std::collections::BTreeSet;
+
+use crate::wire::{Blob, Entry, Item, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_ITEMS, RoomFrame, SeriesKind, Want};
+
+use super::super::tables::{Series, is_record};
+use super::{Advance, Handled, Misbehaviour, Out, Session, Standing, Turn, WINDOW};
+
+/// What the peer is to be told.
+#[derive(Default)]
+pub(super) struct Live {
+    dirty: BTreeSet<Series>,
+    pub(super) tips_ms: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn on_advanced(&mut self, advances: Vec<Advance>, turn: &mut Turn<'_>) -> Handled {
+        let (mut items, mut sent, mut n_bytes) = (Vec::new(), Vec::new(), 0);
+        for Advance { series, seq, bytes, from } in advances {
+            if from.is_some() && from == self.peer {
+                self.note_has(series, seq, turn);
+                continue;
+            }
+            let len = bytes.as_ref().map_or(0, Vec::len);
+            let fits = n_bytes + len <= MAX_BATCH_BYTES && items.len() < MAX_BATCH_ITEMS;
+            match bytes.filter(|_| fits && self.sends(series.kind) && self.stream.is_next(&series, seq)) {
+                Some(bytes) => {
+                    n_bytes += bytes.len();
+                    items.push(Item { kind: series.kind, bytes: Blob(bytes) });
+                    self.stream.mark_sent(series, seq);
+                    sent.push((series, seq));
+                }
+                None => self.tell_soon(series, turn.now_ms),
+            }
+        }
+        if !items.is_empty() {
+            self.send_batch(items, sent, turn);
+        }
+        Ok(())
+    }
+
+    /// The tip of `series` is told with the next `Tips`.
+    fn tell_soon(&mut self, series: Series, now_ms: u64) {
+        self.live.dirty.insert(series);
+        self.live.tips_ms.get_or_insert(now_ms.saturating_add(super::TIPS_MS));
+    }
+
+    /// Tells the tips that changed and that the peer is not known to hold.
+    pub(super) fn tell_tips(&mut self, turn: &mut Turn<'_>) {
+        self.live.tips_ms = None;
+        let mut entries: Vec<Entry> = Vec::new();
+        for series in std::mem::take(&mut self.live.dirty) {
+            let Some(tip) = turn.tables.tip(&series) else { continue };
+            if !self.sends(series.kind) || self.stream.far(&series).max(self.stream.sent(&series)) >= tip.seq {
+                continue;
+            }
+            if entries.len() >= MAX_ITEMS {
+                self.tell_soon(series, turn.now_ms);
+            } else {
+                entries.push(self.salt.entry(&series, &tip));
+            }
+        }
+        if !entries.is_empty() {
+            turn.send(&RoomFrame::Tips(entries));
+        }
+    }
+
+    pub(super) fn on_tips(&mut self, entries: &[Entry], turn: &mut Turn<'_>) -> Handled {
+        if entries.len() > MAX_ITEMS {
+            return Err(Misbehaviour::TooMany);
+        }
+        match self.standing {
+            None => return Err(Misbehaviour::OutOfTurn),
+            // A stranger is heard in rounds, where only control logs are looked at.
+            Some(Standing::Stranger | Standing::Removed) => return Ok(()),
+            Some(Standing::Live) => {}
+        }
+        let mut wants = Vec::new();
+        for entry in entries {
+            self.weigh(entry, &mut wants, turn);
+        }
+        self.send_wants(wants, turn);
+        self.pump(turn);
+        Ok(())
+    }
+
+    /// Compares the end of one series of the peer with ours, and notes what follows from it.
+    pub(super) fn weigh(&mut self, theirs: &Entry, wants: &mut Vec<Want>, turn: &mut Turn<'_>) {
+        let Some(series) = self.stream.tags.find(&theirs.tag, turn.tables, &self.salt) else {
+            wants.push(Want { tag: theirs.tag, have: 0 });
+            self.stream.owe(theirs.tag, theirs.seq);
+            return;
+        };
+        let Some(tip) = turn.tables.tip(&series) else { return };
+        let ours = self.salt.entry(&series, &tip);
+        if theirs.seq == ours.seq && theirs.check != ours.check && !is_record(series.kind) {
+            turn.out.push(Out::Forked { series, seq: theirs.seq });
+            return;
+        }
+        self.note_has(series, theirs.seq, turn);
+        if theirs.seq > ours.seq {
+            wants.push(Want { tag: theirs.tag, have: ours.seq });
+            self.stream.owe(theirs.tag, theirs.seq);
+        } else if theirs.seq < ours.seq {
+            self.offer(series, theirs.seq, turn);
+        }
+    }
+
+    pub(super) fn on_gap(&mut self, series: Series, turn: &mut Turn<'_>) -> Handled {
+        if self.standing != Some(Standing::Live) || self.rounds.peer_withholds() {
+            return Ok(());
+        }
+        let want = Want { tag: self.salt.tag(&series), have: turn.tables.seq(&series) };
+        if !self.stream.is_owed(&want.tag) {
+            self.stream.owe(want.tag, want.have.saturating_add(1));
+            self.send_wants(vec![want], turn);
+        }
+        Ok(())
+    }
+
+    /// Whether the peer may get, and takes, things of this kind now.
+    pub(super) fn sends(&self, kind: SeriesKind) -> bool {
+        let takes = if self.rounds.peer_withholds() { kind == SeriesKind::Control } else { self.rounds.peer_ready() };
+        self.serves() && takes && self.rounds.peer_answered() && self.stream.n_in_flight() < WINDOW
+    }
+}

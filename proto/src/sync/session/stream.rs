@@ -1,0 +1,283 @@
+//! Batches in both directions, and what each side is known to hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use crate::wire::{Blob, Item, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_ITEMS, RoomFrame, SeriesKind, SeriesTag, Want};
+
+use super::super::sketch::Tags;
+use super::super::tables::{Series, Tables, is_record};
+use super::{Handled, Misbehaviour, Out, Outgoing, Session, Standing, Turn, WINDOW, Wanted};
+
+/// Ranges in one read: enough for any room of usual size at once, and bounded for the others.
+const MAX_RANGES: usize = 4_096;
+/// Claims of the peer that are remembered until they are fulfilled.
+const MAX_OWED: usize = 8_192;
+
+/// What goes to the peer and what comes from it.
+#[derive(Default)]
+pub(super) struct Stream {
+    /// Of our series: how far the peer is known to hold each, and how far it was sent.
+    far: BTreeMap<Series, Far>,
+    /// Series of which more is to be sent: control logs first.
+    push: BTreeSet<Series>,
+    reading: Option<(u32, BTreeSet<Series>)>,
+    next_ticket: u32,
+    in_flight: VecDeque<(u32, Vec<(Series, u64)>)>,
+    next_batch: u32,
+    expected: u32,
+    delivered: BTreeSet<u32>,
+    owed: HashMap<SeriesTag, u64>,
+    pub(super) tags: Tags,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Far {
+    has: u64,
+    sent: u64,
+}
+
+impl Stream {
+    /// How far the peer is known to hold `series`.
+    pub(super) fn far(&self, series: &Series) -> u64 {
+        self.far.get(series).map_or(0, |far| far.has)
+    }
+
+    /// How far `series` was sent to the peer.
+    pub(super) fn sent(&self, series: &Series) -> u64 {
+        self.far.get(series).map_or(0, |far| far.sent)
+    }
+
+    /// Whether number `seq` of `series` is what the peer needs next.
+    pub(super) fn is_next(&self, series: &Series, seq: u64) -> bool {
+        let reached = self.far(series).max(self.sent(series));
+        let follows = if is_record(series.kind) { seq > reached } else { seq == reached.saturating_add(1) };
+        follows && !self.push.contains(series)
+    }
+
+    pub(super) fn mark_sent(&mut self, series: Series, seq: u64) {
+        let far = self.far.entry(series).or_default();
+        far.sent = far.sent.max(seq);
+    }
+
+    pub(super) fn n_in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.push.is_empty() && self.in_flight.is_empty() && self.delivered.is_empty()
+    }
+
+    /// The peer said that it has `series` up to `seq`, which is more than we hold.
+    pub(super) fn owe(&mut self, tag: SeriesTag, seq: u64) {
+        if self.owed.len() < MAX_OWED {
+            let owed = self.owed.entry(tag).or_default();
+            *owed = seq.max(*owed);
+        }
+    }
+
+    pub(super) fn is_owed(&self, tag: &SeriesTag) -> bool {
+        self.owed.contains_key(tag)
+    }
+
+    pub(super) fn clear_owed(&mut self) {
+        self.owed.clear();
+    }
+
+    pub(super) fn n_owed(&self, tables: &Tables, salt: &super::Salt) -> u64 {
+        let ours: HashMap<_, _> = tables.iter().map(|(series, tip)| (salt.tag(series), tip.seq)).collect();
+        let missing = self.owed.iter().map(|(tag, seq)| seq.saturating_sub(ours.get(tag).copied().unwrap_or(0)));
+        missing.fold(0, u64::saturating_add)
+    }
+
+    /// Series of one kind of which more is to be sent, with their ranges.
+    fn next_read(&mut self, tables: &Tables, control_only: bool) -> Option<(SeriesKind, Vec<Wanted>)> {
+        self.push.retain(|series| self.far.get(series).map_or(0, |far| far.sent) < tables.seq(series));
+        let kind = self.push.first()?.kind;
+        if control_only && kind != SeriesKind::Control {
+            return None;
+        }
+        let chosen = self.push.iter().take_while(|series| series.kind == kind).take(MAX_RANGES);
+        let wanted = chosen.map(|series| {
+            let from = self.far.get(series).map_or(0, |far| far.sent).saturating_add(1);
+            Wanted { series: *series, from, to: tables.seq(series) }
+        });
+        Some((kind, wanted.collect()))
+    }
+}
+
+impl Session {
+    /// The peer holds `series` up to `seq`.
+    pub(super) fn note_has(&mut self, series: Series, seq: u64, turn: &mut Turn<'_>) {
+        let far = self.stream.far.entry(series).or_default();
+        let before = far.has;
+        far.has = before.max(seq);
+        far.sent = far.sent.max(far.has);
+        // It can not hold more of our own log than we wrote; a claim beyond that is no acknowledgement.
+        let seq = seq.min(turn.tables.seq(&series));
+        let ours = series.kind == SeriesKind::Message && series.device == self.our_device;
+        if let Some(device) = self.peer
+            && ours
+            && seq > before
+        {
+            turn.out.push(Out::PeerHas { device, seq });
+        }
+    }
+
+    /// The peer holds `series` up to `have` and we hold more: send what follows.
+    pub(super) fn offer(&mut self, series: Series, have: u64, turn: &mut Turn<'_>) {
+        if !self.serves() || turn.tables.seq(&series) <= have {
+            return;
+        }
+        let stream = &mut self.stream;
+        let under_way = stream.in_flight.iter().any(|(_, items)| items.iter().any(|(sent, _)| *sent == series));
+        let being_read = stream.reading.as_ref().is_some_and(|(_, read)| read.contains(&series));
+        if under_way || being_read {
+            return;
+        }
+        stream.far.entry(series).or_default().sent = have;
+        stream.push.insert(series);
+    }
+
+    /// Asks for the next events to be read, when there is something to send and room in the window.
+    pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
+        let stream = &mut self.stream;
+        if stream.reading.is_some() || stream.in_flight.len() >= WINDOW || stream.push.is_empty() {
+            return;
+        }
+        if !matches!(self.standing, Some(Standing::Live | Standing::Removed)) || !self.rounds.peer_answered() {
+            return;
+        }
+        let Some((kind, wanted)) = stream.next_read(turn.tables, self.rounds.peer_withholds()) else { return };
+        let ticket = stream.next_ticket;
+        stream.next_ticket = stream.next_ticket.wrapping_add(1);
+        stream.reading = Some((ticket, wanted.iter().map(|range| range.series).collect()));
+        let (max_bytes, max_items) = (MAX_BATCH_BYTES, MAX_BATCH_ITEMS);
+        turn.out.push(Out::Read { ticket, kind, wanted, max_bytes, max_items });
+    }
+
+    pub(super) fn on_read(&mut self, ticket: u32, events: Vec<Outgoing>, turn: &mut Turn<'_>) -> Handled {
+        let Some((_, asked)) = self.stream.reading.take_if(|(reading, _)| *reading == ticket) else { return Ok(()) };
+        // Nothing there although the tables say so: not to be asked for again before the next round.
+        if events.is_empty() {
+            self.stream.push.retain(|series| !asked.contains(series));
+        }
+        let (mut items, mut sent) = (Vec::new(), BTreeMap::new());
+        for Outgoing { series, seq, bytes } in events {
+            let reached = self.stream.sent(&series);
+            let follows = is_record(series.kind) && seq > reached || seq == reached.saturating_add(1);
+            if asked.contains(&series) && follows && self.serves() {
+                self.stream.mark_sent(series, seq);
+                sent.insert(series, seq);
+                items.push(Item { kind: series.kind, bytes: Blob(bytes) });
+            }
+        }
+        if !items.is_empty() {
+            self.send_batch(items, sent.into_iter().collect(), turn);
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    pub(super) fn send_batch(&mut self, items: Vec<Item>, sent: Vec<(Series, u64)>, turn: &mut Turn<'_>) {
+        let id = self.stream.next_batch;
+        self.stream.next_batch = id.wrapping_add(1);
+        self.stream.in_flight.push_back((id, sent));
+        if self.wake.ack.is_none() {
+            self.wake.ack = Some(turn.now_ms.saturating_add(super::ACK_TIMEOUT_MS));
+        }
+        turn.send(&RoomFrame::Batch { id, items });
+    }
+
+    pub(super) fn on_ack(&mut self, id: u32, stored: bool, turn: &mut Turn<'_>) -> Handled {
+        let place = self.stream.in_flight.iter().position(|(batch, _)| *batch == id);
+        let (_, sent) = place.and_then(|at| self.stream.in_flight.remove(at)).ok_or(Misbehaviour::Unsolicited)?;
+        let more = !self.stream.in_flight.is_empty();
+        self.wake.ack = more.then(|| turn.now_ms.saturating_add(super::ACK_TIMEOUT_MS));
+        if stored {
+            for (series, seq) in sent {
+                self.note_has(series, seq, turn);
+            }
+        }
+        self.round_soon(turn.now_ms);
+        self.pump(turn);
+        Ok(())
+    }
+
+    pub(super) fn on_batch(&mut self, id: u32, mut items: Vec<Item>, turn: &mut Turn<'_>) -> Handled {
+        let (Some(from), Some(standing)) = (self.peer, self.standing) else { return Err(Misbehaviour::OutOfTurn) };
+        let stream = &mut self.stream;
+        if id != stream.expected || items.is_empty() {
+            return Err(Misbehaviour::Malformed);
+        }
+        if stream.delivered.len() >= WINDOW || items.len() > MAX_BATCH_ITEMS {
+            return Err(Misbehaviour::TooMany);
+        }
+        stream.expected = id.wrapping_add(1);
+        self.wake.owed = self.wake.owed.map(|_| turn.now_ms.saturating_add(super::OWED_TIMEOUT_MS));
+        let n_sent = items.len();
+        if standing != Standing::Live {
+            items.retain(|item| item.kind == SeriesKind::Control);
+        }
+        if standing == Standing::Stranger && items.len() < n_sent {
+            return Err(Misbehaviour::NotEntitled);
+        }
+        // What a removed peer sent before it knew of its removal is not its fault, and not taken.
+        if items.is_empty() {
+            turn.send(&RoomFrame::Ack { id, stored: false });
+            return Ok(());
+        }
+        self.stream.delivered.insert(id);
+        turn.out.push(Out::Deliver { batch: id, from, items });
+        Ok(())
+    }
+
+    pub(super) fn on_stored(&mut self, batch: u32, complete: bool, turn: &mut Turn<'_>) -> Handled {
+        if self.stream.delivered.remove(&batch) {
+            if !complete {
+                self.stream.clear_owed();
+            }
+            turn.send(&RoomFrame::Ack { id: batch, stored: complete });
+            self.round_soon(turn.now_ms);
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    pub(super) fn send_wants(&mut self, wants: Vec<Want>, turn: &mut Turn<'_>) {
+        if wants.is_empty() {
+            return;
+        }
+        self.wake.owed.get_or_insert(turn.now_ms.saturating_add(super::OWED_TIMEOUT_MS));
+        for wants in wants.chunks(MAX_ITEMS) {
+            turn.send(&RoomFrame::Want(wants.to_vec()));
+        }
+    }
+
+    pub(super) fn on_want(&mut self, wants: &[Want], turn: &mut Turn<'_>) -> Handled {
+        if wants.len() > MAX_ITEMS {
+            return Err(Misbehaviour::TooMany);
+        }
+        // One who was just removed may not know it yet.
+        if !self.serves() {
+            return Ok(());
+        }
+        for want in wants {
+            if let Some(series) = self.stream.tags.find(&want.tag, turn.tables, &self.salt) {
+                self.offer(series, want.have, turn);
+            }
+        }
+        self.pump(turn);
+        Ok(())
+    }
+
+    /// How many claims of the peer are still open; forgets those fulfilled.
+    pub(super) fn n_owed_now(&mut self, turn: &Turn<'_>) -> usize {
+        let (stream, salt) = (&mut self.stream, &self.salt);
+        let tags = &mut stream.tags;
+        stream.owed.retain(|tag, seq| {
+            let held = tags.find(tag, turn.tables, salt).map_or(0, |series| turn.tables.seq(&series));
+            held < *seq
+        });
+        stream.owed.len()
+    }
+}
