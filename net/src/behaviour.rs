@@ -80,6 +80,7 @@ fn gossip(tuning: &Tuning) -> Result<Gossip, String> {
         .message_id_fn(|message| message_id(message.topic.as_str(), &message.data))
         .max_transmit_size(tuning.gossip_transmit_max)
         .max_control_message_size(GOSSIP_CONTROL_MAX.min(tuning.gossip_transmit_max))
+        .max_control_messages_sent(GOSSIP_IDS_MAX)
         .mesh_n(4)
         .mesh_n_low(3)
         .mesh_n_high(8)
@@ -129,9 +130,8 @@ mod tests {
     #[test]
     fn the_hello_of_all_topics_and_a_full_ihave_fit_the_control_limit() {
         // Field and length bytes around each name (at most 8) and each id (2).
-        assert!(TOPICS_MAX * (TOPIC_NAME_MAX + 8) < GOSSIP_CONTROL_MAX);
-        let ids_of_an_ihave = gossipsub::Config::default().max_ihave_length();
-        assert!(ids_of_an_ihave * (20 + 2) + 64 < GOSSIP_CONTROL_MAX);
+        const { assert!(TOPICS_MAX * (TOPIC_NAME_MAX + 8) < GOSSIP_CONTROL_MAX) };
+        const { assert!(GOSSIP_IDS_MAX * (20 + 2) + 64 < GOSSIP_CONTROL_MAX) };
         const { assert!(GOSSIP_PAYLOAD_MAX + 9 * 1024 <= GOSSIP_TRANSMIT_MAX) };
     }
 }

@@ -17,6 +17,8 @@ pub const GOSSIP_TRANSMIT_MAX: usize = 256 * 1024;
 /// Largest control part of a gossipsub RPC in bytes. It holds the hello with all topics (1,000 x about 48 bytes) and the
 /// IHAVE of five heartbeats (5,000 x 22 bytes), see libp2p findings 3.3 and 3.5.
 pub const GOSSIP_CONTROL_MAX: usize = 128 * 1024;
+/// Message ids in one IHAVE: 22 bytes each.
+pub const GOSSIP_IDS_MAX: usize = 5000;
 /// Topics a node may subscribe to, and a peer may announce.
 pub const TOPICS_MAX: usize = 1000;
 /// Longest topic name in bytes: 32 characters of base32 are 20 bytes of hash.
