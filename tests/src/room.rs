@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::{Answer, Person, eventually};
 
-/// Most messages the history gives at once.
-const PAGE: usize = 100;
+/// More than any story writes: the command asks for page after page.
+const ALL: &str = "100000";
+
+/// More messages than this are counted before they are read.
+const MANY: usize = 100;
 
 /// A message as one person's history shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,27 +66,13 @@ impl Person {
     #[track_caller]
     pub fn say_lines(&self, room: &str, lines: &[String]) -> Answer {
         let input = lines.join("\n") + "\n";
-        self.cli_with(&["send", room, "-", "--lines", "--wait", "none"], input.as_bytes())
+        self.cli_with(&["send", room, "--lines", "--wait", "none"], input.as_bytes())
     }
 
     /// The whole history of texts, oldest first.
     #[track_caller]
     pub fn history(&self, room: &str) -> Vec<Message> {
-        let mut newest_first: Vec<Value> = Vec::new();
-        loop {
-            let limit = PAGE.to_string();
-            let mut args = vec!["history", room, "--limit", &limit];
-            let last = newest_first.last().map(|message| text(message, "message"));
-            if let Some(last) = &last {
-                args.extend(["--before", last]);
-            }
-            let page = self.cli(&args).done().lines();
-            let is_last = page.len() < PAGE;
-            newest_first.extend(page);
-            if is_last {
-                break;
-            }
-        }
+        let newest_first = self.cli(&["history", room, "--limit", ALL]).done().lines();
         newest_first.iter().rev().filter(|message| message["kind"] == "text").map(message).collect()
     }
 
@@ -111,7 +100,7 @@ impl Person {
         let mut seen = 0;
         let history = eventually(&what, || {
             // The count is cheap, the pages are not.
-            if seen == 0 && n > PAGE && (self.count(room) as usize) < n {
+            if seen == 0 && n > MANY && (self.count(room) as usize) < n {
                 return None;
             }
             let history = self.history(room);

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod catching_up;
+mod history;
 mod joining;
 mod local_api;
 mod many;

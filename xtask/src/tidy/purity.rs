@@ -2,6 +2,8 @@
 //!
 //! Only what ships is read: tests may do as they like.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
 use super::rust::words;
 use super::tree::Tree;
@@ -33,30 +35,29 @@ const IMPURE: [(&str, &str); 17] = [
 /// Libraries named by one crate's sources only.
 const ALONE: [(&str, &str); 3] = [("sled::", "storage/"), ("tantivy::", "storage/"), ("libp2p", "net/")];
 
-/// The program runs a node and otherwise knows it through its API: the crate is named in one file.
+/// The program knows where a node's home is and how to run one, and everything else through the API.
 const CLI: &str = "cli/src/";
+
+/// What of the node it may therefore not name.
+const INSIDE: [&str; 5] = ["app", "App", "bus", "http", "services"];
 
 /// Checks every Rust file.
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
-    let mut files_of_cli_with_node = Vec::new();
     for (path, source) in tree.sources() {
         if path.starts_with("tests/") || path.starts_with("xtask/") {
             continue;
         }
+        let imports = source.imports();
+        // Written out, `use std::{fs, time::Instant}` holds paths that its text does not.
         let find = |rule, word: &str, message: String, findings: &mut Vec<Finding>| {
-            for position in words(&source.shipped, word) {
-                findings.push(Finding::new(rule, path, source.line(position), message.clone()));
-            }
+            let written = words(&source.shipped, word);
+            let imported = imports.iter().filter(|(_, path)| words(path, word).next().is_some()).map(|(at, _)| *at);
+            let lines: BTreeSet<usize> = written.chain(imported).map(|position| source.line(position)).collect();
+            findings.extend(lines.into_iter().map(|line| Finding::new(rule, path, line, message.clone())));
         };
         if PURE.iter().any(|folder| path.starts_with(folder)) {
             for (word, instead) in IMPURE {
-                let message = format!("`{word}` in a crate without I/O: {instead}");
-                find("pure", word, message.clone(), findings);
-                // Written out, `use std::{fs, time::Instant}` holds words that its text does not.
-                let hidden = source.imports().into_iter().filter(|(_, path)| {
-                    words(path, word).next().is_some() && words(&source.shipped, word).next().is_none()
-                });
-                findings.extend(hidden.map(|(at, _)| Finding::new("pure", path, source.line(at), message.clone())));
+                find("pure", word, format!("`{word}` in a crate without I/O: {instead}"), findings);
             }
         }
         for (word, owner) in ALONE {
@@ -64,12 +65,12 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
                 find("edge", word, format!("`{word}` is named outside {owner}"), findings);
             }
         }
-        if path.starts_with(CLI) && words(&source.shipped, "parlor_node").next().is_some() {
-            files_of_cli_with_node.push(path);
+        if path.starts_with(CLI) {
+            for part in INSIDE {
+                let named = format!("parlor_node::{part}");
+                find("edge", &named, format!("`{named}`: the program knows a node through its API"), findings);
+            }
         }
-    }
-    for path in files_of_cli_with_node.into_iter().skip(1) {
-        findings.push(Finding::new("edge", path, 0, "the program names `parlor_node` in one file only, to run it"));
     }
 }
 
@@ -110,10 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn the_program_names_the_node_in_one_file() {
-        let mut findings = Vec::new();
-        let text = "use parlor_node::run;";
-        check(&Tree::of(&[("cli/src/cmd/run.rs", text), ("cli/src/main.rs", text)]), &mut findings);
-        assert_eq!(findings.len(), 1);
+    fn the_program_sees_nothing_inside_the_node() {
+        assert!(lines("cli/src/cmd/run.rs", "use parlor_node::{Home, launch};\nparlor_node::start();").is_empty());
+        assert_eq!(lines("cli/src/cmd/send.rs", "use parlor_node::services::room::Handle;"), [1]);
+        assert_eq!(lines("cli/src/cmd/send.rs", "use parlor_node::{\n  Home,\n  App,\n};"), [3]);
     }
 }
