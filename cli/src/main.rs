@@ -1,3 +1,64 @@
 //! The parlor program: commands and terminal UI.
+//!
+//! It knows a node only through its local API; `run` hosts one in the same process. One command is one file in
+//! [`cmd`]. Answers go to standard output, everything else to standard error. With `--json` standard output holds only
+//! JSON, and an error is one object on standard error with nothing on standard output.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node is running for this home, 4 not permitted by the room or the
+//! token, 5 not found, 6 unreachable or timed out.
 
-fn main() {}
+#![allow(unreachable_pub, reason = "a program exports nothing: `pub` says what other modules of it may use")]
+
+mod args;
+mod client;
+mod cmd;
+mod display;
+mod duration;
+mod input;
+mod out;
+mod table;
+mod time;
+
+use std::process::ExitCode;
+
+use args::Cli;
+use clap::Parser;
+use out::{Fail, Out};
+use parlor_api::{Code, Problem};
+
+fn main() -> ExitCode {
+    // Known before the arguments are understood, since they may be what is wrong.
+    let json = std::env::args_os().skip(1).take_while(|a| a != "--").any(|a| a == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error, json),
+    };
+    let mut out = Out::new(&cli.globals);
+    let code = match cmd::run(cli, &mut out) {
+        // Whoever read our output has seen enough.
+        Ok(()) | Err(Fail::PipeClosed) => 0,
+        Err(Fail::Problem(problem)) => {
+            out.problem(&problem);
+            problem.code.exit()
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Help, version, or arguments that do not fit.
+fn misused(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if !json {
+        let _ = error.print();
+        return ExitCode::from(Code::Usage.exit());
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let hint = lines.find_map(|l| l.strip_prefix("tip: ")).unwrap_or("see --help").to_owned();
+    out::problem_as_json(&Problem::new(Code::Usage, message).hint(hint));
+    ExitCode::from(Code::Usage.exit())
+}

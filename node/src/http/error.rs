@@ -12,10 +12,10 @@ use super::limits;
 
 /// A [`Problem`] on its way out.
 #[derive(Debug)]
-pub struct ApiError(pub Problem);
+pub(crate) struct ApiError(pub(crate) Problem);
 
 /// What a handler answers.
-pub type Reply<T> = Result<Json<T>, ApiError>;
+pub(crate) type Reply<T> = Result<Json<T>, ApiError>;
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
@@ -34,7 +34,7 @@ impl IntoResponse for ApiError {
 }
 
 /// A JSON body of at most `MAX` bytes, read within a deadline.
-pub struct Body<T, const MAX: usize = { limits::BODY_MAX }>(pub T);
+pub(crate) struct Body<T, const MAX: usize = { limits::BODY_MAX }>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Body<T, MAX> {
     type Rejection = ApiError;
@@ -59,7 +59,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for B
 ///
 /// # Errors
 /// `too_long`, `timed_out`, `bad_request` when the connection broke.
-pub async fn read_body(request: Request, max: usize) -> Result<bytes::Bytes, Problem> {
+pub(crate) async fn read_body(request: Request, max: usize) -> Result<bytes::Bytes, Problem> {
     let too_long = || Problem::new(Code::TooLong, format!("the body is longer than {max} bytes"));
     let told = request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
     if told.is_some_and(|n| n > max as u64) {
@@ -77,7 +77,7 @@ pub async fn read_body(request: Request, max: usize) -> Result<bytes::Bytes, Pro
 }
 
 /// Parameters after the question mark.
-pub struct Params<T>(pub T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = ApiError;
@@ -90,7 +90,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 }
 
 /// Segments of the path.
-pub struct Segments<T>(pub T);
+pub(crate) struct Segments<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
     type Rejection = ApiError;

@@ -18,7 +18,6 @@ mod socket;
 mod stall;
 mod tokens;
 
-pub use picture::{read_qr, write_qr};
 pub use routes::{openapi, router};
 pub use server::{bind, serve};
 pub use tokens::{Scope, Tokens};

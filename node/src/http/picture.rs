@@ -30,7 +30,7 @@ const QUIET: u32 = 4;
 
 /// A form of a QR code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// A picture with ten pixels a module.
     Png,
     /// A drawing.
@@ -45,7 +45,7 @@ pub enum Form {
 ///
 /// # Errors
 /// `too_long`, `empty_text`.
-pub fn write_qr(text: &str, form: Form) -> Result<Vec<u8>, Problem> {
+pub(crate) fn write_qr(text: &str, form: Form) -> Result<Vec<u8>, Problem> {
     if text.is_empty() {
         return Err(Problem::of(Code::EmptyText));
     }
@@ -92,7 +92,7 @@ fn png(code: &QrCode) -> Result<Vec<u8>, Problem> {
 ///
 /// # Errors
 /// `no_qr`: no picture, one that is too large, or one in which no code is found; `too_long` for a file of too many bytes.
-pub fn read_qr(picture: &[u8]) -> Result<String, Problem> {
+pub(crate) fn read_qr(picture: &[u8]) -> Result<String, Problem> {
     if picture.len() > limits::PICTURE_MAX {
         return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));
     }

@@ -18,7 +18,7 @@ use super::limits;
 use crate::bus::{FellBehind, Subscription, rfc3339};
 
 /// What a client follows.
-pub struct Feed {
+pub(crate) struct Feed {
     events: Subscription,
     /// Only events of this room, and those of none.
     room: Option<String>,
@@ -29,7 +29,7 @@ pub struct Feed {
 
 impl Feed {
     /// Follows `events` of `room` (all when `None`) until `stopped` says true.
-    pub fn new(events: Subscription, room: Option<String>, stopped: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(events: Subscription, room: Option<String>, stopped: watch::Receiver<bool>) -> Self {
         Self { events, room, stopped, last: 0, over: false }
     }
 
@@ -81,7 +81,7 @@ impl Feed {
     }
 
     /// The events as lines of an HTTP body.
-    pub fn into_lines(self) -> Body {
+    pub(crate) fn into_lines(self) -> Body {
         Body::from_stream(stream::unfold(self, |mut feed| async move {
             let mut line = feed.next().await?;
             line.push('\n');
@@ -90,7 +90,7 @@ impl Feed {
     }
 
     /// The events as messages of a WebSocket.
-    pub async fn into_socket(mut self, mut socket: WebSocket) {
+    pub(crate) async fn into_socket(mut self, mut socket: WebSocket) {
         let mut ping = interval_at(Instant::now() + limits::SOCKET_PING, limits::SOCKET_PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();

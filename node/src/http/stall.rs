@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// A stream with a deadline for each write.
-pub struct Stall<S> {
+pub(crate) struct Stall<S> {
     stream: S,
     time: Duration,
     /// When the write that waits now is given up.
@@ -20,7 +20,7 @@ pub struct Stall<S> {
 
 impl<S> Stall<S> {
     /// `stream`, of which each write must make some progress within `time`.
-    pub fn new(stream: S, time: Duration) -> Self {
+    pub(crate) fn new(stream: S, time: Duration) -> Self {
         Self { stream, time, until: None }
     }
 

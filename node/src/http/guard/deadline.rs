@@ -12,7 +12,7 @@ use crate::http::limits;
 ///
 /// # Errors
 /// `timed_out`.
-pub async fn deadline(request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, ApiError> {
     let answer = tokio::time::timeout(limits::HANDLE_TIME, next.run(request)).await;
     answer.map_err(|_| Problem::new(Code::TimedOut, "the node took too long to answer").into())
 }

@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 ///
 /// # Errors
 /// `foreign_host`, also when there is no `Host`, or two.
-pub async fn host(State(port): State<u16>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn host(State(port): State<u16>, request: Request, next: Next) -> Result<Response, ApiError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let first = hosts.next().and_then(|h| h.to_str().ok());
     let ours = first.is_some_and(|h| is_ours(h, port)) && hosts.next().is_none();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Logs the request and puts its number into the answer as `X-Request-Id`, so that a report can name it. Also says that
 /// nothing of the API is to be cached, guessed as another type, or shown in a frame.
-pub async fn log(request: Request, next: Next) -> Response {
+pub(crate) async fn log(request: Request, next: Next) -> Response {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let begun = Instant::now();

@@ -11,9 +11,9 @@ mod origin;
 mod scope;
 mod token;
 
-pub use deadline::deadline;
-pub use host::host;
-pub use log::log;
-pub use origin::origin;
-pub use scope::scope;
-pub use token::{token, token_or_ticket};
+pub(crate) use deadline::deadline;
+pub(crate) use host::host;
+pub(crate) use log::log;
+pub(crate) use origin::origin;
+pub(crate) use scope::scope;
+pub(crate) use token::{token, token_or_ticket};

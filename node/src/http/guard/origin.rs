@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 ///
 /// # Errors
 /// `foreign_origin`.
-pub async fn origin(request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn origin(request: Request, next: Next) -> Result<Response, ApiError> {
     let headers = request.headers();
     let host = headers.get(header::HOST).map(|h| h.as_bytes()).unwrap_or_default();
     let same = |origin: &[u8]| origin.strip_prefix(b"http://").is_some_and(|o| o.eq_ignore_ascii_case(host));

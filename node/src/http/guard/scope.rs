@@ -12,7 +12,7 @@ use crate::http::tokens::Scope;
 ///
 /// # Errors
 /// `scope_missing`.
-pub async fn scope(State(needed): State<Scope>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn scope(State(needed): State<Scope>, request: Request, next: Next) -> Result<Response, ApiError> {
     // Without the token guard before this one nothing passes.
     if request.extensions().get::<Scope>().is_some_and(|&has| has >= needed) {
         return Ok(next.run(request).await);

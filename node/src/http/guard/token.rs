@@ -15,7 +15,11 @@ use crate::http::tokens::Tokens;
 ///
 /// # Errors
 /// `unauthorized`, `rate_limited`.
-pub async fn token(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn token(
+    State(tokens): State<Tokens>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let scope = tokens.check(bearer(request.headers()))?;
     request.extensions_mut().insert(scope);
     Ok(next.run(request).await)
@@ -25,7 +29,7 @@ pub async fn token(State(tokens): State<Tokens>, mut request: Request, next: Nex
 ///
 /// # Errors
 /// `unauthorized`, `rate_limited`.
-pub async fn token_or_ticket(
+pub(crate) async fn token_or_ticket(
     State(tokens): State<Tokens>,
     mut request: Request,
     next: Next,

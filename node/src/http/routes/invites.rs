@@ -13,13 +13,13 @@ use crate::http::limits;
 
 /// The invites of a room, newest first, without their links.
 #[utoipa::path(get, path = "/rooms/{room}/invites", operation_id = "list_invites", params(("room" = String, Path)), responses((status = 200, body = Vec<Invite>)))]
-pub async fn list(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Invite>> {
+pub(crate) async fn list(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Invite>> {
     Ok(Json(app.list_invites(&room).await?))
 }
 
 /// Make an invite. Who has its link can join.
 #[utoipa::path(post, path = "/rooms/{room}/invites", operation_id = "create_invite", params(("room" = String, Path)), request_body = CreateInvite, responses((status = 201, body = Invite)))]
-pub async fn create(
+pub(crate) async fn create(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Body(request): Body<CreateInvite>,
@@ -29,13 +29,16 @@ pub async fn create(
 
 /// Revoke an invite.
 #[utoipa::path(delete, path = "/rooms/{room}/invites/{invite}", operation_id = "revoke_invite", params(("room" = String, Path), ("invite" = String, Path)), responses((status = 200, body = Invite)))]
-pub async fn revoke(State(app): State<App>, Segments((room, invite)): Segments<(String, String)>) -> Reply<Invite> {
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Segments((room, invite)): Segments<(String, String)>,
+) -> Reply<Invite> {
     Ok(Json(app.revoke_invite(&room, &invite).await?))
 }
 
 /// Join by a link. Answers when the room can be read and posted to, or when the time is over.
 #[utoipa::path(post, path = "/join", operation_id = "join", request_body = JoinRequest, responses((status = 200, body = JoinAnswer)))]
-pub async fn join(State(app): State<App>, Body(mut request): Body<JoinRequest>) -> Reply<JoinAnswer> {
+pub(crate) async fn join(State(app): State<App>, Body(mut request): Body<JoinRequest>) -> Reply<JoinAnswer> {
     request.timeout = request.timeout.clamp(1, JoinRequest::TIMEOUT_MAX);
     // The node keeps the time itself; this only makes sure that a client gets an answer.
     let limit = Duration::from_secs(request.timeout) + limits::HANDLE_TIME;

@@ -19,7 +19,7 @@ use crate::http::tokens::Scope;
 /// Where to begin.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub struct EventsQuery {
+pub(crate) struct EventsQuery {
     /// `seq` of the last event seen: continues without a gap; from now when absent.
     since: Option<u64>,
     /// Only events of this room: an id, a unique id prefix or a unique name.
@@ -34,7 +34,7 @@ pub struct EventsQuery {
 
 /// A ticket that opens one WebSocket, for clients that can not set headers on it.
 #[utoipa::path(post, path = "/tickets", operation_id = "create_ticket", responses((status = 201, body = Ticket)))]
-pub async fn ticket(
+pub(crate) async fn ticket(
     State(api): State<Api>,
     Extension(scope): Extension<Scope>,
 ) -> Result<(StatusCode, Json<Ticket>), ApiError> {
@@ -44,7 +44,7 @@ pub async fn ticket(
 
 /// Events over a WebSocket, a JSON object a message. Opens with the token in `Authorization` or with `?ticket=`.
 #[utoipa::path(get, path = "/events", operation_id = "events", params(EventsQuery), responses((status = 101)))]
-pub async fn socket(
+pub(crate) async fn socket(
     State(api): State<Api>,
     Params(query): Params<EventsQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -59,7 +59,7 @@ pub async fn socket(
 
 /// Events as JSON objects, one a line, until the client closes the connection.
 #[utoipa::path(get, path = "/events/stream", operation_id = "events_stream", params(EventsQuery), responses((status = 200, body = parlor_api::Event, content_type = "application/x-ndjson")))]
-pub async fn lines(State(api): State<Api>, Params(query): Params<EventsQuery>) -> Result<Response, ApiError> {
+pub(crate) async fn lines(State(api): State<Api>, Params(query): Params<EventsQuery>) -> Result<Response, ApiError> {
     let feed = feed(&api, query).await?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], feed.into_lines()).into_response())
 }

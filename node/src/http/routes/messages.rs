@@ -19,7 +19,7 @@ use crate::http::limits;
 /// Which page of history. At most one of `before`, `after`, `around` and `date`.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub struct HistoryQuery {
+pub(crate) struct HistoryQuery {
     /// Messages on the page, 1 to 100; 50 when not said.
     limit: Option<u32>,
     /// Older than this: a message id, an `order`, or `older` of a page.
@@ -59,7 +59,7 @@ fn parse_date(text: &str) -> Answer<u64> {
 
 /// A page of history, newest first.
 #[utoipa::path(get, path = "/rooms/{room}/messages", operation_id = "history", params(("room" = String, Path), HistoryQuery), responses((status = 200, body = Page<Message>)))]
-pub async fn history(
+pub(crate) async fn history(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Params(query): Params<HistoryQuery>,
@@ -70,13 +70,16 @@ pub async fn history(
 
 /// One message.
 #[utoipa::path(get, path = "/rooms/{room}/messages/{message}", operation_id = "show_message", params(("room" = String, Path), ("message" = String, Path)), responses((status = 200, body = Message)))]
-pub async fn show(State(app): State<App>, Segments((room, message)): Segments<(String, String)>) -> Reply<Message> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+) -> Reply<Message> {
     Ok(Json(app.message(&room, &message).await?))
 }
 
 /// Send a message. It is durable on this device when the answer comes.
 #[utoipa::path(post, path = "/rooms/{room}/messages", operation_id = "send", params(("room" = String, Path)), request_body = SendRequest, responses((status = 201, body = SendAnswer)))]
-pub async fn send(
+pub(crate) async fn send(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Body(request): Body<SendRequest>,
@@ -88,7 +91,7 @@ pub async fn send(
 
 /// Send several messages in one commit, in this order: all or none.
 #[utoipa::path(post, path = "/rooms/{room}/messages/batch", operation_id = "send_batch", params(("room" = String, Path)), request_body = SendBatch, responses((status = 201, body = Vec<SendAnswer>)))]
-pub async fn send_batch(
+pub(crate) async fn send_batch(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Body(request): Body<SendBatch, { limits::BATCH_BODY_MAX }>,
@@ -102,7 +105,7 @@ pub async fn send_batch(
 /// What to wait for.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub struct WaitQuery {
+pub(crate) struct WaitQuery {
     /// `sent`, `delivered` or `read`.
     #[param(inline)]
     status: MessageStatus,
@@ -112,7 +115,7 @@ pub struct WaitQuery {
 
 /// Wait until a message came at least so far.
 #[utoipa::path(get, path = "/rooms/{room}/messages/{message}/wait", operation_id = "wait", params(("room" = String, Path), ("message" = String, Path), WaitQuery), responses((status = 200, body = SendAnswer)))]
-pub async fn wait(
+pub(crate) async fn wait(
     State(app): State<App>,
     Segments((room, message)): Segments<(String, String)>,
     Params(query): Params<WaitQuery>,
@@ -155,7 +158,7 @@ async fn reach(app: &App, room: &str, message: &str, wanted: MessageStatus) -> A
 
 /// Move the read marker forward.
 #[utoipa::path(put, path = "/rooms/{room}/read", operation_id = "mark_read", params(("room" = String, Path)), request_body = MarkRead, responses((status = 200, body = ReadAnswer)))]
-pub async fn mark_read(
+pub(crate) async fn mark_read(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Body(request): Body<MarkRead>,

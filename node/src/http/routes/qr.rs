@@ -14,7 +14,7 @@ use crate::http::{limits, picture};
 /// A form of a QR code.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum QrFormat {
+pub(crate) enum QrFormat {
     /// A picture.
     Png,
     /// A drawing.
@@ -28,7 +28,7 @@ pub enum QrFormat {
 /// A QR code to write.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WriteQr {
+pub(crate) struct WriteQr {
     /// What it says, usually a link.
     text: String,
     /// Which form.
@@ -37,14 +37,14 @@ pub struct WriteQr {
 
 /// What a QR code says.
 #[derive(Serialize, Deserialize, ToSchema)]
-pub struct QrText {
+pub(crate) struct QrText {
     /// The text.
     text: String,
 }
 
 /// A QR code of a text. The text is in the body, since links are secret and URLs are not.
 #[utoipa::path(post, path = "/qr", operation_id = "write_qr", request_body = WriteQr, responses((status = 200, content_type = "image/png")))]
-pub async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiError> {
+pub(crate) async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiError> {
     let (form, kind) = match request.format {
         QrFormat::Png => (picture::Form::Png, "image/png"),
         QrFormat::Svg => (picture::Form::Svg, "image/svg+xml"),
@@ -57,7 +57,7 @@ pub async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiError> {
 
 /// What the QR code in a PNG or JPEG picture says.
 #[utoipa::path(post, path = "/qr/read", operation_id = "read_qr", request_body(content = Vec<u8>, content_type = "image/png"), responses((status = 200, body = QrText)))]
-pub async fn read(request: Request) -> Reply<QrText> {
+pub(crate) async fn read(request: Request) -> Reply<QrText> {
     let bytes = read_body(request, limits::PICTURE_MAX).await?;
     Ok(Json(QrText { text: blocking(move || picture::read_qr(&bytes)).await? }))
 }

@@ -10,13 +10,13 @@ use crate::http::error::{ApiError, Body, Reply, Segments};
 
 /// The rooms of this account, that with the newest message first.
 #[utoipa::path(get, path = "/rooms", operation_id = "list_rooms", responses((status = 200, body = Vec<RoomItem>)))]
-pub async fn list(State(app): State<App>) -> Reply<Vec<RoomItem>> {
+pub(crate) async fn list(State(app): State<App>) -> Reply<Vec<RoomItem>> {
     Ok(Json(app.list_rooms().await?))
 }
 
 /// Make a room.
 #[utoipa::path(post, path = "/rooms", operation_id = "create_room", request_body = CreateRoom, responses((status = 201, body = Room)))]
-pub async fn create(
+pub(crate) async fn create(
     State(app): State<App>,
     Body(request): Body<CreateRoom>,
 ) -> Result<(StatusCode, Json<Room>), ApiError> {
@@ -25,13 +25,13 @@ pub async fn create(
 
 /// One room.
 #[utoipa::path(get, path = "/rooms/{room}", operation_id = "show_room", params(("room" = String, Path)), responses((status = 200, body = Room)))]
-pub async fn show(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Room> {
+pub(crate) async fn show(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Room> {
     Ok(Json(app.room(&room).await?))
 }
 
 /// Change name, description or settings.
 #[utoipa::path(patch, path = "/rooms/{room}", operation_id = "update_room", params(("room" = String, Path)), request_body = UpdateRoom, responses((status = 200, body = Room)))]
-pub async fn update(
+pub(crate) async fn update(
     State(app): State<App>,
     Segments(room): Segments<String>,
     Body(request): Body<UpdateRoom>,
@@ -41,13 +41,13 @@ pub async fn update(
 
 /// Leave a room.
 #[utoipa::path(post, path = "/rooms/{room}/leave", operation_id = "leave_room", params(("room" = String, Path)), responses((status = 204)))]
-pub async fn leave(State(app): State<App>, Segments(room): Segments<String>) -> Result<StatusCode, ApiError> {
+pub(crate) async fn leave(State(app): State<App>, Segments(room): Segments<String>) -> Result<StatusCode, ApiError> {
     app.leave_room(&room).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The members of a room, strongest role first.
 #[utoipa::path(get, path = "/rooms/{room}/members", operation_id = "list_members", params(("room" = String, Path)), responses((status = 200, body = Vec<Member>)))]
-pub async fn members(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Member>> {
+pub(crate) async fn members(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Member>> {
     Ok(Json(app.members(&room).await?))
 }

@@ -1,0 +1,216 @@
+//! The command line: global options and the list of commands. Each command's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use parlor_api::{Code, Problem};
+use parlor_node::Home;
+
+use crate::cmd;
+
+/// Chat that belongs to the people who use it: a node of your own, end to end encrypted, without a server.
+#[derive(Debug, Parser)]
+#[command(name = "parlor", version, max_term_width = 100, infer_subcommands = false)]
+#[command(after_help = "Examples:
+  parlor                                    start your node
+  parlor room create Friends                make a room
+  parlor invite create Friends --qr         let somebody in
+  parlor join 'parlor://join/1/...'         join a room by its link
+  parlor send Friends 'Hello'               write
+  parlor listen Friends                     see what others write
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node is running for this home,
+4 not permitted, 5 not found, 6 unreachable or timed out.")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do; without it, the node is started.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Globals {
+    /// The folder of the account
+    #[arg(long, global = true, value_name = "DIR", env = "PARLOR_HOME", help_heading = "Global options")]
+    pub home: Option<PathBuf>,
+    /// Answer in JSON: one object, or one a line
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Say more; twice for what the network does
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Say nothing but answers and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Globals {
+    /// The home: as told, or in the data folder of the platform.
+    ///
+    /// # Errors
+    /// `usage` when this user has no data folder.
+    pub fn home(&self) -> Result<Home, Problem> {
+        if let Some(dir) = &self.home {
+            if dir.as_os_str().is_empty() {
+                return Err(Problem::new(Code::Usage, "the home is empty").hint("name a folder with --home DIR"));
+            }
+            // Absolute, so that hints can be pasted elsewhere.
+            return Ok(Home::at(std::path::absolute(dir).unwrap_or_else(|_| dir.clone())));
+        }
+        let dirs = directories::ProjectDirs::from("", "", "parlor");
+        let none = || Problem::new(Code::Usage, "this user has no data folder").hint("name one with --home DIR");
+        Ok(Home::at(dirs.ok_or_else(none)?.data_dir()))
+    }
+
+    /// How this program is called for the same home, to be pasted into a shell.
+    pub fn program(&self) -> String {
+        let called = std::env::args().next().filter(|a| !a.is_empty()).unwrap_or_else(|| "parlor".into());
+        let told = std::env::args_os().any(|a| a == "--home" || a.to_string_lossy().starts_with("--home="));
+        match &self.home {
+            // From the environment it holds for what is pasted too.
+            Some(dir) if told => {
+                let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                format!("{} --home {}", quoted(&called), quoted(&dir.to_string_lossy()))
+            }
+            _ => quoted(&called),
+        }
+    }
+}
+
+/// A word for a shell.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an account in the home
+    Init(cmd::init::Args),
+    /// Run the node in the foreground
+    Run(cmd::run::Args),
+    /// Show how the node does
+    Status,
+    /// Stop the running node
+    Stop,
+    /// Make, list, show, change and leave rooms
+    #[command(subcommand)]
+    Room(cmd::room::Command),
+    /// Make, list and revoke invites
+    #[command(subcommand)]
+    Invite(cmd::invite::Command),
+    /// Join a room by a link or a QR code
+    Join(cmd::join::Args),
+    /// List the members of a room
+    Members(cmd::members::Args),
+    /// Send a message
+    Send(cmd::send::Args),
+    /// Show messages, newest first
+    History(cmd::history::Args),
+    /// Show what happens, as it happens
+    Listen(cmd::listen::Args),
+    /// Mark messages as read
+    Read(cmd::read::Args),
+    /// Show, retry and discard what waits to be sent
+    #[command(subcommand)]
+    Outbox(cmd::outbox::Command),
+    /// Print completions for a shell
+    Completions(cmd::completions::Args),
+    /// Write manual pages into a folder
+    Man(cmd::man::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_word_survives_the_shell() {
+        assert_eq!(quoted("target/release/parlor"), "target/release/parlor");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_there_with_its_flags() {
+        let calls = [
+            "init --name A --passphrase-file F",
+            "run --listen /ip4/127.0.0.1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --relay R --api 127.0.0.1:0 --no-mdns --passphrase-file F",
+            "status",
+            "stop",
+            "room create N --channel --history from-join --about T --ttl 1d",
+            "room list",
+            "room show R",
+            "room rename R N",
+            "room set R --name N --about T --ttl 7d",
+            "room leave R",
+            "invite create R --role member --expires 7d --uses 3 --approve --instant --qr --png F",
+            "invite list R",
+            "invite revoke R I",
+            "join parlor://join/1/x --timeout 60s",
+            "join --qr F.png",
+            "members R",
+            "send R text --file P --file Q --reply-to I --wait delivered",
+            "send R -",
+            "send R --lines",
+            "send R -- --not-a-flag",
+            "history R --limit 50 --before I",
+            "history R --after I",
+            "history R --around I",
+            "history R --date 2026-11-21",
+            "listen",
+            "listen R",
+            "read R",
+            "read R I",
+            "outbox list",
+            "outbox retry I",
+            "outbox discard",
+            "completions bash",
+            "man D",
+        ];
+        for call in calls {
+            for globals in ["", "--json --home H -v --color never "] {
+                let words = format!("parlor {globals}{call}");
+                let parsed = Cli::try_parse_from(words.split(' '));
+                assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_is_answered_with_the_right_one() {
+        let error = Cli::try_parse_from(["parlor", "stauts"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("'status'"), "{error}");
+    }
+}

@@ -1,0 +1,126 @@
+//! `parlor history`: messages, newest first.
+
+use std::collections::VecDeque;
+
+use parlor_api::{Message, MessageKind, MessageStatus, PAGE_MAX, Page, Problem};
+
+use crate::args::Globals;
+use crate::client::{Client, segment};
+use crate::display;
+use crate::out::{Done, Look, Out};
+use crate::time;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("where"))]
+pub struct Args {
+    /// Which room
+    room: String,
+    /// At most so many messages
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+    /// Those before this message
+    #[arg(long, value_name = "ID", group = "where")]
+    before: Option<String>,
+    /// Those after this message
+    #[arg(long, value_name = "ID", group = "where")]
+    after: Option<String>,
+    /// Those on both sides of this message, a hundred at most
+    #[arg(long, value_name = "ID", group = "where")]
+    around: Option<String>,
+    /// Those from this date on, such as 2026-11-21
+    #[arg(long, value_name = "D", group = "where", value_parser = time::parse)]
+    date: Option<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    if let Some(id) = &args.around {
+        let page: Page<Message> = page(node, args, "around", id, args.limit.min(PAGE_MAX))?;
+        return page.items.iter().try_for_each(|m| write(m, globals, out));
+    }
+    if args.after.is_some() || args.date.is_some() {
+        return forward(args, node, globals, out);
+    }
+    let mut left = args.limit;
+    let mut before = args.before.clone();
+    while left > 0 {
+        let limit = left.min(PAGE_MAX);
+        let page = match &before {
+            Some(cursor) => page(node, args, "before", cursor, limit)?,
+            None => node.get(&format!("/rooms/{}/messages?limit={limit}", segment(&args.room)))?,
+        };
+        page.items.iter().try_for_each(|m| write(m, globals, out))?;
+        left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+        match page.older {
+            Some(older) if !page.items.is_empty() => before = Some(older),
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
+/// Pages from a point towards now come oldest first, but are written newest first: they are gathered.
+fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    let mut found: VecDeque<Message> = VecDeque::new();
+    let mut next = match (&args.after, &args.date) {
+        (Some(after), _) => Some(("after", after.clone())),
+        (None, date) => date.clone().map(|date| ("date", date)),
+    };
+    while let Some((kind, cursor)) = next.take() {
+        let left = args.limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let page = page(node, args, kind, &cursor, left.min(PAGE_MAX))?;
+        if page.items.is_empty() {
+            break;
+        }
+        page.items.into_iter().rev().for_each(|m| found.push_front(m));
+        next = page.newer.map(|newer| ("after", newer));
+    }
+    found.iter().try_for_each(|m| write(m, globals, out))
+}
+
+fn page(node: &Client, args: &Args, kind: &str, cursor: &str, limit: u32) -> Result<Page<Message>, Problem> {
+    node.get(&format!("/rooms/{}/messages?limit={limit}&{kind}={}", segment(&args.room), segment(cursor)))
+}
+
+fn write(message: &Message, globals: &Globals, out: &mut Out) -> Done {
+    if out.is_json() { out.json(message) } else { out.line(spoken(message, globals.verbose > 0, out)) }
+}
+
+/// A message for people: time, author, text, and what is unusual about it.
+pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
+    let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
+    let author = out.paint(Look::Strong, &display::neutral_line(&message.author.name));
+    let text = display::neutral(&message.text).replace('\n', "\n    ");
+    let mut line = match message.kind {
+        MessageKind::System => format!("{when}  * {text}"),
+        _ if message.deleted => format!("{when}  {author}: {}", out.paint(Look::Faint, "(deleted)")),
+        MessageKind::Unknown => format!("{when}  {author}: {}", out.paint(Look::Faint, "(made by a newer version)")),
+        _ => format!("{when}  {author}: {text}"),
+    };
+    let mut remarks: Vec<String> =
+        message.files.iter().map(|f| format!("file {}", display::neutral_line(&f.name))).collect();
+    remarks.extend(message.edited_at.as_ref().map(|_| "edited".to_owned()));
+    remarks.extend(message.reactions.iter().map(|(e, who)| format!("{} {}", display::neutral_line(e), who.len())));
+    match message.status {
+        MessageStatus::Queued => remarks.push("queued".into()),
+        MessageStatus::Failed => {
+            remarks.push(format!("failed: {}", display::neutral_line(message.reason.as_deref().unwrap_or("not sent"))));
+        }
+        MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read => {}
+    }
+    if with_id {
+        remarks.extend(message.reply_to.as_ref().map(|id| format!("answers {id}")));
+        remarks.push(message.message.clone());
+    }
+    if !remarks.is_empty() {
+        line.push_str(&out.paint(Look::Faint, &format!("  [{}]", remarks.join(", "))));
+    }
+    line
+}

@@ -1,0 +1,184 @@
+//! `parlor invite …`: make, list and revoke invites.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use parlor_api::{CreateInvite, Invite, Role};
+use parlor_node::home::write_private;
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::args::Globals;
+use crate::client::{Client, segment};
+use crate::cmd::room::role_name;
+use crate::duration;
+use crate::out::{Done, Out};
+use crate::table::Table;
+use crate::time;
+
+/// What to do with invites.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make an invite: who has its link can join
+    Create(CreateArgs),
+    /// List the invites of a room
+    List {
+        /// Which room
+        room: String,
+    },
+    /// Revoke an invite
+    Revoke {
+        /// Which room
+        room: String,
+        /// Id of the invite, or a unique beginning of it
+        invite: String,
+    },
+}
+
+/// Arguments of `create`.
+#[derive(Debug, clap::Args)]
+pub struct CreateArgs {
+    /// Which room
+    room: String,
+    /// What those who join become
+    #[arg(long, default_value = "member")]
+    role: RoleArg,
+    /// It works for this time
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration::parse)]
+    expires: u64,
+    /// So many people can join by it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    uses: u32,
+    /// A moderator must approve each who joins
+    #[arg(long)]
+    approve: bool,
+    /// The link alone reads and writes with nobody online
+    #[arg(long)]
+    instant: bool,
+    /// Show the link as a QR code
+    #[arg(long)]
+    qr: bool,
+    /// The QR code is for a terminal with a light background
+    #[arg(long, requires = "qr")]
+    light: bool,
+    /// Write the QR code to this picture
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+}
+
+/// What those who join become.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RoleArg {
+    /// Manages members and settings
+    Admin,
+    /// Keeps order
+    Moderator,
+    /// Writes and reads
+    Member,
+    /// Reads
+    Observer,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(command: Command, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    match command {
+        Command::Create(args) => create(&args, node, globals, out),
+        Command::List { room } => list(node, &room, out),
+        Command::Revoke { room, invite } => {
+            let path = format!("/rooms/{}/invites/{}", segment(&room), segment(&invite));
+            let invite: Invite = node.send(Method::DELETE, &path, &json!({}))?;
+            if out.is_json() {
+                return out.json(&invite);
+            }
+            out.note("Revoked: nobody can join by it any more.");
+            Ok(())
+        }
+    }
+}
+
+fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    let role = match args.role {
+        RoleArg::Admin => Role::Admin,
+        RoleArg::Moderator => Role::Moderator,
+        RoleArg::Member => Role::Member,
+        RoleArg::Observer => Role::Observer,
+    };
+    let CreateArgs { expires, uses, approve, instant, .. } = *args;
+    let request = CreateInvite { role, expires_in: expires, uses, approve, instant };
+    let invite: Invite = node.send(Method::POST, &format!("/rooms/{}/invites", segment(&args.room)), &request)?;
+    let link = invite.link.clone().unwrap_or_default();
+    if let Some(file) = &args.png {
+        write_private(file, &qr(node, &link, "png")?)?;
+    }
+    if out.is_json() {
+        return out.json(&invite);
+    }
+    if args.qr {
+        out.bytes(&qr(node, &link, if args.light { "terminal-light" } else { "terminal" })?)?;
+        out.line("")?;
+    }
+    out.line(&link)?;
+    let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
+    let until = time::local(&invite.expires_at);
+    out.note(format!(
+        "For {people}, as {}, until {until}. Whoever has it can join: send it privately.",
+        role_name(role)
+    ));
+    if let Some(file) = &args.png {
+        out.note(format!("QR code in {}", file.display()));
+    }
+    if uses == 1 {
+        out.note("For more people at once: --uses N");
+    }
+    let program = globals.program();
+    let id: String = invite.invite.chars().take(8).collect();
+    out.note(format!("To revoke it: {program} invite revoke {} {id}", crate::args::quoted(&args.room)));
+    Ok(())
+}
+
+fn list(node: &Client, room: &str, out: &mut Out) -> Done {
+    let invites: Vec<Invite> = node.get(&format!("/rooms/{}/invites", segment(room)))?;
+    if out.is_json() {
+        return invites.iter().try_for_each(|invite| out.json(invite));
+    }
+    let mut table = Table::new(&["invite", "role", "used", "left", "expires", "state"]);
+    for invite in invites {
+        let state = match (invite.revoked, invite.uses_left) {
+            (true, _) => "revoked",
+            (_, 0) if invite.used < invite.uses => "expired",
+            (_, 0) => "used up",
+            _ => "open",
+        };
+        let id: String = invite.invite.chars().take(8).collect();
+        let (used, left) = (invite.used.to_string(), invite.uses_left.to_string());
+        table.row([id, role_name(invite.role).into(), used, left, time::local(&invite.expires_at), state.into()]);
+    }
+    table.write(out, "no invites: make one with `parlor invite create ROOM`")
+}
+
+/// The link as a QR code, drawn by the node, so that all windows show the same.
+fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, parlor_api::Problem> {
+    node.bytes("/qr", &json!({"text": link, "format": format}))
+}
+
+/// What the QR code in a picture says.
+///
+/// # Errors
+/// `not_found` without the file, `too_long`, `no_qr`.
+pub fn read_qr(node: &Client, picture: &Path) -> Result<String, parlor_api::Problem> {
+    use parlor_api::{Code, Problem};
+    use std::io::Read;
+    let unreadable =
+        |e: std::io::Error| Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()));
+    let mut bytes = Vec::new();
+    let most = parlor_node::http::limits::PICTURE_MAX as u64;
+    std::fs::File::open(picture).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));
+    }
+    let answer: serde_json::Value = node.send_bytes("/qr/read", bytes)?;
+    Ok(answer.get("text").and_then(|t| t.as_str()).unwrap_or_default().to_owned())
+}

@@ -1,0 +1,79 @@
+//! `parlor listen`: shows what happens, as it happens, until interrupted.
+
+use parlor_api::{Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, RoomChange};
+
+use crate::args::Globals;
+use crate::client::Client;
+use crate::cmd::history::spoken;
+use crate::display::neutral_line;
+use crate::out::{Done, Look, Out};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this room
+    room: Option<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// `stopping` when the node stops.
+pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    loop {
+        for event in node.events(args.room.as_deref())? {
+            let event = event?;
+            if out.is_json() {
+                out.json(&event)?;
+            } else if let Some(line) = describe(&event, globals.verbose > 0, out) {
+                out.line(line)?;
+            }
+            if matches!(&event.body, EventBody::Error(note) if note.code == Code::FellBehind) {
+                break;
+            }
+        }
+        // The stream ended: we fell behind, and go on from now; or the node stopped, and connecting says so.
+        Client::connect(node.home().clone())?;
+    }
+}
+
+/// An event that says that events were missed.
+pub fn missed() -> Event {
+    let body = EventBody::Error(ErrorNote { code: Code::FellBehind, message: "events were missed".into(), hint: None });
+    Event { seq: 0, at: jiff::Timestamp::now().to_string(), body }
+}
+
+/// An event for people; `None` for what only programs want, unless `-v` asks for all.
+fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
+    let line = match &event.body {
+        EventBody::Message(m) => return Some(spoken(m, verbose, out)),
+        EventBody::MessageUpdated(m) => format!("changed: {}", spoken(m, verbose, out)),
+        EventBody::Member(m) => {
+            let what = match m.change {
+                MemberChange::Joined => "joined",
+                MemberChange::Updated => "changed",
+                MemberChange::Left => "left",
+                MemberChange::Removed => "was removed",
+            };
+            format!("* {} {what}", neutral_line(&m.name))
+        }
+        EventBody::Room(r) => {
+            let what = match r.change {
+                RoomChange::Created => "made",
+                RoomChange::Joined => "joined",
+                RoomChange::Updated => return verbose.then(|| format!("* room {} changed", neutral_line(&r.name))),
+                RoomChange::Left => "left",
+            };
+            format!("* room {} {what}", neutral_line(&r.name))
+        }
+        EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
+        EventBody::Error(e) => out.paint(Look::Bad, &format!("error: {}", neutral_line(&e.message))),
+        EventBody::Peer(p) if verbose => {
+            format!("* peer {} {}", neutral_line(&p.peer_id), if p.connected { "came" } else { "went" })
+        }
+        EventBody::Sync(s) if verbose => format!("* sync: {} held, {} missing", s.have, s.want),
+        EventBody::Status(s) if verbose => format!("* {} delivered to {}", neutral_line(&s.message), s.delivered_to),
+        _ => return None,
+    };
+    Some(line)
+}

@@ -1,0 +1,44 @@
+//! `parlor members`: who is in a room.
+
+use parlor_api::Member;
+
+use crate::client::{Client, segment};
+use crate::cmd::room::role_name;
+use crate::out::{Done, Out};
+use crate::table::Table;
+use crate::time;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which room
+    room: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
+    let members: Vec<Member> = node.get(&format!("/rooms/{}/members", segment(&args.room)))?;
+    if out.is_json() {
+        return members.iter().try_for_each(|member| out.json(member));
+    }
+    let mut table = Table::new(&["account", "name", "role", "joined", "online", "devices", "verified"]);
+    let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
+    for m in members {
+        let id: String = m.account.chars().take(8).collect();
+        let name = if m.me { format!("{} (you)", m.name) } else { m.name };
+        let devices = m.devices.len().to_string();
+        table.row([
+            id,
+            name,
+            role_name(m.role).into(),
+            time::local(&m.joined_at),
+            yes(m.online),
+            devices,
+            yes(m.verified),
+        ]);
+    }
+    table.write(out, "no members")
+}

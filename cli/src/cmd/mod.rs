@@ -1,0 +1,48 @@
+//! One command, one file. Each takes its arguments, asks the node, and writes the answer.
+
+pub mod completions;
+pub mod history;
+pub mod init;
+pub mod invite;
+pub mod join;
+pub mod listen;
+pub mod man;
+pub mod members;
+pub mod outbox;
+pub mod read;
+pub mod room;
+pub mod run;
+pub mod send;
+pub mod status;
+pub mod stop;
+
+use crate::args::{Cli, Command};
+use crate::client::Client;
+use crate::out::{Done, Out};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Why it was not done.
+pub fn run(cli: Cli, out: &mut Out) -> Done {
+    let Cli { globals, command } = cli;
+    let Some(command) = command else { return run::first_or_again(&globals, out) };
+    let node = || Ok::<_, parlor_api::Problem>(Client::connect(globals.home()?)?);
+    match command {
+        Command::Init(args) => init::run(args, &globals, out),
+        Command::Run(args) => run::run(args, &globals, out),
+        Command::Status => status::run(&node()?, out),
+        Command::Stop => stop::run(&node()?, out),
+        Command::Room(command) => room::run(command, &node()?, out),
+        Command::Invite(command) => invite::run(command, &node()?, &globals, out),
+        Command::Join(args) => join::run(args, &node()?, &globals, out),
+        Command::Members(args) => members::run(&args, &node()?, out),
+        Command::Send(args) => send::run(args, node, out),
+        Command::History(args) => history::run(&args, &node()?, &globals, out),
+        Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
+        Command::Read(args) => read::run(args, &node()?, out),
+        Command::Outbox(command) => outbox::run(command, &node()?, out),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+    }
+}

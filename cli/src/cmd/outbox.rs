@@ -1,0 +1,60 @@
+//! `parlor outbox …`: own messages that nobody else holds yet.
+
+use parlor_api::{OutboxAnswer, OutboxEntry};
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::client::Client;
+use crate::out::{Done, Out};
+use crate::table::Table;
+use crate::time;
+
+/// What to do with the outbox.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show what waits
+    List,
+    /// Try now
+    Retry {
+        /// Which message; all when left out
+        id: Option<String>,
+    },
+    /// Give up: the messages stay in the history as failed
+    Discard {
+        /// Which message; all when left out
+        id: Option<String>,
+    },
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
+    let (path, id, did) = match command {
+        Command::List => return list(node, out),
+        Command::Retry { id } => ("/outbox/retry", id, "tried"),
+        Command::Discard { id } => ("/outbox/discard", id, "discarded"),
+    };
+    let answer: OutboxAnswer = node.send(Method::POST, path, &json!({"message": id}))?;
+    if out.is_json() {
+        return answer.messages.iter().try_for_each(|message| out.json(&json!({"message": message})));
+    }
+    out.note(format!("{} {did}", answer.messages.len()));
+    Ok(())
+}
+
+fn list(node: &Client, out: &mut Out) -> Done {
+    let entries: Vec<OutboxEntry> = node.get("/outbox")?;
+    if out.is_json() {
+        return entries.iter().try_for_each(|entry| out.json(entry));
+    }
+    let mut table = Table::new(&["message", "room", "written", "tried", "next", "why"]);
+    for e in entries {
+        let room: String = e.room.chars().take(8).collect();
+        let next = e.next_attempt.as_deref().map_or_else(|| "-".into(), time::brief);
+        let written = time::brief(&e.queued_at);
+        table.row([e.message, room, written, e.attempts.to_string(), next, e.reason.unwrap_or_default()]);
+    }
+    table.write(out, "nothing waits")
+}

@@ -1,0 +1,156 @@
+//! `parlor send`: sends a message, or one a line.
+//!
+//! Each message gets a random key before the first try, so that a try whose answer was lost can be repeated without
+//! sending twice.
+
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use parlor_api::{BATCH_MAX, Code, Problem, SendAnswer, SendBatch, SendRequest};
+use serde::de::DeserializeOwned;
+use ureq::http::Method;
+
+use crate::client::{Client, segment};
+use crate::duration;
+use crate::input::{self, Lines};
+use crate::out::{Done, Out};
+
+/// Tries of one request whose connection breaks.
+const TRIES: usize = 3;
+
+/// Bytes of text in one batch: well below what the node takes, also when every byte is escaped.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which room
+    room: String,
+    /// The text; `-` or nothing reads it from standard input
+    #[arg(conflicts_with = "lines")]
+    text: Option<String>,
+    /// Read standard input and send a message a line
+    #[arg(long)]
+    lines: bool,
+    /// Send this file; can be repeated
+    #[arg(long, value_name = "PATH")]
+    file: Vec<PathBuf>,
+    /// Answer this message
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// Return when the message came so far
+    #[arg(long, value_name = "STATUS", default_value = "none")]
+    wait: Wait,
+    /// With --wait: give up waiting after this time; the message is sent all the same
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    timeout: u64,
+}
+
+/// How far a message must come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Somebody else stores it
+    Sent,
+    /// A member has it on a device
+    Delivered,
+    /// It is stored here
+    None,
+}
+
+/// Runs it. The node is asked for last, so that wrong input is told without one.
+///
+/// # Errors
+/// Why it was not sent. With `--lines`, the lines before were.
+pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut Out) -> Done {
+    if !args.file.is_empty() {
+        let problem = Problem::new(Code::NotYet, "this version can not send files yet");
+        return Err(problem.hint("send the text without --file").into());
+    }
+    if args.lines {
+        return send_lines(&args, &node()?, out);
+    }
+    let text = match args.text.as_deref() {
+        Some("-") | None => input::message(std::io::stdin().lock())?,
+        Some(text) => input::text(text.as_bytes().to_vec())?,
+    };
+    let node = node()?;
+    let request = request(text, &args);
+    let sent: SendAnswer = repeated(&node, &format!("/rooms/{}/messages", segment(&args.room)), &request)?;
+    answer(sent, &args, &node, out)
+}
+
+fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
+    let path = format!("/rooms/{}/messages/batch", segment(&args.room));
+    let mut lines = Lines::new(BufReader::with_capacity(BATCH_BYTES, std::io::stdin()));
+    loop {
+        // A line that is there goes out at once; those that came with it go along.
+        let mut messages = Vec::new();
+        let mut bytes = 0;
+        let mut bad = None;
+        while messages.is_empty() || lines.ready() && messages.len() < BATCH_MAX && bytes < BATCH_BYTES {
+            match lines.next() {
+                Ok(Some(text)) => {
+                    bytes += text.len();
+                    messages.push(request(text, args));
+                }
+                Ok(None) => break,
+                Err(problem) => {
+                    bad = Some(problem);
+                    break;
+                }
+            }
+        }
+        let more = !messages.is_empty();
+        if more {
+            let sent: Vec<SendAnswer> = repeated(node, &path, &SendBatch { messages })?;
+            sent.into_iter().try_for_each(|sent| answer(sent, args, node, out))?;
+        }
+        match bad {
+            Some(problem) => return Err(problem.into()),
+            None if more => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+fn request(text: String, args: &Args) -> SendRequest {
+    let client_id = format!("{:032x}", rand::random::<u128>());
+    SendRequest { text, client_id: Some(client_id), reply_to: args.reply_to.clone() }
+}
+
+/// Sends, again if the connection broke: the keys in the request make that harmless.
+fn repeated<T: DeserializeOwned>(node: &Client, path: &str, request: &impl serde::Serialize) -> Result<T, Problem> {
+    let mut tries = 1;
+    loop {
+        match node.send(Method::POST, path, request) {
+            Err(problem) if problem.code == Code::Stopping && tries < TRIES => tries += 1,
+            answer => return answer,
+        }
+    }
+}
+
+fn answer(mut sent: SendAnswer, args: &Args, node: &Client, out: &mut Out) -> Done {
+    let wanted = match args.wait {
+        Wait::Sent => Some("sent"),
+        Wait::Delivered => Some("delivered"),
+        Wait::None => None,
+    };
+    if let Some(wanted) = wanted {
+        let path = format!("/rooms/{}/messages/{}/wait", segment(&sent.room), segment(&sent.message));
+        let limit = Duration::from_secs(args.timeout);
+        sent =
+            node.get_within(&format!("{path}?status={wanted}&timeout={}", args.timeout), limit).map_err(|mut p| {
+                if p.code == Code::TimedOut {
+                    p.detail = format!("message {} was not {wanted} in this time", sent.message);
+                }
+                p
+            })?;
+    }
+    if out.is_json() {
+        return out.json(&sent);
+    }
+    let status = serde_json::to_value(sent.status).ok().and_then(|s| s.as_str().map(str::to_owned)).unwrap_or_default();
+    out.line(format!("{} {status}", sent.message))
+}

@@ -1,0 +1,47 @@
+//! `parlor status`: how the node does.
+
+use parlor_api::Status;
+
+use crate::client::Client;
+use crate::display;
+use crate::out::{Done, Look, Out};
+use crate::table::Table;
+
+/// Runs it.
+///
+/// # Errors
+/// When no node answers.
+pub fn run(node: &Client, out: &mut Out) -> Done {
+    let status: Status = node.get("/status")?;
+    if out.is_json() {
+        return out.json(&status);
+    }
+    out.line(format!("account    {}  {}", status.account, display::neutral_line(&status.name)))?;
+    out.line(format!("peer id    {}", status.peer_id))?;
+    out.line(format!("local API  {}", status.api))?;
+    for address in &status.listen {
+        out.line(format!("listens on {address}"))?;
+    }
+    out.line(format!(
+        "relays     {} of {}",
+        status.relays.iter().filter(|r| r.connected).count(),
+        status.relays.len()
+    ))?;
+    out.line(format!("peers      {}", status.peers.len()))?;
+    for peer in &status.peers {
+        let name = peer.name.as_deref().map(display::neutral_line).unwrap_or_default();
+        let rtt = peer.rtt_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
+        let way = if peer.direct { "" } else { "relayed" };
+        out.line(format!("           {} {name} {rtt} {way}", peer.address).trim_end())?;
+    }
+    out.line(format!("outbox     {}", status.outbox))?;
+    for warning in &status.warnings {
+        out.line(out.paint(Look::Bad, &format!("warning    {}", display::neutral_line(warning))))?;
+    }
+    let mut table = Table::new(&["room", "peers", "messages", "missing", "in sync"]);
+    for room in status.rooms {
+        let done = if room.done { "yes" } else { "no" };
+        table.row([room.name, room.peers.to_string(), room.have.to_string(), room.want.to_string(), done.into()]);
+    }
+    table.write(out, "no rooms yet: make one with `parlor room create NAME`")
+}

@@ -1,0 +1,151 @@
+//! All output of the program goes through here: to a locked standard output for answers, to standard error for the rest.
+//!
+//! A reader that goes away (`parlor history | head`) ends the program quietly. Text of other people passes
+//! [`crate::display`] before it comes here; JSON carries it as it is.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use parlor_api::Problem;
+use serde::Serialize;
+
+use crate::args::{Color, Globals};
+use crate::display;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Fail {
+    /// Something to tell the user.
+    Problem(Problem),
+    /// Nobody reads our answers any more.
+    PipeClosed,
+}
+
+/// What a command answers.
+pub type Done = Result<(), Fail>;
+
+impl From<Problem> for Fail {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<io::Error> for Fail {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::PipeClosed,
+            _ => {
+                Self::Problem(Problem::new(parlor_api::Code::Internal, format!("could not write the answer: {error}")))
+            }
+        }
+    }
+}
+
+/// How to answer.
+pub struct Out {
+    json: bool,
+    quiet: bool,
+    color: bool,
+}
+
+/// How a piece of text looks on a terminal.
+#[derive(Clone, Copy)]
+pub enum Look {
+    /// Like the rest.
+    Plain,
+    /// Stands out.
+    Strong,
+    /// Steps back.
+    Faint,
+    /// Bad news.
+    Bad,
+}
+
+impl Out {
+    /// Answers as the global options say.
+    pub fn new(globals: &Globals) -> Self {
+        let var = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        let color = match globals.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if var("NO_COLOR") || std::env::var_os("TERM").is_some_and(|t| t == "dumb") => false,
+            Color::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0") => true,
+            Color::Auto => io::stdout().is_terminal(),
+        };
+        Self { json: globals.json, quiet: globals.quiet, color }
+    }
+
+    /// Whether answers are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// An answer as one line of JSON.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn json(&mut self, value: &impl Serialize) -> Done {
+        let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
+        line.push(b'\n');
+        self.bytes(&line)
+    }
+
+    /// A line of an answer for people. It must be neutral already.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn line(&mut self, text: impl AsRef<str>) -> Done {
+        let mut text = text.as_ref().to_owned();
+        text.push('\n');
+        self.bytes(text.as_bytes())
+    }
+
+    /// Bytes as they are.
+    ///
+    /// # Errors
+    /// When they could not be written.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Done {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
+    }
+
+    /// A remark for people on standard error; silent with `--json` and `--quiet`.
+    pub fn note(&self, text: impl AsRef<str>) {
+        if !self.json && !self.quiet {
+            let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+        }
+    }
+
+    /// Text with a look, if colours are wanted.
+    pub fn paint(&self, look: Look, text: &str) -> String {
+        let code = match look {
+            Look::Plain => return text.to_owned(),
+            _ if !self.color => return text.to_owned(),
+            Look::Strong => "1",
+            Look::Faint => "2",
+            Look::Bad => "31",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// A problem on standard error, as one JSON object or for people.
+    pub fn problem(&self, problem: &Problem) {
+        if self.json {
+            return problem_as_json(problem);
+        }
+        // Names in it may come from other people.
+        let mut text = format!("error: {}", display::neutral(&problem.detail));
+        if let Some(hint) = &problem.hint {
+            text.push_str("\nhint: ");
+            text.push_str(&display::neutral(hint).replace('\n', "\n      "));
+        }
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// A problem as one JSON object on standard error.
+pub fn problem_as_json(problem: &Problem) {
+    let hint = problem.hint.as_deref().unwrap_or_default();
+    let error = serde_json::json!({"error": {"code": problem.code, "message": problem.detail, "hint": hint}});
+    let _ = writeln!(io::stderr().lock(), "{error}");
+}
