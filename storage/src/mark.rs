@@ -32,7 +32,7 @@ pub(crate) struct MarkFile(File);
 
 impl Mark {
     /// Nothing promised.
-    pub(crate) const NONE: Self = Self { group: 0, end: 0 };
+    pub(crate) const NONE: Self = Self { group: 0, end: i64::MIN };
 
     /// The mark in the file at `path`.
     pub(crate) fn read(path: &Path, sealer: &Sealer) -> io::Result<Self> {
