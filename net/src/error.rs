@@ -89,7 +89,7 @@ pub enum RequestError {
     /// The request is larger than [`crate::limits::REQUEST_MAX`].
     #[error("a request has at most {REQUEST_MAX} bytes, this one has {0}")]
     Size(usize),
-    /// More than [`crate::limits::REQUESTS_ASKED`] requests are in flight.
+    /// More than [`crate::limits::REQUESTS_ASKED`] requests are in flight, or [`crate::limits::REQUEST_STREAMS`] to this peer.
     #[error("too many requests at once")]
     TooMany,
     /// No connection to the peer could be made.

@@ -61,7 +61,9 @@ impl NetworkTask {
         data: Bytes,
         reply: oneshot::Sender<Result<Bytes, RequestError>>,
     ) {
-        if self.requests.asked.len() >= REQUESTS_ASKED {
+        // libp2p drops what is above the streams of a connection with an error that looks like the peer's.
+        let same_peer = self.requests.asked.values().filter(|it| it.peer == peer).count();
+        if self.requests.asked.len() >= REQUESTS_ASKED || same_peer >= REQUEST_STREAMS {
             let _ = reply.send(Err(RequestError::TooMany));
             return;
         }
