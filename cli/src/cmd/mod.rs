@@ -27,7 +27,7 @@ use crate::out::{Done, Out};
 pub fn run(cli: Cli, out: &mut Out) -> Done {
     let Cli { globals, command } = cli;
     let Some(command) = command else { return run::first_or_again(&globals, out) };
-    let node = || Ok::<_, parlor_api::Problem>(Client::connect(globals.home()?)?);
+    let node = || Client::connect(globals.home()?);
     match command {
         Command::Init(args) => init::run(args, &globals, out),
         Command::Run(args) => run::run(args, &globals, out),

@@ -18,6 +18,9 @@ mod socket;
 mod stall;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 pub use routes::{openapi, router};
 pub use server::{bind, serve};
 pub use tokens::{Scope, Tokens};

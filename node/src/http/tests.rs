@@ -1,0 +1,282 @@
+//! What the API promises to those who must stay out, over real sockets: attacks 48 and 54.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use parlor_api::Code;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use zeroize::Zeroizing;
+
+use super::error::Body as Json;
+use super::server::{Times, serve_router};
+use super::tokens::{Scope, Tokens};
+use super::{bind, guard, limits, openapi, routes};
+
+const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+
+/// The real server with the real guards before three small routes.
+struct Server {
+    address: SocketAddr,
+    tokens: Tokens,
+    stop: Option<oneshot::Sender<()>>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(times: Times) -> Self {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tokens = Tokens::new(Zeroizing::new(TOKEN.into()));
+        let (stop, stopping) = oneshot::channel();
+        let shutdown = async { drop(stopping.await) };
+        let router = small(tokens.clone(), address.port());
+        let ended = tokio::spawn(async move {
+            serve_router(listener, router, times, shutdown, watch::channel(false).0).await;
+        });
+        Self { address, tokens, stop: Some(stop), ended }
+    }
+
+    async fn patient() -> Self {
+        Self::start(Times { head: limits::HEAD_TIME, write: limits::WRITE_TIME }).await
+    }
+
+    /// Sends a request with the right host and token and these headers; answers status and head.
+    async fn ask(&self, request: &str, headers: &str) -> (u16, String) {
+        let host = format!("Host: {}\r\nAuthorization: Bearer {TOKEN}\r\n{headers}", self.address);
+        self.ask_bare(request, &host, "").await
+    }
+
+    async fn ask_bare(&self, request: &str, headers: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let text = format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n{body}");
+        // The server may refuse and close before it has read everything.
+        let _ = stream.write_all(text.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        (status, answer)
+    }
+}
+
+fn small(tokens: Tokens, port: u16) -> Router {
+    let manage = Router::new().route("/manage", get(|| async { "done" }));
+    let read = Router::new().route("/read", get(|| async { "read" })).route("/echo", post(echo));
+    let endless = Router::new().route("/endless/{port}", get(endless));
+    let routes = read
+        .route_layer(from_fn_with_state(Scope::Read, guard::scope))
+        .merge(manage.route_layer(from_fn_with_state(Scope::Manage, guard::scope)))
+        .merge(endless)
+        .layer(from_fn_with_state(tokens.clone(), guard::token));
+    let socket = Router::new()
+        .route("/socket", get(|| async { "open" }))
+        .layer(from_fn_with_state(tokens, guard::token_or_ticket));
+    routes::protect(routes.merge(socket), port)
+}
+
+/// An answer without end, which holds a connection to the test as long as it is being written.
+async fn endless(Path(port): Path<u16>) -> Body {
+    let held = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let chunk = axum::body::Bytes::from(vec![7; 64 * 1024]);
+    Body::from_stream(futures::stream::unfold(held, move |held| {
+        let chunk = chunk.clone();
+        async move { Some((Ok::<_, std::convert::Infallible>(chunk), held)) }
+    }))
+}
+
+async fn echo(Json(text): Json<String>) -> String {
+    text
+}
+
+#[tokio::test]
+async fn a_program_with_the_token_is_served() {
+    let server = Server::patient().await;
+    let (status, answer) = server.ask("GET /read", "").await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.ends_with("read"));
+    assert!(!answer.to_lowercase().contains("access-control"), "no CORS header ever: {answer}");
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused_even_with_the_token() {
+    let server = Server::patient().await;
+    let port = server.address.port();
+    let auth = format!("Authorization: Bearer {TOKEN}\r\n");
+    let none = String::new();
+    let foreign = format!("Host: evil.example:{port}\r\n");
+    let other_port = "Host: 127.0.0.1:1\r\n".to_owned();
+    let two = format!("Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n");
+    for host in [none, foreign, other_port, two] {
+        let (status, answer) = server.ask_bare("GET /read", &format!("{host}{auth}"), "").await;
+        assert_eq!(status, 421, "{host}: {answer}");
+        assert!(answer.contains("application/problem+json") && answer.contains(Code::ForeignHost.as_str()));
+    }
+    let (status, _) = server.ask(&format!("GET http://evil.example:{port}/read"), "").await;
+    assert_eq!(status, 421, "a whole URL in the request line says something else than the header");
+}
+
+#[tokio::test]
+async fn another_web_page_is_refused_even_with_the_token() {
+    let server = Server::patient().await;
+    let ours = format!("Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n", server.address);
+    assert_eq!(server.ask("GET /read", &ours).await.0, 200);
+    assert_eq!(server.ask("GET /read", "Sec-Fetch-Site: none\r\n").await.0, 200);
+    let foreign = [
+        "Origin: https://evil.example\r\n".to_owned(),
+        "Origin: null\r\n".to_owned(),
+        "Origin: http://127.0.0.1\r\n".to_owned(),
+        "Origin: http://127.0.0.1:1\r\n".to_owned(),
+        format!("Origin: https://{}\r\n", server.address),
+        format!("Origin: http://localhost:{}\r\n", server.address.port()),
+        format!("Origin: http://{}.evil.example\r\n", server.address),
+        format!("{ours}Origin: http://evil.example\r\n"),
+        "Sec-Fetch-Site: cross-site\r\n".to_owned(),
+        "Sec-Fetch-Site: same-site\r\n".to_owned(),
+    ];
+    for headers in foreign {
+        let (status, answer) = server.ask("GET /read", &headers).await;
+        assert_eq!(status, 403, "{headers}");
+        assert!(answer.contains(Code::ForeignOrigin.as_str()), "{answer}");
+    }
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://evil.example\r\n";
+    assert_eq!(server.ask("GET /socket", upgrade).await.0, 403);
+}
+
+#[tokio::test]
+async fn nothing_is_done_without_the_right_token() {
+    let server = Server::patient().await;
+    let host = format!("Host: {}\r\n", server.address);
+    let wrong = [
+        String::new(),
+        "Authorization: Bearer \r\n".to_owned(),
+        format!("Authorization: Bearer {}\r\n", &TOKEN[..63]),
+        format!("Authorization: Bearer {TOKEN}0\r\n"),
+        format!("Authorization: Basic {TOKEN}\r\n"),
+        format!("Cookie: token={TOKEN}\r\n"),
+    ];
+    for headers in wrong {
+        let (status, answer) = server.ask_bare("GET /read", &format!("{host}{headers}"), "").await;
+        assert_eq!(status, 401, "{headers}");
+        assert!(answer.contains(Code::Unauthorized.as_str()), "{answer}");
+    }
+    let (status, _) = server.ask_bare(&format!("GET /read?token={TOKEN}"), &host, "").await;
+    assert_eq!(status, 401, "tokens in URLs are not accepted: they end up in histories");
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_socket_and_nothing_else() {
+    let server = Server::patient().await;
+    let host = format!("Host: {}\r\n", server.address);
+    let ticket = server.tokens.ticket(Scope::Read).unwrap();
+    assert_eq!(server.ask_bare(&format!("GET /read?ticket={ticket}"), &host, "").await.0, 401);
+    assert_eq!(server.ask_bare(&format!("GET /socket?ticket={ticket}"), &host, "").await.0, 200);
+    assert_eq!(server.ask_bare(&format!("GET /socket?ticket={ticket}"), &host, "").await.0, 401);
+}
+
+#[tokio::test]
+async fn a_scope_that_is_too_small_is_refused() {
+    let routes = Router::new()
+        .route("/manage", get(|| async { "done" }))
+        .route_layer(from_fn_with_state(Scope::Manage, guard::scope));
+    let ask = |scope: Option<Scope>| {
+        let mut request = axum::extract::Request::get("/manage").body(Body::empty()).unwrap();
+        scope.map(|scope| request.extensions_mut().insert(scope));
+        tower::ServiceExt::oneshot(routes.clone(), request)
+    };
+    assert_eq!(ask(None).await.unwrap().status(), 403);
+    assert_eq!(ask(Some(Scope::Send)).await.unwrap().status(), 403);
+    assert_eq!(ask(Some(Scope::Manage)).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_no_json_is_refused() {
+    let server = Server::patient().await;
+    let head = |more: &str| format!("Host: {}\r\nAuthorization: Bearer {TOKEN}\r\n{more}", server.address);
+    let json = "Content-Type: application/json\r\n";
+    let fits = head(&format!("{json}Content-Length: 4\r\n"));
+    assert_eq!(server.ask_bare("POST /echo", &fits, "\"hi\"").await.0, 200);
+    // A form of another page could send this without asking first.
+    let form = head("Content-Type: text/plain\r\nContent-Length: 4\r\n");
+    assert_eq!(server.ask_bare("POST /echo", &form, "\"hi\"").await.0, 400);
+    let claimed = head(&format!("{json}Content-Length: 10485760\r\n"));
+    let (status, answer) = server.ask_bare("POST /echo", &claimed, "").await;
+    assert!(status == 413 && answer.contains(Code::TooLong.as_str()), "{answer}");
+    let chunked = head(&format!("{json}Transfer-Encoding: chunked\r\n"));
+    let chunk = format!("40000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x40000));
+    let (status, answer) = server.ask_bare("POST /echo", &chunked, &chunk).await;
+    // The server may close before the client has written everything, and then the answer is lost on the way.
+    assert!(matches!(status, 413 | 0), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_slowly_loses_its_place() {
+    let times = Times { head: Duration::from_millis(50), write: limits::WRITE_TIME };
+    let server = Server::start(times).await;
+    for begun in ["", "GET /read HT", "GET /read HTTP/1.1\r\nHost: a\r\n"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+    }
+    assert_eq!(server.ask("GET /read", "").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let times = Times { head: limits::HEAD_TIME, write: Duration::from_millis(50) };
+    let server = Server::start(times).await;
+    let told = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("Host: {}\r\nAuthorization: Bearer {TOKEN}\r\n", server.address);
+    let path = format!("/endless/{}", told.local_addr().unwrap().port());
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
+    let (mut answering, _) = told.accept().await.unwrap();
+    // It ends when the server gives up the answer.
+    assert_eq!(answering.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_was_begun_and_closes_what_is_idle() {
+    let server = Server::patient().await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("Host: {}\r\nAuthorization: Bearer {TOKEN}\r\n", server.address);
+    idle.write_all(format!("GET /read HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
+    let mut first = [0; 4096];
+    assert!(idle.read(&mut first).await.unwrap() > 0);
+    stop(server).await;
+    assert_eq!(idle.read(&mut first).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_a_way_out() {
+    let server = Server::patient().await;
+    let problem = bind(server.address).await.unwrap_err();
+    assert_eq!(problem.code, Code::PortInUse);
+    assert!(problem.hint.unwrap().contains("--api"));
+}
+
+#[test]
+fn the_description_of_the_api_is_the_one_that_is_published() {
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/spec/openapi.json");
+    let now = openapi().to_pretty_json().unwrap() + "\n";
+    if std::env::var_os("PARLOR_UPDATE_OPENAPI").is_some() {
+        std::fs::write(published, &now).unwrap();
+    }
+    let then = std::fs::read_to_string(published).unwrap_or_default();
+    assert!(
+        then == now,
+        "routes or types changed: run the test with PARLOR_UPDATE_OPENAPI=1 and commit docs/spec/openapi.json"
+    );
+}
+
+async fn stop(mut server: Server) {
+    server.stop.take().unwrap().send(()).unwrap();
+    server.ended.await.unwrap();
+}
