@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use parlor_api::{Code, Problem};
+use parlor_proto::link::Link;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -51,7 +52,8 @@ pub(crate) async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiE
         QrFormat::Terminal => (picture::Form::Terminal, "text/plain; charset=utf-8"),
         QrFormat::TerminalLight => (picture::Form::TerminalLight, "text/plain; charset=utf-8"),
     };
-    let bytes = blocking(move || picture::write_qr(&request.text, form)).await?;
+    let text = compact(request.text);
+    let bytes = blocking(move || picture::write_qr(&text, form)).await?;
     Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
@@ -60,6 +62,12 @@ pub(crate) async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiE
 pub(crate) async fn read(request: Request) -> Reply<QrText> {
     let bytes = read_body(request, limits::PICTURE_MAX).await?;
     Ok(Json(QrText { text: blocking(move || picture::read_qr(&bytes)).await? }))
+}
+
+/// A link in its form for QR codes, which takes a third fewer modules; other text as it is.
+fn compact(text: String) -> String {
+    // At time zero no link has expired: whether it still works is the joiner's question.
+    Link::parse(&text, 0).map_or(text, |link| link.to_qr_text())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
