@@ -1,12 +1,21 @@
 //! Epochs: who can read.
+//!
+//! A Rotate hands one secret to exactly the resolved members, a row of 88 bytes for each device, sealed to its leaf key.
+//! Up to [`limits::INLINE_ROWS`] rows travel in the Rotate itself; more are cut into pages of [`limits::ROWS_PER_PAGE`]
+//! that are named by their hash, and a member fetches the one its row is on. Here are the parts: rows and pages, the root
+//! of the recipients, the Welcome, and who makes the next epoch. Which epoch is safe is decided in [`crate::room`].
 
-use parlor_crypto::hpke::{self, WelcomeContext};
+use parlor_crypto::CryptoRng;
+use parlor_crypto::epoch::EpochSecret;
+use parlor_crypto::hash;
+use parlor_crypto::hpke::{self, RowContext, WelcomeContext};
+use parlor_crypto::leaf::LeafPublic;
 use parlor_crypto::secret::{Secret, exposed};
 use parlor_crypto::topic::TopicSecret;
-use parlor_crypto::{CryptoRng, leaf::LeafPublic};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::control::{Row, Rows};
 use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
@@ -78,4 +87,78 @@ impl Welcome {
         let plain = zeroize::Zeroizing::new(codec::encode(self));
         hpke::seal_welcome(rng, &context, leaf, &plain)
     }
+}
+
+/// Hash of the devices an epoch is made for, in whatever order they come.
+pub fn member_root(devices: impl IntoIterator<Item = DeviceId>) -> [u8; 32] {
+    let mut devices: Vec<DeviceId> = devices.into_iter().collect();
+    devices.sort_unstable();
+    let parts: Vec<&[u8]> = devices.iter().map(|device| device.0.as_slice()).collect();
+    hash::MEMBERS.hash(&parts)
+}
+
+/// The rows of a new epoch, sealed for every device of `recipients` and sorted by hint.
+pub fn seal_rows<'a>(
+    context: &RowContext,
+    secret: &EpochSecret,
+    recipients: impl IntoIterator<Item = (DeviceId, &'a LeafPublic)>,
+    rng: &mut impl CryptoRng,
+) -> Vec<Row> {
+    let mut rows: Vec<Row> = recipients
+        .into_iter()
+        .map(|(device, leaf)| hpke::seal_row(rng, context, device.as_bytes(), leaf, secret))
+        .collect();
+    rows.sort_unstable_by_key(|row| row.hint);
+    rows
+}
+
+/// Rows as they stand in a Rotate, and the pages that travel beside it.
+pub fn page_rows(rows: Vec<Row>) -> (Rows, Vec<([u8; 32], Vec<u8>)>) {
+    if rows.len() <= limits::INLINE_ROWS {
+        return (Rows::Inline(rows), Vec::new());
+    }
+    let mut index = Vec::new();
+    let mut pages = Vec::new();
+    for page in rows.chunks(limits::ROWS_PER_PAGE) {
+        let bytes = codec::encode(&page);
+        let hash = page_hash(&bytes);
+        index.push((page[0].hint, hash));
+        pages.push((hash, bytes));
+    }
+    (Rows::Pages(index), pages)
+}
+
+/// The name of a page of rows.
+pub fn page_hash(bytes: &[u8]) -> [u8; 32] {
+    hash::PAGE.hash(&[bytes])
+}
+
+/// The rows of a page.
+///
+/// # Errors
+/// Bytes that are no page of at most [`limits::ROWS_PER_PAGE`] rows sorted by hint.
+pub fn decode_page(bytes: &[u8]) -> Result<Vec<Row>, codec::CodecError> {
+    let rows: Vec<Row> = codec::decode(bytes, limits::MAX_PAYLOAD)?;
+    let fits = rows.len() <= limits::ROWS_PER_PAGE && rows.is_sorted_by_key(|row| row.hint);
+    if fits { Ok(rows) } else { Err(codec::CodecError::Malformed) }
+}
+
+/// Where the row with `hint` is: the pages whose range of hints includes it, usually one.
+pub fn pages_of(pages: &[([u8; 8], [u8; 32])], hint: &[u8; 8]) -> impl Iterator<Item = [u8; 32]> {
+    // Equal hints may run over the border of two pages.
+    let last = pages.partition_point(|(first, _)| first <= hint);
+    let first = pages.partition_point(|(first, _)| first < hint).saturating_sub(1);
+    pages.get(first..last).unwrap_or_default().iter().map(|(_, hash)| *hash)
+}
+
+/// How long `device` waits before it makes the epoch that is missing: its rank among `devices` by a hash that is new for
+/// every set of control heads, so that the task wanders.
+pub fn election_delay_ms(heads: &[EventId], device: &DeviceId, devices: &[DeviceId]) -> u64 {
+    let draw = |device: &DeviceId| {
+        let heads = heads.iter().map(|head| head.0.as_slice());
+        hash::ELECT.hash(&heads.chain([device.0.as_slice()]).collect::<Vec<_>>())
+    };
+    let mine = draw(device);
+    let rank = devices.iter().filter(|other| draw(other) < mine).count() as u64;
+    (limits::ELECTION_BASE_MS + rank * limits::ELECTION_STEP_MS).min(limits::ELECTION_MAX_MS)
 }

@@ -28,7 +28,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
         }
         let len = group.len() * 5 / 8;
         // No digit more than needed, and no bit set beyond the last byte.
-        if (len * 8).div_ceil(5) != group.len() || bits << (24 + 8 * len) != 0 && len < 5 {
+        if (len * 8).div_ceil(5) != group.len() || len < 5 && bits << (24 + 8 * len) != 0 {
             return None;
         }
         bytes.extend_from_slice(&bits.to_be_bytes()[3..3 + len]);

@@ -57,6 +57,11 @@ impl Reach {
         }
     }
 
+    /// Nothing is to be sent any more.
+    pub(super) fn rest(&mut self) {
+        (self.attempt_ms, self.pause_ms, self.attempts) = (None, 0, 0);
+    }
+
     /// When something is to be tried or forgotten.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let forget = self.sent.front().map(|(at_ms, _)| at_ms.saturating_add(super::KEEP_MS));

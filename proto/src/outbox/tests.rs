@@ -1,1 +1,230 @@
 //! Promises of the outbox.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+
+const ROOM: RoomId = RoomId([1; 32]);
+const ME: AccountId = AccountId([1; 32]);
+const MY_PHONE: DeviceId = DeviceId([0x11; 32]);
+const BOB: DeviceId = DeviceId([2; 32]);
+const CAROL: DeviceId = DeviceId([3; 32]);
+
+fn event(n: u8) -> EventId {
+    EventId([n; 32])
+}
+
+/// An outbox with its clock and dice.
+struct Desk {
+    outbox: Outbox,
+    now_ms: u64,
+    rng: StdRng,
+}
+
+impl Desk {
+    fn new(outbox: Outbox) -> Self {
+        let mut desk = Self { outbox, now_ms: 1_000_000, rng: StdRng::seed_from_u64(3) };
+        let devices = vec![
+            (DeviceId([1; 32]), ME),
+            (MY_PHONE, ME),
+            (BOB, AccountId([2; 32])),
+            (DeviceId([0x22; 32]), AccountId([2; 32])),
+            (CAROL, AccountId([3; 32])),
+        ];
+        desk.tell(In::Members { room: ROOM, me: ME, devices });
+        desk
+    }
+
+    fn writable() -> Self {
+        let mut desk = Self::new(Outbox::default());
+        desk.tell(In::Writable(ROOM));
+        desk
+    }
+
+    fn tell(&mut self, input: In) -> Vec<Out> {
+        self.outbox.handle(input, self.now_ms, &mut self.rng)
+    }
+
+    fn submit(&mut self, n: u8) -> Vec<Out> {
+        self.outbox.submit([n; 16], ROOM, vec![n; 10], self.now_ms).unwrap()
+    }
+
+    fn written(&mut self, n: u8) -> Vec<Out> {
+        self.tell(In::Written { nonce: [n; 16], event: event(n), seq: u64::from(n) })
+    }
+
+    fn has(&mut self, device: DeviceId, seq: u64) -> Vec<Out> {
+        self.tell(In::PeerHas { room: ROOM, device, seq })
+    }
+
+    fn status(&self, n: u8) -> Status {
+        self.outbox.status(&ROOM, u64::from(n))
+    }
+}
+
+#[test]
+fn a_message_goes_from_queued_to_read() {
+    let mut desk = Desk::writable();
+    assert!(matches!(&desk.submit(1)[..], [Out::Write(entry)] if entry.nonce == [1; 16]));
+    let out = desk.written(1);
+    assert!(out.contains(&Out::Seek(ROOM)));
+    assert_eq!(desk.status(1), Status::Queued(Waiting::Unreachable));
+    let out = desk.tell(In::Connected { room: ROOM, n: 1 });
+    assert_eq!(out, [Out::Publish { room: ROOM, from: 1, to: 1 }]);
+    assert_eq!(desk.status(1), Status::Queued(Waiting::Unconfirmed));
+    desk.has(MY_PHONE, 1);
+    assert_eq!(desk.status(1), Status::Sent);
+    desk.has(BOB, 1);
+    assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 });
+    desk.has(DeviceId([0x22; 32]), 1);
+    assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 }, "two devices of one account");
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 0 });
+    assert_eq!(desk.status(1), Status::Delivered { to: 2, of: 2 });
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 1 });
+    assert_eq!(desk.status(1), Status::Read { by: 1, to: 2, of: 2 });
+    assert_eq!(desk.outbox.lines(), []);
+}
+
+#[test]
+fn delivered_is_never_claimed_for_what_a_member_does_not_have() {
+    let mut desk = Desk::writable();
+    for n in 1..=3 {
+        desk.submit(n);
+        desk.written(n);
+    }
+    desk.has(BOB, 2);
+    assert_eq!(desk.status(2), Status::Delivered { to: 1, of: 2 });
+    assert!(matches!(desk.status(3), Status::Queued(_)));
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 9 });
+    assert_eq!(desk.status(1), Status::Read { by: 1, to: 2, of: 2 });
+    assert_eq!(desk.status(2), Status::Delivered { to: 1, of: 2 }, "read beyond what is stored counts for nothing");
+    // Somebody who is no member any more does not count.
+    desk.tell(In::Members { room: ROOM, me: ME, devices: vec![(CAROL, AccountId([3; 32]))] });
+    assert_eq!(desk.status(2), Status::Sent);
+}
+
+#[test]
+fn nothing_waits_for_anybody_to_ask_twice() {
+    let mut desk = Desk::new(Outbox::default());
+    assert!(matches!(&desk.submit(1)[..], [Out::Store(entry)] if entry.stage == Stage::Unwritten));
+    assert!(matches!(&desk.submit(2)[..], [Out::Store(_)]));
+    let out = desk.tell(In::Writable(ROOM));
+    let order: Vec<_> = out.iter().map(|out| if let Out::Write(entry) = out { entry.nonce[0] } else { 0 }).collect();
+    assert_eq!(order, [1, 2], "in the order of submission");
+    assert_eq!(desk.tell(In::Writable(ROOM)), [], "asked once");
+    let out = desk.tell(In::NotNow { nonce: [1; 16], waiting: Waiting::NoSafeEpoch });
+    assert_eq!(out, [Out::ChangedUnwritten { room: ROOM, nonce: [1; 16] }]);
+    assert_eq!(desk.outbox.lines()[0].status, Status::Queued(Waiting::NoSafeEpoch));
+    desk.now_ms += WRITE_PAUSE_MS;
+    assert!(matches!(&desk.tell(In::Tick)[..], [Out::Write(entry)] if entry.nonce == [1; 16]));
+}
+
+#[test]
+fn a_repeated_request_writes_nothing_twice() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    assert_eq!(desk.submit(1), []);
+    desk.written(1);
+    assert_eq!(desk.submit(1), []);
+    desk.has(BOB, 1);
+    assert_eq!(desk.submit(1), []);
+    assert_eq!(desk.outbox.find(&[1; 16]).and_then(Entry::event), Some((event(1), 1)));
+    let other = desk.outbox.submit([1; 16], RoomId([2; 32]), vec![1; 10], desk.now_ms);
+    assert_eq!(other, Err(OutboxError::NonceReused));
+    // After a day the request is forgotten.
+    desk.now_ms += KEEP_MS;
+    assert_eq!(desk.tell(In::Tick), [Out::Remove([1; 16])]);
+    assert_eq!(desk.outbox.find(&[1; 16]), None);
+}
+
+/// The stored entries as a crash leaves them.
+fn disk(outs: &[Out]) -> Vec<Entry> {
+    let mut disk: Vec<Entry> = Vec::new();
+    for out in outs {
+        if let Out::Store(entry) = out {
+            disk.retain(|kept| kept.nonce != entry.nonce);
+            disk.push(entry.clone());
+        }
+    }
+    disk
+}
+
+#[test]
+fn a_restart_goes_on_where_the_disk_says() {
+    let mut desk = Desk::new(Outbox::default());
+    let mut outs = desk.submit(1);
+    outs.extend(desk.submit(2));
+    let mut entries = disk(&outs);
+    // The first was written in one commit with its event, then the power failed.
+    entries[0] = entries[0].written(event(1), 1);
+    let mut desk = Desk::new(Outbox::restore(entries));
+    assert!(matches!(desk.status(1), Status::Queued(_)));
+    let out = desk.tell(In::Writable(ROOM));
+    assert!(matches!(&out[..], [Out::Write(entry)] if entry.nonce == [2; 16]), "the first is not written again");
+    let out = desk.tell(In::Connected { room: ROOM, n: 2 });
+    assert_eq!(out, [Out::Publish { room: ROOM, from: 1, to: 1 }]);
+    desk.has(BOB, 1);
+    assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 });
+}
+
+#[test]
+fn a_failed_message_is_retried_or_discarded_by_hand_only() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    let out = desk.tell(In::Never { nonce: [1; 16], failure: Failure::NotPermitted });
+    assert!(matches!(&out[..], [Out::Store(_), Out::ChangedUnwritten { .. }]));
+    assert_eq!(desk.outbox.lines()[0].status, Status::Failed(Failure::NotPermitted));
+    assert_eq!(desk.tell(In::Writable(ROOM)), []);
+    let (nonce, now_ms) = ([1; 16], desk.now_ms);
+    let out = desk.outbox.retry(&nonce, now_ms, &mut desk.rng).unwrap();
+    assert!(matches!(&out[..], [Out::Store(_), Out::Write(_)]));
+    assert_eq!(desk.outbox.discard(&nonce), Err(OutboxError::Written), "it is being written");
+    desk.tell(In::Never { nonce, failure: Failure::NotPermitted });
+    assert_eq!(desk.outbox.discard(&nonce), Ok(vec![Out::Remove(nonce)]));
+    assert_eq!(desk.outbox.lines(), []);
+    assert_eq!(desk.outbox.discard(&nonce), Err(OutboxError::Unknown));
+}
+
+#[test]
+fn a_written_message_can_not_be_discarded_and_fails_when_the_room_is_left() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    desk.written(1);
+    assert_eq!(desk.outbox.discard(&[1; 16]), Err(OutboxError::Written));
+    desk.tell(In::Closed(ROOM, Failure::NoMember));
+    assert_eq!(desk.status(1), Status::Failed(Failure::NoMember));
+    assert_eq!(desk.outbox.next_deadline(), None, "nothing is tried any more");
+}
+
+#[test]
+fn tries_become_seldom_and_a_connection_starts_anew() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    desk.written(1);
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        let due = desk.outbox.next_deadline().unwrap();
+        pauses.push(due - desk.now_ms);
+        desk.now_ms = due;
+        assert_eq!(desk.tell(In::Tick), [Out::Seek(ROOM)]);
+    }
+    assert!(pauses[0] <= FIRST_PAUSE_MS * 5 / 4 && pauses[0] >= FIRST_PAUSE_MS * 3 / 4);
+    assert!(pauses[11] <= LONGEST_PAUSE_MS * 5 / 4 && pauses[11] >= LONGEST_PAUSE_MS * 3 / 4);
+    assert_eq!(desk.outbox.lines()[0].attempts, 13);
+    let out = desk.tell(In::Connected { room: ROOM, n: 1 });
+    assert_eq!(out, [Out::Publish { room: ROOM, from: 1, to: 1 }]);
+    assert!(desk.outbox.next_deadline().unwrap() - desk.now_ms <= FIRST_PAUSE_MS * 5 / 4);
+}
+
+#[test]
+fn a_full_outbox_says_so() {
+    let mut desk = Desk::new(Outbox::default());
+    let body = vec![0; MAX_WAITING_BYTES / 2];
+    for n in 0..2 {
+        assert!(desk.outbox.submit([n; 16], ROOM, body.clone(), 0).is_ok());
+    }
+    assert_eq!(desk.outbox.submit([3; 16], ROOM, vec![0], 0), Err(OutboxError::Full));
+    desk.outbox.discard(&[0; 16]).unwrap();
+    assert!(desk.outbox.submit([3; 16], ROOM, vec![0], 0).is_ok());
+}

@@ -20,8 +20,106 @@
 //! exactly the members; [`maintain`](Room::maintain) makes one when it is this device's turn. Call `maintain` after every
 //! outcome and at the time it asks for.
 
-mod stub;
+mod admit;
+mod cache;
+mod create;
+mod epochs;
+mod keys;
+mod maintain;
+mod messages;
+mod pending;
+mod query;
+mod receive;
+mod run;
 mod types;
+mod write;
 
-pub use stub::Room;
-pub use types::*;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parlor_crypto::topic::TopicSecret;
+
+use self::cache::Cache;
+use self::epochs::Epochs;
+use self::messages::Messages;
+use self::pending::Pending;
+use self::receive::Context;
+use self::run::KeyCache;
+pub use self::types::*;
+use crate::control::LeafRecord;
+use crate::dag::{Dag, GrantIdx, Set};
+use crate::identity::Identity;
+use crate::ids::{DeviceId, EpochId, EventId, RoomId};
+use crate::limits;
+use crate::resolve::Resolved;
+
+/// A room as one device sees it.
+pub struct Room {
+    me: Arc<Identity>,
+    id: RoomId,
+    dag: Dag,
+    /// What all control events mean together,
+    resolved: Resolved,
+    /// all of them as a view,
+    everything: Set,
+    /// and the devices of the live members.
+    live: Set,
+    pending: Pending,
+    epochs: Epochs,
+    /// The epoch to write under.
+    best: Option<EpochId>,
+    /// Since when a task of rotation waits for its turn.
+    turn: Option<maintain::Turn>,
+    messages: Messages,
+    contexts: Cache<Vec<EventId>, Context>,
+    keys: KeyCache,
+    /// Leaf keys newer than those their devices came with.
+    leafs: HashMap<DeviceId, LeafRecord>,
+    topic: TopicSecret,
+    generation: u32,
+}
+
+impl Room {
+    fn new(me: Arc<Identity>, id: RoomId, topic: TopicSecret) -> Self {
+        Self {
+            me,
+            id,
+            dag: Dag::new(id),
+            resolved: Resolved::default(),
+            everything: Set::default(),
+            live: Set::default(),
+            pending: Pending::default(),
+            epochs: Epochs::new(),
+            best: None,
+            turn: None,
+            messages: Messages::new(),
+            contexts: Cache::new(limits::MAX_CONTEXTS),
+            keys: Cache::new(limits::MAX_CHAINS),
+            leafs: HashMap::new(),
+            topic,
+            generation: 0,
+        }
+    }
+
+    /// Our own strongest live grant.
+    fn grant(&self) -> Option<GrantIdx> {
+        let device = self.dag.device_no(&self.me.device())?;
+        let live = self.live.has(device);
+        self.resolved.members().get(&self.me.account()).copied().filter(|_| live)
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room")
+            .field("id", &self.id)
+            .field("control", &self.dag.len())
+            .field("logs", &self.messages.ends().len())
+            .field("best", &self.best)
+            .finish_non_exhaustive()
+    }
+}

@@ -140,7 +140,7 @@ impl Accepted {
 pub struct Message {
     /// The event, to be stored as it is.
     pub event: Event,
-    /// Whose device wrote it. `None` never happens for an accepted message of a certified device.
+    /// Whose device wrote it.
     pub author: AccountId,
     /// Where it stands on the timeline: its own clock, or the arrival when that is more than 10 minutes ahead.
     pub order: Hlc,
@@ -216,6 +216,15 @@ pub struct Rejected {
     pub id: EventId,
     /// Why.
     pub why: Reject,
+    /// Whether it came in this batch; otherwise it had waited, and whoever sent this batch has nothing to do with it.
+    pub of_batch: bool,
+}
+
+impl Rejected {
+    /// Whether who sent the batch is at fault and loses score.
+    pub fn blames_sender(&self) -> bool {
+        self.of_batch && self.why.blames_sender()
+    }
 }
 
 /// Why an event was refused.

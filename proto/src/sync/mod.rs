@@ -15,10 +15,16 @@
 //! What it leaves to others: whether an event is valid (the room says so after [`Out::Deliver`]), who is a member
 //! ([`In::Standing`]), reading and writing events, and what an equivocation means.
 
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod pair;
 mod peer_link;
 mod session;
 mod sketch;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use parlor_crypto::topic::{Connection, Side};
 

@@ -62,6 +62,8 @@ struct Comparing {
     queue: VecDeque<CompareItem>,
     weight: usize,
     n_turns: u32,
+    /// We have said all we had to say; the other side may have more.
+    done: bool,
 }
 
 impl Rounds {
@@ -137,8 +139,10 @@ impl Session {
         let rounds = &mut self.rounds;
         rounds.pause_ms = (rounds.pause_ms * 2).clamp(SHORT_PAUSE_MS, LONG_PAUSE_MS);
         rounds.next_ms = Some(turn.now_ms.saturating_add(rounds.pause_ms));
-        if matches!(rounds.phase, Phase::Summary | Phase::Compare(_)) {
-            return;
+        match &rounds.phase {
+            Phase::Compare(comparing) if !comparing.done => return,
+            Phase::Summary => return,
+            Phase::Compare(_) | Phase::Rest => {}
         }
         rounds.round = rounds.round.saturating_add(1);
         rounds.opened_ms = turn.now_ms;
@@ -200,7 +204,7 @@ impl Session {
         let control_only = withholds || self.rounds.peer_withholds();
         let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
         let first = sketch.first();
-        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0 };
+        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, done: false };
         self.rounds.phase = Phase::Compare(comparing);
         self.rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         if speaks_first {
@@ -209,14 +213,19 @@ impl Session {
     }
 
     pub(super) fn on_compare(&mut self, round: u32, items: &[CompareItem], turn: &mut Turn<'_>) -> Handled {
-        let phase = std::mem::take(&mut self.rounds.phase);
-        let Phase::Compare(mut comparing) = phase else {
-            self.rounds.phase = phase;
+        if round > self.rounds.round || items.len() > MAX_ITEMS {
+            return Err(Misbehaviour::OutOfTurn);
+        }
+        // A turn of a round that is over was under way when the next was opened.
+        if round < self.rounds.round {
+            return Ok(());
+        }
+        let Phase::Compare(mut comparing) = std::mem::take(&mut self.rounds.phase) else {
             return Err(Misbehaviour::OutOfTurn);
         };
         comparing.n_turns += 1;
-        if round != self.rounds.round || comparing.n_turns > MAX_TURNS || items.len() > MAX_ITEMS {
-            return Err(Misbehaviour::OutOfTurn);
+        if comparing.n_turns > MAX_TURNS {
+            return Err(Misbehaviour::TooMany);
         }
         let mut wants = Vec::new();
         for item in items {
@@ -232,15 +241,14 @@ impl Session {
         }
         self.send_wants(wants, turn);
         let reply = comparing.next_turn();
-        let over = items.is_empty() && reply.is_empty();
-        let waits = !over && !reply.is_empty();
-        if !over {
+        comparing.done = reply.is_empty();
+        let waits = !comparing.done;
+        self.rounds.deadline = waits.then(|| turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
+        self.rounds.phase = Phase::Compare(comparing);
+        if waits || !items.is_empty() {
             turn.send(&RoomFrame::Compare { round, items: reply });
         }
-        self.rounds.deadline = waits.then(|| turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
-        if waits {
-            self.rounds.phase = Phase::Compare(comparing);
-        } else {
+        if !waits {
             self.round_soon(turn.now_ms);
         }
         self.pump(turn);

@@ -1,0 +1,367 @@
+//! The machine of the outbox. Its states are described in [`super`].
+
+use std::collections::BTreeMap;
+
+use parlor_crypto::CryptoRng;
+use rand::RngExt as _;
+
+use crate::ids::{DeviceId, EventId, RoomId};
+
+use super::reach::Reach;
+use super::{
+    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce, Out,
+    OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
+};
+
+/// The outbox of a node. See the module's page.
+#[derive(Default)]
+pub struct Outbox {
+    entries: BTreeMap<Nonce, Held>,
+    rooms: BTreeMap<RoomId, Reach>,
+    n_waiting: usize,
+    n_waiting_bytes: usize,
+}
+
+/// An entry and what need not survive a restart.
+struct Held {
+    entry: Entry,
+    /// The store has it.
+    stored: bool,
+    /// `Write` is out and not answered.
+    writing: bool,
+    /// Why it is not written yet.
+    waiting: Waiting,
+}
+
+impl Outbox {
+    /// The outbox after a restart, from the stored entries. Tell it members, markers and connections afterwards.
+    pub fn restore(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut outbox = Self::default();
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        entries.sort_by_key(|entry| entry.submitted_ms);
+        for entry in entries {
+            let reach = outbox.rooms.entry(entry.room).or_default();
+            match entry.stage {
+                Stage::Unwritten => reach.unwritten.push_back(entry.nonce),
+                Stage::Written { seq, .. } => {
+                    reach.unsent.insert(seq, entry.nonce);
+                }
+                Stage::Sent { .. } | Stage::Failed { .. } => {}
+            }
+            outbox.n_waiting += usize::from(is_waiting(&entry));
+            outbox.n_waiting_bytes += entry.body.len();
+            let held = Held { stored: true, writing: false, waiting: Waiting::RoomNotReady, entry };
+            outbox.entries.insert(held.entry.nonce, held);
+        }
+        outbox
+    }
+
+    /// A client sends a message. Answer it when the `Write` or `Store` among the outputs is durable, or at once when
+    /// there is none: then the request was made before, and [`find`](Self::find) tells what became of it.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`], [`OutboxError::NonceReused`].
+    pub fn submit(&mut self, nonce: Nonce, room: RoomId, body: Vec<u8>, now_ms: u64) -> Result<Vec<Out>, OutboxError> {
+        if let Some(held) = self.entries.get(&nonce) {
+            let entry = &held.entry;
+            let same = entry.room == room && (entry.body.is_empty() || entry.body == body);
+            return if same { Ok(Vec::new()) } else { Err(OutboxError::NonceReused) };
+        }
+        if self.n_waiting >= MAX_WAITING || self.n_waiting_bytes + body.len() > MAX_WAITING_BYTES {
+            return Err(OutboxError::Full);
+        }
+        self.n_waiting += 1;
+        self.n_waiting_bytes += body.len();
+        let entry = Entry { nonce, room, body, submitted_ms: now_ms, stage: Stage::Unwritten };
+        let reach = self.rooms.entry(room).or_default();
+        reach.unwritten.push_back(nonce);
+        let write = reach.writable;
+        let held = Held { entry: entry.clone(), stored: !write, writing: write, waiting: Waiting::RoomNotReady };
+        self.entries.insert(nonce, held);
+        Ok(vec![if write { Out::Write(entry) } else { Out::Store(entry) }])
+    }
+
+    /// Tries a message again now: a failed one from where it stopped, a waiting one without waiting on.
+    ///
+    /// # Errors
+    /// [`OutboxError::Unknown`].
+    pub fn retry(&mut self, nonce: &Nonce, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Vec<Out>, OutboxError> {
+        let held = self.entries.get_mut(nonce).ok_or(OutboxError::Unknown)?;
+        let room = held.entry.room;
+        let mut out = Vec::new();
+        if let Stage::Failed { event, .. } = held.entry.stage {
+            let reach = self.rooms.entry(room).or_default();
+            match event {
+                Some((event, seq)) => {
+                    held.entry.stage = Stage::Written { event, seq };
+                    reach.unsent.insert(seq, *nonce);
+                }
+                None => {
+                    held.entry.stage = Stage::Unwritten;
+                    reach.unwritten.push_back(*nonce);
+                }
+            }
+            self.n_waiting += 1;
+            out.push(Out::Store(held.entry.clone()));
+        }
+        self.write_waiting(room, &mut out);
+        self.attempt(room, now_ms, rng, &mut out);
+        Ok(out)
+    }
+
+    /// Takes a message out that is not written.
+    ///
+    /// # Errors
+    /// [`OutboxError::Unknown`], [`OutboxError::Written`].
+    pub fn discard(&mut self, nonce: &Nonce) -> Result<Vec<Out>, OutboxError> {
+        let held = self.entries.get(nonce).ok_or(OutboxError::Unknown)?;
+        let failed = matches!(held.entry.stage, Stage::Failed { .. });
+        if held.writing || held.entry.event().is_some() && !failed {
+            return Err(OutboxError::Written);
+        }
+        self.remove(nonce);
+        Ok(vec![Out::Remove(*nonce)])
+    }
+
+    /// Takes one input and says what to do.
+    pub fn handle(&mut self, input: In, now_ms: u64, rng: &mut impl CryptoRng) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Written { nonce, event, seq } => self.on_written(&nonce, event, seq, now_ms, rng, &mut out),
+            In::NotNow { nonce, waiting } => self.on_not_now(&nonce, waiting, now_ms, &mut out),
+            In::Never { nonce, failure } => self.fail(&nonce, failure, &mut out),
+            In::Writable(room) => {
+                self.rooms.entry(room).or_default().writable = true;
+                self.write_waiting(room, &mut out);
+            }
+            In::Closed(room, failure) => self.on_closed(room, failure, &mut out),
+            In::Members { room, me, devices } => {
+                self.rooms.entry(room).or_default().set_members(me, devices);
+            }
+            In::PeerHas { room, device, seq } => self.on_has(room, device, seq, 0, now_ms, &mut out),
+            In::Marked { room, device, delivered, read } => {
+                self.on_has(room, device, delivered, read, now_ms, &mut out);
+            }
+            In::Connected { room, n } => {
+                let reach = self.rooms.entry(room).or_default();
+                let more = n > reach.n_connected;
+                reach.n_connected = n;
+                if more {
+                    reach.pause_ms = 0;
+                    self.attempt(room, now_ms, rng, &mut out);
+                }
+            }
+            In::Tick => self.on_tick(now_ms, rng, &mut out),
+        }
+        out
+    }
+
+    /// When [`In::Tick`] is due next.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.rooms.values().filter_map(Reach::next_deadline).min()
+    }
+
+    /// The status of message number `seq` of our log in `room`: for messages that left the outbox too.
+    pub fn status(&self, room: &RoomId, seq: u64) -> Status {
+        let Some(reach) = self.rooms.get(room) else { return Status::Queued(Waiting::RoomNotReady) };
+        if let Some(held) = reach.failed.get(&seq).and_then(|nonce| self.entries.get(nonce))
+            && let Stage::Failed { failure, .. } = held.entry.stage
+        {
+            return Status::Failed(failure);
+        }
+        reach.status(seq)
+    }
+
+    /// The entry of a request, if it was made within [`KEEP_MS`] or still waits.
+    pub fn find(&self, nonce: &Nonce) -> Option<&Entry> {
+        self.entries.get(nonce).map(|held| &held.entry)
+    }
+
+    /// All messages that are not sent, by time of submission.
+    pub fn lines(&self) -> Vec<Line> {
+        let waiting = self.entries.values().filter(|held| !matches!(held.entry.stage, Stage::Sent { .. }));
+        let mut lines: Vec<_> = waiting.map(|held| self.line(held)).collect();
+        lines.sort_by_key(|line| line.submitted_ms);
+        lines
+    }
+
+    fn line(&self, held: &Held) -> Line {
+        let Entry { nonce, room, submitted_ms, stage, .. } = held.entry;
+        let reach = self.rooms.get(&room);
+        let status = match (stage, held.entry.event()) {
+            (Stage::Failed { failure, .. }, _) => Status::Failed(failure),
+            (_, None) => Status::Queued(held.waiting),
+            (_, Some((_, seq))) => self.status(&room, seq),
+        };
+        Line {
+            nonce,
+            room,
+            event: held.entry.event().map(|(event, _)| event),
+            submitted_ms,
+            status,
+            attempts: reach.map_or(0, |reach| reach.attempts),
+            next_attempt_ms: reach.and_then(Reach::next_deadline),
+        }
+    }
+
+    fn on_written(
+        &mut self,
+        nonce: &Nonce,
+        event: EventId,
+        seq: u64,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<Out>,
+    ) {
+        let Some(held) = self.entries.get_mut(nonce) else { return };
+        if held.entry.event().is_some() {
+            return;
+        }
+        self.n_waiting_bytes -= held.entry.body.len();
+        held.entry = held.entry.written(event, seq);
+        (held.stored, held.writing) = (true, false);
+        let room = held.entry.room;
+        let reach = self.rooms.entry(room).or_default();
+        reach.unwritten.retain(|waiting| waiting != nonce);
+        reach.unsent.insert(seq, *nonce);
+        out.push(Out::Changed { room, from: seq, to: seq });
+        if reach.attempt_ms.is_none() {
+            self.attempt(room, now_ms, rng, out);
+        } else {
+            let connected = reach.n_connected > 0;
+            out.extend(connected.then_some(Out::Publish { room, from: seq, to: seq }));
+        }
+    }
+
+    fn on_not_now(&mut self, nonce: &Nonce, waiting: Waiting, now_ms: u64, out: &mut Vec<Out>) {
+        let Some(held) = self.entries.get_mut(nonce) else { return };
+        (held.writing, held.waiting) = (false, waiting);
+        if !held.stored {
+            held.stored = true;
+            out.push(Out::Store(held.entry.clone()));
+        }
+        let reach = self.rooms.entry(held.entry.room).or_default();
+        reach.writable = false;
+        reach.write_ms = Some(now_ms.saturating_add(WRITE_PAUSE_MS));
+        out.push(Out::ChangedUnwritten { room: held.entry.room, nonce: *nonce });
+    }
+
+    fn on_closed(&mut self, room: RoomId, failure: Failure, out: &mut Vec<Out>) {
+        let Some(reach) = self.rooms.get_mut(&room) else { return };
+        reach.writable = false;
+        let waiting: Vec<_> = reach.unwritten.iter().chain(reach.unsent.values()).copied().collect();
+        for nonce in waiting {
+            self.fail(&nonce, failure, out);
+        }
+    }
+
+    fn fail(&mut self, nonce: &Nonce, failure: Failure, out: &mut Vec<Out>) {
+        let Some(held) = self.entries.get_mut(nonce) else { return };
+        if !is_waiting(&held.entry) {
+            return;
+        }
+        let event = held.entry.event();
+        held.entry.stage = Stage::Failed { failure, event };
+        (held.stored, held.writing) = (true, false);
+        self.n_waiting -= 1;
+        let room = held.entry.room;
+        out.push(Out::Store(held.entry.clone()));
+        let reach = self.rooms.entry(room).or_default();
+        reach.unwritten.retain(|waiting| waiting != nonce);
+        match event {
+            Some((_, seq)) => {
+                reach.unsent.remove(&seq);
+                reach.failed.insert(seq, *nonce);
+                if reach.unsent.is_empty() {
+                    reach.rest();
+                }
+                out.push(Out::Changed { room, from: seq, to: seq });
+            }
+            None => out.push(Out::ChangedUnwritten { room, nonce: *nonce }),
+        }
+    }
+
+    fn on_has(&mut self, room: RoomId, device: DeviceId, seq: u64, read: u64, now_ms: u64, out: &mut Vec<Out>) {
+        let reach = self.rooms.entry(room).or_default();
+        let Some((from, to)) = reach.raise(device, seq, read) else { return };
+        let sent: Vec<_> = reach.unsent.range(..=seq).map(|(_, nonce)| *nonce).collect();
+        reach.unsent = reach.unsent.split_off(&seq.saturating_add(1));
+        if reach.unsent.is_empty() {
+            reach.rest();
+        }
+        for nonce in sent {
+            let Some(held) = self.entries.get_mut(&nonce) else { continue };
+            let Some((event, seq)) = held.entry.event() else { continue };
+            held.entry.stage = Stage::Sent { event, seq, at_ms: now_ms };
+            self.n_waiting -= 1;
+            reach.sent.push_back((now_ms, nonce));
+            out.push(Out::Store(held.entry.clone()));
+        }
+        out.push(Out::Changed { room, from, to });
+    }
+
+    fn on_tick(&mut self, now_ms: u64, rng: &mut impl CryptoRng, out: &mut Vec<Out>) {
+        let due: Vec<_> =
+            self.rooms.iter().filter(|(_, r)| r.next_deadline().is_some_and(|due| due <= now_ms)).collect();
+        let rooms: Vec<_> = due.into_iter().map(|(room, _)| *room).collect();
+        for room in rooms {
+            let Some(reach) = self.rooms.get_mut(&room) else { continue };
+            if reach.write_ms.is_some_and(|due| due <= now_ms) {
+                self.write_waiting(room, out);
+            }
+            let Some(reach) = self.rooms.get_mut(&room) else { continue };
+            while let Some((at_ms, nonce)) = reach.sent.front().copied()
+                && at_ms.saturating_add(KEEP_MS) <= now_ms
+            {
+                reach.sent.pop_front();
+                self.entries.remove(&nonce);
+                out.push(Out::Remove(nonce));
+            }
+            if reach.attempt_ms.is_some_and(|due| due <= now_ms) {
+                self.attempt(room, now_ms, rng, out);
+            }
+        }
+    }
+
+    /// Asks for everything of `room` that is not written to be written, in the order of submission.
+    fn write_waiting(&mut self, room: RoomId, out: &mut Vec<Out>) {
+        let Some(reach) = self.rooms.get_mut(&room) else { return };
+        reach.write_ms = None;
+        for nonce in &reach.unwritten {
+            if let Some(held) = self.entries.get_mut(nonce)
+                && !held.writing
+            {
+                held.writing = true;
+                out.push(Out::Write(held.entry.clone()));
+            }
+        }
+    }
+
+    /// One try for the written messages of `room`, and the time of the next.
+    fn attempt(&mut self, room: RoomId, now_ms: u64, rng: &mut impl CryptoRng, out: &mut Vec<Out>) {
+        let Some(reach) = self.rooms.get_mut(&room) else { return };
+        let (Some((from, _)), Some((to, _))) = (reach.unsent.first_key_value(), reach.unsent.last_key_value()) else {
+            reach.attempt_ms = None;
+            return;
+        };
+        out.push(if reach.n_connected > 0 { Out::Publish { room, from: *from, to: *to } } else { Out::Seek(room) });
+        reach.attempts = reach.attempts.saturating_add(1);
+        reach.pause_ms = (reach.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        let jitter = rng.random_range(0..=reach.pause_ms / 2);
+        reach.attempt_ms = Some(now_ms.saturating_add(reach.pause_ms * 3 / 4 + jitter));
+    }
+
+    fn remove(&mut self, nonce: &Nonce) {
+        let Some(held) = self.entries.remove(nonce) else { return };
+        self.n_waiting -= usize::from(is_waiting(&held.entry));
+        self.n_waiting_bytes -= held.entry.body.len();
+        if let Some(reach) = self.rooms.get_mut(&held.entry.room) {
+            reach.unwritten.retain(|waiting| waiting != nonce);
+            reach.failed.retain(|_, failed| failed != nonce);
+        }
+    }
+}
+
+fn is_waiting(entry: &Entry) -> bool {
+    matches!(entry.stage, Stage::Unwritten | Stage::Written { .. })
+}

@@ -1,0 +1,173 @@
+//! Letting somebody in.
+
+use parlor_crypto::CryptoRng;
+use parlor_crypto::epoch::SliceSecret;
+use parlor_crypto::leaf::LeafPublic;
+
+use super::Room;
+use super::types::{Admission, JoinRefusal, Outcome};
+use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError};
+use crate::dag::NodeIdx;
+use crate::epoch::{Welcome, WelcomeKey};
+use crate::ids::EpochId;
+use crate::limits;
+
+impl Room {
+    /// Lets the author of `join` in, if an invite with its key is open and we may admit on it; `approved` says that a person
+    /// of this node said yes. A device that is in already gets its Welcome again and nothing is written.
+    ///
+    /// # Errors
+    /// See [`JoinRefusal`]: what the joiner is told.
+    pub fn admit(
+        &mut self,
+        join: JoinRequest,
+        approved: bool,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Admission, JoinRefusal> {
+        join.verify(&self.id)?;
+        let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;
+        let power = self.dag.grants()[me].power;
+        let invites: Vec<NodeIdx> = self.invites_with_key(&join.invite_pk).collect();
+        if let Some(welcome) = self.welcome_again(&join, &invites, rng) {
+            return Ok(Admission { outcome: Outcome::default(), welcome });
+        }
+        // Somebody may have made a second invite with the same key: any that is open will do.
+        let mut refusal = JoinRefusal::Unknown;
+        let mut open = None;
+        for at in invites {
+            match self.check_invite(at, &join, approved, now_ms) {
+                Ok(()) => {
+                    open = Some(at);
+                    break;
+                }
+                Err(why) => refusal = why,
+            }
+        }
+        let (at, invite) = open.and_then(|at| Some((at, self.invite_at(at)?.clone()))).ok_or(refusal)?;
+        if power > invite.sponsor.weakest() || power > invite.power {
+            return Err(JoinRefusal::NotSponsor);
+        }
+        self.admit_on(at, &invite, join, now_ms, rng)
+    }
+
+    fn admit_on(
+        &mut self,
+        at: NodeIdx,
+        invite: &Invite,
+        join: JoinRequest,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Admission, JoinRefusal> {
+        let epoch = self.best.ok_or(JoinRefusal::NoSafeEpoch)?;
+        let slice = self.slice_for(&epoch, &invite.history).ok_or(JoinRefusal::NoSafeEpoch)?;
+        let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;
+        let admit = Admit {
+            auth: self.grant_id(me),
+            invite: self.dag.node(at).event.id(),
+            join: join.clone(),
+            epoch,
+            slice: slice.index(),
+            slice_commit: slice.commit(self.id.as_bytes()),
+        };
+        // What static validity refuses here are keys of others.
+        let taken = JoinRefusal::Request(JoinRequestError::Entrant(EntrantError));
+        let outcome = self.write_control(Control::Admit(Box::new(admit)), now_ms).map_err(|_| taken)?;
+        let keys = self.keys_for(&invite.history, epoch, &slice);
+        let welcome = self.seal_welcome(&join, keys, rng).ok_or(taken)?;
+        Ok(Admission { outcome, welcome })
+    }
+
+    /// Whether the invite takes this joiner now.
+    fn check_invite(&self, at: NodeIdx, join: &JoinRequest, approved: bool, now_ms: u64) -> Result<(), JoinRefusal> {
+        let invite = self.invite_at(at).ok_or(JoinRefusal::Unknown)?;
+        if self.resolved.is_closed(&self.dag, &self.everything, at) {
+            return Err(JoinRefusal::Revoked);
+        }
+        if now_ms > invite.expires_ms {
+            return Err(JoinRefusal::Expired);
+        }
+        if now_ms < invite.not_before_ms {
+            return Err(JoinRefusal::NotYet);
+        }
+        let known = self.resolved.used_by(at, &join.entrant.account());
+        if !known && invite.max_uses != u32::MAX && self.resolved.uses(at) >= invite.max_uses as usize {
+            return Err(JoinRefusal::UsesExhausted);
+        }
+        if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }
+    }
+
+    /// The Welcome for a live device that was admitted with this invite before: the first one may have been lost.
+    fn welcome_again(&self, join: &JoinRequest, invites: &[NodeIdx], rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
+        let device = join.entrant.device();
+        self.dag.device_no(&device).filter(|no| self.live.has(*no))?;
+        let grants = self.dag.grants_of(&join.entrant.account()).iter();
+        let admits = grants.filter(|g| self.resolved.is_live(**g)).filter_map(|g| {
+            match &self.dag.node(self.dag.grants()[*g].op).control {
+                Control::Admit(admit) if admit.join.entrant.device() == device => Some(admit),
+                _ => None,
+            }
+        });
+        for admit in admits {
+            let Some((_, invite)) = self.dag.invite(&admit.invite).filter(|(at, _)| invites.contains(at)) else {
+                continue;
+            };
+            let held = self.epochs.held().get(&admit.epoch).filter(|held| held.checked && held.slice <= admit.slice)?;
+            let mut slice = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
+            slice.advance_to(admit.slice).ok()?;
+            let keys = self.keys_for(&invite.history, admit.epoch, &slice);
+            return self.seal_welcome(join, keys, rng);
+        }
+        None
+    }
+
+    fn seal_welcome(&self, join: &JoinRequest, keys: Vec<WelcomeKey>, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
+        let mut welcome = Welcome {
+            topic_secret: self.topic.clone(),
+            generation: self.topic_generation(),
+            keys,
+            frontier: self.dag.frontier().iter().take(limits::MAX_PENDING).copied().collect(),
+        };
+        welcome.frontier.truncate(limits::MAX_WELCOME / 64);
+        let device = join.entrant.device();
+        let leaf = self.leaf_of(&device).map_or(join.entrant.leaf.leaf_pk, |leaf| leaf.leaf_pk);
+        let leaf = LeafPublic::parse(&leaf).ok()?;
+        Some(welcome.seal(&self.id, &join.invite_pk, &device, &leaf, rng))
+    }
+
+    /// The slice a newcomer is let in at: a new one if it may not read what was written before, otherwise the current one.
+    fn slice_for(&mut self, epoch: &EpochId, history: &InviteHistory) -> Option<SliceSecret> {
+        let current = self.current_slice(epoch).max(self.epochs.used_slice(epoch));
+        let index = if self.reaches_all_of(epoch, history) { current } else { current.checked_add(1)? };
+        self.epochs.slice(epoch, index)
+    }
+
+    /// Whether newcomers by an invite with this history may read the epoch from its beginning.
+    fn reaches_all_of(&self, epoch: &EpochId, history: &InviteHistory) -> bool {
+        let shared = self.dag.epoch(epoch).map(|(_, rotate)| rotate.share_history);
+        shared == Some(crate::control::History::Full) && self.invite_reaches(history, epoch)
+    }
+
+    /// The keys that go into a Welcome, ascending by epoch, one an epoch.
+    fn keys_for(&self, history: &InviteHistory, epoch: EpochId, slice: &SliceSecret) -> Vec<WelcomeKey> {
+        let mut keys = self.all_keys(history);
+        if !keys.iter().any(|key| key.epoch == epoch) {
+            keys.push(WelcomeKey { epoch, slice: slice.index(), key: slice.secret().clone() });
+        }
+        keys.sort_unstable_by_key(|key| key.epoch);
+        keys
+    }
+
+    /// The invites with this public key, in order of acceptance.
+    pub(super) fn invites_with_key(&self, invite_pk: &[u8; 32]) -> impl Iterator<Item = NodeIdx> {
+        let invites = self.dag.kinds().invites.iter().copied();
+        invites.filter(move |at| self.invite_at(*at).is_some_and(|invite| invite.invite_pk == *invite_pk))
+    }
+
+    pub(super) fn invite_at(&self, at: NodeIdx) -> Option<&Invite> {
+        match &self.dag.node(at).control {
+            Control::Invite(invite) => Some(invite),
+            _ => None,
+        }
+    }
+}

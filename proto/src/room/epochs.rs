@@ -1,0 +1,245 @@
+//! The epochs of a room as one device sees them: which are safe, whose keys are held, and the chains below the keys.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use parlor_crypto::epoch::{EpochSecret, SenderChain, SliceSecret};
+use parlor_crypto::seal::{self, MessageKey};
+use parlor_crypto::secret::Secret;
+use parlor_crypto::wrap::GossipKey;
+
+use super::cache::Cache;
+use crate::control::{Control, RotateReason};
+use crate::dag::{Dag, NodeIdx, Set};
+use crate::epoch::member_root;
+use crate::event::MessageHeader;
+use crate::ids::{DeviceId, EpochId, EventId};
+use crate::limits;
+use crate::resolve::{Resolved, resolve};
+
+/// The order of epochs: by lamport, then the smaller id later, so that the greatest is the best.
+pub(super) type EpochOrder = (u64, Reverse<EventId>);
+
+/// What an epoch is, from its Rotate and that one's past alone.
+#[derive(Debug)]
+pub(super) struct EpochInfo {
+    pub(super) id: EpochId,
+    pub(super) at: NodeIdx,
+    pub(super) order: EpochOrder,
+    /// The live devices in its own view.
+    pub(super) recipients: Set,
+    /// Whether it was made for exactly those, and called for.
+    pub(super) sound: bool,
+}
+
+/// The key of an epoch from one slice on.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) slice: u32,
+    pub(super) key: Secret,
+    /// Whether it was checked against the commitment in the Rotate or Admit.
+    pub(super) checked: bool,
+}
+
+/// All epochs.
+#[derive(Debug)]
+pub(super) struct Epochs {
+    by_order: BTreeMap<EpochOrder, EpochInfo>,
+    orders: HashMap<EpochId, EpochOrder>,
+    held: BTreeMap<EpochId, Held>,
+    slices: Cache<(EpochId, u32), SliceSecret>,
+    chains: Cache<(EpochId, u32, DeviceId), SenderChain>,
+    gossip: HashMap<[u8; 8], (EpochId, u32)>,
+    /// Highest slice seen in a message of an epoch.
+    used_slices: HashMap<EpochId, u32>,
+    pub(super) pages: BTreeMap<[u8; 32], Vec<u8>>,
+    pub(super) pages_wanted: BTreeMap<[u8; 32], EpochId>,
+    /// Epochs whose row was looked for.
+    pub(super) tried: HashSet<EpochId>,
+    /// Epochs made for us whose row is missing or wrong.
+    pub(super) keys_wanted: BTreeSet<EpochId>,
+}
+
+impl Epochs {
+    pub(super) fn new() -> Self {
+        Self {
+            by_order: BTreeMap::new(),
+            orders: HashMap::new(),
+            held: BTreeMap::new(),
+            slices: Cache::new(limits::MAX_SLICE_KEYS),
+            chains: Cache::new(limits::MAX_CHAINS),
+            gossip: HashMap::new(),
+            used_slices: HashMap::new(),
+            pages: BTreeMap::new(),
+            pages_wanted: BTreeMap::new(),
+            tried: HashSet::new(),
+            keys_wanted: BTreeSet::new(),
+        }
+    }
+
+    /// Works out a new epoch, made by the Rotate at `at`.
+    pub(super) fn add(&mut self, dag: &Dag, at: NodeIdx) {
+        let node = dag.node(at);
+        let Control::Rotate(rotate) = &node.control else { return };
+        let mut view = node.past.clone();
+        let resolved = resolve(dag, &view);
+        let recipients = resolved.live_devices(dag, &view);
+        let made_for_them = member_root(recipients.iter().map(|no| dag.devices()[no].device)) == rotate.member_root
+            && recipients.len() == rotate.n_rows as usize;
+        let called_for = match rotate.reason {
+            RotateReason::NoSafeEpoch => self.safe_in(dag, &resolved, &recipients, &view).next().is_none(),
+            RotateReason::Age | RotateReason::History | RotateReason::Hand => rested(dag, at),
+        };
+        view.put(at);
+        let rotator = resolved.is_admissible(dag, at);
+        let id = EpochId::of(&node.event.id());
+        let order = (node.lamport, Reverse(node.event.id()));
+        let sound = made_for_them && called_for && rotator;
+        self.orders.insert(id, order);
+        self.by_order.insert(order, EpochInfo { id, at, order, recipients, sound });
+    }
+
+    /// The epochs that are safe in a view, the best first. `live` are the live devices in it.
+    pub(super) fn safe_in<'a>(
+        &'a self,
+        dag: &'a Dag,
+        resolved: &'a Resolved,
+        live: &'a Set,
+        view: &'a Set,
+    ) -> impl Iterator<Item = &'a EpochInfo> {
+        self.by_order.values().rev().filter(move |epoch| is_safe(dag, epoch, resolved, live, view))
+    }
+
+    /// The epochs, the best first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &EpochInfo> {
+        self.by_order.values().rev()
+    }
+
+    pub(super) fn info(&self, epoch: &EpochId) -> Option<&EpochInfo> {
+        self.by_order.get(self.orders.get(epoch)?)
+    }
+
+    pub(super) fn order(&self, epoch: &EpochId) -> Option<EpochOrder> {
+        self.orders.get(epoch).copied()
+    }
+
+    pub(super) fn held(&self) -> &BTreeMap<EpochId, Held> {
+        &self.held
+    }
+
+    /// Whether the key of this slice can be worked out from what is held, and was checked.
+    pub(super) fn has_key(&self, epoch: &EpochId, slice: u32) -> bool {
+        self.held.get(epoch).is_some_and(|held| held.checked && held.slice <= slice)
+    }
+
+    /// Keeps a key, unless an earlier one of the epoch is held. Whether that changed anything.
+    pub(super) fn hold(&mut self, epoch: EpochId, key: Held) -> bool {
+        let better = self.held.get(&epoch).is_none_or(|held| key.slice < held.slice || (key.checked && !held.checked));
+        if better {
+            self.held.insert(epoch, key);
+            self.keys_wanted.remove(&epoch);
+            self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
+        }
+        better
+    }
+
+    /// Throws away a key that was not what its epoch commits to.
+    pub(super) fn refuse(&mut self, epoch: &EpochId) {
+        self.held.remove(epoch);
+    }
+
+    /// The whole secret of an epoch, if it is held from the first slice on.
+    pub(super) fn secret(&self, epoch: &EpochId) -> Option<EpochSecret> {
+        let held = self.held.get(epoch).filter(|held| held.slice == 0 && held.checked)?;
+        Some(EpochSecret::from_secret(held.key.clone()))
+    }
+
+    /// The key of a slice.
+    pub(super) fn slice(&mut self, epoch: &EpochId, slice: u32) -> Option<SliceSecret> {
+        if let Some(secret) = self.slices.get_mut(&(*epoch, slice)) {
+            return Some(secret.clone());
+        }
+        let held = self.held.get(epoch).filter(|held| held.checked && held.slice <= slice)?;
+        let mut secret = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
+        secret.advance_to(slice).ok()?;
+        self.slices.put((*epoch, slice), secret.clone());
+        Some(secret)
+    }
+
+    /// The one key of a message. Its signature and generation are checked already.
+    pub(super) fn message_key(
+        &mut self,
+        room: &[u8; 32],
+        header: &MessageHeader,
+        sealing: &[u8],
+    ) -> Option<MessageKey> {
+        let digest = seal::header_digest(room, sealing);
+        let place = (header.epoch, header.slice, header.device);
+        if let Some(chain) = self.chains.get_mut(&place).filter(|chain| chain.generation() <= header.generation) {
+            chain.advance_to(header.generation).ok()?;
+            return Some(chain.message_key(&digest));
+        }
+        let mut chain = self.slice(&header.epoch, header.slice)?.sender(header.device.as_bytes());
+        chain.advance_to(header.generation).ok()?;
+        let key = chain.message_key(&digest);
+        // An old message is opened from the beginning, and the place where the chain had been is kept.
+        if self.chains.peek(&place).is_none() {
+            self.chains.put(place, chain);
+        }
+        Some(key)
+    }
+
+    /// A message in this slice was seen.
+    pub(super) fn saw_slice(&mut self, epoch: EpochId, slice: u32) {
+        let highest = self.used_slices.entry(epoch).or_default();
+        *highest = slice.max(*highest);
+    }
+
+    /// The highest slice of the epoch that anybody was seen to write in.
+    pub(super) fn used_slice(&self, epoch: &EpochId) -> u32 {
+        self.used_slices.get(epoch).copied().unwrap_or(0)
+    }
+
+    /// The wrap key of a slice, remembered by its hint.
+    pub(super) fn gossip_key(&mut self, epoch: &EpochId, slice: u32) -> Option<GossipKey> {
+        let key = self.slice(epoch, slice)?.gossip();
+        if self.gossip.len() >= limits::MAX_SLICE_KEYS {
+            self.gossip.clear();
+        }
+        self.gossip.insert(key.hint(), (*epoch, slice));
+        Some(key)
+    }
+
+    /// The wrap key with this hint, among those remembered.
+    pub(super) fn gossip_by_hint(&mut self, hint: &[u8; 8]) -> Option<GossipKey> {
+        let (epoch, slice) = self.gossip.get(hint).copied()?;
+        self.slice(&epoch, slice).map(|slice| slice.gossip())
+    }
+}
+
+/// Whether an epoch reaches nobody but live members of the view, and everybody it must: the safe-epoch rule. It never
+/// looks at a clock.
+fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: &Set) -> bool {
+    let node = dag.node(epoch.at);
+    if !epoch.sound || !view.has(epoch.at) || !epoch.recipients.within(live) {
+        return false;
+    }
+    if !resolved.is_admissible(dag, epoch.at) {
+        return false;
+    }
+    // Whoever was let in later got the key by a Welcome, whether or not that counts now.
+    let late = dag.grants().iter().filter(|grant| view.has(grant.op) && !node.past.has(grant.op));
+    late.into_iter().all(|grant| resolved.members().contains_key(&grant.subject))
+}
+
+/// Whether the last Rotate of this device that nothing missing called for is an hour old.
+fn rested(dag: &Dag, at: NodeIdx) -> bool {
+    let node = dag.node(at);
+    let device = node.event.device();
+    let earlier = dag.kinds().rotates.iter().filter(|other| node.past.has(**other)).map(|other| dag.node(*other));
+    let idle = |other: &&crate::dag::Node| match &other.control {
+        Control::Rotate(rotate) => rotate.reason != RotateReason::NoSafeEpoch && other.event.device() == device,
+        _ => false,
+    };
+    earlier.filter(idle).all(|other| node.ts_ms >= other.ts_ms.saturating_add(limits::ROTATE_EVERY_MS))
+}

@@ -1,0 +1,435 @@
+//! Keys: rows opened, pages fetched, keys shared again, leaf records, and what is stored of all that.
+
+use parlor_crypto::CryptoRng;
+use parlor_crypto::epoch::{EpochSecret, SliceSecret};
+use parlor_crypto::hpke::{self, RowContext};
+use parlor_crypto::leaf::LeafPublic;
+use parlor_crypto::secret::{Secret, exposed};
+use parlor_crypto::topic::TopicSecret;
+use parlor_crypto::wrap::GossipKey;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::Room;
+use super::epochs::{EpochOrder, Held};
+use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
+use crate::codec;
+use crate::control::{Admit, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
+use crate::dag::NodeIdx;
+use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
+use crate::ids::{DeviceId, EpochId};
+
+/// Labels a key share.
+const SHARE: &str = "key share";
+/// Pages kept in memory for members who ask: those of the newest epochs of a large room.
+const PAGES_IN_MEMORY: usize = 512;
+
+/// What is stored of keys.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u8,
+    topic: TopicSecret,
+    generation: u32,
+    keys: Vec<StoredKey>,
+    leafs: Vec<LeafRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredKey {
+    epoch: EpochId,
+    slice: u32,
+    checked: bool,
+    #[serde(with = "exposed")]
+    key: Secret,
+}
+
+impl Room {
+    /// The hashes of pages on which our row must be: fetch them from any member.
+    pub fn pages_wanted(&self) -> Vec<[u8; 32]> {
+        self.epochs.pages_wanted.keys().copied().collect()
+    }
+
+    /// Takes a page of rows that was wanted.
+    ///
+    /// # Errors
+    /// See [`KeyError`]; the sender is at fault unless the page is no longer wanted.
+    pub fn accept_page(&mut self, bytes: Vec<u8>) -> Result<Outcome, KeyError> {
+        let hash = page_hash(&bytes);
+        let epoch = self.epochs.pages_wanted.remove(&hash).ok_or(KeyError::NotWanted)?;
+        let rows = decode_page(&bytes).map_err(|_| KeyError::Open);
+        let mut outcome = Outcome::default();
+        if let Ok(rows) = &rows
+            && let Some(secret) = self.own_row(&epoch, rows)
+        {
+            self.hold_secret(epoch, &secret, &mut outcome);
+        } else if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) {
+            self.epochs.keys_wanted.insert(epoch);
+        }
+        rows?;
+        self.keep_page(hash, bytes.clone());
+        outcome.persist.pages.push((hash, bytes));
+        self.choose_epoch_noting(&mut outcome);
+        Ok(outcome)
+    }
+
+    /// A page held in memory; older ones are in storage under their hash. Serve it to live members.
+    pub fn page(&self, hash: &[u8; 32]) -> Option<&[u8]> {
+        self.epochs.pages.get(hash).map(Vec::as_slice)
+    }
+
+    /// Epochs we were a recipient of, or may read by the history mode, whose key is missing: ask any member for a share.
+    pub fn keys_wanted(&self) -> Vec<EpochId> {
+        self.epochs.keys_wanted.iter().copied().collect()
+    }
+
+    /// The key of an epoch, sealed again for `device`: the whole for a recipient or who may read all history, otherwise from
+    /// the slice on in which it was let in.
+    ///
+    /// # Errors
+    /// See [`ShareRefusal`].
+    pub fn key_share_for(
+        &self,
+        device: &DeviceId,
+        epoch: &EpochId,
+        rng: &mut impl CryptoRng,
+    ) -> Result<KeyShare, ShareRefusal> {
+        let from = self.entitled_from(device, epoch).ok_or(ShareRefusal::NotEntitled)?;
+        let held = self.epochs.held().get(epoch).filter(|held| held.checked && held.slice <= from);
+        let held = held.ok_or(ShareRefusal::NotHeld)?;
+        let mut secret = SliceSecret::from_secret(held.slice, held.key.clone()).map_err(|_| ShareRefusal::NotHeld)?;
+        secret.advance_to(from).map_err(|_| ShareRefusal::NotHeld)?;
+        let leaf = self.leaf_of(device).ok_or(ShareRefusal::NotEntitled)?;
+        let leaf = LeafPublic::parse(&leaf.leaf_pk).map_err(|_| ShareRefusal::NotEntitled)?;
+        let context = self.share_context(epoch, device);
+        let sealed = hpke::seal_box(rng, SHARE, &context, &leaf, &from.to_be_bytes(), secret.secret().expose());
+        Ok(KeyShare { epoch: *epoch, slice: from, sealed })
+    }
+
+    /// Takes a key share, from whomever it comes: it is checked against the commitment in the Rotate, or in our own Admit.
+    ///
+    /// # Errors
+    /// See [`KeyError`]; the sender is at fault unless the key is no longer wanted.
+    pub fn accept_key_share(&mut self, share: &KeyShare) -> Result<Outcome, KeyError> {
+        if !self.epochs.keys_wanted.contains(&share.epoch) {
+            return Err(KeyError::NotWanted);
+        }
+        let context = self.share_context(&share.epoch, &self.me.device());
+        let aad = share.slice.to_be_bytes();
+        let opened = self
+            .me
+            .leafs()
+            .iter()
+            .find_map(|leaf| hpke::open_box(SHARE, &context, &leaf.secret, &aad, &share.sealed).ok());
+        let bytes: [u8; 32] = opened.ok_or(KeyError::Open)?.as_slice().try_into().map_err(|_| KeyError::Open)?;
+        let mut held = Held { slice: share.slice, key: Secret::new(bytes), checked: false };
+        if !self.matches_commitment(&share.epoch, &held) {
+            return Err(KeyError::Commit);
+        }
+        held.checked = true;
+        let mut outcome = Outcome::default();
+        self.epochs.hold(share.epoch, held);
+        self.note_keys(share.epoch, &mut outcome);
+        self.choose_epoch_noting(&mut outcome);
+        Ok(outcome)
+    }
+
+    /// Takes a leaf record of a device of the room. `None` if it is not newer than what is known.
+    ///
+    /// # Errors
+    /// [`KeyError::NotWanted`] for a device of nobody here, [`KeyError::Open`] for a bad signature or a key that is another
+    /// device's.
+    pub fn accept_leaf(&mut self, leaf: LeafRecord) -> Result<Option<Persist>, KeyError> {
+        let device = DeviceId(leaf.device);
+        let known = self.leaf_of(&device).ok_or(KeyError::NotWanted)?;
+        if leaf.counter <= known.counter {
+            return Ok(None);
+        }
+        leaf.verify().map_err(|_| KeyError::Open)?;
+        let of_other = |other: &&LeafRecord| other.leaf_pk == leaf.leaf_pk && other.device != leaf.device;
+        if self.leafs().any(|other| of_other(&other)) {
+            return Err(KeyError::Open);
+        }
+        self.leafs.insert(device, leaf);
+        Ok(Some(Persist { keys: Some(self.keys_bytes()), ..Persist::default() }))
+    }
+
+    /// The newest leaf record of every device.
+    pub fn leafs(&self) -> impl Iterator<Item = &LeafRecord> {
+        self.dag.devices().iter().map(|entry| self.leafs.get(&entry.device).unwrap_or(&entry.leaf))
+    }
+
+    /// The newest leaf record of a device.
+    pub(super) fn leaf_of(&self, device: &DeviceId) -> Option<&LeafRecord> {
+        let entry = self.dag.devices().get(self.dag.device_no(device)?)?;
+        Some(self.leafs.get(device).unwrap_or(&entry.leaf))
+    }
+
+    /// The key to wrap gossip with: of the slice that is written in.
+    pub fn gossip_key(&mut self) -> Option<GossipKey> {
+        let epoch = self.best?;
+        let slice = self.current_slice(&epoch);
+        self.epochs.gossip_key(&epoch, slice)
+    }
+
+    /// The key to unwrap gossip with: of any slice in use lately.
+    pub fn gossip_key_for(&mut self, hint: &[u8; 8]) -> Option<GossipKey> {
+        if let Some(key) = self.epochs.gossip_by_hint(hint) {
+            return Some(key);
+        }
+        // Not seen yet: a slice of one of the newest epochs.
+        const EPOCHS: usize = 4;
+        let newest: Vec<EpochId> = self.epochs.all().take(EPOCHS).map(|epoch| epoch.id).collect();
+        for epoch in newest {
+            let last = self.current_slice(&epoch).saturating_add(1);
+            for slice in last.saturating_sub(3)..=last {
+                if let Some(key) = self.epochs.gossip_key(&epoch, slice).filter(|key| key.hint() == *hint) {
+                    return Some(key);
+                }
+            }
+        }
+        None
+    }
+
+    /// The slice that is written in: what admissions opened, and where our own messages are.
+    pub(super) fn current_slice(&self, epoch: &EpochId) -> u32 {
+        let own = self.messages.end(&self.me.device()).filter(|end| end.epoch == *epoch).map_or(0, |end| end.slice);
+        self.dag.admitted_slice(epoch, &self.everything).max(own)
+    }
+
+    /// For every Rotate without a key: opens our row, or notes which page or key is wanted. Checks keys of a Welcome.
+    pub(super) fn open_rows(&mut self, outcome: &mut Outcome) {
+        let unchecked: Vec<EpochId> =
+            self.epochs.held().iter().filter(|(_, held)| !held.checked).map(|(epoch, _)| *epoch).collect();
+        for epoch in unchecked {
+            self.check_held(epoch, outcome);
+        }
+        let without = self.epochs.all().filter(|epoch| !self.epochs.held().contains_key(&epoch.id));
+        let without: Vec<(EpochId, NodeIdx)> = without.map(|epoch| (epoch.id, epoch.at)).collect();
+        for (epoch, at) in without {
+            if self.epochs.tried.insert(epoch) {
+                self.open_row(epoch, at, outcome);
+            } else if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) {
+                // What we are entitled to may be more than when it was tried.
+                self.want_key(epoch);
+            }
+        }
+    }
+
+    fn open_row(&mut self, epoch: EpochId, at: NodeIdx, outcome: &mut Outcome) {
+        let Control::Rotate(rotate) = &self.dag.node(at).control else { return };
+        match &rotate.rows {
+            Rows::Inline(rows) => match self.own_row(&epoch, rows) {
+                Some(secret) => self.hold_secret(epoch, &secret, outcome),
+                None => self.want_key(epoch),
+            },
+            Rows::Pages(pages) => {
+                let hints = self.me.leafs().iter().map(|leaf| hpke::row_hint(&leaf.secret.public(), &rotate.commit));
+                let pages: Vec<[u8; 32]> = hints.flat_map(|hint| pages_of(pages, &hint).collect::<Vec<_>>()).collect();
+                if self.was_recipient(&self.me.device(), &epoch) {
+                    self.epochs.pages_wanted.extend(pages.into_iter().map(|page| (page, epoch)));
+                } else {
+                    self.want_key(epoch);
+                }
+            }
+        }
+    }
+
+    /// Wants a share of the key, if we are entitled to one.
+    fn want_key(&mut self, epoch: EpochId) {
+        if self.entitled_from(&self.me.device(), &epoch).is_some() {
+            self.epochs.keys_wanted.insert(epoch);
+        }
+    }
+
+    /// Opens our row among `rows`, if it is there and honest.
+    fn own_row(&self, epoch: &EpochId, rows: &[Row]) -> Option<EpochSecret> {
+        let (_, rotate) = self.dag.epoch(epoch)?;
+        let context = self.row_context(rotate);
+        let device = self.me.device();
+        self.me.leafs().iter().find_map(|leaf| {
+            let hint = hpke::row_hint(&leaf.secret.public(), &rotate.commit);
+            let first = rows.partition_point(|row| row.hint < hint);
+            let ours = rows.iter().skip(first).take_while(|row| row.hint == hint);
+            ours.filter_map(|row| hpke::open_row(&context, device.as_bytes(), &leaf.secret, row).ok()).next()
+        })
+    }
+
+    pub(super) fn row_context(&self, rotate: &Rotate) -> RowContext {
+        RowContext { room_id: self.id.0, commit: rotate.commit, member_root: rotate.member_root }
+    }
+
+    /// Keeps a secret whose commitment was checked.
+    pub(super) fn hold_secret(&mut self, epoch: EpochId, secret: &EpochSecret, outcome: &mut Outcome) {
+        let held = Held { slice: 0, key: secret.secret().clone(), checked: true };
+        if self.epochs.hold(epoch, held) {
+            self.note_keys(epoch, outcome);
+        }
+    }
+
+    /// Checks a key that came in a Welcome, once its Rotate is here.
+    fn check_held(&mut self, epoch: EpochId, outcome: &mut Outcome) {
+        let Some(held) = self.epochs.held().get(&epoch).cloned() else { return };
+        if self.dag.epoch(&epoch).is_none() || (held.slice > 0 && self.own_admit(&epoch).is_none()) {
+            return;
+        }
+        if self.matches_commitment(&epoch, &held) {
+            self.epochs.hold(epoch, Held { checked: true, ..held });
+        } else {
+            self.epochs.refuse(&epoch);
+        }
+        self.note_keys(epoch, outcome);
+    }
+
+    /// Whether a key is the one committed to: `k_0` by the Rotate, a later slice by our own Admit.
+    fn matches_commitment(&self, epoch: &EpochId, held: &Held) -> bool {
+        let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
+        if held.slice == 0 {
+            return EpochSecret::from_secret(held.key.clone()).commit(self.id.as_bytes()) == rotate.commit;
+        }
+        let secret = SliceSecret::from_secret(held.slice, held.key.clone());
+        let commit = secret.map(|secret| secret.commit(self.id.as_bytes()));
+        let admits = self.own_admits(epoch);
+        commit.is_ok_and(|commit| admits.into_iter().any(|a| a.slice == held.slice && a.slice_commit == commit))
+    }
+
+    /// Our own Admit into an epoch.
+    fn own_admit(&self, epoch: &EpochId) -> Option<&Admit> {
+        self.own_admits(epoch).into_iter().next()
+    }
+
+    fn own_admits(&self, epoch: &EpochId) -> Vec<&Admit> {
+        self.admits_of(&self.me.device(), epoch)
+    }
+
+    /// The Admits that let a device into an epoch.
+    pub(super) fn admits_of(&self, device: &DeviceId, epoch: &EpochId) -> Vec<&Admit> {
+        let admits = self.dag.kinds().slices.get(epoch).map_or(&[][..], Vec::as_slice);
+        let admit = |(at, _): &(NodeIdx, u32)| match &self.dag.node(*at).control {
+            Control::Admit(admit) if admit.join.entrant.device() == *device => Some(admit.as_ref()),
+            _ => None,
+        };
+        admits.iter().filter_map(admit).collect()
+    }
+
+    fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
+        let no = self.dag.device_no(device);
+        no.is_some_and(|no| self.epochs.info(epoch).is_some_and(|info| info.recipients.has(no)))
+    }
+
+    /// From which slice on a device may have the key of an epoch: one it was made for wholly; a live one by the history
+    /// mode of the epoch and of the invite it came by, or from where its Admit says.
+    fn entitled_from(&self, device: &DeviceId, epoch: &EpochId) -> Option<u32> {
+        if self.was_recipient(device, epoch) {
+            return Some(0);
+        }
+        let no = self.dag.device_no(device).filter(|no| self.live.has(*no))?;
+        let (_, rotate) = self.dag.epoch(epoch)?;
+        let account = self.dag.account_in(no, &self.everything)?;
+        let by_history = self.dag.grants_of(&account).iter().any(|g| {
+            self.resolved.is_live(*g) && self.history_reaches(self.dag.grants()[*g].op, rotate.share_history, epoch)
+        });
+        if by_history {
+            return Some(0);
+        }
+        self.admits_of(device, epoch).iter().map(|admit| admit.slice).min()
+    }
+
+    /// Whether the history mode of an epoch and of the invite behind the grant made by `op` let its subject read the epoch.
+    fn history_reaches(&self, op: NodeIdx, shared: History, epoch: &EpochId) -> bool {
+        let Control::Admit(admit) = &self.dag.node(op).control else { return shared == History::Full };
+        let Some((_, invite)) = self.dag.invite(&admit.invite) else { return false };
+        shared == History::Full && self.invite_reaches(&invite.history, epoch)
+    }
+
+    /// Whether an invite lets its newcomers read an epoch made before.
+    pub(super) fn invite_reaches(&self, history: &InviteHistory, epoch: &EpochId) -> bool {
+        let order = |epoch| -> Option<EpochOrder> { self.epochs.order(epoch) };
+        match history {
+            InviteHistory::None => false,
+            InviteHistory::Since(first) => order(first).is_some_and(|first| order(epoch) >= Some(first)),
+            InviteHistory::Full => true,
+        }
+    }
+
+    fn share_context(&self, epoch: &EpochId, device: &DeviceId) -> Vec<u8> {
+        [self.id.as_bytes().as_slice(), epoch.as_bytes(), device.as_bytes()].concat()
+    }
+
+    /// Chooses the epoch to write under: the best safe one whose current slice can be worked out, and not older than the
+    /// one our last message used.
+    pub(super) fn choose_epoch(&mut self) {
+        let last = self.messages.end(&self.me.device()).and_then(|end| self.epochs.order(&end.epoch));
+        let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
+        let usable = safe.filter(|epoch| last.is_none_or(|last| epoch.order >= last));
+        let with_key = |epoch: &EpochId| self.epochs.has_key(epoch, self.current_slice(epoch));
+        self.best = usable.map(|epoch| epoch.id).find(with_key);
+    }
+
+    pub(super) fn choose_epoch_noting(&mut self, outcome: &mut Outcome) {
+        let before = self.best;
+        self.choose_epoch();
+        if self.best != before {
+            outcome.changes.push(Change::Epoch);
+        }
+    }
+
+    fn note_keys(&self, epoch: EpochId, outcome: &mut Outcome) {
+        outcome.persist.keys = Some(self.keys_bytes());
+        outcome.changes.push(Change::Keys(epoch));
+    }
+
+    pub(super) fn keep_page(&mut self, hash: [u8; 32], bytes: Vec<u8>) {
+        if self.epochs.pages.len() >= PAGES_IN_MEMORY {
+            self.epochs.pages.pop_first();
+        }
+        self.epochs.pages.insert(hash, bytes);
+    }
+
+    /// The keys to be handed to a newcomer: of all epochs the invite reaches, or of the one slice.
+    pub(super) fn all_keys(&self, history: &InviteHistory) -> Vec<WelcomeKey> {
+        let newest_first = self.epochs.all().filter(|epoch| {
+            let rotate = self.dag.epoch(&epoch.id).map(|(_, rotate)| rotate.share_history);
+            rotate == Some(History::Full) && self.invite_reaches(history, &epoch.id)
+        });
+        let keys = newest_first.filter_map(|epoch| {
+            let held = self.epochs.held().get(&epoch.id).filter(|held| held.checked)?;
+            Some(WelcomeKey { epoch: epoch.id, slice: held.slice, key: held.key.clone() })
+        });
+        keys.take(crate::limits::MAX_WELCOME_KEYS - 1).collect()
+    }
+
+    /// What storage keeps for [`restore_keys`](Self::restore_keys).
+    pub(super) fn keys_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let key = |(epoch, held): (&EpochId, &Held)| StoredKey {
+            epoch: *epoch,
+            slice: held.slice,
+            checked: held.checked,
+            key: held.key.clone(),
+        };
+        let mut leafs: Vec<LeafRecord> = self.leafs.values().copied().collect();
+        leafs.sort_unstable_by_key(|leaf| leaf.device);
+        Zeroizing::new(codec::encode(&Stored {
+            version: 1,
+            topic: self.topic.clone(),
+            generation: self.generation,
+            keys: self.epochs.held().iter().map(key).collect(),
+            leafs,
+        }))
+    }
+
+    /// The topic secret and its generation in stored keys.
+    pub(super) fn restore_topic(bytes: &[u8]) -> Option<(TopicSecret, u32)> {
+        let stored: Stored = codec::decode(bytes, usize::MAX).ok().filter(|stored: &Stored| stored.version == 1)?;
+        Some((stored.topic, stored.generation))
+    }
+
+    /// Takes back stored keys, before the control events.
+    pub(super) fn restore_keys(&mut self, bytes: &[u8]) -> Option<()> {
+        let stored: Stored = codec::decode(bytes, usize::MAX).ok()?;
+        for StoredKey { epoch, slice, checked, key } in stored.keys {
+            self.epochs.hold(epoch, Held { slice, key, checked });
+        }
+        self.leafs.extend(stored.leafs.into_iter().map(|leaf| (DeviceId(leaf.device), leaf)));
+        Some(())
+    }
+}

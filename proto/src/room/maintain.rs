@@ -1,0 +1,174 @@
+//! Making epochs when they are needed, and by whom.
+
+use parlor_crypto::CryptoRng;
+use parlor_crypto::epoch::EpochSecret;
+use parlor_crypto::hpke::RowContext;
+use parlor_crypto::leaf::LeafPublic;
+
+use super::Room;
+use super::types::{Outcome, Refusal};
+use crate::control::{Control, Permission, Rotate, RotateReason};
+use crate::dag::Set;
+use crate::epoch::{election_delay_ms, member_root, page_rows, seal_rows};
+use crate::ids::{DeviceId, EpochId, EventId};
+use crate::limits;
+use crate::resolve::resolve;
+
+/// A rotation that waits for this device's turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    reason: RotateReason,
+    /// The control heads it was drawn for: others draw again.
+    heads: Vec<EventId>,
+    at_ms: u64,
+}
+
+impl Room {
+    /// Makes an epoch if one is needed and it is this device's turn. Answers what it did, and when to be called again at the
+    /// latest (milliseconds since the epoch); call it also after every outcome.
+    ///
+    /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
+    /// current one is a week old or carried 10,000 of our messages (T2), and when the only safe one's key does not come
+    /// within a minute.
+    pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
+        let Some(reason) = self.rotation_needed(now_ms) else {
+            self.turn = None;
+            return (Outcome::default(), self.next_age_ms());
+        };
+        let turn = match self.turn.take().filter(|turn| turn.reason == reason && self.same_heads(&turn.heads)) {
+            Some(turn) => turn,
+            None => self.draw(reason, now_ms),
+        };
+        if now_ms < turn.at_ms {
+            let at_ms = turn.at_ms;
+            self.turn = Some(turn);
+            return (Outcome::default(), Some(at_ms));
+        }
+        match self.make_epoch(reason, now_ms, rng) {
+            // With more than eight control heads one Rotate does not see all: another follows.
+            Ok(outcome) => {
+                let again = self.rotation_needed(now_ms).map(|_| now_ms.saturating_add(limits::ELECTION_BASE_MS));
+                (outcome, again.or_else(|| self.next_age_ms()))
+            }
+            Err(_) => (Outcome::default(), Some(now_ms.saturating_add(limits::ROW_WAIT_MS))),
+        }
+    }
+
+    /// Makes an epoch because somebody wants it (T4). At most one an hour and device counts.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn rotate(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
+        self.make_epoch(RotateReason::Hand, now_ms, rng)
+    }
+
+    /// Why an epoch is needed now, if we are one who may make it.
+    fn rotation_needed(&self, now_ms: u64) -> Option<RotateReason> {
+        self.permitted(Permission::Post).ok()?;
+        let Some(best) = self.best else {
+            let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything).next();
+            // One is safe but we lack its key: it may still come; after a minute `draw` lets us make our own.
+            return Some(if safe.is_some() { RotateReason::Hand } else { RotateReason::NoSafeEpoch });
+        };
+        let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
+        let end = self.messages.end(&self.me.device()).filter(|end| end.epoch == best);
+        let used = end.is_some_and(|end| end.generation >= limits::EPOCH_MESSAGES);
+        let old = now_ms >= made_ms.saturating_add(limits::EPOCH_MS);
+        let due = (used || old) && now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
+        due.then_some(RotateReason::Age)
+    }
+
+    fn draw(&self, reason: RotateReason, now_ms: u64) -> Turn {
+        let heads: Vec<EventId> = self.dag.frontier().iter().copied().collect();
+        let devices: Vec<DeviceId> = self.live_device_ids().collect();
+        let delay = election_delay_ms(&heads, &self.me.device(), &devices);
+        let wait = if reason == RotateReason::Hand { limits::ROW_WAIT_MS + delay } else { delay };
+        Turn { reason, heads, at_ms: now_ms.saturating_add(wait) }
+    }
+
+    fn same_heads(&self, heads: &[EventId]) -> bool {
+        self.dag.frontier().iter().eq(heads)
+    }
+
+    /// When the current epoch will be old.
+    fn next_age_ms(&self) -> Option<u64> {
+        self.permitted(Permission::Post).ok()?;
+        let made_ms = self.dag.node(self.epochs.info(&self.best?)?.at).ts_ms;
+        let rested = self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
+        Some(made_ms.saturating_add(limits::EPOCH_MS).max(rested))
+    }
+
+    /// When we last made an epoch that nothing missing called for; 0 if never.
+    fn last_own_rotation_ms(&self) -> u64 {
+        let own = self.dag.kinds().rotates.iter().map(|at| self.dag.node(*at));
+        let own = own.filter(|node| node.event.device() == self.me.device());
+        let idle = own.filter(
+            |node| matches!(&node.control, Control::Rotate(rotate) if rotate.reason != RotateReason::NoSafeEpoch),
+        );
+        idle.map(|node| node.ts_ms).max().unwrap_or(0)
+    }
+
+    /// Makes an epoch for the members as our next control event sees them.
+    pub(super) fn make_epoch(
+        &mut self,
+        reason: RotateReason,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, Refusal> {
+        self.permitted(Permission::Post)?;
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        let recipients = self.recipients_of_next()?;
+        let leafs: Vec<(DeviceId, LeafPublic)> = recipients
+            .iter()
+            .filter_map(|no| {
+                let device = self.dag.devices()[no].device;
+                Some((device, LeafPublic::parse(&self.leaf_of(&device)?.leaf_pk).ok()?))
+            })
+            .collect();
+        let (parents, secret) = self.mix_epochs(rng);
+        let share_history = self.dag.policy().ok_or(Refusal::NotMember)?.history;
+        let commit = secret.commit(self.id.as_bytes());
+        let root = member_root(leafs.iter().map(|(device, _)| *device));
+        let context = RowContext { room_id: self.id.0, commit, member_root: root };
+        let rows = seal_rows(&context, &secret, leafs.iter().map(|(device, leaf)| (*device, leaf)), rng);
+        let n_rows = u32::try_from(rows.len()).map_err(|_| Refusal::Limit)?;
+        let (rows, pages) = page_rows(rows);
+        let rotate = Rotate { auth, reason, parents, commit, share_history, member_root: root, n_rows, rows };
+        pages.iter().for_each(|(hash, bytes)| self.keep_page(*hash, bytes.clone()));
+        let mut outcome = self.write_control(Control::Rotate(rotate), now_ms)?;
+        // Our own row opens like any other when the rows are in the Rotate; with pages we need not fetch our own.
+        if let Some(made) = outcome.events().last().map(|event| EpochId::of(&event.id())) {
+            self.hold_secret(made, &secret, &mut outcome);
+            self.choose_epoch_noting(&mut outcome);
+        }
+        outcome.persist.pages.extend(pages);
+        self.turn = None;
+        Ok(outcome)
+    }
+
+    /// The live devices in the view that our next control event will have.
+    fn recipients_of_next(&self) -> Result<Set, Refusal> {
+        let header = self.control_header(crate::event::GENESIS_KIND + 1, 0)?;
+        let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
+        let view = self.dag.past_of(before);
+        if view.len() == self.dag.len() {
+            return Ok(self.live.clone());
+        }
+        let resolved = resolve(&self.dag, &view);
+        Ok(resolved.live_devices(&self.dag, &view))
+    }
+
+    /// A fresh secret, into which those of the newest epochs held are mixed.
+    fn mix_epochs(&self, rng: &mut impl CryptoRng) -> (Vec<EpochId>, EpochSecret) {
+        let held = self.epochs.all().filter_map(|epoch| Some((epoch.id, self.epochs.secret(&epoch.id)?)));
+        let mut parents: Vec<(EpochId, EpochSecret)> = held.take(limits::MAX_EPOCH_PARENTS).collect();
+        parents.sort_unstable_by_key(|(epoch, _)| *epoch);
+        let secrets: Vec<&EpochSecret> = parents.iter().map(|(_, secret)| secret).collect();
+        let secret = EpochSecret::generate(rng, &secrets);
+        (parents.into_iter().map(|(epoch, _)| epoch).collect(), secret)
+    }
+
+    fn live_device_ids(&self) -> impl Iterator<Item = DeviceId> {
+        self.live.iter().map(|no| self.dag.devices()[no].device)
+    }
+}

@@ -1,0 +1,324 @@
+//! The ends of all message logs of a room, and what can be said about a message from them.
+//!
+//! Logs are dense: a message is taken when the one before it is here, otherwise it waits. A missing *parent* does not
+//! stop it; the parent is remembered as missing, and until it comes (or is given up) the messages above it are not
+//! confirmed in markers. Parents are looked up among recent messages only, so memory does not grow with the room.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::cache::Cache;
+use super::types::{Missing, Reject};
+use crate::event::{Event, LogId, LogKind, MessageHeader};
+use crate::hlc::Hlc;
+use crate::ids::{DeviceId, EpochId, EventId};
+use crate::limits;
+use crate::validity::Invalid;
+
+/// The last message of a device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogEnd {
+    pub(super) seq: u64,
+    pub(super) id: EventId,
+    pub(super) hlc: Hlc,
+    pub(super) epoch: EpochId,
+    pub(super) slice: u32,
+    pub(super) generation: u32,
+    pub(super) covers_own: u64,
+}
+
+/// What is remembered of a recent message.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    covers_own: u64,
+    /// Whether an ancestor is missing.
+    open: bool,
+}
+
+/// What a message meets at the end of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is the next one.
+    Next,
+    /// It is here already, as far as can be told without the store.
+    Known,
+    /// Those from the given number to the one before it are missing.
+    Gap(u64),
+    /// Another message has its place.
+    Fork,
+}
+
+/// What is stored of heads and missing parents.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stored {
+    version: u8,
+    heads: Vec<EventId>,
+    closed: Vec<EventId>,
+    missing: Vec<EventId>,
+    overflow: bool,
+}
+
+/// The message side of a room.
+#[derive(Debug)]
+pub(super) struct Messages {
+    ends: BTreeMap<DeviceId, LogEnd>,
+    /// Messages that nothing is built on.
+    heads: BTreeSet<EventId>,
+    /// The same among those whose ancestors are all here.
+    closed: BTreeSet<EventId>,
+    missing: HashSet<EventId>,
+    /// More parents are missing than are remembered.
+    overflow: bool,
+    /// Nothing is missing, and `closed` equals `heads`.
+    whole: bool,
+    recent: Cache<EventId, Recent>,
+    waiting: BTreeMap<(DeviceId, u64), Event>,
+    waiting_bytes: usize,
+}
+
+impl Messages {
+    pub(super) fn new() -> Self {
+        Self {
+            ends: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            missing: HashSet::new(),
+            overflow: false,
+            whole: true,
+            recent: Cache::new(limits::RECENT_MESSAGES),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// As they were when `heads` was stored, with the given ends of logs. `None` if the bytes are damaged.
+    pub(super) fn restore(heads: &[u8], ends: impl IntoIterator<Item = (DeviceId, LogEnd)>) -> Option<Self> {
+        let mut messages = Self::new();
+        messages.ends.extend(ends);
+        if heads.is_empty() && messages.ends.is_empty() {
+            return Some(messages);
+        }
+        let stored: Stored = crate::codec::decode(heads, usize::MAX).ok().filter(|s: &Stored| s.version == 1)?;
+        messages.heads.extend(stored.heads);
+        messages.closed.extend(stored.closed);
+        messages.missing.extend(stored.missing);
+        messages.overflow = stored.overflow;
+        messages.whole = messages.missing.is_empty() && !messages.overflow;
+        for end in messages.ends.values() {
+            let open = !messages.whole && !messages.closed.contains(&end.id);
+            messages.recent.put(end.id, Recent { covers_own: end.covers_own, open });
+        }
+        Some(messages)
+    }
+
+    /// What to store for [`restore`](Self::restore), beside the events.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let list = |ids: &BTreeSet<EventId>| ids.iter().copied().collect();
+        let mut missing: Vec<EventId> = self.missing.iter().copied().collect();
+        missing.sort_unstable();
+        let (heads, closed) = (list(&self.heads), list(&self.closed));
+        crate::codec::encode(&Stored { version: 1, heads, closed, missing, overflow: self.overflow })
+    }
+
+    pub(super) fn ends(&self) -> &BTreeMap<DeviceId, LogEnd> {
+        &self.ends
+    }
+
+    pub(super) fn end(&self, device: &DeviceId) -> Option<&LogEnd> {
+        self.ends.get(device)
+    }
+
+    pub(super) fn heads(&self) -> &BTreeSet<EventId> {
+        &self.heads
+    }
+
+    pub(super) fn closed(&self) -> &BTreeSet<EventId> {
+        &self.closed
+    }
+
+    pub(super) fn missing(&self) -> &HashSet<EventId> {
+        &self.missing
+    }
+
+    /// Up to which of our messages this recent one covers.
+    pub(super) fn covers_own(&self, id: &EventId) -> Option<u64> {
+        self.recent.peek(id).map(|recent| recent.covers_own)
+    }
+
+    /// Where a message stands to the end of its log.
+    pub(super) fn fit(&self, id: &EventId, header: &MessageHeader) -> Fit {
+        let (seq, tip) = self.ends.get(&header.device).map_or((0, EventId::ZERO), |end| (end.seq, end.id));
+        if header.seq > seq + 1 {
+            return Fit::Gap(seq + 1);
+        }
+        if header.seq <= seq {
+            return if header.seq == seq && *id != tip { Fit::Fork } else { Fit::Known };
+        }
+        if header.prev == tip { Fit::Next } else { Fit::Fork }
+    }
+
+    /// The rules between a message and the one before it in its log. `advanced` says whether its epoch is not older than
+    /// the one before.
+    pub(super) fn check_continues(&self, header: &MessageHeader, epoch_advanced: bool) -> Result<(), Invalid> {
+        let Some(end) = self.ends.get(&header.device) else {
+            return if header.generation == 0 { Ok(()) } else { Err(Invalid::Generation) };
+        };
+        if header.hlc <= end.hlc {
+            return Err(Invalid::Clock);
+        }
+        if header.epoch != end.epoch {
+            return match (epoch_advanced, header.generation) {
+                (false, _) => Err(Invalid::Epoch),
+                (true, 0) => Ok(()),
+                (true, _) => Err(Invalid::Generation),
+            };
+        }
+        let expected = if header.slice == end.slice { end.generation + 1 } else { 0 };
+        let continues = header.slice >= end.slice && header.generation == expected;
+        if continues { Ok(()) } else { Err(Invalid::Generation) }
+    }
+
+    /// Takes the next message of a log. Answers up to which of our own messages it covers, and which parents are not
+    /// among the recent messages.
+    pub(super) fn take(&mut self, id: EventId, header: &MessageHeader, own: bool) -> (u64, Vec<EventId>) {
+        let mut recent = match self.ends.get(&header.device) {
+            Some(end) => {
+                let open = self.recent.peek(&end.id).is_some_and(|prev| prev.open);
+                Recent { covers_own: end.covers_own, open }
+            }
+            None => Recent { covers_own: 0, open: false },
+        };
+        let mut unknown = Vec::new();
+        for parent in &header.parents {
+            match self.recent.peek(parent) {
+                Some(known) => {
+                    recent.covers_own = recent.covers_own.max(known.covers_own);
+                    recent.open |= known.open;
+                }
+                None => unknown.push(*parent),
+            }
+        }
+        recent.open |= !unknown.is_empty();
+        let room = limits::MAX_MISSING_PARENTS.saturating_sub(self.missing.len());
+        self.missing.extend(unknown.iter().take(room));
+        self.overflow |= unknown.len() > room;
+        if own {
+            recent.covers_own = header.seq;
+        }
+        self.missing.remove(&id);
+        self.link(id, header, recent.open);
+        self.recent.put(id, recent);
+        self.ends.insert(
+            header.device,
+            LogEnd {
+                seq: header.seq,
+                id,
+                hlc: header.hlc,
+                epoch: header.epoch,
+                slice: header.slice,
+                generation: header.generation,
+                covers_own: recent.covers_own,
+            },
+        );
+        (recent.covers_own, unknown)
+    }
+
+    fn link(&mut self, id: EventId, header: &MessageHeader, open: bool) {
+        for before in header.parents.iter().chain([&header.prev]) {
+            self.heads.remove(before);
+            if !open {
+                self.closed.remove(before);
+            }
+        }
+        self.heads.insert(id);
+        if !open {
+            self.closed.insert(id);
+        }
+        self.whole &= !open;
+        self.close_if_whole();
+    }
+
+    /// These parents are in the store after all.
+    pub(super) fn found(&mut self, held: &[EventId]) {
+        held.iter().for_each(|id| {
+            self.missing.remove(id);
+        });
+        self.close_if_whole();
+    }
+
+    /// Nobody has the missing parents.
+    pub(super) fn give_up_missing(&mut self) {
+        self.missing.clear();
+        self.overflow = false;
+        self.close_if_whole();
+    }
+
+    /// With nothing missing every head is closed.
+    fn close_if_whole(&mut self) {
+        if self.missing.is_empty() && !self.overflow && !self.whole {
+            self.whole = true;
+            self.closed.clone_from(&self.heads);
+            // Whatever is remembered as open is not, from now on.
+            for end in self.ends.values() {
+                if let Some(recent) = self.recent.get_mut(&end.id) {
+                    recent.open = false;
+                }
+            }
+        }
+    }
+
+    /// Keeps a message for later.
+    pub(super) fn wait(&mut self, event: Event) -> Result<(), Reject> {
+        let place = (event.device(), event.seq());
+        if self.waiting.contains_key(&place) {
+            return Ok(());
+        }
+        let of_device = self.waiting.range((place.0, 0)..=(place.0, u64::MAX)).count();
+        let bytes = self.waiting_bytes + event.bytes().len();
+        let full = self.waiting.len() >= limits::MAX_WAITING || bytes > limits::MAX_PENDING_BYTES;
+        if full || of_device >= limits::MAX_WAITING_PER_DEVICE {
+            return Err(Reject::Full);
+        }
+        self.waiting_bytes = bytes;
+        self.waiting.insert(place, event);
+        Ok(())
+    }
+
+    /// Takes the waiting message that continues the log of `device`.
+    pub(super) fn next_waiting(&mut self, device: &DeviceId) -> Option<Event> {
+        let next = self.ends.get(device).map_or(1, |end| end.seq + 1);
+        // What is here already need not wait.
+        let stale: Vec<_> = self.waiting.range((*device, 0)..(*device, next)).map(|(place, _)| *place).collect();
+        stale.iter().for_each(|place| self.drop_waiting(place));
+        let event = self.waiting.remove(&(*device, next))?;
+        self.waiting_bytes -= event.bytes().len();
+        Some(event)
+    }
+
+    fn drop_waiting(&mut self, place: &(DeviceId, u64)) {
+        if let Some(event) = self.waiting.remove(place) {
+            self.waiting_bytes -= event.bytes().len();
+        }
+    }
+
+    /// The devices of which messages wait.
+    pub(super) fn waiting_devices(&self) -> Vec<DeviceId> {
+        let mut devices: Vec<DeviceId> = self.waiting.keys().map(|(device, _)| *device).collect();
+        devices.dedup();
+        devices
+    }
+
+    /// The first waiting message of every device, with the gap before it if there is one.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = (&Event, Option<Missing>)> {
+        let mut last = None;
+        self.waiting.iter().filter_map(move |((device, seq), event)| {
+            if last.replace(*device) == Some(*device) {
+                return None;
+            }
+            let from = self.ends.get(device).map_or(1, |end| end.seq + 1);
+            let log = LogId { device: *device, kind: LogKind::Message };
+            Some((event, (from < *seq).then_some(Missing::Log { log, from, to: seq - 1 })))
+        })
+    }
+}

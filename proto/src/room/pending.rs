@@ -1,0 +1,59 @@
+//! Control events that wait for their ancestors.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::types::Reject;
+use crate::event::Event;
+use crate::ids::{DeviceId, EventId};
+use crate::limits;
+
+/// Bounded in number, bytes, and number from one device. When full, nothing is pushed out: what does not fit comes again
+/// by sync, in order.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// By the ancestor each waits for next.
+    by_missing: HashMap<EventId, Vec<Event>>,
+    ids: HashSet<EventId>,
+    of_device: HashMap<DeviceId, usize>,
+    bytes: usize,
+}
+
+impl Pending {
+    pub(super) fn put(&mut self, missing: EventId, event: Event) -> Result<(), Reject> {
+        if self.ids.contains(&event.id()) {
+            return Ok(());
+        }
+        let of_device = self.of_device.get(&event.device()).copied().unwrap_or(0);
+        let bytes = self.bytes + event.bytes().len();
+        let full = self.ids.len() >= limits::MAX_PENDING || bytes > limits::MAX_PENDING_BYTES;
+        if full || of_device >= limits::MAX_PENDING_PER_DEVICE {
+            return Err(Reject::Full);
+        }
+        self.bytes = bytes;
+        self.ids.insert(event.id());
+        self.of_device.insert(event.device(), of_device + 1);
+        self.by_missing.entry(missing).or_default().push(event);
+        Ok(())
+    }
+
+    /// Takes what waited for `id`.
+    pub(super) fn take(&mut self, id: &EventId) -> Vec<Event> {
+        let events = self.by_missing.remove(id).unwrap_or_default();
+        for event in &events {
+            self.ids.remove(&event.id());
+            self.bytes -= event.bytes().len();
+            if let Some(count) = self.of_device.get_mut(&event.device()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_device.remove(&event.device());
+                }
+            }
+        }
+        events
+    }
+
+    /// What is waited for and does not wait itself.
+    pub(super) fn missing(&self) -> BTreeSet<EventId> {
+        self.by_missing.keys().filter(|id| !self.ids.contains(*id)).copied().collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! Questions to a room.
+
+use std::sync::Arc;
+
+use parlor_crypto::domain;
+use parlor_crypto::hash::Domain;
+use parlor_crypto::topic::TopicSecret;
+
+use super::Room;
+use super::types::{EpochStatus, InviteInfo, Member, NoEpoch, RoomInfo, Standing, Tip};
+use crate::control::{Control, InviteId, Permissions, Role, Setting};
+use crate::dag::{GrantIdx, NodeIdx};
+use crate::event::{Event, LogId, LogKind};
+use crate::identity::Identity;
+use crate::ids::{AccountId, DeviceId, EventId, RoomId};
+use crate::limits;
+
+static FINGERPRINT: Domain = domain!("fingerprint");
+static STATE: Domain = domain!("state");
+
+impl Room {
+    /// The room's id.
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// Whom this node is in the room.
+    pub fn me(&self) -> &Arc<Identity> {
+        &self.me
+    }
+
+    /// The same person with another leaf key: after [`Identity::rotate_leaf`].
+    pub fn set_me(&mut self, me: Arc<Identity>) {
+        if me.device() == self.me.device() {
+            self.me = me;
+        }
+    }
+
+    /// Name and settings; `None` until the genesis is here.
+    pub fn info(&self) -> Option<RoomInfo> {
+        let genesis = self.dag.genesis()?;
+        let text = |setting: Setting| {
+            let value = self.resolved.settings().get(&(setting as u8));
+            value.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let ttl = self.resolved.settings().get(&(Setting::Ttl as u8));
+        Some(RoomInfo {
+            name: text(Setting::Name),
+            about: text(Setting::About),
+            ttl_ms: ttl.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u64::from_be_bytes),
+            kind: genesis.kind,
+            history: genesis.policy.history,
+            created_at_ms: self.dag.node(0).ts_ms,
+        })
+    }
+
+    /// The members, ascending by account.
+    pub fn members(&self) -> Vec<Member> {
+        self.resolved.members().iter().map(|(account, g)| self.member_of(account, *g)).collect()
+    }
+
+    /// A member.
+    pub fn member(&self, account: &AccountId) -> Option<Member> {
+        self.resolved.members().get(account).map(|g| self.member_of(account, *g))
+    }
+
+    fn member_of(&self, account: &AccountId, g: GrantIdx) -> Member {
+        let grant = &self.dag.grants()[g];
+        let op = self.dag.node(grant.op);
+        let devices = self.dag.devices().iter().enumerate();
+        let theirs = devices.filter(|(no, _)| self.dag.account_in(*no, &self.everything) == Some(*account));
+        let (invite, sponsor) = match &op.control {
+            Control::Admit(admit) => (Some(admit.invite), Some(op.author)),
+            _ => (None, None),
+        };
+        Member {
+            account: *account,
+            role: grant.power.role(),
+            power: grant.power,
+            perms: grant.perms,
+            devices: theirs.map(|(_, entry)| (entry.device, entry.name.clone())).collect(),
+            joined_at_ms: op.ts_ms,
+            invite,
+            sponsor,
+        }
+    }
+
+    /// Our own role; `None` if we are no member.
+    pub fn role(&self) -> Option<Role> {
+        self.grant().map(|g| self.dag.grants()[g].power.role())
+    }
+
+    /// What we may do; nothing if we are no member.
+    pub fn permissions(&self) -> Permissions {
+        self.grant().map_or(Permissions::NONE, |g| self.dag.grants()[g].perms)
+    }
+
+    /// Whether we are a live member.
+    pub fn is_member(&self) -> bool {
+        self.grant().is_some()
+    }
+
+    /// The invites in order of acceptance, also those that are closed.
+    pub fn invites(&self) -> Vec<InviteInfo> {
+        self.dag.kinds().invites.iter().filter_map(|at| self.describe_invite(*at)).collect()
+    }
+
+    /// An invite.
+    pub fn invite_info(&self, id: &InviteId) -> Option<InviteInfo> {
+        self.describe_invite(self.dag.find(id)?)
+    }
+
+    /// The invite with this public key.
+    pub fn invite_by_key(&self, invite_pk: &[u8; 32]) -> Option<InviteId> {
+        self.invites_with_key(invite_pk).next().map(|at| self.dag.node(at).event.id())
+    }
+
+    fn describe_invite(&self, at: NodeIdx) -> Option<InviteInfo> {
+        let invite = self.invite_at(at)?;
+        let node = self.dag.node(at);
+        Some(InviteInfo {
+            id: node.event.id(),
+            invite_pk: invite.invite_pk,
+            by: node.author,
+            created_at_ms: node.ts_ms,
+            role: invite.power.role(),
+            used: u32::try_from(self.resolved.uses(at)).unwrap_or(u32::MAX),
+            max_uses: (invite.max_uses != u32::MAX).then_some(invite.max_uses),
+            expires_ms: (invite.expires_ms != u64::MAX).then_some(invite.expires_ms),
+            revoked: self.resolved.is_closed(&self.dag, &self.everything, at),
+            approval: invite.approval,
+            sponsor: invite.sponsor,
+        })
+    }
+
+    /// The epoch that is written under, or why there is none.
+    pub fn epoch_status(&self) -> EpochStatus {
+        if let Some(epoch) = self.best {
+            return EpochStatus { epoch: Some(epoch), slice: self.current_slice(&epoch), why: None };
+        }
+        let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything).next();
+        let why = match safe {
+            _ if self.dag.is_empty() => NoEpoch::NoRoom,
+            Some(epoch) => NoEpoch::NoKey(epoch.id),
+            None => NoEpoch::NoneSafe,
+        };
+        EpochStatus { epoch: None, slice: 0, why: Some(why) }
+    }
+
+    /// The ends of all logs, ascending by log: what sync compares.
+    pub fn tips(&self) -> Vec<Tip> {
+        let control = self.dag.logs().keys().filter_map(|device| {
+            let log = LogId { device: *device, kind: LogKind::Control };
+            self.dag.tip(device).map(|node| Tip { log, seq: node.event.seq(), id: node.event.id() })
+        });
+        let message = self.messages.ends().iter().map(|(device, end)| {
+            let log = LogId { device: *device, kind: LogKind::Message };
+            Tip { log, seq: end.seq, id: end.id }
+        });
+        let mut tips: Vec<Tip> = control.chain(message).collect();
+        tips.sort_unstable();
+        tips
+    }
+
+    /// The end of a log.
+    pub fn tip(&self, log: &LogId) -> Option<Tip> {
+        let (seq, id) = match log.kind {
+            LogKind::Control => self.dag.tip(&log.device).map(|node| (node.event.seq(), node.event.id())),
+            LogKind::Message => self.messages.end(&log.device).map(|end| (end.seq, end.id)),
+        }?;
+        Some(Tip { log: *log, seq, id })
+    }
+
+    /// Control events that nothing is built on, ascending.
+    pub fn control_frontier(&self) -> Vec<EventId> {
+        self.dag.frontier().iter().copied().collect()
+    }
+
+    /// Messages that nothing is built on, ascending.
+    pub fn heads(&self) -> Vec<EventId> {
+        self.messages.heads().iter().copied().collect()
+    }
+
+    /// What a delivery marker may name: at most eight messages, the latest, that are here with all their ancestors.
+    pub fn marker_heads(&self) -> Vec<EventId> {
+        let ends = self.messages.ends().values().filter(|end| self.messages.closed().contains(&end.id));
+        let mut latest: Vec<_> = ends.map(|end| (end.hlc, end.id)).collect();
+        latest.sort_unstable_by(|a, b| b.cmp(a));
+        latest.truncate(limits::MAX_PARENTS);
+        let mut heads: Vec<EventId> = latest.into_iter().map(|(_, id)| id).collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    /// Up to which of our own messages the author of this recent message had seen ours; older messages: ask storage.
+    pub fn covers_own(&self, message: &EventId) -> Option<u64> {
+        self.messages.covers_own(message)
+    }
+
+    /// How many message parents are missing.
+    pub fn missing_parents(&self) -> usize {
+        self.messages.missing().len()
+    }
+
+    /// What a device is to the room now.
+    pub fn standing(&self, device: &DeviceId) -> Standing {
+        match self.dag.device_no(device) {
+            Some(no) if self.live.has(no) => Standing::Live,
+            Some(_) => Standing::Removed,
+            None => Standing::Stranger,
+        }
+    }
+
+    /// Whose device it is.
+    pub fn account_of(&self, device: &DeviceId) -> Option<AccountId> {
+        self.dag.account_in(self.dag.device_no(device)?, &self.everything)
+    }
+
+    /// Whether the event is here already, as far as can be told without storage: a message that is not beyond the end of its
+    /// log is taken for known, unless it contradicts the last one.
+    pub fn seen(&self, event: &Event) -> bool {
+        match event.message() {
+            None => self.dag.find(&event.id()).is_some(),
+            Some(header) => {
+                let end = self.messages.end(&header.device);
+                end.is_some_and(|end| header.seq < end.seq || (header.seq == end.seq && event.id() == end.id))
+            }
+        }
+    }
+
+    /// A control event.
+    pub fn control_event(&self, id: &EventId) -> Option<&Event> {
+        self.dag.find(id).map(|at| &self.dag.node(at).event)
+    }
+
+    /// The control events of a device from sequence number `from` on, in order of acceptance.
+    pub fn control_log(&self, device: &DeviceId, from: u64) -> impl Iterator<Item = &Event> {
+        let log = self.dag.logs().get(device).map_or(&[][..], Vec::as_slice);
+        log.iter().map(|at| &self.dag.node(*at).event).filter(move |event| event.seq() >= from)
+    }
+
+    /// All control events in order of acceptance, which is a topological one.
+    pub fn control_events(&self) -> impl Iterator<Item = &Event> {
+        self.dag.nodes().iter().map(|node| &node.event)
+    }
+
+    /// Names the topic and proves membership in sync.
+    pub fn topic_secret(&self) -> &TopicSecret {
+        &self.topic
+    }
+
+    /// How often the topic moved on.
+    pub fn topic_generation(&self) -> u32 {
+        let setting = self.resolved.settings().get(&(Setting::TopicGeneration as u8));
+        let set = setting.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u32::from_be_bytes);
+        set.unwrap_or(0).max(self.generation)
+    }
+
+    /// The topics to subscribe to: the current one, on which to publish, and the one before it.
+    pub fn topic_names(&self) -> Vec<String> {
+        let current = self.topic_generation();
+        let before = current.checked_sub(1);
+        [Some(current), before].into_iter().flatten().map(|generation| self.topic.name(generation)).collect()
+    }
+
+    /// Equal for all who see the same room: its id, live members and control frontier. Compared in sync to notice split views.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut bytes = self.id.0.to_vec();
+        self.resolved.members().keys().for_each(|account| bytes.extend(account.0));
+        bytes.extend([0; 32]);
+        self.dag.frontier().iter().for_each(|head| bytes.extend(head.0));
+        FINGERPRINT.hash(&[&bytes])
+    }
+
+    /// Hash of all that the control events mean: equal events give equal hashes, whatever the order in which they came.
+    /// What this device alone knows (keys, messages) is not in it.
+    pub fn state_hash(&self) -> [u8; 32] {
+        let mut text = String::new();
+        for member in self.members() {
+            let mut devices: Vec<DeviceId> = member.devices.iter().map(|(device, _)| *device).collect();
+            devices.sort_unstable();
+            text += &format!("{:?}", (member.account.0, member.power, member.perms, member.invite, devices));
+        }
+        let mut invites: Vec<_> =
+            self.invites().iter().map(|i| (i.id, i.used, i.revoked, i.max_uses, i.expires_ms)).collect();
+        invites.sort_unstable();
+        let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
+        let safe: Vec<_> = safe.map(|epoch| epoch.id.0).collect();
+        text += &format!("{invites:?}{:?}{safe:?}", self.resolved.settings());
+        let frontier: Vec<_> = self.dag.frontier().iter().map(|id| id.0).collect();
+        text += &format!("{frontier:?}");
+        STATE.hash(&[text.as_bytes()])
+    }
+}

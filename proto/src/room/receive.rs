@@ -1,0 +1,407 @@
+//! Events from others: what is taken, what waits, what is refused.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use parlor_crypto::seal;
+
+use super::messages::{Fit, LogEnd};
+use super::run::authentic;
+use super::types::{Accepted, Change, Message, Missing, Opened, Outcome, Received, Reject, Rejected, Verdict};
+use super::{Persist, Room};
+use crate::body::Body;
+use crate::control::{LogPoint, Permission};
+use crate::dag::{Insert, NodeIdx, Set};
+use crate::event::{Event, EventError, MessageHeader};
+use crate::hlc::Hlc;
+use crate::ids::{AccountId, DeviceId, EpochId, EventId};
+use crate::resolve::{Resolved, resolve};
+use crate::validity::Invalid;
+
+/// The view that messages with the same control heads were written in.
+#[derive(Debug)]
+pub(super) struct Context {
+    past: Set,
+    epochs: HashMap<EpochId, EpochView>,
+}
+
+/// An epoch in the view of a message.
+#[derive(Debug, Clone, Copy)]
+struct EpochView {
+    /// Where its Rotate is; `None` if not in the view.
+    at: Option<NodeIdx>,
+    /// The slice that admissions had opened.
+    slice: u32,
+    /// Whether it was safe there.
+    safe: bool,
+}
+
+/// What becomes of one message.
+enum Step {
+    Taken(Box<Message>, Vec<EventId>),
+    Known,
+    Waits(Event),
+    Refused(EventId, Reject),
+}
+
+impl Room {
+    /// Takes events of both logs, decoded for this room, in any order and any number of times. Signatures are checked
+    /// here, one for every run of a log. Nothing that is refused or waits leaves a trace in what is stored.
+    pub fn receive(&mut self, batch: Vec<Event>, now_ms: u64) -> Received {
+        let mut received = Received::default();
+        let (control, messages) = self.screen(batch, &mut received);
+        if !control.is_empty() {
+            self.take_control(control, &mut received);
+        }
+        if !received.outcome.accepted.is_empty() {
+            self.settle(&mut received.outcome);
+        }
+        for event in messages {
+            let step = self.step(event, now_ms);
+            self.note(step, true, &mut received);
+        }
+        // What came may be what others waited for, and those again.
+        loop {
+            let before = received.outcome.accepted.len();
+            self.take_waiting(now_ms, &mut received);
+            if received.outcome.accepted.len() == before {
+                break;
+            }
+        }
+        received.waiting = self.missing();
+        if received.outcome.accepted.iter().any(|accepted| matches!(accepted, Accepted::Message(_))) {
+            received.outcome.persist.heads = Some(self.messages.to_bytes());
+        }
+        received
+    }
+
+    /// These parents, named in [`Received::unknown_parents`], are in storage.
+    pub fn parents_held(&mut self, held: &[EventId]) -> Persist {
+        self.messages.found(held);
+        Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() }
+    }
+
+    /// A live member whose summary equals ours lacks the missing parents too: nobody waits for them any more.
+    pub fn give_up_missing(&mut self) -> Persist {
+        self.messages.give_up_missing();
+        Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() }
+    }
+
+    /// What events that wait here wait for. At most 256 entries.
+    pub fn missing(&self) -> Vec<Missing> {
+        const MOST: usize = 256;
+        let mut missing: Vec<Missing> = self.pending.missing().into_iter().map(Missing::Control).collect();
+        let mut heads = HashSet::new();
+        for (event, gap) in self.messages.gaps() {
+            missing.extend(gap);
+            let control = event.message().map_or(&[][..], |header| &header.control);
+            heads.extend(control.iter().filter(|head| self.dag.find(head).is_none()).copied());
+        }
+        missing.extend(heads.into_iter().map(Missing::Control));
+        missing.truncate(MOST);
+        missing
+    }
+
+    /// Opens a stored message whose key was not held when it came. `None` while it still is not. The event is one that this
+    /// room accepted.
+    pub fn open_later(&mut self, event: &Event) -> Option<Opened> {
+        let header = event.message()?;
+        let sealing = event.sealing_header();
+        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing)?;
+        let body = open_body(self.id.as_bytes(), &key, &sealing, event.payload());
+        let verdict = if body.is_some() { self.verdict(event) } else { Verdict::Damaged };
+        Some(Opened { key, body, verdict })
+    }
+
+    /// Whether a stored message is shown, by what is known of the room now. The event is one that this room accepted; that its
+    /// key is held is assumed.
+    pub fn verdict(&self, event: &Event) -> Verdict {
+        let Some(header) = event.message() else { return Verdict::NotPermitted };
+        let heads: Vec<NodeIdx> = header.control.iter().filter_map(|head| self.dag.find(head)).collect();
+        let in_view = |op: NodeIdx| heads.iter().any(|head| self.dag.in_past(op, *head));
+        let author = self.dag.device_no(&header.device).and_then(|no| self.dag.account_where(no, in_view));
+        author.map_or(Verdict::NotPermitted, |author| self.judge(event, header, &author, in_view))
+    }
+
+    /// Sorts out what is here already and what is not authentic.
+    fn screen(&mut self, batch: Vec<Event>, received: &mut Received) -> (Vec<Event>, Vec<Event>) {
+        let total = batch.len();
+        let mut ids = HashSet::with_capacity(total);
+        let fresh: Vec<Event> = batch.into_iter().filter(|event| !self.seen(event) && ids.insert(event.id())).collect();
+        received.duplicates = total - fresh.len();
+        let good = authentic(&self.id, &fresh, &mut self.keys);
+        let (mut control, mut messages) = (Vec::new(), Vec::new());
+        for (event, good) in fresh.into_iter().zip(good) {
+            if !good {
+                let why = Reject::Event(EventError::Signature);
+                received.rejected.push(Rejected { id: event.id(), why, of_batch: true });
+            } else if event.control().is_some() {
+                control.push(event);
+            } else {
+                messages.push(event);
+            }
+        }
+        (control, messages)
+    }
+
+    fn take_control(&mut self, control: Vec<Event>, received: &mut Received) {
+        // Each with whether it is of this batch. Taken from the end.
+        let mut todo: Vec<(Event, bool)> = control.into_iter().rev().map(|event| (event, true)).collect();
+        while let Some((event, of_batch)) = todo.pop() {
+            let id = event.id();
+            match self.insert_control(&event) {
+                Insert::New(_) => {
+                    todo.extend(self.pending.take(&id).into_iter().map(|event| (event, false)));
+                    received.outcome.accepted.push(Accepted::Control(event));
+                }
+                Insert::Known => received.duplicates += 1,
+                Insert::Missing(missing) => {
+                    let Some(first) = missing.first() else { continue };
+                    if let Err(why) = self.pending.put(*first, event) {
+                        received.rejected.push(Rejected { id, why, of_batch });
+                    }
+                }
+                Insert::Invalid(invalid) => {
+                    received.rejected.push(Rejected { id, why: invalid.into(), of_batch });
+                }
+            }
+        }
+    }
+
+    /// Inserts a control event into the DAG and works out its epoch, if it makes one.
+    pub(super) fn insert_control(&mut self, event: &Event) -> Insert {
+        let insert = self.dag.insert(event);
+        if let Insert::New(at) = insert {
+            self.everything.put(at);
+            self.epochs.add(&self.dag, at);
+        }
+        insert
+    }
+
+    /// After control events came: resolves, looks for keys, and says what changed.
+    pub(super) fn settle(&mut self, outcome: &mut Outcome) {
+        let before = self.snapshot();
+        self.resolved = resolve(&self.dag, &self.everything);
+        self.live = self.resolved.live_devices(&self.dag, &self.everything);
+        self.open_rows(outcome);
+        self.choose_epoch();
+        self.compare(before, &mut outcome.changes);
+    }
+
+    fn take_waiting(&mut self, now_ms: u64, received: &mut Received) {
+        for device in self.messages.waiting_devices() {
+            while let Some(event) = self.messages.next_waiting(&device) {
+                let step = self.step(event, now_ms);
+                let taken = matches!(step, Step::Taken(..));
+                self.note(step, false, received);
+                if !taken {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, step: Step, of_batch: bool, received: &mut Received) {
+        match step {
+            Step::Taken(message, unknown) => {
+                received.outcome.accepted.push(Accepted::Message(*message));
+                received.unknown_parents.extend(unknown);
+            }
+            Step::Known => received.duplicates += 1,
+            Step::Waits(event) => {
+                let id = event.id();
+                if let Err(why) = self.messages.wait(event) {
+                    received.rejected.push(Rejected { id, why, of_batch });
+                }
+            }
+            Step::Refused(id, why) => {
+                received.rejected.push(Rejected { id, why, of_batch });
+            }
+        }
+    }
+
+    /// One authentic message.
+    fn step(&mut self, event: Event, now_ms: u64) -> Step {
+        let id = event.id();
+        let handle = event.clone();
+        let Some(header) = handle.message() else { return Step::Known };
+        match self.messages.fit(&id, header) {
+            Fit::Next => {}
+            Fit::Known => return Step::Known,
+            Fit::Gap(_) => return Step::Waits(event),
+            Fit::Fork => return Step::Refused(id, Reject::Fork),
+        }
+        let Some(view) = self.view(header) else { return Step::Waits(event) };
+        let author = match self.check_message(header, view) {
+            Ok(author) => author,
+            Err(invalid) => return Step::Refused(id, invalid.into()),
+        };
+        let (covers_own, unknown) = self.messages.take(id, header, header.device == self.me.device());
+        self.epochs.saw_slice(header.epoch, header.slice);
+        let sealing = event.sealing_header();
+        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing);
+        let body = key.as_ref().and_then(|key| open_body(self.id.as_bytes(), key, &sealing, event.payload()));
+        let verdict = match (&key, &body) {
+            (None, _) => Verdict::NoKey,
+            (Some(_), None) => Verdict::Damaged,
+            (Some(_), Some(_)) => self.judge_in_context(&event, header, &author),
+        };
+        let order = if header.hlc.is_ahead_of(now_ms) { Hlc::at(now_ms) } else { header.hlc };
+        let unsafe_epoch = !view.safe;
+        Step::Taken(Box::new(Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch }), unknown)
+    }
+
+    /// The rules for a message beside its log: its author, epoch and slice in its own view.
+    fn check_message(&self, header: &MessageHeader, view: EpochView) -> Result<AccountId, Invalid> {
+        let context = self.contexts.peek(&header.control).ok_or(Invalid::Author)?;
+        let device = self.dag.device_no(&header.device).ok_or(Invalid::Author)?;
+        let author = self.dag.account_in(device, &context.past).ok_or(Invalid::Author)?;
+        if view.at.is_none() {
+            return Err(Invalid::Epoch);
+        }
+        if header.slice < view.slice {
+            return Err(Invalid::Generation);
+        }
+        let previous = self.messages.end(&header.device).map(|end| end.epoch);
+        let advanced = previous.is_none_or(|epoch| self.epochs.order(&epoch) < self.epochs.order(&header.epoch));
+        self.messages.check_continues(header, advanced)?;
+        Ok(author)
+    }
+
+    /// The epoch of a message in the view it was written in; `None` while control heads are missing.
+    fn view(&mut self, header: &MessageHeader) -> Option<EpochView> {
+        if let Some(context) = self.contexts.get_mut(&header.control)
+            && let Some(view) = context.epochs.get(&header.epoch)
+        {
+            return Some(*view);
+        }
+        let heads: Option<Vec<NodeIdx>> = header.control.iter().map(|head| self.dag.find(head)).collect();
+        let past = self.dag.past_of(heads?);
+        let at = self.dag.epoch(&header.epoch).map(|(at, _)| at).filter(|at| past.has(*at));
+        let slice = self.dag.admitted_slice(&header.epoch, &past);
+        let view = EpochView { at, slice, safe: at.is_some() && self.was_safe(&header.epoch, &past) };
+        if self.contexts.get_mut(&header.control).is_none() {
+            self.contexts.put(header.control.clone(), Context { past, epochs: HashMap::new() });
+        }
+        self.contexts.get_mut(&header.control)?.epochs.insert(header.epoch, view);
+        Some(view)
+    }
+
+    /// Whether the epoch was safe in the view `past`.
+    fn was_safe(&self, epoch: &EpochId, past: &Set) -> bool {
+        let of = |resolved: &Resolved, live: &Set| {
+            self.epochs.safe_in(&self.dag, resolved, live, past).any(|safe| safe.id == *epoch)
+        };
+        if past.len() == self.dag.len() {
+            return of(&self.resolved, &self.live);
+        }
+        let resolved = resolve(&self.dag, past);
+        let live = resolved.live_devices(&self.dag, past);
+        of(&resolved, &live)
+    }
+
+    fn judge_in_context(&self, event: &Event, header: &MessageHeader, author: &AccountId) -> Verdict {
+        match self.contexts.peek(&header.control) {
+            Some(context) => self.judge(event, header, author, |op| context.past.has(op)),
+            None => Verdict::NotPermitted,
+        }
+    }
+
+    /// Shown iff some grant of the author in the view has POST, counts, and was ended by nothing that fences the message out.
+    fn judge(
+        &self,
+        event: &Event,
+        header: &MessageHeader,
+        author: &AccountId,
+        in_view: impl Fn(NodeIdx) -> bool,
+    ) -> Verdict {
+        let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
+        let mut verdict = Verdict::NotPermitted;
+        for g in self.dag.grants_of(author) {
+            let grant = &self.dag.grants()[*g];
+            if !grant.perms.has(Permission::Post) || !self.resolved.is_ok(*g) || !in_view(grant.op) {
+                continue;
+            }
+            if self.resolved.admits_message(&self.dag, *g, &point) {
+                return Verdict::Shown;
+            }
+            verdict = Verdict::AfterRemoval;
+        }
+        verdict
+    }
+}
+
+/// Opens the one payload that `key` is for.
+pub(super) fn open_body(room: &[u8; 32], key: &seal::MessageKey, sealing: &[u8], payload: &[u8]) -> Option<Body> {
+    let bytes = seal::open(key, room, sealing, payload).ok()?;
+    Body::decode(&bytes).ok()
+}
+
+/// The ends of logs as they stood before the stored tips.
+pub(super) fn log_end(event: &Event, covers_own: u64) -> Option<LogEnd> {
+    let header = event.message()?;
+    Some(LogEnd {
+        seq: header.seq,
+        id: event.id(),
+        hlc: header.hlc,
+        epoch: header.epoch,
+        slice: header.slice,
+        generation: header.generation,
+        covers_own,
+    })
+}
+
+/// What a change is compared with.
+pub(super) struct Snapshot {
+    members: BTreeMap<AccountId, Option<crate::control::Power>>,
+    joined: bool,
+    settings: BTreeMap<u8, Vec<u8>>,
+    invites: Vec<(EventId, usize, bool)>,
+    best: Option<EpochId>,
+    forked: BTreeSet<DeviceId>,
+}
+
+impl Room {
+    fn snapshot(&self) -> Snapshot {
+        let power = |g: &usize| self.dag.grants().get(*g).map(|grant| grant.power);
+        let invite = |at: &NodeIdx| {
+            let closed = self.resolved.is_closed(&self.dag, &self.everything, *at);
+            (self.dag.node(*at).event.id(), self.resolved.uses(*at), closed)
+        };
+        Snapshot {
+            members: self.resolved.members().iter().map(|(account, g)| (*account, power(g))).collect(),
+            joined: self.is_member(),
+            settings: self.resolved.settings().clone(),
+            invites: self.dag.kinds().invites.iter().map(invite).collect(),
+            best: self.best,
+            forked: self.dag.forked().clone(),
+        }
+    }
+
+    fn compare(&self, before: Snapshot, changes: &mut Vec<Change>) {
+        let now = self.snapshot();
+        for (account, power) in &now.members {
+            match before.members.get(account) {
+                None => changes.push(Change::MemberIn(*account)),
+                Some(old) if old != power => changes.push(Change::MemberRole(*account)),
+                Some(_) => {}
+            }
+        }
+        let gone = before.members.keys().filter(|account| !now.members.contains_key(*account));
+        changes.extend(gone.map(|account| Change::MemberOut(*account)));
+        let known: HashSet<_> = before.invites.into_iter().collect();
+        changes
+            .extend(now.invites.iter().filter(|invite| !known.contains(*invite)).map(|(id, ..)| Change::Invite(*id)));
+        if before.settings != now.settings {
+            changes.push(Change::State);
+        }
+        match (before.joined, now.joined) {
+            (false, true) => changes.push(Change::Joined),
+            (true, false) => changes.push(Change::Out),
+            _ => {}
+        }
+        changes.extend(now.forked.difference(&before.forked).map(|device| Change::Fork(*device)));
+        if before.best != now.best {
+            changes.push(Change::Epoch);
+        }
+    }
+}

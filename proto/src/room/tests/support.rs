@@ -1,0 +1,195 @@
+//! People with rooms, and the shortest way to do things to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parlor_crypto::invite::InviteSeed;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::body::Body;
+use crate::control::{History, JoinRequest, Role, RoomKind, Sponsor};
+use crate::epoch::Welcome;
+use crate::event::Event;
+use crate::identity::Identity;
+use crate::ids::{EventId, RoomId};
+use crate::room::{
+    Accepted, Admission, JoinRefusal, Message, MessageTip, NewInvite, NewRoom, Outcome, Persist, Received, Room,
+    RoomParts, Verdict,
+};
+
+/// When tests begin.
+pub(super) const START: u64 = 1_700_000_000_000;
+
+/// A person with one room, and what its storage would hold.
+pub(super) struct Person {
+    pub(super) room: Room,
+    pub(super) rng: StdRng,
+    pub(super) now: u64,
+    /// Accepted events in order.
+    pub(super) stored: Vec<Accepted>,
+    persist: Persist,
+}
+
+pub(super) fn identity(seed: u64) -> Arc<Identity> {
+    let (_, me) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(seed)).unwrap();
+    Arc::new(me)
+}
+
+pub(super) fn new_room(history: History) -> NewRoom {
+    NewRoom { name: "kitchen".into(), kind: RoomKind::Group, history, about: String::new(), ttl_ms: None }
+}
+
+pub(super) fn new_invite(role: Role) -> NewInvite {
+    NewInvite {
+        role,
+        expires_ms: Some(START + 3_600_000),
+        uses: Some(1),
+        approval: false,
+        sponsor: Sponsor::AnyMember,
+        history: None,
+    }
+}
+
+impl Person {
+    pub(super) fn founder(seed: u64, history: History) -> Self {
+        Self::founder_of(seed, new_room(history))
+    }
+
+    pub(super) fn founder_of(seed: u64, new: NewRoom) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0xabcd);
+        let (room, outcome) = Room::create(identity(seed), new, START, &mut rng).unwrap();
+        let mut person = Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default() };
+        person.keep(outcome);
+        person
+    }
+
+    /// What a node does with an outcome: one batch.
+    pub(super) fn keep(&mut self, outcome: Outcome) {
+        self.stored.extend(outcome.accepted);
+        self.persist.merge(outcome.persist);
+    }
+
+    pub(super) fn receive(&mut self, batch: Vec<Event>) -> Received {
+        let mut received = self.room.receive(batch, self.now);
+        self.keep(std::mem::take(&mut received.outcome));
+        received
+    }
+
+    pub(super) fn invite(&mut self, new: &NewInvite) -> InviteSeed {
+        let (seed, outcome) = self.room.invite(new, self.now, &mut self.rng).unwrap();
+        self.keep(outcome);
+        seed
+    }
+
+    pub(super) fn write(&mut self, text: &str) -> Message {
+        self.now += 1;
+        let written = self.room.write(&Body::text(text), self.now, &mut self.rng).unwrap();
+        let message = written.message.clone();
+        self.stored.push(Accepted::Message(written.message));
+        self.persist.merge(written.persist);
+        message
+    }
+
+    /// Waits until nothing is to be done about epochs.
+    pub(super) fn maintain(&mut self) {
+        for _ in 0..4 {
+            let (outcome, wake) = self.room.maintain(self.now, &mut self.rng);
+            self.keep(outcome);
+            match wake {
+                Some(at) if at < self.now + 120_000 => self.now = self.now.max(at),
+                _ => return,
+            }
+        }
+    }
+
+    pub(super) fn request(room: &RoomId, me: &Identity, link: &InviteSeed) -> JoinRequest {
+        JoinRequest::sign(room, &link.keys().sign, me.signing_key(), me.entrant(), [7; 16])
+    }
+
+    pub(super) fn admit(&mut self, me: &Identity, link: &InviteSeed) -> Result<Admission, JoinRefusal> {
+        let request = Self::request(&self.room.id(), me, link);
+        let mut admission = self.room.admit(request, false, self.now, &mut self.rng)?;
+        self.keep(std::mem::take(&mut admission.outcome));
+        Ok(admission)
+    }
+
+    /// Joins with a link, admitted by `sponsor`, and takes all of its events.
+    pub(super) fn join(seed: u64, link: &InviteSeed, sponsor: &mut Self) -> Self {
+        let me = identity(seed);
+        let admission = sponsor.admit(&me, link).unwrap();
+        let mut person = Self::joining(seed, me, link, &sponsor.room.id(), &admission.welcome);
+        person.now = sponsor.now;
+        person.sync_from(sponsor);
+        person
+    }
+
+    pub(super) fn joining(seed: u64, me: Arc<Identity>, link: &InviteSeed, room: &RoomId, welcome: &[u8]) -> Self {
+        let welcome = Welcome::open(&me, room, &link.keys().sign.public_bytes(), welcome).unwrap();
+        let (room, outcome) = Room::join(me, *room, welcome);
+        let rng = StdRng::seed_from_u64(seed ^ 0xabcd);
+        let mut person = Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default() };
+        person.keep(outcome);
+        person
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.stored.iter().map(|accepted| accepted.event().clone()).collect()
+    }
+
+    /// Takes everything the other has.
+    pub(super) fn sync_from(&mut self, other: &Self) -> Received {
+        self.now = self.now.max(other.now);
+        self.receive(other.events())
+    }
+
+    /// Both hold everything, whatever has to be done about epochs is done.
+    pub(super) fn sync(&mut self, other: &mut Self) {
+        for _ in 0..3 {
+            self.sync_from(other);
+            other.sync_from(self);
+            self.maintain();
+            other.sync_from(self);
+            other.maintain();
+        }
+        self.sync_from(other);
+    }
+
+    /// The room as it is after the program was killed and started again.
+    pub(super) fn restart(&mut self) {
+        let mut tips = BTreeMap::new();
+        let mut control = Vec::new();
+        for accepted in &self.stored {
+            match accepted {
+                Accepted::Control(event) => control.push(event.clone()),
+                Accepted::Message(message) => {
+                    let tip = MessageTip { event: message.event.clone(), covers_own: message.covers_own };
+                    tips.insert(message.event.device(), tip);
+                }
+            }
+        }
+        let parts = RoomParts {
+            room: self.room.id(),
+            control,
+            tips: tips.into_values().collect(),
+            heads: self.persist.heads.clone().unwrap_or_default(),
+            keys: self.persist.keys.clone().unwrap_or_default(),
+        };
+        self.room = Room::restore(self.room.me().clone(), parts).unwrap();
+    }
+
+    /// What is shown, oldest first.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let mut lines: Vec<(crate::hlc::Hlc, EventId, String)> = Vec::new();
+        for accepted in &self.stored {
+            if let Accepted::Message(message) = accepted {
+                let opened = self.room.verdict(&message.event);
+                if let (Verdict::Shown, Some(Body::Text(text))) = (opened, &message.body) {
+                    lines.push((message.order, message.event.id(), text.text.clone()));
+                }
+            }
+        }
+        lines.sort();
+        lines.into_iter().map(|(_, _, text)| text).collect()
+    }
+}

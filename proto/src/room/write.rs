@@ -1,0 +1,291 @@
+//! What this device writes: messages, settings, invites, leaving.
+
+use parlor_crypto::CryptoRng;
+use parlor_crypto::invite::InviteSeed;
+use parlor_crypto::seal;
+
+use super::Room;
+use super::types::{Accepted, Message, NewInvite, Outcome, Persist, Refusal, Verdict, Written};
+use crate::body::Body;
+use crate::control::{
+    Control, History, Invite, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, Permission, Setting, State,
+};
+use crate::dag::{Grant, Insert};
+use crate::event::{ControlHeader, Event, Header, MESSAGE_KIND, MessageHeader, sealing_header};
+use crate::hlc::Hlc;
+use crate::ids::{EpochId, EventId};
+use crate::limits;
+
+impl Room {
+    /// Writes a message under the best safe epoch.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; after [`Refusal::NoSafeEpoch`] try again at the next [`Change::Epoch`](super::Change::Epoch).
+    pub fn write(&mut self, body: &Body, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Written, Refusal> {
+        body.check()?;
+        self.may_post()?;
+        let bytes = body.encode();
+        if seal::sealed_len(bytes.len()) > limits::MAX_PAYLOAD {
+            return Err(Refusal::Limit);
+        }
+        let epoch = self.best.ok_or(Refusal::NoSafeEpoch)?;
+        let salt = seal::salt(rng, self.me.signing_key(), &bytes);
+        let header = self.message_header(epoch, salt, now_ms)?;
+        let unsealed = Header::Message(header.clone());
+        let sealing = sealing_header(&unsealed, &unsealed.encode());
+        let room = *self.id.as_bytes();
+        let key = self.epochs.message_key(&room, &header, &sealing).ok_or(Refusal::NoSafeEpoch)?;
+        let payload = seal::seal(&key, &room, &sealing, &bytes);
+        let event = Event::sign(&self.id, unsealed, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
+        let (covers_own, _) = self.messages.take(event.id(), &header, true);
+        self.epochs.saw_slice(header.epoch, header.slice);
+        let message = Message {
+            event,
+            author: self.me.account(),
+            order: header.hlc,
+            covers_own,
+            key: Some(key),
+            body: Some(body.clone()),
+            verdict: Verdict::Shown,
+            unsafe_epoch: false,
+        };
+        Ok(Written { message, persist: Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() } })
+    }
+
+    /// Whether we may write messages now, leaving epochs aside.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`] or [`Refusal::NotPermitted`].
+    pub fn may_post(&self) -> Result<(), Refusal> {
+        self.permitted(Permission::Post).map(|_| ())
+    }
+
+    /// Makes an invite. The seed goes into the link; it is nowhere in the room.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn invite(
+        &mut self,
+        new: &NewInvite,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(InviteSeed, Outcome), Refusal> {
+        let grant = self.permitted(Permission::Invite)?.clone();
+        let info = self.info().ok_or(Refusal::NotMember)?;
+        let perms = new.role.permissions(info.kind);
+        let below = grant.max_depth.checked_sub(1).ok_or(Refusal::TooStrong)?;
+        if new.role.power() < grant.power || !perms.within(grant.perms) {
+            return Err(Refusal::TooStrong);
+        }
+        let history = match (info.history, new.history) {
+            (History::None, _) => InviteHistory::None,
+            (History::Full, asked) => asked.unwrap_or(InviteHistory::Full),
+        };
+        let seed = InviteSeed::generate(rng);
+        let keys = seed.keys();
+        let invite = Invite {
+            auth: self.dag.node(grant.op).event.id(),
+            invite_pk: keys.sign.public_bytes(),
+            box_pk: *keys.leaf.public().as_bytes(),
+            door: keys.door.public_bytes(),
+            power: new.role.power(),
+            perms,
+            // A sponsor's clock may be behind ours.
+            not_before_ms: now_ms.saturating_sub(limits::MAX_AHEAD_MS),
+            expires_ms: new.expires_ms.unwrap_or(u64::MAX),
+            max_uses: new.uses.unwrap_or(u32::MAX),
+            approval: new.approval,
+            history,
+            sponsor: new.sponsor,
+            max_depth: below.min(new.role.max_depth()),
+        };
+        let outcome = self.write_control(Control::Invite(invite), now_ms)?;
+        Ok((seed, outcome))
+    }
+
+    /// Takes an invite back. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::NoInvite`]; [`Refusal::TooStrong`] if somebody more senior made it.
+    pub fn revoke(&mut self, invite: &InviteId, now_ms: u64) -> Result<Outcome, Refusal> {
+        let auth = self.grant().ok_or(Refusal::NotMember)?;
+        let (at, _) = self.dag.invite(invite).ok_or(Refusal::NoInvite)?;
+        if self.resolved.is_closed(&self.dag, &self.everything, at) {
+            return Ok(Outcome::default());
+        }
+        let inviter = self.dag.node(at).auth.ok_or(Refusal::NoInvite)?;
+        if self.dag.seniority(auth, inviter).is_gt() {
+            return Err(Refusal::TooStrong);
+        }
+        let auth = self.grant_id(auth);
+        self.write_control(Control::InviteRevoke(InviteRevoke { auth, invite: *invite }), now_ms)
+    }
+
+    /// Leaves the room. What is held stays readable.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub fn leave(&mut self, now_ms: u64) -> Result<Outcome, Refusal> {
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        let ours = |device: &crate::ids::DeviceId| self.account_of(device) == Some(self.me.account());
+        let ends = self.messages.ends().iter().filter(|(device, _)| ours(device));
+        let fence = ends.map(|(device, end)| LogPoint { device: *device, seq: end.seq, id: end.id });
+        let fence = fence.take(limits::MAX_FENCE).collect();
+        self.write_control(Control::Leave(Leave { auth, fence }), now_ms)
+    }
+
+    /// Changes settings of the room.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`]; [`Refusal::Setting`] for a value that is too long, or a name that is empty or no UTF-8.
+    pub fn set_state(&mut self, writes: Vec<(Setting, Vec<u8>)>, now_ms: u64) -> Result<Outcome, Refusal> {
+        let mut numbered: Vec<(u8, Vec<u8>)> = Vec::new();
+        for (setting, value) in writes {
+            self.permitted(Setting::permission(setting as u8))?;
+            let fits = match setting {
+                Setting::Name => {
+                    (1..=limits::MAX_ROOM_NAME).contains(&value.len()) && std::str::from_utf8(&value).is_ok()
+                }
+                Setting::About => value.len() <= limits::MAX_SETTING && std::str::from_utf8(&value).is_ok(),
+                Setting::Ttl => value.is_empty() || value.len() == 8,
+                Setting::TopicGeneration => value.len() == 4,
+            };
+            if !fits {
+                return Err(Refusal::Setting);
+            }
+            numbered.retain(|(number, _)| *number != setting as u8);
+            numbered.push((setting as u8, value));
+        }
+        if numbered.is_empty() {
+            return Ok(Outcome::default());
+        }
+        numbered.sort_unstable_by_key(|(number, _)| *number);
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        self.write_control(Control::State(State { auth, writes: numbered }), now_ms)
+    }
+
+    /// Our own grant, if it has the permission.
+    pub(super) fn permitted(&self, permission: Permission) -> Result<&Grant, Refusal> {
+        let grant = &self.dag.grants()[self.grant().ok_or(Refusal::NotMember)?];
+        if grant.perms.has(permission) { Ok(grant) } else { Err(Refusal::NotPermitted(permission)) }
+    }
+
+    /// The name of a grant.
+    pub(super) fn grant_id(&self, grant: usize) -> EventId {
+        self.dag.node(self.dag.grants()[grant].op).event.id()
+    }
+
+    /// Writes a control event of ours and settles what follows from it.
+    pub(super) fn write_control(&mut self, control: Control, now_ms: u64) -> Result<Outcome, Refusal> {
+        let header = Header::Control(self.control_header(control.kind(), now_ms)?);
+        let payload = control.encode();
+        let event = Event::sign(&self.id, header, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
+        let Insert::New(_) = self.insert_control(&event) else { return Err(Refusal::Limit) };
+        let mut outcome = Outcome { accepted: vec![Accepted::Control(event)], ..Outcome::default() };
+        self.settle(&mut outcome);
+        Ok(outcome)
+    }
+
+    /// The header of our next control event: on top of all that is known, or of eight heads if there are more.
+    pub(super) fn control_header(&self, kind: u8, now_ms: u64) -> Result<ControlHeader, Refusal> {
+        let device = self.me.device();
+        let tip = self.dag.tip(&device);
+        let (seq, prev) = tip.map_or((1, EventId::ZERO), |tip| (tip.event.seq() + 1, tip.event.id()));
+        if seq > limits::MAX_SEQ {
+            return Err(Refusal::Limit);
+        }
+        let parents: Vec<EventId> =
+            self.dag.frontier().iter().filter(|head| **head != prev).take(limits::MAX_PARENTS).copied().collect();
+        let before = parents.iter().chain([&prev]).filter_map(|id| self.dag.find(id));
+        let lamport = 1 + before.map(|at| self.dag.node(at).lamport).max().unwrap_or(0);
+        Ok(ControlHeader {
+            v: limits::VERSION,
+            suite: limits::SUITE,
+            kind,
+            device,
+            seq,
+            prev,
+            parents,
+            lamport,
+            ts_ms: now_ms,
+            payload_len: 0,
+            payload_hash: [0; 32],
+        })
+    }
+
+    /// The header of our next message, without its payload.
+    fn message_header(&self, epoch: EpochId, salt: [u8; 16], now_ms: u64) -> Result<MessageHeader, Refusal> {
+        let device = self.me.device();
+        let end = self.messages.end(&device).copied();
+        let (seq, prev) = end.map_or((1, EventId::ZERO), |end| (end.seq + 1, end.id));
+        let parents = self.message_parents(&prev, now_ms);
+        let latest = parents.iter().map(|(hlc, _)| *hlc).chain(end.map(|end| end.hlc)).max().unwrap_or(Hlc::ZERO);
+        let hlc = latest.next(now_ms).ok_or(Refusal::Limit)?;
+        let mut parents: Vec<EventId> = parents.into_iter().map(|(_, id)| id).collect();
+        parents.sort_unstable();
+        let mut slice = self.current_slice(&epoch);
+        let mut generation = match end {
+            Some(end) if end.epoch == epoch && end.slice == slice => end.generation + 1,
+            _ => 0,
+        };
+        if generation > limits::MAX_GEN {
+            (slice, generation) = (slice + 1, 0);
+        }
+        if slice > limits::MAX_SLICE || seq > limits::MAX_SEQ {
+            return Err(Refusal::Limit);
+        }
+        Ok(MessageHeader {
+            v: limits::VERSION,
+            suite: limits::SUITE,
+            kind: MESSAGE_KIND,
+            device,
+            seq,
+            prev,
+            parents,
+            control: self.control_heads(&epoch),
+            hlc,
+            epoch,
+            slice,
+            generation,
+            salt,
+            payload_len: 0,
+            payload_hash: [0; 32],
+        })
+    }
+
+    /// Heads to build on, at most eight: the latest ones, none whose clock runs far ahead, for ours must be later.
+    fn message_parents(&self, prev: &EventId, now_ms: u64) -> Vec<(Hlc, EventId)> {
+        let tips =
+            self.messages.ends().values().filter(|end| end.id != *prev && self.messages.heads().contains(&end.id));
+        let mut heads: Vec<(Hlc, EventId)> =
+            tips.filter(|end| !end.hlc.is_ahead_of(now_ms)).map(|end| (end.hlc, end.id)).collect();
+        heads.sort_unstable_by(|a, b| b.cmp(a));
+        heads.truncate(limits::MAX_PARENTS);
+        heads
+    }
+
+    /// Control heads to name, at most eight: first those that the epoch and our own grant lie below.
+    fn control_heads(&self, epoch: &EpochId) -> Vec<EventId> {
+        let frontier = self.dag.frontier();
+        if frontier.len() <= limits::MAX_PARENTS {
+            return frontier.iter().copied().collect();
+        }
+        let rotate = self.epochs.info(epoch).map(|info| info.at);
+        let grant = self.grant().map(|grant| self.dag.grants()[grant].op);
+        let below = |head: &EventId, at: Option<usize>| {
+            self.dag.find(head).zip(at).is_some_and(|(head, at)| self.dag.in_past(at, head))
+        };
+        let mut heads: Vec<EventId> = Vec::with_capacity(limits::MAX_PARENTS);
+        heads.extend(frontier.iter().find(|head| below(head, rotate)));
+        heads.extend(frontier.iter().find(|head| below(head, grant)));
+        heads.extend(frontier.iter().copied());
+        let mut chosen: Vec<EventId> = Vec::with_capacity(limits::MAX_PARENTS);
+        for head in heads {
+            if !chosen.contains(&head) && chosen.len() < limits::MAX_PARENTS {
+                chosen.push(head);
+            }
+        }
+        chosen.sort_unstable();
+        chosen
+    }
+}
