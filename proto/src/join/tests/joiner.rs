@@ -64,7 +64,8 @@ impl Desk {
     /// A member answers the knock.
     fn answer(&mut self, answer: &Answer) {
         self.tell(In::Connected);
-        let asked = self.out.iter().find_map(|out| if let Out::Ask { bytes, .. } = out { Some(bytes.clone()) } else { None });
+        let asked =
+            self.out.iter().find_map(|out| if let Out::Ask { bytes, .. } = out { Some(bytes.clone()) } else { None });
         let invites = super::invites(seed().keys().sign.public_bytes());
         let knocker = Doorkeeper::default().open(b"joiner", &asked.unwrap(), invites, 0).unwrap();
         let sealed = knocker.knock.seal(answer, &mut self.rng);
