@@ -11,8 +11,8 @@ use crate::{Error, shell};
 /// The variable by which a seeded test takes its seed instead of its fixed ones.
 const SEED: &str = "PARLOR_SEED";
 
-/// The seeded campaigns: package and name of the test target.
-const CAMPAIGNS: [(&str, &str); 2] = [("parlor-proto", "simulator"), ("parlor-storage", "kill")];
+/// The seeded campaigns: package, test target, and which of its tests.
+const CAMPAIGNS: [(&str, &str, &str); 2] = [("parlor-proto", "simulator", ""), ("parlor-storage", "store", "kill")];
 
 /// Minutes when none are given.
 const DEFAULT_MINUTES: u64 = 10;
@@ -29,11 +29,10 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let mut runs = 0u64;
     while Instant::now() < end {
         let seed = first.wrapping_add(runs);
-        for (package, target) in CAMPAIGNS {
-            println!("{SEED}={seed} cargo test --release --package {package} --test {target}");
-            shell::cargo(root, ["test", "--quiet", "--release", "--locked", "--package", package, "--test", target])
-                .env(SEED, seed.to_string())
-                .run()?;
+        for (package, target, tests) in CAMPAIGNS {
+            println!("{SEED}={seed} cargo test --release --package {package} --test {target} {tests}");
+            let test = ["test", "--quiet", "--release", "--locked", "--package", package, "--test", target, tests];
+            shell::cargo(root, test).env(SEED, seed.to_string()).run()?;
         }
         runs += 1;
     }
