@@ -164,10 +164,11 @@ impl Room {
 
     /// Makes what the writer has flushed visible.
     pub(crate) fn publish(&self, tips: impl Iterator<Item = ((LogKind, u32), Last)>, arrivals: Option<u32>) {
-        let mut slot = write(&self.logs);
-        let logs = slot.get_or_insert_default();
-        logs.tips.extend(tips);
-        logs.arrivals = arrivals.unwrap_or(logs.arrivals);
+        // Loaded since the group was planned.
+        if let Some(logs) = write(&self.logs).as_mut() {
+            logs.tips.extend(tips);
+            logs.arrivals = arrivals.unwrap_or(logs.arrivals);
+        }
     }
 
     fn load(&self, trees: &Trees, sealer: &Sealer) -> Result<Logs, Fault> {

@@ -80,7 +80,7 @@ impl<'a> Group<'a> {
         }
         let room = match batch.room {
             None => NO_ROOM,
-            Some(id) => self.room(id),
+            Some(id) => self.room(id)?,
         };
         for op in batch.ops {
             match op {
@@ -148,7 +148,7 @@ impl<'a> Group<'a> {
                 Name::Author(_, device) => directory.add_author(device),
             }
         }
-        let mut changed: HashMap<u32, Vec<((LogKind, u32), Last)>> = HashMap::new();
+        let mut changed: HashMap<u32, Vec<_>> = HashMap::new();
         for ((room, kind, author), last) in self.tips {
             changed.entry(room).or_default().push(((kind, author), last));
         }
@@ -191,7 +191,7 @@ impl<'a> Group<'a> {
             if seq == tip + 1 && seq <= u64::from(u32::MAX) {
                 tips.insert((kind, device), seq);
                 fresh.insert(id, (kind, device, seq));
-            } else if !fresh.get(&id).is_some_and(|event| *event == (kind, device, seq))
+            } else if fresh.get(&id).is_none_or(|event| *event != (kind, device, seq))
                 && !self.holds(&room, kind, &device, seq, &id)?
             {
                 return Ok(Err(CommitError::Conflict { device, seq }));
@@ -247,16 +247,25 @@ impl<'a> Group<'a> {
         self.authors.get(device).copied().or_else(|| self.core.directory.author(device))
     }
 
-    /// The number of a room, a new one if it has none.
-    fn room(&mut self, id: RoomId) -> u32 {
-        let number = self.known_room(&id).unwrap_or_else(|| {
-            let number = self.next_room;
-            self.next_room += 1;
-            self.names.push(Name::Room(number, id));
-            number
-        });
+    /// The number of a room, a new one if it has none. The tips of a room in use are loaded before anything is written.
+    fn room(&mut self, id: RoomId) -> Result<u32, Fault> {
+        if let Some(number) = self.rooms.get(&id) {
+            return Ok(*number);
+        }
+        let Core { directory, trees, sealer, .. } = self.core;
+        let number = match directory.room(&id) {
+            Some(room) => {
+                room.logs(trees, sealer, |_| ())?;
+                room.number
+            }
+            None => {
+                self.names.push(Name::Room(self.next_room, id));
+                self.next_room += 1;
+                self.next_room - 1
+            }
+        };
         self.rooms.insert(id, number);
-        number
+        Ok(number)
     }
 
     /// The number of an author, a new one if he has none.

@@ -23,10 +23,10 @@ use crate::seal::{Blind, Sealer};
 pub(crate) const OLDEST: u32 = 1;
 
 /// One migration: from one schema to the next.
-pub(crate) type Step = fn(&Core) -> Result<(), Fault>;
+pub(crate) type Step<T> = fn(&T) -> Result<(), Fault>;
 
 /// The migrations this program knows.
-pub(crate) const STEPS: [Step; (SCHEMA - OLDEST) as usize] = [];
+pub(crate) const STEPS: [Step<Core>; (SCHEMA - OLDEST) as usize] = [];
 
 const MAGIC: &[u8; 13] = b"parlor store\0";
 const HEAD: usize = MAGIC.len() + 4;
@@ -84,9 +84,9 @@ impl Stamp {
 }
 
 /// Runs the `steps` that lead from `schema`, the first step being that of [`OLDEST`], and calls `stamped` after each.
-pub(crate) fn migrate<T: ?Sized>(
+pub(crate) fn migrate<T>(
     schema: u32,
-    steps: &[fn(&T) -> Result<(), Fault>],
+    steps: &[Step<T>],
     store: &T,
     mut stamped: impl FnMut(Stamp) -> io::Result<()>,
 ) -> Result<(), Fault> {
@@ -123,4 +123,40 @@ fn check(bytes: &[u8]) -> [u8; 8] {
 
 fn key_check(sealer: &Sealer) -> [u8; 16] {
     sealer.blind(Blind::Stamp, NO_ROOM, MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn each_missing_step_runs_once_in_order_and_is_stamped() {
+        let steps: [Step<RefCell<Vec<u32>>>; 3] = [
+            |ran| Ok(ran.borrow_mut().push(1)),
+            |ran| Ok(ran.borrow_mut().push(2)),
+            |ran| Ok(ran.borrow_mut().push(3)),
+        ];
+        let ran = RefCell::default();
+        let mut stamped = Vec::new();
+        migrate(OLDEST + 1, &steps, &ran, |stamp| {
+            stamped.push(stamp.schema);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(ran.into_inner(), [2, 3]);
+        assert_eq!(stamped, [OLDEST + 2, OLDEST + 3]);
+    }
+
+    #[test]
+    fn a_failed_step_is_not_stamped() {
+        let steps: [Step<()>; 1] = [|()| Err(Fault::Damaged("no".to_owned()))];
+        let mut stamped = Vec::new();
+        let result = migrate(OLDEST, &steps, &(), |stamp| {
+            stamped.push(stamp.schema);
+            Ok(())
+        });
+        assert!(result.is_err() && stamped.is_empty());
+    }
 }
