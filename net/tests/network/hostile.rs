@@ -3,13 +3,26 @@
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use libp2p::{StreamProtocol, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux};
+use libp2p::{
+    StreamProtocol, SwarmBuilder,
+    identity::Keypair,
+    noise, ping,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, yamux,
+};
 use parlor_net::{PeerId, RequestError};
 use tokio::task::JoinHandle;
 
 use crate::harness::*;
 
 const SYNC: StreamProtocol = StreamProtocol::new("/parlor/sync/1");
+
+/// What a stranger speaks; without ping it would be thrown out for that.
+#[derive(NetworkBehaviour)]
+struct Tongue {
+    stream: libp2p_stream::Behaviour,
+    ping: ping::Behaviour,
+}
 
 /// A bare libp2p node that says what it likes on the sync stream.
 struct Stranger {
@@ -27,11 +40,11 @@ impl Stranger {
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())
+            .with_behaviour(|_| Tongue { stream: libp2p_stream::Behaviour::new(), ping: ping::Behaviour::default() })
             .unwrap()
             .with_swarm_config(|it| it.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
-        let mut control = swarm.behaviour().new_control();
+        let mut control = swarm.behaviour().stream.new_control();
         let mut inbound = control.accept(SYNC).unwrap();
         swarm.dial(target.address().to_string().parse::<libp2p::Multiaddr>().unwrap()).unwrap();
         let connection = tokio::spawn(async move {
@@ -43,8 +56,10 @@ impl Stranger {
                             let mut control = control.clone();
                             let bytes = bytes.clone();
                             streams.push(tokio::spawn(async move {
-                                let stream = control.open_stream(peer_id, SYNC).await.unwrap();
-                                say(stream, bytes).await;
+                                // Fails only when it was thrown out already.
+                                if let Ok(stream) = control.open_stream(peer_id, SYNC).await {
+                                    say(stream, bytes).await;
+                                }
                             }));
                         }
                         SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => return,
