@@ -10,16 +10,16 @@ use utoipa::ToSchema;
 
 use crate::{Code, Message, MessageStatus, Role};
 
-/// An event: `{"event":KIND,"seq":N,"at":RFC3339,...}` with the fields of its kind beside these.
+/// An event: `{"event":KIND,...,"seq":N,"at":RFC3339}` with the fields of its kind between.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
+    /// What; its kind is the first field of the object.
+    #[serde(flatten)]
+    pub body: EventBody,
     /// Its number, below 2^53.
     pub seq: u64,
     /// When.
     pub at: String,
-    /// What.
-    #[serde(flatten)]
-    pub body: EventBody,
 }
 
 /// What happened. Kinds from a newer node read as [`Other`](Self::Other).
