@@ -368,6 +368,7 @@ impl Room {
     pub(super) fn choose_epoch_noting(&mut self, outcome: &mut Outcome) {
         let before = self.best;
         self.choose_epoch();
+        self.last.best = self.best;
         if self.best != before {
             outcome.changes.push(Change::Epoch);
         }

@@ -68,6 +68,8 @@ pub struct Room {
     everything: Set,
     /// and the devices of the live members.
     live: Set,
+    /// As it was told to the caller last.
+    last: receive::Snapshot,
     pending: Pending,
     epochs: Epochs,
     /// The epoch to write under.
@@ -92,6 +94,7 @@ impl Room {
             resolved: Resolved::default(),
             everything: Set::default(),
             live: Set::default(),
+            last: receive::Snapshot::default(),
             pending: Pending::default(),
             epochs: Epochs::new(),
             best: None,

@@ -179,12 +179,11 @@ impl Room {
 
     /// After control events came: resolves, looks for keys, and says what changed.
     pub(super) fn settle(&mut self, outcome: &mut Outcome) {
-        let before = self.snapshot();
         self.resolved = resolve(&self.dag, &self.everything);
         self.live = self.resolved.live_devices(&self.dag, &self.everything);
         self.open_rows(outcome);
         self.choose_epoch();
-        self.compare(before, &mut outcome.changes);
+        self.compare(&mut outcome.changes);
     }
 
     fn take_waiting(&mut self, now_ms: u64, received: &mut Received) {
@@ -350,13 +349,14 @@ pub(super) fn log_end(event: &Event, covers_own: u64) -> Option<LogEnd> {
     })
 }
 
-/// What a change is compared with.
+/// What the last change left behind, which the next is compared with.
+#[derive(Debug, Default)]
 pub(super) struct Snapshot {
     members: BTreeMap<AccountId, Option<crate::control::Power>>,
     joined: bool,
     settings: BTreeMap<u8, Vec<u8>>,
     invites: Vec<(EventId, usize, bool)>,
-    best: Option<EpochId>,
+    pub(super) best: Option<EpochId>,
     forked: BTreeSet<DeviceId>,
 }
 
@@ -377,7 +377,8 @@ impl Room {
         }
     }
 
-    fn compare(&self, before: Snapshot, changes: &mut Vec<Change>) {
+    fn compare(&mut self, changes: &mut Vec<Change>) {
+        let before = std::mem::take(&mut self.last);
         let now = self.snapshot();
         for (account, power) in &now.members {
             match before.members.get(account) {
@@ -403,5 +404,6 @@ impl Room {
         if before.best != now.best {
             changes.push(Change::Epoch);
         }
+        self.last = now;
     }
 }

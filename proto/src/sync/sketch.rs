@@ -93,6 +93,11 @@ impl Sketch {
         Self { lines, round: round.to_be_bytes() }
     }
 
+    /// Number of lines.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
     /// What to say first about the whole table.
     pub(super) fn first(&self) -> CompareItem {
         if self.lines.len() <= ROOT_LIST { self.list(&[]) } else { self.split(&[]) }

@@ -224,3 +224,23 @@ fn an_idle_link_costs_little() {
     let bytes = pair.n_bytes - before;
     assert!(bytes < 2_500, "{bytes} bytes an hour");
 }
+
+#[test]
+fn what_a_member_wrote_before_it_left_is_taken_after_its_leave() {
+    let (mut a, mut b) = (Node::new(1), Node::new(2));
+    a.write(20, SeriesKind::Message, 30);
+    b.copy_from(&a);
+    a.write(1, SeriesKind::Message, 40);
+    a.write(20, SeriesKind::Message, 1);
+    b.write(20, SeriesKind::Message, 3);
+    for flipped in [false, true] {
+        // b has the Leave of a already.
+        let mut pair = Pair::with(a.clone(), b.clone(), flipped);
+        pair.b.standing_of_peer = Standing::Removed;
+        pair.connect();
+        pair.run_ms(30_000);
+        assert_eq!((pair.a.misbehaved, pair.b.misbehaved), (None, None));
+        assert_eq!(pair.b.tables.seq(&Series::messages(device_id(1))), 40);
+        assert_eq!(pair.a.stored_bytes, 0, "who left gets nothing");
+    }
+}

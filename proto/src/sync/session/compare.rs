@@ -11,6 +11,7 @@ use parlor_crypto::topic::Side;
 use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Want};
 
 use super::super::sketch::{Sketch, child, is_below, is_path};
+use super::super::tables::Series;
 use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
 
 /// Pause before the next round after something happened.
@@ -21,6 +22,10 @@ const LONG_PAUSE_MS: u64 = 300_000;
 const AGAIN_PAUSE_MS: u64 = 500;
 /// Turns of one comparison: a tag has 12 digits, and 4,096 lines fit in a turn.
 const MAX_TURNS: u32 = 1_000;
+/// Lines looked at in one comparison, as a multiple of the table: honest peers go down once, five or six levels deep.
+const MAX_LOOKS: usize = 16;
+/// Lines that may be looked at in any case.
+const FREE_LOOKS: usize = 65_536;
 /// Weight of the items in one turn, in entries.
 const TURN_WEIGHT: usize = MAX_ITEMS;
 /// Weight of the items that may wait for their turn: more than any honest table of 65,536 series makes.
@@ -62,6 +67,7 @@ struct Comparing {
     queue: VecDeque<CompareItem>,
     weight: usize,
     n_turns: u32,
+    n_looks: usize,
     /// We have said all we had to say; the other side may have more.
     done: bool,
 }
@@ -114,6 +120,12 @@ impl Session {
         let before = self.standing.replace(standing);
         if before == Some(standing) {
             return Ok(());
+        }
+        if let (Standing::Removed, Some(peer)) = (standing, self.peer) {
+            // What it wrote before it left counts, and its Leave came before its messages.
+            let theirs = Series::messages(peer);
+            let want = Want { tag: self.salt.tag(&theirs), have: turn.tables.seq(&theirs) };
+            turn.send(&RoomFrame::Want(vec![want]));
         }
         if self.side == Side::Dialer {
             self.open_round(turn);
@@ -204,7 +216,7 @@ impl Session {
         let control_only = withholds || self.rounds.peer_withholds();
         let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
         let first = sketch.first();
-        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, done: false };
+        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, n_looks: 0, done: false };
         self.rounds.phase = Phase::Compare(comparing);
         self.rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         if speaks_first {
@@ -267,6 +279,7 @@ impl Session {
         if !is_path(path, 1) || usize::try_from(children.count_ones()) != Ok(digests.len()) {
             return Err(Misbehaviour::Malformed);
         }
+        comparing.look(path)?;
         let mut digests = digests.iter();
         for digit in 0..16 {
             let theirs = if children & 1 << digit == 0 { None } else { digests.next().copied() };
@@ -317,10 +330,20 @@ fn on_tell(comparing: &mut Comparing, path: &[u8]) -> Handled {
     if comparing.withholds || !is_path(path, 0) {
         return Err(Misbehaviour::OutOfTurn);
     }
+    comparing.look(path)?;
     comparing.say(comparing.sketch.describe(path))
 }
 
 impl Comparing {
+    /// Counts the work that a message about the part below `path` makes: twice the lines there, for digests and splits.
+    fn look(&mut self, path: &[u8]) -> Handled {
+        self.n_looks += 1 + 2 * self.sketch.below(path).len();
+        if self.n_looks > FREE_LOOKS + MAX_LOOKS * self.sketch.len() {
+            return Err(Misbehaviour::TooMany);
+        }
+        Ok(())
+    }
+
     fn say(&mut self, item: CompareItem) -> Handled {
         self.weight += weight(&item);
         if self.weight > MAX_QUEUE_WEIGHT {

@@ -108,7 +108,7 @@ impl Session {
     }
 
     pub(super) fn on_gap(&mut self, series: Series, turn: &mut Turn<'_>) -> Handled {
-        if self.standing != Some(Standing::Live) || self.rounds.peer_withholds() {
+        if !matches!(self.standing, Some(Standing::Live | Standing::Removed)) || !self.rounds.peer_ready() {
             return Ok(());
         }
         let want = Want { tag: self.salt.tag(&series), have: turn.tables.seq(&series) };

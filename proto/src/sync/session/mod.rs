@@ -16,10 +16,9 @@
 //! 5. *Live.* [`In::Advanced`] tells what is new here. It is sent at once when it carries bytes (small rooms), else its
 //!    tip is told within [`TIPS_MS`]. Rounds are repeated, seldom when nothing happens.
 //!
-//! Who gets what: a [`Standing::Live`] peer gets everything in the tables given to [`Session::handle`]. A
-//! [`Standing::Removed`] peer gets what is in the tables given, which the owner has cut down, and only control events
-//! are taken from it. A stranger gets nothing and may bring control events: the joiner whose Admit we have not seen
-//! makes itself known that way.
+//! Who gets what: a [`Standing::Live`] peer gets everything, the others get nothing. A [`Standing::Removed`] peer is asked
+//! for the rest of its own message log, for what it wrote before it left counts, and the room judges what it brings. A
+//! stranger may bring control events: the joiner whose Admit we have not seen makes itself known that way.
 //!
 //! A hostile peer: every frame before its proof, malformed, too large, unsolicited or beyond a bound gives
 //! [`Out::Misbehaved`], after which the session is silent and the connection is to be closed. A peer that starts
@@ -71,7 +70,7 @@ pub struct SessionSetup<'a> {
 pub enum Standing {
     /// A device of a member.
     Live,
-    /// A device of somebody who was a member. The tables given must be cut to what it may have.
+    /// A device of somebody who was a member.
     Removed,
     /// Unknown: it knows the topic secret, so it may be new.
     Stranger,
@@ -329,8 +328,7 @@ impl Session {
         (session, vec![Out::Send(RoomFrame::Proof(sealed.into()).encode())])
     }
 
-    /// Takes one input and says what to do. `tables` are those of the room as they are now (for a removed peer cut to
-    /// what it may have); `now_ms` never goes back.
+    /// Takes one input and says what to do. `tables` are those of the room as they are now; `now_ms` never goes back.
     pub fn handle(&mut self, input: In, tables: &Tables, now_ms: u64) -> Vec<Out> {
         let mut out = Vec::new();
         if self.failed {
@@ -423,7 +421,7 @@ impl Session {
 
     /// Whether the peer may have what is in the tables.
     fn serves(&self) -> bool {
-        matches!(self.standing, Some(Standing::Live | Standing::Removed))
+        self.standing == Some(Standing::Live)
     }
 }
 

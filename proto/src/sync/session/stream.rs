@@ -90,12 +90,9 @@ impl Stream {
     }
 
     /// Series of one kind of which more is to be sent, with their ranges.
-    fn next_read(&mut self, tables: &Tables, control_only: bool) -> Option<(SeriesKind, Vec<Wanted>)> {
+    fn next_read(&mut self, tables: &Tables) -> Option<(SeriesKind, Vec<Wanted>)> {
         self.push.retain(|series| self.far.get(series).map_or(0, |far| far.sent) < tables.seq(series));
         let kind = self.push.first()?.kind;
-        if control_only && kind != SeriesKind::Control {
-            return None;
-        }
         let chosen = self.push.iter().take_while(|series| series.kind == kind).take(MAX_RANGES);
         let wanted = chosen.map(|series| {
             let from = self.far.get(series).map_or(0, |far| far.sent).saturating_add(1);
@@ -144,10 +141,10 @@ impl Session {
         if stream.reading.is_some() || stream.in_flight.len() >= WINDOW || stream.push.is_empty() {
             return;
         }
-        if !matches!(self.standing, Some(Standing::Live | Standing::Removed)) || !self.rounds.peer_answered() {
+        if self.standing != Some(Standing::Live) || !self.rounds.peer_answered() {
             return;
         }
-        let Some((kind, wanted)) = stream.next_read(turn.tables, self.rounds.peer_withholds()) else { return };
+        let Some((kind, wanted)) = stream.next_read(turn.tables) else { return };
         let ticket = stream.next_ticket;
         stream.next_ticket = stream.next_ticket.wrapping_add(1);
         stream.reading = Some((ticket, wanted.iter().map(|range| range.series).collect()));
@@ -203,7 +200,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn on_batch(&mut self, id: u32, mut items: Vec<Item>, turn: &mut Turn<'_>) -> Handled {
+    pub(super) fn on_batch(&mut self, id: u32, items: Vec<Item>, turn: &mut Turn<'_>) -> Handled {
         let (Some(from), Some(standing)) = (self.peer, self.standing) else { return Err(Misbehaviour::OutOfTurn) };
         let stream = &mut self.stream;
         if id != stream.expected || items.is_empty() {
@@ -214,17 +211,9 @@ impl Session {
         }
         stream.expected = id.wrapping_add(1);
         self.wake.owed = self.wake.owed.map(|_| turn.now_ms.saturating_add(super::OWED_TIMEOUT_MS));
-        let n_sent = items.len();
-        if standing != Standing::Live {
-            items.retain(|item| item.kind == SeriesKind::Control);
-        }
-        if standing == Standing::Stranger && items.len() < n_sent {
+        let only_control = items.iter().all(|item| item.kind == SeriesKind::Control);
+        if standing == Standing::Stranger && !only_control {
             return Err(Misbehaviour::NotEntitled);
-        }
-        // What a removed peer sent before it knew of its removal is not its fault, and not taken.
-        if items.is_empty() {
-            turn.send(&RoomFrame::Ack { id, stored: false });
-            return Ok(());
         }
         self.stream.delivered.insert(id);
         turn.out.push(Out::Deliver { batch: id, from, items });
