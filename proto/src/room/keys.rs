@@ -434,3 +434,12 @@ impl Room {
         Some(())
     }
 }
+
+#[cfg(test)]
+impl Room {
+    /// A liar's store: holds a key without asking whether it fits.
+    pub(super) fn hold_wrong_secret_for_tests(&mut self, epoch: EpochId, secret: &EpochSecret) {
+        self.epochs.refuse(&epoch);
+        self.epochs.hold(epoch, Held { slice: 0, key: secret.secret().clone(), checked: true });
+    }
+}
