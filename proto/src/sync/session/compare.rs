@@ -216,7 +216,8 @@ impl Session {
         let control_only = withholds || self.rounds.peer_withholds();
         let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
         let first = sketch.first();
-        let comparing = Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, n_looks: 0, done: false };
+        let comparing =
+            Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, n_looks: 0, done: false };
         self.rounds.phase = Phase::Compare(comparing);
         self.rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         if speaks_first {
