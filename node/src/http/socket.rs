@@ -128,3 +128,46 @@ impl Feed {
 fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use parlor_api::{PeerChanged, SyncProgress};
+
+    use super::*;
+    use crate::bus::Bus;
+
+    fn sync(room: &str) -> EventBody {
+        EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true })
+    }
+
+    #[tokio::test]
+    async fn a_feed_of_one_room_leaves_the_others_out() {
+        let bus = Bus::new(1);
+        let (_stop, stopped) = watch::channel(false);
+        let mut feed = Feed::new(bus.subscribe(None), Some("a".into()), stopped);
+        bus.publish(1, sync("b"));
+        bus.publish(1, EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 }));
+        bus.publish(1, sync("a"));
+        let event: Event = serde_json::from_str(&feed.next().await.unwrap()).unwrap();
+        assert_eq!((event.seq, event.body), (1003, sync("a")));
+    }
+
+    #[tokio::test]
+    async fn who_fell_behind_is_told_so_as_the_last_event() {
+        let bus = Bus::new(1);
+        let (_stop, stopped) = watch::channel(false);
+        let mut feed = Feed::new(bus.subscribe(Some(1)), Some("a".into()), stopped);
+        let last = feed.next().await.unwrap();
+        assert!(last.starts_with(r#"{"event":"error","code":"fell_behind""#), "{last}");
+        assert_eq!(feed.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_feed_ends_with_the_node() {
+        let bus = Bus::new(1);
+        let (stop, stopped) = watch::channel(false);
+        let mut feed = Feed::new(bus.subscribe(None), None, stopped);
+        stop.send(true).unwrap();
+        assert_eq!(feed.next().await, None);
+    }
+}

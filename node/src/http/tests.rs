@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use parlor_api::Code;
+use parlor_api::{Code, EventBody, PeerChanged};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -16,8 +17,10 @@ use zeroize::Zeroizing;
 
 use super::error::Body as Json;
 use super::server::{Times, serve_router};
+use super::socket::Feed;
 use super::tokens::{Scope, Tokens};
 use super::{bind, guard, limits, openapi, routes};
+use crate::bus::Bus;
 
 const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 
@@ -25,6 +28,7 @@ const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca
 struct Server {
     address: SocketAddr,
     tokens: Tokens,
+    bus: Bus,
     stop: Option<oneshot::Sender<()>>,
     ended: tokio::task::JoinHandle<()>,
 }
@@ -36,11 +40,11 @@ impl Server {
         let tokens = Tokens::new(Zeroizing::new(TOKEN.into()));
         let (stop, stopping) = oneshot::channel();
         let shutdown = async { drop(stopping.await) };
-        let router = small(tokens.clone(), address.port());
-        let ended = tokio::spawn(async move {
-            serve_router(listener, router, times, shutdown, watch::channel(false).0).await;
-        });
-        Self { address, tokens, stop: Some(stop), ended }
+        let (ending, ended) = watch::channel(false);
+        let bus = Bus::new(1);
+        let router = small(tokens.clone(), address.port(), bus.clone(), ended);
+        let ended = tokio::spawn(serve_router(listener, router, times, shutdown, ending));
+        Self { address, tokens, bus, stop: Some(stop), ended }
     }
 
     async fn patient() -> Self {
@@ -66,7 +70,11 @@ impl Server {
     }
 }
 
-fn small(tokens: Tokens, port: u16) -> Router {
+fn small(tokens: Tokens, port: u16, bus: Bus, stopped: watch::Receiver<bool>) -> Router {
+    let events = move |upgrade: WebSocketUpgrade| async move {
+        let feed = Feed::new(bus.subscribe(Some(1000)), None, stopped);
+        upgrade.on_upgrade(|socket| feed.into_socket(socket))
+    };
     let manage = Router::new().route("/manage", get(|| async { "done" }));
     let read = Router::new().route("/read", get(|| async { "read" })).route("/echo", post(echo));
     let endless = Router::new().route("/endless/{port}", get(endless));
@@ -77,6 +85,7 @@ fn small(tokens: Tokens, port: u16) -> Router {
         .layer(from_fn_with_state(tokens.clone(), guard::token));
     let socket = Router::new()
         .route("/socket", get(|| async { "open" }))
+        .route("/events", get(events))
         .layer(from_fn_with_state(tokens, guard::token_or_ticket));
     routes::protect(routes.merge(socket), port)
 }
@@ -252,6 +261,29 @@ async fn stopping_finishes_what_was_begun_and_closes_what_is_idle() {
     assert!(idle.read(&mut first).await.unwrap() > 0);
     stop(server).await;
     assert_eq!(idle.read(&mut first).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_socket_carries_events_and_is_closed_when_the_node_stops() {
+    let server = Server::patient().await;
+    let published = EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 });
+    server.bus.publish(1, published);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let ticket = server.tokens.ticket(Scope::Read).unwrap();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let head = format!("GET /events?ticket={ticket} HTTP/1.1\r\nHost: {}\r\n{upgrade}\r\n", server.address);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(8).any(|w| w == b"\"peers\":") {
+        assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 101"));
+    stop(server).await;
+    seen.clear();
+    stream.read_to_end(&mut seen).await.unwrap();
+    // A close frame with the code 1001, going away.
+    assert!(seen.windows(4).any(|w| w[0] == 0x88 && w[2..] == 1001_u16.to_be_bytes()), "{seen:?}");
 }
 
 #[tokio::test]
