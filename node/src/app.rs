@@ -5,15 +5,23 @@
 //! cancel safe unless they say so, but a cancelled write is either durable as a whole or did not happen; sending again
 //! with the same `client_id` is then the remedy.
 //!
-//! `room` arguments are what a user typed: an id, a unique id prefix of at least four digits, or a unique name.
+//! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 use parlor_api::{
-    CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer, OutboxEntry, Page,
+    Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer, OutboxEntry, Page,
     Problem, ReadAnswer, Ready, Room, RoomItem, SendAnswer, SendRequest, Status, UpdateRoom,
 };
-use parlor_proto::RoomId;
+use std::sync::Arc;
 
-use crate::bus::Subscription;
+use parlor_proto::room::Room as Machine;
+use parlor_proto::{EventId, RoomId};
+use tokio::sync::watch;
+
+use crate::bus::{Bus, Subscription, rfc3339};
+use crate::clock::now_ms;
+use crate::services::joins::{self, Joins};
+use crate::services::peers::dialable;
+use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
@@ -35,22 +43,82 @@ pub enum Anchor {
 
 /// A handle on a running node.
 #[derive(Clone)]
-pub struct App {}
+pub struct App {
+    pub(crate) node: Arc<Node>,
+}
+
+/// What an [`App`] is a handle on.
+pub(crate) struct Node {
+    pub(crate) context: Arc<Context>,
+    pub(crate) rooms: Rooms,
+    pub(crate) joins: Joins,
+    pub(crate) bus: Bus,
+    /// Address of the local API.
+    pub(crate) api: String,
+    pub(crate) started_ms: u64,
+    /// Relays of the settings.
+    pub(crate) relays: Vec<String>,
+    /// Becomes true when the node is to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+}
 
 impl App {
     /// The answer to `GET /status`.
     pub async fn status(&self) -> Answer<Status> {
-        Err(unready())
+        let network = self.node.context.net.status().await.map_err(|_| Problem::of(Code::Stopping))?;
+        let all = self.node.context.directory.all();
+        let whose = |peer: &parlor_net::PeerId| {
+            let lines = all.iter().flat_map(|(_, summary)| &summary.online);
+            lines.clone().find(|(_, of)| of == peer).map(|(account, _)| account.clone())
+        };
+        let peers = network.peers.iter().filter(|peer| peer.up).map(|peer| parlor_api::Peer {
+            peer_id: peer.peer.to_string(),
+            address: peer.address.to_string(),
+            direct: !peer.relayed,
+            account: whose(&peer.peer),
+            name: None,
+            rtt_ms: peer.rtt.and_then(|rtt| u32::try_from(rtt.as_millis()).ok()),
+        });
+        let ready = self.ready().await?;
+        Ok(Status {
+            account: ready.account,
+            name: ready.name,
+            device: self.node.context.identity.device().to_string(),
+            peer_id: ready.peer_id,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: ready.api,
+            listen: ready.listen,
+            peers: peers.collect(),
+            relays: self
+                .node
+                .relays
+                .iter()
+                .map(|r| parlor_api::Relay { address: r.clone(), connected: false })
+                .collect(),
+            rooms: all.into_iter().map(|(_, summary)| summary.sync).collect(),
+            outbox: self.node.rooms.outbox().await?.len() as u64,
+            started_at: rfc3339(self.node.started_ms),
+            warnings: Vec::new(),
+        })
     }
 
     /// What the `ready` event says.
     pub async fn ready(&self) -> Answer<Ready> {
-        Err(unready())
+        let context = &self.node.context;
+        let listening = context.peers.listening().borrow().clone();
+        Ok(Ready {
+            api: self.node.api.clone(),
+            peer_id: context.peer.to_string(),
+            account: context.identity.account().to_string(),
+            name: context.name.clone(),
+            listen: listening.iter().map(|address| address.with_peer(context.peer).to_string()).collect(),
+        })
     }
 
     /// Begins a graceful stop and returns at once; the API answers requests already begun, then closes.
     pub async fn stop(&self) -> Answer<()> {
-        Err(unready())
+        self.node.stopping.send_replace(true);
+        Ok(())
     }
 
     /// The room that `text` names.
@@ -58,55 +126,60 @@ impl App {
     /// # Errors
     /// `room_not_found`; `ambiguous` with the candidates (short id and name) in the hint.
     pub async fn find_room(&self, text: &str) -> Answer<RoomId> {
-        let _ = text;
-        Err(unready())
+        self.node.context.directory.find(text)
     }
 
     /// Makes a room with this account as its owner; durable when it returns.
     pub async fn create_room(&self, request: CreateRoom) -> Answer<Room> {
-        let _ = request;
-        Err(unready())
+        let now_ms = now_ms();
+        let identity = self.node.context.identity.clone();
+        let made = Machine::create(identity, new_room(request), now_ms, &mut crate::account::rng());
+        let (room, outcome) = made.map_err(|why| creation_problem(&why))?;
+        let id = room.id();
+        self.node.rooms.begin(room, outcome).await?;
+        self.node.rooms.show(id).await
     }
 
     /// The rooms of this account, that with the newest message first.
     pub async fn list_rooms(&self) -> Answer<Vec<RoomItem>> {
-        Err(unready())
+        let mut rooms: Vec<_> =
+            self.node.context.directory.all().into_iter().map(|(_, summary)| summary.item).collect();
+        let newest = |item: &RoomItem| item.last_message.as_ref().map(|message| message.order.clone());
+        rooms.sort_by(|a, b| newest(b).cmp(&newest(a)).then_with(|| a.name.cmp(&b.name)));
+        Ok(rooms)
     }
 
     /// One room.
     pub async fn room(&self, room: &str) -> Answer<Room> {
-        let _ = room;
-        Err(unready())
+        self.node.rooms.show(self.find_room(room).await?).await
     }
 
     /// Changes name, description or settings.
     pub async fn update_room(&self, room: &str, update: UpdateRoom) -> Answer<Room> {
-        let _ = (room, update);
-        Err(unready())
+        self.node.rooms.update(self.find_room(room).await?, update).await
     }
 
     /// Leaves the room; what is held of it stays readable.
     pub async fn leave_room(&self, room: &str) -> Answer<()> {
-        let _ = room;
-        Err(unready())
+        self.node.rooms.leave(self.find_room(room).await?).await
     }
 
     /// Makes an invite; the answer holds its link.
     pub async fn create_invite(&self, room: &str, request: CreateInvite) -> Answer<Invite> {
-        let _ = (room, request);
-        Err(unready())
+        let room = self.find_room(room).await?;
+        let listening = self.node.context.peers.listening().borrow().clone();
+        let addresses = dialable(&listening).iter().filter_map(joins::to_link).collect();
+        self.node.rooms.create_invite(room, request, addresses).await
     }
 
     /// The invites of a room, newest first, also those that work no longer.
     pub async fn list_invites(&self, room: &str) -> Answer<Vec<Invite>> {
-        let _ = room;
-        Err(unready())
+        self.node.rooms.invites(self.find_room(room).await?).await
     }
 
     /// Revokes an invite, named by its id or a unique prefix of it. Revoking it again changes nothing.
     pub async fn revoke_invite(&self, room: &str, invite: &str) -> Answer<Invite> {
-        let _ = (room, invite);
-        Err(unready())
+        self.node.rooms.revoke(self.find_room(room).await?, invite.to_owned()).await
     }
 
     /// Joins by a link. Answers when the room can be read and posted to; after `request.timeout` seconds with state
@@ -116,14 +189,12 @@ impl App {
     /// # Errors
     /// `link_damaged`, `invite_expired`, `invite_exhausted`, `invite_revoked`, `banned`, `join_refused`, `unreachable`.
     pub async fn join(&self, request: JoinRequest) -> Answer<JoinAnswer> {
-        let _ = request;
-        Err(unready())
+        self.node.joins.join(self.node.context.clone(), self.node.rooms.clone(), request).await
     }
 
     /// The members of a room, strongest role first, then by name.
     pub async fn members(&self, room: &str) -> Answer<Vec<Member>> {
-        let _ = room;
-        Err(unready())
+        self.node.rooms.members(self.find_room(room).await?).await
     }
 
     /// Stores messages of this account in the order given, in one durable commit, and sends them by and by. A request
@@ -132,53 +203,47 @@ impl App {
     /// # Errors
     /// `empty_text`, `too_long`, `message_not_found` (for `reply_to`), `not_permitted`; then none of them is stored.
     pub async fn send(&self, room: &str, messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
-        let _ = (room, messages);
-        Err(unready())
+        self.node.rooms.send(self.find_room(room).await?, messages).await
     }
 
     /// One message of a room, by its id.
     pub async fn message(&self, room: &str, message: &str) -> Answer<Message> {
-        let _ = (room, message);
-        Err(unready())
+        self.node.rooms.message(self.find_room(room).await?, message_id(message)?).await
     }
 
     /// A page of history, newest first, of at most `limit` messages (1 to [`parlor_api::PAGE_MAX`]).
     pub async fn history(&self, room: &str, anchor: Anchor, limit: u32) -> Answer<Page<Message>> {
-        let _ = (room, anchor, limit);
-        Err(unready())
+        self.node.rooms.history(self.find_room(room).await?, anchor, limit).await
     }
 
     /// Moves the read marker forward to a message, or to the newest. It never moves back.
     pub async fn mark_read(&self, room: &str, message: Option<&str>) -> Answer<ReadAnswer> {
-        let _ = (room, message);
-        Err(unready())
+        let message = message.map(message_id).transpose()?;
+        self.node.rooms.mark_read(self.find_room(room).await?, message).await
     }
 
     /// The outbox, oldest first.
     pub async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {
-        Err(unready())
+        self.node.rooms.outbox().await
     }
 
     /// Tries one message now, or all.
     pub async fn retry(&self, message: Option<&str>) -> Answer<OutboxAnswer> {
-        let _ = message;
-        Err(unready())
+        self.node.rooms.retry(message.map(str::to_owned)).await
     }
 
     /// Gives up one message, or all: they stay in the history as failed and are not tried again.
     pub async fn discard(&self, message: Option<&str>) -> Answer<OutboxAnswer> {
-        let _ = message;
-        Err(unready())
+        self.node.rooms.discard(message.map(str::to_owned)).await
     }
 
     /// Follows events: from now, or without a gap after event number `since`. A subscription that asks for more than
     /// is remembered, or reads too slowly, ends with [`FellBehind`](crate::bus::FellBehind).
     pub fn subscribe(&self, since: Option<u64>) -> Answer<Subscription> {
-        let _ = since;
-        Err(unready())
+        Ok(self.node.bus.subscribe(since))
     }
 }
 
-fn unready() -> Problem {
-    Problem::of(parlor_api::Code::NotYet)
+fn message_id(text: &str) -> Answer<EventId> {
+    text.parse().map_err(|_| Problem::of(Code::MessageNotFound).hint("a message id has 64 hexadecimal digits"))
 }

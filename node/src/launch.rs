@@ -2,12 +2,28 @@
 //!
 //! This is what a program that hosts a node needs; everything else goes through [`App`].
 
-use parlor_api::Problem;
+use std::sync::Arc;
+
+use parlor_api::{Code, Problem};
+use parlor_net::{Address, Network, NetworkConfig, NetworkError};
+use parlor_storage::{OpenError, OpenOptions, Store};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
-use crate::app::App;
+use crate::account::{Account, rng};
+use crate::app::{App, Node};
+use crate::bus::{Bus, rfc3339};
+use crate::clock::now_ms;
 use crate::config::{Config, Passphrase};
-use crate::home::Home;
+use crate::home::{ApiFile, Home};
+use crate::http::{self, Tokens};
+use crate::limits::STOP_DEADLINE;
+use crate::listen;
+use crate::lock::{HomeLock, LockError};
+use crate::services::joins::Joins;
+use crate::services::peers::{self, Peers};
+use crate::services::rooms::{self, Context, Directory};
 
 /// An account that was just made.
 pub struct NewAccount {
@@ -27,14 +43,21 @@ pub struct NewAccount {
 /// # Errors
 /// `already_exists`, `home_locked`, `home_denied`, `disk_full`, `bad_request` for a name that is empty or too long.
 pub fn init_account(home: &Home, name: &str, passphrase: &Passphrase) -> Result<NewAccount, Problem> {
-    let _ = (home, name, passphrase);
-    Err(Problem::of(parlor_api::Code::NotYet))
+    home.create()?;
+    let _lock = lock(home)?;
+    Account::make(home, name, passphrase, now_ms())
 }
 
 /// A running node.
 pub struct Running {
     /// What clients can ask of it.
     pub app: App,
+    home: Home,
+    stopping: watch::Receiver<bool>,
+    network: JoinHandle<()>,
+    api: JoinHandle<()>,
+    tasks: JoinSet<()>,
+    lock: HomeLock,
 }
 
 /// Starts the node of a home: takes its lock, opens the vault and the store, listens, serves the API, and writes the
@@ -43,8 +66,62 @@ pub struct Running {
 /// # Errors
 /// `no_account`, `home_locked`, `home_denied`, `home_damaged`, `wrong_passphrase`, `passphrase_needed`, `port_in_use`.
 pub async fn start(config: Config) -> Result<Running, Problem> {
-    let _ = config;
-    Err(Problem::of(parlor_api::Code::NotYet))
+    let (lock, account, store) = open(&config).await?;
+    let listener = http::bind(config.api).await?;
+    let api = listener.local_addr().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
+    let network = network(&config, &account, &store).await?;
+    let Network { peer, handle: net, events, task: network } = network;
+
+    let bus = Bus::new(now_ms());
+    let peers = Peers::new();
+    let context = Arc::new(Context {
+        identity: account.identity(),
+        name: account.name().to_owned(),
+        peer,
+        store: store.clone(),
+        net: net.clone(),
+        bus: bus.clone(),
+        directory: Directory::default(),
+        peers: peers.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    let rooms = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
+    let joins = Joins::new();
+    let parts = peers::Parts {
+        me: peer,
+        net,
+        events,
+        peers: peers.clone(),
+        rooms: rooms.clone(),
+        joins: joins.clone(),
+        store: store.clone(),
+        bus: bus.clone(),
+    };
+    tasks.spawn(peers::run(parts));
+    listen::settled(&config.listen, &peers, &store).await;
+
+    let (stop, stopping) = watch::channel(false);
+    let node = Node {
+        context,
+        rooms,
+        joins,
+        bus: bus.clone(),
+        api: format!("http://{api}"),
+        started_ms: now_ms(),
+        relays: config.relays.clone(),
+        stopping: stop,
+    };
+    let app = App { node: Arc::new(node) };
+    let mut fresh = Zeroizing::new([0; 32]);
+    rand::Rng::fill_bytes(&mut rng(), fresh.as_mut_slice());
+    let tokens = Tokens::new(config.home.token_or(&fresh)?);
+    let mut stopped = stopping.clone();
+    let shutdown = async move { drop(stopped.wait_for(|stopping| *stopping).await) };
+    let server = tokio::spawn(http::serve(listener, app.clone(), tokens, shutdown));
+    let file = ApiFile { api: format!("http://{api}"), pid: std::process::id(), started_at: rfc3339(now_ms()) };
+    config.home.write_api(&file)?;
+    bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
+    Ok(Running { app, home: config.home, stopping, network, api: server, tasks, lock })
 }
 
 impl Running {
@@ -53,7 +130,15 @@ impl Running {
     /// # Errors
     /// Why it could not go on.
     pub async fn ended(&mut self) -> Result<(), Problem> {
-        Ok(())
+        let broke = |what: &str| {
+            Problem::new(Code::Internal, format!("{what} ended by itself"))
+                .hint("start the node again; if it happens twice, report it with the log")
+        };
+        tokio::select! {
+            _ = self.stopping.wait_for(|stopping| *stopping) => Ok(()),
+            _ = &mut self.network => Err(broke("the network")),
+            Some(_) = self.tasks.join_next() => Err(broke("a part of the node")),
+        }
     }
 
     /// Stops it and waits until everything is on disk and the lock is free.
@@ -61,6 +146,87 @@ impl Running {
     /// # Errors
     /// What could not be saved.
     pub async fn stop(self) -> Result<(), Problem> {
-        Ok(())
+        let Self { app, home, api, mut tasks, lock, .. } = self;
+        app.node.stopping.send_replace(true);
+        home.remove_api();
+        let stop = async {
+            // The API finishes what was begun; the rooms what was handed to the disk; then friends are told goodbye.
+            let _ = api.await;
+            app.node.rooms.stop().await;
+            app.node.context.net.shutdown().await;
+        };
+        let in_time = tokio::time::timeout(STOP_DEADLINE, stop).await.is_ok();
+        tasks.shutdown().await;
+        let store = app.node.context.store.clone();
+        drop(app);
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        drop(lock);
+        match (in_time, closed) {
+            (true, Ok(())) => Ok(()),
+            _ => Err(Problem::new(Code::Internal, "the node did not stop in time; what it acknowledged is on disk")),
+        }
+    }
+}
+
+async fn open(config: &Config) -> Result<(HomeLock, Account, Store), Problem> {
+    let (home, passphrase) = (config.home.clone(), config.passphrase.clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        if !home.has_account() {
+            // Says so before anything is made in a folder that may not be a home.
+            Account::open(&home, &passphrase)?;
+        }
+        let lock = lock(&home)?;
+        let account = Account::open(&home, &passphrase)?;
+        let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).map_err(store_problem)?;
+        Ok((lock, account, store))
+    });
+    opening.await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?
+}
+
+async fn network(config: &Config, account: &Account, store: &Store) -> Result<Network, Problem> {
+    let wanted = listen::parse(&config.listen)?;
+    let remembered = listen::remembered(&wanted, store);
+    let settings = |listen: Vec<Address>| {
+        let mut settings = NetworkConfig::new(account.transport_seed());
+        settings.listen = listen;
+        settings.mdns = config.mdns;
+        settings
+    };
+    match parlor_net::spawn(settings(remembered.clone())).await {
+        // Somebody took the port since last time: any free one will do where any was asked for.
+        Err(NetworkError::AddressInUse { .. }) if remembered != wanted => {
+            parlor_net::spawn(settings(wanted)).await.map_err(network_problem)
+        }
+        other => other.map_err(network_problem),
+    }
+}
+
+fn lock(home: &Home) -> Result<HomeLock, Problem> {
+    HomeLock::take(home.dir(), &home.lock_file()).map_err(|error| match error {
+        LockError::Taken { .. } => Problem::new(Code::HomeLocked, error.to_string())
+            .hint("use it, stop it with: parlor stop, or name another home with --home DIR"),
+        LockError::Io { home, source } => crate::home::problem("lock", &home, &source),
+    })
+}
+
+fn network_problem(error: NetworkError) -> Problem {
+    match error {
+        NetworkError::AddressInUse { .. } => Problem::new(Code::PortInUse, error.to_string())
+            .hint("stop it, or name another port with --listen; port 0 takes a free one"),
+        NetworkError::Listen { .. } => Problem::new(Code::BadConfig, error.to_string())
+            .hint("name an address of this machine, such as --listen /ip4/0.0.0.0/udp/0/quic-v1"),
+        NetworkError::KeyLog => Problem::new(Code::BadConfig, error.to_string()),
+        other => Problem::new(Code::Internal, other.to_string()),
+    }
+}
+
+fn store_problem(error: OpenError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        OpenError::Locked { .. } => Problem::new(Code::HomeLocked, detail),
+        OpenError::Permission { .. } | OpenError::ReadOnly { .. } => Problem::new(Code::HomeDenied, detail),
+        OpenError::DiskFull { .. } => Problem::new(Code::DiskFull, detail),
+        OpenError::Io { .. } => Problem::new(Code::Internal, detail),
+        _ => crate::home_damaged(detail),
     }
 }

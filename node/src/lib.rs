@@ -1,13 +1,25 @@
 //! Joins the parts: services, local API, web UI served.
 
+mod account;
 pub mod app;
 pub mod bus;
+mod clock;
 pub mod config;
 pub mod home;
 pub mod http;
 pub mod launch;
+mod limits;
+mod listen;
+mod lock;
+mod services;
 
 pub use app::App;
 pub use config::{Config, Passphrase};
 pub use home::Home;
 pub use launch::{NewAccount, Running, init_account, start};
+
+/// Something of the home is damaged: what it is, with the remedy.
+fn home_damaged(detail: impl Into<String>) -> parlor_api::Problem {
+    parlor_api::Problem::new(parlor_api::Code::HomeDamaged, detail)
+        .hint("restore the home from a backup, or leave the room and join again; nothing was overwritten")
+}

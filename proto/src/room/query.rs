@@ -85,6 +85,13 @@ impl Room {
         }
     }
 
+    /// The name of an account, also of a former member: that of its first device here.
+    pub fn name_of(&self, account: &AccountId) -> Option<String> {
+        let mut devices = self.dag.devices().iter().enumerate();
+        let theirs = devices.find(|(no, _)| self.dag.account_in(*no, &self.everything) == Some(*account));
+        theirs.map(|(_, entry)| entry.name.clone())
+    }
+
     /// Our own role; `None` if we are no member.
     pub fn role(&self) -> Option<Role> {
         self.grant().map(|g| self.dag.grants()[g].power.role())

@@ -1,0 +1,197 @@
+//! The account of a home: its keys, sealed in one file.
+//!
+//! `HOME/account` is the vault file ([`parlor_crypto::vault`], [`FILE_LEN`] bytes) followed by the keys, sealed under the
+//! vault's purpose `account`. Without a passphrase the vault opens with `HOME/account.key`, 32 bytes of mode 0600. The
+//! same vault gives the store its key. The recovery phrase is not in it: it is shown once, when the account is made.
+//!
+//! An account that is half made does not exist: the key file is written first, the account file, which says that there
+//! is an account, last and atomically.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parlor_api::{Code, Problem};
+use parlor_crypto::secret::exposed;
+use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
+use parlor_crypto::{Secret, phrase};
+use parlor_proto::codec;
+use parlor_proto::identity::Identity;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::config::Passphrase;
+use crate::home::{self, Home};
+use crate::launch::NewAccount;
+
+/// Longest name of an account, in bytes: it is shown in lists, and travels in every certificate.
+pub(crate) const NAME_MAX: usize = 64;
+
+/// What the keys are sealed for.
+const PURPOSE: &str = "account";
+
+/// The system's random generator. A system without random numbers cannot run a node: it panics, and the process ends.
+pub(crate) fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// An account with its keys, opened.
+pub(crate) struct Account {
+    keys: Keys,
+    identity: Arc<Identity>,
+    /// The vault that sealed it.
+    vault: Vault,
+}
+
+/// What `HOME/account` holds, sealed.
+#[derive(Serialize, Deserialize)]
+struct Keys {
+    /// Format, from 1.
+    version: u8,
+    name: String,
+    /// The root key of the present generation: certifies further devices of the account.
+    #[serde(with = "exposed")]
+    root: Secret,
+    /// The libp2p key of this install.
+    #[serde(with = "exposed")]
+    transport: Secret,
+    /// Papers and device keys: [`Identity::to_bytes`].
+    identity: Zeroizing<Vec<u8>>,
+}
+
+impl Account {
+    /// Makes the account of a home. See [`crate::launch::init_account`].
+    pub(crate) fn make(home: &Home, name: &str, passphrase: &Passphrase, now_ms: u64) -> Result<NewAccount, Problem> {
+        let name = checked_name(name)?;
+        if home.has_account() {
+            let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
+            return Err(problem.hint("use it, or name another home with --home DIR"));
+        }
+        let (seed, identity) = Identity::create(name, now_ms, &mut rng())
+            .map_err(|error| Problem::new(Code::BadRequest, format!("the name can not be used: {error}")))?;
+        let keys = Keys {
+            version: Keys::VERSION,
+            name: name.to_owned(),
+            root: seed.root_key(0).to_seed(),
+            transport: Secret::random(&mut rng()),
+            identity: identity.to_bytes(),
+        };
+        let made = NewAccount {
+            account: identity.account().to_string(),
+            device: identity.device().to_string(),
+            name: name.to_owned(),
+            recovery_phrase: phrase::spell(&seed),
+        };
+        let vault = Vault::generate(&mut rng());
+        let file = match passphrase.read()? {
+            Some(text) => vault.lock(&mut rng(), Unlock::Passphrase(&text), Stretch::RECOMMENDED),
+            None => {
+                let key = Secret::random(&mut rng());
+                home::write_private(&key_file(home), key.expose())?;
+                vault.lock(&mut rng(), Unlock::KeyFile(&key), Stretch::RECOMMENDED)
+            }
+        };
+        let mut file = file.map_err(|error| vault_problem(home, error))?;
+        let plain = Zeroizing::new(codec::encode(&keys));
+        vault.sealing_key(PURPOSE).seal_into(&mut rng(), &[], &plain, &mut file);
+        home::write_private(&home.account_file(), &file)?;
+        Ok(made)
+    }
+
+    /// Opens the account of a home. Blocks for the time of Argon2id when there is a passphrase.
+    ///
+    /// # Errors
+    /// `no_account`, `wrong_passphrase`, `passphrase_needed`, `home_damaged`, `home_denied`.
+    pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> Result<Self, Problem> {
+        let path = home.account_file();
+        let Some(file) = home::read_small(&path)? else {
+            let problem = Problem::new(Code::NoAccount, format!("there is no account in {}", home.dir().display()));
+            return Err(problem.hint("make one with: parlor init --name NAME"));
+        };
+        let (lock, sealed) = file.split_at_checked(FILE_LEN).ok_or_else(|| damaged(home))?;
+        let wants = Vault::wants(lock).map_err(|error| vault_problem(home, error))?;
+        let vault = match (wants, passphrase.read()?) {
+            (parlor_crypto::vault::Lock::Passphrase, Some(text)) => Vault::unlock(lock, Unlock::Passphrase(&text)),
+            (parlor_crypto::vault::Lock::Passphrase, None) => Err(VaultError::WantsPassphrase),
+            (parlor_crypto::vault::Lock::KeyFile, _) => Vault::unlock(lock, Unlock::KeyFile(&read_key(home)?)),
+        };
+        let vault = vault.map_err(|error| vault_problem(home, error))?;
+        let plain = vault.sealing_key(PURPOSE).open(&[], sealed).map_err(|_| damaged(home))?;
+        let plain = Zeroizing::new(plain);
+        let keys: Keys = codec::decode(&plain, plain.len()).map_err(|_| damaged(home))?;
+        if keys.version != Keys::VERSION {
+            let problem = Problem::new(Code::HomeDamaged, format!("{} has a newer format", path.display()));
+            return Err(problem.hint("start the newest parlor that this home was used with"));
+        }
+        let identity = Identity::from_bytes(&keys.identity).map_err(|_| damaged(home))?;
+        Ok(Self { keys, identity: Arc::new(identity), vault })
+    }
+
+    /// Name of the account.
+    pub(crate) fn name(&self) -> &str {
+        &self.keys.name
+    }
+
+    /// Papers and device keys, as every room uses them.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.identity.clone()
+    }
+
+    /// Seed of the libp2p key.
+    pub(crate) fn transport_seed(&self) -> [u8; 32] {
+        *self.keys.transport.expose()
+    }
+
+    /// The vault, which seals the store too.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+}
+
+impl Keys {
+    const VERSION: u8 = 1;
+}
+
+fn checked_name(name: &str) -> Result<&str, Problem> {
+    let name = name.trim();
+    let wrong = |what: &str| Err(Problem::new(Code::BadRequest, format!("the name {what}")));
+    match name.len() {
+        0 => wrong("is empty"),
+        n if n > NAME_MAX => wrong("is longer than 64 bytes"),
+        _ if name.chars().any(char::is_control) => wrong("holds control characters"),
+        _ => Ok(name),
+    }
+}
+
+fn key_file(home: &Home) -> PathBuf {
+    home.dir().join("account.key")
+}
+
+fn read_key(home: &Home) -> Result<Secret, Problem> {
+    let path = key_file(home);
+    let wrong = |what: &str| {
+        let problem = Problem::new(Code::HomeDamaged, format!("{} {what}", path.display()));
+        problem.hint("restore the file from a backup: without it nothing in this home can be read")
+    };
+    let bytes = Zeroizing::new(home::read_small(&path)?.ok_or_else(|| wrong("is missing"))?);
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("is damaged"))?;
+    Ok(Secret::new(key))
+}
+
+fn vault_problem(home: &Home, error: VaultError) -> Problem {
+    match error {
+        VaultError::WrongKey => Problem::of(Code::WrongPassphrase)
+            .hint("type it again; capitals and spaces count. If it is lost, the recovery phrase restores the account"),
+        VaultError::WantsPassphrase => Problem::of(Code::PassphraseNeeded).hint("give it with --passphrase-file FILE"),
+        VaultError::PassphraseLength => Problem::new(Code::Usage, error.to_string()),
+        VaultError::Version { .. } => Problem::new(Code::HomeDamaged, error.to_string()).hint("update parlor"),
+        VaultError::Damaged | VaultError::WantsKeyFile | VaultError::Parameters => damaged(home),
+    }
+}
+
+fn damaged(home: &Home) -> Problem {
+    let problem = Problem::new(Code::HomeDamaged, format!("{} is damaged", home.account_file().display()));
+    problem.hint("restore the file from a backup; nothing was changed")
+}

@@ -1,0 +1,25 @@
+//! Every bound of the node, each with its reason. Those of the HTTP server are in [`crate::http::limits`].
+
+use std::time::Duration;
+
+/// Commands that wait at a room worker. Peers' frames are among them: when it is full the network is read slower.
+pub(crate) const WORKER_INBOX: usize = 256;
+/// Most room workers: beyond four the one writer of the store is what limits.
+pub(crate) const WORKERS_MAX: usize = 4;
+/// Connected members of a room up to which own events are also pushed down every sync stream.
+pub(crate) const SMALL_ROOM: usize = 8;
+/// Members of one room that we stay connected to on our own account. With the connections that others keep to us every
+/// room of any size is a well connected graph.
+pub(crate) const KEPT_PER_ROOM: usize = 8;
+/// Addresses remembered of a peer.
+pub(crate) const ADDRESSES_PER_PEER: usize = 8;
+/// Bytes of events read from the store in one go for republishing.
+pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
+/// Messages opened in one go after a key came.
+pub(crate) const OPEN_LATER_ROWS: usize = 256;
+/// Messages counted as unread at most: beyond, people read "many".
+pub(crate) const UNREAD_MAX: u64 = 10_000;
+/// Joins under way at once: each keeps a link's secret and a task.
+pub(crate) const JOINS_MAX: usize = 64;
+/// How long a stop waits for commits and goodbyes.
+pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,0 +1,261 @@
+//! The joins service: one task for every join under way, which drives [`parlor_proto::join::Joiner`].
+//!
+//! A join outlives the client that asked for it: who gives up waiting finds the room later.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlor_api::{Code, JoinAnswer, JoinState, Problem};
+use parlor_net::{Address, Carrier, Endpoint, Host, PeerId};
+use parlor_proto::RoomId;
+use parlor_proto::control::JoinRequest;
+use parlor_proto::epoch::Welcome;
+use parlor_proto::join::{Door, Failure, In, Joiner, Out, Refusal};
+use parlor_proto::link::{self, Link, LinkError};
+use parlor_proto::room::Room;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::account::rng;
+use crate::app::Answer;
+use crate::bus::rfc3339;
+use crate::clock::{now_ms, until};
+use crate::limits::JOINS_MAX;
+use crate::services::rooms::{Context, Rooms};
+
+/// Candidates that wait at a join.
+const CANDIDATES: usize = 16;
+
+/// A handle on the joins under way.
+#[derive(Clone)]
+pub(crate) struct Joins {
+    under_way: Arc<Mutex<HashMap<RoomId, mpsc::Sender<PeerId>>>>,
+}
+
+impl Joins {
+    pub(crate) fn new() -> Self {
+        Self { under_way: Arc::default() }
+    }
+
+    /// A connected peer that may be a member of a room somebody wants to join.
+    pub(crate) fn candidate(&self, peer: PeerId) {
+        for join in self.joins().values() {
+            // Full or over: there are enough candidates, or no more need of them.
+            let _ = join.try_send(peer);
+        }
+    }
+
+    /// Joins by a link. See [`crate::App::join`].
+    pub(crate) async fn join(
+        &self,
+        context: Arc<Context>,
+        rooms: Rooms,
+        request: parlor_api::JoinRequest,
+    ) -> Answer<JoinAnswer> {
+        let link = Link::parse(&request.link, now_ms()).map_err(|error| link_problem(&error))?;
+        let room = link.room();
+        if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.is_some()) {
+            return Ok(answer(room, &summary, JoinState::Joined));
+        }
+        let (sender, candidates) = mpsc::channel(CANDIDATES);
+        {
+            let mut joins = self.joins();
+            if joins.len() >= JOINS_MAX {
+                return Err(Problem::new(Code::Busy, "too many joins are under way").hint("try again in a minute"));
+            }
+            joins.insert(room, sender);
+        }
+        let (done, finished) = oneshot::channel();
+        let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
+        let joins = self.clone();
+        tokio::spawn(async move {
+            let joining = Joining { context, rooms, link, candidates };
+            drop(done.send(joining.run(deadline).await));
+            joins.joins().remove(&room);
+        });
+        finished.await.map_err(|_| Problem::of(Code::Stopping))?
+    }
+
+    fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, mpsc::Sender<PeerId>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One join under way.
+struct Joining {
+    context: Arc<Context>,
+    rooms: Rooms,
+    link: Link,
+    candidates: mpsc::Receiver<PeerId>,
+}
+
+impl Joining {
+    async fn run(mut self, deadline: u64) -> Answer<JoinAnswer> {
+        let room = self.link.room();
+        let me = &self.context.identity;
+        let mut nonce = [0; 16];
+        rand::Rng::fill_bytes(&mut rng(), &mut nonce);
+        let request = JoinRequest::sign(&room, &self.link.keys().sign, me.signing_key(), me.entrant(), nonce);
+        let (mut joiner, mut todo) = Joiner::start(self.link.clone(), request, Some(deadline), now_ms());
+        loop {
+            let mut inputs = Vec::new();
+            for out in std::mem::take(&mut todo) {
+                match out {
+                    // Dialling and asking are one step of the network.
+                    Out::Dial(_) => inputs.push(In::Connected),
+                    Out::Ask { door, bytes } => inputs.push(self.ask(&door, bytes).await),
+                    Out::Welcomed { door, welcome } => inputs.push(self.enter(&door, &welcome, deadline).await),
+                    Out::Changed(_) => {}
+                    Out::Joined(room) => return self.joined(room),
+                    Out::Failed(failure) => return self.failed(failure),
+                }
+            }
+            if inputs.is_empty() {
+                inputs.push(self.wait(joiner.next_deadline()).await);
+            }
+            for input in inputs {
+                todo.extend(joiner.handle(input, now_ms(), &mut rng()));
+            }
+        }
+    }
+
+    /// The next thing that happens by itself. Cancel safe.
+    async fn wait(&mut self, due: Option<u64>) -> In {
+        let due = due.unwrap_or_else(|| now_ms() + 1000);
+        tokio::select! {
+            Some(peer) = self.candidates.recv() => In::Candidate(peer.as_key().to_vec()),
+            () = tokio::time::sleep(until(due)) => In::Tick,
+        }
+    }
+
+    fn door(&self, door: &Door) -> Option<(PeerId, Vec<Address>)> {
+        match door {
+            Door::Issuer(address) => Some((PeerId::from_key(*self.link.peer()), vec![to_address(address)])),
+            Door::Peer(key) => Some((PeerId::from_key(key.as_slice().try_into().ok()?), Vec::new())),
+        }
+    }
+
+    async fn ask(&self, door: &Door, bytes: Vec<u8>) -> In {
+        let Some((peer, addresses)) = self.door(door) else { return In::AskFailed };
+        match self.context.net.request(peer, addresses, bytes.into()).await {
+            Ok(answer) => In::Answered(answer.to_vec()),
+            Err(error) => {
+                tracing::debug!(peer = %peer.short(), %error, "a knock failed");
+                In::AskFailed
+            }
+        }
+    }
+
+    /// We are let in: holds the room from now on and waits until it can be written to.
+    async fn enter(&self, door: &Door, welcome: &[u8], deadline: u64) -> In {
+        let (room, invite_pk) = (self.link.room(), self.link.keys().sign.public_bytes());
+        let Ok(welcome) = Welcome::open(&self.context.identity, &room, &invite_pk, welcome) else {
+            return In::BadWelcome;
+        };
+        if let Some((peer, addresses)) = self.door(door) {
+            let all = self.link.addresses().iter().map(to_address);
+            let others = all.filter(|_| matches!(door, Door::Issuer(_)));
+            let addresses: Vec<_> = addresses.into_iter().chain(others).collect();
+            self.context.peers.keep(room, peer, addresses);
+        }
+        let (machine, outcome) = Room::join(self.context.identity.clone(), room, welcome);
+        if let Err(problem) = self.rooms.begin(machine, outcome).await {
+            tracing::error!(%problem, "a room that let us in could not be stored");
+            return In::BadWelcome;
+        }
+        let ready = self.context.directory.wait(&room, |summary| summary.writable);
+        match tokio::time::timeout(until(deadline), ready).await {
+            Ok(_) => In::Ready,
+            Err(_) => In::Tick,
+        }
+    }
+
+    fn joined(&self, room: RoomId) -> Answer<JoinAnswer> {
+        let summary = self.context.directory.get(&room).ok_or_else(|| Problem::of(Code::Internal))?;
+        Ok(answer(room, &summary, JoinState::Joined))
+    }
+
+    fn failed(&self, failure: Failure) -> Answer<JoinAnswer> {
+        let pending = |waits_for: &str| {
+            Ok(JoinAnswer {
+                room: self.link.room().to_string(),
+                name: String::new(),
+                role: parlor_api::Role::Member,
+                state: JoinState::Pending,
+                waits_for: Some(waits_for.to_owned()),
+            })
+        };
+        match failure {
+            Failure::Unsynced => pending("the room is being fetched"),
+            Failure::StillPending => pending("a member has to approve"),
+            Failure::Refused(refusal) => Err(refused(refusal)),
+            Failure::Unreachable => Err(Problem::new(Code::Unreachable, "no member of the room could be reached")
+                .hint("ask whether the one who invited you is online, and try again with a longer --timeout")),
+            Failure::Cancelled => Err(Problem::of(Code::Stopping)),
+            _ => Err(Problem::new(Code::JoinRefused, failure.to_string())),
+        }
+    }
+}
+
+fn answer(room: RoomId, summary: &crate::services::rooms::Summary, state: JoinState) -> JoinAnswer {
+    JoinAnswer {
+        room: room.to_string(),
+        name: summary.item.name.clone(),
+        role: summary.item.role.unwrap_or(parlor_api::Role::Member),
+        state,
+        waits_for: None,
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let ask = "ask the one who invited you for a new link";
+    match refusal {
+        Refusal::Expired => Problem::of(Code::InviteExpired).hint(ask),
+        Refusal::UsedUp => Problem::of(Code::InviteExhausted).hint(ask),
+        Refusal::Revoked => Problem::of(Code::InviteRevoked).hint(ask),
+        Refusal::Banned => Problem::of(Code::Banned),
+        Refusal::NotYet | Refusal::Later | Refusal::NotSponsor => {
+            Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
+        }
+        other => Problem::new(Code::JoinRefused, other.to_string()).hint(ask),
+    }
+}
+
+fn link_problem(error: &LinkError) -> Problem {
+    let again = "copy the whole link again, or ask for a new one";
+    match error {
+        LinkError::Expired(at) => Problem::new(Code::InviteExpired, format!("the invite expired at {}", rfc3339(*at)))
+            .hint("ask the one who invited you for a new link"),
+        LinkError::NewerVersion(_) => Problem::new(Code::LinkDamaged, error.to_string()).hint("update parlor"),
+        other => Problem::new(Code::LinkDamaged, other.to_string()).hint(again),
+    }
+}
+
+/// An address of a link as the network dials it.
+fn to_address(address: &link::Address) -> Address {
+    let host = match &address.host {
+        link::Host::Ip4(ip) => Host::Ip(IpAddr::from(*ip)),
+        link::Host::Ip6(ip) => Host::Ip(IpAddr::from(*ip)),
+        link::Host::Name(name) => Host::Dns(name.clone()),
+    };
+    let carrier = match address.transport {
+        link::Transport::Tcp => Carrier::Tcp,
+        link::Transport::Quic => Carrier::Quic,
+    };
+    Endpoint { host, port: address.port, carrier }.into()
+}
+
+/// An address of ours as a link carries it.
+pub(crate) fn to_link(address: &Address) -> Option<link::Address> {
+    let Endpoint { host, port, carrier } = address.endpoint()?;
+    let host = match host {
+        Host::Ip(IpAddr::V4(ip)) => link::Host::Ip4(ip.octets()),
+        Host::Ip(IpAddr::V6(ip)) => link::Host::Ip6(ip.octets()),
+        Host::Dns(name) => link::Host::Name(name),
+    };
+    let transport = match carrier {
+        Carrier::Tcp => link::Transport::Tcp,
+        Carrier::Quic => link::Transport::Quic,
+    };
+    Some(link::Address { host, transport, port })
+}

@@ -1,0 +1,11 @@
+//! The services: each owns one state in one task, others hold a handle.
+//!
+//! | service | owns |
+//! |---|---|
+//! | [`rooms`] | the rooms: state machines, sync sessions, outbox, delivery; a small pool of workers, by room |
+//! | [`peers`] | the connections: sync links, whom to stay connected to, known addresses |
+//! | [`joins`] | joins under way, and strangers who knock |
+
+pub(crate) mod joins;
+pub(crate) mod peers;
+pub(crate) mod rooms;

@@ -1,0 +1,301 @@
+//! The owner of the connections.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use parlor_api::{EventBody, PeerChanged};
+use parlor_crypto::topic::TopicSecret;
+use parlor_net::{Address, NetworkEvent, NetworkHandle, PeerId, Topic, Verdict};
+use parlor_proto::RoomId;
+use parlor_proto::sync::{LinkIn, LinkOut, LinkSetup, PeerLink, Side};
+use parlor_storage::Store;
+use tokio::sync::mpsc;
+
+use super::book::Book;
+use super::handle::{Peers, Slots};
+use crate::account::rng;
+use crate::bus::Bus;
+use crate::clock::now_ms;
+use crate::services::joins::Joins;
+use crate::services::rooms::{Opened, Rooms};
+
+/// How often links are looked at that wait for a hello, and strangers that share no room.
+const LOOK: Duration = Duration::from_secs(1);
+/// A found peer that shares no room with us after this time is let go.
+const STRANGER_MS: u64 = 30_000;
+/// Found peers that are dialled at a time: on a large network we do not dial everybody.
+const FOUND_MAX: usize = 32;
+/// What a broken rule of a link counts against a peer.
+const WEIGHT: u32 = 50;
+
+/// What the service is made of.
+pub(crate) struct Parts {
+    pub(crate) me: PeerId,
+    pub(crate) net: NetworkHandle,
+    pub(crate) events: mpsc::Receiver<NetworkEvent>,
+    pub(crate) peers: Peers,
+    pub(crate) rooms: Rooms,
+    pub(crate) joins: Joins,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+}
+
+struct Actor {
+    parts: Parts,
+    book: Book,
+    links: HashMap<PeerId, Linked>,
+    rooms: BTreeMap<RoomId, TopicSecret>,
+    topics: HashMap<Topic, RoomId>,
+    kept: BTreeSet<PeerId>,
+    /// Found on the local network and dialled to see whether they are friends.
+    found: BTreeSet<PeerId>,
+}
+
+struct Linked {
+    link: PeerLink,
+    address: Address,
+    outbound: bool,
+    since_ms: u64,
+}
+
+/// Runs the service until the network ends.
+pub(crate) async fn run(mut parts: Parts) {
+    let store = parts.store.clone();
+    let book = tokio::task::spawn_blocking(move || Book::load(&store)).await;
+    let book = book.ok().and_then(Result::ok).unwrap_or_default();
+    let (_, closed) = mpsc::channel(1);
+    let mut events = std::mem::replace(&mut parts.events, closed);
+    let mut actor = Actor {
+        parts,
+        book,
+        links: HashMap::new(),
+        rooms: BTreeMap::new(),
+        topics: HashMap::new(),
+        kept: BTreeSet::new(),
+        found: BTreeSet::new(),
+    };
+    actor.keep_chosen().await;
+    let mut look = tokio::time::interval(LOOK);
+    let peers = actor.parts.peers.clone();
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => actor.on_event(event).await,
+                None => return,
+            },
+            () = peers.told() => actor.on_told(peers.take()).await,
+            _ = look.tick() => actor.on_look().await,
+        }
+    }
+}
+
+impl Actor {
+    async fn on_event(&mut self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Listening { address } => self.parts.peers.set_listening(|list| {
+                if !list.contains(&address) {
+                    list.push(address);
+                }
+            }),
+            NetworkEvent::Expired { address } => self.parts.peers.set_listening(|list| list.retain(|a| *a != address)),
+            NetworkEvent::PeerUp { peer, address, outbound, .. } => self.on_up(peer, address, outbound).await,
+            NetworkEvent::PeerDown { peer, .. } => self.on_down(peer).await,
+            NetworkEvent::Frame { peer, data } => self.link(peer, LinkIn::Frame(&data)).await,
+            NetworkEvent::Gossip { topic, data, source, token } => match self.topics.get(&topic) {
+                Some(room) => self.parts.rooms.gossip(*room, data, source, token).await,
+                None => {
+                    let _ = self.parts.net.verdict(token, Verdict::Ignore).await;
+                }
+            },
+            NetworkEvent::Request { peer, data, token } => self.on_request(peer, data, token),
+            NetworkEvent::Discovered { peer, addresses } => self.on_found(peer, addresses).await,
+            NetworkEvent::Banned { peer, .. } => {
+                tracing::info!(peer = %peer.short(), "a peer broke rules and is refused for a while")
+            }
+            NetworkEvent::ListenFailed { reason, .. } => tracing::warn!(reason, "could not listen on an address"),
+            other => tracing::trace!(?other, "network"),
+        }
+    }
+
+    async fn on_up(&mut self, peer: PeerId, address: Address, outbound: bool) {
+        let mut nonce = [0; 32];
+        rand::Rng::fill_bytes(&mut rng(), &mut nonce);
+        let setup = LinkSetup {
+            side: if outbound { Side::Dialer } else { Side::Listener },
+            our_peer: self.parts.me.as_key().to_vec(),
+            their_peer: peer.as_key().to_vec(),
+            nonce,
+        };
+        let (link, out) = PeerLink::start(setup, now_ms());
+        self.links.insert(peer, Linked { link, address, outbound, since_ms: now_ms() });
+        self.on_link(peer, out).await;
+        let rooms: Vec<_> = self.rooms.iter().map(|(room, secret)| (*room, secret.clone())).collect();
+        for (room, secret) in rooms {
+            self.link(peer, LinkIn::AddRoom { room, topic_secret: &secret }).await;
+        }
+        self.tell_peer(peer, true);
+        self.parts.joins.candidate(peer);
+    }
+
+    async fn on_down(&mut self, peer: PeerId) {
+        let Some(linked) = self.links.remove(&peer) else { return };
+        for room in linked.link.open_rooms() {
+            self.parts.rooms.closed(room, peer).await;
+        }
+        self.tell_peer(peer, false);
+    }
+
+    fn tell_peer(&self, peer: PeerId, connected: bool) {
+        let peers = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
+        let event = PeerChanged { peer_id: peer.to_string(), connected, peers };
+        self.parts.bus.publish(now_ms(), EventBody::Peer(event));
+    }
+
+    async fn link(&mut self, peer: PeerId, input: LinkIn<'_>) {
+        let Some(linked) = self.links.get_mut(&peer) else { return };
+        let out = linked.link.handle(input, now_ms());
+        self.on_link(peer, out).await;
+    }
+
+    async fn on_link(&mut self, peer: PeerId, out: Vec<LinkOut>) {
+        for out in out {
+            match out {
+                LinkOut::Send(frame) => {
+                    let _ = self.parts.net.send(peer, frame.into()).await;
+                }
+                LinkOut::Opened { room, channel, connection, version } => {
+                    let Some(side) = self.links.get(&peer).map(|linked| linked.link.side()) else { return };
+                    let opened = Opened { room, peer, channel, connection, version, side };
+                    self.parts.rooms.opened(opened).await;
+                }
+                LinkOut::Frame { room, bytes } => self.parts.rooms.frame(room, peer, bytes).await,
+                LinkOut::Closed { room } => self.parts.rooms.closed(room, peer).await,
+                LinkOut::Misbehaved(why) => {
+                    tracing::debug!(peer = %peer.short(), %why, "a peer broke a rule of the link");
+                    let _ = self.parts.net.punish(peer, WEIGHT).await;
+                    let _ = self.parts.net.disconnect(peer).await;
+                }
+            }
+        }
+    }
+
+    /// A stranger knocks. The rooms look at it in a task of its own; how many there are is bounded by the network.
+    fn on_request(&self, peer: PeerId, data: bytes::Bytes, token: parlor_net::RequestToken) {
+        let (rooms, net) = (self.parts.rooms.clone(), self.parts.net.clone());
+        tokio::spawn(async move {
+            let answer = rooms.knock(peer, data).await.unwrap_or_default();
+            let _ = net.respond(token, answer.into()).await;
+        });
+    }
+
+    async fn on_found(&mut self, peer: PeerId, addresses: Vec<Address>) {
+        if self.links.contains_key(&peer) || peer == self.parts.me {
+            return;
+        }
+        if self.book.knows(&peer) {
+            for address in &addresses {
+                self.book.reached(peer, address);
+            }
+            let _ = self.parts.net.keep(peer, self.book.addresses(&peer)).await;
+        } else if self.found.len() < FOUND_MAX && self.found.insert(peer) {
+            let _ = self.parts.net.dial(Some(peer), addresses).await;
+        }
+    }
+
+    async fn on_told(&mut self, slots: Slots) {
+        for (room, (secret, topics)) in slots.rooms {
+            self.have_room(room, secret, topics).await;
+        }
+        for (peer, (room, addresses)) in slots.kept {
+            self.book.member(peer, room);
+            for address in addresses.iter().rev() {
+                self.book.reached(peer, address);
+            }
+            self.store(peer).await;
+        }
+        for (room, peer) in slots.proved {
+            self.on_proved(room, peer).await;
+        }
+        for room in slots.sought {
+            for peer in self.book.of_room(&room) {
+                if !self.links.contains_key(&peer) {
+                    let _ = self.parts.net.dial(Some(peer), self.book.addresses(&peer)).await;
+                }
+            }
+        }
+        self.keep_chosen().await;
+    }
+
+    async fn have_room(&mut self, room: RoomId, secret: TopicSecret, topics: Vec<Topic>) {
+        let gone: Vec<_> = self
+            .topics
+            .iter()
+            .filter(|(topic, of)| **of == room && !topics.contains(topic))
+            .map(|(t, _)| t.clone())
+            .collect();
+        for topic in gone {
+            self.topics.remove(&topic);
+            let _ = self.parts.net.unsubscribe(topic).await;
+        }
+        for topic in topics {
+            if self.topics.insert(topic.clone(), room).is_none() {
+                let _ = self.parts.net.subscribe(topic).await;
+            }
+        }
+        if self.rooms.insert(room, secret.clone()).is_some() {
+            return;
+        }
+        let peers: Vec<_> = self.links.keys().copied().collect();
+        for peer in peers {
+            self.link(peer, LinkIn::AddRoom { room, topic_secret: &secret }).await;
+        }
+    }
+
+    async fn on_proved(&mut self, room: RoomId, peer: PeerId) {
+        self.found.remove(&peer);
+        let mut news = self.book.member(peer, room);
+        if let Some(linked) = self.links.get(&peer).filter(|linked| linked.outbound) {
+            news |= self.book.reached(peer, &linked.address);
+        }
+        if news {
+            self.store(peer).await;
+        }
+    }
+
+    async fn store(&self, peer: PeerId) {
+        if let Err(error) = self.parts.store.commit(self.book.store(&peer)).await {
+            tracing::warn!(%error, "an address could not be remembered");
+        }
+    }
+
+    /// Has the network stay connected to those that the book chooses.
+    async fn keep_chosen(&mut self) {
+        let chosen = self.book.chosen(&self.parts.me);
+        for peer in self.kept.difference(&chosen) {
+            let _ = self.parts.net.forget(*peer).await;
+        }
+        for peer in chosen.difference(&self.kept) {
+            let _ = self.parts.net.keep(*peer, self.book.addresses(peer)).await;
+        }
+        self.kept = chosen;
+    }
+
+    async fn on_look(&mut self) {
+        let now = now_ms();
+        let due = |linked: &Linked| linked.link.next_deadline().is_some_and(|due| due <= now);
+        let waiting: Vec<_> = self.links.iter().filter(|(_, linked)| due(linked)).map(|(peer, _)| *peer).collect();
+        for peer in waiting {
+            self.link(peer, LinkIn::Tick).await;
+        }
+        let strange = |peer: &PeerId| {
+            self.links
+                .get(peer)
+                .is_some_and(|l| now - l.since_ms.min(now) > STRANGER_MS && l.link.open_rooms().next().is_none())
+        };
+        let strangers: Vec<_> = self.found.iter().filter(|peer| strange(peer)).copied().collect();
+        for peer in strangers {
+            // Stays in the list of those found, so that it is not dialled at every announcement.
+            let _ = self.parts.net.disconnect(peer).await;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The address book: which peers are members of our rooms, and where they were reached.
+//!
+//! Stored under the peer's key: after a restart the node finds its friends again without anybody's help.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parlor_net::{Address, PeerId};
+use parlor_proto::{RoomId, codec};
+use parlor_storage::{Batch, Namespace, ReadError, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM};
+
+/// Longest entry in bytes.
+const MAX_ENTRY: usize = 64 * 1024;
+
+/// What is known of a peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Rooms of which it proved to be a member.
+    rooms: BTreeSet<RoomId>,
+    /// Where it was reached, the last one first.
+    addresses: Vec<String>,
+}
+
+/// The address book.
+#[derive(Default)]
+pub(super) struct Book {
+    peers: BTreeMap<PeerId, Known>,
+}
+
+impl Book {
+    /// The book as stored. Blocks.
+    pub(super) fn load(store: &Store) -> Result<Self, ReadError> {
+        let mut peers = BTreeMap::new();
+        for (key, bytes) in store.scan(None, Namespace::Peer, &[])? {
+            let known = codec::decode::<Known>(&bytes, MAX_ENTRY).ok();
+            if let (Ok(key), Some(known)) = (<[u8; 32]>::try_from(key.as_slice()), known) {
+                peers.insert(PeerId::from_key(key), known);
+            }
+        }
+        Ok(Self { peers })
+    }
+
+    /// The peer was reached there, or is said to be. Returns whether that is news.
+    pub(super) fn reached(&mut self, peer: PeerId, address: &Address) -> bool {
+        let known = self.peers.entry(peer).or_default();
+        let text = address.without_peer().to_string();
+        if known.addresses.first() == Some(&text) {
+            return false;
+        }
+        known.addresses.retain(|held| *held != text);
+        known.addresses.insert(0, text);
+        known.addresses.truncate(ADDRESSES_PER_PEER);
+        true
+    }
+
+    /// The peer proved to be a member of the room. Returns whether that is news.
+    pub(super) fn member(&mut self, peer: PeerId, room: RoomId) -> bool {
+        self.peers.entry(peer).or_default().rooms.insert(room)
+    }
+
+    /// Whether the peer is a member of one of our rooms.
+    pub(super) fn knows(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|known| !known.rooms.is_empty())
+    }
+
+    /// Where the peer may be reached.
+    pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Address> {
+        let known = self.peers.get(peer);
+        known.into_iter().flat_map(|known| &known.addresses).filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// Members of the room with an address, as far as known.
+    pub(super) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
+        let of = |known: &Known| known.rooms.contains(room) && !known.addresses.is_empty();
+        self.peers.iter().filter(|(_, known)| of(known)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Those to stay connected to: of every room a few, chosen differently by every node (`me`), so that the rooms hang
+    /// together without everybody dialling everybody.
+    pub(super) fn chosen(&self, me: &PeerId) -> BTreeSet<PeerId> {
+        let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.rooms.iter().copied()).collect();
+        let mut chosen = BTreeSet::new();
+        for room in rooms {
+            let mut members = self.of_room(&room);
+            members.sort_by_key(|peer| distance(me, peer));
+            chosen.extend(members.into_iter().take(KEPT_PER_ROOM));
+        }
+        chosen
+    }
+
+    /// The change that stores what is known of this peer.
+    pub(super) fn store(&self, peer: &PeerId) -> Batch {
+        let mut batch = Batch::new(None);
+        if let Some(known) = self.peers.get(peer) {
+            batch.put(Namespace::Peer, peer.as_key(), codec::encode(known));
+        }
+        batch
+    }
+}
+
+fn distance(me: &PeerId, peer: &PeerId) -> [u8; 32] {
+    let mut distance = *peer.as_key();
+    distance.iter_mut().zip(me.as_key()).for_each(|(byte, mine)| *byte ^= mine);
+    distance
+}
+
+/// The addresses of ours that others can dial, best first: global ones, then those of local networks, loopback only when
+/// there is nothing else (two nodes on one machine). QUIC before TCP.
+pub(crate) fn dialable(listening: &[Address]) -> Vec<Address> {
+    let rank = |address: &Address| {
+        let quic = address.endpoint().is_some_and(|endpoint| endpoint.carrier == parlor_net::Carrier::Quic);
+        (address.is_loopback(), !quic)
+    };
+    let mut addresses: Vec<_> = listening.iter().filter(|address| !address.is_unspecified()).cloned().collect();
+    addresses.sort_by_key(rank);
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_key([n; 32])
+    }
+
+    #[test]
+    fn a_few_members_of_every_room_are_chosen_and_others_by_others() {
+        let mut book = Book::default();
+        let address: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        for n in 1..=40 {
+            book.reached(peer(n), &address);
+            book.member(peer(n), RoomId([n % 2; 32]));
+        }
+        let mine = book.chosen(&peer(100));
+        assert_eq!(mine.len(), 2 * KEPT_PER_ROOM);
+        assert_ne!(mine, book.chosen(&peer(77)));
+    }
+
+    #[test]
+    fn addresses_are_few_and_the_last_that_worked_comes_first() {
+        let mut book = Book::default();
+        for port in 0..20 {
+            book.reached(peer(1), &format!("/ip4/192.0.2.7/tcp/{port}").parse().unwrap());
+        }
+        let addresses = book.addresses(&peer(1));
+        assert_eq!(addresses.len(), ADDRESSES_PER_PEER);
+        assert_eq!(addresses[0].to_string(), "/ip4/192.0.2.7/tcp/19");
+    }
+}

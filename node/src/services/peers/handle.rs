@@ -1,0 +1,92 @@
+//! What others may tell and ask the peers service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parlor_crypto::topic::TopicSecret;
+use parlor_net::{Address, PeerId, Topic};
+use parlor_proto::RoomId;
+use tokio::sync::{Notify, watch};
+
+/// A handle on the peers service. Its methods never wait: what is told lies in a slot until the service looks.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    slots: Arc<Mutex<Slots>>,
+    told: Arc<Notify>,
+    listening: watch::Sender<Vec<Address>>,
+}
+
+/// What was told and not looked at yet. Each kind is bounded by what it is about: rooms, sessions, peers.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// Rooms with their topic secrets and topics.
+    pub(super) rooms: BTreeMap<RoomId, (TopicSecret, Vec<Topic>)>,
+    /// A member of the room is behind this connection.
+    pub(super) proved: BTreeSet<(RoomId, PeerId)>,
+    /// Rooms of which nobody is connected.
+    pub(super) sought: BTreeSet<RoomId>,
+    /// Peers to stay connected to, with addresses known to work.
+    pub(super) kept: BTreeMap<PeerId, (RoomId, Vec<Address>)>,
+}
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Arc::new(Mutex::new(Slots::default())),
+            told: Arc::new(Notify::new()),
+            listening: watch::Sender::new(Vec::new()),
+        }
+    }
+
+    /// We hold this room: offer it on every connection, take part in its topics.
+    pub(crate) fn have_room(&self, room: RoomId, secret: TopicSecret, topics: Vec<Topic>) {
+        self.tell(|slots| drop(slots.rooms.insert(room, (secret, topics))));
+    }
+
+    /// A member of the room is behind this connection.
+    pub(crate) fn proved(&self, room: RoomId, peer: PeerId) {
+        self.tell(|slots| {
+            slots.proved.insert((room, peer));
+        });
+    }
+
+    /// Nobody of the room is connected: dial whoever is known.
+    pub(crate) fn seek(&self, room: RoomId) {
+        self.tell(|slots| {
+            slots.sought.insert(room);
+        });
+    }
+
+    /// Stay connected to this member of the room, who can be reached there.
+    pub(crate) fn keep(&self, room: RoomId, peer: PeerId, addresses: Vec<Address>) {
+        self.tell(|slots| drop(slots.kept.insert(peer, (room, addresses))));
+    }
+
+    /// The addresses we listen on, now and whenever they change.
+    pub(crate) fn listening(&self) -> watch::Receiver<Vec<Address>> {
+        self.listening.subscribe()
+    }
+
+    pub(super) fn set_listening(&self, change: impl FnOnce(&mut Vec<Address>)) {
+        self.listening.send_modify(change);
+    }
+
+    /// Waits until something is told. Cancel safe.
+    pub(super) async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    pub(super) fn take(&self) -> Slots {
+        std::mem::take(&mut self.slots())
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Slots)) {
+        change(&mut self.slots());
+        self.told.notify_one();
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        // Held for a few lines that do not panic; the data is whole in any case.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

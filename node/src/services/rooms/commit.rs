@@ -1,0 +1,80 @@
+//! From an outcome of the room's machine to one durable batch.
+
+use parlor_proto::hlc::Hlc;
+use parlor_proto::outbox;
+use parlor_proto::room::{Accepted, Message, Outcome, Persist};
+use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
+
+use super::entry::{Job, Turn, names};
+use super::settle::Settle;
+
+impl Turn<'_> {
+    /// Commits an outcome together with outbox entries; `settle` says what follows when it is durable. Without anything
+    /// to write it settles after everything committed before.
+    pub(super) fn commit(&mut self, outcome: Outcome, mut settle: Settle) {
+        let mut batch = Batch::new(Some(self.id()));
+        for accepted in &outcome.accepted {
+            match accepted {
+                Accepted::Control(event) => drop(batch.control(ControlRow {
+                    device: event.device(),
+                    seq: event.seq(),
+                    id: event.id(),
+                    bytes: event.bytes().to_vec(),
+                })),
+                Accepted::Message(message) => drop(batch.message(row(message, self.now_ms))),
+            }
+        }
+        persist(&mut batch, outcome.persist);
+        for entry in &settle.entries {
+            batch.put(Namespace::Outbox, &entry.nonce, parlor_proto::codec::encode(entry));
+        }
+        for nonce in &settle.forget {
+            batch.delete(Namespace::Outbox, nonce);
+        }
+        for marker in &settle.markers {
+            batch.put(Namespace::Marker, &marker.device.0, marker.encode());
+        }
+        settle.accepted = outcome.accepted;
+        settle.changes = outcome.changes;
+        self.hand_over(batch, settle);
+    }
+
+    /// Commits a batch made by hand.
+    pub(super) fn hand_over(&mut self, batch: Batch, settle: Settle) {
+        self.entry.committing += 1;
+        self.jobs.push(Job::Commit { room: self.id(), batch, settle: Box::new(settle) });
+    }
+
+    /// Stores an outbox entry, or removes one, in its own batch.
+    pub(super) fn store_entry(&mut self, entry: outbox::Entry) {
+        self.commit(Outcome::default(), Settle { entries: vec![entry], ..Settle::default() });
+    }
+}
+
+/// Adds what the machine wants kept beside the events.
+fn persist(batch: &mut Batch, persist: Persist) {
+    if let Some(heads) = persist.heads {
+        batch.put(Namespace::Meta, names::HEADS, heads);
+    }
+    if let Some(keys) = persist.keys {
+        batch.put(Namespace::Keys, names::KEYS, keys.to_vec());
+    }
+    for (hash, page) in persist.pages {
+        batch.page(hash, page);
+    }
+}
+
+fn row(message: &Message, now_ms: u64) -> MessageRow {
+    let event = &message.event;
+    MessageRow {
+        device: event.device(),
+        seq: event.seq(),
+        id: event.id(),
+        hlc: event.message().map_or(message.order, |header| header.hlc).0,
+        order: message.order.max(Hlc(1)).0,
+        received_ms: now_ms,
+        covers_own: message.covers_own,
+        key: message.key.as_ref().map(|key| key.secret().clone()),
+        bytes: event.bytes().to_vec(),
+    }
+}

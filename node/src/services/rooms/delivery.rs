@@ -1,0 +1,150 @@
+//! What others hold of our messages, and what we tell them of theirs: markers and the outbox.
+
+use parlor_api::{EventBody, MessageStatus, StatusChanged};
+use parlor_proto::DeviceId;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::marker::Marker;
+use parlor_proto::outbox::{In as OutboxIn, Status};
+use parlor_proto::room::Outcome;
+
+use super::entry::{Job, Turn};
+use super::settle::Settle;
+use crate::account::rng;
+
+/// Status events sent for one change: of a longer stretch only the newest messages are told one by one.
+const STATUS_EVENTS: u64 = 256;
+
+impl Turn<'_> {
+    /// Tells the outbox something; what it wants done is done by the worker, in order.
+    pub(super) fn tell_outbox(&mut self, input: OutboxIn) {
+        let out = self.outbox.handle(input, self.now_ms, &mut rng());
+        self.jobs.extend(out.into_iter().map(Job::Outbox));
+    }
+
+    /// Makes our marker if it is due and says something new.
+    pub(super) fn mark(&mut self) {
+        let n_members = self.entry.room.members().len();
+        if !self.entry.room.is_member() || !self.entry.throttle.take(n_members, self.now_ms) {
+            return;
+        }
+        let me = self.context.identity.device();
+        let heads = self.entry.room.marker_heads();
+        let read = Hlc(self.entry.read.order);
+        let held = self.entry.markers.get(&me);
+        let mut sorted = heads.clone();
+        sorted.sort_unstable();
+        if heads.is_empty() || held.is_some_and(|held| held.heads == sorted && held.read_up_to == read) {
+            return;
+        }
+        let counter = held.map_or(0, |held| held.counter) + 1;
+        let marker = Marker::sign(&self.id(), self.context.identity.signing_key(), counter, heads, read, self.now_ms);
+        self.entry.markers.insert(me, marker.clone());
+        self.commit(Outcome::default(), Settle { markers: vec![marker], ..Settle::default() });
+    }
+
+    /// Tells the outbox what the markers of others say, as far as their heads are known here.
+    pub(super) fn resolve_markers(&mut self) {
+        let unresolved: Vec<_> = self.entry.unresolved.iter().copied().collect();
+        for device in unresolved {
+            self.resolve_marker(device);
+        }
+    }
+
+    fn resolve_marker(&mut self, device: DeviceId) {
+        let Some(marker) = self.entry.markers.get(&device) else { return };
+        let known: Vec<_> = marker.heads.iter().map(|head| (*head, self.entry.room.covers_own(head))).collect();
+        let delivered = known.iter().filter_map(|(_, covers)| *covers).max().unwrap_or(0);
+        let unknown: Vec<_> = known.iter().filter(|(_, covers)| covers.is_none()).map(|(head, _)| *head).collect();
+        let read = marker.read_up_to;
+        self.tell_marked(device, delivered, read);
+        if unknown.is_empty() {
+            self.entry.unresolved.remove(&device);
+            return;
+        }
+        let room = self.id();
+        self.read(move |store| {
+            let rows: Vec<_> = unknown.iter().map(|head| store.message(&room, head).ok().flatten()).collect();
+            let covers = rows.iter().flatten().map(|row| row.covers_own).max().unwrap_or(0);
+            let all = rows.iter().all(Option::is_some);
+            Box::new(move |turn| {
+                turn.tell_marked(device, covers, read);
+                if all {
+                    turn.entry.unresolved.remove(&device);
+                }
+            })
+        });
+    }
+
+    fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc) {
+        let newest = self.entry.own_clock.iter().rev().find(|(seq, clock)| *seq <= delivered && *clock <= read_up_to);
+        let read = newest.map_or(0, |(seq, _)| *seq);
+        if self.is_live(&device) {
+            self.tell_outbox(OutboxIn::Marked { room: self.id(), device, delivered, read });
+        }
+    }
+
+    /// The status of our messages `from..=to` changed: windows are told.
+    pub(super) fn show_statuses(&mut self, from: u64, to: u64) {
+        let (room, device) = (self.id(), self.context.identity.device());
+        let from = from.max(to.saturating_sub(STATUS_EVENTS - 1)).max(1);
+        self.read(move |store| {
+            let want = parlor_storage::Want { device, from, to };
+            let rows = store.missing(&room, parlor_storage::LogKind::Message, &[want], usize::MAX).unwrap_or_default();
+            Box::new(move |turn| {
+                for row in rows {
+                    turn.show_status(&row);
+                }
+                turn.refresh_last();
+            })
+        });
+    }
+
+    fn show_status(&mut self, row: &parlor_storage::LogRow) {
+        let Ok(event) = parlor_proto::event::Event::decode(&self.id(), &row.bytes) else { return };
+        let (status, delivered_to, read_by, reason) = status_of(self.outbox.status(&self.id(), row.seq));
+        let changed = StatusChanged {
+            message: event.id().to_string(),
+            room: self.id().to_string(),
+            status,
+            delivered_to,
+            read_by,
+            reason,
+        };
+        self.publish(EventBody::Status(changed));
+    }
+
+    /// The newest message of the list shows its status too.
+    fn refresh_last(&mut self) {
+        let Some((_, last)) = &self.entry.last else { return };
+        let Ok(id) = last.message.parse() else { return };
+        let room = self.id();
+        self.read(move |store| {
+            let row = store.message(&room, &id).ok().flatten();
+            Box::new(move |turn| {
+                let Some(row) = row else { return };
+                let view = turn.row_status(&row);
+                if let (Some((_, last)), Some((status, delivered_to, read_by, reason))) = (&mut turn.entry.last, view) {
+                    (last.status, last.delivered_to, last.read_by, last.reason) =
+                        (status, delivered_to, read_by, reason);
+                }
+                turn.summarise();
+            })
+        });
+    }
+
+    fn row_status(&self, row: &parlor_storage::MessageRow) -> Option<(MessageStatus, u32, u32, Option<String>)> {
+        let mine = row.device == self.context.identity.device();
+        mine.then(|| status_of(self.outbox.status(&self.id(), row.seq)))
+    }
+}
+
+/// A status of the outbox in the words of the API: state, delivered to, read by, reason.
+pub(super) fn status_of(status: Status) -> (MessageStatus, u32, u32, Option<String>) {
+    match status {
+        Status::Queued(why) => (MessageStatus::Queued, 0, 0, Some(why.to_string())),
+        Status::Sent => (MessageStatus::Sent, 0, 0, None),
+        Status::Delivered { to, .. } => (MessageStatus::Delivered, to, 0, None),
+        Status::Read { by, to, .. } => (MessageStatus::Read, to, by, None),
+        Status::Failed(why) => (MessageStatus::Failed, 0, 0, Some(why.to_string())),
+    }
+}

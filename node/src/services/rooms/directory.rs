@@ -1,0 +1,91 @@
+//! The directory: what is known of every room at a glance, for lists and for finding a room by name.
+//!
+//! Workers write the line of a room after every change; anybody reads. The lock is held for a few lines, never over an
+//! await.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use parlor_api::{Code, Problem, RoomItem, SyncState};
+use parlor_proto::RoomId;
+
+/// Digits of an id that a user must type at least.
+const PREFIX_MIN: usize = 4;
+
+/// One room at a glance.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    /// The line of the list.
+    pub(crate) item: RoomItem,
+    /// How far it is synchronised.
+    pub(crate) sync: SyncState,
+    /// Whether it can be read and posted to: false while joining and after leaving.
+    pub(crate) writable: bool,
+    /// Who may be reached through which connection.
+    pub(crate) online: Vec<(String, parlor_net::PeerId)>,
+}
+
+/// All rooms at a glance. Clones are the same directory.
+#[derive(Clone, Default)]
+pub(crate) struct Directory {
+    rooms: Arc<RwLock<BTreeMap<RoomId, Summary>>>,
+    changed: Arc<tokio::sync::Notify>,
+}
+
+impl Directory {
+    /// Writes the line of a room.
+    pub(crate) fn put(&self, room: RoomId, summary: Summary) {
+        self.rooms.write().unwrap_or_else(PoisonError::into_inner).insert(room, summary);
+        self.changed.notify_waiters();
+    }
+
+    /// The line of a room.
+    pub(crate) fn get(&self, room: &RoomId) -> Option<Summary> {
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(room).cloned()
+    }
+
+    /// All rooms.
+    pub(crate) fn all(&self) -> Vec<(RoomId, Summary)> {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        rooms.iter().map(|(room, summary)| (*room, summary.clone())).collect()
+    }
+
+    /// Waits until the line of a room fulfils a condition. Cancel safe.
+    pub(crate) async fn wait(&self, room: &RoomId, mut ready: impl FnMut(&Summary) -> bool) -> Summary {
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(summary) = self.get(room).filter(|summary| ready(summary)) {
+                return summary;
+            }
+            changed.await;
+        }
+    }
+
+    /// The room that `text` names: by id, unique name or unique prefix of the id, in this order.
+    pub(crate) fn find(&self, text: &str) -> Result<RoomId, Problem> {
+        if let Some(id) = text.parse().ok().filter(|id| self.get(id).is_some()) {
+            return Ok(id);
+        }
+        let all = self.all();
+        let named: Vec<_> = all.iter().filter(|(_, summary)| summary.item.name == text).collect();
+        let prefixed: Vec<_> = all
+            .iter()
+            .filter(|(room, _)| text.len() >= PREFIX_MIN && room.to_string().starts_with(&text.to_ascii_lowercase()))
+            .collect();
+        match (named.as_slice(), prefixed.as_slice()) {
+            ([(room, _)], _) | ([], [(room, _)]) => Ok(*room),
+            ([], []) => Err(Problem::new(Code::RoomNotFound, "there is no such room")
+                .hint("parlor room list shows the rooms of this account")),
+            (several, _) if !several.is_empty() => Err(ambiguous(several)),
+            (_, several) => Err(ambiguous(several)),
+        }
+    }
+}
+
+fn ambiguous(rooms: &[&(RoomId, Summary)]) -> Problem {
+    let lines: Vec<_> =
+        rooms.iter().map(|(room, s)| format!("{} ({})", &room.to_string()[..16], s.item.name)).collect();
+    Problem::new(Code::Ambiguous, "more than one room fits").hint(format!("name it by id: {}", lines.join(", ")))
+}

@@ -1,0 +1,279 @@
+//! One room as a worker holds it, and the turn in which something happens to it.
+//!
+//! An [`Entry`] is the state machine of the room with everything that lives as long as it: sync sessions, what others
+//! have told of their progress, unread count. A [`Turn`] lends it to a handler together with the worker's outbox; what
+//! the handler wants done outside (commit, read, send) it leaves in [`Turn::jobs`], which the worker carries out in
+//! order. Handlers therefore never wait.
+
+use std::collections::{HashMap, HashSet};
+
+use parlor_api::Problem;
+use parlor_crypto::wrap::GossipKey;
+use parlor_net::{GossipToken, PeerId, Topic, Verdict};
+use parlor_proto::gossip::Coalescer;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::marker::{Marker, Throttle};
+use parlor_proto::outbox::Outbox;
+use parlor_proto::room::{MessageTip, Room, RoomParts};
+use parlor_proto::sync::{Series, Session, Tables, Tip};
+use parlor_proto::wire::SeriesKind;
+use parlor_proto::{DeviceId, RoomId, event::Event};
+use parlor_storage::{Batch, Cursor, Namespace, Position, ReadError, Store};
+use serde::{Deserialize, Serialize};
+
+use super::settle::Settle;
+use super::worker::Context;
+use crate::home_damaged;
+use crate::limits::UNREAD_MAX;
+
+/// Names of what is stored beside the events of a room.
+pub(super) mod names {
+    /// [`parlor_proto::room::Persist::keys`].
+    pub(crate) const KEYS: &[u8] = b"room";
+    /// [`parlor_proto::room::Persist::heads`].
+    pub(crate) const HEADS: &[u8] = b"heads";
+    /// Our read marker: [`super::ReadMark`].
+    pub(crate) const READ: &[u8] = b"read";
+}
+
+/// How far the user of this account has read.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct ReadMark {
+    /// Its place on the timeline, and the message there.
+    pub(super) order: u64,
+    pub(super) message: Option<parlor_proto::EventId>,
+}
+
+/// A session with one peer.
+pub(super) struct Linked {
+    pub(super) session: Session,
+    pub(super) channel: u16,
+    /// Proved, and known to the outbox as a connected member.
+    pub(super) device: Option<DeviceId>,
+}
+
+/// One room as a worker holds it.
+pub(super) struct Entry {
+    pub(super) room: Room,
+    /// How far each series is durable here.
+    pub(super) tables: Tables,
+    pub(super) sessions: HashMap<PeerId, Linked>,
+    pub(super) coalescer: Coalescer,
+    /// Key under which the room gossiped before the present one: what replaces an epoch is wrapped under it.
+    pub(super) gossip_key: Option<GossipKey>,
+    pub(super) former_gossip_key: Option<GossipKey>,
+    /// The newest marker of each device, ours included.
+    pub(super) markers: HashMap<DeviceId, Marker>,
+    /// Devices whose marker names a head that is not here yet.
+    pub(super) unresolved: HashSet<DeviceId>,
+    pub(super) throttle: Throttle,
+    /// Clock readings of our newest messages, to tell which of them a read marker covers: (number, clock).
+    pub(super) own_clock: std::collections::VecDeque<(u64, Hlc)>,
+    pub(super) read: ReadMark,
+    pub(super) unread: u64,
+    pub(super) last: Option<(Position, parlor_api::Message)>,
+    /// Batches handed to the store and not durable yet.
+    pub(super) committing: usize,
+    /// When the room's machine wants to be looked after.
+    pub(super) maintain_ms: Option<u64>,
+    /// The deadline that the worker has noted for this room.
+    pub(super) noted_ms: Option<u64>,
+    /// How many events of the room are told and not here, as last shown.
+    pub(super) shown_want: u64,
+    pub(super) topics: Vec<Topic>,
+}
+
+/// What a handler wants done outside.
+pub(super) enum Job {
+    /// Put a frame on a peer's stream.
+    Send { peer: PeerId, frame: Vec<u8> },
+    /// Publish on a topic.
+    Publish { topic: Topic, data: Vec<u8> },
+    /// Judge a gossip message.
+    Judge { token: GossipToken, verdict: Verdict },
+    /// Count something against a peer and drop it.
+    Drop { peer: PeerId, weight: u32 },
+    /// Commit, then settle. An empty batch settles after all before it.
+    Commit { room: RoomId, batch: Batch, settle: Box<Settle> },
+    /// Read beside the writer, then go on with what was read.
+    Read { room: RoomId, read: Box<dyn FnOnce(&Store) -> After + Send> },
+    /// Tell the peers service about this room: its topic secret and topics.
+    Announce { room: RoomId },
+    /// A member's device is behind this connection.
+    Proved { room: RoomId, peer: PeerId },
+    /// Nobody of the room is connected: look for members.
+    Seek { room: RoomId },
+    /// Something the outbox wants done, in whatever room.
+    Outbox(parlor_proto::outbox::Out),
+}
+
+/// What to do in the room with what was read.
+pub(super) type After = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
+
+/// A turn: something happens to a room.
+pub(super) struct Turn<'a> {
+    pub(super) entry: &'a mut Entry,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) context: &'a Context,
+    pub(super) jobs: &'a mut Vec<Job>,
+    pub(super) now_ms: u64,
+}
+
+impl Turn<'_> {
+    /// The room.
+    pub(super) fn id(&self) -> RoomId {
+        self.entry.room.id()
+    }
+
+    /// Has something read beside the writer.
+    pub(super) fn read(&mut self, read: impl FnOnce(&Store) -> After + Send + 'static) {
+        let room = self.id();
+        self.jobs.push(Job::Read { room, read: Box::new(read) });
+    }
+}
+
+impl Entry {
+    /// An entry for a room of which nothing is stored yet.
+    pub(super) fn new(room: Room) -> Self {
+        Self {
+            room,
+            tables: Tables::new(),
+            sessions: HashMap::new(),
+            coalescer: Coalescer::default(),
+            gossip_key: None,
+            former_gossip_key: None,
+            markers: HashMap::new(),
+            unresolved: HashSet::new(),
+            throttle: Throttle::default(),
+            own_clock: std::collections::VecDeque::new(),
+            read: ReadMark::default(),
+            unread: 0,
+            last: None,
+            committing: 0,
+            maintain_ms: Some(0),
+            noted_ms: None,
+            shown_want: 0,
+            topics: Vec::new(),
+        }
+    }
+
+    /// The room as the store holds it. Blocks.
+    pub(super) fn load(context: &Context, id: RoomId) -> Result<Self, Problem> {
+        let store = &context.store;
+        let parts = parts(store, id)?;
+        let room = Room::restore(context.identity.clone(), parts)
+            .map_err(|error| home_damaged(format!("room {} can not be restored: {error}", id.short())))?;
+        let mut entry = Self::new(room);
+        entry.fill_tables();
+        for (_, bytes) in store.scan(Some(&id), Namespace::Marker, &[]).map_err(damaged)? {
+            let Ok(marker) = Marker::decode(&id, &bytes) else { continue };
+            entry.note_marker(marker);
+        }
+        entry.unresolved =
+            entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();
+        if let Some(bytes) = store.get(Some(&id), Namespace::Meta, names::READ).map_err(damaged)? {
+            entry.read = parlor_proto::codec::decode(&bytes, 64).unwrap_or_default();
+        }
+        entry.count_unread(store)?;
+        entry.load_own_clock(store)?;
+        // Whatever is stored and was not told before the end of the last run is told now.
+        entry.throttle.touch();
+        Ok(entry)
+    }
+
+    /// Takes a marker as the newest of its device, and notes it in the tables.
+    pub(super) fn note_marker(&mut self, marker: Marker) {
+        self.tables.advance(Series::marker(marker.device), Tip { seq: marker.counter, id: [0; 32] });
+        self.markers.insert(marker.device, marker);
+    }
+
+    /// Whether something is due in this room, and when.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let sessions = self.sessions.values().filter_map(|linked| linked.session.next_deadline()).min();
+        let marker = self.throttle.due(self.room.members().len()).filter(|_| self.room.is_member());
+        [sessions, marker, self.coalescer.next_deadline(), self.maintain_ms].into_iter().flatten().min()
+    }
+
+    /// Devices of members that are connected.
+    pub(super) fn connected(&self) -> HashSet<DeviceId> {
+        self.sessions.values().filter_map(|linked| linked.device).collect()
+    }
+
+    fn fill_tables(&mut self) {
+        for tip in self.room.tips() {
+            let kind = match tip.log.kind {
+                parlor_proto::event::LogKind::Control => SeriesKind::Control,
+                parlor_proto::event::LogKind::Message => SeriesKind::Message,
+            };
+            let series = Series { kind, device: tip.log.device };
+            self.tables.advance(series, Tip { seq: tip.seq, id: tip.id.0 });
+        }
+        for leaf in self.room.leafs() {
+            self.tables.advance(Series::leaf(DeviceId(leaf.device)), Tip { seq: leaf.counter, id: [0; 32] });
+        }
+    }
+
+    /// Counts messages of others after the read marker. Blocks.
+    fn count_unread(&mut self, store: &Store) -> Result<(), Problem> {
+        let (id, me) = (self.room.id(), self.room.me().account());
+        let mut cursor = Cursor::Newest;
+        loop {
+            let page = store.page(&id, cursor, 100).map_err(damaged)?;
+            for row in &page.rows {
+                if row.row.order <= self.read.order || self.unread >= UNREAD_MAX {
+                    return Ok(());
+                }
+                if self.room.account_of(&row.row.device) != Some(me) {
+                    self.unread += 1;
+                }
+            }
+            match page.rows.last() {
+                Some(oldest) if page.older => cursor = Cursor::Before(oldest.position),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Clock readings of our newest messages. Blocks.
+    fn load_own_clock(&mut self, store: &Store) -> Result<(), Problem> {
+        let (id, device) = (self.room.id(), self.room.me().device());
+        let to = self.tables.seq(&Series::messages(device));
+        let from = to.saturating_sub(OWN_CLOCK as u64 / 4) + 1;
+        let want = parlor_storage::Want { device, from, to };
+        let rows = store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX).map_err(damaged)?;
+        self.own_clock = rows.iter().map(|row| (row.seq, Hlc(row.rank))).collect();
+        Ok(())
+    }
+}
+
+/// Own messages whose clock is remembered, to tell which are read: older ones are taken for read with them.
+pub(super) const OWN_CLOCK: usize = 4_096;
+
+/// What the store holds of a room. Blocks.
+fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
+    let event = |bytes: &[u8]| {
+        Event::decode(&id, bytes)
+            .map_err(|error| home_damaged(format!("a stored event of room {}: {error}", id.short())))
+    };
+    let mut control = Vec::new();
+    for row in store.control(&id).map_err(damaged)? {
+        control.push(event(&row.bytes)?);
+    }
+    let mut tips = Vec::new();
+    for tip in store.tips(&id).map_err(damaged)?.message {
+        let row = store.message(&id, &tip.id).map_err(damaged)?;
+        let row = row.ok_or_else(|| home_damaged(format!("the end of a log of room {} is missing", id.short())))?;
+        tips.push(MessageTip { event: event(&row.bytes)?, covers_own: row.covers_own });
+    }
+    let heads = store.get(Some(&id), Namespace::Meta, names::HEADS).map_err(damaged)?.unwrap_or_default();
+    let keys = store.get(Some(&id), Namespace::Keys, names::KEYS).map_err(damaged)?.unwrap_or_default();
+    Ok(RoomParts { room: id, control, tips, heads, keys: zeroize::Zeroizing::new(keys) })
+}
+
+/// A failed read, as people see it.
+pub(super) fn damaged(error: ReadError) -> Problem {
+    match error {
+        ReadError::Closed => Problem::of(parlor_api::Code::Stopping),
+        other => home_damaged(other.to_string()),
+    }
+}

@@ -1,0 +1,177 @@
+//! What others may ask of the rooms service.
+
+use parlor_api::{
+    Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer,
+    Room as RoomView, SendAnswer, SendRequest, UpdateRoom,
+};
+use parlor_net::{GossipToken, PeerId};
+use parlor_proto::room::{Outcome, Room};
+use parlor_proto::{EventId, RoomId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::message::{Command, Knock, Opened, Reply, Wish};
+use crate::app::{Anchor, Answer};
+
+/// A handle on the workers. Clones are the same service. Methods wait for room in the worker's inbox, and those that
+/// answer for the answer; dropping such a future gives up the answer, not the change.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    workers: Vec<mpsc::Sender<Command>>,
+}
+
+impl Rooms {
+    pub(super) fn new(workers: Vec<mpsc::Sender<Command>>) -> Self {
+        Self { workers }
+    }
+
+    /// The worker of a room. Ids are hashes, so the first bytes spread evenly.
+    pub(super) fn place(room: &RoomId, workers: usize) -> usize {
+        usize::from(room.0[0]) % workers.max(1)
+    }
+
+    async fn tell(&self, room: &RoomId, command: Command) -> Answer<()> {
+        let worker = self.workers.get(Self::place(room, self.workers.len())).ok_or_else(stopping)?;
+        worker.send(command).await.map_err(|_| stopping())
+    }
+
+    async fn wish<T>(&self, room: RoomId, wish: impl FnOnce(Reply<T>) -> Wish) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(&room, Command::Wish { room, wish: wish(reply) }).await?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    async fn each<T>(&self, command: impl Fn(Reply<T>) -> Command) -> Answer<Vec<T>> {
+        let mut answers = Vec::new();
+        for worker in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            worker.send(command(reply)).await.map_err(|_| stopping())?;
+            answers.push(answer.await.map_err(|_| stopping())??);
+        }
+        Ok(answers)
+    }
+
+    pub(crate) async fn opened(&self, opened: Opened) {
+        let room = opened.room;
+        // Stopped: then sessions are of no interest; so in the two below.
+        let _ = self.tell(&room, Command::Opened(opened)).await;
+    }
+
+    pub(crate) async fn frame(&self, room: RoomId, peer: PeerId, bytes: Vec<u8>) {
+        let _ = self.tell(&room, Command::Frame { room, peer, bytes }).await;
+    }
+
+    pub(crate) async fn closed(&self, room: RoomId, peer: PeerId) {
+        let _ = self.tell(&room, Command::Closed { room, peer }).await;
+    }
+
+    pub(crate) async fn gossip(&self, room: RoomId, data: bytes::Bytes, source: PeerId, token: GossipToken) {
+        let _ = self.tell(&room, Command::Gossip { room, data, source, token }).await;
+    }
+
+    /// Lets the rooms look at a knock, one worker after the other, until one knows the invite.
+    pub(crate) async fn knock(&self, peer: PeerId, data: bytes::Bytes) -> Option<Vec<u8>> {
+        for worker in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            worker.send(Command::Knock(Knock { peer, data: data.clone(), reply })).await.ok()?;
+            if let Some(answer) = answer.await.ok().flatten() {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// Begins to hold a room that was just made, or that let us in; durable when it returns.
+    pub(crate) async fn begin(&self, room: Room, outcome: Outcome) -> Answer<()> {
+        let (reply, answer) = oneshot::channel();
+        let id = room.id();
+        self.tell(&id, Command::Begin { room: Box::new(room), outcome: Box::new(outcome), reply }).await?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    pub(crate) async fn show(&self, room: RoomId) -> Answer<RoomView> {
+        self.wish(room, Wish::Show).await
+    }
+
+    pub(crate) async fn members(&self, room: RoomId) -> Answer<Vec<Member>> {
+        self.wish(room, Wish::Members).await
+    }
+
+    pub(crate) async fn invites(&self, room: RoomId) -> Answer<Vec<Invite>> {
+        self.wish(room, Wish::Invites).await
+    }
+
+    pub(crate) async fn create_invite(
+        &self,
+        room: RoomId,
+        request: CreateInvite,
+        addresses: Vec<parlor_proto::link::Address>,
+    ) -> Answer<Invite> {
+        self.wish(room, |reply| Wish::CreateInvite(request, addresses, reply)).await
+    }
+
+    pub(crate) async fn revoke(&self, room: RoomId, invite: String) -> Answer<Invite> {
+        self.wish(room, |reply| Wish::Revoke(invite, reply)).await
+    }
+
+    pub(crate) async fn update(&self, room: RoomId, update: UpdateRoom) -> Answer<RoomView> {
+        self.wish(room, |reply| Wish::Update(update, reply)).await
+    }
+
+    pub(crate) async fn leave(&self, room: RoomId) -> Answer<()> {
+        self.wish(room, Wish::Leave).await
+    }
+
+    pub(crate) async fn send(&self, room: RoomId, messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
+        self.wish(room, |reply| Wish::Send(messages, reply)).await
+    }
+
+    pub(crate) async fn message(&self, room: RoomId, message: EventId) -> Answer<Message> {
+        self.wish(room, |reply| Wish::Message(message, reply)).await
+    }
+
+    pub(crate) async fn history(&self, room: RoomId, anchor: Anchor, limit: u32) -> Answer<Page<Message>> {
+        self.wish(room, |reply| Wish::History(anchor, limit, reply)).await
+    }
+
+    pub(crate) async fn mark_read(&self, room: RoomId, message: Option<EventId>) -> Answer<ReadAnswer> {
+        self.wish(room, |reply| Wish::Read(message, reply)).await
+    }
+
+    pub(crate) async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {
+        let mut all: Vec<_> = self.each(|reply| Command::Outbox { reply }).await?.into_iter().flatten().collect();
+        all.sort_by(|a, b| a.queued_at.cmp(&b.queued_at));
+        Ok(all)
+    }
+
+    pub(crate) async fn retry(&self, message: Option<String>) -> Answer<OutboxAnswer> {
+        let answers = self.each(|reply| Command::Retry { message: message.clone(), reply }).await?;
+        touched(answers, message.is_some())
+    }
+
+    pub(crate) async fn discard(&self, message: Option<String>) -> Answer<OutboxAnswer> {
+        let answers = self.each(|reply| Command::Discard { message: message.clone(), reply }).await?;
+        touched(answers, message.is_some())
+    }
+
+    /// Finishes what is under way and ends the workers.
+    pub(crate) async fn stop(&self) {
+        for worker in &self.workers {
+            let (done, finished) = oneshot::channel();
+            if worker.send(Command::Stop { done }).await.is_ok() {
+                let _ = finished.await;
+            }
+        }
+    }
+}
+
+fn touched(answers: Vec<OutboxAnswer>, one: bool) -> Answer<OutboxAnswer> {
+    let messages: Vec<_> = answers.into_iter().flat_map(|answer| answer.messages).collect();
+    if one && messages.is_empty() {
+        return Err(Problem::new(Code::MessageNotFound, "there is no such message in the outbox"));
+    }
+    Ok(OutboxAnswer { messages })
+}
+
+fn stopping() -> Problem {
+    Problem::of(Code::Stopping)
+}

@@ -1,0 +1,220 @@
+//! Events of others: what sync delivers and what gossip brings.
+
+use parlor_net::{GossipToken, PeerId, Verdict as Judgement};
+use parlor_proto::control::LeafRecord;
+use parlor_proto::event::{Event, LogKind};
+use parlor_proto::gossip::{GossipError, GossipFrame};
+use parlor_proto::marker::Marker;
+use parlor_proto::room::{Missing, Outcome, Received, Rejected, Standing};
+use parlor_proto::sync::{In as SyncIn, Series};
+use parlor_proto::wire::{Item, SeriesKind};
+use parlor_proto::{DeviceId, EventId, codec};
+
+use super::entry::{Job, Turn};
+use super::settle::Settle;
+use crate::limits::OPEN_LATER_ROWS;
+
+/// Longest leaf record in bytes: two keys, two numbers, a signature.
+const MAX_LEAF: usize = 256;
+
+impl Turn<'_> {
+    /// A batch of a sync session: takes it in and answers the session when it is durable.
+    pub(super) fn deliver(&mut self, peer: PeerId, batch: u32, items: Vec<Item>) {
+        let Some((events, mut records)) = self.sort(items) else {
+            self.session(peer, SyncIn::Refused { batch });
+            return;
+        };
+        let received = self.entry.room.receive(events, self.now_ms);
+        if blames(&received.rejected) {
+            tracing::debug!(room = %self.id().short(), peer = %peer.short(), "invalid events in a batch");
+            self.session(peer, SyncIn::Refused { batch });
+        }
+        let complete = received.waiting.is_empty() && received.rejected.is_empty();
+        records.delivered = Some((peer, batch, complete));
+        self.take(received, records);
+    }
+
+    /// A frame of the room's topic: takes it in and says whether it is to be forwarded.
+    pub(super) fn gossip(&mut self, data: &[u8], source: PeerId, token: GossipToken) {
+        let hinted = parlor_crypto::wrap::hint(data).and_then(|hint| self.entry.room.gossip_key_for(&hint));
+        let frame = GossipFrame::unwrap(data, |_| hinted.as_ref());
+        let verdict = match frame {
+            Ok(frame) => self.gossip_frame(frame),
+            // Under a key that we do not have yet: sync brings what is in it.
+            Err(GossipError::UnknownKey) => Judgement::Ignore,
+            Err(_) => Judgement::Reject,
+        };
+        if verdict == Judgement::Reject {
+            tracing::debug!(room = %self.id().short(), peer = %source.short(), "rejected gossip");
+        }
+        self.jobs.push(Job::Judge { token, verdict });
+    }
+
+    fn gossip_frame(&mut self, frame: GossipFrame) -> Judgement {
+        let kind = match &frame {
+            GossipFrame::Events(_) => SeriesKind::Message,
+            GossipFrame::Markers(_) => SeriesKind::Marker,
+            GossipFrame::Leaves(_) => SeriesKind::Leaf,
+            GossipFrame::Presence(_) => return Judgement::Ignore,
+        };
+        let (GossipFrame::Events(list) | GossipFrame::Markers(list) | GossipFrame::Leaves(list)) = frame else {
+            return Judgement::Ignore;
+        };
+        let items = list.into_iter().map(|bytes| Item { kind, bytes }).collect();
+        let Some((events, records)) = self.sort(items) else { return Judgement::Reject };
+        let n_events = events.len();
+        let received = self.entry.room.receive(events, self.now_ms);
+        let known = n_events == received.duplicates && records.markers.is_empty();
+        let verdict = match (blames(&received.rejected), known) {
+            (true, _) => Judgement::Reject,
+            (false, true) => Judgement::Ignore,
+            (false, false) => Judgement::Accept,
+        };
+        self.take(received, records);
+        verdict
+    }
+
+    /// Decodes events and records. `None` when something in it is malformed: whoever handed it over is at fault.
+    fn sort(&mut self, items: Vec<Item>) -> Option<(Vec<Event>, Settle)> {
+        let room = self.id();
+        let mut events = Vec::with_capacity(items.len());
+        let mut settle = Settle::default();
+        for Item { kind, bytes } in items {
+            match kind {
+                SeriesKind::Control | SeriesKind::Message => events.push(Event::decode(&room, &bytes.0).ok()?),
+                SeriesKind::Marker => {
+                    let marker = Marker::decode(&room, &bytes.0).ok()?;
+                    let live = self.entry.room.standing(&marker.device) == Standing::Live;
+                    if live && marker.replaces(self.entry.markers.get(&marker.device)) {
+                        self.entry.markers.insert(marker.device, marker.clone());
+                        self.entry.unresolved.insert(marker.device);
+                        settle.markers.push(marker);
+                    }
+                }
+                SeriesKind::Leaf => {
+                    let leaf: LeafRecord = codec::decode(&bytes.0, MAX_LEAF).ok()?;
+                    if let Ok(Some(persist)) = self.entry.room.accept_leaf(leaf) {
+                        self.commit(Outcome { persist, ..Outcome::default() }, Settle::default());
+                    }
+                }
+            }
+        }
+        Some((events, settle))
+    }
+
+    /// Commits what the room took in, and has fetched what is missing.
+    fn take(&mut self, received: Received, settle: Settle) {
+        let Received { outcome, waiting, unknown_parents, .. } = received;
+        let markers = !settle.markers.is_empty();
+        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || markers {
+            self.commit(outcome, settle);
+        }
+        self.fetch(&waiting);
+        if !unknown_parents.is_empty() {
+            self.look_up_parents(unknown_parents);
+        }
+        if markers {
+            self.resolve_markers();
+        }
+    }
+
+    /// Asks connected members for what others wait for.
+    fn fetch(&mut self, waiting: &[Missing]) {
+        let mut gaps: Vec<Series> = Vec::new();
+        for missing in waiting {
+            let series = match missing {
+                Missing::Log { log, .. } => match log.kind {
+                    LogKind::Control => Series::control(log.device),
+                    LogKind::Message => Series::messages(log.device),
+                },
+                // Whose it is nobody knows: the next comparison of tables finds it.
+                Missing::Control(_) => continue,
+            };
+            if !gaps.contains(&series) {
+                gaps.push(series);
+            }
+        }
+        let peers: Vec<_> = self.entry.sessions.keys().copied().collect();
+        for series in gaps {
+            for peer in &peers {
+                self.session(*peer, SyncIn::Gap(series));
+            }
+        }
+    }
+
+    /// Parents that are not among the recent messages: the store knows whether they are here.
+    fn look_up_parents(&mut self, parents: Vec<EventId>) {
+        let room = self.id();
+        self.read(move |store| {
+            let held: Vec<_> = parents.into_iter().filter(|id| store.has(&room, id).unwrap_or(false)).collect();
+            Box::new(move |turn| {
+                let persist = turn.entry.room.parents_held(&held);
+                if !persist.is_empty() {
+                    turn.commit(Outcome { persist, ..Outcome::default() }, Settle::default());
+                }
+                turn.entry.throttle.touch();
+            })
+        });
+    }
+
+    /// A key came: opens the messages that could not be read, a stretch at a time.
+    pub(super) fn open_unreadable(&mut self, after: Option<parlor_storage::Position>) {
+        let room = self.id();
+        self.read(move |store| {
+            let rows = store.unreadable(&room, after, OPEN_LATER_ROWS).unwrap_or_default();
+            Box::new(move |turn| turn.open_rows(rows))
+        });
+    }
+
+    fn open_rows(&mut self, rows: Vec<parlor_storage::TimelineRow>) {
+        let Some(last) = rows.last().map(|row| row.position) else { return };
+        let full = rows.len() == OPEN_LATER_ROWS;
+        let room = self.id();
+        let mut batch = parlor_storage::Batch::new(Some(room));
+        let mut opened = Vec::new();
+        for row in rows {
+            let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
+            let Some(found) = self.entry.room.open_later(&event) else { continue };
+            batch.message_key(event.id(), found.key.secret().clone());
+            opened.push((row, event, found));
+        }
+        if !opened.is_empty() {
+            self.hand_over(
+                batch,
+                Settle::reply(move |turn, done| {
+                    if done.is_ok() {
+                        turn.show_opened(opened);
+                    }
+                }),
+            );
+        }
+        if full {
+            self.open_unreadable(Some(last));
+        }
+    }
+
+    fn show_opened(&mut self, opened: Vec<(parlor_storage::TimelineRow, Event, parlor_proto::room::Opened)>) {
+        for (row, event, found) in opened {
+            let Some(author) = self.entry.room.account_of(&event.device()) else { continue };
+            self.show(&parlor_proto::room::Message {
+                event,
+                author,
+                order: parlor_proto::hlc::Hlc(row.row.order),
+                covers_own: row.row.covers_own,
+                key: None,
+                body: found.body,
+                verdict: found.verdict,
+                unsafe_epoch: false,
+            });
+        }
+    }
+
+    /// Whether a device may be shown as connected.
+    pub(super) fn is_live(&self, device: &DeviceId) -> bool {
+        self.entry.room.standing(device) == Standing::Live
+    }
+}
+
+fn blames(rejected: &[Rejected]) -> bool {
+    rejected.iter().any(|rejected| rejected.why.blames_sender())
+}

@@ -1,0 +1,100 @@
+//! What the workers of the rooms service are told.
+
+use parlor_api::{
+    CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, Room as RoomView, SendAnswer,
+    SendRequest, UpdateRoom,
+};
+use parlor_net::{GossipToken, PeerId};
+use parlor_proto::room::{Outcome, Room};
+use parlor_proto::sync::{Connection, Side};
+use parlor_proto::{EventId, RoomId};
+use tokio::sync::oneshot;
+
+use crate::app::{Anchor, Answer};
+
+/// Where an answer goes. Nobody may be waiting any more; that is no error.
+pub(super) type Reply<T> = oneshot::Sender<Answer<T>>;
+
+/// What a worker is told.
+pub(super) enum Command {
+    /// A connection has this room on both sides.
+    Opened(Opened),
+    /// A frame of the session with this peer.
+    Frame { room: RoomId, peer: PeerId, bytes: Vec<u8> },
+    /// The session with this peer is over.
+    Closed { room: RoomId, peer: PeerId },
+    /// Something on a topic of the room.
+    Gossip { room: RoomId, data: bytes::Bytes, source: PeerId, token: GossipToken },
+    /// A stranger knocks: does one of the rooms know the invite?
+    Knock(Knock),
+    /// Begin to hold a room that was just made, or that let us in.
+    Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
+    /// Something a client wants of a room.
+    Wish { room: RoomId, wish: Wish },
+    /// The outbox of this worker's rooms.
+    Outbox { reply: Reply<Vec<OutboxEntry>> },
+    /// Try one message now, or all.
+    Retry { message: Option<String>, reply: Reply<OutboxAnswer> },
+    /// Give up one message, or all.
+    Discard { message: Option<String>, reply: Reply<OutboxAnswer> },
+    /// Finish what is under way and end.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// A session that begins.
+pub(crate) struct Opened {
+    /// Room.
+    pub(crate) room: RoomId,
+    /// With whom.
+    pub(crate) peer: PeerId,
+    /// Its channel on the connection.
+    pub(crate) channel: u16,
+    /// Names the connection.
+    pub(crate) connection: Connection,
+    /// Protocol version.
+    pub(crate) version: u16,
+    /// Our end.
+    pub(crate) side: Side,
+}
+
+/// A stranger's knock.
+pub(crate) struct Knock {
+    /// Who, as the transport knows him.
+    pub(crate) peer: PeerId,
+    /// What he sent.
+    pub(crate) data: bytes::Bytes,
+    /// The answer for him; `None` when no room here knows the invite.
+    pub(crate) reply: oneshot::Sender<Option<Vec<u8>>>,
+}
+
+/// What a client wants of one room.
+pub(super) enum Wish {
+    Show(Reply<RoomView>),
+    Members(Reply<Vec<Member>>),
+    Invites(Reply<Vec<Invite>>),
+    CreateInvite(CreateInvite, Vec<parlor_proto::link::Address>, Reply<Invite>),
+    Revoke(String, Reply<Invite>),
+    Update(UpdateRoom, Reply<RoomView>),
+    Leave(Reply<()>),
+    Send(Vec<SendRequest>, Reply<Vec<SendAnswer>>),
+    Message(EventId, Reply<Message>),
+    History(Anchor, u32, Reply<Page<Message>>),
+    Read(Option<EventId>, Reply<ReadAnswer>),
+}
+
+impl Wish {
+    /// Answers that there is no such room.
+    pub(super) fn refuse(self, problem: parlor_api::Problem) {
+        match self {
+            Self::Show(reply) | Self::Update(_, reply) => drop(reply.send(Err(problem))),
+            Self::Members(reply) => drop(reply.send(Err(problem))),
+            Self::Invites(reply) => drop(reply.send(Err(problem))),
+            Self::CreateInvite(_, _, reply) | Self::Revoke(_, reply) => drop(reply.send(Err(problem))),
+            Self::Leave(reply) => drop(reply.send(Err(problem))),
+            Self::Send(_, reply) => drop(reply.send(Err(problem))),
+            Self::Message(_, reply) => drop(reply.send(Err(problem))),
+            Self::History(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::Read(_, reply) => drop(reply.send(Err(problem))),
+        }
+    }
+}

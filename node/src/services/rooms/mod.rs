@@ -1,0 +1,31 @@
+//! The rooms service: everything that happens in a room.
+//!
+//! Rooms are spread over a small pool of workers by their id; a worker is one task that owns its rooms' state machines
+//! ([`parlor_proto::room::Room`]), their sync sessions and their outbox. What happens to a room passes through three
+//! steps: the machine changes its mind ([`entry`]), the outcome is committed as one durable batch ([`commit`]), and only
+//! then others learn of it ([`settle`]): peers, windows, whoever asked. A worker never waits for the disk or a peer;
+//! commits and reads are jobs whose ends it handles like any other event.
+//!
+//! If a commit fails, the machine stands behind something that is not on disk: the entry is thrown away and restored
+//! from the store, and its peers are dropped so that sync begins anew.
+
+mod commit;
+mod delivery;
+mod directory;
+mod entry;
+mod handle;
+mod ingest;
+mod message;
+mod outgoing;
+mod reads;
+mod sessions;
+mod settle;
+mod views;
+mod wishes;
+mod worker;
+
+pub(crate) use directory::{Directory, Summary};
+pub(crate) use handle::Rooms;
+pub(crate) use message::Opened;
+pub(crate) use wishes::{creation_problem, new_room};
+pub(crate) use worker::{Context, start};

@@ -1,0 +1,156 @@
+//! Reading the history: pages, single messages, the read marker.
+
+use parlor_api::{Code, Message, PAGE_MAX, Page, Problem, ReadAnswer};
+use parlor_proto::EventId;
+use parlor_proto::hlc::Hlc;
+use parlor_storage::{Batch, Cursor, Namespace, Position, Store, TimelineRow};
+
+use super::entry::{ReadMark, Turn, damaged, names};
+use super::message::Reply;
+use super::settle::Settle;
+use crate::app::{Anchor, Answer};
+
+impl Turn<'_> {
+    /// A page of the timeline.
+    pub(super) fn history(&mut self, anchor: Anchor, limit: u32, reply: Reply<Page<Message>>) {
+        let room = self.id();
+        let limit = limit.clamp(1, PAGE_MAX) as usize;
+        self.read(move |store| {
+            let page = cursor(store, &room, &anchor)
+                .and_then(|cursor| store.page(&room, cursor, limit).map_err(damaged).map(|page| (cursor, page)));
+            Box::new(move |turn| drop(reply.send(page.map(|(_, page)| turn.page_view(&page)))))
+        });
+    }
+
+    fn page_view(&self, page: &parlor_storage::Page) -> Page<Message> {
+        let at = |row: Option<&TimelineRow>, more: bool| row.filter(|_| more).map(|row| row.position.to_string());
+        Page {
+            items: page.rows.iter().filter_map(|row| self.row_view(row)).collect(),
+            older: at(page.rows.last(), page.older),
+            newer: at(page.rows.first(), page.newer),
+        }
+    }
+
+    /// One message.
+    pub(super) fn message(&mut self, id: EventId, reply: Reply<Message>) {
+        let room = self.id();
+        self.read(move |store| {
+            let row = timeline_row(store, &room, &id);
+            Box::new(move |turn| {
+                let view = row.and_then(|row| row.and_then(|row| turn.row_view(&row)).ok_or_else(no_message));
+                drop(reply.send(view));
+            })
+        });
+    }
+
+    /// Moves the read marker forward, to a message or to the newest.
+    pub(super) fn mark_read(&mut self, message: Option<EventId>, reply: Reply<ReadAnswer>) {
+        let room = self.id();
+        let read = self.entry.read.order;
+        self.read(move |store| {
+            let found = read_target(store, &room, message, read);
+            Box::new(move |turn| match found {
+                Err(problem) => drop(reply.send(Err(problem))),
+                Ok(None) => drop(reply.send(Ok(turn.read_answer()))),
+                Ok(Some((mark, rest))) => turn.store_read(mark, rest, reply),
+            })
+        });
+    }
+
+    fn store_read(&mut self, mark: ReadMark, rest: Vec<TimelineRow>, reply: Reply<ReadAnswer>) {
+        let me = self.context.identity.account();
+        let unread = rest.iter().filter(|row| self.entry.room.account_of(&row.row.device) != Some(me)).count() as u64;
+        let mut batch = Batch::new(Some(self.id()));
+        batch.put(Namespace::Meta, names::READ, parlor_proto::codec::encode(&mark));
+        self.hand_over(
+            batch,
+            Settle::reply(move |turn, done| {
+                if done.is_ok() && mark.order > turn.entry.read.order {
+                    turn.entry.read = mark;
+                    turn.entry.unread = unread;
+                    turn.entry.throttle.touch();
+                    turn.summarise();
+                }
+                drop(reply.send(done.map(|()| turn.read_answer())));
+            }),
+        );
+    }
+
+    fn read_answer(&self) -> ReadAnswer {
+        ReadAnswer {
+            room: self.id().to_string(),
+            message: self.entry.read.message.map(|id| id.to_string()),
+            unread: self.entry.unread,
+        }
+    }
+
+    /// The newest message, for the list; once after loading.
+    pub(super) fn load_last(&mut self) {
+        let room = self.id();
+        self.read(move |store| {
+            let page = store.page(&room, Cursor::Newest, 1).unwrap_or_default();
+            Box::new(move |turn| {
+                let newest = page.rows.first().and_then(|row| Some((row.position, turn.row_view(row)?)));
+                if turn.entry.last.is_none() {
+                    turn.entry.last = newest;
+                }
+                turn.summarise();
+            })
+        });
+    }
+}
+
+/// Messages after a read marker that are counted one by one.
+const COUNTED: usize = 1_000;
+
+type Target = Option<(ReadMark, Vec<TimelineRow>)>;
+
+/// Where the read marker goes, and the messages after it; nothing when it stands there or further already.
+fn read_target(store: &Store, room: &parlor_proto::RoomId, message: Option<EventId>, read: u64) -> Answer<Target> {
+    let row = match message {
+        Some(id) => Some(timeline_row(store, room, &id)?.ok_or_else(no_message)?),
+        None => store.page(room, Cursor::Newest, 1).map_err(damaged)?.rows.into_iter().next(),
+    };
+    let Some(row) = row.filter(|row| row.row.order > read) else { return Ok(None) };
+    let mut rest = Vec::new();
+    let mut cursor = Cursor::After(row.position);
+    while rest.len() < COUNTED {
+        let page = store.page(room, cursor, PAGE_MAX as usize).map_err(damaged)?;
+        let Some(newest) = page.rows.first().map(|row| row.position) else { break };
+        rest.extend(page.rows);
+        cursor = Cursor::After(newest);
+        if !page.newer {
+            break;
+        }
+    }
+    Ok(Some((ReadMark { order: row.row.order, message: Some(row.row.id) }, rest)))
+}
+
+fn timeline_row(store: &Store, room: &parlor_proto::RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
+    let position = store.position(room, id).map_err(damaged)?;
+    let row = store.message(room, id).map_err(damaged)?;
+    Ok(position.zip(row).map(|(position, row)| TimelineRow { position, row }))
+}
+
+fn cursor(store: &Store, room: &parlor_proto::RoomId, anchor: &Anchor) -> Answer<Cursor> {
+    let place = |text: &str| -> Answer<Position> {
+        if let Ok(position) = text.parse() {
+            return Ok(position);
+        }
+        let id: EventId = text.parse().map_err(|_| {
+            Problem::new(Code::BadRequest, "not a message id and not a cursor").hint("take one from the answer before")
+        })?;
+        store.position(room, &id).map_err(damaged)?.ok_or_else(no_message)
+    };
+    Ok(match anchor {
+        Anchor::Newest => Cursor::Newest,
+        Anchor::Before(text) => Cursor::Before(place(text)?),
+        Anchor::After(text) => Cursor::After(place(text)?),
+        Anchor::Around(text) => Cursor::Around(place(text)?),
+        Anchor::Since(ms) => Cursor::After(place(&format!("{:016x}{:024x}", Hlc::at(*ms).0, 0))?),
+    })
+}
+
+fn no_message() -> Problem {
+    Problem::of(Code::MessageNotFound)
+}

@@ -1,0 +1,262 @@
+//! Sync sessions of a room: what a session wants done, and what its peer is to the room.
+
+use parlor_net::PeerId;
+use parlor_proto::outbox::In as OutboxIn;
+use parlor_proto::room::{KeyShare, Outcome};
+use parlor_proto::sync::{
+    In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup,
+};
+use parlor_proto::sync::{Standing as PeerStanding, Wanted};
+use parlor_proto::wire::{Asked, SeriesKind};
+use parlor_proto::{DeviceId, codec};
+use parlor_storage::{LogKind, Want};
+
+use super::entry::{Job, Linked, Turn};
+use super::message::Opened;
+use super::settle::Settle;
+use crate::account::rng;
+
+/// What a broken rule of sync counts against a peer: twice is a ban.
+const WEIGHT: u32 = 50;
+/// Longest key share in bytes.
+const MAX_SHARE: usize = 512;
+
+impl Turn<'_> {
+    /// A connection has this room on both sides.
+    pub(super) fn open_session(&mut self, opened: Opened) {
+        let Opened { room, peer, channel, connection, version, side } = opened;
+        let topic_secret = self.entry.room.topic_secret().clone();
+        let device = self.context.identity.signing_key();
+        let setup = SessionSetup { room, topic_secret: &topic_secret, connection, version, side, device };
+        let (session, out) = Session::start(setup, self.now_ms, &mut rng());
+        self.close_session(peer);
+        self.entry.sessions.insert(peer, Linked { session, channel, device: None });
+        out.into_iter().for_each(|out| self.on_session(peer, out));
+    }
+
+    /// A connection is gone, or the other side gave the room up.
+    pub(super) fn close_session(&mut self, peer: PeerId) {
+        if self.entry.sessions.remove(&peer).is_some_and(|linked| linked.device.is_some()) {
+            self.connected_changed();
+        }
+    }
+
+    /// Tells a session something, and does what it wants.
+    pub(super) fn session(&mut self, peer: PeerId, input: SyncIn) {
+        let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
+        let out = linked.session.handle(input, &self.entry.tables, self.now_ms);
+        out.into_iter().for_each(|out| self.on_session(peer, out));
+    }
+
+    /// Time passed: for the sessions that wait for it.
+    pub(super) fn tick_sessions(&mut self) {
+        let due = |linked: &Linked| linked.session.next_deadline().is_some_and(|due| due <= self.now_ms);
+        let peers: Vec<_> =
+            self.entry.sessions.iter().filter(|(_, linked)| due(linked)).map(|(peer, _)| *peer).collect();
+        for peer in peers {
+            self.session(peer, SyncIn::Tick);
+        }
+    }
+
+    /// What the room is to its peers may have changed.
+    pub(super) fn tell_standings(&mut self) {
+        let proved: Vec<_> =
+            self.entry.sessions.iter().filter_map(|(peer, linked)| Some((*peer, linked.session.peer()?))).collect();
+        for (peer, device) in proved {
+            self.tell_standing(peer, device);
+        }
+    }
+
+    fn tell_standing(&mut self, peer: PeerId, device: DeviceId) {
+        let live = self.is_live(&device);
+        // A former member's cut of the tables comes with removal; until then he is served like a stranger.
+        let standing = if live { PeerStanding::Live } else { PeerStanding::Stranger };
+        let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
+        let known = linked.device.is_some();
+        linked.device = live.then_some(device);
+        if linked.session.standing() != Some(standing) {
+            self.session(peer, SyncIn::Standing(standing));
+        }
+        if known != live {
+            self.connected_changed();
+        }
+        if live && !known {
+            self.jobs.push(Job::Proved { room: self.id(), peer });
+        }
+    }
+
+    fn connected_changed(&mut self) {
+        let n = self.entry.connected().len();
+        self.tell_outbox(OutboxIn::Connected { room: self.id(), n });
+        self.summarise();
+    }
+
+    fn on_session(&mut self, peer: PeerId, out: SyncOut) {
+        match out {
+            SyncOut::Send(frame) => {
+                let Some(linked) = self.entry.sessions.get(&peer) else { return };
+                self.jobs.push(Job::Send { peer, frame: PeerLink::wrap(linked.channel, frame) });
+            }
+            SyncOut::Proved { device } => self.tell_standing(peer, device),
+            SyncOut::Read { ticket, kind, wanted, max_bytes, max_items } => {
+                self.serve(peer, ticket, kind, wanted, max_bytes, max_items);
+            }
+            SyncOut::Deliver { batch, items, .. } => self.deliver(peer, batch, items),
+            SyncOut::PeerHas { device, seq } if self.is_live(&device) => {
+                self.tell_outbox(OutboxIn::PeerHas { room: self.id(), device, seq });
+            }
+            SyncOut::PeerHas { .. } => {}
+            SyncOut::Equal => self.on_equal(),
+            SyncOut::Forked { series, seq } => {
+                tracing::warn!(room = %self.id().short(), device = %series.device.short(), seq, "a device wrote two events of one number");
+            }
+            SyncOut::Asked { id, device, what } => self.on_asked(peer, id, device, what),
+            SyncOut::Answered { what, bytes } => self.on_answered(what, bytes),
+            SyncOut::Misbehaved(why) => self.on_misbehaved(peer, why),
+        }
+    }
+
+    fn on_misbehaved(&mut self, peer: PeerId, why: Misbehaviour) {
+        // A peer that stalls may just have a bad link: it is dropped and may come back.
+        let weight = if matches!(why, Misbehaviour::Stalled | Misbehaviour::Withheld) { 5 } else { WEIGHT };
+        tracing::debug!(room = %self.id().short(), peer = %peer.short(), %why, "a peer broke a rule of sync");
+        self.close_session(peer);
+        self.jobs.push(Job::Drop { peer, weight });
+    }
+
+    /// A live member holds the same logs: what is missing here is missing everywhere.
+    fn on_equal(&mut self) {
+        if self.entry.room.missing_parents() > 0 {
+            let persist = self.entry.room.give_up_missing();
+            if !persist.is_empty() {
+                self.commit(Outcome { persist, ..Outcome::default() }, Settle::default());
+            }
+            self.entry.throttle.touch();
+        }
+        self.show_progress();
+    }
+
+    /// Reads what a peer lacks: messages from the store, the rest from memory.
+    fn serve(
+        &mut self,
+        peer: PeerId,
+        ticket: u32,
+        kind: SeriesKind,
+        wanted: Vec<Wanted>,
+        max_bytes: usize,
+        max_items: usize,
+    ) {
+        if kind != SeriesKind::Message {
+            let events = self.held(kind, &wanted, max_bytes, max_items);
+            self.session(peer, SyncIn::Read { ticket, events });
+            return;
+        }
+        let room = self.id();
+        let want = |wanted: &Wanted| Want { device: wanted.series.device, from: wanted.from, to: wanted.to };
+        let wants: Vec<_> = wanted.iter().map(want).collect();
+        self.read(move |store| {
+            let rows = store.missing(&room, LogKind::Message, &wants, max_bytes).unwrap_or_default();
+            let event = |row: parlor_storage::LogRow| Outgoing {
+                series: Series::messages(row.device),
+                seq: row.seq,
+                bytes: row.bytes,
+            };
+            let events: Vec<_> = rows.into_iter().take(max_items).map(event).collect();
+            Box::new(move |turn| turn.session(peer, SyncIn::Read { ticket, events }))
+        });
+    }
+
+    fn held(&self, kind: SeriesKind, wanted: &[Wanted], max_bytes: usize, max_items: usize) -> Vec<Outgoing> {
+        let wants =
+            |series: &Series, seq: u64| wanted.iter().any(|w| w.series == *series && (w.from..=w.to).contains(&seq));
+        let candidates: Vec<Outgoing> = match kind {
+            SeriesKind::Control => self
+                .entry
+                .room
+                .control_events()
+                .filter(|event| wants(&Series::control(event.device()), event.seq()))
+                .take(max_items)
+                .map(|event| Outgoing {
+                    series: Series::control(event.device()),
+                    seq: event.seq(),
+                    bytes: event.bytes().to_vec(),
+                })
+                .collect(),
+            SeriesKind::Leaf => {
+                let newest =
+                    |w: &Wanted| self.entry.room.leafs().find(|leaf| leaf.device == w.series.device.0).copied();
+                let out = |w: &Wanted| {
+                    newest(w).map(|leaf| Outgoing { series: w.series, seq: leaf.counter, bytes: codec::encode(&leaf) })
+                };
+                wanted.iter().filter_map(out).collect()
+            }
+            SeriesKind::Marker => {
+                let out = |w: &Wanted| {
+                    let marker = self.entry.markers.get(&w.series.device)?;
+                    Some(Outgoing { series: w.series, seq: marker.counter, bytes: marker.encode() })
+                };
+                wanted.iter().filter_map(out).collect()
+            }
+            SeriesKind::Message => Vec::new(),
+        };
+        let mut left = max_bytes;
+        let fits = |(index, out): &(usize, Outgoing)| {
+            let fits = *index == 0 || out.bytes.len() <= left;
+            left = left.saturating_sub(out.bytes.len());
+            fits
+        };
+        candidates.into_iter().take(max_items).enumerate().take_while(fits).map(|(_, out)| out).collect()
+    }
+
+    /// A peer asks for a page of rows or for a key.
+    fn on_asked(&mut self, peer: PeerId, id: u32, device: DeviceId, what: Asked) {
+        match what {
+            Asked::Page(hash) => {
+                let room = self.id();
+                if !self.is_live(&device) {
+                    self.session(peer, SyncIn::Answer { id, bytes: None });
+                    return;
+                }
+                self.read(move |store| {
+                    let bytes = store.page_blob(&room, &hash).unwrap_or_default();
+                    Box::new(move |turn| turn.session(peer, SyncIn::Answer { id, bytes }))
+                });
+            }
+            Asked::Key(epoch) => {
+                let share = self.entry.room.key_share_for(&device, &epoch, &mut rng());
+                let bytes = share.ok().map(|share| codec::encode(&share));
+                self.session(peer, SyncIn::Answer { id, bytes });
+            }
+        }
+    }
+
+    /// A peer answered; what it gives is checked against what the room's events commit to.
+    fn on_answered(&mut self, what: Asked, bytes: Option<Vec<u8>>) {
+        let Some(bytes) = bytes else { return };
+        let outcome = match what {
+            Asked::Page(_) => self.entry.room.accept_page(bytes),
+            Asked::Key(_) => match codec::decode::<KeyShare>(&bytes, MAX_SHARE) {
+                Ok(share) => self.entry.room.accept_key_share(&share),
+                Err(_) => return,
+            },
+        };
+        match outcome {
+            Ok(outcome) => self.commit(outcome, Settle::default()),
+            Err(why) => tracing::debug!(room = %self.id().short(), %why, "key material refused"),
+        }
+    }
+
+    /// Asks connected members for pages and keys that the room lacks.
+    pub(super) fn ask_for_keys(&mut self) {
+        let pages = self.entry.room.pages_wanted().into_iter().map(Asked::Page);
+        let keys = self.entry.room.keys_wanted().into_iter().map(Asked::Key);
+        let wanted: Vec<_> = pages.chain(keys).take(parlor_proto::sync::MAX_ASKS).collect();
+        let members: Vec<_> =
+            self.entry.sessions.iter().filter(|(_, linked)| linked.device.is_some()).map(|(peer, _)| *peer).collect();
+        for what in wanted {
+            for peer in &members {
+                self.session(*peer, SyncIn::Ask(what));
+            }
+        }
+    }
+}

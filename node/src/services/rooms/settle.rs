@@ -1,0 +1,236 @@
+//! What follows when a batch is durable: peers, windows and whoever asked learn of it, in this order and not before.
+
+use parlor_api::{
+    EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, Problem, RoomChange, RoomChanged,
+};
+use parlor_net::PeerId;
+use parlor_proto::event::LogKind;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::marker::Marker;
+use parlor_proto::outbox::{self, In as OutboxIn};
+use parlor_proto::room::{Accepted, Change, Message, Verdict};
+use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
+use parlor_proto::wire::SeriesKind;
+use parlor_proto::{AccountId, EventId};
+
+use super::entry::{OWN_CLOCK, Turn};
+use crate::limits::{SMALL_ROOM, UNREAD_MAX};
+
+/// What is to be told when a batch is durable.
+#[derive(Default)]
+pub(super) struct Settle {
+    /// Events of the batch.
+    pub(super) accepted: Vec<Accepted>,
+    /// What became different.
+    pub(super) changes: Vec<Change>,
+    /// Entries of the outbox that the batch holds.
+    pub(super) entries: Vec<outbox::Entry>,
+    /// Entries of the outbox that the batch removes.
+    pub(super) forget: Vec<outbox::Nonce>,
+    /// Markers that the batch holds.
+    pub(super) markers: Vec<Marker>,
+    /// The session that delivered the events, its number for them, and whether all of them were taken.
+    pub(super) delivered: Option<(PeerId, u32, bool)>,
+    /// Who waits for it. Called with what went wrong, if anything did.
+    pub(super) replies: Vec<Reply>,
+}
+
+/// Answers somebody who waits for a commit.
+pub(super) type Reply = Box<dyn FnOnce(&mut Turn<'_>, Result<(), Problem>) + Send>;
+
+impl Settle {
+    /// Nothing to tell but an answer.
+    pub(super) fn reply(reply: impl FnOnce(&mut Turn<'_>, Result<(), Problem>) + Send + 'static) -> Self {
+        Self { replies: vec![Box::new(reply)], ..Self::default() }
+    }
+}
+
+impl Turn<'_> {
+    /// The batch of `settle` is durable.
+    pub(super) fn settle(&mut self, settle: Settle) {
+        let advances = self.advance_tables(&settle);
+        self.push_own(&settle.accepted);
+        let me = self.context.identity.device();
+        for marker in settle.markers.iter().filter(|marker| marker.device == me) {
+            self.push_marker(marker);
+        }
+        self.tell_sessions(settle.delivered, advances);
+        for message in settle.accepted.iter().filter_map(message) {
+            self.show(message);
+        }
+        for entry in &settle.entries {
+            if let outbox::Stage::Written { event, seq } = entry.stage {
+                self.tell_outbox(OutboxIn::Written { nonce: entry.nonce, event, seq });
+            }
+        }
+        self.tell_changes(&settle.changes);
+        if settle.accepted.iter().filter_map(message).next().is_some() {
+            self.entry.throttle.touch();
+            self.resolve_markers();
+        }
+        for reply in settle.replies {
+            reply(self, Ok(()));
+        }
+        self.show_progress();
+        self.summarise();
+    }
+
+    /// Notes in the tables what is durable now, and says what moved.
+    fn advance_tables(&mut self, settle: &Settle) -> Vec<Advance> {
+        let me = self.context.identity.device();
+        let push = self.entry.connected().len() <= SMALL_ROOM;
+        let from = settle.delivered.and_then(|(peer, _, _)| self.entry.sessions.get(&peer)?.session.peer());
+        let mut advances: Vec<Advance> = Vec::new();
+        for accepted in &settle.accepted {
+            let event = accepted.event();
+            let kind = match event.log().kind {
+                LogKind::Control => SeriesKind::Control,
+                LogKind::Message => SeriesKind::Message,
+            };
+            let series = Series { kind, device: event.device() };
+            if !self.entry.tables.advance(series, Tip { seq: event.seq(), id: event.id().0 }) {
+                continue;
+            }
+            let bytes = (push && event.device() == me).then(|| event.bytes().to_vec());
+            match advances.iter_mut().find(|advance| advance.series == series && bytes.is_none()) {
+                Some(advance) => advance.seq = event.seq(),
+                None => advances.push(Advance { series, seq: event.seq(), bytes, from }),
+            }
+        }
+        for leaf in self.entry.room.leafs() {
+            let series = Series::leaf(parlor_proto::DeviceId(leaf.device));
+            if self.entry.tables.advance(series, Tip { seq: leaf.counter, id: [0; 32] }) {
+                advances.push(Advance { series, seq: leaf.counter, bytes: None, from });
+            }
+        }
+        for marker in &settle.markers {
+            let series = Series::marker(marker.device);
+            if self.entry.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] }) {
+                let bytes = (push && marker.device == me).then(|| marker.encode());
+                advances.push(Advance { series, seq: marker.counter, bytes, from });
+            }
+        }
+        advances
+    }
+
+    fn tell_sessions(&mut self, delivered: Option<(PeerId, u32, bool)>, advances: Vec<Advance>) {
+        if let Some((peer, batch, complete)) = delivered {
+            self.session(peer, SyncIn::Stored { batch, complete });
+        }
+        if advances.is_empty() {
+            return;
+        }
+        let peers: Vec<_> = self.entry.sessions.keys().copied().collect();
+        for peer in peers {
+            self.session(peer, SyncIn::Advanced(advances.clone()));
+        }
+    }
+
+    /// A message is part of the room now: shows it in windows and counts it.
+    pub(super) fn show(&mut self, message: &Message) {
+        let me = self.context.identity.account();
+        let event = &message.event;
+        if message.author == me && event.device() == self.context.identity.device() {
+            if self.entry.own_clock.len() == OWN_CLOCK {
+                self.entry.own_clock.pop_front();
+            }
+            self.entry.own_clock.push_back((event.seq(), event.message().map_or(Hlc::ZERO, |header| header.hlc)));
+        }
+        if message.verdict != Verdict::Shown {
+            return;
+        }
+        let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
+        if message.author != me && message.order.0 > self.entry.read.order {
+            self.entry.unread = (self.entry.unread + 1).min(UNREAD_MAX);
+        }
+        let view = self.message_view(event, message.body.as_ref(), position, self.now_ms);
+        if self.entry.last.as_ref().is_none_or(|(last, _)| *last < position) {
+            self.entry.last = Some((position, view.clone()));
+        }
+        self.publish(EventBody::Message(Box::new(view)));
+    }
+
+    /// Tells the outbox, windows and the peers service what is different in the room.
+    pub(super) fn tell_changes(&mut self, changes: &[Change]) {
+        for change in changes {
+            match *change {
+                Change::Joined => self.tell_room(RoomChange::Joined),
+                Change::Out => {
+                    let failure = outbox::Failure::NoMember;
+                    self.tell_outbox(OutboxIn::Closed(self.id(), failure));
+                    self.tell_room(RoomChange::Left);
+                }
+                Change::State => self.tell_room(RoomChange::Updated),
+                Change::MemberIn(account) => self.tell_member(account, MemberChange::Joined),
+                Change::MemberOut(account) => self.tell_member(account, MemberChange::Left),
+                Change::MemberRole(account) => self.tell_member(account, MemberChange::Updated),
+                Change::Invite(invite) => self.tell_invite(invite),
+                Change::Keys(_) => self.open_unreadable(None),
+                _ => {}
+            }
+        }
+        let members =
+            |c: &Change| matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Joined | Change::Out);
+        if changes.iter().any(members) {
+            self.tell_members();
+            self.tell_standings();
+        }
+        if changes.iter().any(|change| matches!(change, Change::Epoch | Change::Joined)) {
+            self.note_gossip_key();
+            if self.entry.room.epoch_status().epoch.is_some() {
+                self.tell_outbox(OutboxIn::Writable(self.id()));
+            }
+        }
+        if !changes.is_empty() {
+            self.entry.maintain_ms = Some(self.now_ms);
+            self.announce();
+        }
+    }
+
+    /// The outbox learns whose devices count.
+    pub(super) fn tell_members(&mut self) {
+        let members = self.entry.room.members();
+        let devices = members.iter().flat_map(|m| m.devices.iter().map(|(device, _)| (*device, m.account))).collect();
+        let me = self.context.identity.account();
+        self.tell_outbox(OutboxIn::Members { room: self.id(), me, devices });
+    }
+
+    fn tell_room(&mut self, change: RoomChange) {
+        let name = self.entry.room.info().map(|info| info.name).unwrap_or_default();
+        self.publish(EventBody::Room(RoomChanged { room: self.id().to_string(), name, change }));
+    }
+
+    fn tell_member(&mut self, account: AccountId, change: MemberChange) {
+        let role = self.entry.room.member(&account).map(|member| super::views::role(member.role));
+        let event = MemberChanged {
+            room: self.id().to_string(),
+            account: account.to_string(),
+            name: self.name_of(&account),
+            role,
+            change,
+        };
+        self.publish(EventBody::Member(event));
+    }
+
+    fn tell_invite(&mut self, invite: EventId) {
+        let Some(info) = self.entry.room.invite_info(&invite) else { return };
+        let change = match (info.revoked, info.used) {
+            (true, _) => InviteChange::Revoked,
+            (false, 0) => InviteChange::Created,
+            _ => InviteChange::Used,
+        };
+        let event = InviteChanged { room: self.id().to_string(), invite: invite.to_string(), change };
+        self.publish(EventBody::Invite(event));
+    }
+
+    pub(super) fn publish(&self, body: EventBody) {
+        self.context.bus.publish(self.now_ms, body);
+    }
+}
+
+fn message(accepted: &Accepted) -> Option<&Message> {
+    match accepted {
+        Accepted::Message(message) => Some(message),
+        Accepted::Control(_) => None,
+    }
+}

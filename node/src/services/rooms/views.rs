@@ -1,0 +1,287 @@
+//! Rooms, members, invites and messages in the words of the API.
+
+use parlor_api::{
+    Author, Device, History as HistoryView, Invite, Member, Message, MessageKind, MessageStatus, OutboxEntry, Role,
+    Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
+};
+use parlor_crypto::seal::{self, MessageKey};
+use parlor_proto::body::Body;
+use parlor_proto::control;
+use parlor_proto::event::Event;
+use parlor_proto::outbox::Line;
+use parlor_proto::room::InviteInfo;
+use parlor_proto::{AccountId, DeviceId};
+use parlor_storage::{MessageRow, Position, TimelineRow};
+
+use super::delivery::status_of;
+use super::directory::Summary;
+use super::entry::Turn;
+use crate::bus::rfc3339;
+
+/// Hexadecimal digits of an account id that stand for a name nobody knows.
+const NAMELESS: usize = 8;
+
+impl Turn<'_> {
+    /// The name of an account, as its certificate says it.
+    pub(super) fn name_of(&self, account: &AccountId) -> String {
+        if *account == self.context.identity.account() {
+            return self.context.name.clone();
+        }
+        let name = self.entry.room.name_of(account).unwrap_or_default();
+        if name.is_empty() { account.to_string().chars().take(NAMELESS).collect() } else { name }
+    }
+
+    fn author(&self, device: &DeviceId) -> Author {
+        match self.entry.room.account_of(device) {
+            Some(account) => Author { account: account.to_string(), name: self.name_of(&account) },
+            None => Author { account: String::new(), name: device.short() },
+        }
+    }
+
+    /// A message whose body is known.
+    pub(super) fn message_view(
+        &self,
+        event: &Event,
+        body: Option<&Body>,
+        position: Position,
+        received_ms: u64,
+    ) -> Message {
+        let device = event.device();
+        let mine = device == self.context.identity.device();
+        let (status, delivered_to, read_by, reason) = if mine {
+            status_of(self.outbox.status(&self.id(), event.seq()))
+        } else if position.order() <= self.entry.read.order {
+            (MessageStatus::Read, 0, 0, None)
+        } else {
+            (MessageStatus::Delivered, 0, 0, None)
+        };
+        let (kind, text, reply_to, mentions) = match body {
+            Some(Body::Text(text)) => (
+                MessageKind::Text,
+                text.text.clone(),
+                text.reply_to.map(|id| id.to_string()),
+                text.mentions.iter().map(ToString::to_string).collect(),
+            ),
+            _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
+        };
+        let members = self.entry.room.members().len();
+        Message {
+            message: event.id().to_string(),
+            room: self.id().to_string(),
+            author: self.author(&device),
+            sent_at: rfc3339(event.message().map_or(0, |header| header.hlc.ms())),
+            received_at: rfc3339(received_ms),
+            kind,
+            text,
+            files: Vec::new(),
+            reply_to,
+            edited_at: None,
+            deleted: false,
+            reactions: Default::default(),
+            mentions,
+            status,
+            delivered_to,
+            read_by,
+            recipients: u32::try_from(members.saturating_sub(1)).unwrap_or(u32::MAX),
+            reason,
+            order: position.to_string(),
+        }
+    }
+
+    /// A stored message; `None` when it is not shown.
+    pub(super) fn row_view(&self, row: &TimelineRow) -> Option<Message> {
+        let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
+        let body = open(&self.id(), &event, &row.row);
+        let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
+        shown.then(|| self.message_view(&event, body.as_ref(), row.position, row.row.received_ms))
+    }
+
+    pub(super) fn room_view(&self) -> Option<RoomView> {
+        let info = self.entry.room.info()?;
+        let online = self.online_accounts();
+        Some(RoomView {
+            room: self.id().to_string(),
+            name: info.name,
+            about: info.about,
+            kind: kind(info.kind),
+            history: history(info.history),
+            ttl: info.ttl_ms.map(|ms| ms / 1000),
+            role: self.entry.room.role().map(role),
+            members: count(self.entry.room.members().len()),
+            online: count(online.len()),
+            unread: self.entry.unread,
+            read_up_to: self.entry.read.message.map(|id| id.to_string()),
+            created_at: rfc3339(info.created_at_ms),
+            last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
+        })
+    }
+
+    fn online_accounts(&self) -> Vec<AccountId> {
+        let mut accounts: Vec<_> =
+            self.entry.connected().iter().filter_map(|device| self.entry.room.account_of(device)).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts
+    }
+
+    pub(super) fn member_views(&self) -> Vec<Member> {
+        let connected = self.entry.connected();
+        let (me, my_device) = (self.context.identity.account(), self.context.identity.device());
+        let mut members = self.entry.room.members();
+        members.sort_by_key(|member| (member.power, self.name_of(&member.account), member.account));
+        let view = |member: parlor_proto::room::Member| {
+            let online = |device: &DeviceId| *device == my_device || connected.contains(device);
+            let devices: Vec<_> = member
+                .devices
+                .iter()
+                .map(|(device, name)| Device { device: device.to_string(), name: name.clone(), online: online(device) })
+                .collect();
+            Member {
+                account: member.account.to_string(),
+                name: self.name_of(&member.account),
+                role: role(member.role),
+                joined_at: rfc3339(member.joined_at_ms),
+                online: devices.iter().any(|device| device.online),
+                devices,
+                verified: false,
+                me: member.account == me,
+            }
+        };
+        members.into_iter().map(view).collect()
+    }
+
+    pub(super) fn invite_view(&self, info: &InviteInfo, link: Option<String>) -> Invite {
+        let uses = info.max_uses.unwrap_or(u32::MAX);
+        let expired = info.expires_ms.is_some_and(|end| end < self.now_ms);
+        let left = if info.revoked || expired { 0 } else { uses.saturating_sub(info.used) };
+        Invite {
+            invite: info.id.to_string(),
+            room: self.id().to_string(),
+            link,
+            role: role(info.role),
+            expires_at: rfc3339(info.expires_ms.unwrap_or(u64::MAX)),
+            uses,
+            used: info.used,
+            uses_left: left,
+            revoked: info.revoked,
+            created_by: info.by.to_string(),
+            created_at: rfc3339(info.created_at_ms),
+        }
+    }
+
+    pub(super) fn outbox_view(&self, line: &Line) -> OutboxEntry {
+        let (status, _, _, reason) = status_of(line.status);
+        OutboxEntry {
+            message: outbox_name(line),
+            room: line.room.to_string(),
+            attempts: line.attempts,
+            next_attempt: line.next_attempt_ms.map(rfc3339),
+            reason,
+            status,
+            queued_at: rfc3339(line.submitted_ms),
+        }
+    }
+
+    /// Writes the line of this room in the directory.
+    pub(super) fn summarise(&mut self) {
+        let Some(info) = self.entry.room.info() else { return };
+        let item = RoomItem {
+            room: self.id().to_string(),
+            name: info.name.clone(),
+            kind: kind(info.kind),
+            role: self.entry.room.role().map(role),
+            unread: self.entry.unread,
+            members: count(self.entry.room.members().len()),
+            last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
+        };
+        let writable = self.entry.room.is_member() && self.entry.room.epoch_status().epoch.is_some();
+        let online = self
+            .entry
+            .sessions
+            .iter()
+            .filter_map(|(peer, linked)| Some((self.entry.room.account_of(&linked.device?)?.to_string(), *peer)))
+            .collect();
+        self.context.directory.put(self.id(), Summary { item, sync: self.sync_state(), writable, online });
+    }
+
+    /// How far the room is synchronised.
+    pub(super) fn sync_state(&self) -> SyncState {
+        let tables = &self.entry.tables;
+        let have = tables.iter().filter(|(s, _)| s.kind == parlor_proto::wire::SeriesKind::Message).map(|(_, t)| t.seq);
+        let want = self.entry.sessions.values().map(|linked| linked.session.n_owed(tables)).max().unwrap_or(0);
+        SyncState {
+            room: self.id().to_string(),
+            name: self.entry.room.info().map(|info| info.name).unwrap_or_default(),
+            peers: count(self.entry.connected().len()),
+            have: have.sum(),
+            want,
+            done: want == 0,
+        }
+    }
+
+    /// Tells windows how catching up goes, when it moved.
+    pub(super) fn show_progress(&mut self) {
+        let state = self.sync_state();
+        if state.want == self.entry.shown_want {
+            return;
+        }
+        self.entry.shown_want = state.want;
+        let progress =
+            parlor_api::SyncProgress { room: state.room, have: state.have, want: state.want, done: state.done };
+        self.publish(parlor_api::EventBody::Sync(progress));
+    }
+}
+
+/// The content of a stored message, if its key is known.
+fn open(room: &parlor_proto::RoomId, event: &Event, row: &MessageRow) -> Option<Body> {
+    let key = MessageKey::from_secret(row.key.clone()?);
+    let plain = seal::open(&key, room.as_bytes(), &event.sealing_header(), event.payload()).ok()?;
+    Body::decode(&plain).ok()
+}
+
+/// The name of an outbox line for people and commands: the message's id, or while it is not written the request's.
+pub(super) fn outbox_name(line: &Line) -> String {
+    match line.event {
+        Some(event) => event.to_string(),
+        None => line.nonce.iter().map(|b| format!("{b:02x}")).collect(),
+    }
+}
+
+pub(super) fn role(role: control::Role) -> Role {
+    match role {
+        control::Role::Owner => Role::Owner,
+        control::Role::Admin => Role::Admin,
+        control::Role::Moderator => Role::Moderator,
+        control::Role::Member => Role::Member,
+        control::Role::Observer => Role::Observer,
+    }
+}
+
+pub(super) fn from_role(role: Role) -> control::Role {
+    match role {
+        Role::Owner => control::Role::Owner,
+        Role::Admin => control::Role::Admin,
+        Role::Moderator => control::Role::Moderator,
+        Role::Member => control::Role::Member,
+        Role::Observer => control::Role::Observer,
+    }
+}
+
+fn kind(kind: control::RoomKind) -> KindView {
+    match kind {
+        control::RoomKind::Group => KindView::Group,
+        control::RoomKind::Channel => KindView::Channel,
+        control::RoomKind::Direct => KindView::Direct,
+    }
+}
+
+fn history(history: control::History) -> HistoryView {
+    match history {
+        control::History::Full => HistoryView::Shared,
+        control::History::None => HistoryView::FromJoin,
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

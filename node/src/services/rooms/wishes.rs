@@ -1,0 +1,305 @@
+//! What clients want of a room.
+
+use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
+use parlor_proto::body::{Body, BodyError, Text};
+use parlor_proto::control::{Permission, Setting, Sponsor};
+use parlor_proto::link::{Address, Caveats, Link};
+use parlor_proto::outbox::{Nonce, Out as OutboxOut, OutboxError};
+use parlor_proto::room::{NewInvite, Outcome, Refusal};
+use parlor_proto::{EventId, room};
+
+use super::delivery::status_of;
+use super::entry::Turn;
+use super::message::{Reply, Wish};
+use super::settle::Settle;
+use super::views::{from_role, role};
+use crate::account::rng;
+use crate::app::Answer;
+
+/// Labels the hash that turns a client's idempotency key into a nonce.
+static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client id");
+
+impl Turn<'_> {
+    /// Does what a client wants.
+    pub(super) fn wish(&mut self, wish: Wish) {
+        match wish {
+            Wish::Show(reply) => drop(reply.send(self.room_view().ok_or_else(not_ready))),
+            Wish::Members(reply) => drop(reply.send(Ok(self.member_views()))),
+            Wish::Invites(reply) => drop(reply.send(Ok(self.invite_views()))),
+            Wish::CreateInvite(request, addresses, reply) => self.create_invite(&request, &addresses, reply),
+            Wish::Revoke(invite, reply) => self.revoke(&invite, reply),
+            Wish::Update(update, reply) => self.update(update, reply),
+            Wish::Leave(reply) => self.leave(reply),
+            Wish::Send(messages, reply) => self.send(messages, reply),
+            Wish::Message(id, reply) => self.message(id, reply),
+            Wish::History(anchor, limit, reply) => self.history(anchor, limit, reply),
+            Wish::Read(message, reply) => self.mark_read(message, reply),
+        }
+    }
+
+    fn invite_views(&self) -> Vec<Invite> {
+        let mut invites = self.entry.room.invites();
+        invites.sort_by_key(|info| std::cmp::Reverse(info.created_at_ms));
+        invites.iter().map(|info| self.invite_view(info, None)).collect()
+    }
+
+    fn create_invite(&mut self, request: &CreateInvite, addresses: &[Address], reply: Reply<Invite>) {
+        match self.make_invite(request, addresses) {
+            Err(problem) => drop(reply.send(Err(problem))),
+            Ok((id, link, outcome)) => self.commit(
+                outcome,
+                Settle::reply(move |turn, done| {
+                    let view = turn.entry.room.invite_info(&id).map(|info| turn.invite_view(&info, Some(link)));
+                    drop(reply.send(done.and(view.ok_or_else(|| Problem::of(Code::Internal)))));
+                }),
+            ),
+        }
+    }
+
+    fn make_invite(&mut self, request: &CreateInvite, addresses: &[Address]) -> Answer<(EventId, String, Outcome)> {
+        if request.approve || request.instant {
+            return Err(Problem::new(
+                Code::NotYet,
+                "invites with approval and instant invites come with a later version",
+            )
+            .hint("make one without --approve and --instant"));
+        }
+        let expires_ms = self.now_ms.saturating_add(request.expires_in.saturating_mul(1000));
+        let new = NewInvite {
+            role: from_role(request.role),
+            expires_ms: Some(expires_ms),
+            uses: Some(request.uses.max(1)),
+            approval: false,
+            sponsor: Sponsor::AnyMember,
+            history: None,
+        };
+        let (seed, outcome) = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
+        let invite_pk = seed.keys().sign.public_bytes();
+        let id = self.entry.room.invite_by_key(&invite_pk).ok_or_else(|| Problem::of(Code::Internal))?;
+        let kind = self.entry.room.info().map_or(parlor_proto::control::RoomKind::Group, |info| info.kind);
+        let caveats = Caveats {
+            power: new.role.power(),
+            perms: new.role.permissions(kind),
+            expires_ms,
+            max_uses: request.uses.max(1),
+            sponsor: new.sponsor,
+        };
+        let device = self.context.identity.signing_key();
+        let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses);
+        Ok((id, link.to_text(), outcome))
+    }
+
+    fn revoke(&mut self, text: &str, reply: Reply<Invite>) {
+        let found: Vec<_> = self
+            .entry
+            .room
+            .invites()
+            .into_iter()
+            .filter(|info| text.len() >= 4 && info.id.to_string().starts_with(&text.to_ascii_lowercase()))
+            .collect();
+        let info = match found.as_slice() {
+            [info] => info.clone(),
+            [] => return drop(reply.send(Err(Problem::of(Code::InviteNotFound)))),
+            _ => return drop(reply.send(Err(Problem::new(Code::Ambiguous, "more than one invite fits")))),
+        };
+        if info.revoked {
+            return drop(reply.send(Ok(self.invite_view(&info, None))));
+        }
+        match self.entry.room.revoke(&info.id, self.now_ms) {
+            Err(why) => drop(reply.send(Err(self.refused(why)))),
+            Ok(outcome) => self.commit(
+                outcome,
+                Settle::reply(move |turn, done| {
+                    let view = turn.entry.room.invite_info(&info.id).map(|info| turn.invite_view(&info, None));
+                    drop(reply.send(done.and(view.ok_or_else(|| Problem::of(Code::Internal)))));
+                }),
+            ),
+        }
+    }
+
+    fn update(&mut self, update: UpdateRoom, reply: Reply<parlor_api::Room>) {
+        let mut writes = Vec::new();
+        if let Some(name) = update.name {
+            writes.push((Setting::Name, name.into_bytes()));
+        }
+        if let Some(about) = update.about {
+            writes.push((Setting::About, about.into_bytes()));
+        }
+        if let Some(ttl) = update.ttl {
+            let value = if ttl == 0 { Vec::new() } else { ttl.saturating_mul(1000).to_be_bytes().to_vec() };
+            writes.push((Setting::Ttl, value));
+        }
+        if writes.is_empty() {
+            return drop(reply.send(self.room_view().ok_or_else(not_ready)));
+        }
+        match self.entry.room.set_state(writes, self.now_ms) {
+            Err(why) => drop(reply.send(Err(self.refused(why)))),
+            Ok(outcome) => self.commit(
+                outcome,
+                Settle::reply(|turn, done| {
+                    drop(reply.send(done.and(turn.room_view().ok_or_else(not_ready))));
+                }),
+            ),
+        }
+    }
+
+    fn leave(&mut self, reply: Reply<()>) {
+        if !self.entry.room.is_member() {
+            return drop(reply.send(Ok(())));
+        }
+        match self.entry.room.leave(self.now_ms) {
+            Err(why) => drop(reply.send(Err(self.refused(why)))),
+            Ok(outcome) => self.commit(outcome, Settle::reply(|_, done| drop(reply.send(done)))),
+        }
+    }
+
+    /// Stores messages in one commit. A request that was made before is answered with what it made then.
+    fn send(&mut self, messages: Vec<SendRequest>, reply: Reply<Vec<SendAnswer>>) {
+        let mut requests = Vec::new();
+        for message in messages {
+            match self.body(&message) {
+                Ok(body) => requests.push((nonce(&message), body)),
+                Err(problem) => return drop(reply.send(Err(problem))),
+            }
+        }
+        if !self.entry.room.is_member() {
+            return drop(reply.send(Err(self.refused(Refusal::NotMember))));
+        }
+        if !self.entry.room.permissions().has(Permission::Post) {
+            return drop(reply.send(Err(self.refused(Refusal::NotPermitted(Permission::Post)))));
+        }
+        let nonces: Vec<_> = requests.iter().map(|(nonce, _)| *nonce).collect();
+        let mut entries = Vec::new();
+        for (nonce, body) in requests {
+            match self.outbox.submit(nonce, self.id(), body.encode(), self.now_ms) {
+                Ok(out) => out.into_iter().for_each(|out| match out {
+                    OutboxOut::Write(entry) => entries.push(entry),
+                    other => self.jobs.push(super::entry::Job::Outbox(other)),
+                }),
+                Err(error) => return drop(reply.send(Err(outbox_problem(error)))),
+            }
+        }
+        let answer: super::settle::Reply = Box::new(move |turn, done| {
+            let answers = done.and_then(|()| nonces.iter().map(|nonce| turn.send_answer(nonce)).collect());
+            drop(reply.send(answers));
+        });
+        self.write(entries, vec![answer]);
+    }
+
+    fn send_answer(&self, nonce: &Nonce) -> Answer<SendAnswer> {
+        let entry = self.outbox.find(nonce).ok_or_else(|| Problem::of(Code::Internal))?;
+        let message = match entry.event() {
+            Some((event, _)) => event.to_string(),
+            None => nonce.iter().map(|b| format!("{b:02x}")).collect(),
+        };
+        let (status, delivered_to, _, _) = match entry.event() {
+            Some((_, seq)) => status_of(self.outbox.status(&self.id(), seq)),
+            None => (parlor_api::MessageStatus::Queued, 0, 0, None),
+        };
+        Ok(SendAnswer { message, room: self.id().to_string(), status, delivered_to })
+    }
+
+    fn body(&self, request: &SendRequest) -> Answer<Body> {
+        let reply_to = match &request.reply_to {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| Problem::of(Code::MessageNotFound))?),
+        };
+        let body = Body::Text(Text { text: request.text.clone(), reply_to, mentions: Vec::new() });
+        body.check().map_err(body_problem)?;
+        Ok(body)
+    }
+
+    /// Why the room refuses, for people.
+    pub(super) fn refused(&self, why: Refusal) -> Problem {
+        let detail = why.to_string();
+        match why {
+            Refusal::NotPermitted(permission) => {
+                let role = self.entry.room.role().map_or("nobody", |r| role_name(role(r)));
+                Problem::new(
+                    Code::NotPermitted,
+                    format!("the permission to {permission} is missing: you are {role} here"),
+                )
+                .hint("an owner or admin of the room can give it")
+            }
+            Refusal::TooStrong => Problem::new(Code::NotPermitted, detail),
+            Refusal::NotMember => {
+                Problem::new(Code::NotPermitted, "you are no member of this room").hint("ask a member for an invite")
+            }
+            Refusal::NoSafeEpoch => Problem::new(Code::Busy, detail).hint("try again in a moment"),
+            Refusal::Body(error) => body_problem(error),
+            Refusal::Setting => Problem::new(Code::BadRequest, detail),
+            Refusal::NoInvite => Problem::of(Code::InviteNotFound),
+            _ => Problem::new(Code::Conflict, detail),
+        }
+    }
+}
+
+/// The room that a client wants made.
+pub(crate) fn new_room(request: parlor_api::CreateRoom) -> room::NewRoom {
+    use parlor_proto::control::{History, RoomKind};
+    room::NewRoom {
+        name: request.name,
+        kind: match request.kind {
+            parlor_api::RoomKind::Channel => RoomKind::Channel,
+            parlor_api::RoomKind::Direct => RoomKind::Direct,
+            parlor_api::RoomKind::Group => RoomKind::Group,
+        },
+        history: match request.history {
+            parlor_api::History::FromJoin => History::None,
+            parlor_api::History::Shared => History::Full,
+        },
+        about: request.about.unwrap_or_default(),
+        ttl_ms: request.ttl.filter(|ttl| *ttl > 0).map(|ttl| ttl.saturating_mul(1000)),
+    }
+}
+
+/// Why a room can not be made or changed before it exists here.
+pub(crate) fn creation_problem(why: &room::Refusal) -> Problem {
+    match why {
+        Refusal::Setting => Problem::new(Code::BadRequest, "the name of a room has 1 to 128 bytes"),
+        other => Problem::new(Code::BadRequest, other.to_string()),
+    }
+}
+
+fn role_name(role: parlor_api::Role) -> &'static str {
+    match role {
+        parlor_api::Role::Owner => "owner",
+        parlor_api::Role::Admin => "admin",
+        parlor_api::Role::Moderator => "moderator",
+        parlor_api::Role::Member => "member",
+        parlor_api::Role::Observer => "observer",
+    }
+}
+
+fn nonce(request: &SendRequest) -> Nonce {
+    match &request.client_id {
+        Some(id) => CLIENT_ID.hash_prefix(&[id.as_bytes()]),
+        None => {
+            let mut nonce = [0; 16];
+            rand::Rng::fill_bytes(&mut rng(), &mut nonce);
+            nonce
+        }
+    }
+}
+
+fn body_problem(error: BodyError) -> Problem {
+    match error {
+        BodyError::Empty => Problem::of(Code::EmptyText).hint("write something"),
+        BodyError::TooLong { .. } => {
+            Problem::new(Code::TooLong, error.to_string()).hint("send it in several messages, or as a file")
+        }
+        other => Problem::new(Code::BadRequest, other.to_string()),
+    }
+}
+
+fn outbox_problem(error: OutboxError) -> Problem {
+    match error {
+        OutboxError::Full => Problem::new(Code::Busy, error.to_string()).hint("wait until messages have gone out"),
+        OutboxError::Unknown => Problem::of(Code::MessageNotFound),
+        other => Problem::new(Code::Conflict, other.to_string()),
+    }
+}
+
+fn not_ready() -> Problem {
+    Problem::new(Code::Busy, "the room is still being fetched").hint("try again in a moment")
+}

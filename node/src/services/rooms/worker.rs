@@ -1,0 +1,513 @@
+//! A worker: one task that owns the rooms of its place, and does what their handlers leave to be done.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
+use parlor_api::{Code, OutboxAnswer, Problem};
+use parlor_net::{NetworkHandle, PeerId};
+use parlor_proto::RoomId;
+use parlor_proto::codec;
+use parlor_proto::identity::Identity;
+use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper, Refusal as JoinRefused};
+use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
+use parlor_proto::room::{JoinRefusal, Outcome};
+use parlor_storage::{Batch, CommitError, Namespace, Store};
+use tokio::sync::mpsc;
+
+use super::directory::Directory;
+use super::entry::{After, Entry, Job, Turn};
+use super::handle::Rooms;
+use super::message::{Command, Knock};
+use super::settle::Settle;
+use crate::account::rng;
+use crate::bus::Bus;
+use crate::clock::{now_ms, until};
+use crate::limits::{WORKER_INBOX, WORKERS_MAX};
+use crate::services::peers::Peers;
+
+/// What every worker works with.
+pub(crate) struct Context {
+    pub(crate) identity: Arc<Identity>,
+    /// Name of the account.
+    pub(crate) name: String,
+    /// Our peer id.
+    pub(crate) peer: PeerId,
+    pub(crate) store: Store,
+    pub(crate) net: NetworkHandle,
+    pub(crate) bus: Bus,
+    pub(crate) directory: Directory,
+    pub(crate) peers: Peers,
+}
+
+type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
+type Read = Pin<Box<dyn Future<Output = (RoomId, Option<After>)> + Send>>;
+
+struct Worker {
+    context: Arc<Context>,
+    inbox: mpsc::Receiver<Command>,
+    rooms: HashMap<RoomId, Entry>,
+    outbox: Outbox,
+    doorkeeper: Doorkeeper,
+    /// In the order in which they were handed over, which is that in which they become durable.
+    commits: FuturesOrdered<Committed>,
+    reads: FuturesUnordered<Read>,
+    deadlines: BinaryHeap<Reverse<(u64, RoomId)>>,
+}
+
+/// What woke a worker.
+enum Event {
+    Command(Option<Command>),
+    Committed(RoomId, Box<Settle>, Result<(), CommitError>),
+    Read(RoomId, Option<After>),
+    Due,
+}
+
+/// Starts the workers with the rooms that the store holds. Blocks while they are loaded.
+///
+/// # Errors
+/// `home_damaged` when a room can not be restored.
+pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>) -> Result<Rooms, Problem> {
+    let n = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    let mut workers: Vec<_> = Vec::new();
+    let mut senders = Vec::new();
+    for _ in 0..n {
+        let (sender, inbox) = mpsc::channel(WORKER_INBOX);
+        senders.push(sender);
+        workers.push((inbox, HashMap::new()));
+    }
+    for (id, _) in context.store.rooms().map_err(super::entry::damaged)? {
+        let entry = Entry::load(&context, id)?;
+        if let Some((_, rooms)) = workers.get_mut(Rooms::place(&id, n)) {
+            rooms.insert(id, entry);
+        }
+    }
+    for (inbox, rooms) in workers {
+        let outbox = Outbox::restore(stored_outbox(&context.store, rooms.keys())?);
+        let worker = Worker {
+            context: context.clone(),
+            inbox,
+            rooms,
+            outbox,
+            doorkeeper: Doorkeeper::default(),
+            commits: FuturesOrdered::new(),
+            reads: FuturesUnordered::new(),
+            deadlines: BinaryHeap::new(),
+        };
+        tasks.spawn(worker.run());
+    }
+    Ok(Rooms::new(senders))
+}
+
+fn stored_outbox<'a>(store: &Store, rooms: impl Iterator<Item = &'a RoomId>) -> Result<Vec<outbox::Entry>, Problem> {
+    let mut entries = Vec::new();
+    for room in rooms {
+        for (_, bytes) in store.scan(Some(room), Namespace::Outbox, &[]).map_err(super::entry::damaged)? {
+            entries.extend(codec::decode::<outbox::Entry>(&bytes, usize::MAX));
+        }
+    }
+    Ok(entries)
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let rooms: Vec<_> = self.rooms.keys().copied().collect();
+        for room in rooms {
+            self.turn(room, |turn| turn.begin()).await;
+        }
+        loop {
+            let due = self.next_deadline();
+            let event = tokio::select! {
+                Some((room, settle, done)) = self.commits.next(), if !self.commits.is_empty() => {
+                    Event::Committed(room, settle, done)
+                }
+                Some((room, after)) = self.reads.next(), if !self.reads.is_empty() => Event::Read(room, after),
+                command = self.inbox.recv() => Event::Command(command),
+                () = tokio::time::sleep(due.map_or(std::time::Duration::MAX, until)), if due.is_some() => Event::Due,
+            };
+            match event {
+                Event::Command(None) => return,
+                Event::Command(Some(Command::Stop { done })) => {
+                    self.drain().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Event::Command(Some(command)) => self.on_command(command).await,
+                Event::Committed(room, settle, done) => self.on_committed(room, *settle, done).await,
+                Event::Read(room, Some(after)) => self.turn(room, |turn| after(turn)).await,
+                Event::Read(_, None) => {}
+                Event::Due => self.on_due().await,
+            }
+        }
+    }
+
+    async fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Opened(opened) => self.turn(opened.room, |turn| turn.open_session(opened)).await,
+            Command::Frame { room, peer, bytes } => {
+                self.turn(room, |turn| turn.session(peer, parlor_proto::sync::In::Frame(bytes))).await;
+            }
+            Command::Closed { room, peer } => self.turn(room, |turn| turn.close_session(peer)).await,
+            Command::Gossip { room, data, source, token } => {
+                self.turn(room, |turn| turn.gossip(&data, source, token)).await;
+            }
+            Command::Knock(knock) => self.on_knock(knock).await,
+            Command::Begin { room, outcome, reply } => {
+                let id = room.id();
+                if self.rooms.contains_key(&id) {
+                    return drop(reply.send(Ok(())));
+                }
+                self.rooms.insert(id, Entry::new(*room));
+                self.turn(id, |turn| turn.begin_new(*outcome, reply)).await;
+            }
+            Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
+                self.turn(room, |turn| turn.wish(wish)).await;
+            }
+            Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
+            Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
+            Command::Retry { message, reply } => {
+                let answer = self.outbox_each(message, |outbox, nonce| outbox.retry(nonce, now_ms(), &mut rng())).await;
+                drop(reply.send(answer));
+            }
+            Command::Discard { message, reply } => {
+                let answer = self.outbox_each(message, |outbox, nonce| outbox.discard(nonce)).await;
+                drop(reply.send(answer));
+            }
+            Command::Stop { .. } => {}
+        }
+    }
+
+    /// Lends a room to a handler, does what it leaves to be done, and notes when the room is due next.
+    async fn turn(&mut self, room: RoomId, handler: impl FnOnce(&mut Turn<'_>)) {
+        let mut jobs = Vec::new();
+        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        let context = self.context.clone();
+        let now_ms = now_ms();
+        let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
+        handler(&mut turn);
+        turn.mark();
+        self.carry_out(jobs).await;
+        self.note_deadline(room);
+    }
+
+    /// Jobs in their order. Those of the outbox may be about any room of this worker and leave jobs themselves.
+    async fn carry_out(&mut self, jobs: Vec<Job>) {
+        let mut jobs: std::collections::VecDeque<_> = jobs.into();
+        while let Some(job) = jobs.pop_front() {
+            let Job::Outbox(out) = job else {
+                self.carry_out_one(job).await;
+                continue;
+            };
+            let room = room_of(&out, &self.outbox);
+            let Some((room, entry)) = room.and_then(|room| Some((room, self.rooms.get_mut(&room)?))) else { continue };
+            let mut more = Vec::new();
+            let context = self.context.clone();
+            let mut turn =
+                Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut more, now_ms: now_ms() };
+            turn.on_outbox(out);
+            self.note_deadline(room);
+            jobs.extend(more);
+        }
+    }
+
+    async fn carry_out_one(&mut self, job: Job) {
+        let context = self.context.clone();
+        match job {
+            // The network has stopped: then so do we.
+            Job::Send { peer, frame } => {
+                let _ = context.net.send(peer, frame.into()).await;
+            }
+            Job::Publish { topic, data } => {
+                let _ = context.net.publish(topic, data.into()).await;
+            }
+            Job::Judge { token, verdict } => {
+                let _ = context.net.verdict(token, verdict).await;
+            }
+            Job::Drop { peer, weight } => {
+                let _ = context.net.punish(peer, weight).await;
+                let _ = context.net.disconnect(peer).await;
+            }
+            Job::Commit { room, batch, settle } => self.hand_over(room, batch, settle).await,
+            Job::Read { room, read } => {
+                let store = context.store.clone();
+                let reading = tokio::task::spawn_blocking(move || read(&store));
+                self.reads.push(Box::pin(async move { (room, reading.await.ok()) }));
+            }
+            Job::Announce { room } => self.announce(room).await,
+            Job::Proved { room, peer } => context.peers.proved(room, peer),
+            Job::Seek { room } => context.peers.seek(room),
+            Job::Outbox(_) => {}
+        }
+    }
+
+    /// Hands a batch to the store at once, so that batches become durable in the order of their making.
+    async fn hand_over(&mut self, room: RoomId, batch: Batch, settle: Box<Settle>) {
+        let store = self.context.store.clone();
+        let mut commit: Committed = Box::pin(async move {
+            let done = if batch.is_empty() { Ok(()) } else { store.commit(batch).await };
+            (room, settle, done)
+        });
+        match futures::poll!(&mut commit) {
+            std::task::Poll::Ready(done) => self.commits.push_back(Box::pin(std::future::ready(done))),
+            std::task::Poll::Pending => self.commits.push_back(commit),
+        }
+    }
+
+    async fn on_committed(&mut self, room: RoomId, settle: Settle, done: Result<(), CommitError>) {
+        match done {
+            Ok(()) => {
+                self.turn(room, |turn| {
+                    turn.entry.committing = turn.entry.committing.saturating_sub(1);
+                    turn.settle(settle);
+                })
+                .await;
+            }
+            Err(error) => self.on_failed(room, settle, &error).await,
+        }
+    }
+
+    /// A commit failed: the room stands behind something that is not on disk, so it is restored from there.
+    async fn on_failed(&mut self, room: RoomId, settle: Settle, error: &CommitError) {
+        tracing::error!(room = %room.short(), %error, "a change of a room could not be stored");
+        let problem = commit_problem(error);
+        self.turn(room, |turn| {
+            for reply in settle.replies {
+                reply(turn, Err(problem.clone()));
+            }
+            let note = parlor_api::ErrorNote {
+                code: problem.code,
+                message: problem.detail.clone(),
+                hint: problem.hint.clone(),
+            };
+            turn.publish(parlor_api::EventBody::Error(note));
+            for entry in &settle.entries {
+                let failure = outbox::Failure::Store;
+                turn.tell_outbox(OutboxIn::Never { nonce: entry.nonce, failure });
+            }
+        })
+        .await;
+        let Some(entry) = self.rooms.remove(&room) else { return };
+        let peers: Vec<_> = entry.sessions.keys().copied().collect();
+        let context = self.context.clone();
+        let loaded = tokio::task::spawn_blocking(move || Entry::load(&context, room)).await;
+        match loaded {
+            Ok(Ok(entry)) => drop(self.rooms.insert(room, entry)),
+            Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
+            Err(_) => return,
+        }
+        for peer in peers {
+            let _ = self.context.net.disconnect(peer).await;
+        }
+        self.turn(room, |turn| turn.begin()).await;
+    }
+
+    async fn on_due(&mut self) {
+        let now = now_ms();
+        let out = self.outbox.handle(OutboxIn::Tick, now, &mut rng());
+        self.carry_out(out.into_iter().map(Job::Outbox).collect()).await;
+        while let Some(Reverse((due, room))) = self.deadlines.peek().copied() {
+            if due > now {
+                return;
+            }
+            self.deadlines.pop();
+            if let Some(entry) = self.rooms.get_mut(&room) {
+                entry.noted_ms = None;
+            }
+            self.turn(room, |turn| turn.tick()).await;
+        }
+    }
+
+    fn note_deadline(&mut self, room: RoomId) {
+        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        let Some(due) = entry.next_deadline() else { return };
+        if entry.noted_ms.is_none_or(|noted| due < noted) {
+            entry.noted_ms = Some(due);
+            self.deadlines.push(Reverse((due, room)));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let rooms = self.deadlines.peek().map(|Reverse((due, _))| *due);
+        [rooms, self.outbox.next_deadline()].into_iter().flatten().min()
+    }
+
+    async fn announce(&mut self, room: RoomId) {
+        let Some(entry) = self.rooms.get(&room) else { return };
+        let secret = entry.room.topic_secret().clone();
+        let topics = entry.topics.clone();
+        self.context.peers.have_room(room, secret, topics);
+    }
+
+    /// A stranger knocks: lets him in if one of the rooms here made the invite, or says why not.
+    async fn on_knock(&mut self, knock: Knock) {
+        let Knock { peer, data, reply } = knock;
+        let invites: Vec<_> = self
+            .rooms
+            .iter()
+            .flat_map(|(room, entry)| entry.room.invites().into_iter().map(|info| (*room, info.id, info.invite_pk)))
+            .collect();
+        let Ok(knocker) = self.doorkeeper.open(peer.as_key(), &data, invites, now_ms()) else {
+            return drop(reply.send(None));
+        };
+        self.turn(knocker.room, |turn| {
+            let seal = knocker.knock;
+            match turn.entry.room.admit(knocker.request, false, turn.now_ms, &mut rng()) {
+                Ok(admission) => {
+                    let answer = JoinAnswer::Welcome(admission.welcome.into());
+                    turn.commit(
+                        admission.outcome,
+                        Settle::reply(move |_, done| {
+                            drop(reply.send(done.ok().map(|()| seal.seal(&answer, &mut rng()))));
+                        }),
+                    );
+                }
+                Err(why) => {
+                    let answer = refusal(why);
+                    drop(reply.send(Some(seal.seal(&answer, &mut rng()))));
+                }
+            }
+        })
+        .await;
+    }
+
+    fn outbox_lines(&mut self) -> Vec<parlor_api::OutboxEntry> {
+        let lines = self.outbox.lines();
+        let mut views = Vec::new();
+        for line in lines {
+            let Some(entry) = self.rooms.get_mut(&line.room) else { continue };
+            let mut jobs = Vec::new();
+            let turn =
+                Turn { entry, outbox: &mut self.outbox, context: &self.context, jobs: &mut jobs, now_ms: now_ms() };
+            views.push(turn.outbox_view(&line));
+        }
+        views
+    }
+
+    async fn outbox_each(
+        &mut self,
+        message: Option<String>,
+        act: impl Fn(&mut Outbox, &outbox::Nonce) -> Result<Vec<OutboxOut>, outbox::OutboxError>,
+    ) -> Result<OutboxAnswer, Problem> {
+        let mut messages = Vec::new();
+        for line in self.outbox.lines() {
+            let name = super::views::outbox_name(&line);
+            if message.as_ref().is_some_and(|wanted| !name.starts_with(wanted.as_str())) {
+                continue;
+            }
+            match act(&mut self.outbox, &line.nonce) {
+                Ok(out) => {
+                    self.carry_out(out.into_iter().map(Job::Outbox).collect()).await;
+                    messages.push(name);
+                }
+                Err(error) if message.is_some() => {
+                    return Err(Problem::new(Code::Conflict, error.to_string()).hint(
+                        "a message that is written is part of your log: it goes out when somebody can be reached",
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(OutboxAnswer { messages })
+    }
+
+    /// Finishes what was handed to the store.
+    async fn drain(&mut self) {
+        while let Some((room, settle, done)) = self.commits.next().await {
+            self.on_committed(room, *settle, done).await;
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// A room was loaded: others learn of it.
+    fn begin(&mut self) {
+        self.note_gossip_key();
+        self.tell_members();
+        if self.entry.room.epoch_status().epoch.is_some() {
+            self.tell_outbox(OutboxIn::Writable(self.id()));
+        }
+        self.resolve_markers();
+        self.load_last();
+        self.announce();
+        self.entry.maintain_ms = Some(self.now_ms);
+    }
+
+    /// A room is new here: stores it, then others learn of it.
+    fn begin_new(&mut self, outcome: Outcome, reply: super::message::Reply<()>) {
+        let mut batch = Batch::new(Some(self.id()));
+        batch.room(Vec::new());
+        self.hand_over(batch, Settle::default());
+        self.commit(
+            outcome,
+            Settle::reply(|turn, done| {
+                if done.is_ok() {
+                    turn.begin();
+                }
+                drop(reply.send(done));
+            }),
+        );
+    }
+
+    /// Time passed.
+    fn tick(&mut self) {
+        self.tick_coalescer();
+        self.tick_sessions();
+        if self.entry.maintain_ms.is_some_and(|due| due <= self.now_ms) {
+            let (outcome, next) = self.entry.room.maintain(self.now_ms, &mut rng());
+            self.entry.maintain_ms = next;
+            if !outcome.accepted.is_empty() || !outcome.persist.is_empty() {
+                self.commit(outcome, Settle::default());
+            }
+            self.ask_for_keys();
+        }
+    }
+
+    /// The peers service learns of the room's topic secret and topics.
+    pub(super) fn announce(&mut self) {
+        let topics = self.entry.room.topic_names().into_iter().filter_map(|name| parlor_net::Topic::new(name).ok());
+        self.entry.topics = topics.collect();
+        self.jobs.push(Job::Announce { room: self.id() });
+    }
+}
+
+/// The room that an output of the outbox is about.
+fn room_of(out: &OutboxOut, outbox: &Outbox) -> Option<RoomId> {
+    match out {
+        OutboxOut::Write(entry) | OutboxOut::Store(entry) => Some(entry.room),
+        OutboxOut::Remove(nonce) => outbox.find(nonce).map(|entry| entry.room),
+        OutboxOut::Publish { room, .. }
+        | OutboxOut::Seek(room)
+        | OutboxOut::Changed { room, .. }
+        | OutboxOut::ChangedUnwritten { room, .. } => Some(*room),
+    }
+}
+
+fn refusal(why: JoinRefusal) -> JoinAnswer {
+    JoinAnswer::Refused(match why {
+        JoinRefusal::Expired => JoinRefused::Expired,
+        JoinRefusal::NotYet => JoinRefused::NotYet,
+        JoinRefusal::Revoked => JoinRefused::Revoked,
+        JoinRefusal::UsesExhausted => JoinRefused::UsedUp,
+        JoinRefusal::Banned => JoinRefused::Banned,
+        JoinRefusal::Approval => return JoinAnswer::Pending,
+        JoinRefusal::NotSponsor => JoinRefused::NotSponsor,
+        JoinRefusal::Request(_) => JoinRefused::Invalid,
+        _ => JoinRefused::Later,
+    })
+}
+
+fn commit_problem(error: &CommitError) -> Problem {
+    match error {
+        CommitError::DiskFull => {
+            Problem::of(Code::DiskFull).hint("make room on the disk and try again: nothing is lost")
+        }
+        CommitError::ReadOnly => Problem::new(Code::HomeDenied, error.to_string()).hint("remount it writable"),
+        CommitError::Damaged(_) => crate::home_damaged(error.to_string()),
+        CommitError::Closed => Problem::of(Code::Stopping),
+        other => Problem::new(Code::Internal, other.to_string()),
+    }
+}
