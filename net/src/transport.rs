@@ -101,3 +101,39 @@ impl StreamMuxer for Brief {
         Pin::new(&mut self.muxer).poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that never finishes closing, as over TCP to a dead peer with full buffers.
+    struct Endless;
+
+    impl StreamMuxer for Endless {
+        type Substream = SubstreamBox;
+        type Error = io::Error;
+
+        fn poll_inbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<SubstreamBox>> {
+            Poll::Pending
+        }
+
+        fn poll_outbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<SubstreamBox>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_that_cannot_be_written_is_given_up() {
+        let mut brief = Brief { muxer: StreamMuxerBox::new(Endless), deadline: None };
+        let closed = std::future::poll_fn(|cx| Pin::new(&mut brief).poll_close(cx)).await;
+        assert_eq!(closed.map_err(|it| it.kind()), Err(io::ErrorKind::TimedOut));
+    }
+}
