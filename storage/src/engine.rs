@@ -6,6 +6,9 @@
 //! opening fails they are removed and it is tried once more; it panics on some damaged files, so panics are caught; its lock outlives the
 //! handle a moment, so opening is patient. The log itself is never removed or cut here.
 //!
+//! It takes damage in the middle of its log for the end of a segment and goes on without what was lost, and clears what
+//! it takes for a torn end. So the part that it will replay is examined before it may touch it (`examine.rs`).
+//!
 //! Its batches and transactions are not used: they shut out every reader. See `intent.rs` for what stands in.
 
 use std::fs::{self, File};
@@ -13,8 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::examine::{Verdict, examine};
 use crate::fault::{Fault, guarded};
 use crate::limits::{CACHE_BYTES, LOCK_PATIENCE};
+use crate::mark::Mark;
 use crate::stamp::sync_folder;
 
 /// How often sled's own thread wakes to reuse emptied segments. Durability does not depend on it.
@@ -22,6 +27,15 @@ const CLEANING_INTERVAL_MS: u64 = 2_000;
 
 /// How often a held lock is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+/// How far the log is durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Durable {
+    /// The last sequence number of sled's.
+    pub(crate) end: i64,
+    /// The length of the file.
+    pub(crate) len: u64,
+}
 
 /// An open log.
 #[derive(Debug)]
@@ -31,13 +45,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens the log in `dir`, or makes it. On failure the file to name is the log.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Fault> {
+    /// Opens the log in `dir`, which must hold what `mark` promises, or makes it. On failure the file to name is the
+    /// log. Also says whether what was found is to be audited.
+    pub(crate) fn open(dir: &Path, mark: Mark) -> Result<(Self, Verdict), Fault> {
         fs::create_dir_all(dir)?;
         remove_snapshots(dir, |name| name.ends_with(".generating"))?;
+        let mut verdict = examine(&log_path(dir), newest_snapshot(dir)?, mark)?;
         let db = match open_patiently(dir) {
             Err(Fault::Damaged(first)) => {
                 tracing::warn!(reason = first, "the log does not open; trying without its snapshots");
+                verdict = examine(&log_path(dir), 0, mark)?;
                 remove_snapshots(dir, |_| true)?;
                 open_patiently(dir)?
             }
@@ -50,14 +67,16 @@ impl Engine {
         for folder in [dir.join("blobs").as_path(), dir, dir.parent().unwrap_or(dir)] {
             sync_folder(folder)?;
         }
-        Ok(Self { db, log })
+        Ok((Self { db, log }, verdict))
     }
 
-    /// Makes everything written so far durable. Returns the end of the log in sled's sequence numbers.
-    pub(crate) fn flush(&self) -> Result<i64, Fault> {
+    /// Makes everything written so far durable, and returns how far that is.
+    pub(crate) fn flush(&self) -> Result<Durable, Fault> {
         self.db.flush()?;
+        // Before the sync: sled's own thread may write on meanwhile, and that is not promised.
+        let durable = Durable { end: self.end(), len: self.log.metadata()?.len() };
         self.log.sync_data()?;
-        Ok(self.end())
+        Ok(durable)
     }
 
     /// The end of the log in sled's sequence numbers.
@@ -105,6 +124,17 @@ fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Faul
             other => return other,
         }
     }
+}
+
+/// How far the newest snapshot goes: its name is a sequence number in hexadecimal. Zero without one.
+fn newest_snapshot(dir: &Path) -> io::Result<i64> {
+    let mut newest = 0;
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let lsn = name.to_str().and_then(|name| i64::from_str_radix(name.strip_prefix("snap.")?, 16).ok());
+        newest = newest.max(lsn.unwrap_or(0));
+    }
+    Ok(newest)
 }
 
 fn remove_snapshots(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {

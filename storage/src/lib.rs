@@ -16,10 +16,12 @@
 
 pub mod limits;
 
+mod audit;
 mod batch;
 mod directory;
 mod engine;
 mod error;
+mod examine;
 mod fault;
 mod group;
 mod intent;

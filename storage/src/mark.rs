@@ -1,7 +1,7 @@
-//! The mark: how far the log was durable, kept beside the log in a file of 32 bytes.
+//! The mark: how far the log was durable, kept beside the log in a file of 40 bytes.
 //!
 //! ```text
-//! group u64 | end of the log i64 (sled's sequence number) | check [16] = blind(mark, the 16 bytes before)
+//! group u64 | end of the log i64 (sled's sequence number) | length of the file u64 | check [16] = blind(mark, all before)
 //! ```
 //! It is written after each flush, without one of its own: kill -9 cannot lose it, and after power loss it is at most
 //! behind. So it never promises more than the log holds, and a log that ends before it has lost something. A mark that
@@ -19,11 +19,13 @@ use crate::seal::{Blind, Sealer};
 pub(crate) struct Mark {
     /// The last whole group.
     pub(crate) group: u64,
-    /// Everything before this sequence number of sled's was on disk.
+    /// Everything up to this sequence number of sled's was on disk, itself included.
     pub(crate) end: i64,
+    /// The length of the log file then.
+    pub(crate) len: u64,
 }
 
-const BODY: usize = 16;
+const BODY: usize = 24;
 const LEN: usize = BODY + 16;
 
 /// The file, open for writing.
@@ -32,7 +34,8 @@ pub(crate) struct MarkFile(File);
 
 impl Mark {
     /// Nothing promised.
-    pub(crate) const NONE: Self = Self { group: 0, end: i64::MIN };
+    /// Nothing promised.
+    pub(crate) const NONE: Self = Self { group: 0, end: i64::MIN, len: 0 };
 
     /// The mark in the file at `path`.
     pub(crate) fn read(path: &Path, sealer: &Sealer) -> io::Result<Self> {
@@ -53,8 +56,10 @@ impl Mark {
         if sealer.blind(Blind::Mark, NO_ROOM, body) != check {
             return None;
         }
-        let (group, end) = body.split_at_checked(8)?;
-        Some(Self { group: u64::from_be_bytes(group.try_into().ok()?), end: i64::from_be_bytes(end.try_into().ok()?) })
+        let (group, rest) = body.split_first_chunk()?;
+        let (end, len) = rest.split_first_chunk()?;
+        let len = u64::from_be_bytes(len.try_into().ok()?);
+        Some(Self { group: u64::from_be_bytes(*group), end: i64::from_be_bytes(*end), len })
     }
 }
 
@@ -67,7 +72,8 @@ impl MarkFile {
     pub(crate) fn write(&mut self, mark: Mark, sealer: &Sealer) -> io::Result<()> {
         let mut bytes = [0; LEN];
         bytes[..8].copy_from_slice(&mark.group.to_be_bytes());
-        bytes[8..BODY].copy_from_slice(&mark.end.to_be_bytes());
+        bytes[8..16].copy_from_slice(&mark.end.to_be_bytes());
+        bytes[16..BODY].copy_from_slice(&mark.len.to_be_bytes());
         let check = sealer.blind(Blind::Mark, NO_ROOM, &bytes[..BODY]);
         bytes[BODY..].copy_from_slice(&check);
         self.0.seek(SeekFrom::Start(0))?;

@@ -14,8 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::OpenError;
+use crate::audit::audit;
 use crate::directory::{Directory, Loaded};
-use crate::engine::{Engine, lock_patiently, log_path};
+use crate::engine::{Durable, Engine, lock_patiently, log_path};
+use crate::examine::Verdict;
 use crate::fault::{Fault, guarded};
 use crate::mark::{Mark, MarkFile};
 use crate::recover::recover;
@@ -83,7 +85,8 @@ impl Folder {
         let mark = Mark::read(&mark_path, sealer).map_err(at_mark)?;
         let (core, next) = guarded(|| self.open_log(sealer, mark)).map_err(|fault| fault.opening(&log))?;
         let mut mark_file = MarkFile::open(&mark_path).map_err(at_mark)?;
-        let reached = Mark { group: next.group - 1, end: core.engine.end() };
+        let Durable { end, len } = core.engine.flush().map_err(|fault| fault.opening(&log))?;
+        let reached = Mark { group: next.group - 1, end, len };
         mark_file.write(reached, sealer).map_err(at_mark)?;
         Ok((core, next, mark_file))
     }
@@ -93,7 +96,7 @@ impl Folder {
         if mark.group > 0 && !log_path(&sled).exists() {
             return Err(Fault::Damaged("it is missing".to_owned()));
         }
-        let engine = Engine::open(&sled)?;
+        let (engine, verdict) = Engine::open(&sled, mark)?;
         if engine.end() < mark.end {
             return Err(Fault::Damaged("acknowledged groups are missing at its end".to_owned()));
         }
@@ -104,7 +107,12 @@ impl Folder {
         let schema = Stamp::read(&stamp, sealer).ok().flatten().map_or(SCHEMA, |stamp| stamp.schema);
         migrate(schema, &STEPS, &core, |reached| reached.write(&stamp, sealer))?;
         let Loaded { directory, next_room, forgotten } = Directory::load(&core.trees, sealer)?;
-        Ok((Core { directory, ..core }, Next { group, room: next_room, forgotten }))
+        let core = Core { directory, ..core };
+        if verdict == Verdict::Suspect {
+            tracing::warn!("the log lacks a stretch that may have been in use: auditing the store");
+            audit(&core)?;
+        }
+        Ok((core, Next { group, room: next_room, forgotten }))
     }
 
     fn sled(&self) -> PathBuf {

@@ -17,7 +17,7 @@ use crate::seal::Sealer;
 use crate::timeline::{Cursor, Page, Position, TimelineRow};
 use crate::value::Place;
 use crate::writer::{Job, Request, Shared, Writer};
-use crate::{CommitError, Namespace, OpenError, ReadError, pages, read};
+use crate::{CommitError, Namespace, OpenError, ReadError, audit, pages, read};
 
 /// How to open a store. The defaults are right for a node.
 #[derive(Debug, Clone)]
@@ -196,6 +196,11 @@ impl Store {
             Some(number) => read::scan(core, number, namespace as u8, prefix),
             None => Ok(Vec::new()),
         })
+    }
+
+    /// Whether all indexes agree with each other: walks the whole store, about a second for a million messages.
+    pub fn audit(&self) -> Result<(), ReadError> {
+        self.read(audit::audit)
     }
 
     /// Bytes of the store on disk.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::batch::Batch;
+use crate::engine::Durable;
 use crate::fault::{Fault, guarded};
 use crate::group::Group;
 use crate::intent::Intent;
@@ -171,7 +172,7 @@ impl Writer {
             group.write()?;
             core.engine.flush()
         });
-        let answer = match written.and_then(|end| self.marked(end)) {
+        let answer = match written.and_then(|durable| self.marked(durable)) {
             Ok(()) => {
                 self.next.forgotten.extend(group.forgotten());
                 self.next.room = group.publish();
@@ -186,9 +187,9 @@ impl Writer {
         accepted.into_iter().for_each(|(sender, _)| drop(sender.send(answer.clone())));
     }
 
-    /// Notes that everything up to `end` is durable, and that the group's number is used.
-    fn marked(&mut self, end: i64) -> Result<(), Fault> {
-        self.mark.write(Mark { group: self.next.group, end }, &self.sealer)?;
+    /// Notes what is durable, and that the group's number is used.
+    fn marked(&mut self, Durable { end, len }: Durable) -> Result<(), Fault> {
+        self.mark.write(Mark { group: self.next.group, end, len }, &self.sealer)?;
         self.next.group += 1;
         Ok(())
     }
@@ -238,8 +239,8 @@ impl Writer {
         let swept = self.ready().map_err(|error| Fault::Damaged(error.to_string())).and_then(|core| {
             let number = self.next.group;
             let left = guarded(|| sweep(&core, number, room))?;
-            let end = guarded(|| core.engine.flush())?;
-            self.marked(end)?;
+            let durable = guarded(|| core.engine.flush())?;
+            self.marked(durable)?;
             Ok(left)
         });
         match swept {

@@ -1,1 +1,172 @@
-//! To come.
+//! A full, read-only or forbidden disk: said clearly, nothing lost, and working again when there is space.
+//!
+//! The full disk is a small tmpfs, which needs root; without it those tests say so and pass.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use parlor_storage::{CommitError, Cursor, OpenError, OpenOptions, Store};
+
+use crate::common::{batch, message, room, try_open, vault};
+
+/// A mounted tmpfs; unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None`, with the reason printed, if this machine does not let us mount one.
+    fn mount(megabytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(dir)),
+            Ok(output) => {
+                println!("skipped, mounting a tmpfs failed: {}", String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                println!("skipped, there is no mount: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn remount(&self, how: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// Commits messages of 8 KiB from `seq` on until one is refused; the number of the refused one and why.
+fn fill(store: &Store, mut seq: u64) -> (u64, CommitError) {
+    loop {
+        let mut one = batch(1);
+        one.message(message(1, 1, seq, seq, 8_000));
+        match store.commit_blocking(one) {
+            Ok(()) => seq += 1,
+            Err(error) => return (seq, error),
+        }
+    }
+}
+
+/// Everything below `end` is there and in order.
+fn holds(store: &Store, end: u64) {
+    assert_eq!(store.count(&room(1)).unwrap(), end - 1);
+    let mut seen = 0;
+    let mut cursor = Cursor::Newest;
+    loop {
+        let page = store.page(&room(1), cursor, 100).unwrap();
+        for row in &page.rows {
+            assert_eq!(row.row, message(1, 1, end - 1 - seen, end - 1 - seen, 8_000));
+            seen += 1;
+        }
+        match page.rows.last() {
+            Some(oldest) => cursor = Cursor::Before(oldest.position),
+            None => break,
+        }
+    }
+    assert_eq!(seen, end - 1);
+}
+
+#[test]
+fn with_a_reserve_a_full_disk_refuses_commits_and_keeps_reading() {
+    let Some(disk) = SmallDisk::mount(40) else { return };
+    let dir = disk.path().join("store");
+    let store = Store::open(&dir, &vault(), OpenOptions { reserve_bytes: 8 << 20 }).unwrap();
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 10 << 20]).unwrap();
+    let (refused, error) = fill(&store, 1);
+    assert!(matches!(error, CommitError::DiskFull), "{error}");
+    holds(&store, refused);
+    // Somebody else takes the rest.
+    let _ = fs::write(disk.path().join("greedy"), vec![1; 64 << 20]);
+    let (again, error) = fill(&store, refused);
+    assert!(again == refused && matches!(error, CommitError::DiskFull), "{error}");
+    holds(&store, refused);
+    fs::remove_file(ballast).unwrap();
+    fs::remove_file(disk.path().join("greedy")).unwrap();
+    let mut next = batch(1);
+    next.message(message(1, 1, refused, refused, 8_000));
+    store.commit_blocking(next).unwrap();
+    holds(&store, refused + 1);
+    store.close();
+    holds(&try_open(&dir).unwrap(), refused + 1);
+}
+
+#[test]
+fn without_a_reserve_a_full_disk_breaks_the_log_and_it_is_opened_again() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let dir = disk.path().join("store");
+    let store = try_open(&dir).unwrap();
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 10 << 20]).unwrap();
+    let (refused, error) = fill(&store, 1);
+    assert!(matches!(error, CommitError::DiskFull), "{error}");
+    println!("full after {refused} messages");
+    // What was durable before is still shown, and nothing of the refused one.
+    assert_eq!(store.count(&room(1)).unwrap(), refused - 1);
+    assert!(!store.has(&room(1), &message(1, 1, refused, 0, 1).id).unwrap());
+    fs::remove_file(ballast).unwrap();
+    // The refused one may have reached the disk wholly: then it is there now and the same again is harmless.
+    let mut next = batch(1);
+    next.message(message(1, 1, refused, refused, 8_000));
+    store.commit_blocking(next).unwrap();
+    holds(&store, refused + 1);
+    store.close();
+    holds(&try_open(&dir).unwrap(), refused + 1);
+}
+
+#[test]
+fn a_disk_too_full_to_open_says_so_and_opens_later() {
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let _ = fs::write(disk.path().join("ballast"), vec![1; 64 << 20]);
+    let error = try_open(&disk.path().join("store")).unwrap_err();
+    assert!(matches!(error, OpenError::DiskFull { .. }), "{error}");
+    fs::remove_file(disk.path().join("ballast")).unwrap();
+    try_open(&disk.path().join("store")).unwrap().close();
+}
+
+#[test]
+fn a_read_only_disk_is_named_as_such() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let dir = disk.path().join("store");
+    let store = try_open(&dir).unwrap();
+    let (end, _) = {
+        let mut one = batch(1);
+        one.message(message(1, 1, 1, 1, 8_000));
+        (2, store.commit_blocking(one).unwrap())
+    };
+    store.close();
+    disk.remount("ro");
+    let error = try_open(&dir).unwrap_err();
+    assert!(matches!(error, OpenError::ReadOnly { .. }), "{error}");
+    disk.remount("rw");
+    holds(&try_open(&dir).unwrap(), end);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forbidden_folder_is_named_as_such() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(home.join("probe"), b"").is_ok() {
+        println!("skipped: root may write everywhere");
+        return;
+    }
+    let error = try_open(&home).unwrap_err();
+    assert!(matches!(error, OpenError::Permission { .. }), "{error}");
+}

@@ -174,6 +174,7 @@ fn run_and_kill(dir: &Path, rng: &mut StdRng, acknowledged: &mut HashMap<String,
 
 fn look_at_everything(store: &Store, acknowledged: &HashMap<String, u64>, newest: u64) {
     let id = room(SHARED);
+    store.audit().unwrap();
     let tips = store.tips(&id).unwrap();
     let mut expected_unread = 0;
     let mut messages = 0;

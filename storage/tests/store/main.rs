@@ -1,6 +1,9 @@
 //! What the store promises, tested through its public face: by use, by model, by killing it, by damaging its files and
 //! by filling its disk.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking; helpers are tests, too")]
+#![allow(clippy::print_stdout, reason = "seeds and reasons for skipping are printed")]
+
 mod canary;
 mod common;
 mod corrupt;
