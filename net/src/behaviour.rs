@@ -14,11 +14,12 @@ use libp2p::{
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
-use crate::{NetworkConfig, NetworkError, Tuning, join, limits::*, stream};
+use crate::{NetworkConfig, NetworkError, Tuning, gate, join, limits::*, stream};
 
 /// Everything that speaks on a connection.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Node {
+    pub(crate) gate: gate::Behaviour,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) memory: memory_connection_limits::Behaviour,
     pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
@@ -58,6 +59,7 @@ impl Node {
             .with_request_timeout(REQUEST_DEADLINE)
             .with_max_concurrent_streams(REQUEST_STREAMS);
         Ok(Self {
+            gate: gate::Behaviour::new(tuning.gate_loopback),
             limits: connection_limits::Behaviour::new(connections),
             memory: memory_connection_limits::Behaviour::with_max_bytes(tuning.memory_max),
             banned: allow_block_list::Behaviour::default(),

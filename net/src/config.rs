@@ -53,6 +53,9 @@ pub struct Tuning {
     pub gossip_queue: usize,
     /// [`limits::PUBLISH_RATE`] and [`limits::GOSSIP_PEER_RATE`] hold; off only to test what lies behind them.
     pub rate_limits: bool,
+    /// The limits by source address hold for this machine's own addresses too; off, because several nodes on one machine are
+    /// nobody's attack.
+    pub gate_loopback: bool,
     /// [`limits::CONNECTIONS_IN`].
     pub connections_in: u32,
     /// [`limits::MEMORY_MAX`].
@@ -87,6 +90,7 @@ impl Default for Tuning {
             gossip_transmit_max: limits::GOSSIP_TRANSMIT_MAX,
             gossip_queue: limits::GOSSIP_QUEUE,
             rate_limits: true,
+            gate_loopback: false,
             connections_in: limits::CONNECTIONS_IN,
             memory_max: limits::MEMORY_MAX,
             ban_for: limits::BAN_FOR,

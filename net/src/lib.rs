@@ -23,6 +23,7 @@ mod behaviour;
 mod config;
 mod error;
 mod event;
+mod gate;
 mod handle;
 mod join;
 pub mod limits;

@@ -97,6 +97,23 @@ pub const CONNECTIONS_IN: u32 = 300;
 pub const CONNECTIONS_OUT: u32 = 150;
 /// Inbound connections that are still shaking hands.
 pub const CONNECTIONS_PENDING_IN: u32 = 64;
+/// Inbound connections from one source (an IPv4 address, an IPv6 /64) that are still shaking hands: a quarter of all, so that
+/// one slow source leaves room for others.
+pub const SOURCE_PENDING: usize = 16;
+/// Inbound connections from one source in one burst: a shared address of many users that all come back at once.
+pub const SOURCE_BURST: u32 = 60;
+/// Inbound connections from one source a second, sustained. A handshake costs about 2 ms.
+pub const SOURCE_RATE: u32 = 4;
+/// Sources that are remembered.
+pub const SOURCES_MAX: usize = 4096;
+/// Streams that a peer may have open on one connection: what all protocols need together is 25. Each can hold 256 KiB unread.
+pub const STREAMS_MAX: u32 = 64;
+/// Streams of one connection whose protocol is still being settled.
+pub const STREAMS_NEGOTIATING: usize = 32;
+/// Unread bytes of one QUIC stream: 50 MB/s at 80 ms round trip.
+pub const QUIC_STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+/// Unread bytes of all streams of one QUIC connection.
+pub const QUIC_CONNECTION_WINDOW: u32 = 6 * 1024 * 1024;
 /// Resident memory of the process, in bytes, above which new connections are refused.
 pub const MEMORY_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Time for a connection to be set up, all handshakes included.

@@ -25,7 +25,7 @@ use tokio::time::Sleep;
 
 use crate::{
     Carriers, NetworkError,
-    limits::{CLOSE_DEADLINE, CONNECT_DEADLINE},
+    limits::{CLOSE_DEADLINE, CONNECT_DEADLINE, QUIC_CONNECTION_WINDOW, QUIC_STREAM_WINDOW, STREAMS_MAX},
 };
 
 type Connection = (libp2p::PeerId, StreamMuxerBox);
@@ -37,7 +37,7 @@ pub(crate) fn build(carriers: Carriers, key: &Keypair) -> Result<Boxed<Connectio
         Carriers::Memory => MemoryTransport::default()
             .upgrade(Version::V1)
             .authenticate(noise_config(key)?)
-            .multiplex(yamux::Config::default())
+            .multiplex(yamux_config())
             .boxed(),
     };
     Ok(TransportTimeout::new(raw, CONNECT_DEADLINE)
@@ -50,9 +50,9 @@ fn internet(key: &Keypair) -> Result<Boxed<Connection>, NetworkError> {
         let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
             .upgrade(Version::V1Lazy)
             .authenticate(noise_config(key)?)
-            .multiplex(yamux::Config::default())
+            .multiplex(yamux_config())
             .boxed();
-        let quic = quic::tokio::Transport::new(quic::Config::new(key))
+        let quic = quic::tokio::Transport::new(quic_config(key))
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
             .boxed();
         Ok(OptionalTransport::some(quic).or_transport(tcp).map(|either, _| either.into_inner()).boxed())
@@ -69,6 +69,20 @@ fn internet(key: &Keypair) -> Result<Boxed<Connection>, NetworkError> {
 
 fn noise_config(key: &Keypair) -> Result<noise::Config, NetworkError> {
     noise::Config::new(key).map_err(|error| NetworkError::Setup { part: "noise", reason: error.to_string() })
+}
+
+fn yamux_config() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS_MAX as usize);
+    config
+}
+
+fn quic_config(key: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(key);
+    config.max_concurrent_stream_limit = STREAMS_MAX;
+    config.max_stream_data = QUIC_STREAM_WINDOW;
+    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    config
 }
 
 /// A connection that closes within [`CLOSE_DEADLINE`].

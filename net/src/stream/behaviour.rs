@@ -135,10 +135,11 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
-                if !std::mem::replace(&mut self.accepted, true) {
-                    self.outcomes.push_back(Outcome::Opened { stream, outbound: false });
-                }
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. })
+                if !self.accepted =>
+            {
+                self.accepted = true;
+                self.outcomes.push_back(Outcome::Opened { stream, outbound: false });
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, .. }) => {
                 self.outcomes.push_back(Outcome::Opened { stream, outbound: true });

@@ -149,6 +149,10 @@ impl NetworkTask {
         let len = frame.len();
         let Some(line) = entry.active_line() else { return };
         let fits = line.queue.own() + len <= max && line.queue.all() + len <= SEND_TOTAL_BYTES;
+        if line.frames.is_closed() {
+            // The stream has ended, and its `End` is on the way.
+            return;
+        }
         if !fits || line.frames.try_send(line.queue.enter(frame)).is_err() {
             // A frame left out would be a hole in a stream that both ends believe whole.
             return self.drop_peer(peer, DownReason::Overflow);

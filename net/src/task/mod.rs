@@ -73,6 +73,7 @@ pub(crate) struct NetworkTask {
 }
 
 /// What the loop chose.
+#[allow(clippy::large_enum_variant, reason = "lives on the stack for one turn of the loop")]
 enum Step {
     Stop,
     Command(NetworkCommand),
@@ -161,7 +162,9 @@ impl NetworkTask {
             NodeEvent::Ping(event) => self.on_ping(event),
             NodeEvent::Identify(event) => self.on_identify(event),
             NodeEvent::Mdns(event) => self.on_mdns(event),
-            NodeEvent::Limits(never) | NodeEvent::Memory(never) | NodeEvent::Banned(never) => match never {},
+            NodeEvent::Gate(never) | NodeEvent::Limits(never) | NodeEvent::Memory(never) | NodeEvent::Banned(never) => {
+                match never {}
+            }
         }
     }
 

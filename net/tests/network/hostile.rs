@@ -75,7 +75,7 @@ impl Stranger {
     }
 
     /// Waits until the node closes the connection.
-    async fn is_thrown_out(self) {
+    async fn thrown_out(self) {
         tokio::time::timeout(Duration::from_secs(60), self.connection).await.expect("still connected").unwrap();
     }
 }
@@ -137,7 +137,7 @@ async fn bad_bytes_on_the_sync_stream_cost_only_their_sender() {
         eventually("bob got it", || bob.frames_from(&alice).len() == number + 1).await;
     }
     for stranger in strangers {
-        stranger.is_thrown_out().await;
+        stranger.thrown_out().await;
     }
     assert!(alice.is_up(&bob) && alice.seen().downs.iter().all(|(peer, _)| *peer != bob.peer));
 }
@@ -151,7 +151,7 @@ async fn breaking_the_format_twice_bans_and_the_ban_ends() {
     while alice.seen().banned.is_empty() {
         let stranger = Stranger::attack(50, &alice, framed(b"rubbish")).await;
         let peer = stranger.peer;
-        stranger.is_thrown_out().await;
+        stranger.thrown_out().await;
         tries += 1;
         assert!(tries < 5, "{peer} is not banned");
     }
@@ -223,4 +223,33 @@ async fn connections_above_the_limit_are_refused_and_standing_ones_stay() {
     assert!(!alice.is_up(&late));
     peers.pop().unwrap().stop().await;
     eventually("there is room now", || late.is_up(&alice)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_connections_leaves_standing_ones_and_memory_alone() {
+    let mut strict = config(1, TCP);
+    strict.tuning.gate_loopback = true;
+    let alice = TestNode::with(strict).await;
+    let bob = TestNode::start(2, TCP).await;
+    alice.connect(&bob).await;
+    let address = alice.address().to_string();
+    let port: u16 = address.rsplit('/').next().unwrap().parse().unwrap();
+    // Half-open ones: none of them ever says a word.
+    let mut flood = Vec::new();
+    for number in 0..300 {
+        flood.push(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        alice.handle.send(bob.peer, "meanwhile".into()).await.unwrap();
+        eventually("bob got it", || bob.frames_from(&alice).len() == number + 1).await;
+    }
+    // Those above the share of one source were closed unheard.
+    let mut closed = 0;
+    for stream in &mut flood {
+        let mut byte = [0];
+        let read = tokio::io::AsyncReadExt::read(stream, &mut byte);
+        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(Duration::from_millis(1), read).await {
+            closed += 1;
+        }
+    }
+    assert!(closed >= 300 - parlor_net::limits::SOURCE_PENDING, "{closed}");
+    assert!(alice.is_up(&bob));
 }
