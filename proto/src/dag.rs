@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::control::{Admit, Control, Entrant, Genesis, Invite, LeafRecord, Permissions, Policy, Power, Rotate};
 use crate::event::Event;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
-use crate::validity::{self, Invalid};
+use crate::validity::{self, Invalid, Papers};
 
 /// The place of an event in the order of acceptance.
 pub type NodeIdx = usize;
@@ -211,6 +211,15 @@ impl Dag {
 
     /// Inserts a control event whose signature the caller has checked.
     pub fn insert(&mut self, event: &Event) -> Insert {
+        self.insert_with(event, Papers::Check)
+    }
+
+    /// Inserts an event that was accepted before and stored: signatures inside it were checked then.
+    pub fn insert_stored(&mut self, event: &Event) -> Insert {
+        self.insert_with(event, Papers::Known)
+    }
+
+    fn insert_with(&mut self, event: &Event, papers: Papers) -> Insert {
         let Some(header) = event.control() else { return Insert::Invalid(Invalid::Payload) };
         let id = event.id();
         if self.index.contains_key(&id) {
@@ -223,7 +232,7 @@ impl Dag {
             return Insert::Missing(missing);
         }
         let before: Vec<NodeIdx> = before.filter_map(|id| self.index.get(id).copied()).collect();
-        match validity::check(self, event, header, &before) {
+        match validity::check(self, event, header, &before, papers) {
             Ok(node) => Insert::New(self.add(node)),
             Err(invalid) => Insert::Invalid(invalid),
         }

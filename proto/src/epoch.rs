@@ -112,8 +112,11 @@ pub fn seal_rows<'a>(
     rows
 }
 
+/// A page of rows: its hash and its bytes.
+pub type Page = ([u8; 32], Vec<u8>);
+
 /// Rows as they stand in a Rotate, and the pages that travel beside it.
-pub fn page_rows(rows: Vec<Row>) -> (Rows, Vec<([u8; 32], Vec<u8>)>) {
+pub fn page_rows(rows: Vec<Row>) -> (Rows, Vec<Page>) {
     if rows.len() <= limits::INLINE_ROWS {
         return (Rows::Inline(rows), Vec::new());
     }

@@ -76,7 +76,9 @@ impl Room {
         room.generation = generation;
         room.restore_keys(&parts.keys).ok_or(RestoreError::State)?;
         for event in &parts.control {
-            match room.insert_control(event) {
+            let insert = room.dag.insert_stored(event);
+            room.inserted(&insert);
+            match insert {
                 Insert::New(_) | Insert::Known => {}
                 Insert::Missing(_) => return Err(RestoreError::Gap(event.id())),
                 Insert::Invalid(why) => {

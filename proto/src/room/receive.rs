@@ -40,7 +40,7 @@ enum Step {
     Taken(Box<Message>, Vec<EventId>),
     Known,
     Waits(Event),
-    Refused(EventId, Reject),
+    Refused(EventId, DeviceId, Reject),
 }
 
 impl Room {
@@ -170,11 +170,16 @@ impl Room {
     /// Inserts a control event into the DAG and works out its epoch, if it makes one.
     pub(super) fn insert_control(&mut self, event: &Event) -> Insert {
         let insert = self.dag.insert(event);
-        if let Insert::New(at) = insert {
-            self.everything.put(at);
-            self.epochs.add(&self.dag, at);
-        }
+        self.inserted(&insert);
         insert
+    }
+
+    /// Works out what follows from a control event that was inserted into the DAG.
+    pub(super) fn inserted(&mut self, insert: &Insert) {
+        if let Insert::New(at) = insert {
+            self.everything.put(*at);
+            self.epochs.add(&self.dag, *at);
+        }
     }
 
     /// After control events came: resolves, looks for keys, and says what changed.
@@ -212,7 +217,10 @@ impl Room {
                     received.rejected.push(Rejected { id, why, of_batch });
                 }
             }
-            Step::Refused(id, why) => {
+            Step::Refused(id, device, why) => {
+                if why == Reject::Fork {
+                    received.outcome.changes.push(Change::Fork(device));
+                }
                 received.rejected.push(Rejected { id, why, of_batch });
             }
         }
@@ -227,12 +235,12 @@ impl Room {
             Fit::Next => {}
             Fit::Known => return Step::Known,
             Fit::Gap(_) => return Step::Waits(event),
-            Fit::Fork => return Step::Refused(id, Reject::Fork),
+            Fit::Fork => return Step::Refused(id, header.device, Reject::Fork),
         }
         let Some(view) = self.view(header) else { return Step::Waits(event) };
         let author = match self.check_message(header, view) {
             Ok(author) => author,
-            Err(invalid) => return Step::Refused(id, invalid.into()),
+            Err(invalid) => return Step::Refused(id, header.device, invalid.into()),
         };
         let (covers_own, unknown) = self.messages.take(id, header, header.device == self.me.device());
         self.epochs.saw_slice(header.epoch, header.slice);

@@ -10,6 +10,7 @@ use crate::body::{Body, BodyError};
 use crate::control::{
     History, InviteHistory, InviteId, JoinRequestError, Permission, Permissions, Power, Role, RoomKind, Sponsor,
 };
+use crate::epoch::Page;
 use crate::event::{Event, EventError, LogId};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
@@ -57,7 +58,7 @@ pub struct Persist {
     /// Topic secret, epoch keys, leaf records: changes rarely.
     pub keys: Option<Zeroizing<Vec<u8>>>,
     /// Pages of epoch rows by their hash.
-    pub pages: Vec<([u8; 32], Vec<u8>)>,
+    pub pages: Vec<Page>,
 }
 
 /// What storage holds of a room.

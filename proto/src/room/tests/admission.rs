@@ -116,13 +116,8 @@ fn a_leaf_key_of_another_device_lets_nobody_in() {
     let mut entrant = thief.entrant();
     let leaf = parlor_crypto::leaf::LeafPublic::parse(&alice.room.me().entrant().leaf.leaf_pk).unwrap();
     entrant.leaf = crate::control::LeafRecord::issue(thief.signing_key(), 1, &leaf, START);
-    let request = crate::control::JoinRequest::sign(
-        &alice.room.id(),
-        &link.keys().sign,
-        thief.signing_key(),
-        entrant,
-        [0; 16],
-    );
+    let request =
+        crate::control::JoinRequest::sign(&alice.room.id(), &link.keys().sign, thief.signing_key(), entrant, [0; 16]);
     assert!(matches!(alice.room.admit(request, false, START, &mut alice.rng), Err(JoinRefusal::Request(_))));
 }
 
@@ -195,15 +190,11 @@ fn a_refusal_names_the_missing_permission_before_anything_is_written() {
     let link = alice.invite(&new_invite(Role::Moderator));
     alice.sync(&mut bob);
     let mut carol = Person::join(3, &link, &mut alice);
-    assert_eq!(
-        carol.room.invite(&new_invite(Role::Admin), carol.now, &mut carol.rng).err(),
-        Some(Refusal::TooStrong)
-    );
+    assert_eq!(carol.room.invite(&new_invite(Role::Admin), carol.now, &mut carol.rng).err(), Some(Refusal::TooStrong));
     carol.write("a moderator posts");
     alice.sync(&mut carol);
     assert_eq!(alice.shown(), ["a moderator posts"]);
 }
-
 
 #[test]
 fn a_member_lets_in_members_but_nobody_stronger() {

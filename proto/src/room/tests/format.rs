@@ -297,12 +297,11 @@ proptest! {
             prop_assert_eq!(event.header().encode(), event.header_bytes());
             prop_assert_eq!(event.bytes(), &bytes[..]);
             prop_assert!(event.verify(&room).is_err());
-            if let Some(header) = event.control() {
-                if let Ok(control) = Control::decode(header.kind, event.payload()) {
-                    if !matches!(control, Control::Unknown(_)) {
-                        prop_assert_eq!(control.encode(), event.payload());
-                    }
-                }
+            if let Some(header) = event.control()
+                && let Ok(control) = Control::decode(header.kind, event.payload())
+                && !matches!(control, Control::Unknown(_))
+            {
+                prop_assert_eq!(control.encode(), event.payload());
             }
         }
     }

@@ -12,8 +12,8 @@ use super::support::{Person, identity, new_invite};
 use crate::control::{Control, History, Role, Rotate, RotateReason};
 use crate::epoch::{member_root, page_rows, seal_rows};
 use crate::event::{Event, Header};
-use crate::ids::{DeviceId, EpochId};
 use crate::identity::Identity;
+use crate::ids::{DeviceId, EpochId};
 use crate::limits;
 use crate::room::{Accepted, KeyError, NewInvite, NoEpoch, Room, ShareRefusal, Verdict};
 
@@ -175,9 +175,8 @@ fn with_several_gone_at_once_few_epochs_are_made_and_all_agree_on_one() {
         let left = person.room.leave(person.now).unwrap();
         person.keep(left);
     }
-    let rotations = |p: &Person| {
-        p.events().iter().filter(|event| event.control().is_some_and(|header| header.kind == 11)).count()
-    };
+    let rotations =
+        |p: &Person| p.events().iter().filter(|event| event.control().is_some_and(|header| header.kind == 11)).count();
     let before = rotations(&alice);
     let (gone, rest) = people.split_at_mut(3);
     for person in rest.iter_mut() {

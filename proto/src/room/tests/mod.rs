@@ -5,3 +5,4 @@ mod format;
 mod keys;
 mod order;
 mod support;
+mod vectors;

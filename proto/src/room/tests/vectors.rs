@@ -1,0 +1,126 @@
+//! `docs/spec/vectors/events.json` says what this crate writes. Change neither without the other.
+//!
+//! Where randomness is taken, it is the bytes 00 01 02 ... ff 00 ..., from 00 for each of the two people. To write the file
+//! anew after a change of format, run with `PARLOR_WRITE_VECTORS=1`.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::support::{START, new_invite, new_room};
+use crate::body::{Body, Text};
+use crate::control::{History, JoinRequest, Role};
+use crate::epoch::Welcome;
+use crate::event::Event;
+use crate::hlc::Hlc;
+use crate::identity::Identity;
+use crate::room::{Accepted, Message, Outcome, Room};
+
+/// The bytes 00 01 02 ... ff 00 ....
+struct Counting(u8);
+
+impl rand::TryRng for Counting {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for byte in out {
+            *byte = self.0;
+            self.0 = self.0.wrapping_add(1);
+        }
+        Ok(())
+    }
+}
+
+impl rand::TryCryptoRng for Counting {}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn event(event: &Event) -> Value {
+    let header = event.header().encode();
+    json!({ "id": hex(event.id().0), "kind": header[2], "seq": event.seq(), "header": hex(&header), "bytes": hex(event.bytes()) })
+}
+
+fn events(outcome: &Outcome) -> Vec<Value> {
+    outcome.events().map(event).collect()
+}
+
+fn message(message: &Message) -> Value {
+    json!({
+        "event": event(&message.event),
+        "sealed_to": hex(message.event.sealing_header()),
+        "key": hex(message.key.as_ref().unwrap().secret().expose()),
+        "body": hex(message.body.as_ref().unwrap().encode()),
+    })
+}
+
+#[test]
+fn the_code_writes_what_the_spec_says() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/spec/vectors/events.json");
+    let computed = compute();
+    if std::env::var_os("PARLOR_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, serde_json::to_string_pretty(&computed).unwrap() + "\n").unwrap();
+    }
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    for (name, part) in computed.as_object().unwrap() {
+        assert_eq!(part, &written[name], "{name}");
+    }
+    assert_eq!(computed, written);
+}
+
+fn compute() -> Value {
+    let (alice_rng, bob_rng) = (&mut Counting(0), &mut Counting(128));
+    let (_, alice_me) = Identity::create("laptop", START, alice_rng).unwrap();
+    let (_, bob_me) = Identity::create("phone", START, bob_rng).unwrap();
+    let (mut alice, created) =
+        Room::create(Arc::new(alice_me.clone()), new_room(History::None), START, alice_rng).unwrap();
+    let (link, invited) = alice.invite(&new_invite(Role::Member), START + 1, alice_rng).unwrap();
+    let keys = link.keys();
+    let join = JoinRequest::sign(&alice.id(), &keys.sign, bob_me.signing_key(), bob_me.entrant(), [7; 16]);
+    let admission = alice.admit(join.clone(), false, START + 2, alice_rng).unwrap();
+    let invite_pk = keys.sign.public_bytes();
+    let welcome = Welcome::open(&bob_me, &alice.id(), &invite_pk, &admission.welcome).unwrap();
+    let (mut bob, _) = Room::join(Arc::new(bob_me.clone()), alice.id(), welcome.clone());
+    let control: Vec<Event> = alice.control_events().cloned().collect();
+    bob.receive(control, START + 3);
+    let hello = bob.write(&Body::text("hello"), START + 4, bob_rng).unwrap().message;
+    let Some(Accepted::Message(heard)) = alice.receive(vec![hello.event.clone()], START + 5).outcome.accepted.pop()
+    else {
+        unreachable!("the message is taken")
+    };
+    assert_eq!(heard.body, hello.body);
+    let answer =
+        Body::Text(Text { text: "hi".into(), reply_to: Some(hello.event.id()), mentions: vec![bob_me.account()] });
+    let answer = alice.write(&answer, START + 6, alice_rng).unwrap().message;
+    let left = bob.leave(START + 7).unwrap();
+    json!({
+        "identities": {
+            "alice": { "stored": hex(alice_me.to_bytes()), "account": hex(alice_me.account().0), "device": hex(alice_me.device().0) },
+            "bob": { "stored": hex(bob_me.to_bytes()), "account": hex(bob_me.account().0), "device": hex(bob_me.device().0) },
+        },
+        "room": hex(alice.id().0),
+        "create": events(&created),
+        "invite": { "seed": hex(link.secret().expose()), "events": events(&invited) },
+        "join_request": hex(crate::codec::encode(&join)),
+        "admit": { "events": events(&admission.outcome), "welcome": hex(&admission.welcome),
+                   "welcome_opened": hex(crate::codec::encode(&welcome)) },
+        "hello": message(&hello),
+        "answer": message(&answer),
+        "leave": events(&left),
+        "hlc": { "ms": START, "reading": Hlc::at(START).0 },
+        "stored_keys": hex(created.persist.keys.as_ref().unwrap()),
+    })
+}
