@@ -16,6 +16,8 @@ use crate::{Answer, eventually, program, run_to_end};
 pub struct Options {
     /// The folder for the home, made by the test; a temporary one if none.
     pub home: Option<PathBuf>,
+    /// Where its node listens; over both transports if nothing is said.
+    pub listen: Vec<String>,
     /// More arguments of `parlor run`.
     pub run_args: Vec<String>,
     /// File that holds the passphrase of the home.
@@ -232,8 +234,9 @@ impl Person {
         if !self.options.run_args.iter().any(|arg| arg == "--api") {
             command.args(["--api", "127.0.0.1:0"]);
         }
-        let first = LISTEN.map(str::to_owned);
-        let listen = if self.listen.is_empty() { &first[..] } else { &self.listen };
+        let usual = LISTEN.map(str::to_owned);
+        let said = [&self.listen[..], &self.options.listen[..], &usual[..]];
+        let listen = said.into_iter().find(|listen| !listen.is_empty()).unwrap_or_default();
         listen.iter().for_each(|address| _ = command.args(["--listen", address]));
         if let Some(file) = &self.options.passphrase_file {
             command.arg("--passphrase-file").arg(file);

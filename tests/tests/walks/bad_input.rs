@@ -25,7 +25,8 @@ fn what_can_not_be_sent_is_refused_and_what_was_sent_stays() {
     alice.cli_with(&["send", &room, "-"], &vec![b'x'; FAR_TOO_LONG]).refused(2, "too_long");
     alice.cli_with(&["send", &room, "-"], b"caf\xe9").refused(2, "not_utf8");
     alice.cli_with(&["send", &room, "--lines"], b"caf\xe9\n").refused(2, "not_utf8");
-    alice.cli(&["history", &room, "--before", "00ff"]).refused(5, "message_not_found");
+    alice.cli(&["history", &room, "--before", &"0".repeat(64)]).refused(5, "message_not_found");
+    alice.cli(&["history", &room, "--before", "yesterday"]).refused(2, "bad_request");
     assert_eq!(alice.texts(&room), ["Kept"]);
     alice.say(&room, "Still works");
     assert_eq!(alice.texts(&room), ["Kept", "Still works"]);

@@ -32,10 +32,14 @@ fn people_who_only_share_a_friend_see_each_other_s_messages() {
 #[test]
 fn a_full_room_agrees_on_everything_everybody_wrote() {
     let n = std::env::var("PARLOR_WALK_NODES").ok().and_then(|text| text.parse().ok()).unwrap_or(PEOPLE);
+    let start = std::time::Instant::now();
+    let told = |what: &str| println!("{what} after {:.1} s", start.elapsed().as_secs_f64());
     let people: Vec<Person> = (1..=n).map(|number| Person::start(&format!("Person {number}"))).collect();
+    told("all nodes run");
     let room = people[0].create_room("Everybody");
     let link = people[0].invite(&room, &["--uses", &n.to_string()]);
     people[1..].iter().for_each(|person| person.join(&link));
+    told("all have joined");
     std::thread::scope(|scope| {
         for person in &people {
             let lines: Vec<String> = (1..=LINES).map(|line| format!("{} says {line}", person.name)).collect();
@@ -43,12 +47,15 @@ fn a_full_room_agrees_on_everything_everybody_wrote() {
             scope.spawn(move || person.say_lines(room, &lines).done());
         }
     });
+    told("all have written");
     let first = people[0].holds(&room, n * LINES);
     let authors: BTreeSet<_> = first.iter().map(|message| message.author.as_str()).collect();
     assert_eq!(authors.len(), n);
+    told("the first has everything");
     for person in &people[1..] {
         let history = person.holds(&room, n * LINES);
         let same = history.iter().map(|message| &message.id).eq(first.iter().map(|message| &message.id));
         assert!(same, "{} shows another order than {}", person.name, people[0].name);
     }
+    told("all have everything");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use parlor_tests::{Capture, Person};
+use parlor_tests::{Capture, Options, Person};
 
 const TEXT: &str = "canary-text-7f3a9c51";
 const ROOM: &str = "canary-room-2b8e04d6";
@@ -10,7 +10,10 @@ const ALICE: &str = "canary-alice-91c7";
 const BOB: &str = "canary-bob-e05d";
 
 /// Said in the clear at the beginning of every TCP connection of libp2p: shows that a capture captures.
-const CONTROL: &[u8] = b"/multistream/1.0.0";
+const MULTISTREAM: &[u8] = b"/multistream/1.0.0";
+
+/// The first byte of the long header of a first QUIC packet, version 1, with its version.
+const QUIC: [&[u8]; 4] = [b"\xc0\0\0\0\x01", b"\xc1\0\0\0\x01", b"\xc2\0\0\0\x01", b"\xc3\0\0\0\x01"];
 
 /// What must not be seen: texts, names and ids, ids also as raw bytes.
 struct Canaries(Vec<(String, Vec<u8>)>);
@@ -66,8 +69,19 @@ fn each_file(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {
 }
 
 #[test]
-fn neither_the_wire_nor_the_disk_shows_texts_names_or_ids() {
-    let (mut alice, mut bob) = (Person::start(ALICE), Person::start(BOB));
+fn over_tcp_neither_the_wire_nor_the_disk_shows_texts_names_or_ids() {
+    nothing_is_shown("/ip4/127.0.0.1/tcp/0", &[MULTISTREAM]);
+}
+
+#[test]
+fn over_quic_neither_the_wire_nor_the_disk_shows_texts_names_or_ids() {
+    nothing_is_shown("/ip4/127.0.0.1/udp/0/quic-v1", &QUIC);
+}
+
+/// Two people meet, write live and catch up over one transport; one of `control` must be on the wire.
+fn nothing_is_shown(listen: &str, control: &[&[u8]]) {
+    let options = Options { listen: vec![listen.to_owned()], ..Options::default() };
+    let (mut alice, mut bob) = (Person::start_with(ALICE, options.clone()), Person::start_with(BOB, options));
     let capture = Capture::start(alice.listen().iter().chain(bob.listen()));
     let room = alice.create_room(ROOM);
     bob.join(&alice.invite(&room, &[]));
@@ -96,7 +110,8 @@ fn neither_the_wire_nor_the_disk_shows_texts_names_or_ids() {
     match capture {
         Ok(flows) => {
             let seen: usize = flows.iter().map(Vec::len).sum();
-            assert!(flows.iter().any(|flow| holds(flow, CONTROL)), "{seen} bytes captured, but no connection");
+            let connection = flows.iter().any(|flow| control.iter().any(|control| holds(flow, control)));
+            assert!(connection, "{seen} bytes captured, but no connection");
             for flow in &flows {
                 let found = canaries.in_bytes(flow);
                 assert!(found.is_empty(), "the wire shows {found:?}");
