@@ -148,10 +148,10 @@ impl Running {
     pub async fn stop(self) -> Result<(), Problem> {
         let Self { app, home, api, mut tasks, lock, .. } = self;
         app.node.stopping.send_replace(true);
-        home.remove_api();
         let stop = async {
             // The API finishes what was begun; the rooms what was handed to the disk; then friends are told goodbye.
             let _ = api.await;
+            home.remove_api();
             app.node.rooms.stop().await;
             app.node.context.net.shutdown().await;
         };

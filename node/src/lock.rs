@@ -39,7 +39,7 @@ impl HomeLock {
     /// [`LockError::Taken`] when another process holds it.
     pub(crate) fn take(home: &Path, file: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { home: home.to_owned(), source };
-        let mut lock = OpenOptions::new().create(true).truncate(false).write(true).open(file).map_err(failed)?;
+        let mut lock = private().open(file).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Taken { home: home.to_owned() }),
@@ -49,6 +49,21 @@ impl HomeLock {
         writeln!(lock, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { _file: lock })
     }
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    options
 }
 
 #[cfg(test)]

@@ -3,63 +3,25 @@
 //! A payload is the postcard encoding of the struct of its kind. The numbers of kinds and permissions are the protocol:
 //! never renumber. A kind we do not know is kept as it is and passed on ([`Control::Unknown`]); it changes nothing.
 
+mod join;
+mod role;
+
 pub use parlor_crypto::account::{DeviceCert, Inception};
 pub use parlor_crypto::hpke::Row;
 pub use parlor_crypto::leaf::LeafRecord;
-use parlor_crypto::{PublicKey, Signature, SigningKey, label};
 use serde::{Deserialize, Serialize};
 
+pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
+pub use self::role::{Permission, Permissions, Power, Role};
+
 use crate::codec::{self, CodecError};
-use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
+use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
 
 /// A grant is named by the event that made it; in a genesis of several owners also by the account it was given to.
 pub type GrantId = EventId;
 /// An invite is named by its event.
 pub type InviteId = EventId;
-
-/// How strong a role is: 0 owner, 1 admin, 2 moderator, 3 member, 4 observer. Smaller is stronger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Power(pub u8);
-
-/// What a grant permits. Authority comes from the grant alone, never from settings that change.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Permissions(pub u16);
-
-/// One permission: to name it in a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Permission {
-    /// Write messages, and make epochs.
-    Post,
-    /// Make invites.
-    Invite,
-    /// Give roles to members.
-    Grant,
-    /// Remove members.
-    Remove,
-    /// Hide messages of others, pin.
-    Moderate,
-    /// Change name and settings of the room.
-    Policy,
-}
-
-/// The roles people see. A grant may carry other combinations of power and permissions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Role {
-    /// Made the room, or was made an owner by one.
-    Owner,
-    /// Everything but touching owners.
-    Admin,
-    /// Invites and removes members, moderates.
-    Moderator,
-    /// Writes (in a channel: reads).
-    Member,
-    /// Reads.
-    Observer,
-}
 
 /// What sort of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,17 +72,6 @@ pub enum Sponsor {
 pub struct Policy {
     /// What newcomers may read.
     pub history: History,
-}
-
-/// An account as it enters a room: with the device it enters by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entrant {
-    /// The account's keys.
-    pub account: Inception,
-    /// The account's word for the device.
-    pub cert: DeviceCert,
-    /// The device's key for receiving secrets.
-    pub leaf: LeafRecord,
 }
 
 /// The first event of a room. Its id is the room's.
@@ -178,22 +129,6 @@ pub struct InviteRevoke {
     pub auth: GrantId,
     /// Which one.
     pub invite: InviteId,
-}
-
-/// The joiner's word: this account, by this device, wants in on this invite. Bound to the room by its signatures, which
-/// cover the room's id, so it is worth nothing in another room and to anybody else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JoinRequest {
-    /// The invite's public key, as known from the link.
-    pub invite_pk: [u8; 32],
-    /// Who, and by which device.
-    pub entrant: Entrant,
-    /// Random.
-    pub nonce: [u8; 16],
-    /// By the invite's key: the joiner has the link.
-    pub invite_sig: Signature,
-    /// By the device: the device wants this.
-    pub device_sig: Signature,
 }
 
 /// A sponsor lets somebody in.
@@ -445,128 +380,6 @@ impl Rotate {
     }
 }
 
-impl Power {
-    /// The strongest.
-    pub const OWNER: Self = Self(0);
-    /// Below owners.
-    pub const ADMIN: Self = Self(1);
-    /// Below admins.
-    pub const MODERATOR: Self = Self(2);
-    /// Below moderators.
-    pub const MEMBER: Self = Self(3);
-    /// The weakest.
-    pub const OBSERVER: Self = Self(4);
-
-    /// The role people see for this power.
-    pub fn role(self) -> Role {
-        match self.0 {
-            0 => Role::Owner,
-            1 => Role::Admin,
-            2 => Role::Moderator,
-            3 => Role::Member,
-            _ => Role::Observer,
-        }
-    }
-}
-
-impl Permissions {
-    /// Nothing.
-    pub const NONE: Self = Self(0);
-    /// Everything this version knows.
-    pub const ALL: Self = Self(0b11_1111);
-
-    /// Whether it holds `permission`.
-    pub fn has(self, permission: Permission) -> bool {
-        self.0 & permission.bit() != 0
-    }
-
-    /// With `permission` too.
-    #[must_use]
-    pub fn with(self, permission: Permission) -> Self {
-        Self(self.0 | permission.bit())
-    }
-
-    /// Whether everything in it is in `other`.
-    pub fn within(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
-    fn known(self) -> bool {
-        self.within(Self::ALL)
-    }
-}
-
-impl Permission {
-    fn bit(self) -> u16 {
-        match self {
-            Self::Post => 1,
-            Self::Invite => 1 << 1,
-            Self::Grant => 1 << 2,
-            Self::Remove => 1 << 3,
-            Self::Moderate => 1 << 4,
-            Self::Policy => 1 << 5,
-        }
-    }
-}
-
-impl std::fmt::Display for Permission {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Post => "post",
-            Self::Invite => "invite",
-            Self::Grant => "grant",
-            Self::Remove => "remove",
-            Self::Moderate => "moderate",
-            Self::Policy => "policy",
-        })
-    }
-}
-
-impl Role {
-    /// The power of the role.
-    pub fn power(self) -> Power {
-        match self {
-            Self::Owner => Power::OWNER,
-            Self::Admin => Power::ADMIN,
-            Self::Moderator => Power::MODERATOR,
-            Self::Member => Power::MEMBER,
-            Self::Observer => Power::OBSERVER,
-        }
-    }
-
-    /// What the role may do in a room of this kind.
-    pub fn permissions(self, kind: RoomKind) -> Permissions {
-        use Permission::{Invite, Moderate, Post, Remove};
-        match (self, kind) {
-            (Self::Owner | Self::Admin, _) => Permissions::ALL,
-            (Self::Moderator, _) => Permissions::NONE.with(Post).with(Invite).with(Remove).with(Moderate),
-            (Self::Member, RoomKind::Group | RoomKind::Direct) => Permissions::NONE.with(Post),
-            (Self::Member, RoomKind::Channel) | (Self::Observer, _) => Permissions::NONE,
-        }
-    }
-
-    /// How far the role delegates, unless less is asked for.
-    pub fn max_depth(self) -> u8 {
-        match self {
-            Self::Owner => limits::MAX_DEPTH,
-            Self::Admin => 4,
-            Self::Moderator => 1,
-            Self::Member | Self::Observer => 0,
-        }
-    }
-
-    /// The lower-case name used in commands and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::Moderator => "moderator",
-            Self::Member => "member",
-            Self::Observer => "observer",
-        }
-    }
-}
-
 impl Sponsor {
     /// The weakest power that may admit.
     pub fn weakest(self) -> Power {
@@ -582,84 +395,5 @@ impl Setting {
     /// The permission that writing it takes.
     pub fn permission(number: u8) -> Permission {
         if number == Self::TopicGeneration as u8 { Permission::Moderate } else { Permission::Policy }
-    }
-}
-
-impl Entrant {
-    /// Checks the account's word for the device and the device's word for its leaf key.
-    ///
-    /// # Errors
-    /// [`EntrantError`]: made up, or put together from the papers of several.
-    pub fn verify(&self) -> Result<(), EntrantError> {
-        self.cert.verify(&self.account).map_err(|_| EntrantError)?;
-        if self.leaf.device != self.cert.device_pk {
-            return Err(EntrantError);
-        }
-        self.leaf.verify().map(|_| ()).map_err(|_| EntrantError)
-    }
-
-    /// The account's id.
-    pub fn account(&self) -> AccountId {
-        AccountId(self.cert.account)
-    }
-
-    /// The device's id.
-    pub fn device(&self) -> DeviceId {
-        DeviceId(self.cert.device_pk)
-    }
-}
-
-/// Papers of an account that do not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("certificate or leaf key do not hold")]
-pub struct EntrantError;
-
-/// Why a JoinRequest is worth nothing, whatever the room says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JoinRequestError {
-    /// The papers of the account do not hold.
-    #[error(transparent)]
-    Entrant(#[from] EntrantError),
-    /// Not signed by the invite's key: the joiner does not have the link.
-    #[error("not signed by the key of the invite")]
-    Invite,
-    /// Not signed by the joining device: taken from somebody else (attack 16).
-    #[error("not signed by the joining device")]
-    Device,
-}
-
-impl JoinRequest {
-    /// Makes and signs a request to join `room`, with the invite's key from the link and the own device's.
-    pub fn sign(room: &RoomId, invite: &SigningKey, device: &SigningKey, entrant: Entrant, nonce: [u8; 16]) -> Self {
-        let none = Signature([0; 64]);
-        let invite_pk = invite.public_bytes();
-        let mut join = Self { invite_pk, entrant, nonce, invite_sig: none, device_sig: none };
-        let signed = join.signed();
-        join.invite_sig = invite.sign(label::SIGN_JOIN_INVITE, &[room.as_bytes(), &signed]);
-        join.device_sig = device.sign(label::SIGN_JOIN_DEVICE, &[room.as_bytes(), &signed]);
-        join
-    }
-
-    /// Checks papers and both signatures for `room`.
-    ///
-    /// # Errors
-    /// See [`JoinRequestError`].
-    pub fn verify(&self, room: &RoomId) -> Result<(), JoinRequestError> {
-        self.entrant.verify()?;
-        let signed = self.signed();
-        let parts: [&[u8]; 2] = [room.as_bytes(), &signed];
-        PublicKey::parse(&self.invite_pk)
-            .ok()
-            .and_then(|key| key.verify(label::SIGN_JOIN_INVITE, &parts, &self.invite_sig).ok())
-            .ok_or(JoinRequestError::Invite)?;
-        PublicKey::parse(&self.entrant.cert.device_pk)
-            .ok()
-            .and_then(|key| key.verify(label::SIGN_JOIN_DEVICE, &parts, &self.device_sig).ok())
-            .ok_or(JoinRequestError::Device)
-    }
-
-    /// All fields but the signatures.
-    fn signed(&self) -> Vec<u8> {
-        codec::encode(&(self.invite_pk, &self.entrant, self.nonce))
     }
 }

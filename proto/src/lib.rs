@@ -3,6 +3,7 @@
 //! Everything here is a value or a state machine: inputs are events, time and random bytes as arguments, outputs are
 //! effects. The simulator drives the same machines as the node. No clock, thread, file or socket is named.
 
+pub mod binding;
 pub mod body;
 pub mod codec;
 pub mod control;

@@ -262,7 +262,7 @@ impl Link {
 }
 
 impl Address {
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         match &self.host {
             Host::Ip4(_) | Host::Ip6(_) => true,
             Host::Name(name) => {

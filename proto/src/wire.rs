@@ -249,6 +249,8 @@ pub enum SeriesKind {
     Leaf,
     /// Delivery markers: only the newest counts.
     Marker,
+    /// Peer bindings: only the newest counts.
+    Binding,
 }
 
 /// One event or record as it travels.

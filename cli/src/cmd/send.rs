@@ -29,7 +29,6 @@ pub struct Args {
     /// Which room
     room: String,
     /// The text; `-` or nothing reads it from standard input
-    #[arg(conflicts_with = "lines")]
     text: Option<String>,
     /// Read standard input and send a message a line
     #[arg(long)]
@@ -67,6 +66,10 @@ pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut
     if !args.file.is_empty() {
         let problem = Problem::new(Code::NotYet, "this version can not send files yet");
         return Err(problem.hint("send the text without --file").into());
+    }
+    if args.lines && args.text.as_deref().is_some_and(|text| text != "-") {
+        let problem = Problem::new(Code::Usage, "--lines reads standard input, so it takes no text");
+        return Err(problem.hint("leave the text out, or leave --lines out").into());
     }
     if args.lines {
         return send_lines(&args, &node()?, out);

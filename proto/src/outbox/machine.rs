@@ -115,12 +115,13 @@ impl Outbox {
     /// [`OutboxError::Unknown`], [`OutboxError::Written`].
     pub fn discard(&mut self, nonce: &Nonce) -> Result<Vec<Out>, OutboxError> {
         let held = self.entries.get(nonce).ok_or(OutboxError::Unknown)?;
+        let room = held.entry.room;
         let failed = matches!(held.entry.stage, Stage::Failed { .. });
         if held.writing || held.entry.event().is_some() && !failed {
             return Err(OutboxError::Written);
         }
         self.remove(nonce);
-        Ok(vec![Out::Remove(*nonce)])
+        Ok(vec![Out::Remove(room, *nonce)])
     }
 
     /// Takes one input and says what to do.
@@ -315,7 +316,7 @@ impl Outbox {
             {
                 reach.sent.pop_front();
                 self.entries.remove(&nonce);
-                out.push(Out::Remove(nonce));
+                out.push(Out::Remove(room, nonce));
             }
             if reach.attempt_ms.is_some_and(|due| due <= now_ms) {
                 self.attempt(room, now_ms, rng, out);

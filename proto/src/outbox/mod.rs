@@ -259,8 +259,8 @@ pub enum Out {
     Write(Entry),
     /// Store this entry under its nonce, durably before the client is answered.
     Store(Entry),
-    /// Remove the entry with this nonce from the store.
-    Remove(Nonce),
+    /// Remove the entry of this room with this nonce from the store.
+    Remove(RoomId, Nonce),
     /// Put our messages from `from` to `to` on gossip again; sync sessions go on by themselves.
     Publish {
         /// Room.

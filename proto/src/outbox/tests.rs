@@ -134,7 +134,7 @@ fn a_repeated_request_writes_nothing_twice() {
     assert_eq!(other, Err(OutboxError::NonceReused));
     // After a day the request is forgotten.
     desk.now_ms += KEEP_MS;
-    assert_eq!(desk.tell(In::Tick), [Out::Remove([1; 16])]);
+    assert_eq!(desk.tell(In::Tick), [Out::Remove(ROOM, [1; 16])]);
     assert_eq!(desk.outbox.find(&[1; 16]), None);
 }
 
@@ -181,7 +181,7 @@ fn a_failed_message_is_retried_or_discarded_by_hand_only() {
     assert!(matches!(&out[..], [Out::Store(_), Out::Write(_)]));
     assert_eq!(desk.outbox.discard(&nonce), Err(OutboxError::Written), "it is being written");
     desk.tell(In::Never { nonce, failure: Failure::NotPermitted });
-    assert_eq!(desk.outbox.discard(&nonce), Ok(vec![Out::Remove(nonce)]));
+    assert_eq!(desk.outbox.discard(&nonce), Ok(vec![Out::Remove(ROOM, nonce)]));
     assert_eq!(desk.outbox.lines(), []);
     assert_eq!(desk.outbox.discard(&nonce), Err(OutboxError::Unknown));
 }

@@ -61,6 +61,11 @@ impl Series {
     pub fn marker(device: DeviceId) -> Self {
         Self { kind: SeriesKind::Marker, device }
     }
+
+    /// The peer bindings of `device`.
+    pub fn binding(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Binding, device }
+    }
 }
 
 impl Tables {
@@ -110,7 +115,7 @@ impl Tables {
         *self.digests.get_or_init(|| Digests {
             control: self.digest(&[SeriesKind::Control]),
             messages: self.digest(&[SeriesKind::Message]),
-            records: self.digest(&[SeriesKind::Leaf, SeriesKind::Marker]),
+            records: self.digest(&[SeriesKind::Leaf, SeriesKind::Marker, SeriesKind::Binding]),
         })
     }
 
@@ -138,5 +143,5 @@ impl FromIterator<(Series, Tip)> for Tables {
 
 /// Whether only the newest of the series counts, by its counter.
 pub(super) fn is_record(kind: SeriesKind) -> bool {
-    matches!(kind, SeriesKind::Leaf | SeriesKind::Marker)
+    matches!(kind, SeriesKind::Leaf | SeriesKind::Marker | SeriesKind::Binding)
 }

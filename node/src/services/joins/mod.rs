@@ -232,7 +232,7 @@ fn link_problem(error: &LinkError) -> Problem {
 }
 
 /// An address of a link as the network dials it.
-fn to_address(address: &link::Address) -> Address {
+pub(crate) fn to_address(address: &link::Address) -> Address {
     let host = match &address.host {
         link::Host::Ip4(ip) => Host::Ip(IpAddr::from(*ip)),
         link::Host::Ip6(ip) => Host::Ip(IpAddr::from(*ip)),

@@ -49,6 +49,8 @@ struct Actor {
     kept: BTreeSet<PeerId>,
     /// Found on the local network and dialled to see whether they are friends.
     found: BTreeSet<PeerId>,
+    /// The addresses changed since members were told.
+    moved: bool,
 }
 
 struct Linked {
@@ -73,6 +75,7 @@ pub(crate) async fn run(mut parts: Parts) {
         topics: HashMap::new(),
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
+        moved: false,
     };
     actor.keep_chosen().await;
     let mut look = tokio::time::interval(LOOK);
@@ -92,12 +95,18 @@ pub(crate) async fn run(mut parts: Parts) {
 impl Actor {
     async fn on_event(&mut self, event: NetworkEvent) {
         match event {
-            NetworkEvent::Listening { address } => self.parts.peers.set_listening(|list| {
-                if !list.contains(&address) {
-                    list.push(address);
-                }
-            }),
-            NetworkEvent::Expired { address } => self.parts.peers.set_listening(|list| list.retain(|a| *a != address)),
+            NetworkEvent::Listening { address } => {
+                self.moved = true;
+                self.parts.peers.set_listening(|list| {
+                    if !list.contains(&address) {
+                        list.push(address);
+                    }
+                });
+            }
+            NetworkEvent::Expired { address } => {
+                self.moved = true;
+                self.parts.peers.set_listening(|list| list.retain(|a| *a != address));
+            }
             NetworkEvent::PeerUp { peer, address, outbound, .. } => self.on_up(peer, address, outbound).await,
             NetworkEvent::PeerDown { peer, .. } => self.on_down(peer).await,
             NetworkEvent::Frame { peer, data } => self.link(peer, LinkIn::Frame(&data)).await,
@@ -281,6 +290,9 @@ impl Actor {
     }
 
     async fn on_look(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            self.parts.rooms.moved().await;
+        }
         let now = now_ms();
         let due = |linked: &Linked| linked.link.next_deadline().is_some_and(|due| due <= now);
         let waiting: Vec<_> = self.links.iter().filter(|(_, linked)| due(linked)).map(|(peer, _)| *peer).collect();

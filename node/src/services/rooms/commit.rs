@@ -34,6 +34,9 @@ impl Turn<'_> {
         for marker in &settle.markers {
             batch.put(Namespace::Marker, &marker.device.0, marker.encode());
         }
+        for binding in &settle.bindings {
+            batch.put(Namespace::Peer, &binding.device.0, binding.encode());
+        }
         settle.accepted = outcome.accepted;
         settle.changes = outcome.changes;
         self.hand_over(batch, settle);

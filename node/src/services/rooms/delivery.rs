@@ -2,6 +2,7 @@
 
 use parlor_api::{EventBody, MessageStatus, StatusChanged};
 use parlor_proto::DeviceId;
+use parlor_proto::binding::Binding;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{In as OutboxIn, Status};
@@ -10,6 +11,7 @@ use parlor_proto::room::Outcome;
 use super::entry::{Job, Turn};
 use super::settle::Settle;
 use crate::account::rng;
+use crate::services::peers::dialable;
 
 /// Status events sent for one change: of a longer stretch only the newest messages are told one by one.
 const STATUS_EVENTS: u64 = 256;
@@ -40,6 +42,25 @@ impl Turn<'_> {
         let marker = Marker::sign(&self.id(), self.context.identity.signing_key(), counter, heads, read, self.now_ms);
         self.entry.markers.insert(me, marker.clone());
         self.commit(Outcome::default(), Settle { markers: vec![marker], ..Settle::default() });
+    }
+
+    /// Tells members where we can be reached, when that is news.
+    pub(super) fn bind(&mut self) {
+        if !self.entry.room.is_member() {
+            return;
+        }
+        let me = self.context.identity.device();
+        let listening = self.context.peers.listening().borrow().clone();
+        let addresses: Vec<_> = dialable(&listening).iter().filter_map(crate::services::joins::to_link).collect();
+        let held = self.entry.bindings.get(&me);
+        let counter = held.map_or(0, |held| held.counter) + 1;
+        let (key, peer) = (self.context.identity.signing_key(), self.context.peer.to_key());
+        let binding = Binding::sign(&self.id(), key, counter, peer, &addresses, self.now_ms);
+        if held.is_some_and(|held| held.peer == peer && held.addresses == binding.addresses) {
+            return;
+        }
+        self.entry.bindings.insert(me, binding.clone());
+        self.commit(Outcome::default(), Settle { bindings: vec![binding], ..Settle::default() });
     }
 
     /// Tells the outbox what the markers of others say, as far as their heads are known here.

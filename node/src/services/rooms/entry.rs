@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use parlor_api::Problem;
 use parlor_crypto::wrap::GossipKey;
 use parlor_net::{GossipToken, PeerId, Topic, Verdict};
+use parlor_proto::binding::Binding;
 use parlor_proto::gossip::Coalescer;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
@@ -64,6 +65,8 @@ pub(super) struct Entry {
     pub(super) former_gossip_key: Option<GossipKey>,
     /// The newest marker of each device, ours included.
     pub(super) markers: HashMap<DeviceId, Marker>,
+    /// The newest peer binding of each device, ours included.
+    pub(super) bindings: HashMap<DeviceId, Binding>,
     /// Devices whose marker names a head that is not here yet.
     pub(super) unresolved: HashSet<DeviceId>,
     pub(super) throttle: Throttle,
@@ -101,6 +104,8 @@ pub(super) enum Job {
     Announce { room: RoomId },
     /// A member's device is behind this connection.
     Proved { room: RoomId, peer: PeerId },
+    /// A member's device says where it can be reached.
+    Reachable { room: RoomId, binding: Binding },
     /// Nobody of the room is connected: look for members.
     Seek { room: RoomId },
     /// Something the outbox wants done, in whatever room.
@@ -143,6 +148,7 @@ impl Entry {
             gossip_key: None,
             former_gossip_key: None,
             markers: HashMap::new(),
+            bindings: HashMap::new(),
             unresolved: HashSet::new(),
             throttle: Throttle::default(),
             own_clock: std::collections::VecDeque::new(),
@@ -168,6 +174,12 @@ impl Entry {
         for (_, bytes) in store.scan(Some(&id), Namespace::Marker, &[]).map_err(damaged)? {
             let Ok(marker) = Marker::decode(&id, &bytes) else { continue };
             entry.note_marker(marker);
+        }
+        for (_, bytes) in store.scan(Some(&id), Namespace::Peer, &[]).map_err(damaged)? {
+            let Ok(binding) = Binding::decode(&id, &bytes) else { continue };
+            let tip = Tip { seq: binding.counter, id: [0; 32] };
+            entry.tables.advance(Series::binding(binding.device), tip);
+            entry.bindings.insert(binding.device, binding);
         }
         entry.unresolved =
             entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();

@@ -68,6 +68,13 @@ impl Rooms {
         let _ = self.tell(&room, Command::Gossip { room, data, source, token }).await;
     }
 
+    /// We listen elsewhere now: members are told.
+    pub(crate) async fn moved(&self) {
+        for worker in &self.workers {
+            let _ = worker.send(Command::Moved).await;
+        }
+    }
+
     /// Lets the rooms look at a knock, one worker after the other, until one knows the invite.
     pub(crate) async fn knock(&self, peer: PeerId, data: bytes::Bytes) -> Option<Vec<u8>> {
         for worker in &self.workers {

@@ -1,6 +1,7 @@
 //! Events of others: what sync delivers and what gossip brings.
 
 use parlor_net::{GossipToken, PeerId, Verdict as Judgement};
+use parlor_proto::binding::Binding;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::gossip::{GossipError, GossipFrame};
@@ -91,6 +92,13 @@ impl Turn<'_> {
                         settle.markers.push(marker);
                     }
                 }
+                SeriesKind::Binding => {
+                    let binding = Binding::decode(&room, &bytes.0).ok()?;
+                    if self.is_live(&binding.device) && binding.replaces(self.entry.bindings.get(&binding.device)) {
+                        self.entry.bindings.insert(binding.device, binding.clone());
+                        settle.bindings.push(binding);
+                    }
+                }
                 SeriesKind::Leaf => {
                     let leaf: LeafRecord = codec::decode(&bytes.0, MAX_LEAF).ok()?;
                     if let Ok(Some(persist)) = self.entry.room.accept_leaf(leaf) {
@@ -106,7 +114,8 @@ impl Turn<'_> {
     fn take(&mut self, received: Received, settle: Settle) {
         let Received { outcome, waiting, unknown_parents, .. } = received;
         let markers = !settle.markers.is_empty();
-        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || markers {
+        let records = markers || !settle.bindings.is_empty();
+        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || records {
             self.commit(outcome, settle);
         }
         self.fetch(&waiting);

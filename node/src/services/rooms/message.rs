@@ -31,6 +31,8 @@ pub(super) enum Command {
     Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
     /// Something a client wants of a room.
     Wish { room: RoomId, wish: Wish },
+    /// We listen elsewhere now.
+    Moved,
     /// The outbox of this worker's rooms.
     Outbox { reply: Reply<Vec<OutboxEntry>> },
     /// Try one message now, or all.

@@ -25,7 +25,7 @@ impl Turn<'_> {
         match out {
             OutboxOut::Write(entry) => self.write(vec![entry], Vec::new()),
             OutboxOut::Store(entry) => self.store_entry(entry),
-            OutboxOut::Remove(nonce) => {
+            OutboxOut::Remove(_, nonce) => {
                 self.commit(Outcome::default(), Settle { forget: vec![nonce], ..Settle::default() });
             }
             OutboxOut::Publish { from, to, .. } => self.publish_again(from, to),

@@ -197,6 +197,13 @@ impl Turn<'_> {
                 };
                 wanted.iter().filter_map(out).collect()
             }
+            SeriesKind::Binding => {
+                let out = |w: &Wanted| {
+                    let binding = self.entry.bindings.get(&w.series.device)?;
+                    Some(Outgoing { series: w.series, seq: binding.counter, bytes: binding.encode() })
+                };
+                wanted.iter().filter_map(out).collect()
+            }
             SeriesKind::Message => Vec::new(),
         };
         let mut left = max_bytes;

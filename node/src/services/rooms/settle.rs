@@ -4,6 +4,7 @@ use parlor_api::{
     EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, Problem, RoomChange, RoomChanged,
 };
 use parlor_net::PeerId;
+use parlor_proto::binding::Binding;
 use parlor_proto::event::LogKind;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
@@ -29,6 +30,8 @@ pub(super) struct Settle {
     pub(super) forget: Vec<outbox::Nonce>,
     /// Markers that the batch holds.
     pub(super) markers: Vec<Marker>,
+    /// Peer bindings that the batch holds.
+    pub(super) bindings: Vec<Binding>,
     /// The session that delivered the events, its number for them, and whether all of them were taken.
     pub(super) delivered: Option<(PeerId, u32, bool)>,
     /// Who waits for it. Called with what went wrong, if anything did.
@@ -55,6 +58,9 @@ impl Turn<'_> {
             self.push_marker(marker);
         }
         self.tell_sessions(settle.delivered, advances);
+        for binding in settle.bindings.iter().filter(|binding| binding.device != me) {
+            self.jobs.push(super::entry::Job::Reachable { room: self.id(), binding: binding.clone() });
+        }
         for message in settle.accepted.iter().filter_map(message) {
             self.show(message);
         }
@@ -108,6 +114,12 @@ impl Turn<'_> {
             if self.entry.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] }) {
                 let bytes = (push && marker.device == me).then(|| marker.encode());
                 advances.push(Advance { series, seq: marker.counter, bytes, from });
+            }
+        }
+        for binding in &settle.bindings {
+            let series = Series::binding(binding.device);
+            if self.entry.tables.advance(series, Tip { seq: binding.counter, id: [0; 32] }) {
+                advances.push(Advance { series, seq: binding.counter, bytes: None, from });
             }
         }
         advances
@@ -174,6 +186,7 @@ impl Turn<'_> {
         if changes.iter().any(members) {
             self.tell_members();
             self.tell_standings();
+            self.bind();
         }
         if changes.iter().any(|change| matches!(change, Change::Epoch | Change::Joined)) {
             self.note_gossip_key();

@@ -205,6 +205,9 @@ impl Turn<'_> {
             Some(text) => Some(text.parse().map_err(|_| Problem::of(Code::MessageNotFound))?),
         };
         let body = Body::Text(Text { text: request.text.clone(), reply_to, mentions: Vec::new() });
+        if request.text.trim().is_empty() {
+            return Err(body_problem(BodyError::Empty));
+        }
         body.check().map_err(body_problem)?;
         Ok(body)
     }

@@ -168,6 +168,12 @@ impl Worker {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
             Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
+            Command::Moved => {
+                let rooms: Vec<_> = self.rooms.keys().copied().collect();
+                for room in rooms {
+                    self.turn(room, |turn| turn.bind()).await;
+                }
+            }
             Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
             Command::Retry { message, reply } => {
                 let answer = self.outbox_each(message, |outbox, nonce| outbox.retry(nonce, now_ms(), &mut rng())).await;
@@ -202,8 +208,8 @@ impl Worker {
                 self.carry_out_one(job).await;
                 continue;
             };
-            let room = room_of(&out, &self.outbox);
-            let Some((room, entry)) = room.and_then(|room| Some((room, self.rooms.get_mut(&room)?))) else { continue };
+            let room = room_of(&out);
+            let Some(entry) = self.rooms.get_mut(&room) else { continue };
             let mut more = Vec::new();
             let context = self.context.clone();
             let mut turn =
@@ -239,6 +245,10 @@ impl Worker {
             }
             Job::Announce { room } => self.announce(room).await,
             Job::Proved { room, peer } => context.peers.proved(room, peer),
+            Job::Reachable { room, binding } => {
+                let addresses = binding.addresses.iter().map(crate::services::joins::to_address).collect();
+                context.peers.keep(room, PeerId::from_key(binding.peer), addresses);
+            }
             Job::Seek { room } => context.peers.seek(room),
             Job::Outbox(_) => {}
         }
@@ -430,6 +440,7 @@ impl Turn<'_> {
         if self.entry.room.epoch_status().epoch.is_some() {
             self.tell_outbox(OutboxIn::Writable(self.id()));
         }
+        self.bind();
         self.resolve_markers();
         self.load_last();
         self.announce();
@@ -475,14 +486,14 @@ impl Turn<'_> {
 }
 
 /// The room that an output of the outbox is about.
-fn room_of(out: &OutboxOut, outbox: &Outbox) -> Option<RoomId> {
+fn room_of(out: &OutboxOut) -> RoomId {
     match out {
-        OutboxOut::Write(entry) | OutboxOut::Store(entry) => Some(entry.room),
-        OutboxOut::Remove(nonce) => outbox.find(nonce).map(|entry| entry.room),
-        OutboxOut::Publish { room, .. }
+        OutboxOut::Write(entry) | OutboxOut::Store(entry) => entry.room,
+        OutboxOut::Remove(room, _)
+        | OutboxOut::Publish { room, .. }
         | OutboxOut::Seek(room)
         | OutboxOut::Changed { room, .. }
-        | OutboxOut::ChangedUnwritten { room, .. } => Some(*room),
+        | OutboxOut::ChangedUnwritten { room, .. } => *room,
     }
 }
 

@@ -4,5 +4,6 @@ mod admission;
 mod format;
 mod keys;
 mod order;
+mod rules;
 mod support;
 mod vectors;

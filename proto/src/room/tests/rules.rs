@@ -1,0 +1,321 @@
+//! Rules against members who do not keep to `Room`: events signed by hand.
+
+use super::support::{Person, START, identity, new_invite};
+use crate::control::{
+    Admit, Control, History, Invite, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power, Role, Sponsor,
+};
+use crate::event::{ControlHeader, Event, Header};
+use crate::ids::EventId;
+use crate::room::{Missing, NewInvite, Reject, Verdict};
+use crate::validity::Invalid;
+
+/// `control` as the next event of `person`, with a header changed by `change`.
+fn forge(person: &Person, control: &Control, change: impl Fn(&mut ControlHeader)) -> Event {
+    let mut header = person.room.control_header(control.kind(), person.now).unwrap();
+    change(&mut header);
+    let payload = control.encode();
+    Event::sign(&person.room.id(), Header::Control(header), &payload, person.room.me().signing_key()).unwrap()
+}
+
+fn auth(person: &Person) -> EventId {
+    person.room.grant_id(person.room.grant().unwrap())
+}
+
+fn why(person: &mut Person, event: Event) -> Option<Invalid> {
+    match person.receive(vec![event]).rejected.first().map(|rejected| rejected.why.clone()) {
+        Some(Reject::Invalid(invalid)) => Some(invalid),
+        Some(other) => unreachable!("{other}"),
+        None => None,
+    }
+}
+
+/// An Admit of `joiner` by `sponsor` that asks nobody whether it may be.
+fn admit(sponsor: &Person, link: &parlor_crypto::invite::InviteSeed, join: JoinRequest) -> Admit {
+    let invite = sponsor.room.invite_by_key(&link.keys().sign.public_bytes()).unwrap();
+    let epoch = sponsor.room.epoch_status().epoch.unwrap();
+    Admit { auth: auth(sponsor), invite, join, epoch, slice: 0, slice_commit: [0; 32] }
+}
+
+fn request(person: &Person, link: &parlor_crypto::invite::InviteSeed, seed: u64) -> JoinRequest {
+    Person::request(&person.room.id(), &identity(seed), link)
+}
+
+#[test]
+fn an_admit_outside_the_window_of_its_invite_counts_nowhere_whatever_the_joiner_says() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { expires_ms: Some(START + 1_000), ..new_invite(Role::Member) });
+    let join = request(&alice, &link, 2);
+    let control = Control::Admit(Box::new(admit(&alice, &link, join)));
+    for ts_ms in [0, START - 3_600_000, START + 1_001, u64::MAX] {
+        let event = forge(&alice, &control, |header| header.ts_ms = ts_ms);
+        assert_eq!(why(&mut alice, event), Some(Invalid::Window));
+    }
+    let event = forge(&alice, &control, |header| header.ts_ms = START + 1_000);
+    assert_eq!(why(&mut alice, event), None);
+}
+
+#[test]
+fn a_sponsor_is_of_the_class_asked_and_no_weaker_than_what_he_gives() {
+    let mut alice = Person::founder(1, History::Full);
+    let come = alice.invite(&new_invite(Role::Member));
+    let for_admin = alice.invite(&new_invite(Role::Admin));
+    let by_admin = alice.invite(&NewInvite { sponsor: Sponsor::Admin, ..new_invite(Role::Member) });
+    let bob = Person::join(2, &come, &mut alice);
+    for link in [&for_admin, &by_admin] {
+        let control = Control::Admit(Box::new(admit(&bob, link, request(&bob, link, 3))));
+        let event = forge(&bob, &control, |_| ());
+        assert_eq!(why(&mut alice, event), Some(Invalid::Permission));
+    }
+}
+
+#[test]
+fn papers_of_others_let_nobody_in() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let other = alice.invite(&new_invite(Role::Member));
+    let mut forged = Vec::new();
+    // Signed with another link, for another room, with somebody else's certificate, with a changed nonce.
+    let mut join = request(&alice, &other, 3);
+    join.invite_pk = link.keys().sign.public_bytes();
+    forged.push((join, Invalid::Papers));
+    forged.push((request(&alice, &other, 3), Invalid::Papers));
+    forged.push((request(&Person::founder(9, History::Full), &link, 3), Invalid::Papers));
+    let mut join = request(&alice, &link, 3);
+    join.entrant.cert = identity(4).entrant().cert;
+    forged.push((join, Invalid::Papers));
+    let mut join = request(&alice, &link, 3);
+    join.nonce[0] ^= 1;
+    forged.push((join, Invalid::Papers));
+    // A leaf key that the founder has.
+    let me = identity(3);
+    let mut entrant = me.entrant();
+    let leaf = parlor_crypto::leaf::LeafPublic::parse(&alice.room.me().entrant().leaf.leaf_pk).unwrap();
+    entrant.leaf = crate::control::LeafRecord::issue(me.signing_key(), 1, &leaf, START);
+    let stolen = JoinRequest::sign(&alice.room.id(), &link.keys().sign, me.signing_key(), entrant, [0; 16]);
+    forged.push((stolen, Invalid::KeyTaken));
+    for (join, expected) in forged {
+        let control = Control::Admit(Box::new(admit(&alice, &link, join)));
+        let event = forge(&alice, &control, |_| ());
+        assert_eq!(why(&mut alice, event), Some(expected));
+    }
+    assert_eq!(alice.room.members().len(), 1);
+}
+
+#[test]
+fn an_invite_gives_no_more_than_its_author_has() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Moderator));
+    let bob = Person::join(2, &link, &mut alice);
+    let fair = Invite {
+        auth: auth(&bob),
+        invite_pk: [1; 32],
+        box_pk: [2; 32],
+        door: [3; 32],
+        power: Power::MEMBER,
+        perms: Role::Member.permissions(crate::control::RoomKind::Group),
+        not_before_ms: 0,
+        expires_ms: u64::MAX,
+        max_uses: 1,
+        approval: false,
+        history: InviteHistory::Full,
+        sponsor: Sponsor::AnyMember,
+        max_depth: 0,
+    };
+    let greedy = [
+        Invite { power: Power::ADMIN, ..fair.clone() },
+        Invite { perms: Permissions::ALL, ..fair.clone() },
+        Invite { max_depth: 1, ..fair.clone() },
+    ];
+    for invite in greedy {
+        let event = forge(&bob, &Control::Invite(invite), |_| ());
+        assert_eq!(why(&mut alice, event), Some(Invalid::Attenuation));
+    }
+    let event = forge(&bob, &Control::Invite(fair.clone()), |_| ());
+    assert_eq!(why(&mut alice, event), None);
+    // No history where the room has none.
+    let mut closed = Person::founder(5, History::None);
+    let invite = Invite { auth: auth(&closed), ..fair };
+    let event = forge(&closed, &Control::Invite(invite), |_| ());
+    assert_eq!(why(&mut closed, event), Some(Invalid::Attenuation));
+}
+
+#[test]
+fn nobody_revokes_the_invite_of_a_senior() {
+    let mut alice = Person::founder(1, History::Full);
+    let come = alice.invite(&new_invite(Role::Admin));
+    let open = alice.invite(&new_invite(Role::Member));
+    let bob = Person::join(2, &come, &mut alice);
+    let invite = alice.room.invite_by_key(&open.keys().sign.public_bytes()).unwrap();
+    let revoke = Control::InviteRevoke(InviteRevoke { auth: auth(&bob), invite });
+    let event = forge(&bob, &revoke, |_| ());
+    assert_eq!(why(&mut alice, event), Some(Invalid::Permission));
+    assert!(!alice.room.invite_info(&invite).unwrap().revoked);
+}
+
+#[test]
+fn an_admission_made_without_knowing_of_the_revocation_is_void_and_one_it_knew_stays() {
+    let mut alice = Person::founder(1, History::Full);
+    let come = alice.invite(&new_invite(Role::Member));
+    let open = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &come, &mut alice);
+    // One admission that alice knows when she revokes, one that she does not.
+    let carol = Person::join(3, &open, &mut bob);
+    alice.sync_from(&bob);
+    let id = alice.room.invite_by_key(&open.keys().sign.public_bytes()).unwrap();
+    let outcome = alice.room.revoke(&id, alice.now).unwrap();
+    alice.keep(outcome);
+    let dave = Person::join(4, &open, &mut bob);
+    alice.sync(&mut bob);
+    let is_member = |p: &Person| alice.room.member(&p.room.me().account()).is_some();
+    assert!(is_member(&carol));
+    assert!(!is_member(&dave));
+}
+
+#[test]
+fn whoever_leaves_takes_his_open_invites_along_but_not_those_who_came_by_them() {
+    let mut alice = Person::founder(1, History::Full);
+    let come = alice.invite(&new_invite(Role::Moderator));
+    let mut bob = Person::join(2, &come, &mut alice);
+    let link = bob.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let carol = Person::join(3, &link, &mut bob);
+    alice.sync_from(&bob);
+    let left = bob.room.leave(bob.now).unwrap();
+    bob.keep(left);
+    // Alice has not heard that he left, and lets dave in on his invite.
+    let dave = Person::join(4, &link, &mut alice);
+    alice.sync_from(&bob);
+    let is_member = |p: &Person| alice.room.member(&p.room.me().account()).is_some();
+    assert!(is_member(&carol) && !is_member(&dave) && !is_member(&bob));
+}
+
+#[test]
+fn what_somebody_does_after_leaving_counts_for_nothing() {
+    let mut alice = Person::founder(1, History::Full);
+    let come = alice.invite(&new_invite(Role::Moderator));
+    let mut bob = Person::join(2, &come, &mut alice);
+    bob.write("before");
+    let heads = bob.room.control_frontier();
+    let (seq, prev) = (bob.room.control_header(1, START).unwrap().seq, bob.room.control_header(1, START).unwrap().prev);
+    let name = Control::State(crate::control::State { auth: auth(&bob), writes: vec![(4, vec![0, 0, 0, 9])] });
+    let mut later = bob.write("after");
+    let left = Control::Leave(Leave {
+        auth: auth(&bob),
+        fence: vec![crate::control::LogPoint {
+            device: bob.room.me().device(),
+            seq: 1,
+            id: bob
+                .events()
+                .iter()
+                .rev()
+                .find(|event| event.message().is_some_and(|header| header.seq == 1))
+                .unwrap()
+                .id(),
+        }],
+    });
+    let left = forge(&bob, &left, |_| ());
+    // A fork of his log beside the Leave, pretending not to know of it.
+    let fork = forge(&bob, &name, |header| {
+        (header.seq, header.prev) = (seq, prev);
+        header.parents = heads.iter().filter(|head| **head != prev).copied().collect();
+    });
+    later.verdict = Verdict::Shown;
+    for events in [vec![left.clone(), fork.clone()], vec![fork, left]] {
+        let mut witness = Person::founder(1, History::Full);
+        witness.receive(alice.events());
+        witness.receive(bob.events());
+        witness.room.set_me(alice.room.me().clone());
+        witness.receive(events);
+        assert_eq!(witness.room.topic_generation(), 0, "the setting does not count");
+        assert_eq!(witness.room.verdict(&later.event), Verdict::AfterRemoval);
+        assert_eq!(witness.room.members().len(), 1);
+    }
+}
+
+#[test]
+fn a_message_above_a_missing_parent_is_not_confirmed_until_the_parent_comes() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    let parent = carol.write("the parent").event;
+    bob.sync_from(&carol);
+    let child = bob.write("the child").event;
+    assert_eq!(child.parents(), [parent.id()]);
+
+    let received = alice.receive(vec![child.clone()]);
+    assert_eq!(received.unknown_parents, [parent.id()]);
+    assert_eq!(alice.shown(), ["the child"], "it is stored and shown all the same");
+    assert!(alice.room.marker_heads().is_empty());
+    assert_eq!(alice.room.missing_parents(), 1);
+    alice.restart();
+    assert!(alice.room.marker_heads().is_empty());
+    let above = alice.write("above it").event;
+    assert!(alice.room.marker_heads().is_empty());
+
+    alice.receive(vec![parent.clone()]);
+    assert_eq!(alice.room.marker_heads(), [above.id()]);
+    assert_eq!((alice.room.heads(), alice.room.missing_parents()), (vec![above.id()], 0));
+    assert!(received.waiting.is_empty());
+}
+
+#[test]
+fn parents_that_nobody_has_are_given_up() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    carol.write("lost with her disk");
+    bob.sync_from(&carol);
+    let child = bob.write("the child").event;
+    alice.receive(vec![child.clone()]);
+    assert!(alice.room.marker_heads().is_empty());
+    let persist = alice.room.give_up_missing();
+    assert!(persist.heads.is_some());
+    assert_eq!(alice.room.marker_heads(), [child.id()]);
+}
+
+#[test]
+fn a_message_tells_how_much_of_ours_its_author_had_seen() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    alice.write("one");
+    alice.write("two");
+    bob.sync_from(&alice);
+    alice.write("three");
+    let by_bob = bob.write("seen two").event;
+    carol.sync_from(&bob);
+    let by_carol = carol.write("seen bob's").event;
+    let received = alice.receive(vec![by_carol.clone()]);
+    assert_eq!(alice.room.covers_own(&by_carol.id()), Some(0), "bob's is not here");
+    assert_eq!(received.unknown_parents, [by_bob.id()]);
+    alice.receive(vec![by_bob.clone()]);
+    assert_eq!(alice.room.covers_own(&by_bob.id()), Some(2));
+    let again = carol.write("and again").event;
+    alice.receive(vec![again.clone()]);
+    bob.sync_from(&carol);
+    let last = bob.write("seen all").event;
+    alice.receive(vec![last.clone()]);
+    assert_eq!(alice.room.covers_own(&last.id()), Some(2));
+}
+
+#[test]
+fn messages_wait_for_the_control_events_they_were_written_under() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let carol = Person::join(3, &link, &mut bob);
+    bob.sync_from(&carol);
+    let text = bob.write("welcome carol").event;
+    let received = alice.receive(vec![text.clone()]);
+    assert!(received.outcome.accepted.is_empty() && alice.shown().is_empty());
+    assert_eq!(received.waiting, [Missing::Control(bob.room.control_frontier()[0])]);
+    let control: Vec<Event> = bob.room.control_events().cloned().collect();
+    let received = alice.receive(control);
+    assert!(received.waiting.is_empty());
+    assert_eq!(alice.shown(), ["welcome carol"]);
+}
