@@ -81,11 +81,14 @@ pub const REQUEST_RATE: u32 = 1;
 
 /// Commands waiting for the network task. The task never waits for anything else, so this is short.
 pub const COMMAND_QUEUE: usize = 1024;
-/// Events waiting in the channel to the node.
-pub const EVENT_QUEUE: usize = 64;
-/// Events waiting in the network task when the channel is full. From here on gossip is ignored and frames wait in their
-/// streams, which slows their senders down.
-pub const OUTBOX_SOFT: usize = 64;
+/// Events waiting in the channel to the node: 32 MiB of the largest frames.
+pub const EVENT_QUEUE: usize = 128;
+/// Events waiting in the network task, when the channel is full, from which on frames wait in their streams, which slows
+/// their senders down.
+pub const OUTBOX_FRAMES: usize = 16;
+/// Events waiting in the network task from which on gossip is ignored and requests are refused: 64 MiB of the largest
+/// gossip, a burst of thousands of usual messages.
+pub const OUTBOX_GOSSIP: usize = 2048;
 /// Events waiting in the network task at which it stops reading the network at all: the node hangs.
 pub const OUTBOX_HARD: usize = 8192;
 

@@ -37,7 +37,7 @@ impl NetworkTask {
             entry.bytes_in += message.data.len() as u64;
             !rate_limits || entry.gossip_rate.take(1, Instant::now())
         });
-        if !in_rate || self.outbox.len() >= OUTBOX_SOFT || !self.topics.contains(&topic) {
+        if !in_rate || self.outbox.len() >= OUTBOX_GOSSIP || !self.topics.contains(&topic) {
             self.gossip_dropped += 1;
             return self.verdict(&token, Verdict::Ignore);
         }

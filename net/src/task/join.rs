@@ -111,7 +111,7 @@ impl NetworkTask {
             return self.punish(peer, WEIGHT_FLOOD);
         }
         // A dropped channel tells the asker that there is no answer.
-        if self.requests.waiting.len() >= REQUESTS_WAITING || self.outbox.len() >= OUTBOX_SOFT {
+        if self.requests.waiting.len() >= REQUESTS_WAITING || self.outbox.len() >= OUTBOX_GOSSIP {
             return;
         }
         self.requests.last_token += 1;

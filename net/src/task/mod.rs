@@ -4,8 +4,9 @@
 //! bytes end it. What happens is translated in one file a subject: [`connections`], [`lines`] (sync streams), [`gossip`],
 //! [`join`], [`commands`], [`housekeeping`].
 //!
-//! Events for the node go through an outbox. When the node does not read: above [`OUTBOX_SOFT`] gossip is ignored and frames wait in
-//! their streams, so that their senders slow down; at [`OUTBOX_HARD`] the network is not read at all.
+//! Events for the node go through an outbox. When the node does not read: from [`OUTBOX_FRAMES`] on frames wait in their
+//! streams, so that their senders slow down; from [`OUTBOX_GOSSIP`] on gossip is ignored; at [`OUTBOX_HARD`] the network is
+//! not read at all.
 
 mod commands;
 mod connections;
@@ -131,7 +132,7 @@ impl NetworkTask {
                 command = self.commands.recv() => command.map_or(Step::Stop, Step::Command),
                 room = self.events.reserve(), if waiting > 0 => room.map_or(Step::Stop, |_| Step::Room),
                 () = self.events.closed(), if waiting == 0 => Step::Stop,
-                Some((key, event)) = self.inbox.recv(), if waiting < OUTBOX_SOFT => Step::Line(key, event),
+                Some((key, event)) = self.inbox.recv(), if waiting < OUTBOX_FRAMES => Step::Line(key, event),
                 event = self.swarm.select_next_some(), if waiting < OUTBOX_HARD => Step::Swarm(event),
                 Some(end) = self.streams.join_next() => Step::LineEnded(end),
                 _ = tick.tick() => Step::Tick,
@@ -175,7 +176,7 @@ impl NetworkTask {
 
     /// Queues an event that the node can do without, unless it is behind.
     fn emit_lossy(&mut self, event: NetworkEvent) {
-        if self.outbox.len() < OUTBOX_SOFT {
+        if self.outbox.len() < OUTBOX_GOSSIP {
             self.outbox.push_back(event);
         }
     }

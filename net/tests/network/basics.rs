@@ -162,3 +162,31 @@ async fn nothing_readable_is_on_the_wire() {
         assert!(!wire.windows(word.len()).any(|it| it == word.as_bytes()), "{word} is readable");
     }
 }
+
+/// TLS would write the keys of QUIC connections to the file that the variable names. The environment cannot be changed inside a
+/// process without danger, so the test runs itself again.
+#[tokio::test]
+async fn a_node_does_not_start_while_keys_would_be_logged() {
+    if std::env::var_os("SSLKEYLOGFILE").is_some() {
+        let refused = spawn(config(1, TCP)).await;
+        assert!(matches!(refused, Err(NetworkError::KeyLog)));
+        return;
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "basics::a_node_does_not_start_while_keys_would_be_logged"])
+        .env("SSLKEYLOGFILE", "keys.log")
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_answered_ends() {
+    let (alice, bob) = (TestNode::start(1, MEMORY).await, TestNode::start(2, MEMORY).await);
+    let silence = alice.handle.request(bob.peer, vec![bob.address()], "?".into()).await;
+    assert!(
+        matches!(silence, Err(RequestError::Timeout | RequestError::Protocol | RequestError::Closed)),
+        "{silence:?}"
+    );
+}

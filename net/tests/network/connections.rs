@@ -124,7 +124,12 @@ async fn a_peer_that_does_not_read_stops_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_reads_no_events_slows_its_peers_and_loses_no_frame() {
-    let (alice, bob) = (TestNode::start(1, TCP).await, TestNode::start(2, TCP).await);
+    let unlimited = |seed| {
+        let mut config = config(seed, TCP);
+        config.tuning.rate_limits = false;
+        config
+    };
+    let (alice, bob) = (TestNode::with(unlimited(1)).await, TestNode::with(unlimited(2)).await);
     let room = topic("room");
     for node in [&alice, &bob] {
         node.handle.subscribe(room.clone()).await.unwrap();
@@ -134,10 +139,11 @@ async fn a_node_that_reads_no_events_slows_its_peers_and_loses_no_frame() {
     bob.read(false);
     for number in 0..500u32 {
         alice.handle.send(bob.peer, Bytes::from(number.to_be_bytes().to_vec())).await.unwrap();
-        alice.publish(&room, number.to_be_bytes().to_vec()).await;
     }
+    let mut number = 0u32;
     while bob.handle.status().await.unwrap().gossip_dropped == 0 {
-        tokio::task::yield_now().await;
+        number += 1;
+        alice.publish(&room, number.to_be_bytes().to_vec()).await;
     }
     bob.read(true);
     eventually("all frames", || bob.frames_from(&alice).len() == 500).await;
