@@ -66,6 +66,19 @@ impl Source {
         found
     }
 
+    /// Names of the modules in files of their own that only tests see: `#[cfg(test)] mod name;`.
+    pub(super) fn test_modules(&self) -> Vec<String> {
+        let items = test_items(&self.code).into_iter().map(|(start, end)| &self.code[start..end]);
+        let outside = items.filter(|item| item.ends_with(';'));
+        outside.filter_map(|item| Some(word_at(item, words(item, "mod").next()? + "mod".len()).to_owned())).collect()
+    }
+
+    /// Takes everything out of what ships: the file is a module that only tests see.
+    pub(super) fn hide(&mut self) {
+        self.shipped = self.shipped.chars().map(|c| if c == '\n' { c } else { ' ' }).collect();
+        self.meaning.clone_from(&self.shipped);
+    }
+
     /// Every path that a `use` of what ships brings in, written out, and where its last part stands.
     pub(super) fn imports(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
@@ -332,6 +345,12 @@ fn after() {}
         let found = source.attributes("allow");
         assert_eq!(found.len(), 1);
         assert!(found[0].1.contains("reason"));
+    }
+
+    #[test]
+    fn modules_for_tests_are_named() {
+        let text = "mod a;\n#[cfg(test)]\nmod b;\n#[cfg(test)]\npub(crate) mod c;\n#[cfg(test)]\nmod d { }\n#[cfg(test)]\nuse x;";
+        assert_eq!(Source::new("a/src/lib.rs", text).test_modules(), ["b", "c"]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Tree {
     pub(super) fn read(root: &Path) -> Result<Self, Error> {
         let mut tree = Self::default();
         tree.read_folder(root, "")?;
+        tree.hide_test_modules();
         Ok(tree)
     }
 
@@ -31,6 +32,7 @@ impl Tree {
         for (path, text) in files {
             tree.insert((*path).to_owned(), (*text).to_owned());
         }
+        tree.hide_test_modules();
         tree
     }
 
@@ -83,10 +85,50 @@ impl Tree {
         Ok(())
     }
 
+    /// Files that only tests see because of how another file names them.
+    fn hide_test_modules(&mut self) {
+        let mut hidden = Vec::new();
+        for (path, source) in &self.sources {
+            let folder = match path.rsplit_once('/') {
+                Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder,
+                _ => path.trim_end_matches(".rs"),
+            };
+            for module in source.test_modules() {
+                let own = format!("{folder}/{module}.rs");
+                let below = format!("{folder}/{module}/");
+                hidden.extend(self.sources.keys().filter(|path| **path == own || path.starts_with(&below)).cloned());
+            }
+        }
+        for path in hidden {
+            if let Some(source) = self.sources.get_mut(&path) {
+                source.hide();
+            }
+        }
+    }
+
     fn insert(&mut self, path: String, text: String) {
         if path.ends_with(".rs") {
             self.sources.insert(path.clone(), Source::new(&path, &text));
         }
         self.texts.insert(path, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_named_by_tests_only_ship_nothing() {
+        let (parent, child) = ("#[cfg(test)]\nmod hostile;\nmod session;", "use std::fs;");
+        let tree = Tree::of(&[
+            ("proto/src/sync/mod.rs", parent),
+            ("proto/src/sync/hostile.rs", child),
+            ("proto/src/sync/hostile/deep.rs", child),
+            ("proto/src/sync/session.rs", child),
+        ]);
+        let ships = |path: &str| tree.source(path).is_some_and(|source| source.shipped.contains("fs"));
+        assert!(!ships("proto/src/sync/hostile.rs") && !ships("proto/src/sync/hostile/deep.rs"));
+        assert!(ships("proto/src/sync/session.rs"));
     }
 }
