@@ -73,6 +73,10 @@ pub(super) struct Messages {
     /// Nothing is missing, and `closed` equals `heads`.
     whole: bool,
     recent: Cache<EventId, Recent>,
+    /// Messages taken while an ancestor was missing, with what they build on: what they cover is worked out again.
+    open: Vec<(DeviceId, EventId, Vec<EventId>)>,
+    /// Whether that changed anything since it was asked.
+    corrected: bool,
     waiting: BTreeMap<(DeviceId, u64), Event>,
     waiting_bytes: usize,
 }
@@ -87,6 +91,8 @@ impl Messages {
             overflow: false,
             whole: true,
             recent: Cache::new(limits::RECENT_MESSAGES),
+            open: Vec::new(),
+            corrected: false,
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
         }
@@ -205,9 +211,10 @@ impl Messages {
         self.overflow |= unknown.len() > room;
         if own {
             recent.covers_own = header.seq;
+        } else if recent.open && self.open.len() < limits::RECENT_MESSAGES {
+            let before = header.parents.iter().chain([&header.prev]).copied().collect();
+            self.open.push((header.device, id, before));
         }
-        self.missing.remove(&id);
-        self.link(id, header, recent.open);
         self.recent.put(id, recent);
         self.ends.insert(
             header.device,
@@ -221,20 +228,26 @@ impl Messages {
                 covers_own: recent.covers_own,
             },
         );
+        self.link(id, header, recent.open);
         (recent.covers_own, unknown)
     }
 
     fn link(&mut self, id: EventId, header: &MessageHeader, open: bool) {
+        // Somebody built on it before it came: it is no head.
+        let built_on = self.missing.remove(&id);
         for before in header.parents.iter().chain([&header.prev]) {
             self.heads.remove(before);
             if !open {
                 self.closed.remove(before);
             }
         }
-        self.heads.insert(id);
+        if !built_on {
+            self.heads.insert(id);
+        }
         if !open {
             self.closed.insert(id);
         }
+        self.whole &= !built_on;
         self.whole &= !open;
         self.close_if_whole();
     }
@@ -259,6 +272,7 @@ impl Messages {
         if self.missing.is_empty() && !self.overflow && !self.whole {
             self.whole = true;
             self.closed.clone_from(&self.heads);
+            self.settle_open();
             // Whatever is remembered as open is not, from now on.
             for end in self.ends.values() {
                 if let Some(recent) = self.recent.get_mut(&end.id) {
@@ -266,6 +280,37 @@ impl Messages {
                 }
             }
         }
+    }
+
+    /// Works out again what the messages cover that came before their ancestors. They are in the order in which they came,
+    /// so it is repeated while it changes something; a chain against that order may stay short of the truth, never beyond.
+    fn settle_open(&mut self) {
+        const ROUNDS: usize = 8;
+        let open = std::mem::take(&mut self.open);
+        for _ in 0..ROUNDS {
+            let mut changed = false;
+            for (device, id, before) in &open {
+                let covers = before.iter().filter_map(|id| self.recent.peek(id)).map(|recent| recent.covers_own).max();
+                let Some(recent) = self.recent.get_mut(id) else { continue };
+                recent.open = false;
+                if covers.is_some_and(|covers| covers > recent.covers_own) {
+                    recent.covers_own = covers.unwrap_or_default();
+                    changed = true;
+                    if let Some(end) = self.ends.get_mut(device).filter(|end| end.id == *id) {
+                        end.covers_own = recent.covers_own;
+                    }
+                }
+            }
+            self.corrected |= changed;
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// Whether what some message covers was corrected since this was asked last.
+    pub(super) fn take_corrected(&mut self) -> bool {
+        std::mem::take(&mut self.corrected)
     }
 
     /// Keeps a message for later.

@@ -68,6 +68,7 @@ impl Room {
             }
         }
         received.waiting = self.missing();
+        received.covers_corrected = self.messages.take_corrected();
         if received.outcome.accepted.iter().any(|accepted| matches!(accepted, Accepted::Message(_))) {
             received.outcome.persist.heads = Some(self.messages.to_bytes());
         }

@@ -293,8 +293,10 @@ fn a_message_tells_how_much_of_ours_its_author_had_seen() {
     let received = alice.receive(vec![by_carol.clone()]);
     assert_eq!(alice.room.covers_own(&by_carol.id()), Some(0), "bob's is not here");
     assert_eq!(received.unknown_parents, [by_bob.id()]);
-    alice.receive(vec![by_bob.clone()]);
+    let received = alice.receive(vec![by_bob.clone()]);
     assert_eq!(alice.room.covers_own(&by_bob.id()), Some(2));
+    assert!(received.covers_corrected);
+    assert_eq!(alice.room.covers_own(&by_carol.id()), Some(2));
     let again = carol.write("and again").event;
     alice.receive(vec![again.clone()]);
     bob.sync_from(&carol);
