@@ -50,7 +50,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
             continue;
         };
         for (section, name) in dependencies(&manifest) {
-            edge(path, folder, *allowed, &section, &name, findings);
+            edge(path, folder, allowed, &section, &name, findings);
         }
     }
 }
