@@ -56,7 +56,7 @@ impl Node {
             .with_hide_listen_addrs(true)
             .with_cache_size(0);
         let join = request_response::Config::default()
-            .with_request_timeout(REQUEST_DEADLINE)
+            .with_request_timeout(tuning.request_deadline)
             .with_max_concurrent_streams(REQUEST_STREAMS);
         Ok(Self {
             gate: gate::Behaviour::new(tuning.gate_loopback),

@@ -41,6 +41,8 @@ pub struct Tuning {
     pub hello_deadline: Duration,
     /// [`limits::FRAME_DEADLINE`].
     pub frame_deadline: Duration,
+    /// [`limits::REQUEST_DEADLINE`].
+    pub request_deadline: Duration,
     /// [`limits::REDIAL_FIRST`].
     pub redial_first: Duration,
     /// [`limits::REDIAL_LAST`].
@@ -84,6 +86,7 @@ impl Default for Tuning {
             ping_deadline: limits::PING_DEADLINE,
             hello_deadline: limits::HELLO_DEADLINE,
             frame_deadline: limits::FRAME_DEADLINE,
+            request_deadline: limits::REQUEST_DEADLINE,
             redial_first: limits::REDIAL_FIRST,
             redial_last: limits::REDIAL_LAST,
             send_queue_bytes: limits::SEND_QUEUE_BYTES,

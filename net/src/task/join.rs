@@ -116,7 +116,7 @@ impl NetworkTask {
         }
         self.requests.last_token += 1;
         let token = self.requests.last_token;
-        self.requests.waiting.insert(token, (channel, now + REQUEST_DEADLINE + Duration::from_secs(1)));
+        self.requests.waiting.insert(token, (channel, now + self.tuning.request_deadline + Duration::from_secs(1)));
         self.emit(NetworkEvent::Request { peer, data, token: RequestToken(token) });
     }
 }

@@ -183,7 +183,9 @@ async fn a_node_does_not_start_while_keys_would_be_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_not_answered_ends() {
-    let (alice, bob) = (TestNode::start(1, MEMORY).await, TestNode::start(2, MEMORY).await);
+    let mut impatient = config(1, MEMORY);
+    impatient.tuning.request_deadline = std::time::Duration::from_secs(1);
+    let (alice, bob) = (TestNode::with(impatient).await, TestNode::start(2, MEMORY).await);
     let silence = alice.handle.request(bob.peer, vec![bob.address()], "?".into()).await;
     assert!(
         matches!(silence, Err(RequestError::Timeout | RequestError::Protocol | RequestError::Closed)),

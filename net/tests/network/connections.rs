@@ -59,22 +59,7 @@ async fn a_kept_peer_comes_back_after_a_disconnect_and_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_tcp_peer_is_noticed_by_ping() {
-    let bob = TestNode::start(2, TCP).await;
-    let mut impatient = config(1, TCP);
-    impatient.tuning.ping_interval = Duration::from_secs(1);
-    impatient.tuning.ping_deadline = Duration::from_secs(1);
-    let alice = TestNode::with(impatient).await;
-    let proxy = Proxy::before(&bob).await;
-    alice.connect_at(&bob, proxy.address.clone()).await;
-    proxy.go_silent();
-    eventually("bob is found dead", || alice.seen().downs == [(bob.peer, DownReason::Dead)]).await;
-    let status = alice.handle.status().await.unwrap();
-    assert_eq!(status.redialling, [bob.peer]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dead_peer_with_frames_under_way_is_let_go_and_can_come_back() {
+async fn a_dead_tcp_peer_is_noticed_by_ping_and_let_go_and_can_come_back() {
     let bob = TestNode::start(2, TCP).await;
     let mut impatient = config(1, TCP);
     impatient.tuning.ping_interval = Duration::from_secs(1);
@@ -92,6 +77,7 @@ async fn a_dead_peer_with_frames_under_way_is_let_go_and_can_come_back() {
         alice.handle.send(bob.peer, Bytes::from(vec![0; 256 * 1024])).await.unwrap();
     }
     eventually("bob is found dead", || alice.seen().downs == [(bob.peer, DownReason::Dead)]).await;
+    assert_eq!(alice.handle.status().await.unwrap().redialling, [bob.peer]);
     alice.connect(&bob).await;
     eventually("in the topic again", || alice.sees_in(&room, &bob) && bob.sees_in(&room, &alice)).await;
     alice.publish(&room, "hello").await;
