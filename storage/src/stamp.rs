@@ -134,9 +134,18 @@ mod tests {
     #[test]
     fn each_missing_step_runs_once_in_order_and_is_stamped() {
         let steps: [Step<RefCell<Vec<u32>>>; 3] = [
-            |ran| Ok(ran.borrow_mut().push(1)),
-            |ran| Ok(ran.borrow_mut().push(2)),
-            |ran| Ok(ran.borrow_mut().push(3)),
+            |ran| {
+                ran.borrow_mut().push(1);
+                Ok(())
+            },
+            |ran| {
+                ran.borrow_mut().push(2);
+                Ok(())
+            },
+            |ran| {
+                ran.borrow_mut().push(3);
+                Ok(())
+            },
         ];
         let ran = RefCell::default();
         let mut stamped = Vec::new();

@@ -198,7 +198,7 @@ impl Store {
         })
     }
 
-    /// Whether all indexes agree with each other: walks the whole store, about a second for a million messages.
+    /// Whether all indexes agree with each other: walks the whole store, some seconds for a million messages.
     pub fn audit(&self) -> Result<(), ReadError> {
         self.read(audit::audit)
     }

@@ -22,7 +22,7 @@ fn build(dir: &Path) {
             all.room(vec![7; 40]);
             for seq in 1..=MESSAGES / 40 {
                 let seq = (session * 10 + n) * (MESSAGES / 40) + seq;
-                all.message(message(1, 1, seq, seq, if seq % 50 == 0 { 9_000 } else { 300 }));
+                all.message(message(1, 1, seq, seq, if seq.is_multiple_of(50) { 9_000 } else { 300 }));
             }
             if n % 2 == 0 {
                 all.control(control(1, 2, session * 5 + n / 2 + 1));
@@ -51,7 +51,7 @@ fn look(store: &Store) -> u32 {
     }
     check(store.scan(Some(&id), Namespace::Keys, b"").map(|values| values.len() == 10));
     let expected: Vec<_> =
-        (1..=MESSAGES).map(|seq| message(1, 1, seq, seq, if seq % 50 == 0 { 9_000 } else { 300 })).collect();
+        (1..=MESSAGES).map(|seq| message(1, 1, seq, seq, if seq.is_multiple_of(50) { 9_000 } else { 300 })).collect();
     for row in expected.iter().step_by(7) {
         check(store.message(&id, &row.id).map(|found| found.as_ref() == Some(row)));
     }

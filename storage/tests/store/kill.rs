@@ -40,7 +40,7 @@ fn total(writer: u8, n: u64) -> u64 {
 
 /// The `seq`th message of a writer, as first committed: the first of each batch has no key yet.
 fn written(writer: u8, seq: u64, first: bool) -> MessageRow {
-    let len = if seq % 11 == 0 { 9_000 } else { 60 + seq as usize % 300 };
+    let len = if seq.is_multiple_of(11) { 9_000 } else { 60 + seq as usize % 300 };
     let mut row = message(SHARED, writer, seq, 1_000 + 10 * seq + u64::from(writer % 2), len);
     row.key = (!first).then(|| Secret::new(row.id.0));
     row
@@ -57,7 +57,7 @@ fn nth_batch(writer: u8, n: u64) -> Batch {
         let id = event_id(LogKind::Message, SHARED, writer, total(writer, n - 2) + 1);
         all.message_key(id, Secret::new(id.0));
     }
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         all.control(control(SHARED, writer, n / 3)).page([n as u8; 32], vec![writer; 6_000]);
     }
     // A value with pieces, replaced each time.
