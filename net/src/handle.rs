@@ -112,7 +112,8 @@ impl NetworkHandle {
     }
 
     /// Stays connected to this peer from now on: dials, and dials again with jittered, growing pauses whenever the
-    /// connection is gone. Direct addresses are tried before relayed ones. Called again, it replaces the addresses and tries at once.
+    /// connection is gone. Direct addresses are tried before relayed ones. Called again, it replaces the addresses and tries at once. Without
+    /// addresses, it is only waited for. Limits on the number of connections do not apply to it.
     ///
     /// # Errors
     /// More than [`limits::ADDRESSES_MAX`] addresses. Above [`limits::KEPT_MAX`] peers, the call is reported as

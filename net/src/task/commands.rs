@@ -18,7 +18,10 @@ impl NetworkTask {
             NetworkCommand::Dial { peer: Some(peer), addresses } => self.dial(peer, &addresses),
             NetworkCommand::Dial { peer: None, addresses } => addresses.iter().for_each(|it| self.dial_anyone(it)),
             NetworkCommand::Keep { peer, addresses } => self.keep(peer, addresses),
-            NetworkCommand::Forget { peer } => self.kept.forget(&peer),
+            NetworkCommand::Forget { peer } => {
+                self.kept.forget(&peer);
+                self.swarm.behaviour_mut().limits.remove_peer_id(&peer.to_libp2p());
+            }
             NetworkCommand::Disconnect { peer } => self.drop_peer(peer, DownReason::Requested),
             NetworkCommand::Subscribe { topic } => self.subscribe(topic),
             NetworkCommand::Unsubscribe { topic } => self.unsubscribe(&topic),
@@ -44,6 +47,8 @@ impl NetworkTask {
             let reason = if peer == self.us { "that is this node itself" } else { "too many kept peers" };
             return self.emit(NetworkEvent::DialFailed { peer: Some(peer), reason: reason.to_owned() });
         }
+        // A crowd of strangers must not lock out those we want.
+        self.swarm.behaviour_mut().limits.bypass_peer_id(&peer.to_libp2p());
         self.redial(Instant::now());
     }
 

@@ -204,7 +204,7 @@ async fn a_flood_of_requests_bans_its_sender_while_others_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_above_the_limit_are_refused_and_standing_ones_stay() {
+async fn connections_above_the_limit_are_refused_but_standing_ones_and_friends_stay() {
     let mut small = config(1, TCP);
     small.tuning.connections_in = 3;
     let alice = TestNode::with(small).await;
@@ -220,6 +220,12 @@ async fn connections_above_the_limit_are_refused_and_standing_ones_stay() {
         alice.handle.send(node.peer, "still here".into()).await.unwrap();
         eventually("it arrives", || !node.frames_from(&alice).is_empty()).await;
     }
+    assert!(!alice.is_up(&late));
+    let friend = TestNode::start(10, TCP).await;
+    alice.handle.keep(friend.peer, Vec::new()).await.unwrap();
+    friend.connect(&alice).await;
+    alice.handle.forget(friend.peer).await.unwrap();
+    friend.stop().await;
     assert!(!alice.is_up(&late));
     peers.pop().unwrap().stop().await;
     eventually("there is room now", || late.is_up(&alice)).await;
