@@ -38,6 +38,22 @@ macro_rules! codes {
                 match self { $(Self::$variant => $exit,)* Self::Unknown => 1 }
             }
 
+            /// What usually helps, for problems that say nothing better.
+            pub fn hint(self) -> Option<&'static str> {
+                Some(match self {
+                    Self::RoomNotFound => "parlor room list shows the rooms of this account",
+                    Self::MessageNotFound => "parlor history ROOM --json shows the ids of messages",
+                    Self::InviteNotFound => "parlor invite list ROOM shows the invites",
+                    Self::MemberNotFound => "parlor members ROOM shows who is in the room",
+                    Self::Stopping | Self::NoNode => "start the node with: parlor run",
+                    Self::Busy | Self::TimedOut | Self::RateLimited => "try again in a moment",
+                    Self::Banned | Self::JoinRefused => "ask the one who invited you",
+                    Self::Internal => "look into the log of the node (parlor run -v), and report it",
+                    Self::BadRequest | Self::Usage | Self::MethodNotAllowed | Self::NotFound => "see --help, or docs/spec/api.md",
+                    _ => return None,
+                })
+            }
+
             /// One line that is the same for every occurrence.
             pub fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* Self::Unknown => "unknown problem" }
@@ -133,7 +149,7 @@ impl Problem {
             status: code.status(),
             detail: detail.into(),
             code,
-            hint: None,
+            hint: code.hint().map(str::to_owned),
         }
     }
 

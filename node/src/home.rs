@@ -177,10 +177,11 @@ pub fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
 pub fn problem(doing: &str, path: &Path, error: &io::Error) -> Problem {
     let detail = format!("could not {doing} {}: {error}", path.display());
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-            Problem::new(Code::HomeDenied, detail)
-                .hint("give this user the folder, or name another one with --home DIR")
-        }
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::NotADirectory
+        | ErrorKind::AlreadyExists => Problem::new(Code::HomeDenied, detail)
+            .hint("give this user the folder, or name another one with --home DIR"),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Problem::new(Code::DiskFull, detail).hint("make room on the disk and try again: nothing is lost")
         }

@@ -18,6 +18,9 @@ use crate::codec::{self, CodecError};
 use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
 
+/// The kind of a Rotate.
+pub const ROTATE_KIND: u8 = 11;
+
 /// A grant is named by the event that made it; in a genesis of several owners also by the account it was given to.
 pub type GrantId = EventId;
 /// An invite is named by its event.
@@ -283,7 +286,7 @@ impl Control {
             6 => Self::InviteRevoke(codec::decode(payload, max)?),
             7 => Self::Admit(Box::new(codec::decode(payload, max)?)),
             10 => Self::State(codec::decode(payload, max)?),
-            11 => Self::Rotate(codec::decode(payload, max)?),
+            ROTATE_KIND => Self::Rotate(codec::decode(payload, max)?),
             other => Self::Unknown(other),
         };
         control.check()?;
@@ -299,7 +302,7 @@ impl Control {
             Self::InviteRevoke(_) => 6,
             Self::Admit(_) => 7,
             Self::State(_) => 10,
-            Self::Rotate(_) => 11,
+            Self::Rotate(_) => ROTATE_KIND,
             Self::Unknown(kind) => *kind,
         }
     }

@@ -437,6 +437,13 @@ impl Room {
 
 #[cfg(test)]
 impl Room {
+    /// A member who lost its keys.
+    pub(super) fn forget_keys_for_tests(&mut self) {
+        let held: Vec<EpochId> = self.epochs.held().keys().copied().collect();
+        held.iter().for_each(|epoch| self.epochs.refuse(epoch));
+        self.choose_epoch();
+    }
+
     /// A liar's store: holds a key without asking whether it fits.
     pub(super) fn hold_wrong_secret_for_tests(&mut self, epoch: EpochId, secret: &EpochSecret) {
         self.epochs.refuse(&epoch);

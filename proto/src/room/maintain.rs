@@ -7,7 +7,7 @@ use parlor_crypto::leaf::LeafPublic;
 
 use super::Room;
 use super::types::{Outcome, Refusal};
-use crate::control::{Control, Permission, Rotate, RotateReason};
+use crate::control::{Control, Permission, ROTATE_KIND, Rotate, RotateReason};
 use crate::dag::Set;
 use crate::epoch::{election_delay_ms, member_root, page_rows, seal_rows};
 use crate::ids::{DeviceId, EpochId, EventId};
@@ -68,11 +68,16 @@ impl Room {
         let Some(best) = self.best else {
             let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything).next();
             // One is safe but we lack its key: it may still come; after a minute `draw` lets us make our own.
-            return Some(if safe.is_some() { RotateReason::Hand } else { RotateReason::NoSafeEpoch });
+            let rested = now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
+            return match safe {
+                None => Some(RotateReason::NoSafeEpoch),
+                Some(_) => rested.then_some(RotateReason::Hand),
+            };
         };
         let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
         let end = self.messages.end(&self.me.device()).filter(|end| end.epoch == best);
         let used = end.is_some_and(|end| end.generation >= limits::EPOCH_MESSAGES);
+        let used = used || self.current_slice(&best) >= limits::MAX_SLICE;
         let old = now_ms >= made_ms.saturating_add(limits::EPOCH_MS);
         let due = (used || old) && now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
         due.then_some(RotateReason::Age)
@@ -117,7 +122,11 @@ impl Room {
     ) -> Result<Outcome, Refusal> {
         self.permitted(Permission::Post)?;
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
-        let recipients = self.recipients_of_next()?;
+        let grant = self.dag.grants()[self.grant().ok_or(Refusal::NotMember)?].op;
+        let header = self.control_header(ROTATE_KIND, &[grant], now_ms)?;
+        let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
+        let view = self.dag.past_of(before);
+        let recipients = self.live_in(&view);
         let leafs: Vec<(DeviceId, LeafPublic)> = recipients
             .iter()
             .filter_map(|no| {
@@ -125,7 +134,7 @@ impl Room {
                 Some((device, LeafPublic::parse(&self.leaf_of(&device)?.leaf_pk).ok()?))
             })
             .collect();
-        let (parents, secret) = self.mix_epochs(rng);
+        let (parents, secret) = self.mix_epochs(&view, rng);
         let share_history = self.dag.policy().ok_or(Refusal::NotMember)?.history;
         let commit = secret.commit(self.id.as_bytes());
         let root = member_root(leafs.iter().map(|(device, _)| *device));
@@ -135,7 +144,7 @@ impl Room {
         let (rows, pages) = page_rows(rows);
         let rotate = Rotate { auth, reason, parents, commit, share_history, member_root: root, n_rows, rows };
         pages.iter().for_each(|(hash, bytes)| self.keep_page(*hash, bytes.clone()));
-        let mut outcome = self.write_control(Control::Rotate(rotate), now_ms)?;
+        let mut outcome = self.write_under(header, &Control::Rotate(rotate))?;
         // Our own row opens like any other when the rows are in the Rotate; with pages we need not fetch our own.
         if let Some(made) = outcome.events().last().map(|event| EpochId::of(&event.id())) {
             self.hold_secret(made, &secret, &mut outcome);
@@ -146,21 +155,18 @@ impl Room {
         Ok(outcome)
     }
 
-    /// The live devices in the view that our next control event will have.
-    fn recipients_of_next(&self) -> Result<Set, Refusal> {
-        let header = self.control_header(crate::event::GENESIS_KIND + 1, 0)?;
-        let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
-        let view = self.dag.past_of(before);
+    /// The live devices in a view.
+    fn live_in(&self, view: &Set) -> Set {
         if view.len() == self.dag.len() {
-            return Ok(self.live.clone());
+            return self.live.clone();
         }
-        let resolved = resolve(&self.dag, &view);
-        Ok(resolved.live_devices(&self.dag, &view))
+        resolve(&self.dag, view).live_devices(&self.dag, view)
     }
 
-    /// A fresh secret, into which those of the newest epochs held are mixed.
-    fn mix_epochs(&self, rng: &mut impl CryptoRng) -> (Vec<EpochId>, EpochSecret) {
-        let held = self.epochs.all().filter_map(|epoch| Some((epoch.id, self.epochs.secret(&epoch.id)?)));
+    /// A fresh secret, into which those of the newest epochs of the view are mixed, as far as they are held.
+    fn mix_epochs(&self, view: &Set, rng: &mut impl CryptoRng) -> (Vec<EpochId>, EpochSecret) {
+        let seen = self.epochs.all().filter(|epoch| view.has(epoch.at));
+        let held = seen.filter_map(|epoch| Some((epoch.id, self.epochs.secret(&epoch.id)?)));
         let mut parents: Vec<(EpochId, EpochSecret)> = held.take(limits::MAX_EPOCH_PARENTS).collect();
         parents.sort_unstable_by_key(|(epoch, _)| *epoch);
         let secrets: Vec<&EpochSecret> = parents.iter().map(|(_, secret)| secret).collect();

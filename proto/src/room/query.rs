@@ -59,6 +59,11 @@ impl Room {
         self.resolved.members().iter().map(|(account, g)| self.member_of(account, *g)).collect()
     }
 
+    /// How many members there are.
+    pub fn n_members(&self) -> usize {
+        self.resolved.members().len()
+    }
+
     /// A member.
     pub fn member(&self, account: &AccountId) -> Option<Member> {
         self.resolved.members().get(account).map(|g| self.member_of(account, *g))

@@ -1,5 +1,7 @@
 //! What this device writes: messages, settings, invites, leaving.
 
+use std::cmp::Reverse;
+
 use parlor_crypto::CryptoRng;
 use parlor_crypto::invite::InviteSeed;
 use parlor_crypto::seal;
@@ -10,7 +12,7 @@ use crate::body::Body;
 use crate::control::{
     Control, History, Invite, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, Permission, Setting, State,
 };
-use crate::dag::{Grant, Insert};
+use crate::dag::{Grant, Insert, NodeIdx, Set};
 use crate::event::{ControlHeader, Event, Header, MESSAGE_KIND, MessageHeader, sealing_header};
 use crate::hlc::Hlc;
 use crate::ids::{EpochId, EventId};
@@ -177,8 +179,14 @@ impl Room {
 
     /// Writes a control event of ours and settles what follows from it.
     pub(super) fn write_control(&mut self, control: Control, now_ms: u64) -> Result<Outcome, Refusal> {
-        let header = Header::Control(self.control_header(control.kind(), now_ms)?);
+        let header = self.control_header(control.kind(), &self.named_by(&control), now_ms)?;
+        self.write_under(header, &control)
+    }
+
+    /// As [`write_control`](Self::write_control), under a header made before.
+    pub(super) fn write_under(&mut self, header: ControlHeader, control: &Control) -> Result<Outcome, Refusal> {
         let payload = control.encode();
+        let header = Header::Control(header);
         let event = Event::sign(&self.id, header, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
         let Insert::New(_) = self.insert_control(&event) else { return Err(Refusal::Limit) };
         let mut outcome = Outcome { accepted: vec![Accepted::Control(event)], ..Outcome::default() };
@@ -186,16 +194,29 @@ impl Room {
         Ok(outcome)
     }
 
-    /// The header of our next control event: on top of all that is known, or of eight heads if there are more.
-    pub(super) fn control_header(&self, kind: u8, now_ms: u64) -> Result<ControlHeader, Refusal> {
+    /// The events that a payload names, which must be in its past.
+    fn named_by(&self, control: &Control) -> Vec<NodeIdx> {
+        let mut named: Vec<NodeIdx> = control.auth().and_then(|auth| self.dag.find(&auth)).into_iter().collect();
+        match control {
+            Control::InviteRevoke(revoke) => named.extend(self.dag.find(&revoke.invite)),
+            Control::Admit(admit) => {
+                named.extend(self.dag.find(&admit.invite));
+                named.extend(self.dag.epoch(&admit.epoch).map(|(at, _)| at));
+            }
+            _ => {}
+        }
+        named
+    }
+
+    /// The header of our next control event: on top of all that is known, or of eight heads with `named` below them.
+    pub(super) fn control_header(&self, kind: u8, named: &[NodeIdx], now_ms: u64) -> Result<ControlHeader, Refusal> {
         let device = self.me.device();
         let tip = self.dag.tip(&device);
         let (seq, prev) = tip.map_or((1, EventId::ZERO), |tip| (tip.event.seq() + 1, tip.event.id()));
         if seq > limits::MAX_SEQ {
             return Err(Refusal::Limit);
         }
-        let parents: Vec<EventId> =
-            self.dag.frontier().iter().filter(|head| **head != prev).take(limits::MAX_PARENTS).copied().collect();
+        let parents = self.choose_heads(self.dag.find(&prev), named);
         let before = parents.iter().chain([&prev]).filter_map(|id| self.dag.find(id));
         let lamport = 1 + before.map(|at| self.dag.node(at).lamport).max().unwrap_or(0);
         Ok(ControlHeader {
@@ -264,28 +285,35 @@ impl Room {
         heads
     }
 
-    /// Control heads to name, at most eight: first those that the epoch and our own grant lie below.
+    /// Control heads to name in a message: with its epoch and our own grant below them.
     fn control_heads(&self, epoch: &EpochId) -> Vec<EventId> {
-        let frontier = self.dag.frontier();
-        if frontier.len() <= limits::MAX_PARENTS {
-            return frontier.iter().copied().collect();
-        }
         let rotate = self.epochs.info(epoch).map(|info| info.at);
         let grant = self.grant().map(|grant| self.dag.grants()[grant].op);
-        let below = |head: &EventId, at: Option<usize>| {
-            self.dag.find(head).zip(at).is_some_and(|(head, at)| self.dag.in_past(at, head))
-        };
-        let mut heads: Vec<EventId> = Vec::with_capacity(limits::MAX_PARENTS);
-        heads.extend(frontier.iter().find(|head| below(head, rotate)));
-        heads.extend(frontier.iter().find(|head| below(head, grant)));
-        heads.extend(frontier.iter().copied());
-        let mut chosen: Vec<EventId> = Vec::with_capacity(limits::MAX_PARENTS);
-        for head in heads {
-            if !chosen.contains(&head) && chosen.len() < limits::MAX_PARENTS {
-                chosen.push(head);
+        let named: Vec<NodeIdx> = rotate.into_iter().chain(grant).collect();
+        self.choose_heads(None, &named)
+    }
+
+    /// The control frontier without `prev`, ascending. Of more than eight heads: those with `named` below them as far as that
+    /// is not below `prev`, then those with the most below them.
+    fn choose_heads(&self, prev: Option<NodeIdx>, named: &[NodeIdx]) -> Vec<EventId> {
+        let heads = self.dag.frontier().iter().filter_map(|head| self.dag.find(head));
+        let mut heads: Vec<NodeIdx> = heads.filter(|head| Some(*head) != prev).collect();
+        if heads.len() > limits::MAX_PARENTS {
+            let mut covered = self.dag.past_of(prev);
+            let mut first = Set::default();
+            for at in named {
+                if !covered.has(*at)
+                    && let Some(head) = heads.iter().find(|head| self.dag.in_past(*at, **head))
+                {
+                    covered.put_all(&self.dag.past_of([*head]));
+                    first.put(*head);
+                }
             }
+            heads.sort_by_key(|head| (!first.has(*head), Reverse(self.dag.node(*head).past.len())));
+            heads.truncate(limits::MAX_PARENTS);
         }
-        chosen.sort_unstable();
-        chosen
+        let mut ids: Vec<EventId> = heads.into_iter().map(|head| self.dag.node(head).event.id()).collect();
+        ids.sort_unstable();
+        ids
     }
 }

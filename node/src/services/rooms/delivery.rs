@@ -25,7 +25,7 @@ impl Turn<'_> {
 
     /// Makes our marker if it is due and says something new.
     pub(super) fn mark(&mut self) {
-        let n_members = self.entry.room.members().len();
+        let n_members = self.entry.room.n_members();
         if !self.entry.room.is_member() || !self.entry.throttle.take(n_members, self.now_ms) {
             return;
         }

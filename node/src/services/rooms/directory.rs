@@ -69,7 +69,11 @@ impl Directory {
             return Ok(id);
         }
         let all = self.all();
-        let named: Vec<_> = all.iter().filter(|(_, summary)| summary.item.name == text).collect();
+        let mut named: Vec<_> = all.iter().filter(|(_, summary)| summary.item.name == text).collect();
+        if named.len() > 1 && named.iter().any(|(_, summary)| summary.item.role.is_some()) {
+            // Rooms that we left stay readable by id, and do not stand in the way of one of the same name.
+            named.retain(|(_, summary)| summary.item.role.is_some());
+        }
         let prefixed: Vec<_> = all
             .iter()
             .filter(|(room, _)| text.len() >= PREFIX_MIN && room.to_string().starts_with(&text.to_ascii_lowercase()))

@@ -202,7 +202,7 @@ impl Entry {
     /// Whether something is due in this room, and when.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let sessions = self.sessions.values().filter_map(|linked| linked.session.next_deadline()).min();
-        let marker = self.throttle.due(self.room.members().len()).filter(|_| self.room.is_member());
+        let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         [sessions, marker, self.coalescer.next_deadline(), self.maintain_ms].into_iter().flatten().min()
     }
 

@@ -64,7 +64,7 @@ impl Turn<'_> {
             ),
             _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
         };
-        let members = self.entry.room.members().len();
+        let members = self.entry.room.n_members();
         Message {
             message: event.id().to_string(),
             room: self.id().to_string(),
@@ -107,7 +107,7 @@ impl Turn<'_> {
             history: history(info.history),
             ttl: info.ttl_ms.map(|ms| ms / 1000),
             role: self.entry.room.role().map(role),
-            members: count(self.entry.room.members().len()),
+            members: count(self.entry.room.n_members()),
             online: count(online.len()),
             unread: self.entry.unread,
             read_up_to: self.entry.read.message.map(|id| id.to_string()),
@@ -191,7 +191,7 @@ impl Turn<'_> {
             kind: kind(info.kind),
             role: self.entry.room.role().map(role),
             unread: self.entry.unread,
-            members: count(self.entry.room.members().len()),
+            members: count(self.entry.room.n_members()),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
         };
         let writable = self.entry.room.is_member() && self.entry.room.epoch_status().epoch.is_some();

@@ -140,7 +140,7 @@ fn control_events_without_their_ancestors_wait_and_count_for_nothing() {
 
 /// Signs `control` as the next control event of `person` after `change` has spoiled its header.
 fn spoiled(person: &Person, control: &Control, change: impl Fn(&mut crate::event::ControlHeader)) -> Event {
-    let mut header = person.room.control_header(control.kind(), person.now).unwrap();
+    let mut header = person.room.control_header(control.kind(), &[], person.now).unwrap();
     change(&mut header);
     let payload = control.encode();
     Event::sign(&person.room.id(), Header::Control(header), &payload, person.room.me().signing_key()).unwrap()
@@ -183,7 +183,7 @@ fn nobody_acts_under_a_grant_of_another_or_without_one() {
     assert_eq!(refused(&alice.receive(vec![event])), Some(Reject::Invalid(Invalid::Permission)));
     // A stranger who knows all of it.
     let eve = Person::founder(66, History::Full);
-    let mut header = bob.room.control_header(10, START).unwrap();
+    let mut header = bob.room.control_header(10, &[], START).unwrap();
     (header.device, header.seq, header.prev) = (eve.room.me().device(), 1, EventId::ZERO);
     let payload = state.encode();
     let event = Event::sign(&alice.room.id(), Header::Control(header), &payload, eve.room.me().signing_key()).unwrap();
@@ -195,7 +195,7 @@ fn a_kind_of_a_newer_version_is_kept_and_changes_nothing() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
-    let mut header = bob.room.control_header(77, bob.now).unwrap();
+    let mut header = bob.room.control_header(77, &[], bob.now).unwrap();
     header.kind = 77;
     let id = bob.room.id();
     let event = Event::sign(&id, Header::Control(header), b"whatever", bob.room.me().signing_key()).unwrap();

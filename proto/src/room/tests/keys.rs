@@ -116,7 +116,7 @@ fn forged_rotate(person: &mut Person, devices: &[&Identity], given: &EpochSecret
         rows: page_rows(rows).0,
     };
     let control = Control::Rotate(rotate);
-    let header = Header::Control(person.room.control_header(control.kind(), person.now).unwrap());
+    let header = Header::Control(person.room.control_header(control.kind(), &[], person.now).unwrap());
     Event::sign(&room, header, &control.encode(), person.room.me().signing_key()).unwrap()
 }
 

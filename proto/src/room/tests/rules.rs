@@ -11,7 +11,7 @@ use crate::validity::Invalid;
 
 /// `control` as the next event of `person`, with a header changed by `change`.
 fn forge(person: &Person, control: &Control, change: impl Fn(&mut ControlHeader)) -> Event {
-    let mut header = person.room.control_header(control.kind(), person.now).unwrap();
+    let mut header = person.room.control_header(control.kind(), &[], person.now).unwrap();
     change(&mut header);
     let payload = control.encode();
     Event::sign(&person.room.id(), Header::Control(header), &payload, person.room.me().signing_key()).unwrap()
@@ -195,7 +195,8 @@ fn what_somebody_does_after_leaving_counts_for_nothing() {
     let mut bob = Person::join(2, &come, &mut alice);
     bob.write("before");
     let heads = bob.room.control_frontier();
-    let (seq, prev) = (bob.room.control_header(1, START).unwrap().seq, bob.room.control_header(1, START).unwrap().prev);
+    let (seq, prev) =
+        (bob.room.control_header(1, &[], START).unwrap().seq, bob.room.control_header(1, &[], START).unwrap().prev);
     let name = Control::State(crate::control::State { auth: auth(&bob), writes: vec![(4, vec![0, 0, 0, 9])] });
     let mut later = bob.write("after");
     let left = Control::Leave(Leave {
@@ -320,4 +321,63 @@ fn messages_wait_for_the_control_events_they_were_written_under() {
     let received = alice.receive(control);
     assert!(received.waiting.is_empty());
     assert_eq!(alice.shown(), ["welcome carol"]);
+}
+
+#[test]
+fn more_heads_than_an_event_can_name_stop_nobody() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let mut people: Vec<Person> = (2..16).map(|seed| Person::join(seed, &link, &mut alice)).collect();
+    for person in &mut people {
+        person.sync_from(&alice);
+    }
+    // All act at once, and three of them leave.
+    for (n, person) in people.iter_mut().enumerate() {
+        let outcome = match n {
+            0..3 => person.room.leave(person.now).unwrap(),
+            _ => person.room.set_state(vec![(crate::control::Setting::About, vec![b'a'; n])], person.now).unwrap(),
+        };
+        person.keep(outcome);
+    }
+    for person in &people {
+        alice.sync_from(person);
+    }
+    assert_eq!(alice.room.control_frontier().len(), 14);
+    alice.maintain();
+    alice.write("after all of it");
+    for person in &mut people {
+        person.sync_from(&alice);
+        assert_eq!(person.shown().len(), usize::from(person.room.is_member()));
+    }
+    // Somebody who has written no control event yet stands on more than eight heads as well.
+    let mut last = Person::join(99, &link, &mut alice);
+    let name = vec![(crate::control::Setting::Name, b"quiet".to_vec())];
+    let outcome = last.room.set_state(name, last.now).unwrap();
+    last.keep(outcome);
+    alice.sync_from(&last);
+    assert_eq!(alice.room.info().unwrap().name, "quiet");
+}
+
+#[test]
+fn a_member_without_the_key_does_not_make_epochs_without_end() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let me = identity(2);
+    let welcome = alice.admit(&me, &link).unwrap().welcome;
+    let mut bob = Person::joining(2, me, &link, &alice.room.id(), &welcome);
+    bob.sync_from(&alice);
+    bob.room.forget_keys_for_tests();
+    let rotations = |p: &Person| p.room.control_events().filter(|e| e.control().unwrap().kind == 11).count();
+    assert_eq!(rotations(&bob), 1);
+    let mut wakes = 0;
+    while bob.now < START + 3_600_000 && wakes < 1_000 {
+        let (outcome, wake) = bob.room.maintain(bob.now, &mut bob.rng);
+        bob.keep(outcome);
+        bob.now = wake.unwrap().max(bob.now + 1);
+        wakes += 1;
+    }
+    assert_eq!(rotations(&bob), 2, "one that it can write under, and it is enough");
+    bob.write("with a key of my own");
+    alice.sync_from(&bob);
+    assert_eq!(alice.shown(), ["with a key of my own"]);
 }
