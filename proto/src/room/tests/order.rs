@@ -175,3 +175,24 @@ proptest! {
         }
     }
 }
+
+/// The random histories would prove nothing if what is to be decided never happened in them.
+#[test]
+fn the_random_histories_hold_what_is_to_be_decided() {
+    let (mut void, mut left, mut revoked, mut hidden, mut merged, mut unsafe_now) = (0, 0, 0, 0, 0, 0);
+    for seed in 0..60 {
+        let world = world(seed, History::Full);
+        let events = union(&world.people);
+        let mut person = witness(&world);
+        person.receive(events.clone());
+        let count = |kind| events.iter().filter(|e| e.control().is_some_and(|header| header.kind == kind)).count();
+        left += count(4);
+        revoked += person.room.invites().iter().filter(|invite| invite.revoked).count();
+        void += (1 + count(7)).saturating_sub(person.room.members().len() + count(4));
+        hidden += person.stored.len().saturating_sub(person.shown().len() + person.room.control_events().count());
+        merged += events.iter().filter(|event| event.parents().len() > 1).count();
+        unsafe_now += usize::from(person.room.epoch_status().epoch.is_none());
+    }
+    println!("void {void} left {left} revoked {revoked} hidden {hidden} merged {merged} unsafe {unsafe_now}");
+    assert!(void > 0 && left > 0 && revoked > 0 && hidden > 0 && merged > 0 && unsafe_now > 0);
+}

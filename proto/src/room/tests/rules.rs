@@ -6,7 +6,7 @@ use crate::control::{
 };
 use crate::event::{ControlHeader, Event, Header};
 use crate::ids::EventId;
-use crate::room::{Missing, NewInvite, Reject, Verdict};
+use crate::room::{Change, Missing, NewInvite, Reject, Verdict};
 use crate::validity::Invalid;
 
 /// `control` as the next event of `person`, with a header changed by `change`.
@@ -380,4 +380,43 @@ fn a_member_without_the_key_does_not_make_epochs_without_end() {
     bob.write("with a key of my own");
     alice.sync_from(&bob);
     assert_eq!(alice.shown(), ["with a key of my own"]);
+}
+
+#[test]
+fn a_device_that_contradicts_itself_is_flagged_and_everybody_keeps_the_same() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    let name = |name: &str| {
+        Control::State(crate::control::State { auth: auth(&bob), writes: vec![(1, name.as_bytes().to_vec())] })
+    };
+    let (left, right) = (forge(&bob, &name("left"), |_| ()), forge(&bob, &name("right"), |_| ()));
+    alice.receive(vec![left.clone()]);
+    carol.receive(vec![right.clone()]);
+    let changes = alice.room.receive(vec![right], START).outcome.changes;
+    assert!(changes.contains(&Change::Fork(bob.room.me().device())));
+    let changes = carol.room.receive(vec![left], START).outcome.changes;
+    assert!(changes.contains(&Change::Fork(bob.room.me().device())));
+    assert_eq!(alice.room.state_hash(), carol.room.state_hash());
+    assert_eq!(alice.room.tips(), carol.room.tips());
+}
+
+#[test]
+fn of_two_messages_in_one_place_the_first_stays_and_the_device_is_flagged() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    bob.write("common");
+    alice.sync_from(&bob);
+    bob.restart();
+    let one = bob.room.write(&crate::body::Body::text("one"), bob.now, &mut bob.rng).unwrap().message.event;
+    bob.restart();
+    let two = bob.room.write(&crate::body::Body::text("two"), bob.now, &mut bob.rng).unwrap().message.event;
+    assert_eq!((one.seq(), one.seq()), (two.seq(), 2));
+    alice.receive(vec![one]);
+    let received = alice.room.receive(vec![two], START);
+    assert_eq!(received.outcome.changes, [Change::Fork(bob.room.me().device())]);
+    assert!(received.outcome.accepted.is_empty() && !received.rejected[0].blames_sender());
+    assert_eq!(alice.shown(), ["common", "one"]);
 }
