@@ -43,3 +43,6 @@ pub const TEXT_MAX: usize = 20 * 1024;
 
 /// Most messages in one [`SendBatch`].
 pub const BATCH_MAX: usize = 100;
+
+/// Bytes of a picture that may hold a QR code: a photograph of a phone.
+pub const PICTURE_MAX: usize = 16 << 20;

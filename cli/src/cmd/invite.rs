@@ -174,7 +174,7 @@ pub fn read_qr(node: &Client, picture: &Path) -> Result<String, parlor_api::Prob
     let unreadable =
         |e: std::io::Error| Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()));
     let mut bytes = Vec::new();
-    let most = parlor_node::http::limits::PICTURE_MAX as u64;
+    let most = parlor_api::PICTURE_MAX as u64;
     std::fs::File::open(picture).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > most {
         return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));

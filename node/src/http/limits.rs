@@ -29,9 +29,6 @@ pub const BODY_MAX: usize = 6 * parlor_api::TEXT_MAX + 8 * 1024;
 /// Bytes of a JSON body with several messages.
 pub const BATCH_BODY_MAX: usize = 4 << 20;
 
-/// Bytes of a picture that may hold a QR code: a photograph of a phone.
-pub const PICTURE_MAX: usize = 16 << 20;
-
 /// Bytes of a message that a client sends up a WebSocket.
 pub const SOCKET_MESSAGE_MAX: usize = 4 * 1024;
 

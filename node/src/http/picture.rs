@@ -93,7 +93,7 @@ fn png(code: &QrCode) -> Result<Vec<u8>, Problem> {
 /// # Errors
 /// `no_qr`: no picture, one that is too large, or one in which no code is found; `too_long` for a file of too many bytes.
 pub(crate) fn read_qr(picture: &[u8]) -> Result<String, Problem> {
-    if picture.len() > limits::PICTURE_MAX {
+    if picture.len() > parlor_api::PICTURE_MAX {
         return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));
     }
     let bad =

@@ -60,7 +60,7 @@ pub(crate) async fn write(Body(request): Body<WriteQr>) -> Result<Response, ApiE
 /// What the QR code in a PNG or JPEG picture says.
 #[utoipa::path(post, path = "/qr/read", operation_id = "read_qr", request_body(content = Vec<u8>, content_type = "image/png"), responses((status = 200, body = QrText)))]
 pub(crate) async fn read(request: Request) -> Reply<QrText> {
-    let bytes = read_body(request, limits::PICTURE_MAX).await?;
+    let bytes = read_body(request, parlor_api::PICTURE_MAX).await?;
     Ok(Json(QrText { text: blocking(move || picture::read_qr(&bytes)).await? }))
 }
 
