@@ -97,12 +97,26 @@ fn an_author_who_missed_an_admission_may_not_go_on_in_the_closed_slice_once_he_k
 
 /// A Rotate of `person` for `devices`, whose rows hold `given` but which commits to `committed`.
 fn forged_rotate(person: &mut Person, devices: &[&Identity], given: &EpochSecret, committed: &EpochSecret) -> Event {
+    rotate_with(person, devices, &[], given, committed)
+}
+
+/// The same, with rows for `ghosts` that the root of members does not name.
+fn rotate_with(
+    person: &mut Person,
+    devices: &[&Identity],
+    ghosts: &[&Identity],
+    given: &EpochSecret,
+    committed: &EpochSecret,
+) -> Event {
     let room = person.room.id();
     let commit = committed.commit(room.as_bytes());
     let root = member_root(devices.iter().map(|me| me.device()));
     let context = RowContext { room_id: room.0, commit, member_root: root };
-    let leafs: Vec<(DeviceId, LeafPublic)> =
-        devices.iter().map(|me| (me.device(), LeafPublic::parse(&me.entrant().leaf.leaf_pk).unwrap())).collect();
+    let leafs: Vec<(DeviceId, LeafPublic)> = devices
+        .iter()
+        .chain(ghosts)
+        .map(|me| (me.device(), LeafPublic::parse(&me.entrant().leaf.leaf_pk).unwrap()))
+        .collect();
     let rows = seal_rows(&context, given, leafs.iter().map(|(device, leaf)| (*device, leaf)), &mut person.rng);
     let n_rows = rows.len() as u32;
     let rotate = Rotate {
@@ -140,7 +154,7 @@ fn a_row_that_holds_another_secret_than_committed_is_refused_and_the_key_asked_o
 
 #[test]
 fn an_epoch_with_a_ghost_or_without_a_member_is_never_safe() {
-    for ghost in [true, false] {
+    for case in ["ghost", "hidden ghost", "omission"] {
         let mut alice = Person::founder(1, History::Full);
         let link = alice.invite(&many(Role::Member));
         let mut bob = Person::join(2, &link, &mut alice);
@@ -148,8 +162,12 @@ fn an_epoch_with_a_ghost_or_without_a_member_is_never_safe() {
         bob.sync_from(&alice);
         let (a, b, c) = (alice.room.me().clone(), bob.room.me().clone(), carol.room.me().clone());
         let stranger = identity(66);
-        let all: Vec<&Identity> = if ghost { vec![&a, &b, &c, &stranger] } else { vec![&a, &b] };
-        let rotate = forged_rotate(&mut alice, &all, &secret(1), &secret(1));
+        let (all, ghosts): (Vec<&Identity>, Vec<&Identity>) = match case {
+            "ghost" => (vec![&a, &b, &c, &stranger], vec![]),
+            "hidden ghost" => (vec![&a, &b, &c], vec![&stranger]),
+            _ => (vec![&a, &b], vec![]),
+        };
+        let rotate = rotate_with(&mut alice, &all, &ghosts, &secret(1), &secret(1));
         let before = carol.room.epoch_status().epoch;
         for person in [&mut bob, &mut carol] {
             person.receive(vec![rotate.clone()]);
@@ -380,4 +398,26 @@ fn a_newer_leaf_key_is_used_and_an_older_or_foreign_one_is_not_taken() {
     bob.sync_from(&alice);
     assert_eq!(bob.shown(), ["to the new key"]);
     let _: &Room = &bob.room;
+}
+
+#[test]
+fn whoever_left_gets_what_it_was_keyed_for_and_nothing_newer() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let came = alice.room.epoch_status().epoch.unwrap();
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    let keyed = alice.room.epoch_status().epoch.unwrap();
+    bob.sync_from(&alice);
+    let left = bob.room.leave(bob.now).unwrap();
+    bob.keep(left);
+    alice.sync_from(&bob);
+    alice.maintain();
+    let after = alice.room.epoch_status().epoch.unwrap();
+    let device = bob.room.me().device();
+    assert!(alice.room.key_share_for(&device, &keyed, &mut alice.rng).is_ok());
+    for epoch in [came, after] {
+        assert_eq!(alice.room.key_share_for(&device, &epoch, &mut alice.rng), Err(ShareRefusal::NotEntitled));
+    }
 }

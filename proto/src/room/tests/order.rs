@@ -29,7 +29,7 @@ fn world(seed: u64, history: History) -> World {
     let mut world = World { people: vec![alice, bob], witness: (2, link, welcome), limits: Vec::new() };
     let mut links = Vec::new();
     let mut next = 3;
-    for _ in 0..24 {
+    for _ in 0..32 {
         let at = rng.random_range(0..world.people.len());
         let other = rng.random_range(0..world.people.len());
         match rng.random_range(0..12) {
@@ -74,7 +74,7 @@ fn world(seed: u64, history: History) -> World {
                     person.keep(outcome);
                 }
             }
-            9 if at > 1 && rng.random_bool(0.3) => {
+            9 if at > 1 => {
                 let person = &mut world.people[at];
                 if let Ok(outcome) = person.room.leave(person.now) {
                     person.keep(outcome);

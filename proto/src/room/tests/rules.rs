@@ -2,11 +2,12 @@
 
 use super::support::{Person, START, identity, new_invite};
 use crate::control::{
-    Admit, Control, History, Invite, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power, Role, Sponsor,
+    Admit, Control, History, Invite, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power, Role,
+    RoomKind, Sponsor,
 };
 use crate::event::{ControlHeader, Event, Header};
 use crate::ids::EventId;
-use crate::room::{Change, Missing, NewInvite, Reject, Verdict};
+use crate::room::{Accepted, Change, Missing, NewInvite, NewRoom, Reject, Verdict};
 use crate::validity::Invalid;
 
 /// `control` as the next event of `person`, with a header changed by `change`.
@@ -419,4 +420,96 @@ fn of_two_messages_in_one_place_the_first_stays_and_the_device_is_flagged() {
     assert_eq!(received.outcome.changes, [Change::Fork(bob.room.me().device())]);
     assert!(received.outcome.accepted.is_empty() && !received.rejected[0].blames_sender());
     assert_eq!(alice.shown(), ["common", "one"]);
+}
+
+#[test]
+fn an_event_continues_exactly_its_own_log() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Admin));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let control = Control::State(crate::control::State { auth: auth(&bob), writes: vec![(1, b"x".to_vec())] });
+    for _ in 0..2 {
+        let event = forge(&bob, &control, |_| ());
+        bob.receive(vec![event.clone()]);
+        alice.receive(vec![event]);
+    }
+    let of_alice = alice.room.control_log(&alice.room.me().device(), 1).last().unwrap().id();
+    let first = bob.room.control_log(&bob.room.me().device(), 1).next().unwrap().clone();
+    let jump = forge(&bob, &control, |header| header.seq += 1);
+    let back = forge(&bob, &control, |header| (header.prev, header.parents) = (first.id(), vec![header.prev]));
+    let other = forge(&bob, &control, |header| (header.prev, header.parents) = (of_alice, vec![header.prev]));
+    for event in [jump, back, other] {
+        assert_eq!(why(&mut alice, event), Some(Invalid::Prev));
+    }
+}
+
+/// Bob, who came as `first` and then once more as `second`, with the control heads from before the second time.
+fn twice(first: Role, second: Role, kind: RoomKind) -> (Person, Person, Vec<EventId>) {
+    let mut alice = Person::founder_of(1, NewRoom { kind, ..super::support::new_room(History::Full) });
+    let link = alice.invite(&new_invite(first));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let heads = bob.room.control_frontier();
+    let again = alice.invite(&new_invite(second));
+    // The node answers with the old Welcome; a doctored one writes the second Admit.
+    let join = Person::request(&alice.room.id(), bob.room.me(), &again);
+    let control = Control::Admit(Box::new(admit(&alice, &again, join)));
+    let event = forge(&alice, &control, |_| ());
+    assert_eq!(why(&mut alice, event), None);
+    bob.sync_from(&alice);
+    assert_eq!(bob.room.role(), Some(second));
+    (alice, bob, heads)
+}
+
+#[test]
+fn a_grant_serves_only_events_that_have_it_in_their_past() {
+    let (mut alice, bob, heads) = twice(Role::Member, Role::Admin, RoomKind::Group);
+    let state = Control::State(crate::control::State { auth: auth(&bob), writes: vec![(1, b"x".to_vec())] });
+    let lamport = heads.iter().map(|id| bob.room.control_event(id).unwrap().control().unwrap().lamport).max().unwrap();
+    let early = forge(&bob, &state, |header| (header.parents, header.lamport) = (heads.clone(), lamport + 1));
+    assert_eq!(why(&mut alice, early), Some(Invalid::Auth));
+    let now = forge(&bob, &state, |_| ());
+    assert_eq!(why(&mut alice, now), None);
+}
+
+#[test]
+fn a_message_is_judged_by_the_view_it_was_written_in() {
+    let (mut alice, mut bob, heads) = twice(Role::Member, Role::Moderator, RoomKind::Channel);
+    let allowed = bob.write("now I may").event;
+    let Header::Message(mut header) = allowed.header().clone() else { unreachable!() };
+    header.control = heads;
+    let early = Event::sign(&bob.room.id(), Header::Message(header), b"sealed", bob.room.me().signing_key()).unwrap();
+    assert_eq!(bob.room.verdict(&allowed), Verdict::Shown);
+    assert_eq!(bob.room.verdict(&early), Verdict::NotPermitted);
+    let received = alice.room.receive(vec![early], START);
+    let Some(Accepted::Message(message)) = received.outcome.accepted.first() else { unreachable!() };
+    assert_ne!(message.verdict, Verdict::Shown);
+}
+
+#[test]
+fn of_two_names_given_at_once_the_seniors_counts() {
+    for juniors_id_first in [true, false] {
+        let mut alice = Person::founder(1, History::Full);
+        let link = alice.invite(&new_invite(Role::Admin));
+        let mut bob = Person::join(2, &link, &mut alice);
+        // Bob writes more, so that his lamport numbers are higher.
+        for name in ["b1", "b2", "b3"] {
+            let outcome = bob.room.set_state(vec![(crate::control::Setting::Name, name.into())], bob.now).unwrap();
+            bob.keep(outcome);
+        }
+        let outcome = alice.room.set_state(vec![(crate::control::Setting::Name, b"a".to_vec())], alice.now).unwrap();
+        alice.keep(outcome);
+        if juniors_id_first {
+            alice.sync_from(&bob)
+        } else {
+            bob.sync_from(&alice)
+        };
+        alice.sync(&mut bob);
+        assert_eq!(alice.room.info().unwrap().name, "a");
+        assert_eq!(bob.room.info().unwrap().name, "a");
+        // Knowing of it, bob may change it.
+        let outcome = bob.room.set_state(vec![(crate::control::Setting::Name, b"b4".to_vec())], bob.now).unwrap();
+        bob.keep(outcome);
+        alice.sync_from(&bob);
+        assert_eq!(alice.room.info().unwrap().name, "b4");
+    }
 }
