@@ -53,8 +53,8 @@ enum Phase {
     /// Nothing: the round is over, or none was opened.
     #[default]
     Rest,
-    /// The other side's summary.
-    Summary,
+    /// The other side's summary, after we sent this one.
+    Summary(Option<Digests>),
     /// The other side's turn.
     Compare(Comparing),
 }
@@ -94,6 +94,11 @@ impl Rounds {
 
     pub(super) fn reply_deadline(&self) -> Option<u64> {
         self.deadline
+    }
+
+    /// A round is under way: the next is opened soon after.
+    fn try_again(&mut self, now_ms: u64) {
+        self.next_ms = Some(now_ms.saturating_add(AGAIN_PAUSE_MS));
     }
 
     fn rest(&mut self) {
@@ -152,16 +157,16 @@ impl Session {
         rounds.pause_ms = (rounds.pause_ms * 2).clamp(SHORT_PAUSE_MS, LONG_PAUSE_MS);
         rounds.next_ms = Some(turn.now_ms.saturating_add(rounds.pause_ms));
         match &rounds.phase {
-            Phase::Compare(comparing) if !comparing.done => return,
-            Phase::Summary => return,
+            Phase::Compare(comparing) if !comparing.done => return rounds.try_again(turn.now_ms),
+            Phase::Summary(_) => return rounds.try_again(turn.now_ms),
             Phase::Compare(_) | Phase::Rest => {}
         }
         rounds.round = rounds.round.saturating_add(1);
         rounds.opened_ms = turn.now_ms;
-        rounds.phase = Phase::Summary;
         rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         let round = rounds.round;
         let digests = self.serves().then(|| turn.tables.digests());
+        self.rounds.phase = Phase::Summary(digests);
         turn.send(&RoomFrame::Summary { round, digests });
     }
 
@@ -170,18 +175,17 @@ impl Session {
             let first = self.side == Side::Listener && self.rounds.early.replace((round, theirs)).is_none();
             return if first { Ok(()) } else { Err(Misbehaviour::OutOfTurn) };
         }
-        let ours = self.serves().then(|| turn.tables.digests());
-        if self.side == Side::Dialer {
-            if round != self.rounds.round || !matches!(self.rounds.phase, Phase::Summary) {
-                return Err(Misbehaviour::OutOfTurn);
+        // Both sides judge by the same two summaries, whatever has changed since they were sent.
+        let ours = match (self.side, &self.rounds.phase) {
+            (Side::Dialer, Phase::Summary(sent)) if round == self.rounds.round => *sent,
+            (Side::Listener, _) if round > self.rounds.round => {
+                self.rounds.round = round;
+                let ours = self.serves().then(|| turn.tables.digests());
+                turn.send(&RoomFrame::Summary { round, digests: ours });
+                ours
             }
-        } else {
-            if round <= self.rounds.round {
-                return Err(Misbehaviour::OutOfTurn);
-            }
-            self.rounds.round = round;
-            turn.send(&RoomFrame::Summary { round, digests: ours });
-        }
+            _ => return Err(Misbehaviour::OutOfTurn),
+        };
         self.rounds.rest();
         self.rounds.peer_summary = Some(theirs);
         self.stream.clear_owed();
@@ -236,6 +240,8 @@ impl Session {
         let Phase::Compare(mut comparing) = std::mem::take(&mut self.rounds.phase) else {
             return Err(Misbehaviour::OutOfTurn);
         };
+        // Who was a member when the round began may have left meanwhile.
+        comparing.withholds |= !self.serves();
         comparing.n_turns += 1;
         if comparing.n_turns > MAX_TURNS {
             return Err(Misbehaviour::TooMany);
@@ -328,8 +334,11 @@ impl Session {
 
 /// The peer tells nothing and asks for more about the part below `path`.
 fn on_tell(comparing: &mut Comparing, path: &[u8]) -> Handled {
-    if comparing.withholds || !is_path(path, 0) {
-        return Err(Misbehaviour::OutOfTurn);
+    if !is_path(path, 0) {
+        return Err(Misbehaviour::Malformed);
+    }
+    if comparing.withholds {
+        return Ok(());
     }
     comparing.look(path)?;
     comparing.say(comparing.sketch.describe(path))

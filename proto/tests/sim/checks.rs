@@ -1,0 +1,244 @@
+//! What must hold: all the time, and when the network has healed.
+//!
+//! C1: equal events give equal rooms. C6: an invite admits no more than it says. C9: without shared history a newcomer
+//! holds no key from before. C12: no two messages share a key. C21: what was promised is there, everywhere. C22: once.
+//! And: delivered is never claimed falsely; nobody honest is found at fault (there [`crate::world`] panics); what was
+//! heard before changes nothing when it is heard again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use parlor_proto::control::{Admit, Control, History};
+use parlor_proto::event::Event;
+use parlor_proto::outbox::Status;
+use parlor_proto::{AccountId, EventId};
+
+use crate::node::Node;
+use crate::world::World;
+
+/// Live members as the first of them sees it.
+fn members(world: &World) -> Vec<&Node> {
+    world.nodes.iter().filter(|node| node.is_member()).collect()
+}
+
+fn message_ids(node: &Node) -> Vec<EventId> {
+    node.disk.messages.values().map(|stored| stored.event.id()).collect()
+}
+
+/// Whether all members hold the same control events and messages.
+pub(crate) fn is_same(world: &World) -> bool {
+    if world.nodes.iter().any(|node| node.running.is_none()) {
+        return false;
+    }
+    let members = members(world);
+    let Some(first) = members.first() else { return true };
+    let known = first.room().map_or(0, |room| room.members().len());
+    known == members.len()
+        && members.iter().all(|node| {
+            let (Some(a), Some(b)) = (first.room(), node.room()) else { return false };
+            a.state_hash() == b.state_hash() && message_ids(first) == message_ids(node)
+        })
+        && members.iter().all(|node| node.running.as_ref().is_some_and(|r| r.commits.is_empty()))
+}
+
+/// Whether every message of every member is known to be delivered to all.
+pub(crate) fn all_delivered(world: &World) -> bool {
+    members(world).iter().all(|node| {
+        let (Some(room), Some(running)) = (node.room(), &node.running) else { return false };
+        let others = room.members().len() as u32 - 1;
+        let me = node.me.device();
+        node.disk.messages.range((me, 0)..=(me, u64::MAX)).all(|((_, seq), _)| {
+            let status = running.outbox.status(&room.id(), *seq);
+            others == 0 || status == Status::Delivered { to: others, of: others }
+        })
+    })
+}
+
+/// What holds at every moment.
+pub(crate) fn always(world: &World) {
+    for node in &world.nodes {
+        delivered_is_true(world, node);
+        invites_are_bounded(node);
+    }
+    keys_are_unique(world);
+}
+
+/// What holds when the network has healed and come to rest.
+pub(crate) fn final_state(world: &mut World) {
+    always(world);
+    let members = members(world);
+    assert!(!members.is_empty(), "nobody is left");
+    for node in &members[1..] {
+        let (a, b) = (members[0].room().unwrap(), node.room().unwrap());
+        assert_eq!(a.state_hash(), b.state_hash(), "nodes {} and {} see two rooms", members[0].index, node.index);
+        assert_eq!(
+            message_ids(members[0]),
+            message_ids(node),
+            "nodes {} and {} hold different messages",
+            members[0].index,
+            node.index
+        );
+    }
+    let accounts: BTreeSet<AccountId> = members.iter().map(|node| node.me.account()).collect();
+    let known: BTreeSet<AccountId> = members[0].room().unwrap().members().iter().map(|m| m.account).collect();
+    assert_eq!(accounts, known, "the room has members that know nothing of it");
+    for node in &members {
+        let status = node.room().unwrap().epoch_status();
+        assert!(status.epoch.is_some(), "node {} cannot write: {status:?}", node.index);
+        readable(world, node);
+    }
+    written_once(world);
+    assert!(all_delivered(world), "not all is delivered, or not all know it");
+    replay(world);
+}
+
+/// C6.
+fn invites_are_bounded(node: &Node) {
+    let Some(room) = node.room() else { return };
+    let mut by_invite: HashMap<EventId, u32> = HashMap::new();
+    for member in room.members() {
+        if let Some(invite) = member.invite {
+            *by_invite.entry(invite).or_default() += 1;
+        }
+    }
+    for info in room.invites() {
+        let live = by_invite.get(&info.id).copied().unwrap_or(0);
+        let max = info.max_uses.unwrap_or(u32::MAX);
+        assert!(live <= max, "{live} came by invite {} for {max}", crate::node::short(&info.id));
+    }
+}
+
+/// C12.
+fn keys_are_unique(world: &World) {
+    let mut owner: HashMap<[u8; 32], EventId> = HashMap::new();
+    for stored in world.nodes.iter().flat_map(|node| node.disk.messages.values()) {
+        if let Some(key) = &stored.key {
+            let before = owner.insert(*key.secret().expose(), stored.event.id());
+            assert!(before.is_none_or(|id| id == stored.event.id()), "two messages share a key");
+        }
+    }
+}
+
+/// Delivered to n means: on the disks of n other accounts.
+fn delivered_is_true(world: &World, node: &Node) {
+    let (Some(room), Some(running)) = (node.room(), &node.running) else { return };
+    let me = node.me.device();
+    for ((device, seq), stored) in node.disk.messages.range((me, 0)..=(me, u64::MAX)) {
+        let status = running.outbox.status(&room.id(), *seq);
+        let claimed = match status {
+            Status::Delivered { to, .. } | Status::Read { to, .. } => to as usize,
+            _ => 0,
+        };
+        let holds = |other: &&Node| {
+            other.index != node.index
+                && other.disk.messages.get(&(*device, *seq)).is_some_and(|s| s.event == stored.event)
+        };
+        let true_count = world.nodes.iter().filter(holds).count();
+        assert!(claimed <= true_count, "{claimed} are said to have what {true_count} have");
+        if status == Status::Sent {
+            assert!(true_count > 0, "said to be sent and nowhere else");
+        }
+    }
+}
+
+/// C21 and C22: every text that was promised is in the room once.
+fn written_once(world: &World) {
+    for node in members(world) {
+        let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+        let me = node.me.device();
+        for ((device, _), stored) in &node.disk.messages {
+            if let Some(text) = &stored.text {
+                *seen.entry(text).or_default() += 1;
+            }
+            let own = *device == me;
+            assert!(!own || stored.text.is_some(), "an own message cannot be read");
+        }
+        assert!(seen.values().all(|n| *n == 1), "a message appears twice: {seen:?}");
+        for nonce in &node.promised {
+            let text = &world.texts[nonce];
+            let failed = node
+                .running
+                .as_ref()
+                .and_then(|r| r.outbox.find(nonce))
+                .is_some_and(|entry| matches!(entry.stage, parlor_proto::outbox::Stage::Failed { .. }));
+            assert!(failed || seen.contains_key(text.as_str()), "a promised message is lost: {text}");
+        }
+    }
+}
+
+/// Who may read what: everything with shared history, else (C9) nothing from before, and all from then on.
+fn readable(world: &World, node: &Node) {
+    if world.plan.history == History::Full {
+        let dark = node.disk.messages.values().filter(|stored| stored.text.is_none()).count();
+        assert_eq!(dark, 0, "node {} cannot read {dark} messages", node.index);
+        return;
+    }
+    let dag = Dag::new(&node.disk.control);
+    let Some((admit_id, admit)) = dag.admit_of(node.me.account()) else { return };
+    for stored in node.disk.messages.values() {
+        let header = stored.event.message().expect("a message");
+        let knew = header.control.iter().any(|head| dag.past(head).contains(&admit_id));
+        if knew {
+            assert!(stored.text.is_some(), "node {} cannot read what was written for it", node.index);
+        }
+        let same = header.epoch == admit.epoch;
+        let earlier_slice = same && header.slice < admit.slice;
+        let earlier_epoch = !same && dag.past(&admit_id).iter().any(|id| header.epoch.0 == id.0[..16]);
+        let before = earlier_slice || earlier_epoch;
+        assert!(!before || stored.key.is_none(), "node {} holds a key from before it came", node.index);
+    }
+}
+
+/// The control events by their ancestors.
+struct Dag<'a> {
+    events: HashMap<EventId, &'a Event>,
+}
+
+impl<'a> Dag<'a> {
+    fn new(control: &'a [Event]) -> Self {
+        Self { events: control.iter().map(|event| (event.id(), event)).collect() }
+    }
+
+    /// `id` and all its ancestors.
+    fn past(&self, id: &EventId) -> BTreeSet<EventId> {
+        let (mut past, mut open) = (BTreeSet::new(), vec![*id]);
+        while let Some(id) = open.pop() {
+            let Some(event) = self.events.get(&id) else { continue };
+            if past.insert(id) {
+                open.extend(event.parents());
+                open.push(event.prev());
+            }
+        }
+        past
+    }
+
+    /// The first Admit of an account; with two of them (two sponsors) nothing is said about what is before.
+    fn admit_of(&self, account: AccountId) -> Option<(EventId, Admit)> {
+        let mut admits = self.events.values().filter_map(|event| {
+            let kind = event.control()?.kind;
+            let Ok(Control::Admit(admit)) = Control::decode(kind, event.payload()) else { return None };
+            (AccountId(admit.join.entrant.cert.account) == account).then(|| (event.id(), *admit))
+        });
+        let first = admits.next()?;
+        admits.next().is_none().then_some(first)
+    }
+}
+
+/// Everything that was ever heard is heard again by everybody: nothing changes.
+fn replay(world: &mut World) {
+    let heard = std::mem::take(&mut world.heard);
+    let state = |node: &Node| (node.room().map(|room| room.state_hash()), message_ids(node));
+    let before: Vec<_> = world.nodes.iter().map(state).collect();
+    let now = world.now_ms;
+    for node in &mut world.nodes {
+        for (topic, bytes) in heard.iter().rev() {
+            node.on_gossip(topic, bytes, now);
+        }
+        let events: Vec<Event> = node.disk.control.clone();
+        if let Some(room) = node.running().room.as_mut() {
+            let received = room.receive(events, now);
+            assert!(received.outcome.accepted.is_empty());
+        }
+    }
+    let after: Vec<_> = world.nodes.iter().map(state).collect();
+    assert_eq!(before, after, "a replay changed something");
+}

@@ -1,0 +1,76 @@
+//! The seeded simulator: short random histories of a room, with the machines that nodes run.
+//!
+//! Some people with a device each, on a network that loses and repeats gossip, delays, reorders, cuts connections and
+//! falls into parts; they write, invite, join by link, leave, crash (losing what was not committed) and come back. At the
+//! end the network heals, and everybody must hold the same room. What is checked is listed in [`checks`].
+//!
+//! Every history follows from its seed. A failing one prints it; replay it with `PARLOR_SIM_SEED=seed`, and
+//! run more with `PARLOR_SIM_RUNS=n`.
+
+mod checks;
+mod disk;
+mod join;
+mod node;
+mod node_io;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use parlor_proto::control::History;
+
+use world::{Plan, World};
+
+/// Histories of each family, unless the environment says otherwise.
+const RUNS: u64 = 40;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// Runs a family of histories.
+fn run(family: u64, plan: impl Fn(u64) -> Plan) {
+    let only = number("PARLOR_SIM_SEED");
+    let runs = only.map_or(number("PARLOR_SIM_RUNS").unwrap_or(RUNS), |_| 1);
+    for n in 0..runs {
+        let seed = only.unwrap_or(family * 1_000_000 + n);
+        let history = AssertUnwindSafe(|| {
+            let mut world = World::new(seed, plan(seed));
+            world.run();
+            checks::final_state(&mut world);
+        });
+        if let Err(panic) = catch_unwind(history) {
+            println!("history failed: PARLOR_SIM_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn everybody_ends_with_the_same_room() {
+    run(1, |_| Plan { history: History::Full, ..Plan::default() });
+}
+
+#[test]
+fn newcomers_read_nothing_from_before_they_came() {
+    run(2, |_| Plan { history: History::None, joins: 4, ..Plan::default() });
+}
+
+#[test]
+fn crashes_lose_and_repeat_nothing() {
+    run(3, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        crashes: 8,
+        gossip_loss: 50,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn invites_raced_for_in_parts_of_the_network_admit_no_more_than_they_say() {
+    run(4, |_| Plan { people: 6, joins: 10, partitions: 5, uses: 1, leaves: 1, ..Plan::default() });
+}
+
+#[test]
+fn without_gossip_sync_brings_everything() {
+    run(5, |_| Plan { gossip_loss: 100, line: true, ..Plan::default() });
+}

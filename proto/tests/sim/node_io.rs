@@ -1,0 +1,286 @@
+//! What comes to a node from the network: sync streams and gossip.
+
+use std::collections::HashSet;
+
+use parlor_crypto::wrap;
+use parlor_proto::codec;
+use parlor_proto::event::{Event, LogKind};
+use parlor_proto::gossip::{GossipError, GossipFrame};
+use parlor_proto::marker::Marker;
+use parlor_proto::room::{KeyShare, Missing, Received, Standing as RoomStanding};
+use parlor_proto::sync::{
+    In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing,
+};
+use parlor_proto::wire::{Asked, Item, SeriesKind};
+use rand::RngExt as _;
+
+use crate::node::{Commit, Effect, Node, Peer};
+
+impl Node {
+    pub(crate) fn peer_ids(&mut self) -> Vec<usize> {
+        self.running().peers.keys().copied().collect()
+    }
+
+    /// A connection stands.
+    pub(crate) fn connected(&mut self, to: usize, dials: bool, now_ms: u64) {
+        let now = self.clock(now_ms);
+        let setup = LinkSetup {
+            side: if dials { Side::Dialer } else { Side::Listener },
+            our_peer: vec![self.index as u8],
+            their_peer: vec![to as u8],
+            nonce: self.rng.random(),
+        };
+        let (link, out) = PeerLink::start(setup, now);
+        self.running().peers.insert(to, Peer { link, session: None });
+        self.do_link(to, out, now);
+        self.add_room_to_links(now);
+        self.count_connected(now);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn disconnected(&mut self, peer: usize, now_ms: u64) {
+        let now = self.clock(now_ms);
+        self.running().peers.remove(&peer);
+        self.count_connected(now);
+    }
+
+    /// Offers our room on every connection.
+    pub(crate) fn add_room_to_links(&mut self, now: u64) {
+        let Some((room, secret)) = self.room().map(|room| (room.id(), room.topic_secret().clone())) else { return };
+        for peer in self.peer_ids() {
+            let Some(linked) = self.running().peers.get_mut(&peer) else { continue };
+            let out = linked.link.handle(LinkIn::AddRoom { room, topic_secret: &secret }, now);
+            self.do_link(peer, out, now);
+        }
+    }
+
+    fn count_connected(&mut self, now: u64) {
+        let Some(room) = self.room().map(parlor_proto::room::Room::id) else { return };
+        let sessions = self.running().peers.values().filter_map(|peer| peer.session.as_ref());
+        let n = sessions.filter(|(_, session)| session.standing() == Some(Standing::Live)).count();
+        self.tell_outbox(parlor_proto::outbox::In::Connected { room, n }, now);
+    }
+
+    pub(crate) fn on_stream(&mut self, from: usize, bytes: &[u8], now_ms: u64) {
+        let now = self.clock(now_ms);
+        let Some(peer) = self.running().peers.get_mut(&from) else { return };
+        let out = peer.link.handle(LinkIn::Frame(bytes), now);
+        self.do_link(from, out, now);
+    }
+
+    fn do_link(&mut self, peer: usize, out: Vec<LinkOut>, now: u64) {
+        for out in out {
+            match out {
+                LinkOut::Send(bytes) => self.out.push(Effect::Stream { to: peer, bytes }),
+                LinkOut::Opened { room, channel, connection, version } => {
+                    let me = std::sync::Arc::clone(&self.me);
+                    let mut rng = self.fork_rng();
+                    let Some(secret) = self.room().map(|room| room.topic_secret().clone()) else { continue };
+                    let Some(linked) = self.running().peers.get_mut(&peer) else { continue };
+                    let side = linked.link.side();
+                    let device = me.signing_key();
+                    let setup = SessionSetup { room, topic_secret: &secret, connection, version, side, device };
+                    let (session, out) = Session::start(setup, now, &mut rng);
+                    linked.session = Some((channel, session));
+                    self.do_session(peer, out, now);
+                }
+                LinkOut::Frame { bytes, .. } => self.tell_session(peer, In::Frame(bytes), now),
+                LinkOut::Closed { .. } => {
+                    if let Some(peer) = self.running().peers.get_mut(&peer) {
+                        peer.session = None;
+                    }
+                }
+                LinkOut::Misbehaved(why) => self.out.push(Effect::Blame { peer, why: format!("link: {why}") }),
+            }
+        }
+    }
+
+    pub(crate) fn tell_session(&mut self, peer: usize, input: In, now: u64) {
+        let running = self.running();
+        let Some((_, session)) = running.peers.get_mut(&peer).and_then(|peer| peer.session.as_mut()) else { return };
+        let out = session.handle(input, &running.tables, now);
+        self.do_session(peer, out, now);
+    }
+
+    pub(crate) fn tell_standing(&mut self, peer: usize, now: u64) {
+        let session = self.running().peers.get(&peer).and_then(|peer| peer.session.as_ref());
+        let Some(device) = session.and_then(|(_, session)| session.peer()) else { return };
+        let standing = self.standing_of(&device);
+        self.tell_session(peer, In::Standing(standing), now);
+        self.count_connected(now);
+    }
+
+    fn do_session(&mut self, peer: usize, out: Vec<Out>, now: u64) {
+        for out in out {
+            match out {
+                Out::Send(bytes) => {
+                    let channel = self.running().peers.get(&peer).and_then(|peer| peer.session.as_ref());
+                    let Some(channel) = channel.map(|(channel, _)| *channel) else { continue };
+                    self.out.push(Effect::Stream { to: peer, bytes: PeerLink::wrap(channel, bytes) });
+                }
+                Out::Proved { .. } => self.tell_standing(peer, now),
+                Out::Read { ticket, kind, wanted, max_bytes, max_items } => {
+                    let events = self.disk.read(kind, &wanted, max_bytes, max_items);
+                    self.tell_session(peer, In::Read { ticket, events }, now);
+                }
+                Out::Deliver { batch, items, .. } => self.deliver(peer, batch, items, now),
+                Out::PeerHas { device, seq } => {
+                    let room = self.room().expect("a session has a room").id();
+                    self.tell_outbox(parlor_proto::outbox::In::PeerHas { room, device, seq }, now);
+                }
+                Out::Equal => self.give_up_missing(now),
+                Out::Forked { series, seq } => panic!("an honest log forked: {series:?} at {seq}"),
+                Out::Asked { id, device, what } => {
+                    let bytes = self.answer_ask(&device, what);
+                    self.tell_session(peer, In::Answer { id, bytes }, now);
+                }
+                Out::Answered { what, bytes } => self.on_answered(what, bytes, now),
+                Out::Misbehaved(why) => self.out.push(Effect::Blame { peer, why: format!("session: {why}") }),
+            }
+        }
+    }
+
+    fn give_up_missing(&mut self, now: u64) {
+        let Some(room) = self.running().room.as_mut() else { return };
+        if room.missing_parents() > 0 {
+            let persist = room.give_up_missing();
+            let outcome = parlor_proto::room::Outcome { persist, ..Default::default() };
+            self.commit(Commit { outcome, ..Commit::default() }, now);
+            self.running().throttle.touch();
+        }
+    }
+
+    fn answer_ask(&mut self, device: &parlor_proto::DeviceId, what: Asked) -> Option<Vec<u8>> {
+        let mut rng = self.fork_rng();
+        let room = self.running().room.as_ref()?;
+        match what {
+            Asked::Page(hash) => room.page(&hash).map(<[u8]>::to_vec),
+            Asked::Key(epoch) => {
+                room.key_share_for(device, &epoch, &mut rng).ok().map(|share| crate::node::encode_share(&share))
+            }
+        }
+    }
+
+    fn on_answered(&mut self, what: Asked, bytes: Option<Vec<u8>>, now: u64) {
+        let (Some(bytes), Some(room)) = (bytes, self.running().room.as_mut()) else { return };
+        let outcome = match what {
+            Asked::Page(_) => room.accept_page(bytes),
+            Asked::Key(_) => {
+                let share: KeyShare = codec::decode(&bytes, 4_096).expect("an honest share");
+                room.accept_key_share(&share)
+            }
+        };
+        if let Ok(outcome) = outcome {
+            self.commit(Commit { outcome, ..Commit::default() }, now);
+        }
+    }
+
+    pub(crate) fn ask_for_keys(&mut self, now: u64) {
+        let Some(room) = self.running().room.as_ref() else { return };
+        let pages = room.pages_wanted().into_iter().map(Asked::Page);
+        let wanted: Vec<_> = pages.chain(room.keys_wanted().into_iter().map(Asked::Key)).take(16).collect();
+        for what in wanted {
+            for peer in self.peer_ids() {
+                self.tell_session(peer, In::Ask(what), now);
+            }
+        }
+    }
+
+    /// A batch of a session.
+    fn deliver(&mut self, peer: usize, batch: u32, items: Vec<Item>, now: u64) {
+        let (events, markers) = self.sort(items);
+        let ids: Vec<Event> = events.clone();
+        let received = self.running().room.as_mut().expect("a session has a room").receive(events, now);
+        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()), "{:?}", received.rejected);
+        let room = self.room().expect("a session has a room");
+        let complete = ids.iter().all(|event| room.seen(event));
+        self.take(received, markers, Some((peer, batch, complete)), now);
+    }
+
+    /// A frame of the topic.
+    pub(crate) fn on_gossip(&mut self, topic: &str, bytes: &[u8], now_ms: u64) {
+        let now = self.clock(now_ms);
+        let Some(room) = self.running().room.as_mut() else { return };
+        if !room.topic_names().iter().any(|name| name == topic) {
+            return;
+        }
+        let key = wrap::hint(bytes).and_then(|hint| room.gossip_key_for(&hint));
+        let items = match GossipFrame::unwrap(bytes, |_| key.as_ref()) {
+            Ok(GossipFrame::Events(list)) => items(list, SeriesKind::Message),
+            Ok(GossipFrame::Markers(list)) => items(list, SeriesKind::Marker),
+            Ok(other) => panic!("nobody sends {other:?}"),
+            Err(GossipError::UnknownKey) => return,
+            Err(why) => panic!("honest gossip: {why}"),
+        };
+        let (events, markers) = self.sort(items);
+        let received = self.running().room.as_mut().expect("checked").receive(events, now);
+        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()), "{:?}", received.rejected);
+        self.take(received, markers, None, now);
+    }
+
+    fn sort(&mut self, items: Vec<Item>) -> (Vec<Event>, Vec<Marker>) {
+        let room = self.room().expect("a room");
+        let (mut events, mut markers) = (Vec::new(), Vec::new());
+        for item in items {
+            match item.kind {
+                SeriesKind::Control | SeriesKind::Message => {
+                    events.push(Event::decode(&room.id(), &item.bytes.0).expect("an honest event"));
+                }
+                SeriesKind::Marker => {
+                    let marker = Marker::decode(&room.id(), &item.bytes.0).expect("an honest marker");
+                    let live = room.standing(&marker.device) == RoomStanding::Live;
+                    if live && marker.replaces(self.disk.markers.get(&marker.device)) {
+                        markers.push(marker);
+                    }
+                }
+                SeriesKind::Leaf | SeriesKind::Binding => panic!("nobody sends other records"),
+            }
+        }
+        (events, markers)
+    }
+
+    fn take(&mut self, received: Received, markers: Vec<Marker>, delivered: Option<(usize, u32, bool)>, now: u64) {
+        let Received { outcome, waiting, unknown_parents, .. } = received;
+        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || delivered.is_some() || !markers.is_empty() {
+            self.commit(Commit { outcome, delivered, markers, ..Commit::default() }, now);
+        }
+        let gaps: HashSet<Series> = waiting.iter().filter_map(gap).collect();
+        let mut gaps: Vec<Series> = gaps.into_iter().collect();
+        gaps.sort();
+        for series in gaps {
+            for peer in self.peer_ids() {
+                self.tell_session(peer, In::Gap(series), now);
+            }
+        }
+        if !unknown_parents.is_empty() {
+            let held: Vec<_> = unknown_parents.into_iter().filter(|id| self.disk.ids.contains(id)).collect();
+            let room = self.running().room.as_mut().expect("a room");
+            let persist = room.parents_held(&held);
+            let outcome = parlor_proto::room::Outcome { persist, ..Default::default() };
+            self.commit(Commit { outcome, ..Commit::default() }, now);
+            self.running().throttle.touch();
+        }
+    }
+
+    pub(crate) fn tick_peers(&mut self, now: u64) {
+        for peer in self.peer_ids() {
+            self.tell_session(peer, In::Tick, now);
+            let Some(linked) = self.running().peers.get_mut(&peer) else { continue };
+            let out = linked.link.handle(LinkIn::Tick, now);
+            self.do_link(peer, out, now);
+        }
+    }
+}
+
+fn items(list: Vec<parlor_proto::wire::Blob>, kind: SeriesKind) -> Vec<Item> {
+    list.into_iter().map(|bytes| Item { kind, bytes }).collect()
+}
+
+/// The series to ask for. Whose a missing control event is nobody knows: rounds find it.
+fn gap(missing: &Missing) -> Option<Series> {
+    match missing {
+        Missing::Log { log, .. } if log.kind == LogKind::Message => Some(Series::messages(log.device)),
+        Missing::Log { log, .. } => Some(Series::control(log.device)),
+        Missing::Control(_) => None,
+    }
+}

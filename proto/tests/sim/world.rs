@@ -1,0 +1,384 @@
+//! The network, the clock, and what people do.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use parlor_proto::control::{History, RoomKind};
+use parlor_proto::join;
+use parlor_proto::outbox::Nonce;
+use parlor_proto::room::NewRoom;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
+
+use crate::checks;
+use crate::node::{Effect, Node};
+
+/// When histories begin, milliseconds since the epoch.
+const START: u64 = 1_700_000_000_000;
+/// How long people do things.
+const ACTIVE_MS: u64 = 90_000;
+/// How long the healed network has to come to rest.
+const REST_MS: u64 = 400_000;
+/// How often missing connections are tried.
+const MESH_MS: u64 = 700;
+
+/// What kind of history.
+pub(crate) struct Plan {
+    pub history: History,
+    pub people: usize,
+    pub writes: usize,
+    pub joins: usize,
+    pub invites: usize,
+    /// Of each invite.
+    pub uses: u32,
+    pub leaves: usize,
+    pub crashes: usize,
+    pub partitions: usize,
+    /// Percent of gossip frames that do not arrive.
+    pub gossip_loss: u32,
+    /// Only neighbours are connected, and whoever let somebody in with the newcomer.
+    pub line: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            history: History::Full,
+            people: 4,
+            writes: 25,
+            joins: 6,
+            invites: 4,
+            uses: 2,
+            leaves: 0,
+            crashes: 2,
+            partitions: 2,
+            gossip_loss: 20,
+            line: false,
+        }
+    }
+}
+
+/// Something that happens at a time.
+enum What {
+    Frame { link: u64, from: usize, to: usize, bytes: Vec<u8> },
+    Gossip { to: usize, topic: String, bytes: Vec<u8> },
+    Knock { from: usize, to: usize, bytes: Vec<u8> },
+    Answer { from: usize, to: usize, bytes: Vec<u8> },
+    Dialled { who: usize, to: usize },
+    Mesh,
+    Act(Act),
+}
+
+/// What somebody does.
+#[derive(Clone, Copy)]
+enum Act {
+    Write(usize),
+    Repeat(usize),
+    Invite(usize),
+    Join(usize),
+    Leave(usize),
+    Crash(usize),
+    Start(usize),
+    Split,
+    Heal,
+}
+
+/// People, their network, and the queue of what happens.
+pub(crate) struct World {
+    pub plan: Plan,
+    pub nodes: Vec<Node>,
+    pub now_ms: u64,
+    /// Every gossip frame ever sent.
+    pub heard: Vec<(String, Vec<u8>)>,
+    /// Text by request.
+    pub texts: BTreeMap<Nonce, String>,
+    rng: StdRng,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    what: BTreeMap<u64, What>,
+    n_queued: u64,
+    part: Vec<usize>,
+    /// Connections: number and time of the last frame each way, so that streams keep their order.
+    links: BTreeMap<(usize, usize), (u64, [u64; 2])>,
+    n_links: u64,
+    invites: Vec<String>,
+    sponsored: BTreeSet<(usize, usize)>,
+    healed: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, plan: Plan) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let nodes: Vec<_> = (0..plan.people)
+            .map(|index| {
+                let skew = rng.random_range(-240_000..=240_000);
+                let commit_ms = if rng.random_bool(0.5) { 0 } else { 60 };
+                Node::new(index, rng.random(), skew, commit_ms)
+            })
+            .collect();
+        let part = vec![0; nodes.len()];
+        let mut world = Self {
+            plan,
+            nodes,
+            now_ms: START,
+            heard: Vec::new(),
+            texts: BTreeMap::new(),
+            rng,
+            queue: BinaryHeap::new(),
+            what: BTreeMap::new(),
+            n_queued: 0,
+            part,
+            links: BTreeMap::new(),
+            n_links: 0,
+            invites: Vec::new(),
+            sponsored: BTreeSet::new(),
+            healed: false,
+        };
+        world.plan_acts();
+        world
+    }
+
+    fn plan_acts(&mut self) {
+        let new = NewRoom {
+            name: "kitchen".into(),
+            kind: RoomKind::Group,
+            history: self.plan.history,
+            about: String::new(),
+            ttl_ms: None,
+        };
+        self.nodes[0].found(new, START);
+        let n = self.nodes.len();
+        self.at(START + 100, What::Mesh);
+        self.at(START + 200, What::Act(Act::Invite(0)));
+        for person in 1..n {
+            let when = START + self.rng.random_range(300..20_000);
+            self.at(when, What::Act(Act::Join(person)));
+        }
+        let counts = [
+            self.plan.writes,
+            self.plan.joins,
+            self.plan.invites,
+            self.plan.leaves,
+            self.plan.crashes,
+            self.plan.partitions,
+            self.plan.writes / 5,
+        ];
+        for (kind, count) in counts.into_iter().enumerate() {
+            for _ in 0..count {
+                let when = START + self.rng.random_range(1_000..ACTIVE_MS);
+                let who = self.rng.random_range(0..n);
+                let act = match kind {
+                    0 => Act::Write(who),
+                    1 => Act::Join(who),
+                    2 => Act::Invite(who),
+                    3 => Act::Leave(1 + who % (n - 1)),
+                    4 => Act::Crash(who),
+                    5 => Act::Split,
+                    _ => Act::Repeat(who),
+                };
+                self.at(when, What::Act(act));
+                let later = when + self.rng.random_range(500..15_000);
+                match act {
+                    Act::Crash(who) => self.at(later, What::Act(Act::Start(who))),
+                    Act::Split => self.at(later, What::Act(Act::Heal)),
+                    _ => {}
+                }
+            }
+        }
+        self.at(START + ACTIVE_MS + 16_000, What::Act(Act::Heal));
+    }
+
+    fn at(&mut self, when: u64, what: What) {
+        self.queue.push(Reverse((when, self.n_queued)));
+        self.what.insert(self.n_queued, what);
+        self.n_queued += 1;
+    }
+
+    /// Runs the history to its end.
+    pub(crate) fn run(&mut self) {
+        let end = START + ACTIVE_MS + REST_MS;
+        let mut steps = 0_u64;
+        loop {
+            let queued = self.queue.peek().map_or(u64::MAX, |Reverse((when, _))| *when);
+            let woken = (0..self.nodes.len()).filter_map(|who| Some((self.deadline(who)?, who))).min();
+            let woken_at = woken.map_or(u64::MAX, |(when, _)| when.max(self.now_ms));
+            let next = queued.min(woken_at);
+            if next > end || (self.healed && steps % 64 == 0 && self.is_at_rest()) {
+                break;
+            }
+            self.now_ms = self.now_ms.max(next);
+            if let Some((_, who)) = woken.filter(|_| woken_at <= queued) {
+                self.nodes[who].wake(self.now_ms);
+            } else if let Some(what) = self.queue.pop().and_then(|Reverse((_, n))| self.what.remove(&n)) {
+                self.happen(what);
+            }
+            self.carry_out();
+            steps += 1;
+            assert!(steps < 200_000, "a history without end");
+            if steps % 256 == 0 {
+                checks::always(self);
+            }
+        }
+    }
+
+    fn deadline(&self, who: usize) -> Option<u64> {
+        let node = &self.nodes[who];
+        Some(node.next_deadline()?.saturating_add_signed(-node.skew_ms))
+    }
+
+    /// Nothing is under way, and all members hold the same and know it.
+    fn is_at_rest(&self) -> bool {
+        let late = self.now_ms > START + ACTIVE_MS + 30_000;
+        late && checks::is_same(self) && checks::all_delivered(self)
+    }
+
+    fn happen(&mut self, what: What) {
+        let now = self.now_ms;
+        match what {
+            What::Frame { link, from, to, bytes } => {
+                if self.links.get(&pair(from, to)).is_some_and(|(number, _)| *number == link) {
+                    self.nodes[to].on_stream(from, &bytes, now);
+                }
+            }
+            What::Gossip { to, topic, bytes } if self.nodes[to].running.is_some() => {
+                self.nodes[to].on_gossip(&topic, &bytes, now);
+            }
+            What::Knock { from, to, bytes } if self.reach(from, to) => self.nodes[to].on_knock(from, &bytes, now),
+            What::Answer { from, to, bytes } if self.reach(from, to) => {
+                self.sponsored.insert(pair(from, to));
+                let clock = self.nodes[to].clock(now);
+                self.nodes[to].tell_joiner(join::In::Answered(bytes), clock);
+            }
+            What::Dialled { who, to } if self.nodes[who].running.is_some() => {
+                let clock = self.nodes[who].clock(now);
+                let input = if self.reach(who, to) { join::In::Connected } else { join::In::DialFailed };
+                self.nodes[who].tell_joiner(input, clock);
+            }
+            What::Gossip { .. } | What::Knock { .. } | What::Answer { .. } | What::Dialled { .. } => {}
+            What::Mesh => {
+                self.mesh();
+                self.at(now + MESH_MS, What::Mesh);
+            }
+            What::Act(act) => self.act(act),
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let now = self.now_ms;
+        let runs = |world: &Self, who: usize| world.nodes[who].running.is_some();
+        match act {
+            Act::Write(who) if runs(self, who) && self.nodes[who].is_member() => {
+                let nonce: Nonce = self.rng.random();
+                let text = format!("message {} of {who}", self.texts.len());
+                self.nodes[who].submit(nonce, &text, now);
+                self.texts.insert(nonce, text);
+            }
+            Act::Repeat(who) if runs(self, who) => {
+                let held: Vec<_> = self.nodes[who].promised.iter().rev().take(3).copied().collect();
+                for nonce in held {
+                    let text = self.texts[&nonce].clone();
+                    self.nodes[who].submit(nonce, &text, now);
+                }
+            }
+            Act::Invite(who) if runs(self, who) => {
+                let link = self.nodes[who].invite(self.plan.uses, now);
+                self.invites.extend(link.map(|link| link.to_text()));
+            }
+            Act::Join(who) if runs(self, who) && !self.invites.is_empty() => {
+                let place = self.rng.random_range(0..self.invites.len());
+                let link = self.invites[place].clone();
+                self.nodes[who].join(&link, now);
+            }
+            Act::Leave(who) if runs(self, who) => self.nodes[who].leave(now),
+            Act::Crash(who) if runs(self, who) => {
+                self.cut(|a, b| a == who || b == who);
+                self.nodes[who].crash();
+            }
+            Act::Start(who) if !runs(self, who) => self.nodes[who].start(now),
+            Act::Split => {
+                self.part = (0..self.nodes.len()).map(|_| self.rng.random_range(0..2)).collect();
+                let part = self.part.clone();
+                self.cut(|a, b| part[a] != part[b]);
+            }
+            Act::Heal => {
+                self.part.fill(0);
+                self.healed = now > START + ACTIVE_MS;
+            }
+            _ => {}
+        }
+    }
+
+    fn reach(&self, a: usize, b: usize) -> bool {
+        self.part[a] == self.part[b] && self.nodes[a].running.is_some() && self.nodes[b].running.is_some()
+    }
+
+    fn cut(&mut self, cuts: impl Fn(usize, usize) -> bool) {
+        let gone: Vec<_> = self.links.keys().copied().filter(|(a, b)| cuts(*a, *b)).collect();
+        for (a, b) in gone {
+            self.links.remove(&(a, b));
+            for (who, other) in [(a, b), (b, a)] {
+                if self.nodes[who].running.is_some() {
+                    self.nodes[who].disconnected(other, self.now_ms);
+                }
+            }
+        }
+    }
+
+    /// Connects whoever can be connected.
+    fn mesh(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in a + 1..self.nodes.len() {
+                let neighbours = !self.plan.line || b == a + 1 || self.sponsored.contains(&(a, b));
+                let rooms = self.nodes[a].room().is_some() && self.nodes[b].room().is_some();
+                let wanted = neighbours && rooms && !self.links.contains_key(&(a, b));
+                if wanted && self.reach(a, b) && self.rng.random_bool(0.6) {
+                    self.n_links += 1;
+                    self.links.insert((a, b), (self.n_links, [0; 2]));
+                    let a_dials = self.rng.random_bool(0.5);
+                    self.nodes[a].connected(b, a_dials, self.now_ms);
+                    self.nodes[b].connected(a, !a_dials, self.now_ms);
+                }
+            }
+        }
+    }
+
+    /// Does what the nodes want of the network.
+    fn carry_out(&mut self) {
+        for from in 0..self.nodes.len() {
+            for effect in std::mem::take(&mut self.nodes[from].out) {
+                self.effect(from, effect);
+            }
+        }
+    }
+
+    fn effect(&mut self, from: usize, effect: Effect) {
+        let soon = self.now_ms + self.rng.random_range(1..120);
+        match effect {
+            Effect::Stream { to, bytes } => {
+                let Some((link, last)) = self.links.get_mut(&pair(from, to)) else { return };
+                let way = usize::from(from < to);
+                last[way] = last[way].max(soon);
+                let (link, when) = (*link, last[way]);
+                self.at(when, What::Frame { link, from, to, bytes });
+            }
+            Effect::Gossip { topic, bytes } => {
+                for to in (0..self.nodes.len()).filter(|to| *to != from) {
+                    let lost = self.rng.random_ratio(self.plan.gossip_loss, 100) || self.part[from] != self.part[to];
+                    let copies = if lost { 0 } else { 1 + u32::from(self.rng.random_bool(0.1)) };
+                    for _ in 0..copies {
+                        let when = self.now_ms + self.rng.random_range(1..400);
+                        self.at(when, What::Gossip { to, topic: topic.clone(), bytes: bytes.clone() });
+                    }
+                }
+                self.heard.push((topic, bytes));
+            }
+            Effect::Dial { to } => self.at(soon, What::Dialled { who: from, to }),
+            Effect::Knock { to, bytes } => self.at(soon, What::Knock { from, to, bytes }),
+            Effect::Answer { to, bytes } => self.at(soon, What::Answer { from, to, bytes }),
+            Effect::Blame { peer, why } => panic!("node {from} finds honest node {peer} at fault: {why}"),
+        }
+    }
+}
+
+fn pair(a: usize, b: usize) -> (usize, usize) {
+    (a.min(b), a.max(b))
+}
