@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: builds and runs the benches of `tests/benches`, and keeps their tables in `docs/measures.md`.
+//! `cargo xtask bench`: builds and runs the benches, and keeps their tables in `docs/measures.md`.
 //!
-//! A bench is a program of `tests/benches/src/bin`. It runs ours and the system beside it interleaved and prints one JSON
-//! object a line for each row ([`Row`]); everything else goes to standard error. This writes the rows of each bench
-//! between its markers in the document and leaves the rest of the document alone.
+//! A bench is a program of `tests/benches/src/bin` (parts of the node) or `tests/benches-net/src/bin` (whole nodes). It
+//! runs ours and the system beside it interleaved and prints one JSON object a line for each row ([`Row`]); everything
+//! else goes to standard error. This writes the rows of each bench between its markers in the document and leaves the
+//! rest of the document alone.
 
 use std::path::Path;
 
@@ -11,31 +12,31 @@ use serde_json::Value;
 use crate::{Error, shell};
 
 const DOCUMENT: &str = "docs/measures.md";
-const PROGRAMS: &str = "tests/benches/src/bin";
+/// The packages with benches, and where their programs are. What they are measured beside is heavy to build, so nothing
+/// else builds them.
+pub(crate) const PACKAGES: [(&str, &str); 2] =
+    [("parlor-benches", "tests/benches/src/bin"), ("parlor-benches-net", "tests/benches-net/src/bin")];
 const HEAD: &str = "| what | ours | beside | theirs | ratio | goal | reached |\n|---|---|---|---|---|---|---|\n";
 
 /// Runs the benches named, or all.
 pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Error> {
     let all = programs(root)?;
-    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
-        return Err(format!("no bench `{unknown}`; there are: {}", all.join(", ")).into());
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|(_, program)| program == *name)) {
+        let known: Vec<_> = all.iter().map(|(_, name)| name.as_str()).collect();
+        return Err(format!("no bench `{unknown}`; there are: {}", known.join(", ")).into());
     }
-    if all.is_empty() {
-        return Err(format!("{PROGRAMS} holds no bench").into());
+    let mut chosen = all.iter().filter(|(_, name)| names.is_empty() || names.contains(name)).peekable();
+    if chosen.peek().is_none() {
+        return Err("there is no bench".into());
     }
-    let chosen = if names.is_empty() { &all } else { names };
-    shell::cargo(
-        root,
-        ["build", "--release", "--locked", "--package", "parlor-benches", "--package", "parlor", "--bins"],
-    )
-    .run()?;
-    for name in chosen {
+    shell::cargo(root, ["build", "--release", "--locked", "--package", "parlor"]).run()?;
+    for (package, name) in chosen {
         let mut rows = Vec::new();
-        shell::cargo(root, ["run", "--quiet", "--release", "--locked", "--package", "parlor-benches", "--bin", name])
+        shell::cargo(root, ["run", "--quiet", "--release", "--locked", "--package", package, "--bin", name])
             .each_line(|line| match Row::read(line) {
-            Some(row) => rows.push(row),
-            None => println!("{line}"),
-        })?;
+                Some(row) => rows.push(row),
+                None => println!("{line}"),
+            })?;
         let table = table(&rows);
         println!("\n{name}\n\n{table}");
         let path = root.join(DOCUMENT);
@@ -45,18 +46,20 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names of the bench programs, sorted.
-fn programs(root: &Path) -> Result<Vec<String>, Error> {
-    let Ok(folder) = std::fs::read_dir(root.join(PROGRAMS)) else { return Ok(Vec::new()) };
-    let mut names = Vec::new();
-    for entry in folder {
-        let path = entry?.path();
-        if let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
-            names.push(name.to_owned());
+/// Package and name of each bench, sorted by name.
+fn programs(root: &Path) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut programs = Vec::new();
+    for (package, path) in PACKAGES {
+        let Ok(folder) = std::fs::read_dir(root.join(path)) else { continue };
+        for entry in folder {
+            let path = entry?.path();
+            if let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
+                programs.push((package, name.to_owned()));
+            }
         }
     }
-    names.sort();
-    Ok(names)
+    programs.sort_by(|(_, a), (_, b)| a.cmp(b));
+    Ok(programs)
 }
 
 /// One line of a table: ours and another's, medians of the same run.

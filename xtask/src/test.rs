@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::{Error, shell, tidy};
+use crate::{Error, bench, shell, shell::Step, tidy};
 
 /// What the runner reported, summed over all executables.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,11 +30,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     timed("formatting", || shell::cargo(root, ["fmt", "--all", "--check"]).run())?;
     timed("tidy", || tidy::run(root, &[]))?;
     timed("deny", || deny(root))?;
-    timed("lints", || {
-        let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-        shell::cargo(root, lint).run()
-    })?;
-    timed("build", || shell::cargo(root, ["build", "--workspace", "--bins", "--tests", "--locked"]).run())?;
+    timed("lints", || ours(root, ["clippy"]).args(["--all-targets", "--", "-D", "warnings"]).run())?;
+    timed("build", || ours(root, ["build"]).args(["--bins", "--tests"]).run())?;
     let mut count = Count::default();
     let outcome = timed("tests", || tests(root, nextest, &mut count));
     // Alone on the last line, in a form that people and machines read alike.
@@ -46,16 +43,24 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// A command for every package but the benches: what they are measured beside takes longer to build than all of ours.
+fn ours<const N: usize>(root: &Path, command: [&str; N]) -> Step {
+    let benches = bench::PACKAGES.iter().flat_map(|(package, _)| ["--exclude", package]);
+    shell::cargo(root, command).args(["--locked", "--workspace"]).args(benches)
+}
+
 fn tests(root: &Path, nextest: bool, count: &mut Count) -> Result<(), Error> {
     let program = program(root)?;
     // Documentation tests first: the last words are the runner's that ran nearly all.
-    let docs = shell::cargo(root, ["test", "--workspace", "--doc", "--locked"]).each_line(|line| count.read(line));
+    let docs = ours(root, ["test"]).args(["--doc"]).each_line(|line| count.read(line));
     let runner = if nextest {
-        shell::cargo(root, ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--color", "never"])
+        ours(root, ["nextest", "run"])
+            .args(["--no-fail-fast", "--color", "never"])
             .env("PARLOR_BIN", &program)
             .each_error_line(|line| count.read(line))
     } else {
-        shell::cargo(root, ["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"])
+        ours(root, ["test"])
+            .args(["--lib", "--bins", "--tests", "--no-fail-fast"])
             .env("PARLOR_BIN", &program)
             .each_line(|line| count.read(line))
     };
