@@ -1,0 +1,130 @@
+//! How a node keeps what its rooms say, as far as a bench needs it: the same batches, the same rows.
+
+use std::path::Path;
+
+use parlor_crypto::vault::Vault;
+use parlor_proto::event::Event;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::room::{Accepted, Message, MessageTip, Persist, RoomParts};
+use parlor_proto::{RoomId, codec};
+use parlor_storage::{Batch, CommitError, ControlRow, MessageRow, Namespace, OpenOptions, Store};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::people::Person;
+
+const HEADS: &[u8] = b"heads";
+const KEYS: &[u8] = b"room";
+
+/// The vault of all stores of a bench.
+pub fn vault() -> Vault {
+    Vault::generate(&mut StdRng::seed_from_u64(7))
+}
+
+/// Opens the store in a folder.
+pub fn open(dir: &Path) -> Store {
+    Store::open(dir, &vault(), OpenOptions::default()).unwrap()
+}
+
+/// A store that holds the room of `person` without messages.
+pub fn begin(dir: &Path, person: &Person) -> Store {
+    let store = open(dir);
+    let mut batch = Batch::new(Some(person.id()));
+    batch.room(codec::encode(&person.id()));
+    for event in person.room.control_events() {
+        batch.control(control_row(event));
+    }
+    persist(&mut batch, person.persist.clone());
+    store.commit_blocking(batch).unwrap();
+    store
+}
+
+/// The batch in which a node commits what a room accepted.
+pub fn batch(room: RoomId, accepted: &[Accepted], beside: Persist) -> Batch {
+    let mut batch = Batch::new(Some(room));
+    for accepted in accepted {
+        match accepted {
+            Accepted::Control(event) => drop(batch.control(control_row(event))),
+            Accepted::Message(message) => drop(batch.message(message_row(message))),
+        }
+    }
+    persist(&mut batch, beside);
+    batch
+}
+
+/// What a node stores of a message.
+pub fn message_row(message: &Message) -> MessageRow {
+    let event = &message.event;
+    MessageRow {
+        device: event.device(),
+        seq: event.seq(),
+        id: event.id(),
+        hlc: event.message().map_or(message.order, |header| header.hlc).0,
+        order: message.order.max(Hlc(1)).0,
+        received_ms: crate::people::START,
+        covers_own: message.covers_own,
+        key: message.key.as_ref().map(|key| key.secret().clone()),
+        bytes: event.bytes().to_vec(),
+    }
+}
+
+fn control_row(event: &Event) -> ControlRow {
+    ControlRow { device: event.device(), seq: event.seq(), id: event.id(), bytes: event.bytes().to_vec() }
+}
+
+fn persist(batch: &mut Batch, persist: Persist) {
+    if let Some(heads) = persist.heads {
+        batch.put(Namespace::Meta, HEADS, heads);
+    }
+    if let Some(keys) = persist.keys {
+        batch.put(Namespace::Keys, KEYS, keys.to_vec());
+    }
+}
+
+/// What a store holds of a room: what a node reads at its start.
+pub fn parts(store: &Store, id: RoomId) -> RoomParts {
+    let decode = |bytes: &[u8]| Event::decode(&id, bytes).unwrap();
+    let control = store.control(&id).unwrap().iter().map(|row| decode(&row.bytes)).collect();
+    let tips = store.tips(&id).unwrap().message.into_iter().map(|tip| {
+        let row = store.message(&id, &tip.id).unwrap().unwrap();
+        MessageTip { event: decode(&row.bytes), covers_own: row.covers_own }
+    });
+    let tips = tips.collect();
+    let heads = store.get(Some(&id), Namespace::Meta, HEADS).unwrap().unwrap_or_default();
+    let keys = store.get(Some(&id), Namespace::Keys, KEYS).unwrap().unwrap_or_default();
+    RoomParts { room: id, control, tips, heads, keys: zeroize::Zeroizing::new(keys) }
+}
+
+/// Commits that are under way, answered in order: the room's worker goes on while the store's writer works.
+#[derive(Default)]
+pub struct Pipeline<'a> {
+    waiting: std::collections::VecDeque<futures::future::BoxFuture<'a, Result<(), CommitError>>>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Hands a batch to the writer; waits first while more than `most` are under way.
+    pub fn commit(&mut self, store: &'a Store, batch: Batch, most: usize) {
+        while self.waiting.len() >= most {
+            self.finish_one();
+        }
+        let mut commit: futures::future::BoxFuture<'a, _> = Box::pin(store.commit(batch));
+        // The first poll puts it into the writer's queue.
+        match futures::FutureExt::now_or_never(&mut commit) {
+            Some(done) => done.unwrap(),
+            None => self.waiting.push_back(commit),
+        }
+    }
+
+    /// Waits until everything is durable.
+    pub fn finish(&mut self) {
+        while !self.waiting.is_empty() {
+            self.finish_one();
+        }
+    }
+
+    fn finish_one(&mut self) {
+        if let Some(first) = self.waiting.pop_front() {
+            futures::executor::block_on(first).unwrap();
+        }
+    }
+}
