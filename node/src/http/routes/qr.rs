@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::error::{ApiError, Body, Reply, read_body};
-use crate::http::{limits, picture};
+use crate::http::picture;
 
 /// A form of a QR code.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]

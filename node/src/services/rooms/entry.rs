@@ -235,7 +235,7 @@ impl Entry {
                 if row.row.order <= self.read.order || self.unread >= UNREAD_MAX {
                     return Ok(());
                 }
-                if self.room.account_of(&row.row.device) != Some(me) {
+                if row.row.key.is_some() && self.room.account_of(&row.row.device) != Some(me) {
                     self.unread += 1;
                 }
             }

@@ -1,8 +1,8 @@
 //! Reading the history: pages, single messages, the read marker.
 
 use parlor_api::{Code, Message, PAGE_MAX, Page, Problem, ReadAnswer};
-use parlor_proto::EventId;
 use parlor_proto::hlc::Hlc;
+use parlor_proto::{EventId, RoomId};
 use parlor_storage::{Batch, Cursor, Namespace, Position, Store, TimelineRow};
 
 use super::entry::{ReadMark, Turn, damaged, names};
@@ -16,9 +16,8 @@ impl Turn<'_> {
         let room = self.id();
         let limit = limit.clamp(1, PAGE_MAX) as usize;
         self.read(move |store| {
-            let page = cursor(store, &room, &anchor)
-                .and_then(|cursor| store.page(&room, cursor, limit).map_err(damaged).map(|page| (cursor, page)));
-            Box::new(move |turn| drop(reply.send(page.map(|(_, page)| turn.page_view(&page)))))
+            let page = cursor(store, &room, &anchor).and_then(|cursor| readable(store, &room, cursor, limit));
+            Box::new(move |turn| drop(reply.send(page.map(|page| turn.page_view(&page)))))
         });
     }
 
@@ -59,7 +58,10 @@ impl Turn<'_> {
 
     fn store_read(&mut self, mark: ReadMark, rest: Vec<TimelineRow>, reply: Reply<ReadAnswer>) {
         let me = self.context.identity.account();
-        let unread = rest.iter().filter(|row| self.entry.room.account_of(&row.row.device) != Some(me)).count() as u64;
+        let unread = rest
+            .iter()
+            .filter(|row| row.row.key.is_some() && self.entry.room.account_of(&row.row.device) != Some(me))
+            .count() as u64;
         let mut batch = Batch::new(Some(self.id()));
         batch.put(Namespace::Meta, names::READ, parlor_proto::codec::encode(&mark));
         self.hand_over(
@@ -103,10 +105,47 @@ impl Turn<'_> {
 /// Messages after a read marker that are counted one by one.
 const COUNTED: usize = 1_000;
 
+/// Pages looked through for readable messages in one go: a newcomer holds many messages from before it came, under keys
+/// that it does not get.
+const UNREADABLE_PAGES: usize = 20;
+
+/// A page of the messages whose keys are known. Messages without key are passed over.
+fn readable(store: &Store, room: &RoomId, cursor: Cursor, limit: usize) -> Answer<parlor_storage::Page> {
+    let mut page = store.page(room, cursor, limit).map_err(damaged)?;
+    page.rows.retain(|row| row.row.key.is_some());
+    let forward = matches!(cursor, Cursor::After(_));
+    let mut last = match cursor {
+        Cursor::Around(_) => return Ok(page),
+        _ => page.rows.is_empty().then_some(cursor),
+    };
+    for _ in 0..UNREADABLE_PAGES {
+        let Some(at) = last.filter(|_| if forward { page.newer } else { page.older }) else { break };
+        let full = store.page(room, at, PAGE_MAX as usize).map_err(damaged)?;
+        let edge = if forward { full.rows.first() } else { full.rows.last() }.map(|row| row.position);
+        let found: Vec<_> = full.rows.into_iter().filter(|row| row.row.key.is_some()).collect();
+        let (more_older, more_newer) = (full.older, full.newer);
+        let cut = found.len().saturating_sub(limit);
+        page = if forward {
+            parlor_storage::Page {
+                rows: found.into_iter().skip(cut).collect(),
+                older: true,
+                newer: more_newer || cut > 0,
+            }
+        } else {
+            let rows: Vec<_> = found.into_iter().take(limit).collect();
+            parlor_storage::Page { rows, older: more_older || cut > 0, newer: page.newer }
+        };
+        last = edge
+            .filter(|_| page.rows.is_empty())
+            .map(|edge| if forward { Cursor::After(edge) } else { Cursor::Before(edge) });
+    }
+    Ok(page)
+}
+
 type Target = Option<(ReadMark, Vec<TimelineRow>)>;
 
 /// Where the read marker goes, and the messages after it; nothing when it stands there or further already.
-fn read_target(store: &Store, room: &parlor_proto::RoomId, message: Option<EventId>, read: u64) -> Answer<Target> {
+fn read_target(store: &Store, room: &RoomId, message: Option<EventId>, read: u64) -> Answer<Target> {
     let row = match message {
         Some(id) => Some(timeline_row(store, room, &id)?.ok_or_else(no_message)?),
         None => store.page(room, Cursor::Newest, 1).map_err(damaged)?.rows.into_iter().next(),
@@ -126,13 +165,13 @@ fn read_target(store: &Store, room: &parlor_proto::RoomId, message: Option<Event
     Ok(Some((ReadMark { order: row.row.order, message: Some(row.row.id) }, rest)))
 }
 
-fn timeline_row(store: &Store, room: &parlor_proto::RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
+fn timeline_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
     let position = store.position(room, id).map_err(damaged)?;
     let row = store.message(room, id).map_err(damaged)?;
     Ok(position.zip(row).map(|(position, row)| TimelineRow { position, row }))
 }
 
-fn cursor(store: &Store, room: &parlor_proto::RoomId, anchor: &Anchor) -> Answer<Cursor> {
+fn cursor(store: &Store, room: &RoomId, anchor: &Anchor) -> Answer<Cursor> {
     let place = |text: &str| -> Answer<Position> {
         if let Ok(position) = text.parse() {
             return Ok(position);

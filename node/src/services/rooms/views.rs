@@ -90,6 +90,7 @@ impl Turn<'_> {
 
     /// A stored message; `None` when it is not shown.
     pub(super) fn row_view(&self, row: &TimelineRow) -> Option<Message> {
+        row.row.key.as_ref()?;
         let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
         let body = open(&self.id(), &event, &row.row);
         let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
