@@ -11,8 +11,12 @@ use super::settle::Settle;
 impl Turn<'_> {
     /// Commits an outcome together with outbox entries; `settle` says what follows when it is durable. Without anything
     /// to write it settles after everything committed before.
-    pub(super) fn commit(&mut self, outcome: Outcome, mut settle: Settle) {
-        let mut batch = Batch::new(Some(self.id()));
+    pub(super) fn commit(&mut self, outcome: Outcome, settle: Settle) {
+        self.commit_with(Batch::new(Some(self.id())), outcome, settle);
+    }
+
+    /// As [`commit`](Self::commit), in one batch with what is in `batch` already.
+    pub(super) fn commit_with(&mut self, mut batch: Batch, outcome: Outcome, mut settle: Settle) {
         for accepted in &outcome.accepted {
             match accepted {
                 Accepted::Control(event) => drop(batch.control(ControlRow {
@@ -43,8 +47,10 @@ impl Turn<'_> {
     }
 
     /// Commits a batch made by hand.
-    pub(super) fn hand_over(&mut self, batch: Batch, settle: Settle) {
+    pub(super) fn hand_over(&mut self, mut batch: Batch, mut settle: Settle) {
         self.entry.committing += 1;
+        batch.chain(&self.entry.chain);
+        settle.chain = self.entry.chain.clone();
         self.jobs.push(Job::Commit { room: self.id(), batch, settle: Box::new(settle) });
     }
 

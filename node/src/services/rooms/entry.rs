@@ -19,7 +19,7 @@ use parlor_proto::room::{MessageTip, Room, RoomParts};
 use parlor_proto::sync::{Series, Session, Tables, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, RoomId, event::Event};
-use parlor_storage::{Batch, Cursor, Namespace, Position, ReadError, Store};
+use parlor_storage::{Batch, Chain, Cursor, Namespace, Position, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
 use super::settle::Settle;
@@ -75,6 +75,8 @@ pub(super) struct Entry {
     pub(super) read: ReadMark,
     pub(super) unread: u64,
     pub(super) last: Option<(Position, parlor_api::Message)>,
+    /// The changes made since the room was loaded: after one that could not be stored none of the later ones is.
+    pub(super) chain: Chain,
     /// Batches handed to the store and not durable yet.
     pub(super) committing: usize,
     /// When the room's machine wants to be looked after.
@@ -155,6 +157,7 @@ impl Entry {
             read: ReadMark::default(),
             unread: 0,
             last: None,
+            chain: Chain::default(),
             committing: 0,
             maintain_ms: Some(0),
             noted_ms: None,

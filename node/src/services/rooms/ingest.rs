@@ -112,7 +112,7 @@ impl Turn<'_> {
 
     /// Commits what the room took in, and has fetched what is missing.
     fn take(&mut self, received: Received, settle: Settle) {
-        let Received { outcome, waiting, unknown_parents, .. } = received;
+        let Received { outcome, waiting, unknown_parents, covers_corrected, .. } = received;
         let markers = !settle.markers.is_empty();
         let records = markers || !settle.bindings.is_empty();
         if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || records {
@@ -122,7 +122,12 @@ impl Turn<'_> {
         if !unknown_parents.is_empty() {
             self.look_up_parents(unknown_parents);
         }
-        if markers {
+        if covers_corrected {
+            // A missing parent came: what markers said covers more of ours than was known.
+            let devices: Vec<_> = self.entry.markers.keys().copied().collect();
+            self.entry.unresolved.extend(devices);
+        }
+        if markers || covers_corrected {
             self.resolve_markers();
         }
     }
@@ -225,5 +230,5 @@ impl Turn<'_> {
 }
 
 fn blames(rejected: &[Rejected]) -> bool {
-    rejected.iter().any(|rejected| rejected.why.blames_sender())
+    rejected.iter().any(|rejected| rejected.blames_sender())
 }

@@ -13,6 +13,7 @@ use parlor_proto::room::{Accepted, Change, Message, Verdict};
 use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, EventId};
+use parlor_storage::Chain;
 
 use super::entry::{OWN_CLOCK, Turn};
 use crate::limits::{SMALL_ROOM, UNREAD_MAX};
@@ -34,6 +35,8 @@ pub(super) struct Settle {
     pub(super) bindings: Vec<Binding>,
     /// The session that delivered the events, its number for them, and whether all of them were taken.
     pub(super) delivered: Option<(PeerId, u32, bool)>,
+    /// The changes of the room as it was restored last, of which this is one.
+    pub(super) chain: Chain,
     /// Who waits for it. Called with what went wrong, if anything did.
     pub(super) replies: Vec<Reply>,
 }

@@ -1,7 +1,6 @@
 //! A worker: one task that owns the rooms of its place, and does what their handlers leave to be done.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,7 +55,8 @@ struct Worker {
     /// In the order in which they were handed over, which is that in which they become durable.
     commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
-    deadlines: BinaryHeap<Reverse<(u64, RoomId)>>,
+    /// One for every room that waits for something.
+    deadlines: BTreeSet<(u64, RoomId)>,
 }
 
 /// What woke a worker.
@@ -96,7 +96,7 @@ pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>)
             doorkeeper: Doorkeeper::default(),
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
-            deadlines: BinaryHeap::new(),
+            deadlines: BTreeSet::new(),
         };
         tasks.spawn(worker.run());
     }
@@ -216,7 +216,8 @@ impl Worker {
                 Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut more, now_ms: now_ms() };
             turn.on_outbox(out);
             self.note_deadline(room);
-            jobs.extend(more);
+            // In the place of what asked for them: who is answered after it is answered after them too.
+            more.into_iter().rev().for_each(|job| jobs.push_front(job));
         }
     }
 
@@ -268,7 +269,9 @@ impl Worker {
     }
 
     async fn on_committed(&mut self, room: RoomId, settle: Settle, done: Result<(), CommitError>) {
-        match done {
+        // Nothing to write, but made after something that could not be written: the room was restored meanwhile.
+        let stands = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
+        match done.and(if stands { Ok(()) } else { Err(CommitError::Broken) }) {
             Ok(()) => {
                 self.turn(room, |turn| {
                     turn.entry.committing = turn.entry.committing.saturating_sub(1);
@@ -300,7 +303,14 @@ impl Worker {
             }
         })
         .await;
+        // What the room did after the change that failed fails with it; it was restored at the first.
+        if !self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain)) {
+            return;
+        }
         let Some(entry) = self.rooms.remove(&room) else { return };
+        if let Some(noted) = entry.noted_ms {
+            self.deadlines.remove(&(noted, room));
+        }
         let peers: Vec<_> = entry.sessions.keys().copied().collect();
         let context = self.context.clone();
         let loaded = tokio::task::spawn_blocking(move || Entry::load(&context, room)).await;
@@ -319,11 +329,11 @@ impl Worker {
         let now = now_ms();
         let out = self.outbox.handle(OutboxIn::Tick, now, &mut rng());
         self.carry_out(out.into_iter().map(Job::Outbox).collect()).await;
-        while let Some(Reverse((due, room))) = self.deadlines.peek().copied() {
+        while let Some((due, room)) = self.deadlines.first().copied() {
             if due > now {
                 return;
             }
-            self.deadlines.pop();
+            self.deadlines.pop_first();
             if let Some(entry) = self.rooms.get_mut(&room) {
                 entry.noted_ms = None;
             }
@@ -335,13 +345,15 @@ impl Worker {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let Some(due) = entry.next_deadline() else { return };
         if entry.noted_ms.is_none_or(|noted| due < noted) {
-            entry.noted_ms = Some(due);
-            self.deadlines.push(Reverse((due, room)));
+            if let Some(noted) = entry.noted_ms.replace(due) {
+                self.deadlines.remove(&(noted, room));
+            }
+            self.deadlines.insert((due, room));
         }
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        let rooms = self.deadlines.peek().map(|Reverse((due, _))| *due);
+        let rooms = self.deadlines.first().map(|(due, _)| *due);
         [rooms, self.outbox.next_deadline()].into_iter().flatten().min()
     }
 
@@ -449,18 +461,16 @@ impl Turn<'_> {
 
     /// A room is new here: stores it, then others learn of it.
     fn begin_new(&mut self, outcome: Outcome, reply: super::message::Reply<()>) {
+        let begun = Settle::reply(|turn, done| {
+            if done.is_ok() {
+                turn.begin();
+            }
+            drop(reply.send(done));
+        });
+        // The record of the room and all that it needs to be restored are one batch.
         let mut batch = Batch::new(Some(self.id()));
         batch.room(Vec::new());
-        self.hand_over(batch, Settle::default());
-        self.commit(
-            outcome,
-            Settle::reply(|turn, done| {
-                if done.is_ok() {
-                    turn.begin();
-                }
-                drop(reply.send(done));
-            }),
-        );
+        self.commit_with(batch, outcome, begun);
     }
 
     /// Time passed.
