@@ -43,10 +43,10 @@ pub fn insert(connection: &mut Connection, rows: &[MessageRow]) {
     transaction.commit().unwrap();
 }
 
-/// The newest rows: (key, bytes) of each.
-pub fn newest(connection: &Connection, limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let sql = "SELECT key, bytes FROM events WHERE room = 1 ORDER BY ord DESC, author DESC, seq DESC LIMIT ?";
+/// The bytes of the newest rows.
+pub fn newest(connection: &Connection, limit: u32) -> Vec<Vec<u8>> {
+    let sql = "SELECT bytes FROM events WHERE room = 1 ORDER BY ord DESC, author DESC, seq DESC LIMIT ?";
     let mut statement = connection.prepare_cached(sql).unwrap();
-    let rows = statement.query_map([limit], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows = statement.query_map([limit], |row| row.get(0)).unwrap();
     rows.map(Result::unwrap).collect()
 }
