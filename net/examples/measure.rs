@@ -161,9 +161,9 @@ async fn gossip(name: &str, listen: &str, nodes: u8, rate: u32, length: Duration
         readies.recv().await.unwrap();
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
-    for _ in 0..total {
+    for number in 0..total {
         tick.tick().await;
-        let data = [&now_us().to_be_bytes()[..], &[7; 292]].concat();
+        let data = [&now_us().to_be_bytes()[..], &number.to_be_bytes(), &[7; 284]].concat();
         publisher.publish(topic.clone(), data.into()).await.unwrap();
     }
     let mut late = Vec::new();
