@@ -10,7 +10,8 @@ use crate::directory::Room;
 use crate::fault::Fault;
 use crate::opening::Core;
 use crate::rows::LogKind;
-use crate::schema::{TreeId, log_key, number_key};
+use crate::schema::{TreeId, log_key, number_at, number_key};
+use crate::timeline::Position;
 use crate::value::Place;
 
 /// A set of rows: how many, and the sum of their hashes.
@@ -42,7 +43,15 @@ fn audit_room(core: &Core, room: &Room) -> Result<(), Fault> {
         let rows_before = tally.count;
         let log = log_key(room.number, kind, author, 1)..=log_key(room.number, kind, author, last.seq);
         for row in core.trees.get(TreeId::Log).range(log) {
-            tally.add(&row?.1);
+            let (key, place) = row?;
+            match kind {
+                LogKind::Control => tally.add(&place),
+                LogKind::Message => {
+                    let position = number_at(&key, 9).and_then(|seq| Position::from_log(&place, author, seq));
+                    let malformed = || Fault::damaged(TreeId::Log, "a malformed row");
+                    tally.add(&position.ok_or_else(malformed)?.to_bytes());
+                }
+            }
         }
         if tally.count - rows_before != u64::from(last.seq) {
             return Err(Fault::damaged(TreeId::Log, "a row is missing"));

@@ -1,5 +1,8 @@
 //! A batch: changes that happen wholly or not at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parlor_proto::ids::{EventId, RoomId};
 
 use crate::rows::{ControlRow, MessageKey, MessageRow};
@@ -34,6 +37,30 @@ pub struct Batch {
     pub(crate) room: Option<RoomId>,
     pub(crate) ops: Vec<Op>,
     pub(crate) bytes: usize,
+    pub(crate) chain: Chain,
+}
+
+/// Batches of which each stands on the ones before: after one that was not stored none of the later ones is.
+///
+/// Whoever changes something in memory first and commits it then has batches under way that were made when the failure
+/// of an earlier one was not known yet. Clones are the same chain; a broken one stays broken.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Arc<AtomicBool>);
+
+impl Chain {
+    /// Whether a batch of it was not stored.
+    pub fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Whether both are the same chain.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn break_off(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// One change.
@@ -52,7 +79,14 @@ pub(crate) enum Op {
 impl Batch {
     /// An empty batch about `room`; with `None` it may only [`put`](Self::put) and [`delete`](Self::delete).
     pub fn new(room: Option<RoomId>) -> Self {
-        Self { room, ops: Vec::new(), bytes: 0 }
+        Self { room, ops: Vec::new(), bytes: 0, chain: Chain::default() }
+    }
+
+    /// Makes it part of a chain: it is refused as [`CommitError::Broken`](crate::CommitError::Broken) when an earlier
+    /// batch of the chain was not stored.
+    pub fn chain(&mut self, chain: &Chain) -> &mut Self {
+        self.chain = chain.clone();
+        self
     }
 
     /// Sets the room's record, which makes the room appear in [`rooms`](crate::Store::rooms).

@@ -85,8 +85,8 @@ pub enum OpenError {
 
 /// Why a batch was not committed.
 ///
-/// After [`Conflict`](CommitError::Conflict), [`TooLarge`](CommitError::TooLarge) and [`Closed`](CommitError::Closed)
-/// nothing of the batch is in the store. After the others nothing of it is visible to readers, and the next successful
+/// After [`Conflict`](CommitError::Conflict), [`TooLarge`](CommitError::TooLarge), [`Broken`](CommitError::Broken) and
+/// [`Closed`](CommitError::Closed) nothing of the batch is in the store. After the others nothing of it is visible to readers, and the next successful
 /// commit or opening decides: if the disk had taken all of it before failing it is there as a whole, otherwise not at all. So read
 /// [`tips`](crate::Store::tips) again before making the next event of one's own.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,6 +123,9 @@ pub enum CommitError {
     /// Another error of the operating system.
     #[error("the store could not be written: {0}")]
     Io(String),
+    /// An earlier batch of its [`Chain`](crate::Chain) was not stored.
+    #[error("an earlier change was not stored")]
+    Broken,
     /// The store is closed.
     #[error("the store is closed")]
     Closed,

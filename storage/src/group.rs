@@ -110,24 +110,24 @@ impl<'a> Group<'a> {
                 Name::Room(number, id) => (TreeId::Rooms, number, encode(&RoomValue { id: *id, forgotten: false })),
                 Name::Author(number, device) => (TreeId::Authors, number, encode(device)),
             };
-            cells.cell(tree, &number_key(*number), &plain, &mut rows);
+            cells.cell(tree, &number_key(*number), plain, &mut rows);
         }
         let mut writing = Writing::new(trees);
         writing.intent(&mut cells, &self.intent)?;
         for (room, name, bytes) in &self.pages {
-            cells.cell(TreeId::Pages, &blind_key(*room, *name), bytes, &mut rows);
+            cells.cell(TreeId::Pages, &blind_key(*room, *name), Zeroizing::new(bytes.clone()), &mut rows);
         }
         let mut facts = Facts::default();
         for (room, arrival, author, row) in &self.control {
             // Bounded by the tip, which is a u32.
             let seq = row.seq as u32;
             let plain = encode(&ControlValue { author: *author, seq, id: row.id, bytes: &row.bytes });
-            cells.cell(TreeId::Control, &control_key(*room, *arrival), &plain, &mut rows);
+            cells.cell(TreeId::Control, &control_key(*room, *arrival), plain, &mut rows);
             facts.control.push((*room, *arrival, *author, seq, row.id));
         }
         for (room, position, row) in &self.messages {
             let plain = encode(&MessageValue::of(row));
-            cells.cell(TreeId::Timeline, &timeline_key(*room, *position), &plain, &mut rows);
+            cells.cell(TreeId::Timeline, &timeline_key(*room, *position), plain, &mut rows);
             facts.messages.push((*room, *position, row.id, row.key.is_some()));
         }
         writing.rows(rows)?;

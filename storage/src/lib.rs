@@ -26,6 +26,7 @@ mod fault;
 mod group;
 mod intent;
 mod mark;
+mod opened;
 mod opening;
 mod pages;
 mod read;
@@ -40,7 +41,7 @@ mod value;
 mod write;
 mod writer;
 
-pub use batch::{Batch, Namespace};
+pub use batch::{Batch, Chain, Namespace};
 pub use error::{CommitError, OpenError, ReadError};
 pub use rows::{ControlRow, KeyValue, LogKind, LogRow, MessageKey, MessageRow, Tip, Tips, Want};
 pub use store::{OpenOptions, Store};

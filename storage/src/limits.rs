@@ -38,3 +38,9 @@ pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Rows of a forgotten room removed between two looks at the queue: some milliseconds.
 pub(crate) const SWEEP_ROWS: usize = 512;
+
+/// Opened messages kept in memory: some screens of each of a hundred rooms.
+pub(crate) const REMEMBERED_VALUES: usize = 4_096;
+
+/// Bytes of one of them. With the number above at most 4 MiB, usually half.
+pub(crate) const REMEMBERED_BYTES: usize = 1_024;

@@ -12,6 +12,7 @@ use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use crate::directory::Room;
 use crate::fault::Fault;
 use crate::group::ROOM_RECORD;
+use crate::opened::Plain;
 use crate::opening::Core;
 use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, Tip, Tips, Want};
 use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, log_key, number_at, timeline_key, value_key};
@@ -216,7 +217,7 @@ impl Stretch {
                 LogRow { device, seq, rank: u64::from(arrival), bytes }
             }
             LogKind::Message => {
-                let position = Position::from_bytes(place.as_ref().try_into().map_err(|_| gap())?);
+                let position = Position::from_log(&place, self.author, self.next).ok_or_else(gap)?;
                 let row = message_at(core, room, position)?;
                 LogRow { device, seq, rank: row.hlc, bytes: row.bytes }
             }
@@ -252,12 +253,7 @@ impl Ord for Head {
 }
 
 /// Opens the cell of a row met while walking a tree; `None` if it is gone meanwhile.
-pub(crate) fn walk_cell(
-    core: &Core,
-    tree: TreeId,
-    key: &[u8],
-    cell: &[u8],
-) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, Fault> {
+pub(crate) fn walk_cell(core: &Core, tree: TreeId, key: &[u8], cell: &[u8]) -> Result<Option<Plain>, Fault> {
     match open_cell(&core.trees, &core.sealer, tree, key, cell) {
         Ok(plain) => Ok(Some(plain)),
         Err(_) => read_cell(&core.trees, &core.sealer, tree, key),

@@ -4,12 +4,15 @@
 //! another key opens. An id becomes a key only through a keyed hash, so that whoever reads the files learns no id, and
 //! cannot even confirm one he knows.
 
+use std::sync::Arc;
+
 use parlor_crypto::Secret;
 use parlor_crypto::envelope::EnvelopeKey;
 use parlor_crypto::vault::{BlindingKey, Vault};
 use zeroize::Zeroizing;
 
 use crate::fault::Fault;
+use crate::opened::{Opened, Plain};
 use crate::schema::TreeId;
 
 /// Seals and blinds for one store. Wiped when dropped.
@@ -17,6 +20,7 @@ use crate::schema::TreeId;
 pub(crate) struct Sealer {
     values: EnvelopeKey,
     keys: BlindingKey,
+    opened: Arc<Opened>,
 }
 
 /// What is blinded, so that equal bytes of two kinds give two names.
@@ -32,18 +36,33 @@ pub(crate) enum Blind {
 
 impl Sealer {
     pub(crate) fn new(vault: &Vault) -> Self {
-        Self { values: vault.sealing_key("storage values"), keys: vault.blinding_key("storage keys") }
+        let (values, keys) = (vault.sealing_key("storage values"), vault.blinding_key("storage keys"));
+        Self { values, keys, opened: Arc::new(Opened::new()) }
     }
 
     /// Seals `plain` for `key` of `tree`.
-    pub(crate) fn seal(&self, tree: TreeId, key: &[u8], plain: &[u8]) -> Vec<u8> {
-        self.values.seal(&mut rand::rng(), &place(tree, key), plain)
+    pub(crate) fn seal(&self, tree: TreeId, key: &[u8], plain: Zeroizing<Vec<u8>>) -> Vec<u8> {
+        let sealed = self.values.seal(&mut rand::rng(), &place(tree, key), &plain);
+        if tree == TreeId::Timeline {
+            self.opened.remember(key, &sealed, &Arc::new(plain));
+        }
+        sealed
     }
 
     /// Opens what was sealed for `key` of `tree`.
-    pub(crate) fn open(&self, tree: TreeId, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    pub(crate) fn open(&self, tree: TreeId, key: &[u8], sealed: &[u8]) -> Result<Plain, Fault> {
+        if tree == TreeId::Timeline
+            && let Some(plain) = self.opened.find(key, sealed)
+        {
+            return Ok(plain);
+        }
         let plain = self.values.open(&place(tree, key), sealed);
-        plain.map(Zeroizing::new).map_err(|_| Fault::damaged(tree, "a value does not open"))
+        let plain = plain.map_err(|_| Fault::damaged(tree, "a value does not open"))?;
+        let plain = Arc::new(Zeroizing::new(plain));
+        if tree == TreeId::Timeline {
+            self.opened.remember(key, sealed, &plain);
+        }
+        Ok(plain)
     }
 
     /// The blind name of `bytes` in `room`.

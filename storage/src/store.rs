@@ -72,6 +72,7 @@ impl Store {
     pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         let bytes = batch.bytes();
         if bytes > MAX_BATCH_BYTES {
+            batch.chain.break_off();
             return Err(CommitError::TooLarge { bytes, limit: MAX_BATCH_BYTES });
         }
         // MAX_BATCH_BYTES fits a u32, and the queue holds several.

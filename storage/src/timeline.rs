@@ -51,6 +51,21 @@ impl Position {
         }
     }
 
+    /// What a log keeps of it; author and number are in the log's key.
+    pub(crate) fn to_log(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.order.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.tie.to_be_bytes());
+        bytes
+    }
+
+    /// The position of which a log kept this.
+    pub(crate) fn from_log(place: &[u8], author: u32, seq: u32) -> Option<Self> {
+        let (order, tie) = place.split_first_chunk()?;
+        let tie = u32::from_be_bytes(tie.try_into().ok()?);
+        Some(Self { order: u64::from_be_bytes(*order), tie, author, seq })
+    }
+
     /// The place in time this position stands for: the `order` of its message.
     pub fn order(&self) -> u64 {
         self.order

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fault::Fault;
+use crate::opened::Plain;
 use crate::rows::{ControlRow, MessageRow};
 use crate::schema::{TreeId, Trees, piece_key};
 use crate::seal::{Sealer, secret};
@@ -167,7 +168,7 @@ impl<'a> CellMaker<'a> {
     }
 
     /// Adds to `rows` what holds `plain` under `key`: pieces first.
-    pub(crate) fn cell(&mut self, tree: TreeId, key: &[u8], plain: &[u8], rows: &mut Vec<Row>) {
+    pub(crate) fn cell(&mut self, tree: TreeId, key: &[u8], plain: Zeroizing<Vec<u8>>, rows: &mut Vec<Row>) {
         let sealed = self.sealer.seal(tree, key, plain);
         if sealed.len() <= INLINE {
             let mut value = Vec::with_capacity(1 + sealed.len());
@@ -203,13 +204,7 @@ pub(crate) fn pieces_of(cell: &[u8]) -> Option<(u64, u16)> {
 }
 
 /// Opens the cell found under `key`.
-pub(crate) fn open_cell(
-    trees: &Trees,
-    sealer: &Sealer,
-    tree: TreeId,
-    key: &[u8],
-    cell: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Fault> {
+pub(crate) fn open_cell(trees: &Trees, sealer: &Sealer, tree: TreeId, key: &[u8], cell: &[u8]) -> Result<Plain, Fault> {
     if let Some(sealed) = cell.strip_prefix(&[0]) {
         return sealer.open(tree, key, sealed);
     }
@@ -228,12 +223,7 @@ pub(crate) fn open_cell(
 
 /// Reads the cell under `key`. A reader may meet a cell that is replaced meanwhile: its pieces are gone then, and the
 /// row is read again.
-pub(crate) fn read_cell(
-    trees: &Trees,
-    sealer: &Sealer,
-    tree: TreeId,
-    key: &[u8],
-) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+pub(crate) fn read_cell(trees: &Trees, sealer: &Sealer, tree: TreeId, key: &[u8]) -> Result<Option<Plain>, Fault> {
     let Some(mut cell) = trees.get(tree).get(key)? else { return Ok(None) };
     loop {
         match open_cell(trees, sealer, tree, key, &cell) {

@@ -53,7 +53,7 @@ impl<'a> Writing<'a> {
     /// Writes the intent, which from now on names the group in hand.
     pub(crate) fn intent(&mut self, cells: &mut CellMaker<'_>, intent: &Intent) -> Result<(), Fault> {
         let mut rows = Vec::new();
-        cells.cell(TreeId::Intent, &INTENT_KEY, &encode(intent), &mut rows);
+        cells.cell(TreeId::Intent, &INTENT_KEY, encode(intent), &mut rows);
         self.rows(rows)
     }
 
@@ -94,13 +94,13 @@ pub(crate) fn follow(
 ) -> Result<(), Fault> {
     let mut rows = index_rows(core, facts);
     for ((room, kind, author), last) in tips(facts) {
-        cells.cell(TreeId::Tips, &tip_key(room, kind, author), &encode(&last), &mut rows);
+        cells.cell(TreeId::Tips, &tip_key(room, kind, author), encode(&last), &mut rows);
     }
     let values = latest(&intent.values);
     for change in &values {
         if let Some(value) = &change.value {
             let plain = encode(&KeyedValue { key: &change.key, value });
-            cells.cell(TreeId::Values, &key_of(core, change), &plain, &mut rows);
+            cells.cell(TreeId::Values, &key_of(core, change), plain, &mut rows);
         }
     }
     writing.rows(rows)?;
@@ -131,7 +131,7 @@ fn index_rows(core: &Core, facts: &Facts) -> Vec<Row> {
     }
     for (room, position, id, has_key) in &facts.messages {
         let log = log_key(*room, LogKind::Message, position.author, position.seq);
-        rows.push(Row::new(TreeId::Log, &log, position.to_bytes().to_vec()));
+        rows.push(Row::new(TreeId::Log, &log, position.to_log().to_vec()));
         rows.push(Row::new(TreeId::Ids, &name(*room, id), Place::Message(*position).to_bytes()));
         if !has_key {
             rows.push(Row::new(TreeId::Unread, &timeline_key(*room, *position), Vec::new()));
@@ -188,7 +188,7 @@ fn learn(core: &Core, cells: &mut CellMaker<'_>, writing: &mut Writing<'_>, chan
     let Some(plain) = read_cell(&core.trees, &core.sealer, TreeId::Timeline, &key)? else { return Ok(()) };
     let mut rows = Vec::new();
     if let Some(plain) = with_key(&plain, &change.key)? {
-        cells.cell(TreeId::Timeline, &key, &plain, &mut rows);
+        cells.cell(TreeId::Timeline, &key, plain, &mut rows);
     }
     writing.rows(rows)
 }
@@ -199,6 +199,6 @@ fn forget(core: &Core, cells: &mut CellMaker<'_>, writing: &mut Writing<'_>, roo
     let Some(plain) = read_cell(&core.trees, &core.sealer, TreeId::Rooms, &key)? else { return Ok(()) };
     let value: RoomValue = decode(TreeId::Rooms, &plain)?;
     let mut rows = Vec::new();
-    cells.cell(TreeId::Rooms, &key, &encode(&RoomValue { id: value.id, forgotten: true }), &mut rows);
+    cells.cell(TreeId::Rooms, &key, encode(&RoomValue { id: value.id, forgotten: true }), &mut rows);
     writing.rows(rows)
 }

@@ -153,14 +153,21 @@ impl Writer {
         let mut accepted = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter();
         for Job { batch, answer, _share } in jobs.by_ref() {
-            match guarded(|| group.add(batch)) {
-                Ok(Ok(())) => accepted.push((answer, _share)),
-                Ok(Err(refused)) => drop(answer.send(Err(refused))),
+            let chain = batch.chain.clone();
+            let added = if chain.is_broken() { Ok(Err(CommitError::Broken)) } else { guarded(|| group.add(batch)) };
+            match added {
+                Ok(Ok(())) => accepted.push((answer, chain, _share)),
+                Ok(Err(refused)) => {
+                    chain.break_off();
+                    drop(answer.send(Err(refused)));
+                }
                 Err(fault) => {
                     // The group may hold a part of the batch: it must not be written.
                     let error = fault.committing();
-                    drop(answer.send(Err(error.clone())));
-                    accepted.into_iter().for_each(|(answer, _)| drop(answer.send(Err(error.clone()))));
+                    accepted.push((answer, chain, _share));
+                    // All chains first: who is answered may commit again at once.
+                    accepted.iter().for_each(|(_, chain, _)| chain.break_off());
+                    accepted.into_iter().for_each(|(answer, ..)| drop(answer.send(Err(error.clone()))));
                     return refuse(jobs.collect(), &error);
                 }
             }
@@ -181,10 +188,11 @@ impl Writer {
             Err(fault) => {
                 tracing::error!(?fault, "writing to the store failed");
                 self.failed = true;
+                accepted.iter().for_each(|(_, chain, _)| chain.break_off());
                 Err(fault.committing())
             }
         };
-        accepted.into_iter().for_each(|(sender, _)| drop(sender.send(answer.clone())));
+        accepted.into_iter().for_each(|(sender, ..)| drop(sender.send(answer.clone())));
     }
 
     /// Notes what is durable, and that the group's number is used.
@@ -277,6 +285,7 @@ fn sweep(core: &Core, group: u64, room: u32) -> Result<bool, Fault> {
 }
 
 fn refuse(jobs: Vec<Job>, error: &CommitError) {
+    jobs.iter().for_each(|job| job.batch.chain.break_off());
     for job in jobs {
         drop(job.answer.send(Err(error.clone())));
     }
