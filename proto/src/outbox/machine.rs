@@ -46,12 +46,19 @@ impl Outbox {
                 Stage::Written { seq, .. } => {
                     reach.unsent.insert(seq, entry.nonce);
                 }
-                Stage::Sent { .. } | Stage::Failed { .. } => {}
+                Stage::Sent { at_ms, .. } => reach.sent.push_back((at_ms, entry.nonce)),
+                Stage::Failed { event: Some((_, seq)), .. } => {
+                    reach.failed.insert(seq, entry.nonce);
+                }
+                Stage::Failed { event: None, .. } => {}
             }
             outbox.n_waiting += usize::from(is_waiting(&entry));
             outbox.n_waiting_bytes += entry.body.len();
             let held = Held { stored: true, writing: false, waiting: Waiting::RoomNotReady, entry };
             outbox.entries.insert(held.entry.nonce, held);
+        }
+        for reach in outbox.rooms.values_mut() {
+            reach.sent.make_contiguous().sort_unstable();
         }
         outbox
     }
@@ -285,16 +292,19 @@ impl Outbox {
     fn on_has(&mut self, room: RoomId, device: DeviceId, seq: u64, read: u64, now_ms: u64, out: &mut Vec<Out>) {
         let reach = self.rooms.entry(room).or_default();
         let Some((from, to)) = reach.raise(device, seq, read) else { return };
-        let sent: Vec<_> = reach.unsent.range(..=seq).map(|(_, nonce)| *nonce).collect();
+        // A message that was given up may have gone out after all, by a device that had it or after we came back.
+        let arrived = reach.unsent.range(..=seq).chain(reach.failed.range(..=seq));
+        let arrived: Vec<_> = arrived.map(|(_, nonce)| *nonce).collect();
         reach.unsent = reach.unsent.split_off(&seq.saturating_add(1));
+        reach.failed = reach.failed.split_off(&seq.saturating_add(1));
         if reach.unsent.is_empty() {
             reach.rest();
         }
-        for nonce in sent {
+        for nonce in arrived {
             let Some(held) = self.entries.get_mut(&nonce) else { continue };
             let Some((event, seq)) = held.entry.event() else { continue };
+            self.n_waiting -= usize::from(is_waiting(&held.entry));
             held.entry.stage = Stage::Sent { event, seq, at_ms: now_ms };
-            self.n_waiting -= 1;
             reach.sent.push_back((now_ms, nonce));
             out.push(Out::Store(held.entry.clone()));
         }

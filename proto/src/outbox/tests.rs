@@ -195,6 +195,9 @@ fn a_written_message_can_not_be_discarded_and_fails_when_the_room_is_left() {
     desk.tell(In::Closed(ROOM, Failure::NoMember));
     assert_eq!(desk.status(1), Status::Failed(Failure::NoMember));
     assert_eq!(desk.outbox.next_deadline(), None, "nothing is tried any more");
+    // It reached somebody after all.
+    desk.has(BOB, 1);
+    assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 });
 }
 
 #[test]

@@ -258,6 +258,20 @@ impl Pair {
         self.now_ms = end;
     }
 
+    /// When a's next round is due; nothing else is due before.
+    pub(super) fn next_round_ms(&self) -> u64 {
+        self.sessions[0].as_ref().and_then(|(_, session)| session.next_deadline()).unwrap()
+    }
+
+    pub(super) fn tick_a_at(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.tell(End::A, In::Tick);
+    }
+
+    pub(super) fn deliver_all(&mut self) {
+        while self.deliver_one() {}
+    }
+
     pub(super) fn advance_a(&mut self) {
         self.flush_advances();
     }

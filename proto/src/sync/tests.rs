@@ -244,3 +244,19 @@ fn what_a_member_wrote_before_it_left_is_taken_after_its_leave() {
         assert_eq!(pair.a.stored_bytes, 0, "who left gets nothing");
     }
 }
+
+#[test]
+fn what_is_new_since_the_summary_is_not_taken_for_held() {
+    let mut pair = Pair::equal();
+    pair.run_ms(1_000);
+    let due = pair.next_round_ms();
+    pair.run_ms(due - pair.now_ms - 1);
+    // The summary of the next round is under way when the message is written.
+    pair.tick_a_at(due);
+    pair.a.write_live(1, false);
+    pair.advance_a();
+    pair.deliver_all();
+    assert_eq!(pair.a.peer_has, 0);
+    pair.run_ms(10_000);
+    assert_eq!(pair.a.peer_has, 1);
+}

@@ -53,6 +53,24 @@ pub(crate) fn all_delivered(world: &World) -> bool {
     })
 }
 
+/// What members think of their own messages, for a failed check.
+fn statuses(world: &World) -> String {
+    let mut lines = String::new();
+    for node in members(world) {
+        let (Some(room), Some(running)) = (node.room(), &node.running) else { continue };
+        let me = node.me.device();
+        let own = node.disk.messages.range((me, 0)..=(me, u64::MAX));
+        let own: Vec<_> = own.map(|((_, seq), _)| running.outbox.status(&room.id(), *seq)).collect();
+        let peers: Vec<_> = running
+            .peers
+            .iter()
+            .map(|(peer, linked)| (peer, linked.session.as_ref().map(|(_, s)| (s.standing(), s.is_settled()))))
+            .collect();
+        lines += &format!("\nnode {}: {own:?}, peers {peers:?}, missing {}", node.index, room.missing_parents());
+    }
+    lines
+}
+
 /// What holds at every moment.
 pub(crate) fn always(world: &World) {
     for node in &world.nodes {
@@ -87,7 +105,7 @@ pub(crate) fn final_state(world: &mut World) {
         readable(world, node);
     }
     written_once(world);
-    assert!(all_delivered(world), "not all is delivered, or not all know it");
+    assert!(all_delivered(world), "not all is delivered, or not all know it: {}", statuses(world));
     replay(world);
 }
 

@@ -146,6 +146,8 @@ impl Node {
             }
             self.tell_members(now);
             self.tell_writable(now);
+            // What was stored just before the crash may not have been acknowledged by a marker.
+            self.running().throttle.touch();
         }
     }
 
@@ -245,7 +247,9 @@ impl Node {
             self.disk.outbox.remove(nonce);
         }
         for marker in &markers {
-            self.disk.markers.insert(marker.device, marker.clone());
+            if marker.replaces(self.disk.markers.get(&marker.device)) {
+                self.disk.markers.insert(marker.device, marker.clone());
+            }
         }
         for (id, key, body) in opened {
             if let Some(stored) = self.disk.messages.values_mut().find(|stored| stored.event.id() == id) {

@@ -190,7 +190,7 @@ impl Session {
         self.rounds.peer_summary = Some(theirs);
         self.stream.clear_owed();
         match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => self.all_equal(turn),
+            (Some(ours), Some(theirs)) if ours == theirs => self.all_equal(ours, turn),
             (Some(ours), Some(theirs)) => {
                 if ours.control == theirs.control && ours.messages == theirs.messages {
                     turn.out.push(Out::Equal);
@@ -206,12 +206,17 @@ impl Session {
         Ok(())
     }
 
-    fn all_equal(&mut self, turn: &mut Turn<'_>) {
+    fn all_equal(&mut self, digests: Digests, turn: &mut Turn<'_>) {
         self.rounds.last_equal = true;
-        for (series, tip) in turn.tables.iter() {
-            self.note_has(*series, tip.seq, turn);
-        }
         turn.out.push(Out::Equal);
+        // What is new since we told our digests, the peer need not have.
+        if turn.tables.digests() == digests {
+            for (series, tip) in turn.tables.iter() {
+                self.note_has(*series, tip.seq, turn);
+            }
+        } else {
+            self.round_soon(turn.now_ms);
+        }
     }
 
     fn differ(&mut self, withholds: bool, speaks_first: bool, turn: &mut Turn<'_>) {

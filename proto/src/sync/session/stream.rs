@@ -154,10 +154,6 @@ impl Session {
 
     pub(super) fn on_read(&mut self, ticket: u32, events: Vec<Outgoing>, turn: &mut Turn<'_>) -> Handled {
         let Some((_, asked)) = self.stream.reading.take_if(|(reading, _)| *reading == ticket) else { return Ok(()) };
-        // Nothing there although the tables say so: not to be asked for again before the next round.
-        if events.is_empty() {
-            self.stream.push.retain(|series| !asked.contains(series));
-        }
         let (mut items, mut sent) = (Vec::new(), BTreeMap::new());
         for Outgoing { series, seq, bytes } in events {
             let reached = self.stream.sent(&series);
@@ -168,7 +164,10 @@ impl Session {
                 items.push(Item { kind: series.kind, bytes: Blob(bytes) });
             }
         }
-        if !items.is_empty() {
+        if items.is_empty() {
+            // Not there although the tables say so: not to be asked for again before the next round.
+            self.stream.push.retain(|series| !asked.contains(series));
+        } else {
             self.send_batch(items, sent.into_iter().collect(), turn);
         }
         self.pump(turn);
