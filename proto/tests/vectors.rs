@@ -3,6 +3,13 @@
 //! Where randomness is taken, it is the bytes 00 01 02 ... ff 00 .... To write the files anew after a change of format,
 //! run with `PARLOR_WRITE_VECTORS=1`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a program of tests: it fails by panicking"
+)]
+
 use std::convert::Infallible;
 use std::path::PathBuf;
 

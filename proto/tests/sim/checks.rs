@@ -121,7 +121,7 @@ fn invites_are_bounded(node: &Node) {
     for info in room.invites() {
         let live = by_invite.get(&info.id).copied().unwrap_or(0);
         let max = info.max_uses.unwrap_or(u32::MAX);
-        assert!(live <= max, "{live} came by invite {} for {max}", crate::node::short(&info.id));
+        assert!(live <= max, "{live} came by invite {} for {max}", info.id.short());
     }
 }
 

@@ -5,7 +5,14 @@
 //! end the network heals, and everybody must hold the same room. What is checked is listed in [`checks`].
 //!
 //! Every history follows from its seed. A failing one prints it; replay it with `PARLOR_SIM_SEED=seed`, and
-//! run more with `PARLOR_SIM_RUNS=n`.
+//! run more with `PARLOR_SIM_RUNS=n`; `PARLOR_SIM_VERBOSE=1` says what happened in each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a program of tests: it fails by panicking"
+)]
 
 mod checks;
 mod disk;
@@ -37,6 +44,9 @@ fn run(family: u64, plan: impl Fn(u64) -> Plan) {
             let mut world = World::new(seed, plan(seed));
             world.run();
             checks::final_state(&mut world);
+            if std::env::var_os("PARLOR_SIM_VERBOSE").is_some() {
+                println!("{seed}: {}", world.summary());
+            }
         });
         if let Err(panic) = catch_unwind(history) {
             println!("history failed: PARLOR_SIM_SEED={seed}");
@@ -73,4 +83,16 @@ fn invites_raced_for_in_parts_of_the_network_admit_no_more_than_they_say() {
 #[test]
 fn without_gossip_sync_brings_everything() {
     run(5, |_| Plan { gossip_loss: 100, line: true, ..Plan::default() });
+}
+
+#[test]
+fn who_left_is_out_and_what_was_written_before_counts() {
+    run(6, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        people: 5,
+        leaves: 3,
+        crashes: 3,
+        joins: 8,
+        ..Plan::default()
+    });
 }

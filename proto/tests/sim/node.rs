@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use parlor_crypto::seal::MessageKey;
 use parlor_proto::body::Body;
-use parlor_proto::control::{InviteId, Role, Sponsor};
+use parlor_proto::control::{Role, Sponsor};
+use parlor_proto::event::Event;
 use parlor_proto::gossip::{Coalescer, GossipFrame};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
@@ -15,7 +16,7 @@ use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
 use parlor_proto::room::{Accepted, Change, NewInvite, NewRoom, Outcome, Refusal, Room};
 use parlor_proto::sync::{Advance, In, PeerLink, Series, Session, Standing, Tables, Tip};
-use parlor_proto::{DeviceId, EventId, codec};
+use parlor_proto::{DeviceId, EventId};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
@@ -541,8 +542,6 @@ impl Node {
     }
 }
 
-use parlor_proto::event::Event;
-
 /// The text of a body.
 pub(crate) fn text(body: &Body) -> String {
     match body {
@@ -554,14 +553,4 @@ pub(crate) fn text(body: &Body) -> String {
 /// The address of a node, in a link.
 pub(crate) fn address(index: usize) -> Address {
     Address { host: Host::Ip4([10, 0, 0, 1]), transport: Transport::Tcp, port: index as u16 }
-}
-
-/// The id of an invite as checks print it.
-pub(crate) fn short(invite: &InviteId) -> String {
-    invite.short()
-}
-
-/// Encodes a key share as the node does.
-pub(crate) fn encode_share(share: &parlor_proto::room::KeyShare) -> Vec<u8> {
-    codec::encode(share)
 }

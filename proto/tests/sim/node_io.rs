@@ -155,9 +155,7 @@ impl Node {
         let room = self.running().room.as_ref()?;
         match what {
             Asked::Page(hash) => room.page(&hash).map(<[u8]>::to_vec),
-            Asked::Key(epoch) => {
-                room.key_share_for(device, &epoch, &mut rng).ok().map(|share| crate::node::encode_share(&share))
-            }
+            Asked::Key(epoch) => room.key_share_for(device, &epoch, &mut rng).ok().map(|share| codec::encode(&share)),
         }
     }
 

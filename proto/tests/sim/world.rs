@@ -202,7 +202,7 @@ impl World {
             let woken = (0..self.nodes.len()).filter_map(|who| Some((self.deadline(who)?, who))).min();
             let woken_at = woken.map_or(u64::MAX, |(when, _)| when.max(self.now_ms));
             let next = queued.min(woken_at);
-            if next > end || (self.healed && steps % 64 == 0 && self.is_at_rest()) {
+            if next > end || (self.healed && steps.is_multiple_of(64) && self.is_at_rest()) {
                 break;
             }
             self.now_ms = self.now_ms.max(next);
@@ -214,10 +214,20 @@ impl World {
             self.carry_out();
             steps += 1;
             assert!(steps < 200_000, "a history without end");
-            if steps % 256 == 0 {
+            if steps.is_multiple_of(256) {
                 checks::always(self);
             }
         }
+    }
+
+    /// What happened, in a line.
+    pub(crate) fn summary(&self) -> String {
+        let members = self.nodes.iter().filter(|node| node.is_member()).count();
+        let inside = self.nodes.iter().filter(|node| node.disk.room.is_some()).count();
+        let messages = self.nodes.iter().map(|node| node.disk.messages.len()).max().unwrap_or(0);
+        let control = self.nodes.iter().map(|node| node.disk.control.len()).max().unwrap_or(0);
+        let seconds = (self.now_ms - START) / 1_000;
+        format!("{members} members of {inside} who came in, {messages} messages, {control} control events, {seconds} s")
     }
 
     fn deadline(&self, who: usize) -> Option<u64> {
