@@ -8,10 +8,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::directory::Room;
 use crate::fault::Fault;
+use crate::log::Reader;
 use crate::opening::Core;
 use crate::rows::LogKind;
-use crate::schema::{TreeId, log_key, number_at, number_key};
-use crate::timeline::Position;
+use crate::schema::{TreeId, number_key};
 use crate::value::Place;
 
 /// A set of rows: how many, and the sum of their hashes.
@@ -40,21 +40,12 @@ fn audit_room(core: &Core, room: &Room) -> Result<(), Fault> {
     let (mut messages, mut control) = (Tally::default(), Tally::default());
     for ((kind, author), last) in room.logs(&core.trees, &core.sealer, |logs| logs.tips.clone())? {
         let tally = if kind == LogKind::Message { &mut messages } else { &mut control };
-        let rows_before = tally.count;
-        let log = log_key(room.number, kind, author, 1)..=log_key(room.number, kind, author, last.seq);
-        for row in core.trees.get(TreeId::Log).range(log) {
-            let (key, place) = row?;
+        let mut log = Reader::new(room.number, kind, author);
+        for seq in 1..=last.seq {
             match kind {
-                LogKind::Control => tally.add(&place),
-                LogKind::Message => {
-                    let position = number_at(&key, 9).and_then(|seq| Position::from_log(&place, author, seq));
-                    let malformed = || Fault::damaged(TreeId::Log, "a malformed row");
-                    tally.add(&position.ok_or_else(malformed)?.to_bytes());
-                }
+                LogKind::Control => tally.add(&log.control(core, seq)?.to_be_bytes()),
+                LogKind::Message => tally.add(&log.message(core, seq)?.to_bytes()),
             }
-        }
-        if tally.count - rows_before != u64::from(last.seq) {
-            return Err(Fault::damaged(TreeId::Log, "a row is missing"));
         }
     }
     let (mut named_messages, mut named_control) = (Tally::default(), Tally::default());

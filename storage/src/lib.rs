@@ -25,6 +25,7 @@ mod examine;
 mod fault;
 mod group;
 mod intent;
+mod log;
 mod mark;
 mod opened;
 mod opening;

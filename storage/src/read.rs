@@ -12,10 +12,11 @@ use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use crate::directory::Room;
 use crate::fault::Fault;
 use crate::group::ROOM_RECORD;
+use crate::log::Reader;
 use crate::opened::Plain;
 use crate::opening::Core;
 use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, Tip, Tips, Want};
-use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, log_key, number_at, timeline_key, value_key};
+use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, timeline_key, value_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
 use crate::value::{ControlValue, KeyedValue, MessageValue, Place, decode, open_cell, read_cell};
@@ -166,7 +167,8 @@ pub(crate) fn missing(
         let tip = room.logs(&core.trees, &core.sealer, |logs| logs.seq(kind, author))?;
         let to = u32::try_from(want.to).unwrap_or(u32::MAX).min(tip);
         let from = u32::try_from(want.from.max(1)).unwrap_or(u32::MAX);
-        let stretch = Stretch { kind, author, device: want.device, next: from, to };
+        let log = Reader::new(room.number, kind, author);
+        let stretch = Stretch { kind, log, device: want.device, next: from, to };
         heads.extend(stretch.head(core, room)?.map(Reverse));
     }
     let mut rows: Vec<LogRow> = Vec::new();
@@ -187,7 +189,7 @@ pub(crate) fn missing(
 #[derive(Debug)]
 struct Stretch {
     kind: LogKind,
-    author: u32,
+    log: Reader,
     device: DeviceId,
     next: u32,
     to: u32,
@@ -201,23 +203,19 @@ struct Head {
 }
 
 impl Stretch {
-    fn head(self, core: &Core, room: &Room) -> Result<Option<Head>, Fault> {
+    fn head(mut self, core: &Core, room: &Room) -> Result<Option<Head>, Fault> {
         if self.next > self.to || self.next == u32::MAX {
             return Ok(None);
         }
-        let key = log_key(room.number, self.kind, self.author, self.next);
-        let place = core.trees.get(TreeId::Log).get(key)?;
-        let gap = || Fault::damaged(TreeId::Log, "a row is missing");
-        let place = place.ok_or_else(gap)?;
         let (device, seq) = (self.device, u64::from(self.next));
         let row = match self.kind {
             LogKind::Control => {
-                let arrival = number_at(&place, 0).ok_or_else(gap)?;
+                let arrival = self.log.control(core, self.next)?;
                 let bytes = control_at(core, room, arrival)?.bytes;
                 LogRow { device, seq, rank: u64::from(arrival), bytes }
             }
             LogKind::Message => {
-                let position = Position::from_log(&place, self.author, self.next).ok_or_else(gap)?;
+                let position = self.log.message(core, self.next)?;
                 let row = message_at(core, room, position)?;
                 LogRow { device, seq, rank: row.hlc, bytes: row.bytes }
             }

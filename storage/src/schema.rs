@@ -105,9 +105,9 @@ pub(crate) fn timeline_key(room: u32, position: Position) -> [u8; 24] {
     concat(&[&room.to_be_bytes(), &position.to_bytes()])
 }
 
-/// `room u32 | kind u8 | author u32 | seq u32`.
-pub(crate) fn log_key(room: u32, kind: LogKind, author: u32, seq: u32) -> [u8; 13] {
-    concat(&[&room.to_be_bytes(), &[kind_byte(kind)], &author.to_be_bytes(), &seq.to_be_bytes()])
+/// `room u32 | kind u8 | author u32 | chunk u32`.
+pub(crate) fn log_key(room: u32, kind: LogKind, author: u32, chunk: u32) -> [u8; 13] {
+    concat(&[&room.to_be_bytes(), &[kind_byte(kind)], &author.to_be_bytes(), &chunk.to_be_bytes()])
 }
 
 /// `room u32 | kind u8 | author u32`.

@@ -8,11 +8,10 @@ use crate::directory::{Last, last};
 use crate::fault::Fault;
 use crate::group::with_key;
 use crate::intent::{Intent, KeyChange, ValueChange};
+use crate::log;
 use crate::opening::Core;
 use crate::rows::LogKind;
-use crate::schema::{
-    INTENT_KEY, TreeId, Trees, blind_key, log_key, number_key, piece_key, timeline_key, tip_key, value_key,
-};
+use crate::schema::{INTENT_KEY, TreeId, Trees, blind_key, number_key, piece_key, timeline_key, tip_key, value_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
 use crate::value::{CellMaker, KeyedValue, Place, RoomValue, Row, decode, encode, pieces_of, read_cell};
@@ -92,7 +91,7 @@ pub(crate) fn follow(
     intent: &Intent,
     facts: &Facts,
 ) -> Result<(), Fault> {
-    let mut rows = index_rows(core, facts);
+    let mut rows = index_rows(core, facts)?;
     for ((room, kind, author), last) in tips(facts) {
         cells.cell(TreeId::Tips, &tip_key(room, kind, author), encode(&last), &mut rows);
     }
@@ -121,23 +120,19 @@ pub(crate) fn follow(
 }
 
 /// The rows of log, ids and unread.
-fn index_rows(core: &Core, facts: &Facts) -> Vec<Row> {
+fn index_rows(core: &Core, facts: &Facts) -> Result<Vec<Row>, Fault> {
     let name = |room: u32, id: &EventId| blind_key(room, core.sealer.blind(Blind::Event, room, id.as_bytes()));
-    let mut rows = Vec::with_capacity(2 * (facts.messages.len() + facts.control.len()) + 8);
-    for (room, arrival, author, seq, id) in &facts.control {
-        let log = log_key(*room, LogKind::Control, *author, *seq);
-        rows.push(Row::new(TreeId::Log, &log, arrival.to_be_bytes().to_vec()));
+    let mut rows = log::rows(core, facts)?;
+    for (room, arrival, _, _, id) in &facts.control {
         rows.push(Row::new(TreeId::Ids, &name(*room, id), Place::Control(*arrival).to_bytes()));
     }
     for (room, position, id, has_key) in &facts.messages {
-        let log = log_key(*room, LogKind::Message, position.author, position.seq);
-        rows.push(Row::new(TreeId::Log, &log, position.to_log().to_vec()));
         rows.push(Row::new(TreeId::Ids, &name(*room, id), Place::Message(*position).to_bytes()));
         if !has_key {
             rows.push(Row::new(TreeId::Unread, &timeline_key(*room, *position), Vec::new()));
         }
     }
-    rows
+    Ok(rows)
 }
 
 /// The tips that the events make, in an order of their own.

@@ -5,7 +5,7 @@ use std::fs;
 use parlor_crypto::Secret;
 use parlor_crypto::vault::Vault;
 use parlor_storage::{
-    Batch, CommitError, Cursor, LogKind, Namespace, OpenError, OpenOptions, Position, Store, Want, limits,
+    Batch, Chain, CommitError, Cursor, LogKind, Namespace, OpenError, OpenOptions, Position, Store, Want, limits,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -393,4 +393,27 @@ fn an_interrupted_snapshot_does_not_stop_the_opening() {
     store.close();
     fs::write(dir.path().join("sled/snap.00000000FFFFFFFF"), b"no snapshot at all").unwrap();
     assert_eq!(open(dir.path()).count(&room(1)).unwrap(), 1);
+}
+
+#[test]
+fn after_a_refused_batch_nothing_of_its_chain_is_stored_and_other_chains_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (chain, other) = (Chain::default(), Chain::default());
+    let mut gap = batch(1);
+    gap.chain(&chain).message(message(1, 1, 2, 10, 100));
+    let mut after = batch(1);
+    after.chain(&chain).put(Namespace::Meta, b"after", vec![1]);
+    let mut beside = batch(1);
+    beside.chain(&other).put(Namespace::Meta, b"beside", vec![1]);
+    let answers = futures::executor::block_on(async {
+        futures::join!(store.commit(gap), store.commit(after), store.commit(beside))
+    });
+    assert!(matches!(answers.0, Err(CommitError::Conflict { .. })), "{:?}", answers.0);
+    assert!(matches!(answers.1, Err(CommitError::Broken)), "{:?}", answers.1);
+    assert!(answers.2.is_ok() && chain.is_broken() && !other.is_broken());
+    assert_eq!(store.get(Some(&room(1)), Namespace::Meta, b"after").unwrap(), None);
+    let mut late = batch(1);
+    late.chain(&chain).put(Namespace::Meta, b"late", vec![1]);
+    assert!(matches!(store.commit_blocking(late), Err(CommitError::Broken)));
 }
