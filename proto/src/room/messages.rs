@@ -330,6 +330,12 @@ impl Messages {
         Ok(())
     }
 
+    /// Whether a message that waits names this one as the one before it.
+    pub(super) fn vouches_for(&self, event: &Event) -> bool {
+        let after = self.waiting.get(&(event.device(), event.seq().saturating_add(1)));
+        event.message().is_some() && after.is_some_and(|after| after.prev() == event.id())
+    }
+
     /// Takes the waiting message that continues the log of `device`.
     pub(super) fn next_waiting(&mut self, device: &DeviceId) -> Option<Event> {
         let next = self.ends.get(device).map_or(1, |end| end.seq + 1);

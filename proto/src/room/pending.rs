@@ -52,6 +52,12 @@ impl Pending {
         events
     }
 
+    /// Whether an event that waits names this one as the one before it in its log.
+    pub(super) fn vouches_for(&self, event: &Event) -> bool {
+        let mut waiting = self.by_missing.values().flatten();
+        waiting.any(|after| after.log() == event.log() && after.prev() == event.id())
+    }
+
     /// What is waited for and does not wait itself.
     pub(super) fn missing(&self) -> BTreeSet<EventId> {
         self.by_missing.keys().filter(|id| !self.ids.contains(*id)).copied().collect()

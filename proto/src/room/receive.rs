@@ -129,11 +129,14 @@ impl Room {
         let mut ids = HashSet::with_capacity(total);
         let fresh: Vec<Event> = batch.into_iter().filter(|event| !self.seen(event) && ids.insert(event.id())).collect();
         received.duplicates = total - fresh.len();
-        let good = authentic(&self.id, &fresh, &mut self.keys);
+        let (pending, messages) = (&self.pending, &self.messages);
+        let waiting = |event: &Event| pending.vouches_for(event) || messages.vouches_for(event);
+        let good = authentic(&self.id, &fresh, &mut self.keys, waiting);
         let (mut control, mut messages) = (Vec::new(), Vec::new());
         for (event, good) in fresh.into_iter().zip(good) {
             if !good {
-                let why = Reject::Event(EventError::Signature);
+                let known = self.dag.device_no(&event.device()).is_some();
+                let why = if known { Reject::BadCopy } else { Reject::Event(EventError::Signature) };
                 received.rejected.push(Rejected { id: event.id(), why, of_batch: true });
             } else if event.control().is_some() {
                 control.push(event);

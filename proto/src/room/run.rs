@@ -14,8 +14,14 @@ use crate::ids::{DeviceId, RoomId};
 /// The parsed keys of devices: parsing costs a tenth of a verification.
 pub(super) type KeyCache = super::cache::Cache<DeviceId, PublicKey>;
 
-/// For each event of the batch whether it is authentic.
-pub(super) fn authentic(room: &RoomId, batch: &[Event], keys: &mut KeyCache) -> Vec<bool> {
+/// For each event of the batch whether it is authentic. `waiting` says whether an authentic event that waits names it as
+/// its `prev`.
+pub(super) fn authentic(
+    room: &RoomId,
+    batch: &[Event],
+    keys: &mut KeyCache,
+    waiting: impl Fn(&Event) -> bool,
+) -> Vec<bool> {
     let mut good = vec![false; batch.len()];
     let mut logs: HashMap<LogId, Vec<usize>> = HashMap::new();
     for (at, event) in batch.iter().enumerate() {
@@ -27,7 +33,7 @@ pub(super) fn authentic(room: &RoomId, batch: &[Event], keys: &mut KeyCache) -> 
         let mut vouched = None;
         for at in places.iter().rev() {
             let event = &batch[*at];
-            good[*at] = vouched == Some(event.id()) || verify(room, event, keys).is_ok();
+            good[*at] = vouched == Some(event.id()) || verify(room, event, keys).is_ok() || waiting(event);
             if good[*at] {
                 vouched = Some(event.prev());
             }

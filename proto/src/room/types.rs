@@ -244,13 +244,18 @@ pub enum Reject {
     /// The author's log continues otherwise here: a fork (attack 12).
     #[error("the log continues otherwise: a fork")]
     Fork,
+    /// The signature of this copy does not hold. The event may be real all the same: whoever handed it to us may have taken it
+    /// because a later event of its log vouched for it. It comes again by sync, with what follows it.
+    #[error("the signature of this copy does not hold")]
+    BadCopy,
     /// No buffer has room for an event that waits. It comes again by sync.
     #[error("too many events wait")]
     Full,
 }
 
 impl Reject {
-    /// Whether who handed us the event is at fault and loses score. A fork or a full buffer is nobody's who passes events on.
+    /// Whether who handed us the event is at fault and loses score. A fork, a full buffer or a bad copy of an event of the room is
+    /// nobody's who passes events on.
     pub fn blames_sender(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Invalid(_))
     }

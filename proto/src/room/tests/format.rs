@@ -267,6 +267,28 @@ fn of_a_run_one_signature_vouches_for_all_and_a_bad_copy_harms_only_itself() {
 }
 
 #[test]
+fn whoever_passes_on_a_badly_signed_event_is_not_blamed_and_what_follows_vouches_for_it_later() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let room = alice.room.id();
+    let bad = |event: &Event| {
+        let mut bytes = event.bytes().to_vec();
+        bytes[2 + event.header_bytes().len() + 5] ^= 1;
+        Event::decode(&room, &bytes).unwrap()
+    };
+    let lines: Vec<Event> = (0..4).map(|n| bob.write(&format!("{n}")).event).collect();
+    let lines = [lines[0].clone(), bad(&lines[1]), bad(&lines[2]), lines[3].clone()];
+    // Of two batches the first ends with what was signed badly.
+    let received = alice.receive(lines[..3].to_vec());
+    assert_eq!(received.rejected.len(), 2);
+    assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()));
+    assert!(alice.receive(lines[3..].to_vec()).rejected.is_empty());
+    assert!(alice.receive(lines[1..3].to_vec()).rejected.is_empty());
+    assert_eq!(alice.shown(), ["0", "1", "2", "3"]);
+}
+
+#[test]
 fn waiting_events_are_bounded() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Member));
