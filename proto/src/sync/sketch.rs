@@ -54,7 +54,7 @@ pub(super) struct Sketch {
 #[derive(Default)]
 pub(super) struct Tags {
     series: HashMap<SeriesTag, Series>,
-    n_tables: usize,
+    shape: Option<u64>,
 }
 
 impl Salt {
@@ -75,10 +75,20 @@ impl Salt {
 impl Tags {
     /// The series of ours with this tag.
     pub(super) fn find(&mut self, tag: &SeriesTag, tables: &Tables, salt: &Salt) -> Option<Series> {
-        if self.n_tables != tables.len() {
+        if !self.are_of(tables) {
             self.series = tables.iter().map(|(series, _)| (salt.tag(series), *series)).collect();
-            self.n_tables = tables.len();
+            self.shape = Some(tables.shape());
         }
+        self.get(tag)
+    }
+
+    /// Whether the series known here are those of `tables`.
+    pub(super) fn are_of(&self, tables: &Tables) -> bool {
+        self.shape == Some(tables.shape())
+    }
+
+    /// The series with this tag, among those known here.
+    pub(super) fn get(&self, tag: &SeriesTag) -> Option<Series> {
         self.series.get(tag).copied()
     }
 }

@@ -38,6 +38,8 @@ static TABLES: Domain = domain!("sync tables");
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
     tips: BTreeMap<Series, Tip>,
+    /// Counts the changes of which series there are.
+    shape: u64,
     digests: OnceLock<Digests>,
 }
 
@@ -79,10 +81,27 @@ impl Tables {
         let tip = if is_record(series.kind) { Tip { id: [0; 32], ..tip } } else { tip };
         let moved = tip.seq > self.seq(&series);
         if moved {
-            self.tips.insert(series, tip);
+            self.shape += u64::from(self.tips.insert(series, tip).is_none());
             self.digests = OnceLock::new();
         }
         moved
+    }
+
+    /// Takes the markers and bindings of everybody out whom `keep` does not know: those of a former member are no longer
+    /// compared, for whoever came later never takes them.
+    pub fn retain_records(&mut self, keep: impl Fn(&DeviceId) -> bool) {
+        let before = self.tips.len();
+        let told = |kind| matches!(kind, SeriesKind::Marker | SeriesKind::Binding);
+        self.tips.retain(|series, _| !told(series.kind) || keep(&series.device));
+        if self.tips.len() != before {
+            self.shape += 1;
+            self.digests = OnceLock::new();
+        }
+    }
+
+    /// A number that is another whenever a series was added or taken out.
+    pub(super) fn shape(&self) -> u64 {
+        self.shape
     }
 
     /// Where `series` ends, `None` when nothing of it is held.

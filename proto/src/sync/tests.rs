@@ -260,3 +260,12 @@ fn what_is_new_since_the_summary_is_not_taken_for_held() {
     pair.run_ms(10_000);
     assert_eq!(pair.a.peer_has, 1);
 }
+
+#[test]
+fn a_gap_that_the_peer_can_not_fill_is_no_fault_of_the_peer() {
+    let mut pair = Pair::equal();
+    pair.run_ms(1_000_000);
+    pair.gap_b(Series::messages(device_id(20)));
+    pair.run_ms(1_000_000);
+    pair.assert_same();
+}

@@ -112,16 +112,16 @@ impl Session {
             return Ok(());
         }
         let want = Want { tag: self.salt.tag(&series), have: turn.tables.seq(&series) };
-        if !self.stream.is_owed(&want.tag) {
-            self.stream.owe(want.tag, want.have.saturating_add(1));
-            self.send_wants(vec![want], turn);
+        // The peer never said that it has more: that it sends nothing is no fault.
+        if !self.stream.is_owed(&want.tag, want.have) && self.stream.note_gap(want) {
+            turn.send(&RoomFrame::Want(vec![want]));
         }
         Ok(())
     }
 
     /// Whether the peer may get, and takes, things of this kind now.
     pub(super) fn sends(&self, kind: SeriesKind) -> bool {
-        let takes = if self.rounds.peer_withholds() { kind == SeriesKind::Control } else { self.rounds.peer_ready() };
-        self.serves() && takes && self.rounds.peer_answered() && self.stream.n_in_flight() < WINDOW
+        let takes = self.rounds.peer_ready() || self.rounds.peer_answered() && kind == SeriesKind::Control;
+        self.serves(kind) && takes && self.stream.n_in_flight() < WINDOW
     }
 }

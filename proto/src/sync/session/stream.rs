@@ -27,6 +27,8 @@ pub(super) struct Stream {
     expected: u32,
     delivered: BTreeSet<u32>,
     owed: HashMap<SeriesTag, u64>,
+    /// Gaps that the peer was asked to fill since the last summary, and behind which number.
+    gaps: HashMap<SeriesTag, u64>,
     pub(super) tags: Tags,
 }
 
@@ -75,18 +77,35 @@ impl Stream {
         }
     }
 
-    pub(super) fn is_owed(&self, tag: &SeriesTag) -> bool {
-        self.owed.contains_key(tag)
+    /// Whether the peer said that it has more of the series than the `held` that are here.
+    pub(super) fn is_owed(&self, tag: &SeriesTag, held: u64) -> bool {
+        self.owed.get(tag).is_some_and(|seq| *seq > held)
     }
 
     pub(super) fn clear_owed(&mut self) {
         self.owed.clear();
+        self.gaps.clear();
+    }
+
+    /// Notes that the peer is asked to fill a gap. Whether it was not asked for the same since the last summary.
+    pub(super) fn note_gap(&mut self, want: Want) -> bool {
+        self.gaps.len() < MAX_OWED && self.gaps.insert(want.tag, want.have) != Some(want.have)
     }
 
     pub(super) fn n_owed(&self, tables: &Tables, salt: &super::Salt) -> u64 {
+        if self.owed.is_empty() {
+            return 0;
+        }
+        // Asked after every change: the tags of all series are worked out only while new series are not among those known.
+        let missing = |held: &dyn Fn(&SeriesTag) -> u64| {
+            let missing = self.owed.iter().map(|(tag, seq)| seq.saturating_sub(held(tag)));
+            missing.fold(0, u64::saturating_add)
+        };
+        if self.tags.are_of(tables) {
+            return missing(&|tag| self.tags.get(tag).map_or(0, |series| tables.seq(&series)));
+        }
         let ours: HashMap<_, _> = tables.iter().map(|(series, tip)| (salt.tag(series), tip.seq)).collect();
-        let missing = self.owed.iter().map(|(tag, seq)| seq.saturating_sub(ours.get(tag).copied().unwrap_or(0)));
-        missing.fold(0, u64::saturating_add)
+        missing(&|tag| ours.get(tag).copied().unwrap_or(0))
     }
 
     /// Series of one kind of which more is to be sent, with their ranges.
@@ -122,7 +141,7 @@ impl Session {
 
     /// The peer holds `series` up to `have` and we hold more: send what follows.
     pub(super) fn offer(&mut self, series: Series, have: u64, turn: &mut Turn<'_>) {
-        if !self.serves() || turn.tables.seq(&series) <= have {
+        if !self.serves(series.kind) || turn.tables.seq(&series) <= have {
             return;
         }
         let stream = &mut self.stream;
@@ -141,10 +160,15 @@ impl Session {
         if stream.reading.is_some() || stream.in_flight.len() >= WINDOW || stream.push.is_empty() {
             return;
         }
-        if self.standing != Some(Standing::Live) || !self.rounds.peer_answered() {
+        if !self.rounds.peer_answered() {
             return;
         }
         let Some((kind, wanted)) = stream.next_read(turn.tables) else { return };
+        if !self.serves(kind) {
+            self.stream.push.clear();
+            return;
+        }
+        let stream = &mut self.stream;
         let ticket = stream.next_ticket;
         stream.next_ticket = stream.next_ticket.wrapping_add(1);
         stream.reading = Some((ticket, wanted.iter().map(|range| range.series).collect()));
@@ -158,7 +182,7 @@ impl Session {
         for Outgoing { series, seq, bytes } in events {
             let reached = self.stream.sent(&series);
             let follows = is_record(series.kind) && seq > reached || seq == reached.saturating_add(1);
-            if asked.contains(&series) && follows && self.serves() {
+            if asked.contains(&series) && follows && self.serves(series.kind) {
                 self.stream.mark_sent(series, seq);
                 sent.insert(series, seq);
                 items.push(Item { kind: series.kind, bytes: Blob(bytes) });
@@ -235,7 +259,12 @@ impl Session {
         if wants.is_empty() {
             return;
         }
-        self.wake.owed.get_or_insert(turn.now_ms.saturating_add(super::OWED_TIMEOUT_MS));
+        let deadline = turn.now_ms.saturating_add(super::OWED_TIMEOUT_MS);
+        // With nothing older open the time begins now.
+        if self.n_owed_now(turn) <= wants.len() {
+            self.wake.owed = Some(deadline);
+        }
+        self.wake.owed.get_or_insert(deadline);
         for wants in wants.chunks(MAX_ITEMS) {
             turn.send(&RoomFrame::Want(wants.to_vec()));
         }
@@ -245,10 +274,7 @@ impl Session {
         if wants.len() > MAX_ITEMS {
             return Err(Misbehaviour::TooMany);
         }
-        // One who was just removed may not know it yet.
-        if !self.serves() {
-            return Ok(());
-        }
+        // Of who was just removed and may not know it yet, wants for messages are passed over.
         for want in wants {
             if let Some(series) = self.stream.tags.find(&want.tag, turn.tables, &self.salt) {
                 self.offer(series, want.have, turn);
