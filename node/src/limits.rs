@@ -19,6 +19,9 @@ pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
 /// Messages counted as unread at most: beyond, people read "many".
 pub(crate) const UNREAD_MAX: u64 = 10_000;
+/// Events with bad signatures that one sync session may bring. An honest peer brings some when their author signed badly and
+/// a later event vouched for them; each costs a verification.
+pub(crate) const BAD_COPIES_MAX: usize = 8_192;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
 /// How long a stop waits for commits and goodbyes.

@@ -1,5 +1,6 @@
 //! From an outcome of the room's machine to one durable batch.
 
+use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::outbox;
 use parlor_proto::room::{Accepted, Message, Outcome, Persist};
@@ -19,12 +20,7 @@ impl Turn<'_> {
     pub(super) fn commit_with(&mut self, mut batch: Batch, outcome: Outcome, mut settle: Settle) {
         for accepted in &outcome.accepted {
             match accepted {
-                Accepted::Control(event) => drop(batch.control(ControlRow {
-                    device: event.device(),
-                    seq: event.seq(),
-                    id: event.id(),
-                    bytes: event.bytes().to_vec(),
-                })),
+                Accepted::Control(event) => self.control(&mut batch, event),
                 Accepted::Message(message) => drop(batch.message(row(message, self.now_ms))),
             }
         }
@@ -44,6 +40,18 @@ impl Turn<'_> {
         settle.accepted = outcome.accepted;
         settle.changes = outcome.changes;
         self.hand_over(batch, settle);
+    }
+
+    /// Adds a control event: to its log, or beside it when its author wrote two of one number. Both count.
+    fn control(&mut self, batch: &mut Batch, event: &Event) {
+        let tip = self.entry.control_tips.entry(event.device()).or_default();
+        let bytes = event.bytes().to_vec();
+        if event.seq() == *tip + 1 {
+            *tip += 1;
+            batch.control(ControlRow { device: event.device(), seq: event.seq(), id: event.id(), bytes });
+        } else {
+            batch.put(Namespace::Meta, &names::fork(&event.id()), bytes);
+        }
     }
 
     /// Commits a batch made by hand.

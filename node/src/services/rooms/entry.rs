@@ -15,7 +15,7 @@ use parlor_proto::gossip::Coalescer;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::Outbox;
-use parlor_proto::room::{MessageTip, Room, RoomParts};
+use parlor_proto::room::{MessageTip, Room, RoomParts, Standing};
 use parlor_proto::sync::{Series, Session, Tables, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, RoomId, event::Event};
@@ -35,6 +35,12 @@ pub(super) mod names {
     pub(crate) const HEADS: &[u8] = b"heads";
     /// Our read marker: [`super::ReadMark`].
     pub(crate) const READ: &[u8] = b"read";
+    /// Control events beside the log of a device that wrote two of one number, by id.
+    pub(crate) const FORK: &[u8] = b"fork";
+
+    pub(crate) fn fork(id: &parlor_proto::EventId) -> Vec<u8> {
+        [FORK, id.as_bytes()].concat()
+    }
 }
 
 /// How far the user of this account has read.
@@ -51,6 +57,8 @@ pub(super) struct Linked {
     pub(super) channel: u16,
     /// Proved, and known to the outbox as a connected member.
     pub(super) device: Option<DeviceId>,
+    /// Events with bad signatures that it brought.
+    pub(super) bad_copies: usize,
 }
 
 /// One room as a worker holds it.
@@ -58,6 +66,8 @@ pub(super) struct Entry {
     pub(super) room: Room,
     /// How far each series is durable here.
     pub(super) tables: Tables,
+    /// How far each control log was handed to the store.
+    pub(super) control_tips: HashMap<DeviceId, u64>,
     pub(super) sessions: HashMap<PeerId, Linked>,
     pub(super) coalescer: Coalescer,
     /// Key under which the room gossiped before the present one: what replaces an epoch is wrapped under it.
@@ -145,6 +155,7 @@ impl Entry {
         Self {
             room,
             tables: Tables::new(),
+            control_tips: HashMap::new(),
             sessions: HashMap::new(),
             coalescer: Coalescer::default(),
             gossip_key: None,
@@ -173,6 +184,8 @@ impl Entry {
         let room = Room::restore(context.identity.clone(), parts)
             .map_err(|error| home_damaged(format!("room {} can not be restored: {error}", id.short())))?;
         let mut entry = Self::new(room);
+        let tips = store.tips(&id).map_err(damaged)?.control;
+        entry.control_tips = tips.into_iter().map(|tip| (tip.device, tip.seq)).collect();
         entry.fill_tables();
         for (_, bytes) in store.scan(Some(&id), Namespace::Marker, &[]).map_err(damaged)? {
             let Ok(marker) = Marker::decode(&id, &bytes) else { continue };
@@ -184,6 +197,7 @@ impl Entry {
             entry.tables.advance(Series::binding(binding.device), tip);
             entry.bindings.insert(binding.device, binding);
         }
+        entry.forget_former();
         entry.unresolved =
             entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();
         if let Some(bytes) = store.get(Some(&id), Namespace::Meta, names::READ).map_err(damaged)? {
@@ -200,6 +214,16 @@ impl Entry {
     pub(super) fn note_marker(&mut self, marker: Marker) {
         self.tables.advance(Series::marker(marker.device), Tip { seq: marker.counter, id: [0; 32] });
         self.markers.insert(marker.device, marker);
+    }
+
+    /// Markers and bindings of devices that are no member's count no more: nobody who comes later takes them.
+    pub(super) fn forget_former(&mut self) {
+        let room = &self.room;
+        let stays = |device: &DeviceId| *device == room.me().device() || room.standing(device) == Standing::Live;
+        self.tables.retain_records(stays);
+        self.markers.retain(|device, _| stays(device));
+        self.bindings.retain(|device, _| stays(device));
+        self.unresolved.retain(stays);
     }
 
     /// Whether something is due in this room, and when.
@@ -273,6 +297,14 @@ fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
     let mut control = Vec::new();
     for row in store.control(&id).map_err(damaged)? {
         control.push(event(&row.bytes)?);
+    }
+    let forks = store.scan(Some(&id), Namespace::Meta, names::FORK).map_err(damaged)?;
+    if !forks.is_empty() {
+        for (_, bytes) in forks {
+            control.push(event(&bytes)?);
+        }
+        // Ancestors before descendants.
+        control.sort_by_key(|event| event.control().map(|header| header.lamport));
     }
     let mut tips = Vec::new();
     for tip in store.tips(&id).map_err(damaged)?.message {

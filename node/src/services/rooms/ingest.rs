@@ -6,14 +6,14 @@ use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::gossip::{GossipError, GossipFrame};
 use parlor_proto::marker::Marker;
-use parlor_proto::room::{Missing, Outcome, Received, Rejected, Standing};
+use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
 use parlor_proto::sync::{In as SyncIn, Series};
 use parlor_proto::wire::{Item, SeriesKind};
 use parlor_proto::{DeviceId, EventId, codec};
 
 use super::entry::{Job, Turn};
 use super::settle::Settle;
-use crate::limits::OPEN_LATER_ROWS;
+use crate::limits::{BAD_COPIES_MAX, OPEN_LATER_ROWS};
 
 /// Longest leaf record in bytes: two keys, two numbers, a signature.
 const MAX_LEAF: usize = 256;
@@ -26,7 +26,12 @@ impl Turn<'_> {
             return;
         };
         let received = self.entry.room.receive(events, self.now_ms);
-        if blames(&received.rejected) {
+        let linked = self.entry.sessions.get_mut(&peer);
+        let too_many = linked.is_some_and(|linked| {
+            linked.bad_copies += bad_copies(&received.rejected);
+            linked.bad_copies > BAD_COPIES_MAX
+        });
+        if too_many || blames(&received.rejected) {
             tracing::debug!(room = %self.id().short(), peer = %peer.short(), "invalid events in a batch");
             self.session(peer, SyncIn::Refused { batch });
         }
@@ -66,7 +71,9 @@ impl Turn<'_> {
         let n_events = events.len();
         let received = self.entry.room.receive(events, self.now_ms);
         let known = n_events == received.duplicates && records.markers.is_empty();
-        let verdict = match (blames(&received.rejected), known) {
+        // On gossip what vouches for an event is in the same frame.
+        let bad = blames(&received.rejected) || bad_copies(&received.rejected) > 0;
+        let verdict = match (bad, known) {
             (true, _) => Judgement::Reject,
             (false, true) => Judgement::Ignore,
             (false, false) => Judgement::Accept,
@@ -227,6 +234,10 @@ impl Turn<'_> {
     pub(super) fn is_live(&self, device: &DeviceId) -> bool {
         self.entry.room.standing(device) == Standing::Live
     }
+}
+
+fn bad_copies(rejected: &[Rejected]) -> usize {
+    rejected.iter().filter(|rejected| rejected.of_batch && rejected.why == Reject::BadCopy).count()
 }
 
 fn blames(rejected: &[Rejected]) -> bool {

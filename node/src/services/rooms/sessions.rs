@@ -30,7 +30,7 @@ impl Turn<'_> {
         let setup = SessionSetup { room, topic_secret: &topic_secret, connection, version, side, device };
         let (session, out) = Session::start(setup, self.now_ms, &mut rng());
         self.close_session(peer);
-        self.entry.sessions.insert(peer, Linked { session, channel, device: None });
+        self.entry.sessions.insert(peer, Linked { session, channel, device: None, bad_copies: 0 });
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
 

@@ -112,14 +112,18 @@ impl Turn<'_> {
                 advances.push(Advance { series, seq: leaf.counter, bytes: None, from });
             }
         }
-        for marker in &settle.markers {
+        // Of somebody who left meanwhile nothing is told.
+        let stays = |device: &parlor_proto::DeviceId| *device == me || self.is_live(device);
+        let markers: Vec<_> = settle.markers.iter().filter(|marker| stays(&marker.device)).collect();
+        let bindings: Vec<_> = settle.bindings.iter().filter(|binding| stays(&binding.device)).collect();
+        for marker in markers {
             let series = Series::marker(marker.device);
             if self.entry.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] }) {
                 let bytes = (push && marker.device == me).then(|| marker.encode());
                 advances.push(Advance { series, seq: marker.counter, bytes, from });
             }
         }
-        for binding in &settle.bindings {
+        for binding in bindings {
             let series = Series::binding(binding.device);
             if self.entry.tables.advance(series, Tip { seq: binding.counter, id: [0; 32] }) {
                 advances.push(Advance { series, seq: binding.counter, bytes: None, from });
@@ -187,6 +191,7 @@ impl Turn<'_> {
         let members =
             |c: &Change| matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Joined | Change::Out);
         if changes.iter().any(members) {
+            self.entry.forget_former();
             self.tell_members();
             self.tell_standings();
             self.bind();

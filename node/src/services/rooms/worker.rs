@@ -312,6 +312,8 @@ impl Worker {
             self.deadlines.remove(&(noted, room));
         }
         let peers: Vec<_> = entry.sessions.keys().copied().collect();
+        // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
+        let _ = self.context.store.commit(Batch::new(None)).await;
         let context = self.context.clone();
         let loaded = tokio::task::spawn_blocking(move || Entry::load(&context, room)).await;
         match loaded {
