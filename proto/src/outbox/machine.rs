@@ -64,7 +64,8 @@ impl Outbox {
     }
 
     /// A client sends a message. Answer it when the `Write` or `Store` among the outputs is durable, or at once when
-    /// there is none: then the request was made before, and [`find`](Self::find) tells what became of it.
+    /// there is none: then the request was made before, and [`find`](Self::find) tells what became of it. A request that
+    /// failed before anything was written is made anew.
     ///
     /// # Errors
     /// [`OutboxError::Full`], [`OutboxError::NonceReused`].
@@ -72,7 +73,12 @@ impl Outbox {
         if let Some(held) = self.entries.get(&nonce) {
             let entry = &held.entry;
             let same = entry.room == room && (entry.body.is_empty() || entry.body == body);
-            return if same { Ok(Vec::new()) } else { Err(OutboxError::NonceReused) };
+            match (same, entry.stage) {
+                (false, _) => return Err(OutboxError::NonceReused),
+                // The client was told so, and asks again.
+                (true, Stage::Failed { event: None, .. }) => self.remove(&nonce),
+                (true, _) => return Ok(Vec::new()),
+            }
         }
         if self.n_waiting >= MAX_WAITING || self.n_waiting_bytes + body.len() > MAX_WAITING_BYTES {
             return Err(OutboxError::Full);
@@ -86,6 +92,11 @@ impl Outbox {
         let held = Held { entry: entry.clone(), stored: !write, writing: write, waiting: Waiting::RoomNotReady };
         self.entries.insert(nonce, held);
         Ok(vec![if write { Out::Write(entry) } else { Out::Store(entry) }])
+    }
+
+    /// Forgets what [`submit`](Self::submit) just took, whose outputs were not carried out.
+    pub fn withdraw(&mut self, nonce: &Nonce) {
+        self.remove(nonce);
     }
 
     /// Tries a message again now: a failed one from where it stopped, a waiting one without waiting on.

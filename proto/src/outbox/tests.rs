@@ -187,6 +187,28 @@ fn a_failed_message_is_retried_or_discarded_by_hand_only() {
 }
 
 #[test]
+fn a_request_that_failed_before_it_was_written_is_made_anew_when_the_client_repeats_it() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    desk.tell(In::Never { nonce: [1; 16], failure: Failure::Store });
+    assert!(matches!(&desk.submit(1)[..], [Out::Write(_)]));
+    desk.written(1);
+    assert_eq!(desk.submit(1), []);
+    assert_eq!(desk.outbox.lines().len(), 1);
+    desk.has(BOB, 1);
+    assert_eq!(desk.outbox.lines(), []);
+}
+
+#[test]
+fn what_is_withdrawn_was_never_submitted() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    desk.outbox.withdraw(&[1; 16]);
+    assert_eq!(desk.outbox.lines(), []);
+    assert!(matches!(&desk.submit(1)[..], [Out::Write(_)]));
+}
+
+#[test]
 fn a_written_message_can_not_be_discarded_and_fails_when_the_room_is_left() {
     let mut desk = Desk::writable();
     desk.submit(1);

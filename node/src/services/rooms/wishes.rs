@@ -4,7 +4,7 @@ use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, U
 use parlor_proto::body::{Body, BodyError, Text};
 use parlor_proto::control::{Permission, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
-use parlor_proto::outbox::{Nonce, Out as OutboxOut, OutboxError};
+use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{NewInvite, Outcome, Refusal};
 use parlor_proto::{EventId, room};
 
@@ -169,14 +169,26 @@ impl Turn<'_> {
             return drop(reply.send(Err(self.refused(Refusal::NotPermitted(Permission::Post)))));
         }
         let nonces: Vec<_> = requests.iter().map(|(nonce, _)| *nonce).collect();
-        let mut entries = Vec::new();
+        let mut taken = Vec::new();
         for (nonce, body) in requests {
             match self.outbox.submit(nonce, self.id(), body.encode(), self.now_ms) {
-                Ok(out) => out.into_iter().for_each(|out| match out {
-                    OutboxOut::Write(entry) => entries.push(entry),
-                    other => self.jobs.push(super::entry::Job::Outbox(other)),
-                }),
-                Err(error) => return drop(reply.send(Err(outbox_problem(error)))),
+                Ok(out) => taken.extend(out),
+                Err(error) => {
+                    // All or nothing.
+                    for out in taken {
+                        if let OutboxOut::Write(entry) | OutboxOut::Store(entry) = out {
+                            self.outbox.withdraw(&entry.nonce);
+                        }
+                    }
+                    return drop(reply.send(Err(outbox_problem(error))));
+                }
+            }
+        }
+        let mut entries = Vec::new();
+        for out in taken {
+            match out {
+                OutboxOut::Write(entry) => entries.push(entry),
+                other => self.jobs.push(super::entry::Job::Outbox(other)),
             }
         }
         let answer: super::settle::Reply = Box::new(move |turn, done| {
@@ -188,6 +200,9 @@ impl Turn<'_> {
 
     fn send_answer(&self, nonce: &Nonce) -> Answer<SendAnswer> {
         let entry = self.outbox.find(nonce).ok_or_else(|| Problem::of(Code::Internal))?;
+        if let outbox::Stage::Failed { failure, event: None } = entry.stage {
+            return Err(failed_problem(failure));
+        }
         let message = match entry.event() {
             Some((event, _)) => event.to_string(),
             None => nonce.iter().map(|b| format!("{b:02x}")).collect(),
@@ -301,6 +316,17 @@ fn outbox_problem(error: OutboxError) -> Problem {
         OutboxError::Unknown => Problem::of(Code::MessageNotFound),
         other => Problem::new(Code::Conflict, other.to_string()),
     }
+}
+
+/// Why a message was given up before it was written.
+fn failed_problem(failure: Failure) -> Problem {
+    let code = match failure {
+        Failure::NotPermitted | Failure::NoMember => Code::NotPermitted,
+        Failure::TooLong => Code::TooLong,
+        Failure::NoRoom => Code::RoomNotFound,
+        _ => Code::Internal,
+    };
+    Problem::new(code, failure.to_string())
 }
 
 fn not_ready() -> Problem {
