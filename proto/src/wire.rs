@@ -121,9 +121,8 @@ pub enum RoomFrame {
     Summary {
         /// Number of the round; the session's driver counts from 1.
         round: u32,
-        /// Digests of the control logs, message logs and small records; `None` when the sender does not know the
-        /// receiver as a member (yet) and so tells nothing.
-        digests: Option<Digests>,
+        /// What the sender lets the receiver know of its tables, by what the receiver is to it.
+        told: Told,
     },
     /// One turn of a comparison: each side answers a `Compare` with one, until one is empty.
     Compare {
@@ -175,6 +174,17 @@ pub struct Proof {
     pub device: DeviceId,
     /// Its signature (label "sync proof") over `room || side || version u16 || connection`.
     pub signature: Signature,
+}
+
+/// What a side tells in a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// Nothing: the receiver is a stranger (yet).
+    Nothing,
+    /// The digest of the control logs that the receiver may have: it is a member no more.
+    Control([u8; 16]),
+    /// All: the receiver is a member.
+    All(Digests),
 }
 
 /// Digests of everything that sync compares; equal digests mean equal content.

@@ -160,7 +160,7 @@ fn fault(out: &[Out]) -> Option<Misbehaviour> {
 }
 
 fn summary(round: u32) -> RoomFrame {
-    RoomFrame::Summary { round, digests: Some(Node::new(3).tables.digests()) }
+    RoomFrame::Summary { round, told: Told::All(Node::new(3).tables.digests()) }
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn unsolicited_answers_and_batches_out_of_order_are_refused() {
 }
 
 #[test]
-fn strangers_and_removed_members_get_nothing() {
+fn strangers_get_nothing_and_removed_members_no_messages() {
     let message = RoomFrame::Batch { id: 0, items: vec![Item { kind: SeriesKind::Message, bytes: Blob(vec![1]) }] };
     assert_eq!(blamed(&mut proved(Standing::Stranger), &message), Some(Misbehaviour::NotEntitled));
     let mut removed = proved(Standing::Removed);
@@ -312,7 +312,7 @@ fn strangers_and_removed_members_get_nothing() {
     let mut stranger = proved(Standing::Stranger);
     let told = |out: Vec<Out>| out.iter().filter(|out| matches!(out, Out::Send(_) | Out::Read { .. })).count();
     let out = stranger.handle(In::Frame(summary(1).encode()), &tables(), NOW);
-    assert!(out.contains(&Out::Send(RoomFrame::Summary { round: 1, digests: None }.encode())));
+    assert!(out.contains(&Out::Send(RoomFrame::Summary { round: 1, told: Told::Nothing }.encode())));
     let want = RoomFrame::Want(vec![Want { tag: [0; 6], have: 0 }]);
     assert_eq!(told(stranger.handle(In::Frame(want.encode()), &tables(), NOW)), 0);
     let split = CompareItem::Split { path: Blob(Vec::new()), children: 1, digests: vec![[9; 4]] };

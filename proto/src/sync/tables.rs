@@ -104,6 +104,13 @@ impl Tables {
         self.shape
     }
 
+    /// What a former member with this device may know of these tables: the control logs as they are now, and its own message
+    /// log. Keep the cut from when it was put out: what comes later is not for it.
+    pub fn cut_for(&self, device: DeviceId) -> Self {
+        let may_know = |series: &Series| series.kind == SeriesKind::Control || *series == Series::messages(device);
+        self.tips.iter().filter(|(series, _)| may_know(series)).map(|(series, tip)| (*series, *tip)).collect()
+    }
+
     /// Where `series` ends, `None` when nothing of it is held.
     pub fn tip(&self, series: &Series) -> Option<Tip> {
         self.tips.get(series).copied()

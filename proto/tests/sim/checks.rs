@@ -66,7 +66,13 @@ fn statuses(world: &World) -> String {
             .iter()
             .map(|(peer, linked)| (peer, linked.session.as_ref().map(|(_, s)| (s.standing(), s.is_settled()))))
             .collect();
-        lines += &format!("\nnode {}: {own:?}, peers {peers:?}, missing {}", node.index, room.missing_parents());
+        let index = node.index;
+        lines += &format!("\nnode {index} {}: {own:?}, peers {peers:?}", node.me.device().short());
+        let control = node.disk.control.iter().map(|e| (e.device().short(), e.seq(), e.id().short()));
+        lines += &format!("\n  control {:?}", control.collect::<Vec<_>>());
+        let members = room.members();
+        lines += &format!("\n  members {:?}", members.iter().map(|m| m.account.short()).collect::<Vec<_>>());
+        lines += &format!("\n  missing {} parents, waits for {:?}", room.missing_parents(), room.missing());
     }
     lines
 }
@@ -87,7 +93,8 @@ pub(crate) fn final_state(world: &mut World) {
     assert!(!members.is_empty(), "nobody is left");
     for node in &members[1..] {
         let (a, b) = (members[0].room().unwrap(), node.room().unwrap());
-        assert_eq!(a.state_hash(), b.state_hash(), "nodes {} and {} see two rooms", members[0].index, node.index);
+        let same = a.state_hash() == b.state_hash();
+        assert!(same, "nodes {} and {} see two rooms: {}", members[0].index, node.index, statuses(world));
         assert_eq!(
             message_ids(members[0]),
             message_ids(node),

@@ -72,6 +72,8 @@ pub(crate) struct Running {
     pub joiner: Option<Joiner>,
     pub door: Doorkeeper,
     pub maintain_ms: Option<u64>,
+    /// What former members may know, from when they were put out.
+    pub cuts: BTreeMap<DeviceId, Tables>,
 }
 
 /// One person's device.
@@ -137,6 +139,7 @@ impl Node {
             joiner: None,
             door: Doorkeeper::default(),
             maintain_ms: Some(now),
+            cuts: BTreeMap::new(),
         });
         if let Some(room) = self.running.as_ref().and_then(|running| running.room.as_ref()) {
             let closed = !room.control_frontier().is_empty() && !room.is_member();
@@ -185,10 +188,11 @@ impl Node {
         self.do_outbox(out, now, Some(nonce));
     }
 
+    /// Makes an invite and its link, if the room lets us.
     pub(crate) fn invite(&mut self, uses: u32, now_ms: u64) -> Option<Link> {
         let now = self.clock(now_ms);
         let new = NewInvite {
-            role: Role::Member,
+            role: if self.rng.random_bool(0.6) { Role::Moderator } else { Role::Member },
             expires_ms: Some(now + 3_600_000),
             uses: Some(uses),
             approval: false,

@@ -98,7 +98,16 @@ impl Node {
     pub(crate) fn tell_session(&mut self, peer: usize, input: In, now: u64) {
         let running = self.running();
         let Some((_, session)) = running.peers.get_mut(&peer).and_then(|peer| peer.session.as_mut()) else { return };
-        let out = session.handle(input, &running.tables, now);
+        let removed = session.peer().and_then(|device| Some((device, running.cuts.get_mut(&device)?)));
+        let tables = match removed {
+            Some((device, cut)) => {
+                let theirs = Series::messages(device);
+                running.tables.tip(&theirs).map(|tip| cut.advance(theirs, tip));
+                cut
+            }
+            None => &running.tables,
+        };
+        let out = session.handle(input, tables, now);
         self.do_session(peer, out, now);
     }
 
@@ -106,6 +115,12 @@ impl Node {
         let session = self.running().peers.get(&peer).and_then(|peer| peer.session.as_ref());
         let Some(device) = session.and_then(|(_, session)| session.peer()) else { return };
         let standing = self.standing_of(&device);
+        let running = self.running();
+        if standing == Standing::Removed {
+            running.cuts.entry(device).or_insert_with(|| running.tables.cut_for(device));
+        } else {
+            running.cuts.remove(&device);
+        }
         self.tell_session(peer, In::Standing(standing), now);
         self.count_connected(now);
     }

@@ -47,7 +47,7 @@ impl Default for Plan {
             people: 4,
             writes: 25,
             joins: 6,
-            invites: 4,
+            invites: 8,
             uses: 2,
             leaves: 0,
             crashes: 2,
@@ -149,6 +149,7 @@ impl World {
         let n = self.nodes.len();
         self.at(START + 100, What::Mesh);
         self.at(START + 200, What::Act(Act::Invite(0)));
+        self.at(START + 12_000, What::Act(Act::Invite(0)));
         for person in 1..n {
             let when = START + self.rng.random_range(300..20_000);
             self.at(when, What::Act(Act::Join(person)));
@@ -297,6 +298,12 @@ impl World {
                 let place = self.rng.random_range(0..self.invites.len());
                 let link = self.invites[place].clone();
                 self.nodes[who].join(&link, now);
+                // Others that are near may be members too.
+                let near: [u8; 2] = self.rng.random();
+                let clock = self.nodes[who].clock(now);
+                for other in near.map(|n| n % self.nodes.len() as u8).into_iter().filter(|n| usize::from(*n) != who) {
+                    self.nodes[who].tell_joiner(join::In::Candidate(vec![other]), clock);
+                }
             }
             Act::Leave(who) if runs(self, who) => self.nodes[who].leave(now),
             Act::Crash(who) if runs(self, who) => {

@@ -1,14 +1,15 @@
 //! Rounds: summaries, and the comparison that follows when they differ.
 //!
-//! The dialer opens rounds. When one side does not know the other as a member it sends a summary without digests
-//! (*withholds*) and from then on only hears control logs: it answers with `Tell` and `Want`, never with what it holds.
-//! The side that does tell drives such a comparison. When both withhold, nothing is compared.
+//! The dialer opens rounds. What a side tells in its summary follows from what the other is to it: a member is told all, a
+//! former member the control logs, so that it learns that it is out, a stranger nothing. Unless both tell all, only control
+//! logs are compared. A side that tells nothing *withholds*: it answers with `Tell` and `Want`, never with what it holds,
+//! and the other side drives. When both withhold, nothing is compared.
 
 use std::collections::VecDeque;
 
 use parlor_crypto::topic::Side;
 
-use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Want};
+use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Told, Want};
 
 use super::super::sketch::{Sketch, child, is_below, is_path};
 use super::super::tables::Series;
@@ -37,9 +38,9 @@ pub(super) struct Rounds {
     round: u32,
     phase: Phase,
     /// The peer's summary that came before its standing was known.
-    early: Option<(u32, Option<Digests>)>,
-    /// What the last summary of the peer held; `None` before the first.
-    peer_summary: Option<Option<Digests>>,
+    early: Option<(u32, Told)>,
+    /// The last summary of the peer.
+    peer_told: Option<Told>,
     last_equal: bool,
     pause_ms: u64,
     next_ms: Option<u64>,
@@ -54,7 +55,7 @@ enum Phase {
     #[default]
     Rest,
     /// The other side's summary, after we sent this one.
-    Summary(Option<Digests>),
+    Summary(Told),
     /// The other side's turn.
     Compare(Comparing),
 }
@@ -62,6 +63,8 @@ enum Phase {
 /// A comparison under way.
 struct Comparing {
     sketch: Sketch,
+    /// What the peer was when the sketch was made for it.
+    told_to: Option<Standing>,
     /// We tell nothing of ours.
     withholds: bool,
     queue: VecDeque<CompareItem>,
@@ -77,19 +80,14 @@ impl Rounds {
         self.last_equal && matches!(self.phase, Phase::Rest)
     }
 
-    /// The peer does not know us as a member (yet).
-    pub(super) fn peer_withholds(&self) -> bool {
-        matches!(self.peer_summary, Some(None))
-    }
-
-    /// The peer knows us as a member.
+    /// The peer takes us for a member.
     pub(super) fn peer_ready(&self) -> bool {
-        matches!(self.peer_summary, Some(Some(_)))
+        matches!(self.peer_told, Some(Told::All(_)))
     }
 
     /// The peer sent a summary at least once.
     pub(super) fn peer_answered(&self) -> bool {
-        self.peer_summary.is_some()
+        self.peer_told.is_some()
     }
 
     pub(super) fn reply_deadline(&self) -> Option<u64> {
@@ -134,8 +132,8 @@ impl Session {
         }
         if self.side == Side::Dialer {
             self.open_round(turn);
-        } else if let Some((round, digests)) = self.rounds.early.take() {
-            self.on_summary(round, digests, turn)?;
+        } else if let Some((round, told)) = self.rounds.early.take() {
+            self.on_summary(round, told, turn)?;
         } else if before.is_some() {
             turn.send(&RoomFrame::Again);
         }
@@ -165,12 +163,21 @@ impl Session {
         rounds.opened_ms = turn.now_ms;
         rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         let round = rounds.round;
-        let digests = self.serves().then(|| turn.tables.digests());
-        self.rounds.phase = Phase::Summary(digests);
-        turn.send(&RoomFrame::Summary { round, digests });
+        let told = self.told(turn);
+        self.rounds.phase = Phase::Summary(told);
+        turn.send(&RoomFrame::Summary { round, told });
     }
 
-    pub(super) fn on_summary(&mut self, round: u32, theirs: Option<Digests>, turn: &mut Turn<'_>) -> Handled {
+    /// What we tell the peer now.
+    fn told(&self, turn: &Turn<'_>) -> Told {
+        match self.standing {
+            Some(Standing::Live) => Told::All(turn.tables.digests()),
+            Some(Standing::Removed) => Told::Control(turn.tables.digests().control),
+            Some(Standing::Stranger) | None => Told::Nothing,
+        }
+    }
+
+    pub(super) fn on_summary(&mut self, round: u32, theirs: Told, turn: &mut Turn<'_>) -> Handled {
         if self.standing.is_none() {
             let first = self.side == Side::Listener && self.rounds.early.replace((round, theirs)).is_none();
             return if first { Ok(()) } else { Err(Misbehaviour::OutOfTurn) };
@@ -180,27 +187,30 @@ impl Session {
             (Side::Dialer, Phase::Summary(sent)) if round == self.rounds.round => *sent,
             (Side::Listener, _) if round > self.rounds.round => {
                 self.rounds.round = round;
-                let ours = self.serves().then(|| turn.tables.digests());
-                turn.send(&RoomFrame::Summary { round, digests: ours });
+                let ours = self.told(turn);
+                turn.send(&RoomFrame::Summary { round, told: ours });
                 ours
             }
             _ => return Err(Misbehaviour::OutOfTurn),
         };
         self.rounds.rest();
-        self.rounds.peer_summary = Some(theirs);
+        self.rounds.peer_told = Some(theirs);
+        self.rounds.last_equal = false;
         self.stream.clear_owed();
         match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => self.all_equal(ours, turn),
-            (Some(ours), Some(theirs)) => {
+            (Told::Nothing, Told::Nothing) => {}
+            (Told::All(ours), Told::All(theirs)) if ours == theirs => self.all_equal(ours, turn),
+            (Told::All(ours), Told::All(theirs)) => {
                 if ours.control == theirs.control && ours.messages == theirs.messages {
                     turn.out.push(Out::Equal);
                 }
-                self.differ(false, self.side == Side::Dialer, turn);
+                self.differ(Told::All(ours), self.side == Side::Dialer, turn);
             }
             // The side that tells drives.
-            (Some(_), None) => self.differ(false, true, turn),
-            (None, Some(_)) => self.differ(true, false, turn),
-            (None, None) => self.rounds.last_equal = false,
+            (Told::Nothing, _) => self.differ(ours, false, turn),
+            (_, Told::Nothing) => self.differ(ours, true, turn),
+            (ours, theirs) if ours.control() == theirs.control() => self.rounds.last_equal = true,
+            (ours, _) => self.differ(ours, self.side == Side::Dialer, turn),
         }
         self.pump(turn);
         Ok(())
@@ -219,15 +229,21 @@ impl Session {
         }
     }
 
-    fn differ(&mut self, withholds: bool, speaks_first: bool, turn: &mut Turn<'_>) {
-        self.rounds.last_equal = false;
+    fn differ(&mut self, ours: Told, speaks_first: bool, turn: &mut Turn<'_>) {
         self.rounds.pause_ms = 0;
-        let control_only = withholds || self.rounds.peer_withholds();
+        let control_only = !matches!(ours, Told::All(_)) || !self.rounds.peer_ready();
         let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
         let first = sketch.first();
-        let comparing =
-            Comparing { sketch, withholds, queue: VecDeque::new(), weight: 0, n_turns: 0, n_looks: 0, done: false };
-        self.rounds.phase = Phase::Compare(comparing);
+        self.rounds.phase = Phase::Compare(Comparing {
+            sketch,
+            told_to: self.standing,
+            withholds: ours == Told::Nothing,
+            queue: VecDeque::new(),
+            weight: 0,
+            n_turns: 0,
+            n_looks: 0,
+            done: false,
+        });
         self.rounds.deadline = Some(turn.now_ms.saturating_add(super::COMPARE_TIMEOUT_MS));
         if speaks_first {
             turn.send(&RoomFrame::Compare { round: self.rounds.round, items: vec![first] });
@@ -245,8 +261,8 @@ impl Session {
         let Phase::Compare(mut comparing) = std::mem::take(&mut self.rounds.phase) else {
             return Err(Misbehaviour::OutOfTurn);
         };
-        // Who was a member when the round began may have left meanwhile.
-        comparing.withholds |= !self.serves();
+        // Who was a member when the round began may have left meanwhile: no more of this round's sketch for it.
+        comparing.withholds |= self.standing != comparing.told_to;
         comparing.n_turns += 1;
         if comparing.n_turns > MAX_TURNS {
             return Err(Misbehaviour::TooMany);
@@ -381,6 +397,16 @@ impl Comparing {
             items.extend(self.queue.pop_front());
         }
         items
+    }
+}
+
+impl Told {
+    fn control(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Nothing => None,
+            Self::Control(digest) => Some(*digest),
+            Self::All(digests) => Some(digests.control),
+        }
     }
 }
 

@@ -24,7 +24,9 @@ impl Session {
             }
             let len = bytes.as_ref().map_or(0, Vec::len);
             let fits = n_bytes + len <= MAX_BATCH_BYTES && items.len() < MAX_BATCH_ITEMS;
-            match bytes.filter(|_| fits && self.sends(series.kind) && self.stream.is_next(&series, seq)) {
+            // Of a removed peer's tables it may be cut away.
+            let may_have = turn.tables.seq(&series) >= seq && self.sends(series.kind);
+            match bytes.filter(|_| fits && may_have && self.stream.is_next(&series, seq)) {
                 Some(bytes) => {
                     n_bytes += bytes.len();
                     items.push(Item { kind: series.kind, bytes: Blob(bytes) });

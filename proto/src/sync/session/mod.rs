@@ -16,9 +16,10 @@
 //! 5. *Live.* [`In::Advanced`] tells what is new here. It is sent at once when it carries bytes (small rooms), else its
 //!    tip is told within [`TIPS_MS`]. Rounds are repeated, seldom when nothing happens.
 //!
-//! Who gets what: a [`Standing::Live`] peer gets everything, the others get nothing. A [`Standing::Removed`] peer is asked
-//! for the rest of its own message log, for what it wrote before it left counts, and the room judges what it brings. A
-//! stranger may bring control events: the joiner whose Admit we have not seen makes itself known that way.
+//! Who gets what: a [`Standing::Live`] peer gets everything. A [`Standing::Removed`] peer gets the control logs in the
+//! tables given for it, which the owner cuts to what makes it understand that it is out; it is asked for the rest of its
+//! own message log, for what it wrote before counts, and the room judges what it brings. A stranger gets nothing and may
+//! bring control events: the joiner whose Admit we have not seen makes itself known that way.
 //!
 //! A hostile peer: every frame before its proof, malformed, too large, unsolicited or beyond a bound gives
 //! [`Out::Misbehaved`], after which the session is silent and the connection is to be closed. A peer that starts
@@ -70,7 +71,8 @@ pub struct SessionSetup<'a> {
 pub enum Standing {
     /// A device of a member.
     Live,
-    /// A device of somebody who was a member.
+    /// A device of somebody who was a member, or was let in on an invite that others had used up. The tables given with
+    /// each input hold what it may know: control logs up to what put it out, and its own message log.
     Removed,
     /// Unknown: it knows the topic secret, so it may be new.
     Stranger,
@@ -328,7 +330,8 @@ impl Session {
         (session, vec![Out::Send(RoomFrame::Proof(sealed.into()).encode())])
     }
 
-    /// Takes one input and says what to do. `tables` are those of the room as they are now; `now_ms` never goes back.
+    /// Takes one input and says what to do. `tables` are those of the room as they are now (of a removed peer cut to
+    /// what it may know); `now_ms` never goes back.
     pub fn handle(&mut self, input: In, tables: &Tables, now_ms: u64) -> Vec<Out> {
         let mut out = Vec::new();
         if self.failed {
@@ -389,7 +392,7 @@ impl Session {
         }
         match frame {
             RoomFrame::Proof(_) => Err(Misbehaviour::OutOfTurn),
-            RoomFrame::Summary { round, digests } => self.on_summary(round, digests, turn),
+            RoomFrame::Summary { round, told } => self.on_summary(round, told, turn),
             RoomFrame::Compare { round, items } => self.on_compare(round, &items, turn),
             RoomFrame::Want(wants) => self.on_want(&wants, turn),
             RoomFrame::Batch { id, items } => self.on_batch(id, items, turn),
@@ -419,9 +422,13 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the peer may have what is in the tables.
-    fn serves(&self) -> bool {
-        self.standing == Some(Standing::Live)
+    /// Whether the peer may have things of this kind.
+    fn serves(&self, kind: SeriesKind) -> bool {
+        match self.standing {
+            Some(Standing::Live) => true,
+            Some(Standing::Removed) => kind == SeriesKind::Control,
+            Some(Standing::Stranger) | None => false,
+        }
     }
 }
 
