@@ -18,8 +18,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, panicked};
 use crate::mark::Mark;
 
 /// Bytes of a segment: sled's default, recorded in its `conf`.
@@ -29,6 +30,8 @@ const SEGMENT_I64: i64 = SEGMENT as i64;
 const HEADER: usize = 20;
 /// No message begins closer than this to the end of a segment.
 const MARGIN: usize = 32;
+/// Threads that examine: the disk answers several small reads at once, and the checksums are shared out.
+const EXAMINERS: usize = 8;
 const CAP: u8 = 2;
 const LAST_KIND: u8 = 11;
 /// Bytes that may be checksummed in the search for messages in one odd segment.
@@ -48,7 +51,7 @@ pub(crate) enum Verdict {
 /// # Errors
 /// Damage, if something is missing that `mark` promises.
 pub(crate) fn examine(path: &Path, start: i64, mark: Mark) -> Result<Verdict, Fault> {
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && mark == Mark::NONE => return Ok(Verdict::Sound),
         file => file?,
     };
@@ -56,31 +59,29 @@ pub(crate) fn examine(path: &Path, start: i64, mark: Mark) -> Result<Verdict, Fa
         return Ok(Verdict::Sound);
     }
     let len = file.metadata()?.len();
-    let mut search = Search { first: start / SEGMENT_I64 * SEGMENT_I64, end: mark.end, ..Search::default() };
-    let mut segment = Vec::with_capacity(SEGMENT);
-    let mut at = 0;
-    while at < len {
-        file.seek(SeekFrom::Start(at))?;
-        segment.clear();
-        (&mut file).take(HEADER as u64).read_to_end(&mut segment)?;
-        if header(&segment).is_none_or(|lsn| search.wants(lsn)) {
-            (&mut file).take((SEGMENT - HEADER) as u64).read_to_end(&mut segment)?;
-            search.segment(&segment).map_err(|what| Fault::Damaged(format!("{what} in the segment at byte {at}")))?;
-        } else {
-            search.skip(&segment);
-        }
-        at += SEGMENT as u64;
-    }
-    search.verdict(len < mark.len)
+    let search = Search { first: start / SEGMENT_I64 * SEGMENT_I64, end: mark.end };
+    let next = AtomicU64::new(0);
+    let seen = std::thread::scope(|scope| {
+        let work = || search.work(path, &next, len);
+        let workers: Vec<_> = (0..EXAMINERS).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| Err(panicked(&*panic))));
+        ended.collect::<Result<Vec<_>, Fault>>()
+    })?;
+    search.verdict(seen.into_iter().fold(Seen::default(), Seen::and), len < mark.len)
 }
 
-/// What was seen so far.
-#[derive(Debug, Default)]
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
 struct Search {
     /// The first segment that sled will replay.
     first: i64,
     /// The last sequence number that was durable.
     end: i64,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
     /// Sound segments that sled will replay, up to the end.
     found: i64,
     /// Whether the one with the end is among them.
@@ -91,68 +92,101 @@ struct Search {
     has_odd: bool,
 }
 
+impl Seen {
+    fn and(self, other: Self) -> Self {
+        Self {
+            found: self.found + other.found,
+            has_end: self.has_end || other.has_end,
+            has_newer: self.has_newer || other.has_newer,
+            has_odd: self.has_odd || other.has_odd,
+        }
+    }
+}
+
 impl Search {
-    fn wants(&self, lsn: i64) -> bool {
+    /// Examines segments until none is left.
+    fn work(self, path: &Path, next: &AtomicU64, len: u64) -> Result<Seen, Fault> {
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; SEGMENT];
+        let mut seen = Seen::default();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed) * SEGMENT as u64;
+            if at >= len {
+                return Ok(seen);
+            }
+            file.seek(SeekFrom::Start(at))?;
+            let mut filled = fill(&mut file, &mut buffer[..HEADER])?;
+            let lsn = header(&buffer[..filled]);
+            if lsn.is_none_or(|lsn| self.wants(lsn)) {
+                filled += fill(&mut file, &mut buffer[filled..])?;
+                let one = self.segment(lsn, &buffer[..filled]);
+                seen = seen.and(one.map_err(|what| Fault::Damaged(format!("{what} in the segment at byte {at}")))?);
+            }
+            seen.has_newer |= lsn.is_some_and(|lsn| lsn > self.end);
+        }
+    }
+
+    fn wants(self, lsn: i64) -> bool {
         (self.first..=self.end).contains(&lsn)
     }
 
-    fn skip(&mut self, segment: &[u8]) {
-        self.has_newer |= header(segment).is_some_and(|lsn| lsn > self.end);
-    }
-
-    fn segment(&mut self, segment: &[u8]) -> Result<(), &'static str> {
-        let Some(lsn) = header(segment) else { return self.headless(segment) };
+    fn segment(self, lsn: Option<i64>, segment: &[u8]) -> Result<Seen, &'static str> {
+        let Some(lsn) = lsn else { return self.headless(segment) };
         let number = lsn / SEGMENT_I64;
         let mut at = HEADER;
         while at <= SEGMENT - MARGIN && lsn + at as i64 <= self.end {
             match message(segment, at) {
                 Some(found) if found.number == number && found.kind == CAP => break,
                 Some(found) if found.number == number => at += found.len,
-                _ if self.is_newer(segment) => {
-                    self.has_odd = true;
-                    return Ok(());
-                }
+                _ if self.is_newer(segment) => return Ok(Seen { has_odd: true, ..Seen::default() }),
                 _ => return Err("a message fails its checksum"),
             }
         }
-        self.found += 1;
-        self.has_end |= (lsn..lsn + SEGMENT_I64).contains(&self.end);
-        Ok(())
+        let has_end = (lsn..lsn + SEGMENT_I64).contains(&self.end);
+        Ok(Seen { found: 1, has_end, ..Seen::default() })
     }
 
     /// A segment without a sound header: empty, being used again, or damaged.
-    fn headless(&mut self, segment: &[u8]) -> Result<(), &'static str> {
-        if segment.iter().all(|byte| *byte == 0) || self.is_newer(segment) {
-            self.has_odd = true;
-            return Ok(());
+    fn headless(self, segment: &[u8]) -> Result<Seen, &'static str> {
+        let is_empty = segment.iter().all(|byte| *byte == 0);
+        // Otherwise older than the snapshot, or nothing that was ever durable.
+        let is_damaged = || numbers(segment).any(|number| self.wants(number.saturating_mul(SEGMENT_I64)));
+        if !is_empty && !self.is_newer(segment) && is_damaged() {
+            return Err("the header fails its checksum");
         }
-        match numbers(segment).find(|number| self.wants(number.saturating_mul(SEGMENT_I64))) {
-            Some(_) => Err("the header fails its checksum"),
-            // Older than the snapshot, or nothing that was ever durable.
-            None => {
-                self.has_odd = true;
-                Ok(())
-            }
-        }
+        Ok(Seen { has_odd: true, ..Seen::default() })
     }
 
     /// Whether the segment holds a message written after the end.
-    fn is_newer(&self, segment: &[u8]) -> bool {
+    fn is_newer(self, segment: &[u8]) -> bool {
         numbers(segment).any(|number| number.saturating_mul(SEGMENT_I64) > self.end)
     }
 
-    fn verdict(&self, is_shorter: bool) -> Result<Verdict, Fault> {
+    fn verdict(self, seen: Seen, is_shorter: bool) -> Result<Verdict, Fault> {
         if self.end < self.first {
             return Ok(Verdict::Sound);
         }
-        if !self.has_end && !self.has_newer {
+        if !seen.has_end && !seen.has_newer {
             return Err(Fault::Damaged("acknowledged groups are missing at its end".to_owned()));
         }
-        // Segments between may be gone because they were emptied; that is usual. With something odd beside it, it may be a loss.
-        let has_gap = self.found < (self.end - self.first) / SEGMENT_I64 + 1;
-        let is_odd = self.has_odd || is_shorter || !self.has_end;
+        // Segments between may be gone because they were emptied; that is usual. With something odd beside it, it may
+        // be a loss.
+        let has_gap = seen.found < (self.end - self.first) / SEGMENT_I64 + 1;
+        let is_odd = seen.has_odd || is_shorter || !seen.has_end;
         Ok(if has_gap && is_odd { Verdict::Suspect } else { Verdict::Sound })
     }
+}
+
+/// Reads until the buffer is full or the file ends; how much.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
 }
 
 /// The lsn in a segment's header, if it is sound.

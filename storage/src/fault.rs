@@ -87,13 +87,13 @@ impl From<sled::Error> for Fault {
 
 /// Runs `work` and turns a panic into damage: sled panics on some damaged files.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Fault::Damaged(said(&*panic))))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
+/// A panic as damage.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Fault {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     let text = text.unwrap_or_else(|| "unknown reason".to_owned());
-    format!("the database gave up: {}", text.lines().next().unwrap_or_default())
+    Fault::Damaged(format!("the database gave up: {}", text.lines().next().unwrap_or_default()))
 }
