@@ -12,7 +12,7 @@ use crate::{Error, shell};
 const SEED: &str = "PARLOR_SEED";
 
 /// The seeded campaigns: package, test target, and which of its tests.
-const CAMPAIGNS: [(&str, &str, &str); 2] = [("parlor-proto", "simulator", ""), ("parlor-storage", "store", "kill")];
+const CAMPAIGNS: [(&str, &str, &str); 2] = [("parlor-proto", "sim", ""), ("parlor-storage", "store", "kill")];
 
 /// Minutes when none are given.
 const DEFAULT_MINUTES: u64 = 10;
