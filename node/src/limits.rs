@@ -22,6 +22,9 @@ pub(crate) const UNREAD_MAX: u64 = 10_000;
 /// Events with bad signatures that one sync session may bring. An honest peer brings some when their author signed badly and
 /// a later event vouched for them; each costs a verification.
 pub(crate) const BAD_COPIES_MAX: usize = 8_192;
+/// After a change of a room could not be stored nothing is stored in it on our own account for this long: on a full disk
+/// it would fail again at once.
+pub(crate) const REST_MS: u64 = 5_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
 /// How long a stop waits for commits and goodbyes.

@@ -26,7 +26,10 @@ impl Turn<'_> {
     /// Makes our marker if it is due and says something new.
     pub(super) fn mark(&mut self) {
         let n_members = self.entry.room.n_members();
-        if !self.entry.room.is_member() || !self.entry.throttle.take(n_members, self.now_ms) {
+        if !self.entry.room.is_member() || self.entry.rests(self.now_ms) {
+            return;
+        }
+        if !self.entry.throttle.take(n_members, self.now_ms) {
             return;
         }
         let me = self.context.identity.device();
@@ -46,7 +49,7 @@ impl Turn<'_> {
 
     /// Tells members where we can be reached, when that is news.
     pub(super) fn bind(&mut self) {
-        if !self.entry.room.is_member() {
+        if !self.entry.room.is_member() || self.entry.rests(self.now_ms) {
             return;
         }
         let me = self.context.identity.device();

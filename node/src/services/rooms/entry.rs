@@ -89,6 +89,8 @@ pub(super) struct Entry {
     pub(super) chain: Chain,
     /// Batches handed to the store and not durable yet.
     pub(super) committing: usize,
+    /// Nothing is stored on our own account before: a change could not be stored. 0 if all is well.
+    pub(super) rest_until_ms: u64,
     /// When the room's machine wants to be looked after.
     pub(super) maintain_ms: Option<u64>,
     /// The deadline that the worker has noted for this room.
@@ -170,6 +172,7 @@ impl Entry {
             last: None,
             chain: Chain::default(),
             committing: 0,
+            rest_until_ms: 0,
             maintain_ms: Some(0),
             noted_ms: None,
             shown_want: 0,
@@ -230,7 +233,14 @@ impl Entry {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let sessions = self.sessions.values().filter_map(|linked| linked.session.next_deadline()).min();
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
-        [sessions, marker, self.coalescer.next_deadline(), self.maintain_ms].into_iter().flatten().min()
+        let marker = marker.map(|due| due.max(self.rest_until_ms));
+        let rested = Some(self.rest_until_ms).filter(|until| *until != 0);
+        [sessions, marker, rested, self.coalescer.next_deadline(), self.maintain_ms].into_iter().flatten().min()
+    }
+
+    /// Whether nothing is stored on our own account now.
+    pub(super) fn rests(&self, now_ms: u64) -> bool {
+        now_ms < self.rest_until_ms
     }
 
     /// Devices of members that are connected.

@@ -26,7 +26,7 @@ use super::settle::Settle;
 use crate::account::rng;
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
-use crate::limits::{WORKER_INBOX, WORKERS_MAX};
+use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
 use crate::services::peers::Peers;
 
 /// What every worker works with.
@@ -283,48 +283,54 @@ impl Worker {
         }
     }
 
-    /// A commit failed: the room stands behind something that is not on disk, so it is restored from there.
+    /// A commit failed: the room stands behind something that is not on disk, so it is restored from there. What it did after
+    /// that change fails with it.
     async fn on_failed(&mut self, room: RoomId, settle: Settle, error: &CommitError) {
         tracing::error!(room = %room.short(), %error, "a change of a room could not be stored");
+        let first = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
+        if first {
+            self.restore(room).await;
+        }
         let problem = commit_problem(error);
         self.turn(room, |turn| {
-            for reply in settle.replies {
-                reply(turn, Err(problem.clone()));
-            }
-            let note = parlor_api::ErrorNote {
-                code: problem.code,
-                message: problem.detail.clone(),
-                hint: problem.hint.clone(),
-            };
-            turn.publish(parlor_api::EventBody::Error(note));
             for entry in &settle.entries {
                 let failure = outbox::Failure::Store;
                 turn.tell_outbox(OutboxIn::Never { nonce: entry.nonce, failure });
             }
+            for reply in settle.replies {
+                reply(turn, Err(problem.clone()));
+            }
+            if first {
+                let (message, hint) = (problem.detail.clone(), problem.hint.clone());
+                let note = parlor_api::ErrorNote { code: problem.code, message, hint };
+                turn.publish(parlor_api::EventBody::Error(note));
+                turn.begin();
+            }
         })
         .await;
-        // What the room did after the change that failed fails with it; it was restored at the first.
-        if !self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain)) {
-            return;
-        }
+    }
+
+    /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew.
+    async fn restore(&mut self, room: RoomId) {
         let Some(entry) = self.rooms.remove(&room) else { return };
         if let Some(noted) = entry.noted_ms {
             self.deadlines.remove(&(noted, room));
         }
-        let peers: Vec<_> = entry.sessions.keys().copied().collect();
         // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
         let _ = self.context.store.commit(Batch::new(None)).await;
         let context = self.context.clone();
         let loaded = tokio::task::spawn_blocking(move || Entry::load(&context, room)).await;
         match loaded {
-            Ok(Ok(entry)) => drop(self.rooms.insert(room, entry)),
+            Ok(Ok(mut entry)) => {
+                entry.rest_until_ms = now_ms().saturating_add(REST_MS);
+                self.rooms.insert(room, entry);
+            }
             Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
-            Err(_) => return,
+            Err(_) => {}
         }
-        for peer in peers {
-            let _ = self.context.net.disconnect(peer).await;
+        for peer in entry.sessions.keys() {
+            let _ = self.context.net.disconnect(*peer).await;
         }
-        self.turn(room, |turn| turn.begin()).await;
     }
 
     async fn on_due(&mut self) {
@@ -458,7 +464,7 @@ impl Turn<'_> {
         self.resolve_markers();
         self.load_last();
         self.announce();
-        self.entry.maintain_ms = Some(self.now_ms);
+        self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
     }
 
     /// A room is new here: stores it, then others learn of it.
@@ -479,6 +485,10 @@ impl Turn<'_> {
     fn tick(&mut self) {
         self.tick_coalescer();
         self.tick_sessions();
+        if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
+            self.entry.rest_until_ms = 0;
+            self.bind();
+        }
         if self.entry.maintain_ms.is_some_and(|due| due <= self.now_ms) {
             let (outcome, next) = self.entry.room.maintain(self.now_ms, &mut rng());
             self.entry.maintain_ms = next;
