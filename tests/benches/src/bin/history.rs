@@ -3,7 +3,8 @@
 //! *Pages.* SQLite holds the same rows in the same clustering. At rest ours seals each row, so SQLite's rows hold the
 //! message key and the event sealed with the same cipher, and both sides are timed until the 50 rows are open: (message key, event).
 //! A second row goes on to what a window shows: each event decoded, its payload opened with its key, its body decoded,
-//! by the same function on both sides.
+//! by the same function on both sides. The store remembers rows that it has opened, so its warm pages come from memory;
+//! SQLite's rows are opened at each read.
 //!
 //! *Start.* Beside opening the same folder with bare sled: our whole way from nothing to the first page served (log
 //! examined, rooms restored, 50 bodies open).
