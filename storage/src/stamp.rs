@@ -103,8 +103,9 @@ pub(crate) fn fresh_path(stamp: &Path) -> PathBuf {
     stamp.with_extension("new")
 }
 
-/// Makes the entries of a folder durable.
+/// Makes the entries of a folder durable. The parent of a relative path may be empty: the working folder.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     // Windows can neither open nor needs to sync a folder.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
@@ -156,6 +157,11 @@ mod tests {
         .unwrap();
         assert_eq!(ran.into_inner(), [2, 3]);
         assert_eq!(stamped, [OLDEST + 2, OLDEST + 3]);
+    }
+
+    #[test]
+    fn the_parent_of_a_relative_folder_can_be_synced() {
+        sync_folder(Path::new("store").parent().unwrap()).unwrap();
     }
 
     #[test]

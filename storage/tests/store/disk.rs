@@ -155,18 +155,42 @@ fn a_read_only_disk_is_named_as_such() {
     holds(&try_open(&dir).unwrap(), end);
 }
 
+/// Set for the child that plays another user.
+const CHILD: &str = "PARLOR_STORE_FORBIDDEN_DIR";
+
+/// Opens what another user owns. Does nothing unless the test below starts it.
+#[test]
+fn child() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let error = try_open(Path::new(&dir)).unwrap_err();
+        assert!(matches!(error, OpenError::Permission { .. }), "{error}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_forbidden_folder_is_named_as_such() {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    /// Nobody: root may open everything, so the child must not be root.
+    const NOBODY: u32 = 65_534;
     let dir = tempfile::tempdir().unwrap();
-    let home = dir.path().join("home");
-    fs::create_dir(&home).unwrap();
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o500)).unwrap();
-    if fs::write(home.join("probe"), b"").is_ok() {
-        println!("skipped: root may write everywhere");
-        return;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (made, empty) = (dir.path().join("made"), dir.path().join("empty"));
+    try_open(&made).unwrap().close();
+    fs::create_dir(&empty).unwrap();
+    for (home, mode) in [(&made, 0o700), (&empty, 0o555)] {
+        fs::set_permissions(home, fs::Permissions::from_mode(mode)).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "disk::child"]).env(CHILD, home);
+        if fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("Uid:\t0")) {
+            child.uid(NOBODY).gid(NOBODY);
+        } else if mode == 0o700 {
+            continue;
+        }
+        match child.output() {
+            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+            Err(error) => println!("skipped, the test binary does not start as another user: {error}"),
+        }
     }
-    let error = try_open(&home).unwrap_err();
-    assert!(matches!(error, OpenError::Permission { .. }), "{error}");
 }
