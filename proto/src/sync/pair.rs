@@ -67,6 +67,8 @@ pub(super) struct Node {
     events: BTreeMap<(Series, u64), Vec<u8>>,
     pub(super) standing_of_peer: Standing,
     pub(super) holds_commits: bool,
+    /// Takes such things and does not keep them.
+    pub(super) drops: Option<SeriesKind>,
     pub(super) held: Vec<(u32, Vec<Item>)>,
     pub(super) advances: Vec<Advance>,
     pub(super) equal: bool,
@@ -86,6 +88,7 @@ impl Node {
             events: BTreeMap::new(),
             standing_of_peer: Standing::Live,
             holds_commits: false,
+            drops: None,
             held: Vec::new(),
             advances: Vec::new(),
             equal: false,
@@ -151,7 +154,8 @@ impl Node {
 
     fn store(&mut self, items: &[Item], from: DeviceId) -> bool {
         let mut complete = true;
-        for item in items {
+        let drops = self.drops;
+        for item in items.iter().filter(|item| drops != Some(item.kind)) {
             let (series, seq, _) = parse(item);
             let held = self.tables.seq(&series);
             if matches!(series.kind, SeriesKind::Control | SeriesKind::Message) && seq > held + 1 {

@@ -16,6 +16,7 @@ fn equal_rooms_are_done_in_one_round_trip_of_less_than_200_bytes() {
     pair.run_ms(100);
     assert!(pair.a.equal && pair.b.equal);
     let bytes = pair.n_bytes - before;
+    println!("equal rooms of 200 authors: {bytes} bytes");
     assert!(bytes < 200, "{bytes} bytes");
     assert!(pair.n_stored() == 0);
 }
@@ -222,6 +223,7 @@ fn an_idle_link_costs_little() {
     let before = pair.n_bytes;
     pair.run_ms(3_600_000);
     let bytes = pair.n_bytes - before;
+    println!("an idle session: {bytes} bytes an hour");
     assert!(bytes < 2_500, "{bytes} bytes an hour");
 }
 
@@ -268,4 +270,23 @@ fn a_gap_that_the_peer_can_not_fill_is_no_fault_of_the_peer() {
     pair.gap_b(Series::messages(device_id(20)));
     pair.run_ms(1_000_000);
     pair.assert_same();
+}
+
+#[test]
+fn what_one_side_never_takes_does_not_keep_the_link_busy() {
+    for flipped in [false, true] {
+        let (mut a, mut b) = (Node::new(1), Node::new(2));
+        a.write(20, SeriesKind::Message, 30);
+        b.copy_from(&a);
+        a.write(21, SeriesKind::Marker, 4);
+        b.drops = Some(SeriesKind::Marker);
+        let mut pair = Pair::with(a, b, flipped);
+        pair.connect();
+        pair.run_ms(1_800_000);
+        assert!(pair.a.equal && pair.b.equal, "the logs are");
+        let before = pair.n_bytes;
+        pair.run_ms(3_600_000);
+        let bytes = pair.n_bytes - before;
+        assert!(bytes < 20_000, "{bytes} bytes an hour");
+    }
 }

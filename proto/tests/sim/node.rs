@@ -14,7 +14,7 @@ use parlor_proto::join::{Doorkeeper, Joiner};
 use parlor_proto::link::{Address, Caveats, Host, Link, Transport};
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
-use parlor_proto::room::{Accepted, Change, NewInvite, NewRoom, Outcome, Refusal, Room};
+use parlor_proto::room::{Accepted, Change, NewInvite, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
 use parlor_proto::sync::{Advance, In, PeerLink, Series, Session, Standing, Tables, Tip};
 use parlor_proto::{DeviceId, EventId};
 use rand::rngs::StdRng;
@@ -317,6 +317,11 @@ impl Node {
             let bytes = (event.device() == me).then(|| event.bytes().to_vec());
             advances.push(Advance { series, seq: event.seq(), bytes, from });
         }
+        let live =
+            |device: &DeviceId| running.room.as_ref().is_some_and(|room| room.standing(device) == RoomStanding::Live);
+        // Of somebody who left meanwhile nothing is told.
+        let markers: Vec<_> = markers.iter().filter(|marker| live(&marker.device)).collect();
+        running.tables.retain_records(live);
         for marker in markers {
             let series = Series::marker(marker.device);
             running.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] });

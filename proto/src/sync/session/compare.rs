@@ -11,8 +11,8 @@ use parlor_crypto::topic::Side;
 
 use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Told, Want};
 
-use super::super::sketch::{Sketch, child, is_below, is_path};
-use super::super::tables::Series;
+use super::super::sketch::{Sketch, Tags, child, is_below, is_path};
+use super::super::tables::{Series, Tables};
 use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
 
 /// Pause before the next round after something happened.
@@ -42,6 +42,8 @@ pub(super) struct Rounds {
     /// The last summary of the peer.
     peer_told: Option<Told>,
     last_equal: bool,
+    /// Our tables when they were told last.
+    last_digests: Option<Digests>,
     pause_ms: u64,
     next_ms: Option<u64>,
     opened_ms: u64,
@@ -94,6 +96,11 @@ impl Rounds {
         self.deadline
     }
 
+    /// Whether our tables are others than those told last.
+    pub(super) fn moved(&self, tables: &Tables) -> bool {
+        self.last_digests.is_none_or(|told| told != tables.digests())
+    }
+
     /// A round is under way: the next is opened soon after.
     fn try_again(&mut self, now_ms: u64) {
         self.next_ms = Some(now_ms.saturating_add(AGAIN_PAUSE_MS));
@@ -124,6 +131,7 @@ impl Session {
         if before == Some(standing) {
             return Ok(());
         }
+        self.stream.tags = Tags::default();
         if let (Standing::Removed, Some(peer)) = (standing, self.peer) {
             // What it wrote before it left counts, and its Leave came before its messages.
             let theirs = Series::messages(peer);
@@ -169,7 +177,8 @@ impl Session {
     }
 
     /// What we tell the peer now.
-    fn told(&self, turn: &Turn<'_>) -> Told {
+    fn told(&mut self, turn: &Turn<'_>) -> Told {
+        self.rounds.last_digests = Some(turn.tables.digests());
         match self.standing {
             Some(Standing::Live) => Told::All(turn.tables.digests()),
             Some(Standing::Removed) => Told::Control(turn.tables.digests().control),
@@ -230,7 +239,6 @@ impl Session {
     }
 
     fn differ(&mut self, ours: Told, speaks_first: bool, turn: &mut Turn<'_>) {
-        self.rounds.pause_ms = 0;
         let control_only = !matches!(ours, Told::All(_)) || !self.rounds.peer_ready();
         let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
         let first = sketch.first();
@@ -287,9 +295,6 @@ impl Session {
         self.rounds.phase = Phase::Compare(comparing);
         if waits || !items.is_empty() {
             turn.send(&RoomFrame::Compare { round, items: reply });
-        }
-        if !waits {
-            self.round_soon(turn.now_ms);
         }
         self.pump(turn);
         Ok(())

@@ -213,12 +213,16 @@ impl Session {
         let (_, sent) = place.and_then(|at| self.stream.in_flight.remove(at)).ok_or(Misbehaviour::Unsolicited)?;
         let more = !self.stream.in_flight.is_empty();
         self.wake.ack = more.then(|| turn.now_ms.saturating_add(super::ACK_TIMEOUT_MS));
+        let progress = stored && sent.iter().any(|(series, seq)| *seq > self.stream.far(series));
         if stored {
             for (series, seq) in sent {
                 self.note_has(series, seq, turn);
             }
         }
-        self.round_soon(turn.now_ms);
+        // What the peer takes and yet does not hold in the next round is no reason to hurry again.
+        if progress {
+            self.round_soon(turn.now_ms);
+        }
         self.pump(turn);
         Ok(())
     }
@@ -249,7 +253,9 @@ impl Session {
                 self.stream.clear_owed();
             }
             turn.send(&RoomFrame::Ack { id: batch, stored: complete });
-            self.round_soon(turn.now_ms);
+            if self.rounds.moved(turn.tables) {
+                self.round_soon(turn.now_ms);
+            }
         }
         self.pump(turn);
         Ok(())
