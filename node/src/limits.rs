@@ -11,6 +11,8 @@ pub(crate) const SMALL_ROOM: usize = 8;
 /// Members of one room that we stay connected to on our own account. With the connections that others keep to us every
 /// room of any size is a well connected graph.
 pub(crate) const KEPT_PER_ROOM: usize = 8;
+/// Peers of one room that are remembered on members' word: the devices of the largest rooms and some that are gone.
+pub(crate) const TOLD_PER_ROOM: usize = 4_096;
 /// Addresses remembered of a peer.
 pub(crate) const ADDRESSES_PER_PEER: usize = 8;
 /// Bytes of events read from the store in one go for republishing.

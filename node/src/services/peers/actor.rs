@@ -216,6 +216,9 @@ impl Actor {
             self.have_room(room, secret, topics).await;
         }
         for (peer, (room, addresses)) in slots.kept {
+            if !self.book.may_learn(&peer, &room) {
+                continue;
+            }
             self.book.member(peer, room);
             for address in addresses.iter().rev() {
                 self.book.reached(peer, address);

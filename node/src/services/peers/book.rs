@@ -9,7 +9,7 @@ use parlor_proto::{RoomId, codec};
 use parlor_storage::{Batch, Namespace, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM};
+use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM, TOLD_PER_ROOM};
 
 /// Longest entry in bytes.
 const MAX_ENTRY: usize = 64 * 1024;
@@ -58,6 +58,12 @@ impl Book {
     /// The peer proved to be a member of the room. Returns whether that is news.
     pub(super) fn member(&mut self, peer: PeerId, room: RoomId) -> bool {
         self.peers.entry(peer).or_default().rooms.insert(room)
+    }
+
+    /// Whether one more peer is taken for a member's on somebody's word: a member may name any number of them.
+    pub(super) fn may_learn(&self, peer: &PeerId, room: &RoomId) -> bool {
+        let of = |known: &&Known| known.rooms.contains(room);
+        self.peers.contains_key(peer) || self.peers.values().filter(of).count() < TOLD_PER_ROOM
     }
 
     /// Whether the peer is a member of one of our rooms.
@@ -137,6 +143,22 @@ mod tests {
         let mine = book.chosen(&peer(100));
         assert_eq!(mine.len(), 2 * KEPT_PER_ROOM);
         assert_ne!(mine, book.chosen(&peer(77)));
+    }
+
+    #[test]
+    fn what_members_tell_is_bounded() {
+        let mut book = Book::default();
+        let named = |n: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&n.to_be_bytes());
+            PeerId::from_key(key)
+        };
+        for n in 0..TOLD_PER_ROOM {
+            assert!(book.may_learn(&named(n), &RoomId([1; 32])));
+            book.member(named(n), RoomId([1; 32]));
+        }
+        assert!(!book.may_learn(&named(TOLD_PER_ROOM), &RoomId([1; 32])));
+        assert!(book.may_learn(&named(0), &RoomId([1; 32])) && book.may_learn(&peer(9), &RoomId([2; 32])));
     }
 
     #[test]
