@@ -35,12 +35,9 @@ impl Gossip {
         let mut tasks = tokio::task::JoinSet::new();
         let mut addresses: Vec<Multiaddr> = Vec::new();
         for at in 0..n {
-            let mut swarm = swarm(|key| {
+            let mut swarm: Swarm<gossipsub::Behaviour> = swarm(|key| {
                 let config = gossipsub::ConfigBuilder::default().build().map_err(Box::new)?;
-                Ok(gossipsub::Behaviour::<_, gossipsub::AllowAllSubscriptionFilter>::new(
-                    MessageAuthenticity::Signed(key.clone()),
-                    config,
-                )?)
+                Ok(gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)?)
             })?;
             let topic = IdentTopic::new("bench");
             swarm.behaviour_mut().subscribe(&topic)?;
