@@ -1,8 +1,8 @@
 //! Whether the indexes agree: asked when the log was found in a suspect state, and by tests.
 //!
 //! Every tree is walked once in its own order and nothing is opened, so it costs some seconds for a million messages.
-//! That two trees name the same events is shown by equal counts and equal sums of hashes of what they name. Small values
-//! are not covered: nothing else says what they should be.
+//! That two trees name the same events is shown by equal counts and equal sums of hashes of what they name. Small
+//! values are not covered: nothing else says what they should be.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

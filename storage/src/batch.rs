@@ -30,8 +30,8 @@ pub enum Namespace {
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.
 ///
-/// Events of a log are given in the order of the log. An event that is stored already (same log, same number, same id) is skipped,
-/// so repeating a batch is harmless.
+/// Events of a log are given in the order of the log. An event that is stored already (same log, same number, same id)
+/// is skipped, so repeating a batch is harmless.
 #[derive(Debug)]
 pub struct Batch {
     pub(crate) room: Option<RoomId>,
@@ -124,8 +124,8 @@ impl Batch {
         self.push(key.len(), Op::Delete(namespace, key.to_vec()))
     }
 
-    /// Removes the room with everything in it. The room is gone at once; its rows are removed in the background, also after a restart.
-    /// Must be the last change of its batch.
+    /// Removes the room with everything in it. The room is gone at once; its rows are removed in the background, also
+    /// after a restart. Must be the last change of its batch.
     pub fn forget_room(&mut self) -> &mut Self {
         self.push(0, Op::Forget)
     }

@@ -1,10 +1,11 @@
 //! sled, as it must be handled to keep its promises.
 //!
-//! What was learned by killing it (0.34.7), and is done here: its flush does not survive power loss on Linux, so each is followed by an
-//! `fdatasync` of our own on its log; a kill while it writes a snapshot leaves `snap.*.generating`, which the next
-//! opening would take for a snapshot, so those are removed first; other snapshots only shorten the replay, so when
-//! opening fails they are removed and it is tried once more; it panics on some damaged files, so panics are caught; its lock outlives the
-//! handle a moment, so opening is patient. The log itself is never removed or cut here.
+//! What was learned by killing it (0.34.7), and is done here: its flush does not survive power loss on Linux, so each
+//! is followed by an `fdatasync` of our own on its log; a kill while it writes a snapshot leaves `snap.*.generating`,
+//! which the next opening would take for a snapshot, so those are removed first; other snapshots only shorten the
+//! replay, so when opening fails they are removed and it is tried once more; it panics on some damaged files, so panics
+//! are caught; its lock outlives the handle a moment, so opening is patient. The log itself is never removed or cut
+//! here.
 //!
 //! It takes damage in the middle of its log for the end of a segment and goes on without what was lost, and clears what
 //! it takes for a torn end. So the part that it will replay is examined before it may touch it (`examine.rs`).

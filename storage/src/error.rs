@@ -86,9 +86,10 @@ pub enum OpenError {
 /// Why a batch was not committed.
 ///
 /// After [`Conflict`](CommitError::Conflict), [`TooLarge`](CommitError::TooLarge), [`Broken`](CommitError::Broken) and
-/// [`Closed`](CommitError::Closed) nothing of the batch is in the store. After the others nothing of it is visible to readers, and the next successful
-/// commit or opening decides: if the disk had taken all of it before failing it is there as a whole, otherwise not at all. So read
-/// [`tips`](crate::Store::tips) again before making the next event of one's own.
+/// [`Closed`](CommitError::Closed) nothing of the batch is in the store. After the others nothing of it is visible to
+/// readers, and the next successful commit or opening decides: if the disk had taken all of it before failing it is
+/// there as a whole, otherwise not at all. So read [`tips`](crate::Store::tips) again before making the next event of
+/// one's own.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {

@@ -1,9 +1,9 @@
 //! Looks at sled's log before sled does, and refuses one that has lost what was acknowledged.
 //!
 //! sled replays its log from the last snapshot on. A message that fails its checksum it takes for the end of a segment,
-//! silently goes on with the next, and clears what follows the last one; so damage would become a loss that nobody is told
-//! of. The mark says up to where the log was durable: up to there every message of every segment must be sound. What
-//! was written before the snapshot is not read here; sled checks it when it is read.
+//! silently goes on with the next, and clears what follows the last one; so damage would become a loss that nobody is
+//! told of. The mark says up to where the log was durable: up to there every message of every segment must be sound.
+//! What was written before the snapshot is not read here; sled checks it when it is read.
 //!
 //! The format, from sled 0.34.7 (`segment` = 512 KiB; numbers little-endian; lsn = place in the endless log):
 //! ```text

@@ -1,8 +1,8 @@
 //! A group: the batches that share one flush. Planning checks and numbers them; writing puts them on disk in the one
 //! order from which recovery can tell what is whole; publishing shows them to readers.
 //!
-//! Order on disk: new rooms and authors (harmless alone), the intent, pages and events, what follows from events (log, ids, unread, tips),
-//! small values and keys, deletions.
+//! Order on disk: the intent, new rooms and authors (harmless alone), pages and events, what follows from events (log,
+//! ids, unread, tips), small values and keys, deletions.
 
 use std::collections::HashMap;
 

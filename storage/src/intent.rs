@@ -2,8 +2,8 @@
 //!
 //! sled recovers to a prefix of what the writer wrote. The writer writes the intent of a group, then its events, then
 //! everything that follows from them. At opening the intent therefore tells whether the last group is whole: if all its
-//! events are there, the rest is completed from them and from the intent; if one is missing, nothing derived was written
-//! yet, and the events that are there are removed.
+//! events are there, the rest is completed from them and from the intent; if one is missing, nothing derived was
+//! written yet, and the events that are there are removed.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

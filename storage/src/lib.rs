@@ -6,8 +6,8 @@
 //!
 //! What is promised, and tested by killing the process at random moments:
 //! - an answered commit is there after kill -9 and after power loss; an unanswered one is there wholly or not at all;
-//! - events, tips and everything derived from them are shown to readers only when they are durable, so no sequence number that was seen
-//!   by anybody is ever given twice;
+//! - events, tips and everything derived from them are shown to readers only when they are durable, so no sequence
+//!   number that was seen by anybody is ever given twice;
 //! - nothing on disk shows content, names or ids: values are sealed, keys are short numbers and keyed hashes;
 //! - a damaged, foreign or newer store gives an error that names the file, never a panic or wrong data.
 //!

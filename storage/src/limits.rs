@@ -8,7 +8,8 @@ pub(crate) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of one batch. A sync batch carries at most 128 KiB of events; a join brings its control log in several.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes of one value: an event is at most 32 KiB, a page of epoch rows 22 KiB. Larger content is a file beside the store.
+/// Bytes of one value: an event is at most 32 KiB, a page of epoch rows 22 KiB. Larger content is a file beside the
+/// store.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 
 /// Bytes of one key of the small key-value namespaces. The longest in use is two ids.
@@ -20,7 +21,8 @@ pub(crate) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// Batches that wait for the writer. Reached only by thousands of tiny ones; the byte bound acts first otherwise.
 pub(crate) const QUEUE_BATCHES: usize = 4_096;
 
-/// Bytes of batches that share one flush. A larger group gains nothing over the disk's own speed and delays its answers.
+/// Bytes of batches that share one flush. A larger group gains nothing over the disk's own speed and delays its
+/// answers.
 pub(crate) const GROUP_BYTES: usize = 1024 * 1024;
 
 /// Batches that share one flush: bounds the intent record.

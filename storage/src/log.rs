@@ -1,8 +1,8 @@
 //! The index of logs: where the event with a sequence number lies.
 //!
-//! Sixteen entries share a row, so that a run of events costs one insert and not sixteen. Entries have a fixed size (12 bytes
-//! `order u64 | tie u32` for messages, 4 bytes `arrival u32` for control events) and stand at `(seq - 1) % 16`. Entries
-//! beyond the tip of their log mean nothing.
+//! Sixteen entries share a row, so that a run of events costs one insert and not sixteen. Entries have a fixed size (12
+//! bytes `order u64 | tie u32` for messages, 4 bytes `arrival u32` for control events) and stand at `(seq - 1) % 16`.
+//! Entries beyond the tip of their log mean nothing.
 
 use std::collections::BTreeMap;
 

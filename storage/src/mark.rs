@@ -1,7 +1,8 @@
 //! The mark: how far the log was durable, kept beside the log in a file of 40 bytes.
 //!
 //! ```text
-//! group u64 | end of the log i64 (sled's sequence number) | length of the file u64 | check [16] = blind(mark, all before)
+//! group u64 | end of the log i64 (sled's sequence number) | length of the file u64 | check [16]
+//! check = blind(mark, all before)
 //! ```
 //! It is written after each flush, without one of its own: kill -9 cannot lose it, and after power loss it is at most
 //! behind. So it never promises more than the log holds, and a log that ends before it has lost something. A mark that

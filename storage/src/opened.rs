@@ -1,9 +1,9 @@
 //! Messages opened or sealed lately, so that the newest page and events just received are not opened again for each
 //! window and each peer.
 //!
-//! What is remembered is found by the nonce and the key of the sealed value as it was read, so it can never be older than the
-//! disk: a value written anew has another nonce. One slot for each nonce modulo their number; nonces are random, and a
-//! collision forgets the older. Wiped when forgotten.
+//! What is remembered is found by the nonce and the key of the sealed value as it was read, so it can never be older
+//! than the disk: a value written anew has another nonce. One slot for each nonce modulo their number; nonces are
+//! random, and a collision forgets the older. Wiped when forgotten.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,9 +1,9 @@
 //! Recovery at opening: completes the last group or removes what there is of it.
 //!
 //! The intent names the last group. If the mark says it was durable there is nothing to do. Otherwise: all its events
-//! are there, then everything that follows from them is written again; or one is missing, then nothing that follows was written
-//! (it comes later in the log), and the events that are there are removed. Either way under a new intent, so that a kill in the middle is
-//! met the same way.
+//! are there, then everything that follows from them is written again; or one is missing, then nothing that follows was
+//! written (it comes later in the log), and the events that are there are removed. Either way under a new intent, so
+//! that a kill in the middle is met the same way.
 
 use crate::fault::Fault;
 use crate::intent::Intent;

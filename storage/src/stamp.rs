@@ -3,11 +3,11 @@
 //! ```text
 //! magic "parlor store" 0x00 | schema u32 | check [8] | key check [16] | check [8]
 //! ```
-//! Each check is the BLAKE3 of everything before it, cut: it tells damage from a newer version and from a wrong key. The stamp
-//! is read before anything else is touched, so a newer or foreign store is refused as it is.
+//! Each check is the BLAKE3 of everything before it, cut: it tells damage from a newer version and from a wrong key.
+//! The stamp is read before anything else is touched, so a newer or foreign store is refused as it is.
 //!
-//! **Migrations** are numbered: the step from schema n to n + 1 is `STEPS[n - OLDEST]`. A step is safe to repeat; the stamp is
-//! rewritten after each, so an interrupted migration goes on where it was.
+//! **Migrations** are numbered: the step from schema n to n + 1 is `STEPS[n - OLDEST]`. A step is safe to repeat; the
+//! stamp is rewritten after each, so an interrupted migration goes on where it was.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -7,8 +7,8 @@ use crate::rows::MessageRow;
 
 /// Where a message stands in the timeline of its room. Greater is newer; equal positions are one message.
 ///
-/// The text form is 40 hexadecimal digits and opaque to clients: it is stable for the life of the store and says nothing
-/// about ids. It means nothing to another store.
+/// The text form is 40 hexadecimal digits and opaque to clients: it is stable for the life of the store and says
+/// nothing about ids. It means nothing to another store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The message's `order`.

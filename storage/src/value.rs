@@ -162,7 +162,8 @@ pub(crate) struct CellMaker<'a> {
 }
 
 impl<'a> CellMaker<'a> {
-    /// For the group with this number. A group makes at most 65,536 cells with pieces: it has fewer bytes than that many pieces.
+    /// For the group with this number. A group makes at most 65,536 cells with pieces: it has fewer bytes than that
+    /// many pieces.
     pub(crate) fn new(sealer: &'a Sealer, group: u64) -> Self {
         Self { sealer, next_generation: first_generation(group) }
     }

@@ -1,5 +1,5 @@
-//! Damaged and cut files: an error that names the file, or the right data; never a panic, never other data, never a loss
-//! that nobody is told of, and the log is left as it was found when the store does not open.
+//! Damaged and cut files: an error that names the file, or the right data; never a panic, never other data, never a
+//! loss that nobody is told of, and the log is left as it was found when the store does not open.
 
 use std::fs;
 use std::path::{Path, PathBuf};

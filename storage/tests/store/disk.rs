@@ -160,7 +160,7 @@ const CHILD: &str = "PARLOR_STORE_FORBIDDEN_DIR";
 
 /// Opens what another user owns. Does nothing unless the test below starts it.
 #[test]
-fn child() {
+fn as_another_user_it_is_forbidden() {
     if let Some(dir) = std::env::var_os(CHILD) {
         let error = try_open(Path::new(&dir)).unwrap_err();
         assert!(matches!(error, OpenError::Permission { .. }), "{error}");
@@ -182,7 +182,7 @@ fn a_forbidden_folder_is_named_as_such() {
     for (home, mode) in [(&made, 0o700), (&empty, 0o555)] {
         fs::set_permissions(home, fs::Permissions::from_mode(mode)).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "disk::child"]).env(CHILD, home);
+        child.args(["--exact", "disk::as_another_user_it_is_forbidden"]).env(CHILD, home);
         if fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("Uid:\t0")) {
             child.uid(NOBODY).gid(NOBODY);
         } else if mode == 0o700 {

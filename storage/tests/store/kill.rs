@@ -1,5 +1,5 @@
-//! Killed at any moment: what was acknowledged is there, what was not is there wholly or not at all, no sequence number is
-//! used twice, and the indexes agree.
+//! Killed at any moment: what was acknowledged is there, what was not is there wholly or not at all, no sequence number
+//! is used twice, and the indexes agree.
 //!
 //! The test starts its own binary as a child that writes from several threads and prints each acknowledgement through a
 //! pipe, kills it with SIGKILL at a random moment, opens what it left and looks at everything.
@@ -78,7 +78,7 @@ fn acknowledge(what: &str, n: u64) {
 
 /// Writes until killed. Not a test of its own: it does nothing unless the test below starts it.
 #[test]
-fn child() {
+fn it_writes_until_killed() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
     let store = open(Path::new(&dir));
     std::thread::scope(|scope| {
@@ -136,7 +136,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
 /// Runs a child until a random moment; notes what it acknowledged.
 fn run_and_kill(dir: &Path, rng: &mut StdRng, acknowledged: &mut HashMap<String, u64>) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "kill::it_writes_until_killed", "--nocapture", "--test-threads=1"])
         .env(CHILD, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
