@@ -115,7 +115,14 @@ impl Account {
         let vault = match (wants, passphrase.read()?) {
             (parlor_crypto::vault::Lock::Passphrase, Some(text)) => Vault::unlock(lock, Unlock::Passphrase(&text)),
             (parlor_crypto::vault::Lock::Passphrase, None) => Err(VaultError::WantsPassphrase),
-            (parlor_crypto::vault::Lock::KeyFile, _) => Vault::unlock(lock, Unlock::KeyFile(&read_key(home)?)),
+            (parlor_crypto::vault::Lock::KeyFile, _) => {
+                let opened = Vault::unlock(lock, Unlock::KeyFile(&read_key(home)?));
+                // Nobody typed it, so a key that does not fit is a changed file and no wrong passphrase.
+                if opened.as_ref().err() == Some(&VaultError::WrongKey) {
+                    return Err(bad_key(home, "does not fit the account: it is damaged, or of another home"));
+                }
+                opened
+            }
         };
         let vault = vault.map_err(|error| vault_problem(home, error))?;
         let plain = vault.sealing_key(PURPOSE).open(&[], sealed).map_err(|_| damaged(home))?;
@@ -169,12 +176,14 @@ fn key_file(home: &Home) -> PathBuf {
     home.dir().join("account.key")
 }
 
+fn bad_key(home: &Home, what: &str) -> Problem {
+    let problem = Problem::new(Code::HomeDamaged, format!("{} {what}", key_file(home).display()));
+    problem.hint("restore the file from a backup: without it nothing in this home can be read")
+}
+
 fn read_key(home: &Home) -> Result<Secret, Problem> {
     let path = key_file(home);
-    let wrong = |what: &str| {
-        let problem = Problem::new(Code::HomeDamaged, format!("{} {what}", path.display()));
-        problem.hint("restore the file from a backup: without it nothing in this home can be read")
-    };
+    let wrong = |what: &str| bad_key(home, what);
     let bytes = Zeroizing::new(home::read_small(&path)?.ok_or_else(|| wrong("is missing"))?);
     let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("is damaged"))?;
     Ok(Secret::new(key))

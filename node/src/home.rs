@@ -182,6 +182,9 @@ pub fn problem(doing: &str, path: &Path, error: &io::Error) -> Problem {
         | ErrorKind::NotADirectory
         | ErrorKind::AlreadyExists => Problem::new(Code::HomeDenied, detail)
             .hint("give this user the folder, or name another one with --home DIR"),
+        ErrorKind::NotFound => {
+            Problem::new(Code::NotFound, detail).hint("make the folder first, or name another place")
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Problem::new(Code::DiskFull, detail).hint("make room on the disk and try again: nothing is lost")
         }

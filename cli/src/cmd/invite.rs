@@ -171,8 +171,10 @@ fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, parlor_api::Pr
 pub fn read_qr(node: &Client, picture: &Path) -> Result<String, parlor_api::Problem> {
     use parlor_api::{Code, Problem};
     use std::io::Read;
-    let unreadable =
-        |e: std::io::Error| Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()));
+    let unreadable = |e: std::io::Error| {
+        Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()))
+            .hint("name a PNG or JPEG picture that is there")
+    };
     let mut bytes = Vec::new();
     let most = parlor_api::PICTURE_MAX as u64;
     std::fs::File::open(picture).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;

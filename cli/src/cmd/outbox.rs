@@ -19,7 +19,7 @@ pub enum Command {
         /// Which message; all when left out
         id: Option<String>,
     },
-    /// Give up: the messages stay in the history as failed
+    /// Give up what is not written into the room yet; what is written goes out by itself
     Discard {
         /// Which message; all when left out
         id: Option<String>,

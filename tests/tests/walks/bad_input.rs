@@ -129,6 +129,24 @@ fn a_wrong_passphrase_opens_nothing_and_harms_nothing() {
     assert_eq!(alice.texts(&room), ["Secret"]);
 }
 
+#[test]
+fn a_damaged_key_file_is_named_and_no_passphrase_is_blamed() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Diary");
+    alice.say(&room, "Secret");
+    alice.stop();
+    let path = alice.home().join("account.key");
+    let key = std::fs::read(&path).unwrap();
+    let mut damaged = key.clone();
+    damaged[5] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    alice.run_to_end().refused(1, "home_damaged");
+    assert_eq!(std::fs::read(&path).unwrap(), damaged, "nothing is overwritten");
+    std::fs::write(&path, &key).unwrap();
+    alice.run();
+    assert_eq!(alice.texts(&room), ["Secret"]);
+}
+
 /// Needs the right to mount: as root on Linux.
 #[cfg(target_os = "linux")]
 mod disks {
