@@ -57,6 +57,8 @@ pub(super) struct Linked {
     pub(super) channel: u16,
     /// Proved, and known to the outbox as a connected member.
     pub(super) device: Option<DeviceId>,
+    /// What a former member may know of the tables: as they were when it was put out.
+    pub(super) cut: Option<Tables>,
     /// Events with bad signatures that it brought.
     pub(super) bad_copies: usize,
 }

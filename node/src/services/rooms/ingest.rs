@@ -25,6 +25,8 @@ impl Turn<'_> {
             self.session(peer, SyncIn::Refused { batch });
             return;
         };
+        // Events are counted references: this copies none.
+        let batched = events.clone();
         let received = self.entry.room.receive(events, self.now_ms);
         let linked = self.entry.sessions.get_mut(&peer);
         let too_many = linked.is_some_and(|linked| {
@@ -35,7 +37,7 @@ impl Turn<'_> {
             tracing::debug!(room = %self.id().short(), peer = %peer.short(), "invalid events in a batch");
             self.session(peer, SyncIn::Refused { batch });
         }
-        let complete = received.waiting.is_empty() && received.rejected.is_empty();
+        let complete = batched.iter().all(|event| self.entry.room.seen(event));
         records.delivered = Some((peer, batch, complete));
         self.take(received, records);
     }

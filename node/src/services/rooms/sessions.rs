@@ -2,7 +2,7 @@
 
 use parlor_net::PeerId;
 use parlor_proto::outbox::In as OutboxIn;
-use parlor_proto::room::{KeyShare, Outcome};
+use parlor_proto::room::{KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup,
 };
@@ -30,7 +30,7 @@ impl Turn<'_> {
         let setup = SessionSetup { room, topic_secret: &topic_secret, connection, version, side, device };
         let (session, out) = Session::start(setup, self.now_ms, &mut rng());
         self.close_session(peer);
-        self.entry.sessions.insert(peer, Linked { session, channel, device: None, bad_copies: 0 });
+        self.entry.sessions.insert(peer, Linked { session, channel, device: None, cut: None, bad_copies: 0 });
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
 
@@ -44,7 +44,8 @@ impl Turn<'_> {
     /// Tells a session something, and does what it wants.
     pub(super) fn session(&mut self, peer: PeerId, input: SyncIn) {
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
-        let out = linked.session.handle(input, &self.entry.tables, self.now_ms);
+        let tables = linked.cut.as_ref().unwrap_or(&self.entry.tables);
+        let out = linked.session.handle(input, tables, self.now_ms);
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
 
@@ -69,9 +70,16 @@ impl Turn<'_> {
 
     fn tell_standing(&mut self, peer: PeerId, device: DeviceId) {
         let live = self.is_live(&device);
-        // A former member's cut of the tables comes with removal; until then he is served like a stranger.
-        let standing = if live { PeerStanding::Live } else { PeerStanding::Stranger };
+        let standing = match self.entry.room.standing(&device) {
+            Standing::Live => PeerStanding::Live,
+            Standing::Removed => PeerStanding::Removed,
+            Standing::Stranger => PeerStanding::Stranger,
+        };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
+        linked.cut = match standing {
+            PeerStanding::Removed => linked.cut.take().or_else(|| Some(self.entry.tables.cut_for(device))),
+            _ => None,
+        };
         let known = linked.device.is_some();
         linked.device = live.then_some(device);
         if linked.session.standing() != Some(standing) {

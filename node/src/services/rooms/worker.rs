@@ -288,10 +288,16 @@ impl Worker {
     async fn on_failed(&mut self, room: RoomId, settle: Settle, error: &CommitError) {
         tracing::error!(room = %room.short(), %error, "a change of a room could not be stored");
         let first = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
-        if first {
-            self.restore(room).await;
-        }
         let problem = commit_problem(error);
+        if first && let Some(mut gone) = self.restore(room).await {
+            // A new room of which nothing came to the disk: whoever wanted it is told.
+            let context = self.context.clone();
+            let (mut jobs, now_ms) = (Vec::new(), now_ms());
+            let outbox = &mut self.outbox;
+            let mut turn = Turn { entry: &mut gone, outbox, context: &context, jobs: &mut jobs, now_ms };
+            settle.replies.into_iter().for_each(|reply| reply(&mut turn, Err(problem.clone())));
+            return;
+        }
         self.turn(room, |turn| {
             for entry in &settle.entries {
                 let failure = outbox::Failure::Store;
@@ -310,27 +316,32 @@ impl Worker {
         .await;
     }
 
-    /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew.
-    async fn restore(&mut self, room: RoomId) {
-        let Some(entry) = self.rooms.remove(&room) else { return };
+    /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew. Answers what was
+    /// thrown away when the store holds nothing to take its place.
+    async fn restore(&mut self, room: RoomId) -> Option<Entry> {
+        let entry = self.rooms.remove(&room)?;
         if let Some(noted) = entry.noted_ms {
             self.deadlines.remove(&(noted, room));
         }
         // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
         let _ = self.context.store.commit(Batch::new(None)).await;
         let context = self.context.clone();
-        let loaded = tokio::task::spawn_blocking(move || Entry::load(&context, room)).await;
-        match loaded {
-            Ok(Ok(mut entry)) => {
-                entry.rest_until_ms = now_ms().saturating_add(REST_MS);
-                self.rooms.insert(room, entry);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let stored = context.store.rooms().map_err(super::entry::damaged)?;
+            if stored.iter().any(|(id, _)| *id == room) { Entry::load(&context, room).map(Some) } else { Ok(None) }
+        });
+        match loaded.await {
+            Ok(Ok(Some(mut loaded))) => {
+                loaded.rest_until_ms = now_ms().saturating_add(REST_MS);
+                self.rooms.insert(room, loaded);
             }
             Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
-            Err(_) => {}
+            Ok(Ok(None)) | Err(_) => {}
         }
         for peer in entry.sessions.keys() {
             let _ = self.context.net.disconnect(*peer).await;
         }
+        if self.rooms.contains_key(&room) { None } else { Some(entry) }
     }
 
     async fn on_due(&mut self) {
