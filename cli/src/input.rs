@@ -95,7 +95,8 @@ pub fn can_ask() -> bool {
 /// When the terminal is gone.
 pub fn ask(question: &str, default: &str) -> Result<String, Problem> {
     let mut terminal = io::stderr().lock();
-    write!(terminal, "{question} [{default}]: ").and_then(|()| terminal.flush()).map_err(|e| unreadable(&e))?;
+    let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+    write!(terminal, "{question}{shown}: ").and_then(|()| terminal.flush()).map_err(|e| unreadable(&e))?;
     let mut line = String::new();
     io::stdin().lock().take(1024).read_line(&mut line).map_err(|e| unreadable(&e))?;
     let line = line.trim();

@@ -77,6 +77,11 @@ impl Home {
         self.dir.join("store")
     }
 
+    /// Says that the history was made once: a node that finds this and no history does not begin an empty one.
+    pub fn store_made_file(&self) -> PathBuf {
+        self.dir.join("store.made")
+    }
+
     /// Whether an account was made here.
     pub fn has_account(&self) -> bool {
         self.account_file().exists()

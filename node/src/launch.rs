@@ -177,10 +177,29 @@ async fn open(config: &Config) -> Result<(HomeLock, Account, Store), Problem> {
         }
         let lock = lock(&home)?;
         let account = Account::open(&home, &passphrase)?;
-        let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).map_err(store_problem)?;
+        let store = open_store(&home, &account)?;
         Ok((lock, account, store))
     });
     opening.await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?
+}
+
+/// Opens the history of the home, or makes it the first time. A history that was there and is gone is not begun anew: the
+/// node would show empty rooms, and number its messages from one again.
+fn open_store(home: &Home, account: &Account) -> Result<Store, Problem> {
+    let (dir, made) = (home.store_dir(), home.store_made_file());
+    let empty = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
+    if made.exists() && empty {
+        let problem = Problem::new(Code::HomeDamaged, format!("the history in {} is gone", dir.display()));
+        return Err(problem.hint(format!(
+            "restore the folder from a backup; if there is none, delete {} to begin with an empty history",
+            made.display()
+        )));
+    }
+    let store = Store::open(&dir, account.vault(), OpenOptions::default()).map_err(store_problem)?;
+    if !made.exists() {
+        crate::home::write_private(&made, b"")?;
+    }
+    Ok(store)
 }
 
 async fn network(config: &Config, account: &Account, store: &Store) -> Result<Network, Problem> {

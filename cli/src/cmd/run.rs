@@ -91,6 +91,8 @@ fn first_run(home: &Home, told: Passphrase, out: &mut Out) -> Result<Passphrase,
     if input::can_ask() && !out.is_json() {
         init::show_phrase(&made, out)?;
         out.line("")?;
+        // What follows would push the words off a small screen.
+        input::ask("Press Enter when you have written them down", "")?;
     }
     Ok(unlock)
 }

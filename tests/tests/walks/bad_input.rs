@@ -147,6 +147,21 @@ fn a_damaged_key_file_is_named_and_no_passphrase_is_blamed() {
     assert_eq!(alice.texts(&room), ["Secret"]);
 }
 
+#[test]
+fn a_history_that_is_gone_is_not_begun_anew_without_a_word() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Diary");
+    alice.say(&room, "Secret");
+    alice.stop();
+    let (store, kept) = (alice.home().join("store"), alice.scratch().join("kept"));
+    std::fs::rename(&store, &kept).unwrap();
+    alice.run_to_end().refused(1, "home_damaged");
+    assert!(!store.exists(), "nothing is put in its place");
+    std::fs::rename(&kept, &store).unwrap();
+    alice.run();
+    assert_eq!(alice.texts(&room), ["Secret"]);
+}
+
 /// Needs the right to mount: as root on Linux.
 #[cfg(target_os = "linux")]
 mod disks {
@@ -217,6 +232,24 @@ mod disks {
             assert!(held.contains(id), "acknowledged and lost");
         }
         alice.say(&room, "After");
+    }
+
+    #[test]
+    fn a_room_for_which_the_disk_has_no_place_is_refused_and_the_node_goes_on() {
+        let scratch = tempfile::tempdir().unwrap();
+        let Some(disk) = Disk::new(&scratch.path().join("disk"), "size=96m") else {
+            println!("nothing was tested: this process may not mount");
+            return;
+        };
+        let mut alice = Person::start_with("Alice", Options { home: Some(disk.0.join("home")), ..Options::default() });
+        fill(&disk.0.join("ballast"));
+        alice.cli(&["room", "create", "Diary"]).refused(1, "disk_full");
+        std::fs::remove_file(disk.0.join("ballast")).unwrap();
+        let room = alice.create_room("Garden");
+        alice.say(&room, "After");
+        alice.restart();
+        assert_eq!(alice.texts(&room), ["After"]);
+        assert_eq!(alice.cli(&["room", "list"]).done().lines().len(), 1, "nothing is left of the other");
     }
 
     /// Takes all that is free but about two megabytes.

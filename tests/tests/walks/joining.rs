@@ -47,6 +47,38 @@ fn they_talk(alice: &Person, bob: &Person, room: &str) {
 }
 
 #[test]
+fn who_comes_later_to_a_room_without_history_sees_nothing_of_before() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.cli(&["room", "create", "Quiet", "--history", "from-join"]).done().text("room");
+    alice.say(&room, "Before Bob");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "After Bob");
+    bob.holds(&room, 1);
+    let lines = bob.cli(&["history", &room]).done().lines();
+    assert_eq!(lines.iter().map(|line| line["text"].as_str()).collect::<Vec<_>>(), [Some("After Bob")]);
+    assert_eq!(alice.texts(&room), ["Before Bob", "After Bob"]);
+}
+
+#[test]
+fn who_leaves_reads_nothing_more_and_may_come_back() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    bob.join(&alice.invite(&room, &[]));
+    bob.say(&room, "Goodbye");
+    alice.holds(&room, 1);
+    bob.cli(&["room", "leave", &room]).done();
+    eventually("Alice knows that Bob left", || {
+        (alice.cli(&["members", &room]).done().lines().len() == 1).then_some(())
+    });
+    alice.say(&room, "Bob is gone");
+    bob.cli(&["send", &room, "Am I?"]).refused(4, "not_permitted");
+    assert_eq!(bob.texts(&room), ["Goodbye"], "what he held stays readable");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "Welcome back");
+    assert_eq!(bob.holds(&room, 3)[2].text, "Welcome back");
+}
+
+#[test]
 fn who_comes_after_the_last_use_is_told_so() {
     let (alice, bob, carol) = (Person::start("Alice"), Person::start("Bob"), Person::start("Carol"));
     let room = alice.create_room("Reading club");
