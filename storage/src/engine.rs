@@ -80,6 +80,11 @@ impl Engine {
         Ok(durable)
     }
 
+    /// Whether writing has failed, be it by us or by sled's own thread: it refuses everything from then on.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.db.context.global_error().is_err()
+    }
+
     /// The end of the log in sled's sequence numbers.
     pub(crate) fn end(&self) -> i64 {
         self.db.context.pagecache.log.stable_offset()

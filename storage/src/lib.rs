@@ -17,6 +17,7 @@
 pub mod limits;
 
 mod audit;
+mod ballast;
 mod batch;
 mod directory;
 mod engine;

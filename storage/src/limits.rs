@@ -46,3 +46,6 @@ pub(crate) const REMEMBERED_VALUES: usize = 4_096;
 
 /// Bytes of one of them. With the number above at most 4 MiB, usually half.
 pub(crate) const REMEMBERED_BYTES: usize = 1_024;
+
+/// How often a log whose writing failed is tried again while nobody commits: a full disk is not freed sooner.
+pub(crate) const REOPEN_RETRY: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@
 //! stamp        says that this is a store, its schema, which key it wants (stamp.rs)
 //! lock         held by the process that has it open
 //! mark         how far the log was durable (mark.rs)
+//! ballast      space for a full disk (ballast.rs)
 //! sled/        the log and its snapshots (engine.rs)
 //! ```
 //! The stamp is read first and the lock taken before anything is changed. A folder that is missing or empty becomes a

@@ -7,6 +7,7 @@ use parlor_crypto::vault::Vault;
 use parlor_proto::ids::{EventId, RoomId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::ballast::Ballast;
 use crate::batch::Batch;
 use crate::directory::Room;
 use crate::fault::{Fault, guarded};
@@ -22,7 +23,8 @@ use crate::{CommitError, Namespace, OpenError, ReadError, audit, pages, read};
 /// How to open a store. The defaults are right for a node.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Free bytes below which commits are refused as [`CommitError::DiskFull`].
+    /// Free bytes below which commits are refused as [`CommitError::DiskFull`]; as many are taken in advance, to be
+    /// given back when the disk is full all the same. Zero for neither.
     pub reserve_bytes: u64,
 }
 
@@ -54,8 +56,8 @@ impl Store {
         let (core, next, mark) = folder.open(&sealer)?;
         let shared = Arc::new(Shared::new(core));
         let (requests, receiver) = mpsc::channel(QUEUE_BATCHES);
-        let reserve_bytes = options.reserve_bytes;
-        let writer = Writer { shared: Arc::clone(&shared), folder, sealer, mark, next, reserve_bytes, failed: false };
+        let ballast = Ballast::new(dir, options.reserve_bytes);
+        let writer = Writer { shared: Arc::clone(&shared), folder, sealer, mark, next, ballast, failed: false };
         let thread = std::thread::Builder::new().name("store writer".to_owned());
         thread.spawn(move || writer.run(receiver)).map_err(|error| Fault::Io(error).opening(dir))?;
         Ok(Self { requests, queue: Arc::new(Semaphore::new(QUEUE_BYTES)), shared })
@@ -209,16 +211,30 @@ impl Store {
         self.read(|core| core.engine.disk_bytes())
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Core) -> Result<T, Fault>) -> Result<T, ReadError> {
-        let core = self.shared.core()?;
-        guarded(|| look(&core)).map_err(|fault| fault.reading())
+    /// Reads; if the operating system says no, once more after the writer has looked at the log: a full disk can make sled
+    /// refuse to read what is safe on disk, until it is opened again.
+    fn read<T>(&self, look: impl Fn(&Core) -> Result<T, Fault>) -> Result<T, ReadError> {
+        let attempt = || {
+            let core = self.shared.core()?;
+            guarded(|| look(&core)).map_err(|fault| fault.reading())
+        };
+        match attempt() {
+            Err(ReadError::Io(_)) if self.mended() => attempt(),
+            other => other,
+        }
+    }
+
+    /// Lets the writer look at the log; whether it did.
+    fn mended(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.requests.try_send(Request::Mend(answer)).is_ok() && futures::executor::block_on(answered).is_ok()
     }
 
     /// Reads in a room; what is asked of an unknown one is empty.
     fn in_room<T: Default>(
         &self,
         room: &RoomId,
-        look: impl FnOnce(&Core, &Arc<Room>) -> Result<T, Fault>,
+        look: impl Fn(&Core, &Arc<Room>) -> Result<T, Fault>,
     ) -> Result<T, ReadError> {
         self.read(|core| match core.directory.room(room) {
             Some(room) => look(core, &room),

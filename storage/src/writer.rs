@@ -10,12 +10,13 @@ use std::time::Instant;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::ballast::Ballast;
 use crate::batch::Batch;
 use crate::engine::Durable;
 use crate::fault::{Fault, guarded};
 use crate::group::Group;
 use crate::intent::Intent;
-use crate::limits::{GROUP_BATCHES, GROUP_BYTES, LOCK_PATIENCE, SWEEP_ROWS};
+use crate::limits::{GROUP_BATCHES, GROUP_BYTES, LOCK_PATIENCE, REOPEN_RETRY, SWEEP_ROWS};
 use crate::mark::{Mark, MarkFile};
 use crate::opening::{Core, Folder, Next};
 use crate::schema::{TreeId, number_key};
@@ -28,6 +29,8 @@ use crate::{CommitError, OpenError, ReadError};
 #[derive(Debug)]
 pub(crate) enum Request {
     Commit(Job),
+    /// Somebody could not read: open the log again if that helps.
+    Mend(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -93,7 +96,7 @@ pub(crate) struct Writer {
     pub(crate) sealer: Sealer,
     pub(crate) mark: MarkFile,
     pub(crate) next: Next,
-    pub(crate) reserve_bytes: u64,
+    pub(crate) ballast: Ballast,
     /// Whether writing failed: the log must be opened again.
     pub(crate) failed: bool,
 }
@@ -104,12 +107,13 @@ impl Writer {
         let mut closing = None;
         while closing.is_none() {
             let Some(first) = self.wait(&mut requests) else { break };
-            let mut jobs = Vec::new();
+            let (mut jobs, mut mending) = (Vec::new(), Vec::new());
             let mut bytes = 0;
             let mut request = Some(first);
             while let Some(now) = request.take() {
                 match now {
                     Request::Close(answer) => closing = Some(answer),
+                    Request::Mend(answer) => mending.push(answer),
                     Request::Commit(job) => {
                         bytes += job.batch.bytes();
                         let last = job.batch.forgets() || bytes >= GROUP_BYTES;
@@ -120,7 +124,14 @@ impl Writer {
                     }
                 }
             }
-            self.commit(jobs);
+            if !jobs.is_empty() {
+                self.commit(jobs);
+            }
+            for answer in mending {
+                self.mend();
+                // Whoever could not read may have given up.
+                let _ = answer.send(());
+            }
         }
         drop(requests);
         self.shared.replace(|| Slot::Closed);
@@ -131,13 +142,18 @@ impl Writer {
         }
     }
 
-    /// The next request; sweeps while there is none. `None` when no handle is left.
+    /// The next request; while there is none, sweeps, or opens a failed log again. `None` when no handle is left.
     fn wait(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        while let Some(room) = self.next.forgotten.last().copied() {
+        while self.failed || !self.next.forgotten.is_empty() {
             match requests.try_recv() {
                 Ok(request) => return Some(request),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => self.sweep(room),
+                Err(TryRecvError::Empty) if self.failed => {
+                    std::thread::sleep(REOPEN_RETRY);
+                    // The reason is logged, and told to whoever commits.
+                    let _ = self.ready();
+                }
+                Err(TryRecvError::Empty) => self.sweep(),
             }
         }
         requests.blocking_recv()
@@ -192,6 +208,10 @@ impl Writer {
                 Err(fault.committing())
             }
         };
+        drop(core);
+        if self.failed {
+            self.mend();
+        }
         accepted.into_iter().for_each(|(sender, ..)| drop(sender.send(answer.clone())));
     }
 
@@ -205,10 +225,11 @@ impl Writer {
     /// The store, ready to be written to: opened again if writing failed before, with space to write.
     fn ready(&mut self) -> Result<Arc<Core>, CommitError> {
         let free = fs4::available_space(self.folder.dir()).map_err(|error| CommitError::Io(error.to_string()))?;
-        if free < self.reserve_bytes {
+        if self.ballast.refuses(free) {
             return Err(CommitError::DiskFull);
         }
-        if self.failed {
+        if self.failed || self.shared.core().is_ok_and(|core| core.engine.has_failed()) {
+            self.failed = true;
             self.open_again()?;
         }
         self.shared.core().map_err(|error| match error {
@@ -216,6 +237,19 @@ impl Writer {
             ReadError::Damaged(detail) => CommitError::Damaged(detail),
             other => CommitError::Io(other.to_string()),
         })
+    }
+
+    /// Opens a failed log again, in the space of the ballast if there is no other.
+    fn mend(&mut self) {
+        self.failed |= self.shared.core().is_ok_and(|core| core.engine.has_failed());
+        if self.failed {
+            if fs4::available_space(self.folder.dir()).is_ok_and(|free| self.ballast.is_needed(free)) {
+                self.ballast.throw_off();
+            }
+            if let Err(error) = self.open_again() {
+                tracing::warn!(%error, "the log could not be opened again; it is tried until it can");
+            }
+        }
     }
 
     fn open_again(&mut self) -> Result<(), CommitError> {
@@ -243,7 +277,8 @@ impl Writer {
     }
 
     /// Removes some rows of a forgotten room, at last its number.
-    fn sweep(&mut self, room: u32) {
+    fn sweep(&mut self) {
+        let Some(room) = self.next.forgotten.last().copied() else { return };
         let swept = self.ready().map_err(|error| Fault::Damaged(error.to_string())).and_then(|core| {
             let number = self.next.group;
             let left = guarded(|| sweep(&core, number, room))?;

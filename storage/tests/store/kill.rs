@@ -78,7 +78,7 @@ fn acknowledge(what: &str, n: u64) {
 
 /// Writes until killed. Not a test of its own: it does nothing unless the test below starts it.
 #[test]
-fn it_writes_until_killed() {
+fn child() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
     let store = open(Path::new(&dir));
     std::thread::scope(|scope| {
@@ -136,7 +136,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
 /// Runs a child until a random moment; notes what it acknowledged.
 fn run_and_kill(dir: &Path, rng: &mut StdRng, acknowledged: &mut HashMap<String, u64>) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::it_writes_until_killed", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "kill::child", "--nocapture", "--test-threads=1"])
         .env(CHILD, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
