@@ -114,6 +114,11 @@ impl Peers {
         self.peers.get(peer).is_some_and(Peer::is_connected)
     }
 
+    /// A connection to the peer stands and nobody is closing it: to a dead peer that takes a while.
+    pub(crate) fn is_open(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|it| it.connections.values().any(Connection::is_open))
+    }
+
     /// A connection was established. Begins a new stretch, named `link`, if the peer had none.
     pub(crate) fn connected(&mut self, peer: PeerId, id: ConnectionId, connection: Connection, link: [u8; 8]) {
         let now = connection.since;

@@ -73,7 +73,7 @@ impl NetworkTask {
                     mesh: gossip.mesh_peers(&topic.hash()).count(),
                 })
                 .collect(),
-            redialling: self.kept.peers().filter(|it| !self.peers.is_connected(it)).copied().collect(),
+            redialling: self.kept.peers().filter(|it| !self.peers.is_open(it)).copied().collect(),
             banned: self.scores.banned(),
             gossip_dropped: self.gossip_dropped,
             gossip_unsent: self.gossip_unsent,
