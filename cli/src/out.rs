@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use parlor_api::Problem;
 use serde::Serialize;
 
-use crate::args::{Color, Globals};
+use crate::args::{Cli, Color, Globals};
 use crate::display;
 
 /// Why a command ended early.
@@ -45,6 +45,8 @@ pub struct Out {
     json: bool,
     quiet: bool,
     color: bool,
+    /// How this program was called, for hints.
+    program: String,
 }
 
 /// How a piece of text looks on a terminal.
@@ -71,7 +73,7 @@ impl Out {
             Color::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0") => true,
             Color::Auto => io::stdout().is_terminal(),
         };
-        Self { json: globals.json, quiet: globals.quiet, color }
+        Self { json: globals.json, quiet: globals.quiet, color, program: globals.program() }
     }
 
     /// Whether answers are JSON.
@@ -136,11 +138,29 @@ impl Out {
         // Names in it may come from other people.
         let mut text = format!("error: {}", display::neutral(&problem.detail));
         if let Some(hint) = &problem.hint {
+            let hint = called(&display::neutral(hint), &self.program);
             text.push_str("\nhint: ");
-            text.push_str(&display::neutral(hint).replace('\n', "\n      "));
+            text.push_str(&hint.replace('\n', "\n      "));
         }
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// A hint whose commands can be pasted: called as this program was, for the same home.
+fn called(hint: &str, program: &str) -> String {
+    let command = |rest: &str| {
+        let word = rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        <Cli as clap::CommandFactory>::command().get_subcommands().any(|it| it.get_name() == word)
+    };
+    let mut pieces = hint.split("parlor ");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let whole_word = !text.ends_with(|c: char| c.is_ascii_alphanumeric() || "/-_".contains(c));
+        text.push_str(if whole_word && command(piece) { program } else { "parlor" });
+        text.push(' ');
+        text.push_str(piece);
+    }
+    text
 }
 
 /// A problem as one JSON object on standard error.
@@ -148,4 +168,19 @@ pub fn problem_as_json(problem: &Problem) {
     let hint = problem.hint.as_deref().unwrap_or_default();
     let error = serde_json::json!({"error": {"code": problem.code, "message": problem.detail, "hint": hint}});
     let _ = writeln!(io::stderr().lock(), "{error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_commands_as_this_program_was_called() {
+        let program = "./parlor --home /h";
+        let hint = "start it with: parlor run (parlor status tells; see ../parlor run)";
+        let wanted = "start it with: ./parlor --home /h run (./parlor --home /h status tells; see ../parlor run)";
+        assert_eq!(called(hint, program), wanted);
+        assert_eq!(called("a parlor for all", program), "a parlor for all");
+        assert_eq!(called("", program), "");
+    }
 }

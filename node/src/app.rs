@@ -69,15 +69,18 @@ impl App {
         let all = self.node.context.directory.all();
         let whose = |peer: &parlor_net::PeerId| {
             let lines = all.iter().flat_map(|(_, summary)| &summary.online);
-            lines.clone().find(|(_, of)| of == peer).map(|(account, _)| account.clone())
+            lines.clone().find(|it| it.peer == *peer).cloned()
         };
-        let peers = network.peers.iter().filter(|peer| peer.up).map(|peer| parlor_api::Peer {
+        let peers = network.peers.iter().filter(|peer| peer.up).map(|peer| {
+            let (account, name) = whose(&peer.peer).map(|it| (it.account, it.name)).unzip();
+            parlor_api::Peer {
             peer_id: peer.peer.to_string(),
             address: peer.address.to_string(),
             direct: !peer.relayed,
-            account: whose(&peer.peer),
-            name: None,
+            account,
+            name,
             rtt_ms: peer.rtt.and_then(|rtt| u32::try_from(rtt.as_millis()).ok()),
+            }
         });
         let ready = self.ready().await?;
         Ok(Status {
@@ -203,7 +206,11 @@ impl App {
     /// # Errors
     /// `empty_text`, `too_long`, `message_not_found` (for `reply_to`), `not_permitted`; then none of them is stored.
     pub async fn send(&self, room: &str, messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
-        self.node.rooms.send(self.find_room(room).await?, messages).await
+        let room = self.find_room(room).await?;
+        for reply_to in messages.iter().filter_map(|message| message.reply_to.as_deref()) {
+            self.node.rooms.message(room, message_id(reply_to)?).await?;
+        }
+        self.node.rooms.send(room, messages).await
     }
 
     /// One message of a room, by its id.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use parlor_api::{CreateInvite, Invite, Role};
+use parlor_api::{Code, CreateInvite, Invite, Problem, Role};
 use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
@@ -106,6 +106,9 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
         RoleArg::Member => Role::Member,
         RoleArg::Observer => Role::Observer,
     };
+    if let Some(file) = &args.png {
+        can_hold(file)?;
+    }
     let CreateArgs { expires, uses, approve, instant, .. } = *args;
     let request = CreateInvite { role, expires_in: expires, uses, approve, instant };
     let invite: Invite = node.send(Method::POST, &format!("/rooms/{}/invites", segment(&args.room)), &request)?;
@@ -139,6 +142,19 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     Ok(())
 }
 
+/// Before an invite is made whose picture could not be written then.
+fn can_hold(file: &Path) -> Done {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let what = if file.is_dir() {
+        format!("{} is a folder", file.display())
+    } else if !folder.is_dir() {
+        format!("the folder {} is not there", folder.display())
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(Code::NotFound, what).hint("name a file in a folder that is there; no invite was made").into())
+}
+
 fn list(node: &Client, room: &str, out: &mut Out) -> Done {
     let invites: Vec<Invite> = node.get(&format!("/rooms/{}/invites", segment(room)))?;
     if out.is_json() {
@@ -160,7 +176,7 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
 }
 
 /// The link as a QR code, drawn by the node, so that all windows show the same.
-fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, parlor_api::Problem> {
+fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, Problem> {
     node.bytes("/qr", &json!({"text": link, "format": format}))
 }
 
@@ -168,8 +184,7 @@ fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, parlor_api::Pr
 ///
 /// # Errors
 /// `not_found` without the file, `too_long`, `no_qr`.
-pub fn read_qr(node: &Client, picture: &Path) -> Result<String, parlor_api::Problem> {
-    use parlor_api::{Code, Problem};
+pub fn read_qr(node: &Client, picture: &Path) -> Result<String, Problem> {
     use std::io::Read;
     let unreadable = |e: std::io::Error| {
         Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()))

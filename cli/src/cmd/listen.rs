@@ -1,9 +1,11 @@
 //! `parlor listen`: shows what happens, as it happens, until interrupted.
 
-use parlor_api::{Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, RoomChange};
+use std::collections::HashMap;
+
+use parlor_api::{Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, Room, RoomChange};
 
 use crate::args::Globals;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::cmd::history::spoken;
 use crate::display::neutral_line;
 use crate::out::{Done, Look, Out};
@@ -20,13 +22,22 @@ pub struct Args {
 /// # Errors
 /// `stopping` when the node stops.
 pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    let mut names = Names::default();
     loop {
         for event in node.events(args.room.as_deref())? {
             let event = event?;
+            if let EventBody::Room(changed) = &event.body {
+                names.forget(&changed.room);
+            }
             if out.is_json() {
                 out.json(&event)?;
             } else if let Some(line) = describe(&event, globals.verbose > 0, out) {
-                out.line(line)?;
+                // Of several rooms, each line says which.
+                let room = event.body.room().filter(|_| args.room.is_none()).map(|room| names.of(room, node));
+                match room {
+                    Some(room) => out.line(format!("{} {line}", out.paint(Look::Faint, &format!("[{room}]"))))?,
+                    None => out.line(line)?,
+                }
             }
             if matches!(&event.body, EventBody::Error(note) if note.code == Code::FellBehind) {
                 break;
@@ -34,6 +45,28 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
         }
         // The stream ended: we fell behind, and go on from now; or the node stopped, and connecting says so.
         Client::connect(node.home().clone())?;
+    }
+}
+
+/// The names of rooms, as far as lines spoke of them.
+#[derive(Default)]
+struct Names(HashMap<String, String>);
+
+impl Names {
+    /// The name, neutral; the beginning of the id when the node can not say it.
+    fn of(&mut self, room: &str, node: &Client) -> String {
+        if let Some(name) = self.0.get(room) {
+            return name.clone();
+        }
+        let view: Result<Room, Problem> = node.get(&format!("/rooms/{}", segment(room)));
+        let Ok(view) = view else { return room.chars().take(8).collect() };
+        self.0.insert(room.to_owned(), neutral_line(&view.name));
+        neutral_line(&view.name)
+    }
+
+    /// A room may be called otherwise now.
+    fn forget(&mut self, room: &str) {
+        self.0.remove(room);
     }
 }
 

@@ -40,7 +40,11 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     if out.is_json() {
         return answer.messages.iter().try_for_each(|message| out.json(&json!({"message": message})));
     }
-    out.note(format!("{} {did}", answer.messages.len()));
+    if did == "discarded" && answer.messages.is_empty() {
+        out.note("Nothing to discard: what waits is written into its room already and goes out by itself.");
+    } else {
+        out.note(format!("{} {did}", answer.messages.len()));
+    }
     Ok(())
 }
 

@@ -33,6 +33,20 @@ fn what_can_not_be_sent_is_refused_and_what_was_sent_stays() {
 }
 
 #[test]
+fn a_reply_names_a_message_of_the_room_and_a_picture_a_folder_that_is_there() {
+    let alice = Person::start("Alice");
+    let room = alice.create_room("Diary");
+    alice.say(&room, "First");
+    alice.cli(&["send", &room, "Yes", "--reply-to", &"0".repeat(64)]).refused(5, "message_not_found");
+    let first = alice.history(&room)[0].id.clone();
+    alice.cli(&["send", &room, "Yes", "--reply-to", &first]).done();
+    assert_eq!(alice.texts(&room), ["First", "Yes"]);
+    let nowhere = alice.home().join("nowhere").join("invite.png");
+    alice.cli(&["invite", "create", &room, "--png", &nowhere.to_string_lossy()]).refused(5, "not_found");
+    assert!(alice.cli(&["invite", "list", &room]).done().lines().is_empty(), "no invite was made");
+}
+
+#[test]
 fn a_text_just_short_enough_is_sent_whole() {
     let alice = Person::start("Alice");
     let room = alice.create_room("Diary");

@@ -22,7 +22,18 @@ pub(crate) struct Summary {
     /// Whether it can be read and posted to: false while joining and after leaving.
     pub(crate) writable: bool,
     /// Who may be reached through which connection.
-    pub(crate) online: Vec<(String, parlor_net::PeerId)>,
+    pub(crate) online: Vec<Online>,
+}
+
+/// A member who may be reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Online {
+    /// Whose device.
+    pub(crate) account: String,
+    /// As the room calls him.
+    pub(crate) name: String,
+    /// Through which connection.
+    pub(crate) peer: parlor_net::PeerId,
 }
 
 /// All rooms at a glance. Clones are the same directory.

@@ -14,7 +14,7 @@ use parlor_proto::{AccountId, DeviceId};
 use parlor_storage::{MessageRow, Position, TimelineRow};
 
 use super::delivery::status_of;
-use super::directory::Summary;
+use super::directory::{Online, Summary};
 use super::entry::Turn;
 use crate::bus::rfc3339;
 
@@ -200,7 +200,10 @@ impl Turn<'_> {
             .entry
             .sessions
             .iter()
-            .filter_map(|(peer, linked)| Some((self.entry.room.account_of(&linked.device?)?.to_string(), *peer)))
+            .filter_map(|(peer, linked)| {
+                let account = self.entry.room.account_of(&linked.device?)?;
+                Some(Online { account: account.to_string(), name: self.name_of(&account), peer: *peer })
+            })
             .collect();
         self.context.directory.put(self.id(), Summary { item, sync: self.sync_state(), writable, online });
     }
