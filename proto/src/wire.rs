@@ -8,6 +8,7 @@
 //! The layout field by field is in `docs/spec/sync.md`. The rules are kept by [`crate::sync::PeerLink`] and
 //! [`crate::sync::Session`]; this module only fixes the form and the limits.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use parlor_crypto::Signature;
@@ -208,8 +209,8 @@ pub struct Entry {
     pub tag: SeriesTag,
     /// Sequence number of its last event, or counter of the newest record.
     pub seq: u64,
-    /// Salted hash of that event's id, to notice forks.
-    pub check: [u8; 4],
+    /// Salted hash of that event's id, to notice forks. Other in every round, so that none is missed twice.
+    pub check: [u8; 2],
 }
 
 /// "Send me what follows".
@@ -221,30 +222,61 @@ pub struct Want {
     pub have: u64,
 }
 
-/// One item of a comparison. A path is a run of hexadecimal digits of tags, from the first.
+/// A part of a table: the series whose tags begin with a run of hexadecimal digits. As a number those digits with a 1
+/// before them, so that 1 is the whole table and `0x1a0` what begins with `a0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path(pub u64);
+
+impl Path {
+    /// The whole table.
+    pub const ROOT: Self = Self(1);
+    /// Digits of a tag.
+    pub const MAX_DIGITS: u32 = 12;
+
+    /// How many digits it has; `None` if the number is no path.
+    pub fn digits(self) -> Option<u32> {
+        let bits = self.0.checked_ilog2()?;
+        (bits.is_multiple_of(4) && bits / 4 <= Self::MAX_DIGITS).then_some(bits / 4)
+    }
+
+    /// This path with one more digit, below 16. `None` of a path that has all digits, or is none.
+    pub fn child(self, digit: u8) -> Option<Self> {
+        let grows = digit < 16 && self.digits()? < Self::MAX_DIGITS;
+        grows.then_some(Self(self.0 << 4 | u64::from(digit)))
+    }
+
+    /// Where a tag stands to this part: before, in or after it. Of what is no path: after it.
+    pub fn place(self, tag: &SeriesTag) -> Ordering {
+        let Some(digits) = self.digits() else { return Ordering::Greater };
+        let tag = tag.iter().fold(1, |number: u64, byte| number << 8 | u64::from(*byte));
+        (tag >> (4 * (Self::MAX_DIGITS - digits))).cmp(&self.0)
+    }
+}
+
+/// One item of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CompareItem {
     /// The sender's entries below `path`, split by the next digit: one digest for each bit of `children` that is set,
     /// ascending.
     Split {
-        /// Digits, one a byte.
-        path: Blob,
+        /// Which part.
+        path: Path,
         /// Bit i: there are entries below digit i.
         children: u16,
         /// Their digests.
-        digests: Vec<[u8; 4]>,
+        digests: Vec<[u8; 2]>,
     },
     /// All entries of the sender below `path`.
     List {
-        /// Digits, one a byte.
-        path: Blob,
+        /// Which part.
+        path: Path,
         /// Entries, by tag ascending.
         entries: Vec<Entry>,
     },
     /// "Tell me more about what you have below `path`; I tell nothing."
     Tell {
-        /// Digits, one a byte.
-        path: Blob,
+        /// Which part.
+        path: Path,
     },
 }
 
@@ -281,6 +313,17 @@ pub enum Asked {
     Key(EpochId),
 }
 
+impl Digests {
+    /// The digest that series of this kind are in.
+    pub fn of(&self, kind: SeriesKind) -> [u8; 16] {
+        match kind {
+            SeriesKind::Control => self.control,
+            SeriesKind::Message => self.messages,
+            SeriesKind::Leaf | SeriesKind::Marker | SeriesKind::Binding => self.records,
+        }
+    }
+}
+
 impl LinkFrame {
     /// Encodes the frame.
     pub fn encode(&self) -> Vec<u8> {
@@ -308,6 +351,19 @@ impl RoomFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_the_digits_of_the_tags_in_its_part() {
+        let tag = [0xa0, 0x1f, 0, 0, 0, 0xff];
+        let below = [1, 0x1a, 0x1a0, 0x1a01, 0x1a01f, 0x1_a01f_0000_00ff];
+        assert!(below.iter().all(|path| Path(*path).place(&tag).is_eq()));
+        assert!(Path(0x1a1).place(&tag).is_lt() && Path(0x19).place(&tag).is_gt());
+        assert_eq!(Path::ROOT.child(10).and_then(|path| path.child(0)), Some(Path(0x1a0)));
+        assert_eq!((Path(0x1_a01f_0000_00ff).child(0), Path::ROOT.child(16)), (None, None));
+        for no_path in [0, 2, 0x2a, 0x8000_0000_0000_0000, u64::MAX, 0x10_0000_0000_0000_0000_u128 as u64] {
+            assert_eq!(Path(no_path).digits(), None, "{no_path:x}");
+        }
+    }
 
     #[test]
     fn frames_survive_their_encoding_and_nothing_else_decodes() {

@@ -221,8 +221,8 @@ fn a_peer_that_stops_in_a_comparison_is_dropped() {
 fn a_peer_that_claims_and_never_sends_is_dropped() {
     let mut session = proved(Standing::Live);
     blamed(&mut session, &summary(1));
-    let entries = vec![Entry { tag: [1, 2, 3, 4, 5, 6], seq: u64::MAX, check: [0; 4] }];
-    let list = CompareItem::List { path: Blob(Vec::new()), entries };
+    let entries = vec![Entry { tag: [1, 2, 3, 4, 5, 6], seq: u64::MAX, check: [0; 2] }];
+    let list = CompareItem::List { path: Path::ROOT, entries };
     assert_eq!(blamed(&mut session, &RoomFrame::Compare { round: 1, items: vec![list] }), None);
     assert_eq!(blamed(&mut session, &RoomFrame::Compare { round: 1, items: Vec::new() }), None);
     let mut now = NOW;
@@ -238,19 +238,19 @@ fn a_peer_that_claims_and_never_sends_is_dropped() {
 
 #[test]
 fn malformed_comparisons_are_refused() {
-    let entry = |tag| Entry { tag, seq: 1, check: [0; 4] };
-    let list = |path: &[u8], entries| CompareItem::List { path: Blob(path.to_vec()), entries };
-    let split = |path: &[u8], children, digests| CompareItem::Split { path: Blob(path.to_vec()), children, digests };
+    let entry = |tag| Entry { tag, seq: 1, check: [0; 2] };
+    let list = |path, entries| CompareItem::List { path: Path(path), entries };
+    let split = |path, children, digests| CompareItem::Split { path: Path(path), children, digests };
     let bad = [
-        list(&[], vec![entry([2; 6]), entry([1; 6])]),
-        list(&[], vec![entry([1; 6]), entry([1; 6])]),
-        list(&[5], vec![entry([1; 6])]),
-        list(&[16], Vec::new()),
-        list(&[0; 13], Vec::new()),
-        split(&[], 3, vec![[0; 4]]),
-        split(&[], 0, vec![[0; 4]]),
-        split(&[0; 12], 1, vec![[0; 4]]),
-        split(&[99], 1, vec![[0; 4]]),
+        list(1, vec![entry([2; 6]), entry([1; 6])]),
+        list(1, vec![entry([1; 6]), entry([1; 6])]),
+        list(0x15, vec![entry([1; 6])]),
+        list(0x20, Vec::new()),
+        list(1 << 52, Vec::new()),
+        split(1, 3, vec![[0; 2]]),
+        split(1, 0, vec![[0; 2]]),
+        split(1 << 48, 1, vec![[0; 2]]),
+        split(0, 1, vec![[0; 2]]),
     ];
     for item in bad {
         let mut session = proved(Standing::Live);
@@ -269,7 +269,7 @@ fn a_comparison_without_end_is_ended_and_its_memory_is_bounded() {
     let mut session = proved(Standing::Live);
     blamed(&mut session, &summary(1));
     // Every digest is wrong, again and again.
-    let split = CompareItem::Split { path: Blob(Vec::new()), children: u16::MAX, digests: vec![[9; 4]; 16] };
+    let split = CompareItem::Split { path: Path::ROOT, children: u16::MAX, digests: vec![[9; 2]; 16] };
     let frame = RoomFrame::Compare { round: 1, items: vec![split; 1_000] };
     let ended = (0..1_100).find_map(|_| blamed(&mut session, &frame));
     assert!(matches!(ended, Some(Misbehaviour::TooMany | Misbehaviour::OutOfTurn)), "{ended:?}");
@@ -315,11 +315,11 @@ fn strangers_get_nothing_and_removed_members_no_messages() {
     assert!(out.contains(&Out::Send(RoomFrame::Summary { round: 1, told: Told::Nothing }.encode())));
     let want = RoomFrame::Want(vec![Want { tag: [0; 6], have: 0 }]);
     assert_eq!(told(stranger.handle(In::Frame(want.encode()), &tables(), NOW)), 0);
-    let split = CompareItem::Split { path: Blob(Vec::new()), children: 1, digests: vec![[9; 4]] };
+    let split = CompareItem::Split { path: Path::ROOT, children: 1, digests: vec![[9; 2]] };
     let out = stranger.handle(In::Frame(RoomFrame::Compare { round: 1, items: vec![split] }.encode()), &tables(), NOW);
-    let tell = RoomFrame::Compare { round: 1, items: vec![CompareItem::Tell { path: Blob(vec![0]) }] };
+    let tell = RoomFrame::Compare { round: 1, items: vec![CompareItem::Tell { path: Path(0x10) }] };
     assert_eq!(out, [Out::Send(tell.encode())], "asks for more and tells nothing");
-    let tell = RoomFrame::Compare { round: 1, items: vec![CompareItem::Tell { path: Blob(Vec::new()) }] };
+    let tell = RoomFrame::Compare { round: 1, items: vec![CompareItem::Tell { path: Path::ROOT }] };
     let out = stranger.handle(In::Frame(tell.encode()), &tables(), NOW);
     assert_eq!(out, [Out::Send(RoomFrame::Compare { round: 1, items: Vec::new() }.encode())], "has nothing to say");
     let ask = RoomFrame::Ask { id: 0, what: Asked::Page([1; 32]) };
@@ -336,7 +336,7 @@ fn a_claim_to_hold_our_messages_is_no_acknowledgement_beyond_what_exists() {
     session.handle(In::Standing(Standing::Live), &node.tables, NOW);
     session.handle(In::Frame(summary(1).encode()), &node.tables, NOW);
     let salt = sketch::Salt::new(&ROOM, &connection);
-    let entry = Entry { tag: salt.tag(&Series::messages(device_id(1))), seq: 9_999, check: [0; 4] };
+    let entry = Entry { tag: salt.tag(&Series::messages(device_id(1))), seq: 9_999, check: [0; 2] };
     let out = session.handle(In::Frame(RoomFrame::Tips(vec![entry]).encode()), &node.tables, NOW);
     assert!(out.contains(&Out::PeerHas { device: device_id(2), seq: 5 }), "{out:?}");
     assert!(!out.iter().any(|out| matches!(out, Out::PeerHas { seq, .. } if *seq > 5)));
@@ -354,7 +354,7 @@ fn no_bytes_make_a_session_panic() {
     let frames = [
         summary(1),
         RoomFrame::Want(vec![Want { tag: [1; 6], have: 3 }]),
-        RoomFrame::Tips(vec![Entry { tag: [1; 6], seq: 9, check: [0; 4] }]),
+        RoomFrame::Tips(vec![Entry { tag: [1; 6], seq: 9, check: [0; 2] }]),
         RoomFrame::Ack { id: 0, stored: true },
         RoomFrame::Ask { id: 3, what: Asked::Key(crate::ids::EpochId([1; 16])) },
         RoomFrame::Again,

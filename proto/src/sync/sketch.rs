@@ -3,11 +3,11 @@
 //! Every series has a *tag*, a hash of its kind and device salted with room and connection, so nobody can choose devices
 //! whose tags collide or crowd into one part. A [`Sketch`] holds the series of a table sorted by tag. A *path* is a run
 //! of hexadecimal digits; the lines below a path are those whose tags begin with it. Comparing goes from the empty path
-//! down, sixteen parts at a time, only where digests differ, and ends with lists of one or two lines: with 100 of 1,000
-//! series different that costs some 60 bytes each, with one of them some 200 in all.
+//! down, sixteen parts at a time, only where digests differ, and ends with lists of one or two lines.
 //!
-//! Digests of parts have 4 bytes and are salted with the number of the round: two different parts look equal once in 2^32,
-//! and not again in the next round, which comes because the digests of whole tables (16 bytes) still differ.
+//! Digests of parts and checks of lines have 2 bytes and are salted with the number of the round: two different parts look
+//! equal once in 65,536, and not again in the next round, which comes because the digests of whole tables (16 bytes) still
+//! differ. The salt of the connection keeps anybody from preparing such parts.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use parlor_crypto::hash::Domain;
 use parlor_crypto::topic::Connection;
 
 use crate::ids::RoomId;
-use crate::wire::{Blob, CompareItem, Entry, SeriesKind, SeriesTag};
+use crate::wire::{CompareItem, Entry, Path, SeriesKind, SeriesTag};
 
 use super::tables::{Series, Tables, Tip, is_record};
 
@@ -25,9 +25,6 @@ use super::tables::{Series, Tables, Tip, is_record};
 pub(super) const ROOT_LIST: usize = 32;
 /// A part of at most this many lines is listed, not split.
 const LEAF_LIST: usize = 2;
-/// Digits of a tag.
-const DIGITS: usize = 12;
-
 static TAG: Domain = domain!("sync tag");
 static CHECK: Domain = domain!("sync check");
 static PART: Domain = domain!("sync part");
@@ -47,7 +44,7 @@ pub(super) struct Line {
 /// A table as it was when a round began, sorted by tag.
 pub(super) struct Sketch {
     lines: Vec<Line>,
-    round: [u8; 4],
+    round: u32,
 }
 
 /// Which series a tag means.
@@ -66,8 +63,10 @@ impl Salt {
         TAG.hash_prefix(&[&self.0, &[series.kind as u8], series.device.as_bytes()])
     }
 
-    pub(super) fn entry(&self, series: &Series, tip: &Tip) -> Entry {
-        let check = if is_record(series.kind) { [0; 4] } else { CHECK.hash_prefix(&[&self.0, &tip.id]) };
+    /// The line of a series in round `round`.
+    pub(super) fn entry(&self, series: &Series, tip: &Tip, round: u32) -> Entry {
+        let round = round.to_be_bytes();
+        let check = if is_record(series.kind) { [0; 2] } else { CHECK.hash_prefix(&[&self.0, &round, &tip.id]) };
         Entry { tag: self.tag(series), seq: tip.seq, check }
     }
 }
@@ -94,13 +93,18 @@ impl Tags {
 }
 
 impl Sketch {
-    /// The sketch of `tables`: of all series, or of the control logs alone.
-    pub(super) fn new(tables: &Tables, salt: &Salt, round: u32, control_only: bool) -> Self {
-        let chosen = tables.iter().filter(|(series, _)| !control_only || series.kind == SeriesKind::Control);
+    /// The sketch of the series in `tables` whose kinds are `chosen`.
+    pub(super) fn new(tables: &Tables, salt: &Salt, round: u32, chosen: impl Fn(SeriesKind) -> bool) -> Self {
+        let chosen = tables.iter().filter(|(series, _)| chosen(series.kind));
         let mut lines: Vec<_> =
-            chosen.map(|(series, tip)| Line { series: *series, entry: salt.entry(series, tip) }).collect();
+            chosen.map(|(series, tip)| Line { series: *series, entry: salt.entry(series, tip, round) }).collect();
         lines.sort_unstable_by_key(|line| line.entry.tag);
-        Self { lines, round: round.to_be_bytes() }
+        Self { lines, round }
+    }
+
+    /// The round it was made for.
+    pub(super) fn round(&self) -> u32 {
+        self.round
     }
 
     /// Number of lines.
@@ -110,29 +114,29 @@ impl Sketch {
 
     /// What to say first about the whole table.
     pub(super) fn first(&self) -> CompareItem {
-        if self.lines.len() <= ROOT_LIST { self.list(&[]) } else { self.split(&[]) }
+        if self.lines.len() <= ROOT_LIST { self.list(Path::ROOT) } else { self.split(Path::ROOT) }
     }
 
     /// What to say about the part below `path`: the list of it when it is short, else its split.
-    pub(super) fn describe(&self, path: &[u8]) -> CompareItem {
-        let short = self.below(path).len() <= LEAF_LIST || path.len() >= DIGITS;
+    pub(super) fn describe(&self, path: Path) -> CompareItem {
+        let short = self.below(path).len() <= LEAF_LIST || path.child(0).is_none();
         if short { self.list(path) } else { self.split(path) }
     }
 
     /// The lines below `path`.
-    pub(super) fn below(&self, path: &[u8]) -> &[Line] {
-        let start = self.lines.partition_point(|line| order(&line.entry.tag, path) == Ordering::Less);
-        let end = self.lines.partition_point(|line| order(&line.entry.tag, path) != Ordering::Greater);
+    pub(super) fn below(&self, path: Path) -> &[Line] {
+        let start = self.lines.partition_point(|line| path.place(&line.entry.tag) == Ordering::Less);
+        let end = self.lines.partition_point(|line| path.place(&line.entry.tag) != Ordering::Greater);
         self.lines.get(start..end).unwrap_or_default()
     }
 
     /// The digest of some lines; `None` of none.
-    pub(super) fn digest(&self, lines: &[Line]) -> Option<[u8; 4]> {
+    pub(super) fn digest(&self, lines: &[Line]) -> Option<[u8; 2]> {
         if lines.is_empty() {
             return None;
         }
-        let mut bytes = Vec::with_capacity(lines.len() * 18 + 4);
-        bytes.extend_from_slice(&self.round);
+        let mut bytes = Vec::with_capacity(lines.len() * 16 + 4);
+        bytes.extend_from_slice(&self.round.to_be_bytes());
         for Line { entry, .. } in lines {
             bytes.extend_from_slice(&entry.tag);
             bytes.extend_from_slice(&entry.seq.to_be_bytes());
@@ -141,42 +145,18 @@ impl Sketch {
         Some(PART.hash_prefix(&[&bytes]))
     }
 
-    fn list(&self, path: &[u8]) -> CompareItem {
-        let entries = self.below(path).iter().map(|line| line.entry).collect();
-        CompareItem::List { path: Blob(path.to_vec()), entries }
+    fn list(&self, path: Path) -> CompareItem {
+        CompareItem::List { path, entries: self.below(path).iter().map(|line| line.entry).collect() }
     }
 
-    fn split(&self, path: &[u8]) -> CompareItem {
+    fn split(&self, path: Path) -> CompareItem {
         let (mut children, mut digests) = (0, Vec::new());
         for digit in 0..16 {
-            if let Some(digest) = self.digest(self.below(&child(path, digit))) {
+            if let Some(digest) = path.child(digit).and_then(|child| self.digest(self.below(child))) {
                 children |= 1 << digit;
                 digests.push(digest);
             }
         }
-        CompareItem::Split { path: Blob(path.to_vec()), children, digests }
+        CompareItem::Split { path, children, digests }
     }
-}
-
-/// Whether `path` is a path at all, with room for `more` digits.
-pub(super) fn is_path(path: &[u8], more: usize) -> bool {
-    path.len() + more <= DIGITS && path.iter().all(|digit| *digit < 16)
-}
-
-/// Whether `tag` is below `path`.
-pub(super) fn is_below(tag: &SeriesTag, path: &[u8]) -> bool {
-    order(tag, path) == Ordering::Equal
-}
-
-/// `path` with one more digit.
-pub(super) fn child(path: &[u8], digit: u8) -> Vec<u8> {
-    let mut child = path.to_vec();
-    child.push(digit);
-    child
-}
-
-/// Where `tag` stands to the part below `path`: before, in or after it.
-fn order(tag: &SeriesTag, path: &[u8]) -> Ordering {
-    let digits = tag.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.zip(path).map(|(ours, theirs)| ours.cmp(theirs)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 
 use parlor_crypto::topic::Side;
 
-use crate::wire::{Blob, CompareItem, Digests, Entry, MAX_ITEMS, RoomFrame, Told, Want};
+use crate::wire::{CompareItem, Digests, Entry, MAX_ITEMS, Path, RoomFrame, SeriesKind, Told, Want};
 
-use super::super::sketch::{Sketch, Tags, child, is_below, is_path};
+use super::super::sketch::{Sketch, Tags};
 use super::super::tables::{Series, Tables};
 use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
 
@@ -209,17 +209,17 @@ impl Session {
         match (ours, theirs) {
             (Told::Nothing, Told::Nothing) => {}
             (Told::All(ours), Told::All(theirs)) if ours == theirs => self.all_equal(ours, turn),
-            (Told::All(ours), Told::All(theirs)) => {
-                if ours.control == theirs.control && ours.messages == theirs.messages {
+            (Told::All(a), Told::All(b)) => {
+                if a.control == b.control && a.messages == b.messages {
                     turn.out.push(Out::Equal);
                 }
-                self.differ(Told::All(ours), self.side == Side::Dialer, turn);
+                self.differ(&ours, &theirs, self.side == Side::Dialer, turn);
             }
             // The side that tells drives.
-            (Told::Nothing, _) => self.differ(ours, false, turn),
-            (_, Told::Nothing) => self.differ(ours, true, turn),
-            (ours, theirs) if ours.control() == theirs.control() => self.rounds.last_equal = true,
-            (ours, _) => self.differ(ours, self.side == Side::Dialer, turn),
+            (Told::Nothing, _) => self.differ(&ours, &theirs, false, turn),
+            (_, Told::Nothing) => self.differ(&ours, &theirs, true, turn),
+            _ if ours.control() == theirs.control() => self.rounds.last_equal = true,
+            _ => self.differ(&ours, &theirs, self.side == Side::Dialer, turn),
         }
         self.pump(turn);
         Ok(())
@@ -238,14 +238,14 @@ impl Session {
         }
     }
 
-    fn differ(&mut self, ours: Told, speaks_first: bool, turn: &mut Turn<'_>) {
-        let control_only = !matches!(ours, Told::All(_)) || !self.rounds.peer_ready();
-        let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, control_only);
+    /// Compares the kinds of series that differ by these two summaries.
+    fn differ(&mut self, ours: &Told, theirs: &Told, speaks_first: bool, turn: &mut Turn<'_>) {
+        let sketch = Sketch::new(turn.tables, &self.salt, self.rounds.round, |kind| ours.differs(theirs, kind));
         let first = sketch.first();
         self.rounds.phase = Phase::Compare(Comparing {
             sketch,
             told_to: self.standing,
-            withholds: ours == Told::Nothing,
+            withholds: *ours == Told::Nothing,
             queue: VecDeque::new(),
             weight: 0,
             n_turns: 0,
@@ -279,12 +279,12 @@ impl Session {
         for item in items {
             match item {
                 CompareItem::Split { path, children, digests } => {
-                    self.on_split(&mut comparing, &path.0, *children, digests, turn)?;
+                    self.on_split(&mut comparing, *path, *children, digests, turn)?;
                 }
                 CompareItem::List { path, entries } => {
-                    self.on_list(&mut comparing, &path.0, entries, &mut wants, turn)?;
+                    self.on_list(&mut comparing, *path, entries, &mut wants, turn)?;
                 }
-                CompareItem::Tell { path } => on_tell(&mut comparing, &path.0)?,
+                CompareItem::Tell { path } => on_tell(&mut comparing, *path)?,
             }
         }
         self.send_wants(wants, turn);
@@ -304,20 +304,20 @@ impl Session {
     fn on_split(
         &mut self,
         comparing: &mut Comparing,
-        path: &[u8],
+        path: Path,
         children: u16,
-        digests: &[[u8; 4]],
+        digests: &[[u8; 2]],
         turn: &mut Turn<'_>,
     ) -> Handled {
-        if !is_path(path, 1) || usize::try_from(children.count_ones()) != Ok(digests.len()) {
+        if path.child(0).is_none() || usize::try_from(children.count_ones()) != Ok(digests.len()) {
             return Err(Misbehaviour::Malformed);
         }
         comparing.look(path)?;
         let mut digests = digests.iter();
         for digit in 0..16 {
             let theirs = if children & 1 << digit == 0 { None } else { digests.next().copied() };
-            let path = child(path, digit);
-            let lines = comparing.sketch.below(&path);
+            let Some(path) = path.child(digit) else { break };
+            let lines = comparing.sketch.below(path);
             match (comparing.sketch.digest(lines), theirs) {
                 (ours, theirs) if ours == theirs => {}
                 (_, None) => {
@@ -325,8 +325,8 @@ impl Session {
                         self.offer(line.series, 0, turn);
                     }
                 }
-                (_, Some(_)) if comparing.withholds => comparing.say(CompareItem::Tell { path: Blob(path) })?,
-                (_, Some(_)) => comparing.say(comparing.sketch.describe(&path))?,
+                (_, Some(_)) if comparing.withholds => comparing.say(CompareItem::Tell { path })?,
+                (_, Some(_)) => comparing.say(comparing.sketch.describe(path))?,
             }
         }
         Ok(())
@@ -336,18 +336,18 @@ impl Session {
     fn on_list(
         &mut self,
         comparing: &mut Comparing,
-        path: &[u8],
+        path: Path,
         entries: &[Entry],
         wants: &mut Vec<Want>,
         turn: &mut Turn<'_>,
     ) -> Handled {
         let sorted = entries.is_sorted_by(|a, b| a.tag < b.tag);
-        if !is_path(path, 0) || entries.len() > MAX_ITEMS || !sorted || entries.iter().any(|e| !is_below(&e.tag, path))
-        {
+        let below = entries.iter().all(|entry| path.place(&entry.tag).is_eq());
+        if path.digits().is_none() || entries.len() > MAX_ITEMS || !sorted || !below {
             return Err(Misbehaviour::Malformed);
         }
         for entry in entries {
-            self.weigh(entry, wants, turn);
+            self.weigh(entry, comparing.sketch.round(), wants, turn);
         }
         for line in comparing.sketch.below(path) {
             if entries.binary_search_by_key(&line.entry.tag, |entry| entry.tag).is_err() {
@@ -359,8 +359,8 @@ impl Session {
 }
 
 /// The peer tells nothing and asks for more about the part below `path`.
-fn on_tell(comparing: &mut Comparing, path: &[u8]) -> Handled {
-    if !is_path(path, 0) {
+fn on_tell(comparing: &mut Comparing, path: Path) -> Handled {
+    if path.digits().is_none() {
         return Err(Misbehaviour::Malformed);
     }
     if comparing.withholds {
@@ -372,7 +372,7 @@ fn on_tell(comparing: &mut Comparing, path: &[u8]) -> Handled {
 
 impl Comparing {
     /// Counts the work that a message about the part below `path` makes: twice the lines there, for digests and splits.
-    fn look(&mut self, path: &[u8]) -> Handled {
+    fn look(&mut self, path: Path) -> Handled {
         self.n_looks += 1 + 2 * self.sketch.below(path).len();
         if self.n_looks > FREE_LOOKS + MAX_LOOKS * self.sketch.len() {
             return Err(Misbehaviour::TooMany);
@@ -406,6 +406,15 @@ impl Comparing {
 }
 
 impl Told {
+    /// Whether series of this kind are compared after these two summaries: those that differ of all when both tell all,
+    /// else the control logs.
+    fn differs(&self, theirs: &Self, kind: SeriesKind) -> bool {
+        match (self, theirs) {
+            (Self::All(ours), Self::All(theirs)) => ours.of(kind) != theirs.of(kind),
+            _ => kind == SeriesKind::Control,
+        }
+    }
+
     fn control(&self) -> Option<[u8; 16]> {
         match self {
             Self::Nothing => None,
@@ -417,7 +426,7 @@ impl Told {
 
 fn weight(item: &CompareItem) -> usize {
     match item {
-        CompareItem::Split { digests, .. } => 1 + digests.len() / 2,
+        CompareItem::Split { digests, .. } => 1 + digests.len() / 4,
         CompareItem::List { entries, .. } => 1 + entries.len(),
         CompareItem::Tell { .. } => 1,
     }

@@ -7,6 +7,9 @@ use crate::wire::{Blob, Entry, Item, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_ITEMS
 use super::super::tables::{Series, is_record};
 use super::{Advance, Handled, Misbehaviour, Out, Session, Standing, Turn, WINDOW};
 
+/// Tips are told as if in this round, which no comparison has.
+const TIPS_ROUND: u32 = 0;
+
 /// What the peer is to be told.
 #[derive(Default)]
 pub(super) struct Live {
@@ -60,7 +63,7 @@ impl Session {
             if entries.len() >= MAX_ITEMS {
                 self.tell_soon(series, turn.now_ms);
             } else {
-                entries.push(self.salt.entry(&series, &tip));
+                entries.push(self.salt.entry(&series, &tip, TIPS_ROUND));
             }
         }
         if !entries.is_empty() {
@@ -80,22 +83,22 @@ impl Session {
         }
         let mut wants = Vec::new();
         for entry in entries {
-            self.weigh(entry, &mut wants, turn);
+            self.weigh(entry, TIPS_ROUND, &mut wants, turn);
         }
         self.send_wants(wants, turn);
         self.pump(turn);
         Ok(())
     }
 
-    /// Compares the end of one series of the peer with ours, and notes what follows from it.
-    pub(super) fn weigh(&mut self, theirs: &Entry, wants: &mut Vec<Want>, turn: &mut Turn<'_>) {
+    /// Compares the end of one series of the peer, as told in a round, with ours, and notes what follows from it.
+    pub(super) fn weigh(&mut self, theirs: &Entry, round: u32, wants: &mut Vec<Want>, turn: &mut Turn<'_>) {
         let Some(series) = self.stream.tags.find(&theirs.tag, turn.tables, &self.salt) else {
             wants.push(Want { tag: theirs.tag, have: 0 });
             self.stream.owe(theirs.tag, theirs.seq);
             return;
         };
         let Some(tip) = turn.tables.tip(&series) else { return };
-        let ours = self.salt.entry(&series, &tip);
+        let ours = self.salt.entry(&series, &tip, round);
         if theirs.seq == ours.seq && theirs.check != ours.check && !is_record(series.kind) {
             turn.out.push(Out::Forked { series, seq: theirs.seq });
             return;
