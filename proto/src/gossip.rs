@@ -1,11 +1,16 @@
 //! Gossip frames: events as they go over the room's topic, and the machine that joins them under load.
 //!
 //! ```text
-//! wrapped = hint[8] | nonce[24] | XChaCha20-Poly1305(w, nonce, aad = hint, frame)        w, hint: the slice's gossip key
-//! frame   = 0 | list of events       | 1 | list of markers       | 2 | list of leaf records     | 3 | presence      (postcard)
+//! wrapped   = hint[8] | nonce[24] | XChaCha20-Poly1305(w, nonce, aad = hint, unreached | frame)     w, hint: the slice's gossip key
+//! unreached = 0 | 1, list of tag[4]                                                                 (postcard)
+//! frame     = 0 | list of events     | 1 | list of markers       | 2 | list of leaf records     | 3 | presence      (postcard)
 //! ```
 //! Outsiders see a hint that stays the same for a slice, and a length. Everything inside is signed by its author and is
 //! checked like any other copy; the wrap proves nothing. Gossip is a hint: what it loses, sync brings.
+//!
+//! Who publishes sends a frame to everybody it is connected to, and names the devices of members that it does not reach so
+//! ([`Unreached`]). Only those who are connected to one of these forward the frame: between members who are all connected
+//! each gets it once.
 //!
 //! [`Coalescer`] joins events of a burst into one frame, since a frame costs every member the same whatever is in it. A
 //! lone event goes out at once; while frames go out faster than one in [`MAX_DELAY_MS`], events wait at most that long.
@@ -16,6 +21,7 @@ use parlor_crypto::wrap::{self, GossipKey};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::ids::DeviceId;
 use crate::wire::Blob;
 
 /// Largest wrapped frame in bytes: beyond 64 KiB gossipsub drops messages silently, so half of it.
@@ -26,8 +32,10 @@ pub const MAX_PLAIN: usize = MAX_FRAME - wrap::OVERHEAD;
 pub const MAX_DELAY_MS: u64 = 5;
 /// Most events in a frame: small events would allow more, but each costs its reader a signature check.
 pub const MAX_EVENTS: usize = 128;
+/// Most devices named as not reached: with more the frame is forwarded by everybody.
+pub const MAX_UNREACHED: usize = 64;
 /// Bytes of waiting events at which a frame is sent without waiting on.
-const FULL_BYTES: usize = MAX_PLAIN - 64;
+const FULL_BYTES: usize = MAX_PLAIN - 64 - 4 * MAX_UNREACHED;
 /// Framing of one event: its length.
 const PER_EVENT: usize = 3;
 
@@ -42,6 +50,29 @@ pub enum GossipFrame {
     Leaves(Vec<Blob>),
     /// Signed typing or presence, never stored.
     Presence(Blob),
+}
+
+/// Devices of members to whom the publisher of a frame is not connected, by the first bytes of their ids, or that it does
+/// not say. Nobody is hurt by a false word: a frame too few is repaired by sync, one too many is a duplicate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached(Option<Vec<[u8; 4]>>);
+
+impl Unreached {
+    /// These devices; not said when they are more than [`MAX_UNREACHED`].
+    pub fn devices(devices: impl IntoIterator<Item = DeviceId>) -> Self {
+        let tags: Vec<_> = devices.into_iter().take(MAX_UNREACHED + 1).map(|device| tag(&device)).collect();
+        Self((tags.len() <= MAX_UNREACHED).then_some(tags))
+    }
+
+    /// Whether a node that is connected to these devices is to forward the frame.
+    pub fn is_helped_by<'a>(&self, connected: impl IntoIterator<Item = &'a DeviceId>) -> bool {
+        self.0.as_ref().is_none_or(|tags| connected.into_iter().any(|device| tags.contains(&tag(device))))
+    }
+}
+
+fn tag(device: &DeviceId) -> [u8; 4] {
+    let [a, b, c, d, ..] = device.0;
+    [a, b, c, d]
 }
 
 /// Why bytes of a topic are not a frame for us.
@@ -64,8 +95,8 @@ pub enum GossipError {
 
 impl GossipFrame {
     /// Wraps the frame under the gossip key of a slice. `None` when it is too large: split it.
-    pub fn wrap(&self, key: &GossipKey, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
-        let plain = codec::encode(self);
+    pub fn wrap(&self, unreached: &Unreached, key: &GossipKey, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
+        let plain = codec::encode(&(unreached, self));
         (plain.len() <= MAX_PLAIN).then(|| key.wrap(rng, &plain))
     }
 
@@ -73,21 +104,28 @@ impl GossipFrame {
     ///
     /// # Errors
     /// See [`GossipError`] and what each says to do.
-    pub fn unwrap<'k>(bytes: &[u8], key: impl FnOnce(&[u8; 8]) -> Option<&'k GossipKey>) -> Result<Self, GossipError> {
+    pub fn unwrap<'k>(
+        bytes: &[u8],
+        key: impl FnOnce(&[u8; 8]) -> Option<&'k GossipKey>,
+    ) -> Result<(Self, Unreached), GossipError> {
         if bytes.len() > MAX_FRAME {
             return Err(GossipError::Size);
         }
         let hint = wrap::hint(bytes).ok_or(GossipError::Size)?;
         let key = key(&hint).ok_or(GossipError::UnknownKey)?;
         let plain = key.unwrap(bytes).map_err(|_| GossipError::Damaged)?;
-        let frame: Self = codec::decode(&plain, MAX_PLAIN).map_err(|_| GossipError::Malformed)?;
+        let (unreached, frame): (Unreached, Self) =
+            codec::decode(&plain, MAX_PLAIN).map_err(|_| GossipError::Malformed)?;
+        if unreached.0.as_ref().is_some_and(|tags| tags.len() > MAX_UNREACHED) {
+            return Err(GossipError::Malformed);
+        }
         match &frame {
             Self::Events(list) | Self::Markers(list) | Self::Leaves(list)
                 if list.is_empty() || list.len() > MAX_EVENTS =>
             {
                 Err(GossipError::Malformed)
             }
-            _ => Ok(frame),
+            _ => Ok((frame, unreached)),
         }
     }
 }
@@ -160,17 +198,34 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let (key, other) = (GossipKey::new(&Secret::new([1; 32])), GossipKey::new(&Secret::new([2; 32])));
         let frame = GossipFrame::Events(vec![Blob(vec![1, 2, 3])]);
-        let mut wrapped = frame.wrap(&key, &mut rng).unwrap();
+        let unreached = Unreached::devices([DeviceId([7; 32])]);
+        let mut wrapped = frame.wrap(&unreached, &key, &mut rng).unwrap();
         let find = |hint: &[u8; 8]| (*hint == key.hint()).then_some(&key);
-        assert_eq!(GossipFrame::unwrap(&wrapped, find), Ok(frame.clone()));
+        assert_eq!(GossipFrame::unwrap(&wrapped, find), Ok((frame.clone(), unreached)));
         assert_eq!(GossipFrame::unwrap(&wrapped, |_| None), Err(GossipError::UnknownKey));
         assert_eq!(GossipFrame::unwrap(&wrapped, |_| Some(&other)), Err(GossipError::Damaged));
         *wrapped.last_mut().unwrap() ^= 1;
         assert_eq!(GossipFrame::unwrap(&wrapped, find), Err(GossipError::Damaged));
         assert_eq!(GossipFrame::unwrap(&wrapped[..20], find), Err(GossipError::Size));
         assert_eq!(GossipFrame::unwrap(&vec![0; MAX_FRAME + 1], find), Err(GossipError::Size));
-        let empty = GossipFrame::Events(Vec::new()).wrap(&key, &mut rng).unwrap();
+        let empty = GossipFrame::Events(Vec::new()).wrap(&Unreached::default(), &key, &mut rng).unwrap();
         assert_eq!(GossipFrame::unwrap(&empty, find), Err(GossipError::Malformed));
+        let many = Unreached(Some(vec![[0; 4]; MAX_UNREACHED + 1]));
+        let crowded = frame.wrap(&many, &key, &mut rng).unwrap();
+        assert_eq!(GossipFrame::unwrap(&crowded, find), Err(GossipError::Malformed));
+    }
+
+    #[test]
+    fn only_those_forward_who_know_somebody_that_was_not_reached() {
+        let [one, two, three] = [1, 2, 3].map(|n| DeviceId([n; 32]));
+        let unreached = Unreached::devices([one, two]);
+        assert!(unreached.is_helped_by(&[three, two]));
+        assert!(!unreached.is_helped_by(&[three]));
+        assert!(!Unreached::devices([]).is_helped_by(&[one, two, three]));
+        let many = (0..=MAX_UNREACHED).map(|n| DeviceId([n as u8; 32]));
+        for unsaid in [Unreached::default(), Unreached::devices(many)] {
+            assert!(unsaid.is_helped_by(&[]));
+        }
     }
 
     #[test]
@@ -200,6 +255,8 @@ mod tests {
         }
         frames.extend(coalescer.tick(2_000));
         assert_eq!(n_events(&frames), 20 * sizes.len());
-        assert!(frames.iter().all(|frame| frame.wrap(&key, &mut rng).is_some_and(|bytes| bytes.len() <= MAX_FRAME)));
+        let unreached = Unreached::devices(vec![DeviceId([1; 32]); MAX_UNREACHED]);
+        let fits = |frame: &GossipFrame| frame.wrap(&unreached, &key, &mut rng).is_some_and(|it| it.len() <= MAX_FRAME);
+        assert!(frames.iter().all(fits));
     }
 }

@@ -19,7 +19,7 @@ use parlor_crypto::topic::TopicSecret;
 use parlor_crypto::wrap::GossipKey;
 use parlor_crypto::{Secret, SigningKey};
 use parlor_proto::control::{JoinRequest, Permissions, Power, Sponsor};
-use parlor_proto::gossip::GossipFrame;
+use parlor_proto::gossip::{GossipFrame, Unreached};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::join::{Answer, Refusal, knock};
@@ -228,7 +228,8 @@ fn markers_and_entries_are_those_of_the_page() {
 fn gossip_frames_are_those_of_the_page() {
     let key = GossipKey::new(&Secret::new([0xcc; 32]));
     let frame = GossipFrame::Events(vec![Blob(vec![1, 2, 3]), Blob(vec![4])]);
-    let wrapped = frame.wrap(&key, &mut Counting(0)).unwrap();
+    let unreached = Unreached::devices([DeviceId([0xdd; 32])]);
+    let wrapped = frame.wrap(&unreached, &key, &mut Counting(0)).unwrap();
     let others = [
         GossipFrame::Markers(vec![Blob(vec![5])]),
         GossipFrame::Leaves(vec![Blob(vec![6])]),
@@ -238,6 +239,7 @@ fn gossip_frames_are_those_of_the_page() {
         "gossip.json",
         &json!({
             "w": hex([0xcc; 32]), "hint": hex(key.hint()), "frame": hex(codec::encode(&frame)), "wrapped": hex(&wrapped),
+            "unreached": hex(codec::encode(&unreached)), "unsaid": hex(codec::encode(&Unreached::default())),
             "markers": hex(codec::encode(&others[0])), "leaves": hex(codec::encode(&others[1])),
             "presence": hex(codec::encode(&others[2])),
         }),

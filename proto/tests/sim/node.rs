@@ -7,7 +7,7 @@ use parlor_crypto::seal::MessageKey;
 use parlor_proto::body::Body;
 use parlor_proto::control::{Role, Sponsor};
 use parlor_proto::event::Event;
-use parlor_proto::gossip::{Coalescer, GossipFrame};
+use parlor_proto::gossip::{Coalescer, GossipFrame, Unreached};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::join::{Doorkeeper, Joiner};
@@ -476,7 +476,7 @@ impl Node {
         let Some(room) = self.running().room.as_mut() else { return };
         let topic = room.topic_names().first().cloned().unwrap_or_default();
         let Some(key) = room.gossip_key() else { return };
-        let bytes = frame.wrap(&key, &mut rng).expect("a frame of the coalescer fits");
+        let bytes = frame.wrap(&Unreached::default(), &key, &mut rng).expect("a frame of the coalescer fits");
         self.out.push(Effect::Gossip { topic, bytes });
     }
 

@@ -219,9 +219,9 @@ impl Node {
         }
         let key = wrap::hint(bytes).and_then(|hint| room.gossip_key_for(&hint));
         let items = match GossipFrame::unwrap(bytes, |_| key.as_ref()) {
-            Ok(GossipFrame::Events(list)) => items(list, SeriesKind::Message),
-            Ok(GossipFrame::Markers(list)) => items(list, SeriesKind::Marker),
-            Ok(other) => panic!("nobody sends {other:?}"),
+            Ok((GossipFrame::Events(list), _)) => items(list, SeriesKind::Message),
+            Ok((GossipFrame::Markers(list), _)) => items(list, SeriesKind::Marker),
+            Ok((other, _)) => panic!("nobody sends {other:?}"),
             Err(GossipError::UnknownKey) => return,
             Err(why) => panic!("honest gossip: {why}"),
         };

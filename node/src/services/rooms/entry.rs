@@ -11,7 +11,7 @@ use parlor_api::Problem;
 use parlor_crypto::wrap::GossipKey;
 use parlor_net::{GossipToken, PeerId, Topic, Verdict};
 use parlor_proto::binding::Binding;
-use parlor_proto::gossip::Coalescer;
+use parlor_proto::gossip::{Coalescer, Unreached};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::Outbox;
@@ -72,6 +72,8 @@ pub(super) struct Entry {
     pub(super) control_tips: HashMap<DeviceId, u64>,
     pub(super) sessions: HashMap<PeerId, Linked>,
     pub(super) coalescer: Coalescer,
+    /// Devices of members to whom we are not connected: others forward our gossip to them.
+    pub(super) unreached: Unreached,
     /// Key under which the room gossiped before the present one: what replaces an epoch is wrapped under it.
     pub(super) gossip_key: Option<GossipKey>,
     pub(super) former_gossip_key: Option<GossipKey>,
@@ -162,6 +164,7 @@ impl Entry {
             control_tips: HashMap::new(),
             sessions: HashMap::new(),
             coalescer: Coalescer::default(),
+            unreached: Unreached::default(),
             gossip_key: None,
             former_gossip_key: None,
             markers: HashMap::new(),

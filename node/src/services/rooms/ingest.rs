@@ -4,7 +4,7 @@ use parlor_net::{GossipToken, PeerId, Verdict as Judgement};
 use parlor_proto::binding::Binding;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
-use parlor_proto::gossip::{GossipError, GossipFrame};
+use parlor_proto::gossip::{GossipError, GossipFrame, Unreached};
 use parlor_proto::marker::Marker;
 use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
 use parlor_proto::sync::{In as SyncIn, Series};
@@ -45,9 +45,12 @@ impl Turn<'_> {
     /// A frame of the room's topic: takes it in and says whether it is to be forwarded.
     pub(super) fn gossip(&mut self, data: &[u8], source: PeerId, token: GossipToken) {
         let hinted = parlor_crypto::wrap::hint(data).and_then(|hint| self.entry.room.gossip_key_for(&hint));
-        let frame = GossipFrame::unwrap(data, |_| hinted.as_ref());
-        let verdict = match frame {
-            Ok(frame) => self.gossip_frame(frame),
+        let verdict = match GossipFrame::unwrap(data, |_| hinted.as_ref()) {
+            Ok((frame, unreached)) => match self.gossip_frame(frame) {
+                // Everybody whom we could tell was told.
+                Judgement::Accept if !self.is_needed_by(&unreached) => Judgement::Ignore,
+                verdict => verdict,
+            },
             // Under a key that we do not have yet: sync brings what is in it.
             Err(GossipError::UnknownKey) => Judgement::Ignore,
             Err(_) => Judgement::Reject,
@@ -56,6 +59,11 @@ impl Turn<'_> {
             tracing::debug!(room = %self.id().short(), peer = %source.short(), "rejected gossip");
         }
         self.jobs.push(Job::Judge { token, verdict });
+    }
+
+    /// Whether we are connected to somebody who was not reached.
+    fn is_needed_by(&self, unreached: &Unreached) -> bool {
+        unreached.is_helped_by(self.entry.sessions.values().filter_map(|linked| linked.device.as_ref()))
     }
 
     fn gossip_frame(&mut self, frame: GossipFrame) -> Judgement {

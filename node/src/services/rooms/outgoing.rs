@@ -4,7 +4,7 @@ use parlor_api::{EventBody, OutboxChanged};
 use parlor_net::Topic;
 use parlor_proto::body::Body;
 use parlor_proto::event::LogKind;
-use parlor_proto::gossip::GossipFrame;
+use parlor_proto::gossip::{GossipFrame, MAX_UNREACHED, Unreached};
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{Entry as OutboxEntry, Failure, In as OutboxIn, Out as OutboxOut, Waiting};
 use parlor_proto::room::{Accepted, Outcome, Refusal, Written};
@@ -99,6 +99,20 @@ impl Turn<'_> {
         }
     }
 
+    /// Members or connections changed: notes whom our gossip does not reach without others.
+    pub(super) fn note_unreached(&mut self) {
+        let connected = self.entry.connected();
+        let me = self.context.identity.device();
+        self.entry.unreached = if self.entry.room.n_members() > connected.len() + MAX_UNREACHED {
+            // In a room so large nobody looks through all members at each connection.
+            Unreached::default()
+        } else {
+            let members = self.entry.room.members();
+            let devices = members.iter().flat_map(|member| member.devices.iter().map(|(device, _)| *device));
+            Unreached::devices(devices.filter(|device| *device != me && !connected.contains(device)))
+        };
+    }
+
     /// The room's gossip key may be another now.
     pub(super) fn note_gossip_key(&mut self) {
         let key = self.entry.room.gossip_key();
@@ -116,7 +130,7 @@ impl Turn<'_> {
         }
         let former = self.entry.former_gossip_key.as_ref().filter(|_| replaces);
         let Some(key) = former.or(self.entry.gossip_key.as_ref()) else { return };
-        let Some(data) = frame.wrap(key, &mut rng()) else { return };
+        let Some(data) = frame.wrap(&self.entry.unreached, key, &mut rng()) else { return };
         let topic = self.entry.room.topic_names().into_iter().next().and_then(|name| Topic::new(name).ok());
         if let Some(topic) = topic {
             self.jobs.push(Job::Publish { topic, data });

@@ -94,6 +94,7 @@ impl Turn<'_> {
     }
 
     fn connected_changed(&mut self) {
+        self.note_unreached();
         let n = self.entry.connected().len();
         self.tell_outbox(OutboxIn::Connected { room: self.id(), n });
         self.summarise();

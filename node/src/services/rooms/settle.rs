@@ -214,6 +214,7 @@ impl Turn<'_> {
         let devices = members.iter().flat_map(|m| m.devices.iter().map(|(device, _)| (*device, m.account))).collect();
         let me = self.context.identity.account();
         self.tell_outbox(OutboxIn::Members { room: self.id(), me, devices });
+        self.note_unreached();
     }
 
     fn tell_room(&mut self, change: RoomChange) {
