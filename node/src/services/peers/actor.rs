@@ -1,6 +1,8 @@
 //! The owner of the connections.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use parlor_api::{EventBody, PeerChanged};
@@ -8,7 +10,7 @@ use parlor_crypto::topic::TopicSecret;
 use parlor_net::{Address, NetworkEvent, NetworkHandle, PeerId, Topic, Verdict};
 use parlor_proto::RoomId;
 use parlor_proto::sync::{LinkIn, LinkOut, LinkSetup, PeerLink, Side};
-use parlor_storage::Store;
+use parlor_storage::{CommitError, Store};
 use tokio::sync::mpsc;
 
 use super::book::Book;
@@ -25,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const STRANGER_MS: u64 = 30_000;
 /// Found peers that are dialled at a time: on a large network we do not dial everybody.
 const FOUND_MAX: usize = 32;
+/// Peers remembered in one commit: at most 64 KiB each.
+const STORED_AT_ONCE: usize = 16;
 /// What a broken rule of a link counts against a peer.
 const WEIGHT: u32 = 50;
 
@@ -51,7 +55,13 @@ struct Actor {
     found: BTreeSet<PeerId>,
     /// The addresses changed since members were told.
     moved: bool,
+    /// Peers of which something is to be remembered.
+    unstored: BTreeSet<PeerId>,
+    /// The commit under way, if any: frames do not wait for the disk.
+    storing: Option<Storing>,
 }
+
+type Storing = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 struct Linked {
     link: PeerLink,
@@ -76,6 +86,8 @@ pub(crate) async fn run(mut parts: Parts) {
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
         moved: false,
+        unstored: BTreeSet::new(),
+        storing: None,
     };
     actor.keep_chosen().await;
     let mut look = tokio::time::interval(LOOK);
@@ -88,7 +100,16 @@ pub(crate) async fn run(mut parts: Parts) {
             },
             () = peers.told() => actor.on_told(peers.take()).await,
             _ = look.tick() => actor.on_look().await,
+            stored = stored(&mut actor.storing) => actor.on_stored(stored),
         }
+    }
+}
+
+/// The end of the commit under way; never, if there is none. Cancel safe.
+async fn stored(storing: &mut Option<Storing>) -> Result<(), CommitError> {
+    match storing {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -223,7 +244,7 @@ impl Actor {
             for address in addresses.iter().rev() {
                 self.book.reached(peer, address);
             }
-            self.store(peer).await;
+            self.store(peer);
         }
         for (room, peer) in slots.proved {
             self.on_proved(room, peer).await;
@@ -270,14 +291,32 @@ impl Actor {
             news |= self.book.reached(peer, &linked.address);
         }
         if news {
-            self.store(peer).await;
+            self.store(peer);
         }
     }
 
-    async fn store(&self, peer: PeerId) {
-        if let Err(error) = self.parts.store.commit(self.book.store(&peer)).await {
-            tracing::warn!(%error, "an address could not be remembered");
+    /// Has what is known of a peer stored, with all that waits for it while the disk is busy.
+    fn store(&mut self, peer: PeerId) {
+        self.unstored.insert(peer);
+        self.store_next();
+    }
+
+    fn store_next(&mut self) {
+        if self.storing.is_some() || self.unstored.is_empty() {
+            return;
         }
+        let now: Vec<_> = self.unstored.iter().take(STORED_AT_ONCE).copied().collect();
+        self.unstored.retain(|peer| !now.contains(peer));
+        let (store, batch) = (self.parts.store.clone(), self.book.store(&now));
+        self.storing = Some(Box::pin(async move { store.commit(batch).await }));
+    }
+
+    fn on_stored(&mut self, stored: Result<(), CommitError>) {
+        self.storing = None;
+        if let Err(error) = stored {
+            tracing::warn!(%error, "addresses could not be remembered");
+        }
+        self.store_next();
     }
 
     /// Has the network stay connected to those that the book chooses.

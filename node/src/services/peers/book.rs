@@ -96,11 +96,13 @@ impl Book {
         chosen
     }
 
-    /// The change that stores what is known of this peer.
-    pub(super) fn store(&self, peer: &PeerId) -> Batch {
+    /// The change that stores what is known of these peers.
+    pub(super) fn store(&self, peers: &[PeerId]) -> Batch {
         let mut batch = Batch::new(None);
-        if let Some(known) = self.peers.get(peer) {
-            batch.put(Namespace::Peer, peer.as_key(), codec::encode(known));
+        for peer in peers {
+            if let Some(known) = self.peers.get(peer) {
+                batch.put(Namespace::Peer, peer.as_key(), codec::encode(known));
+            }
         }
         batch
     }
