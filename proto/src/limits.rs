@@ -65,6 +65,8 @@ pub const EPOCH_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 pub const EPOCH_MESSAGES: u32 = 10_000;
 /// A device makes at most one Rotate in this time that no missing epoch calls for.
 pub const ROTATE_EVERY_MS: u64 = 60 * 60 * 1_000;
+/// Removals of one device within this time share an epoch.
+pub const REMOVALS_MS: u64 = 2_000;
 /// The device elected first waits this long before it rotates, so that what is on its way can arrive.
 pub const ELECTION_BASE_MS: u64 = 250;
 /// Each further rank waits this much longer.

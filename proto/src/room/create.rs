@@ -47,7 +47,7 @@ impl Room {
         }
         outcome.merge(room.set_state(writes, now_ms)?);
         outcome.merge(room.make_epoch(RotateReason::NoSafeEpoch, now_ms, rng)?);
-        outcome.persist.keys = Some(room.keys_bytes());
+        outcome.persist.keys = room.all_rows();
         outcome.persist.heads = Some(room.messages.to_bytes());
         Ok((room, outcome))
     }
@@ -61,8 +61,7 @@ impl Room {
         for key in welcome.keys {
             room.epochs.hold(key.epoch, Held { slice: key.slice, key: key.key, checked: false });
         }
-        let persist =
-            Persist { keys: Some(room.keys_bytes()), heads: Some(room.messages.to_bytes()), pages: Vec::new() };
+        let persist = Persist { keys: room.all_rows(), heads: Some(room.messages.to_bytes()), pages: Vec::new() };
         (room, Outcome { persist, ..Outcome::default() })
     }
 
@@ -71,7 +70,7 @@ impl Room {
     /// # Errors
     /// See [`RestoreError`]: the stored bytes are damaged.
     pub fn restore(me: Arc<Identity>, parts: RoomParts) -> Result<Self, RestoreError> {
-        let (topic, generation) = Self::restore_topic(&parts.keys).ok_or(RestoreError::State)?;
+        let (topic, generation) = Self::stored_topic(&parts.keys).ok_or(RestoreError::State)?;
         let mut room = Self::new(me, parts.room, topic);
         room.generation = generation;
         room.restore_keys(&parts.keys).ok_or(RestoreError::State)?;

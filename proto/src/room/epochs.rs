@@ -58,6 +58,12 @@ pub(super) struct Epochs {
     pub(super) tried: HashSet<EpochId>,
     /// Epochs made for us whose row is missing or wrong.
     pub(super) keys_wanted: BTreeSet<EpochId>,
+    /// Epochs whose key was destroyed: never opened again.
+    gone: BTreeSet<EpochId>,
+    /// When later slices of an epoch began for this device, ascending.
+    began: HashMap<EpochId, Vec<(u32, u64)>>,
+    /// Epochs whose stored row is not what is here.
+    changed: BTreeSet<EpochId>,
 }
 
 impl Epochs {
@@ -74,7 +80,43 @@ impl Epochs {
             pages_wanted: BTreeMap::new(),
             tried: HashSet::new(),
             keys_wanted: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            began: HashMap::new(),
+            changed: BTreeSet::new(),
         }
+    }
+
+    /// Takes back what was stored of an epoch: its key, or that it is gone.
+    pub(super) fn restore(&mut self, epoch: EpochId, held: Option<Held>, began: Vec<(u32, u64)>) {
+        match held {
+            Some(held) => {
+                self.held.insert(epoch, held);
+            }
+            None => {
+                self.gone.insert(epoch);
+            }
+        }
+        self.began.insert(epoch, began);
+    }
+
+    /// The epochs whose row is to be written.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<EpochId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// All rows are to be written.
+    pub(super) fn change_all(&mut self) {
+        self.changed.extend(self.held.keys().chain(&self.gone).copied());
+    }
+
+    /// Whether the key was destroyed.
+    pub(super) fn is_gone(&self, epoch: &EpochId) -> bool {
+        self.gone.contains(epoch)
+    }
+
+    /// The later slices with the times at which they began here, ascending.
+    pub(super) fn began(&self, epoch: &EpochId) -> &[(u32, u64)] {
+        self.began.get(epoch).map_or(&[], Vec::as_slice)
     }
 
     /// Works out a new epoch, made by the Rotate at `at`.
@@ -132,11 +174,13 @@ impl Epochs {
         self.held.get(epoch).is_some_and(|held| held.checked && held.slice <= slice)
     }
 
-    /// Keeps a key, unless an earlier one of the epoch is held. Whether that changed anything.
+    /// Keeps a key, unless an earlier one of the epoch is held or was destroyed. Whether that changed anything.
     pub(super) fn hold(&mut self, epoch: EpochId, key: Held) -> bool {
         let better = self.held.get(&epoch).is_none_or(|held| key.slice < held.slice || (key.checked && !held.checked));
+        let better = better && !self.gone.contains(&epoch);
         if better {
             self.held.insert(epoch, key);
+            self.changed.insert(epoch);
             self.keys_wanted.remove(&epoch);
             self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
         }
@@ -146,6 +190,7 @@ impl Epochs {
     /// Throws away a key that was not what its epoch commits to.
     pub(super) fn refuse(&mut self, epoch: &EpochId) {
         self.held.remove(epoch);
+        self.changed.insert(*epoch);
     }
 
     /// The whole secret of an epoch, if it is held from the first slice on.

@@ -1,19 +1,15 @@
-//! Keys: rows opened, pages fetched, keys shared again, leaf records, and what is stored of all that.
+//! Keys: rows opened, pages fetched, keys shared again, leaf records. What is stored of them: [`super::rows`].
 
 use parlor_crypto::CryptoRng;
 use parlor_crypto::epoch::{EpochSecret, SliceSecret};
 use parlor_crypto::hpke::{self, RowContext};
 use parlor_crypto::leaf::LeafPublic;
-use parlor_crypto::secret::{Secret, exposed};
-use parlor_crypto::topic::TopicSecret;
+use parlor_crypto::secret::Secret;
 use parlor_crypto::wrap::GossipKey;
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::Room;
 use super::epochs::{EpochOrder, Held};
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
-use crate::codec;
 use crate::control::{Admit, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
 use crate::dag::NodeIdx;
 use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
@@ -23,25 +19,6 @@ use crate::ids::{DeviceId, EpochId};
 const SHARE: &str = "key share";
 /// Pages kept in memory for members who ask: those of the newest epochs of a large room.
 const PAGES_IN_MEMORY: usize = 512;
-
-/// What is stored of keys.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    version: u8,
-    topic: TopicSecret,
-    generation: u32,
-    keys: Vec<StoredKey>,
-    leafs: Vec<LeafRecord>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredKey {
-    epoch: EpochId,
-    slice: u32,
-    checked: bool,
-    #[serde(with = "exposed")]
-    key: Secret,
-}
 
 impl Room {
     /// The hashes of pages on which our row must be: fetch them from any member.
@@ -150,7 +127,7 @@ impl Room {
             return Err(KeyError::Open);
         }
         self.leafs.insert(device, leaf);
-        Ok(Some(Persist { keys: Some(self.keys_bytes()), ..Persist::default() }))
+        Ok(Some(Persist { keys: self.rows_with_leaf(&leaf), ..Persist::default() }))
     }
 
     /// The newest leaf record of every device.
@@ -374,8 +351,8 @@ impl Room {
         }
     }
 
-    fn note_keys(&self, epoch: EpochId, outcome: &mut Outcome) {
-        outcome.persist.keys = Some(self.keys_bytes());
+    fn note_keys(&mut self, epoch: EpochId, outcome: &mut Outcome) {
+        self.note_rows(outcome);
         outcome.changes.push(Change::Keys(epoch));
     }
 
@@ -397,41 +374,6 @@ impl Room {
             Some(WelcomeKey { epoch: epoch.id, slice: held.slice, key: held.key.clone() })
         });
         keys.take(crate::limits::MAX_WELCOME_KEYS - 1).collect()
-    }
-
-    /// What storage keeps for [`restore_keys`](Self::restore_keys).
-    pub(super) fn keys_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let key = |(epoch, held): (&EpochId, &Held)| StoredKey {
-            epoch: *epoch,
-            slice: held.slice,
-            checked: held.checked,
-            key: held.key.clone(),
-        };
-        let mut leafs: Vec<LeafRecord> = self.leafs.values().copied().collect();
-        leafs.sort_unstable_by_key(|leaf| leaf.device);
-        Zeroizing::new(codec::encode(&Stored {
-            version: 1,
-            topic: self.topic.clone(),
-            generation: self.generation,
-            keys: self.epochs.held().iter().map(key).collect(),
-            leafs,
-        }))
-    }
-
-    /// The topic secret and its generation in stored keys.
-    pub(super) fn restore_topic(bytes: &[u8]) -> Option<(TopicSecret, u32)> {
-        let stored: Stored = codec::decode(bytes, usize::MAX).ok().filter(|stored: &Stored| stored.version == 1)?;
-        Some((stored.topic, stored.generation))
-    }
-
-    /// Takes back stored keys, before the control events.
-    pub(super) fn restore_keys(&mut self, bytes: &[u8]) -> Option<()> {
-        let stored: Stored = codec::decode(bytes, usize::MAX).ok()?;
-        for StoredKey { epoch, slice, checked, key } in stored.keys {
-            self.epochs.hold(epoch, Held { slice, key, checked });
-        }
-        self.leafs.extend(stored.leafs.into_iter().map(|leaf| (DeviceId(leaf.device), leaf)));
-        Some(())
     }
 }
 

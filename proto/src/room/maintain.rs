@@ -62,6 +62,23 @@ impl Room {
         self.make_epoch(RotateReason::Hand, now_ms, rng)
     }
 
+    /// After a change of ours that may have put somebody out: makes the epoch it calls for and adds it to `outcome`, so that
+    /// both are stored and sent as one batch. Of several within two seconds all but the first share one epoch, which
+    /// [`maintain`](Self::maintain) makes. Does nothing while an epoch is safe.
+    pub(super) fn rotate_at_once(&mut self, outcome: &mut Outcome, now_ms: u64, rng: &mut impl CryptoRng) {
+        let Some(reason @ (RotateReason::NoSafeEpoch | RotateReason::History)) = self.rotation_needed(now_ms) else {
+            return;
+        };
+        let next_ms = self.rotated_ms.saturating_add(limits::REMOVALS_MS);
+        if (self.rotated_ms..next_ms).contains(&now_ms) {
+            let heads = self.dag.frontier().iter().copied().collect();
+            self.turn = Some(Turn { reason, heads, at_ms: next_ms });
+        } else if let Ok(made) = self.make_epoch(reason, now_ms, rng) {
+            self.rotated_ms = now_ms;
+            outcome.merge(made);
+        }
+    }
+
     /// Why an epoch is needed now, if we are one who may make it.
     fn rotation_needed(&self, now_ms: u64) -> Option<RotateReason> {
         self.permitted(Permission::Post).ok()?;

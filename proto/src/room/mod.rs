@@ -30,6 +30,7 @@ mod messages;
 mod pending;
 mod query;
 mod receive;
+mod rows;
 mod run;
 mod types;
 mod write;
@@ -48,6 +49,7 @@ use self::epochs::Epochs;
 use self::messages::Messages;
 use self::pending::Pending;
 use self::receive::Context;
+pub use self::rows::{EpochRow, HeldRow, KeyRows, StoredKeys};
 use self::run::KeyCache;
 pub use self::types::*;
 use crate::control::LeafRecord;
@@ -76,6 +78,8 @@ pub struct Room {
     best: Option<EpochId>,
     /// Since when a task of rotation waits for its turn.
     turn: Option<maintain::Turn>,
+    /// When we last made an epoch together with the change that called for it.
+    rotated_ms: u64,
     messages: Messages,
     contexts: Cache<Vec<EventId>, Context>,
     keys: KeyCache,
@@ -83,6 +87,8 @@ pub struct Room {
     leafs: HashMap<DeviceId, LeafRecord>,
     topic: TopicSecret,
     generation: u32,
+    /// The stored rows are of the first version: all are written with the next change.
+    old_rows: bool,
 }
 
 impl Room {
@@ -99,12 +105,14 @@ impl Room {
             epochs: Epochs::new(),
             best: None,
             turn: None,
+            rotated_ms: 0,
             messages: Messages::new(),
             contexts: Cache::new(limits::MAX_CONTEXTS),
             keys: Cache::new(limits::MAX_CHAINS),
             leafs: HashMap::new(),
             topic,
             generation: 0,
+            old_rows: false,
         }
     }
 

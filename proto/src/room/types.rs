@@ -4,8 +4,8 @@ use std::fmt;
 
 use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
-use zeroize::Zeroizing;
 
+use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
     History, InviteHistory, InviteId, JoinRequestError, Permission, Permissions, Power, Role, RoomKind, Sponsor,
@@ -50,13 +50,13 @@ pub struct NewInvite {
 
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
 ///
-/// All `Some` fields replace what was stored under that name. Bytes of `keys` hold secrets.
+/// `heads`, and every row named in `keys`, replace what was stored under that name. Rows of `keys` hold secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Persist {
     /// Heads and missing parents: small, changes with every message.
     pub heads: Option<Vec<u8>>,
-    /// Topic secret, epoch keys, leaf records: changes rarely.
-    pub keys: Option<Zeroizing<Vec<u8>>>,
+    /// Topic secret, epoch keys, leaf records: the rows that changed, `None` for one to be deleted.
+    pub keys: KeyRows,
     /// Pages of epoch rows by their hash.
     pub pages: Vec<Page>,
 }
@@ -72,8 +72,8 @@ pub struct RoomParts {
     pub tips: Vec<MessageTip>,
     /// The last [`Persist::heads`].
     pub heads: Vec<u8>,
-    /// The last [`Persist::keys`].
-    pub keys: Zeroizing<Vec<u8>>,
+    /// All rows of [`Persist::keys`] as they were written last.
+    pub keys: StoredKeys,
 }
 
 /// The last event of a message log as storage holds it.
@@ -546,7 +546,7 @@ impl fmt::Debug for Persist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Persist")
             .field("heads", &self.heads.as_ref().map(Vec::len))
-            .field("keys", &self.keys.as_ref().map(|keys| keys.len()))
+            .field("keys", &self.keys.len())
             .field("pages", &self.pages.len())
             .finish()
     }
@@ -555,13 +555,13 @@ impl fmt::Debug for Persist {
 impl Persist {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_none() && self.keys.is_none() && self.pages.is_empty()
+        self.heads.is_none() && self.keys.is_empty() && self.pages.is_empty()
     }
 
     /// Adds what `later` wants written, which wins.
     pub fn merge(&mut self, later: Self) {
         self.heads = later.heads.or(self.heads.take());
-        self.keys = later.keys.or(self.keys.take());
+        self.keys.extend(later.keys);
         self.pages.extend(later.pages);
     }
 }

@@ -8,7 +8,7 @@ use parlor_proto::event::{Event, LogKind};
 use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{Entry, Nonce};
-use parlor_proto::room::{Accepted, MessageTip, Persist, Room, RoomParts};
+use parlor_proto::room::{Accepted, MessageTip, Persist, Room, RoomParts, StoredKeys};
 use parlor_proto::sync::{Outgoing, Series, Tables, Tip, Wanted};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, EventId, RoomId};
@@ -32,7 +32,8 @@ pub(crate) struct Disk {
     pub outbox: BTreeMap<Nonce, Entry>,
     pub markers: BTreeMap<DeviceId, Marker>,
     heads: Vec<u8>,
-    keys: Vec<u8>,
+    /// Rows of keys.
+    pub keys: StoredKeys,
 }
 
 impl Disk {
@@ -54,8 +55,11 @@ impl Disk {
         if let Some(heads) = &persist.heads {
             self.heads.clone_from(heads);
         }
-        if let Some(keys) = &persist.keys {
-            self.keys = keys.to_vec();
+        for (name, row) in &persist.keys {
+            match row {
+                Some(row) => self.keys.insert(name.clone(), row.clone()),
+                None => self.keys.remove(name),
+            };
         }
     }
 
@@ -74,7 +78,7 @@ impl Disk {
             control: self.control.clone(),
             tips: tips.into_values().collect(),
             heads: self.heads.clone(),
-            keys: self.keys.clone().into(),
+            keys: self.keys.clone(),
         };
         Some(Room::restore(Arc::clone(me), parts).expect("what was stored is restored"))
     }

@@ -14,7 +14,6 @@ use rand::rngs::StdRng;
 use crate::people::Person;
 
 const HEADS: &[u8] = b"heads";
-const KEYS: &[u8] = b"room";
 
 /// The vault of all stores of a bench.
 pub fn vault() -> Vault {
@@ -76,8 +75,11 @@ fn persist(batch: &mut Batch, persist: Persist) {
     if let Some(heads) = persist.heads {
         batch.put(Namespace::Meta, HEADS, heads);
     }
-    if let Some(keys) = persist.keys {
-        batch.put(Namespace::Keys, KEYS, keys.to_vec());
+    for (name, row) in persist.keys {
+        match row {
+            Some(row) => batch.put(Namespace::Keys, &name, row.to_vec()),
+            None => batch.delete(Namespace::Keys, &name),
+        };
     }
 }
 
@@ -91,8 +93,9 @@ pub fn parts(store: &Store, id: RoomId) -> RoomParts {
     });
     let tips = tips.collect();
     let heads = store.get(Some(&id), Namespace::Meta, HEADS).unwrap().unwrap_or_default();
-    let keys = store.get(Some(&id), Namespace::Keys, KEYS).unwrap().unwrap_or_default();
-    RoomParts { room: id, control, tips, heads, keys: zeroize::Zeroizing::new(keys) }
+    let keys = store.scan(Some(&id), Namespace::Keys, &[]).unwrap();
+    let keys = keys.into_iter().map(|(name, row)| (name, row.into())).collect();
+    RoomParts { room: id, control, tips, heads, keys }
 }
 
 /// Commits that are under way, answered in order: the room's worker goes on while the store's writer works.

@@ -126,7 +126,7 @@ impl Person {
             control: self.room.control_events().cloned().collect(),
             tips: Vec::new(),
             heads: Vec::new(),
-            keys: self.persist.keys.clone().unwrap(),
+            keys: self.persist.keys.clone().into_iter().filter_map(|(name, row)| Some((name, row?))).collect(),
         };
         Room::restore(self.room.me().clone(), parts).unwrap()
     }

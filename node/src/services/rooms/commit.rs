@@ -73,8 +73,11 @@ fn persist(batch: &mut Batch, persist: Persist) {
     if let Some(heads) = persist.heads {
         batch.put(Namespace::Meta, names::HEADS, heads);
     }
-    if let Some(keys) = persist.keys {
-        batch.put(Namespace::Keys, names::KEYS, keys.to_vec());
+    for (name, row) in persist.keys {
+        match row {
+            Some(row) => batch.put(Namespace::Keys, &name, row.to_vec()),
+            None => batch.delete(Namespace::Keys, &name),
+        };
     }
     for (hash, page) in persist.pages {
         batch.page(hash, page);

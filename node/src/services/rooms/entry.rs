@@ -29,8 +29,6 @@ use crate::limits::UNREAD_MAX;
 
 /// Names of what is stored beside the events of a room.
 pub(super) mod names {
-    /// [`parlor_proto::room::Persist::keys`].
-    pub(crate) const KEYS: &[u8] = b"room";
     /// [`parlor_proto::room::Persist::heads`].
     pub(crate) const HEADS: &[u8] = b"heads";
     /// Our read marker: [`super::ReadMark`].
@@ -328,8 +326,9 @@ fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
         tips.push(MessageTip { event: event(&row.bytes)?, covers_own: row.covers_own });
     }
     let heads = store.get(Some(&id), Namespace::Meta, names::HEADS).map_err(damaged)?.unwrap_or_default();
-    let keys = store.get(Some(&id), Namespace::Keys, names::KEYS).map_err(damaged)?.unwrap_or_default();
-    Ok(RoomParts { room: id, control, tips, heads, keys: zeroize::Zeroizing::new(keys) })
+    let keys = store.scan(Some(&id), Namespace::Keys, &[]).map_err(damaged)?;
+    let keys = keys.into_iter().map(|(name, row)| (name, zeroize::Zeroizing::new(row))).collect();
+    Ok(RoomParts { room: id, control, tips, heads, keys })
 }
 
 /// A failed read, as people see it.

@@ -5,5 +5,6 @@ mod format;
 mod keys;
 mod order;
 mod rules;
+mod stored;
 mod support;
 mod vectors;

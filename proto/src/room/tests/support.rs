@@ -14,8 +14,8 @@ use crate::event::Event;
 use crate::identity::Identity;
 use crate::ids::{EventId, RoomId};
 use crate::room::{
-    Accepted, Admission, JoinRefusal, Message, MessageTip, NewInvite, NewRoom, Outcome, Persist, Received, Room,
-    RoomParts, Verdict,
+    Accepted, Admission, JoinRefusal, Message, MessageTip, NewInvite, NewRoom, Outcome, Persist, Received,
+    RestoreError, Room, RoomParts, StoredKeys, Verdict,
 };
 
 /// When tests begin.
@@ -29,6 +29,8 @@ pub(super) struct Person {
     /// Accepted events in order.
     pub(super) stored: Vec<Accepted>,
     persist: Persist,
+    /// Rows of keys.
+    pub(super) keys: StoredKeys,
 }
 
 pub(super) fn identity(seed: u64) -> Arc<Identity> {
@@ -59,7 +61,8 @@ impl Person {
     pub(super) fn founder_of(seed: u64, new: NewRoom) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xabcd);
         let (room, outcome) = Room::create(identity(seed), new, START, &mut rng).unwrap();
-        let mut person = Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default() };
+        let mut person =
+            Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default(), keys: StoredKeys::new() };
         person.keep(outcome);
         person
     }
@@ -67,7 +70,17 @@ impl Person {
     /// What a node does with an outcome: one batch.
     pub(super) fn keep(&mut self, outcome: Outcome) {
         self.stored.extend(outcome.accepted);
-        self.persist.merge(outcome.persist);
+        self.write_down(outcome.persist);
+    }
+
+    fn write_down(&mut self, mut persist: Persist) {
+        for (name, row) in std::mem::take(&mut persist.keys) {
+            match row {
+                Some(row) => self.keys.insert(name, row),
+                None => self.keys.remove(&name),
+            };
+        }
+        self.persist.merge(persist);
     }
 
     pub(super) fn receive(&mut self, batch: Vec<Event>) -> Received {
@@ -87,7 +100,7 @@ impl Person {
         let written = self.room.write(&Body::text(text), self.now, &mut self.rng).unwrap();
         let message = written.message.clone();
         self.stored.push(Accepted::Message(written.message));
-        self.persist.merge(written.persist);
+        self.write_down(written.persist);
         message
     }
 
@@ -128,7 +141,8 @@ impl Person {
         let welcome = Welcome::open(&me, room, &link.keys().sign.public_bytes(), welcome).unwrap();
         let (room, outcome) = Room::join(me, *room, welcome);
         let rng = StdRng::seed_from_u64(seed ^ 0xabcd);
-        let mut person = Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default() };
+        let mut person =
+            Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default(), keys: StoredKeys::new() };
         person.keep(outcome);
         person
     }
@@ -157,6 +171,10 @@ impl Person {
 
     /// The room as it is after the program was killed and started again.
     pub(super) fn restart(&mut self) {
+        self.try_restart().unwrap();
+    }
+
+    pub(super) fn try_restart(&mut self) -> Result<(), RestoreError> {
         let mut tips = BTreeMap::new();
         let mut control = Vec::new();
         for accepted in &self.stored {
@@ -173,9 +191,10 @@ impl Person {
             control,
             tips: tips.into_values().collect(),
             heads: self.persist.heads.clone().unwrap_or_default(),
-            keys: self.persist.keys.clone().unwrap_or_default(),
+            keys: self.keys.clone(),
         };
-        self.room = Room::restore(self.room.me().clone(), parts).unwrap();
+        self.room = Room::restore(self.room.me().clone(), parts)?;
+        Ok(())
     }
 
     /// What is shown, oldest first.

@@ -81,6 +81,11 @@ fn the_code_writes_what_the_spec_says() {
     assert_eq!(computed, written);
 }
 
+fn stored_keys(outcome: &Outcome) -> Value {
+    let row = |(name, row): (&Vec<u8>, &Option<_>)| json!({ "name": hex(name), "row": row.as_ref().map(hex) });
+    outcome.persist.keys.iter().map(row).collect()
+}
+
 fn compute() -> Value {
     let (alice_rng, bob_rng) = (&mut Counting(0), &mut Counting(128));
     let (_, alice_me) = Identity::create("laptop", START, alice_rng).unwrap();
@@ -121,6 +126,6 @@ fn compute() -> Value {
         "answer": message(&answer),
         "leave": events(&left),
         "hlc": { "ms": START, "reading": Hlc::at(START).0 },
-        "stored_keys": hex(created.persist.keys.as_ref().unwrap()),
+        "stored_keys": stored_keys(&created),
     })
 }
