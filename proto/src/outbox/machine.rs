@@ -1,6 +1,6 @@
 //! The machine of the outbox. Its states are described in [`super`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use parlor_crypto::CryptoRng;
 use rand::RngExt as _;
@@ -9,8 +9,8 @@ use crate::ids::{DeviceId, EventId, RoomId};
 
 use super::reach::Reach;
 use super::{
-    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce, Out,
-    OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
+    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, KEEP_SENT, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce,
+    Out, OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
 };
 
 /// The outbox of a node. See the module's page.
@@ -18,6 +18,8 @@ use super::{
 pub struct Outbox {
     entries: BTreeMap<Nonce, Held>,
     rooms: BTreeMap<RoomId, Reach>,
+    /// Sent messages whose entry is kept for a while, oldest first.
+    sent: VecDeque<(u64, RoomId, Nonce)>,
     n_waiting: usize,
     n_waiting_bytes: usize,
 }
@@ -46,7 +48,7 @@ impl Outbox {
                 Stage::Written { seq, .. } => {
                     reach.unsent.insert(seq, entry.nonce);
                 }
-                Stage::Sent { at_ms, .. } => reach.sent.push_back((at_ms, entry.nonce)),
+                Stage::Sent { at_ms, .. } => outbox.sent.push_back((at_ms, entry.room, entry.nonce)),
                 Stage::Failed { event: Some((_, seq)), .. } => {
                     reach.failed.insert(seq, entry.nonce);
                 }
@@ -57,9 +59,7 @@ impl Outbox {
             let held = Held { stored: true, writing: false, waiting: Waiting::RoomNotReady, entry };
             outbox.entries.insert(held.entry.nonce, held);
         }
-        for reach in outbox.rooms.values_mut() {
-            reach.sent.make_contiguous().sort_unstable();
-        }
+        outbox.sent.make_contiguous().sort_unstable();
         outbox
     }
 
@@ -148,6 +148,8 @@ impl Outbox {
         match input {
             In::Written { nonce, event, seq } => self.on_written(&nonce, event, seq, now_ms, rng, &mut out),
             In::NotNow { nonce, waiting } => self.on_not_now(&nonce, waiting, now_ms, &mut out),
+            // What is written is in our log, whatever was said of its making meanwhile.
+            In::Never { nonce, .. } if self.find(&nonce).is_some_and(|entry| entry.event().is_some()) => {}
             In::Never { nonce, failure } => self.fail(&nonce, failure, &mut out),
             In::Writable(room) => {
                 self.rooms.entry(room).or_default().writable = true;
@@ -177,7 +179,8 @@ impl Outbox {
 
     /// When [`In::Tick`] is due next.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.rooms.values().filter_map(Reach::next_deadline).min()
+        let forget = self.sent.front().map(|(at_ms, ..)| at_ms.saturating_add(KEEP_MS));
+        self.rooms.values().filter_map(Reach::next_deadline).chain(forget).min()
     }
 
     /// The status of message number `seq` of our log in `room`: for messages that left the outbox too.
@@ -191,7 +194,7 @@ impl Outbox {
         reach.status(seq)
     }
 
-    /// The entry of a request, if it was made within [`KEEP_MS`] or still waits.
+    /// The entry of a request, if it still waits or was sent within [`KEEP_MS`] and is among the last [`KEEP_SENT`].
     pub fn find(&self, nonce: &Nonce) -> Option<&Entry> {
         self.entries.get(nonce).map(|held| &held.entry)
     }
@@ -237,6 +240,8 @@ impl Outbox {
             return;
         }
         self.n_waiting_bytes -= held.entry.body.len();
+        // It may have been given up before the disk was asked.
+        self.n_waiting += usize::from(!is_waiting(&held.entry));
         held.entry = held.entry.written(event, seq);
         (held.stored, held.writing) = (true, false);
         let room = held.entry.room;
@@ -316,10 +321,22 @@ impl Outbox {
             let Some((event, seq)) = held.entry.event() else { continue };
             self.n_waiting -= usize::from(is_waiting(&held.entry));
             held.entry.stage = Stage::Sent { event, seq, at_ms: now_ms };
-            reach.sent.push_back((now_ms, nonce));
+            self.sent.push_back((now_ms, room, nonce));
             out.push(Out::Store(held.entry.clone()));
         }
         out.push(Out::Changed { room, from, to });
+        self.forget_sent(now_ms, out);
+    }
+
+    /// Forgets the sent messages that are too old or too many.
+    fn forget_sent(&mut self, now_ms: u64, out: &mut Vec<Out>) {
+        while let Some((at_ms, room, nonce)) = self.sent.front().copied()
+            && (self.sent.len() > KEEP_SENT || at_ms.saturating_add(KEEP_MS) <= now_ms)
+        {
+            self.sent.pop_front();
+            self.entries.remove(&nonce);
+            out.push(Out::Remove(room, nonce));
+        }
     }
 
     fn on_tick(&mut self, now_ms: u64, rng: &mut impl CryptoRng, out: &mut Vec<Out>) {
@@ -332,17 +349,11 @@ impl Outbox {
                 self.write_waiting(room, out);
             }
             let Some(reach) = self.rooms.get_mut(&room) else { continue };
-            while let Some((at_ms, nonce)) = reach.sent.front().copied()
-                && at_ms.saturating_add(KEEP_MS) <= now_ms
-            {
-                reach.sent.pop_front();
-                self.entries.remove(&nonce);
-                out.push(Out::Remove(room, nonce));
-            }
             if reach.attempt_ms.is_some_and(|due| due <= now_ms) {
                 self.attempt(room, now_ms, rng, out);
             }
         }
+        self.forget_sent(now_ms, out);
     }
 
     /// Asks for everything of `room` that is not written to be written, in the order of submission.

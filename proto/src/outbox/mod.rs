@@ -18,7 +18,9 @@
 //! *Exactly once.* The event's id is fixed by its first commit, and the entry in that same commit says so. After a
 //! restart ([`Outbox::restore`]) an entry without an event was certainly not written, one with an event certainly was.
 //! Sending the same event again is harmless: everybody keeps one event of an id. Entries stay for [`KEEP_MS`] after they
-//! were sent, without their text, so that a late repetition of a request is still recognised.
+//! were sent, without their text, so that a late repetition of a request is still recognised; of those the newest
+//! [`KEEP_SENT`]. When a commit fails the disk may have taken it all the same: the owner then tells [`In::Written`] of every
+//! stored entry that has an event, before it says [`In::Never`] of what the commit held.
 //!
 //! What each state means to people is in `docs/spec/delivery.md`.
 
@@ -41,6 +43,9 @@ pub const MAX_WAITING: usize = 10_000;
 pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Entries of sent messages are kept this long.
 pub const KEEP_MS: u64 = 24 * 60 * 60 * 1000;
+/// Entries of sent messages that are kept, the newest: as many as may wait, so that a client that comes back with all its
+/// unanswered requests finds each of them. Some 3 MB of memory.
+pub const KEEP_SENT: usize = MAX_WAITING;
 /// First pause between two tries.
 pub const FIRST_PAUSE_MS: u64 = 2_000;
 /// Longest pause between two tries, before jitter.
@@ -200,7 +205,7 @@ pub enum In {
         /// Why.
         waiting: Waiting,
     },
-    /// [`Out::Write`] can not be done.
+    /// [`Out::Write`] can not be done. Says nothing of a message that is written.
     Never {
         /// Which request.
         nonce: Nonce,

@@ -15,8 +15,6 @@ pub(super) struct Reach {
     pub(super) unsent: BTreeMap<u64, Nonce>,
     /// Messages that were written and then given up.
     pub(super) failed: BTreeMap<u64, Nonce>,
-    /// Sent messages whose entry is kept for a while, oldest first.
-    pub(super) sent: VecDeque<(u64, Nonce)>,
     /// The room can be written to, as last told.
     pub(super) writable: bool,
     /// Members' devices connected.
@@ -62,10 +60,9 @@ impl Reach {
         (self.attempt_ms, self.pause_ms, self.attempts) = (None, 0, 0);
     }
 
-    /// When something is to be tried or forgotten.
+    /// When something is to be tried.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let forget = self.sent.front().map(|(at_ms, _)| at_ms.saturating_add(super::KEEP_MS));
-        [self.write_ms, self.attempt_ms, forget].into_iter().flatten().min()
+        [self.write_ms, self.attempt_ms].into_iter().flatten().min()
     }
 
     /// The status of a written message that is not given up.

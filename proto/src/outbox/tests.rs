@@ -200,6 +200,40 @@ fn a_request_that_failed_before_it_was_written_is_made_anew_when_the_client_repe
 }
 
 #[test]
+fn a_message_that_the_disk_took_though_its_commit_failed_is_written_and_not_made_anew() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    // The room is restored, and its stored entries tell; then the failed commit says what it held.
+    desk.written(1);
+    assert_eq!(desk.tell(In::Never { nonce: [1; 16], failure: Failure::Store }), []);
+    assert_eq!(desk.submit(1), [], "the client repeats itself");
+    assert_eq!(desk.outbox.find(&[1; 16]).and_then(Entry::event), Some((event(1), 1)));
+    // The other way round nothing is lost either.
+    desk.submit(2);
+    desk.tell(In::Never { nonce: [2; 16], failure: Failure::Store });
+    desk.written(2);
+    desk.has(BOB, 2);
+    assert_eq!((desk.outbox.lines().len(), desk.status(2)), (0, Status::Delivered { to: 1, of: 2 }));
+}
+
+#[test]
+fn of_sent_messages_the_newest_are_remembered_and_no_more() {
+    let mut desk = Desk::writable();
+    let nonce = |n: usize| (n as u128).to_be_bytes();
+    for n in 1..=KEEP_SENT + 3 {
+        desk.outbox.submit(nonce(n), ROOM, vec![1; 10], desk.now_ms).unwrap();
+        desk.tell(In::Written { nonce: nonce(n), event: event(1), seq: n as u64 });
+        let out = desk.has(BOB, n as u64);
+        let forgotten = out.iter().filter(|out| matches!(out, Out::Remove(..))).count();
+        assert_eq!(forgotten, usize::from(n > KEEP_SENT));
+    }
+    assert_eq!(desk.outbox.find(&nonce(3)), None);
+    assert!(desk.outbox.find(&nonce(4)).is_some());
+    let (room, body) = (ROOM, vec![1; 10]);
+    assert_eq!(desk.outbox.submit(nonce(4), room, body, desk.now_ms), Ok(Vec::new()), "still recognised");
+}
+
+#[test]
 fn what_is_withdrawn_was_never_submitted() {
     let mut desk = Desk::writable();
     desk.submit(1);

@@ -75,8 +75,8 @@ pub(super) struct Messages {
     recent: Cache<EventId, Recent>,
     /// Messages taken while an ancestor was missing, with what they build on: what they cover is worked out again.
     open: Vec<(DeviceId, EventId, Vec<EventId>)>,
-    /// Whether that changed anything since it was asked.
-    corrected: bool,
+    /// What came out of that since it was asked: up to which of our messages they cover.
+    corrected: BTreeMap<EventId, u64>,
     waiting: BTreeMap<(DeviceId, u64), Event>,
     waiting_bytes: usize,
 }
@@ -92,7 +92,7 @@ impl Messages {
             whole: true,
             recent: Cache::new(limits::RECENT_MESSAGES),
             open: Vec::new(),
-            corrected: false,
+            corrected: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
         }
@@ -295,22 +295,22 @@ impl Messages {
                 recent.open = false;
                 if covers.is_some_and(|covers| covers > recent.covers_own) {
                     recent.covers_own = covers.unwrap_or_default();
+                    self.corrected.insert(*id, recent.covers_own);
                     changed = true;
                     if let Some(end) = self.ends.get_mut(device).filter(|end| end.id == *id) {
                         end.covers_own = recent.covers_own;
                     }
                 }
             }
-            self.corrected |= changed;
             if !changed {
                 return;
             }
         }
     }
 
-    /// Whether what some message covers was corrected since this was asked last.
-    pub(super) fn take_corrected(&mut self) -> bool {
-        std::mem::take(&mut self.corrected)
+    /// The messages of which it was corrected what they cover, since this was asked last. As many as may be open at most.
+    pub(super) fn take_corrected(&mut self) -> Vec<(EventId, u64)> {
+        std::mem::take(&mut self.corrected).into_iter().collect()
     }
 
     /// Keeps a message for later.

@@ -192,9 +192,9 @@ pub struct Received {
     /// Parents of accepted messages that are not among the recent ones. Look them up in storage and tell
     /// [`Room::parents_held`](super::Room::parents_held) which are there; until then heads above them are not confirmed in markers.
     pub unknown_parents: Vec<EventId>,
-    /// A missing parent came, and recent messages above it cover more of ours than was said with them: ask
-    /// [`Room::covers_own`](super::Room::covers_own) again for the heads of the markers held.
-    pub covers_corrected: bool,
+    /// A missing parent came, and these messages above it cover more of ours than was said with them: up to which number. To be
+    /// stored with the messages. Ask [`Room::covers_own`](super::Room::covers_own) again for the heads of the markers held.
+    pub covers_corrected: Vec<(EventId, u64)>,
 }
 
 /// Something that events wait for.

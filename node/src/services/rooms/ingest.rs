@@ -139,12 +139,13 @@ impl Turn<'_> {
         if !unknown_parents.is_empty() {
             self.look_up_parents(unknown_parents);
         }
-        if covers_corrected {
+        let corrected = !covers_corrected.is_empty();
+        if corrected {
             // A missing parent came: what markers said covers more of ours than was known.
             let devices: Vec<_> = self.entry.markers.keys().copied().collect();
             self.entry.unresolved.extend(devices);
         }
-        if markers || covers_corrected {
+        if markers || corrected {
             self.resolve_markers();
         }
     }

@@ -297,8 +297,10 @@ fn a_message_tells_how_much_of_ours_its_author_had_seen() {
     assert_eq!(received.unknown_parents, [by_bob.id()]);
     let received = alice.receive(vec![by_bob.clone()]);
     assert_eq!(alice.room.covers_own(&by_bob.id()), Some(2));
-    assert!(received.covers_corrected);
+    assert_eq!(received.covers_corrected, [(by_carol.id(), 2)]);
     assert_eq!(alice.room.covers_own(&by_carol.id()), Some(2));
+    alice.restart();
+    assert_eq!(alice.room.covers_own(&by_carol.id()), Some(2), "also after a restart");
     let again = carol.write("and again").event;
     alice.receive(vec![again.clone()]);
     bob.sync_from(&carol);

@@ -86,6 +86,15 @@ impl Person {
     pub(super) fn receive(&mut self, batch: Vec<Event>) -> Received {
         let mut received = self.room.receive(batch, self.now);
         self.keep(std::mem::take(&mut received.outcome));
+        for (id, covers) in &received.covers_corrected {
+            for accepted in &mut self.stored {
+                if let Accepted::Message(message) = accepted
+                    && message.event.id() == *id
+                {
+                    message.covers_own = *covers;
+                }
+            }
+        }
         received
     }
 
