@@ -53,6 +53,9 @@ pub enum EventBody {
     /// An invite is new, used or revoked.
     #[serde(rename = "invite")]
     Invite(InviteChanged),
+    /// Somebody asks to come in, or was answered.
+    #[serde(rename = "request")]
+    Request(RequestChanged),
     /// Catching up.
     #[serde(rename = "sync")]
     Sync(SyncProgress),
@@ -81,6 +84,7 @@ impl EventBody {
             Self::Room(e) => Some(&e.room),
             Self::Member(e) => Some(&e.room),
             Self::Invite(e) => Some(&e.room),
+            Self::Request(e) => Some(&e.room),
             Self::Sync(e) => Some(&e.room),
             Self::Outbox(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
@@ -219,6 +223,31 @@ pub struct InviteChanged {
     pub invite: String,
     /// What became of it.
     pub change: InviteChange,
+}
+
+/// What became of a request to come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestChange {
+    /// It was made: somebody has to answer.
+    Asked,
+    /// They are in.
+    Approved,
+    /// They are not let in.
+    Refused,
+}
+
+/// Somebody asks to come in, or was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestChanged {
+    /// The room.
+    pub room: String,
+    /// Account that asks.
+    pub account: String,
+    /// What it calls itself; nobody has checked that.
+    pub name: String,
+    /// What happened.
+    pub change: RequestChange,
 }
 
 /// Catching up in a room.

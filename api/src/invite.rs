@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Role;
+use crate::{History, Role};
 
 /// An invite to make: `POST /rooms/{room}/invites`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +24,13 @@ pub struct CreateInvite {
     /// The link alone reads and posts with nobody online.
     #[serde(default)]
     pub instant: bool,
+    /// What those who join may read of the past; as the room allows when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    /// Whose node may let them in, at least: `member`, `moderator` or `admin`. Any member's when not said, a moderator's with
+    /// `approve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sponsor: Option<Role>,
 }
 
 impl CreateInvite {
@@ -45,7 +52,15 @@ impl CreateInvite {
 
 impl Default for CreateInvite {
     fn default() -> Self {
-        Self { role: Role::Member, expires_in: Self::EXPIRES_IN, uses: 1, approve: false, instant: false }
+        Self {
+            role: Role::Member,
+            expires_in: Self::EXPIRES_IN,
+            uses: 1,
+            approve: false,
+            instant: false,
+            history: None,
+            sponsor: None,
+        }
     }
 }
 
@@ -75,4 +90,23 @@ pub struct Invite {
     pub created_by: String,
     /// When it was made.
     pub created_at: String,
+}
+
+/// Somebody asks to come in by an invite with approval: item of `GET /rooms/{room}/requests`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Request {
+    /// Account that asks.
+    pub account: String,
+    /// What it calls itself; nobody has checked that.
+    pub name: String,
+    /// The device it asks by.
+    pub device: String,
+    /// The room.
+    pub room: String,
+    /// The invite it came with.
+    pub invite: String,
+    /// What it would become.
+    pub role: Role,
+    /// When it asked first.
+    pub asked_at: String,
 }

@@ -16,9 +16,10 @@ mod room;
 
 pub use event::{
     ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, OutboxChanged, PeerChanged,
-    PresenceChanged, Ready, RoomChange, RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
+    PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange, RoomChanged, StatusChanged, SyncProgress,
+    Ticket, Typing,
 };
-pub use invite::{CreateInvite, Invite};
+pub use invite::{CreateInvite, Invite, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use message::{
     Author, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, ReadAnswer, SendAnswer, SendBatch,

@@ -28,6 +28,9 @@ pub struct Status {
     pub rooms: Vec<SyncState>,
     /// How many own messages nobody else holds yet.
     pub outbox: u64,
+    /// Rooms that we asked to come into and were not answered by yet.
+    #[serde(default)]
+    pub joining: Vec<String>,
     /// When the node started.
     pub started_at: String,
     /// Problems a person should know of: clock far off, disk nearly full.

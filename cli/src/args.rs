@@ -123,6 +123,12 @@ pub enum Command {
     Invite(cmd::invite::Command),
     /// Join a room by a link or a QR code
     Join(cmd::join::Args),
+    /// List who asks to come into a room by an invite with approval
+    Requests(cmd::requests::ListArgs),
+    /// Let somebody in who asks
+    Approve(cmd::requests::AnswerArgs),
+    /// Do not let somebody in who asks
+    Refuse(cmd::requests::AnswerArgs),
     /// List the members of a room
     Members(cmd::members::Args),
     /// Send a message
@@ -180,6 +186,9 @@ mod tests {
             "join parlor://join/1/x --timeout 60s",
             "join --qr F.png",
             "members R",
+            "requests R",
+            "approve R A",
+            "refuse R A",
             "send R text --file P --file Q --reply-to I --wait delivered",
             "send R -",
             "send R --lines",

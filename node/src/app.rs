@@ -9,7 +9,7 @@
 
 use parlor_api::{
     Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer, OutboxEntry, Page,
-    Problem, ReadAnswer, Ready, Room, RoomItem, SendAnswer, SendRequest, Status, UpdateRoom,
+    Problem, ReadAnswer, Ready, Request, Room, RoomItem, SendAnswer, SendRequest, Status, UpdateRoom,
 };
 use std::sync::Arc;
 
@@ -74,12 +74,12 @@ impl App {
         let peers = network.peers.iter().filter(|peer| peer.up).map(|peer| {
             let (account, name) = whose(&peer.peer).map(|it| (it.account, it.name)).unzip();
             parlor_api::Peer {
-            peer_id: peer.peer.to_string(),
-            address: peer.address.to_string(),
-            direct: !peer.relayed,
-            account,
-            name,
-            rtt_ms: peer.rtt.and_then(|rtt| u32::try_from(rtt.as_millis()).ok()),
+                peer_id: peer.peer.to_string(),
+                address: peer.address.to_string(),
+                direct: !peer.relayed,
+                account,
+                name,
+                rtt_ms: peer.rtt.and_then(|rtt| u32::try_from(rtt.as_millis()).ok()),
             }
         });
         let ready = self.ready().await?;
@@ -100,6 +100,7 @@ impl App {
                 .collect(),
             rooms: all.into_iter().map(|(_, summary)| summary.sync).collect(),
             outbox: self.node.rooms.outbox().await?.len() as u64,
+            joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
             started_at: rfc3339(self.node.started_ms),
             warnings: Vec::new(),
         })
@@ -183,6 +184,27 @@ impl App {
     /// Revokes an invite, named by its id or a unique prefix of it. Revoking it again changes nothing.
     pub async fn revoke_invite(&self, room: &str, invite: &str) -> Answer<Invite> {
         self.node.rooms.revoke(self.find_room(room).await?, invite.to_owned()).await
+    }
+
+    /// Who asks to come in by an invite with approval, and was answered by nobody; the oldest first.
+    pub async fn requests(&self, room: &str) -> Answer<Vec<Request>> {
+        self.node.rooms.requests(self.find_room(room).await?).await
+    }
+
+    /// Lets somebody in who asked: an account, a unique prefix of one, or `@name`.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `not_permitted`, and what may have become of the invite.
+    pub async fn approve(&self, room: &str, who: &str) -> Answer<Request> {
+        self.node.rooms.approve(self.find_room(room).await?, who.to_owned()).await
+    }
+
+    /// Says no to somebody who asked, named as for [`approve`](Self::approve).
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`.
+    pub async fn refuse(&self, room: &str, who: &str) -> Answer<Request> {
+        self.node.rooms.refuse(self.find_room(room).await?, who.to_owned()).await
     }
 
     /// Joins by a link. Answers when the room can be read and posted to; after `request.timeout` seconds with state

@@ -98,6 +98,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
     };
     tasks.spawn(peers::run(parts));
+    joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
 
     let (stop, stopping) = watch::channel(false);

@@ -29,5 +29,9 @@ pub(crate) const BAD_COPIES_MAX: usize = 8_192;
 pub(crate) const REST_MS: u64 = 5_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.
+pub(crate) const REQUESTS_MAX: usize = 256;
+/// A request that nobody answers is forgotten after 30 days; who still wants in asks again.
+pub(crate) const REQUEST_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How long a stop waits for commits and goodbyes.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);

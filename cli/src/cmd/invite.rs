@@ -10,7 +10,7 @@ use ureq::http::Method;
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
-use crate::cmd::room::role_name;
+use crate::cmd::room::{HistoryArg, role_name};
 use crate::duration;
 use crate::out::{Done, Out};
 use crate::table::Table;
@@ -55,6 +55,12 @@ pub struct CreateArgs {
     /// The link alone reads and writes with nobody online
     #[arg(long)]
     instant: bool,
+    /// What those who join can read of the past; as the room allows when left out
+    #[arg(long, value_name = "WHAT")]
+    history: Option<HistoryArg>,
+    /// Whose node may let them in: any member's, only a moderator's, or only an admin's
+    #[arg(long, value_name = "WHO")]
+    sponsor: Option<SponsorArg>,
     /// Show the link as a QR code
     #[arg(long)]
     qr: bool,
@@ -77,6 +83,17 @@ pub enum RoleArg {
     Member,
     /// Reads
     Observer,
+}
+
+/// Whose node may let people in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SponsorArg {
+    /// Any member's
+    Member,
+    /// A moderator's, admin's or owner's
+    Moderator,
+    /// An admin's or owner's
+    Admin,
 }
 
 /// Runs it.
@@ -110,7 +127,13 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
         can_hold(file)?;
     }
     let CreateArgs { expires, uses, approve, instant, .. } = *args;
-    let request = CreateInvite { role, expires_in: expires, uses, approve, instant };
+    let sponsor = args.sponsor.map(|sponsor| match sponsor {
+        SponsorArg::Member => Role::Member,
+        SponsorArg::Moderator => Role::Moderator,
+        SponsorArg::Admin => Role::Admin,
+    });
+    let history = args.history.map(HistoryArg::to_api);
+    let request = CreateInvite { role, expires_in: expires, uses, approve, instant, history, sponsor };
     let invite: Invite = node.send(Method::POST, &format!("/rooms/{}/invites", segment(&args.room)), &request)?;
     let link = invite.link.clone().unwrap_or_default();
     if let Some(file) = &args.png {

@@ -57,7 +57,7 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         JoinState::Pending => {
             let wait = joined.waits_for.unwrap_or_else(|| "somebody of the room".into());
             out.line(format!(
-                "Waiting for {}. It goes on by itself while your node runs.",
+                "Not in yet: {}. It goes on by itself while your node runs, also after a restart.",
                 display::neutral_line(&wait)
             ))?;
         }

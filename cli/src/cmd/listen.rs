@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use parlor_api::{Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, Room, RoomChange};
+use parlor_api::{
+    Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, RequestChange, Room, RoomChange,
+};
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
@@ -98,6 +100,14 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
                 RoomChange::Left => "left",
             };
             format!("* room {} {what}", neutral_line(&r.name))
+        }
+        EventBody::Request(r) => {
+            let what = match r.change {
+                RequestChange::Asked => "asks to come in",
+                RequestChange::Approved => "was let in",
+                RequestChange::Refused => "was not let in",
+            };
+            format!("* {} {what}", neutral_line(&r.name))
         }
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
         EventBody::Error(e) => out.paint(Look::Bad, &format!("error: {}", neutral_line(&e.message))),

@@ -10,6 +10,7 @@ pub mod man;
 pub mod members;
 pub mod outbox;
 pub mod read;
+pub mod requests;
 pub mod room;
 pub mod run;
 pub mod send;
@@ -36,6 +37,9 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Room(command) => room::run(command, &node()?, out),
         Command::Invite(command) => invite::run(command, &node()?, &globals, out),
         Command::Join(args) => join::run(args, &node()?, &globals, out),
+        Command::Requests(args) => requests::list(&args, &node()?, &globals, out),
+        Command::Approve(args) => requests::approve(&args, &node()?, out),
+        Command::Refuse(args) => requests::refuse(&args, &node()?, out),
         Command::Members(args) => members::run(&args, &node()?, out),
         Command::Send(args) => send::run(args, node, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),

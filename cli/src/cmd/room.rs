@@ -76,6 +76,16 @@ pub enum HistoryArg {
     FromJoin,
 }
 
+impl HistoryArg {
+    /// In the words of the API.
+    pub fn to_api(self) -> History {
+        match self {
+            Self::Shared => History::Shared,
+            Self::FromJoin => History::FromJoin,
+        }
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -84,10 +94,7 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     match command {
         Command::Create { name, channel, history, about, ttl } => {
             let kind = if channel { RoomKind::Channel } else { RoomKind::Group };
-            let history = match history {
-                HistoryArg::Shared => History::Shared,
-                HistoryArg::FromJoin => History::FromJoin,
-            };
+            let history = history.to_api();
             let room: Room = node.send(Method::POST, "/rooms", &CreateRoom { name, kind, history, about, ttl })?;
             if out.is_json() {
                 return out.json(&room);

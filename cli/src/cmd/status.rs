@@ -35,6 +35,9 @@ pub fn run(node: &Client, out: &mut Out) -> Done {
         out.line(format!("           {} {name} {rtt} {way}", peer.address).trim_end())?;
     }
     out.line(format!("outbox     {}", status.outbox))?;
+    if !status.joining.is_empty() {
+        out.line(format!("joining    {}: not answered yet", status.joining.len()))?;
+    }
     for warning in &status.warnings {
         out.line(out.paint(Look::Bad, &format!("warning    {}", display::neutral_line(warning))))?;
     }

@@ -14,7 +14,7 @@ pub const DIAL_TIMEOUT_MS: u64 = 10_000;
 pub const ASK_TIMEOUT_MS: u64 = 20_000;
 /// A room that is not ready this long after the Welcome: knock at somebody else.
 pub const SYNC_TIMEOUT_MS: u64 = 60_000;
-/// Pause before asking again while a member has to approve.
+/// First pause before asking again while a member has to approve; doubles up to [`LONGEST_PAUSE_MS`].
 pub const PENDING_PAUSE_MS: u64 = 5_000;
 /// First pause after all addresses failed; doubles up to [`LONGEST_PAUSE_MS`].
 pub const FIRST_PAUSE_MS: u64 = 2_000;
@@ -137,6 +137,7 @@ pub struct Joiner {
     knock: Option<Knock>,
     door: Option<Door>,
     was_pending: bool,
+    pending_ms: u64,
     pause_ms: u64,
     step_deadline: u64,
     deadline: Option<u64>,
@@ -156,6 +157,7 @@ impl Joiner {
             knock: None,
             door: None,
             was_pending: false,
+            pending_ms: 0,
             pause_ms: 0,
             step_deadline: now_ms,
             deadline: deadline_ms,
@@ -251,6 +253,7 @@ impl Joiner {
             Some(Answer::Refused(refusal)) => self.fail(Failure::Refused(refusal), out),
             Some(Answer::Pending) => {
                 self.was_pending = true;
+                self.pending_ms = (self.pending_ms * 2).clamp(PENDING_PAUSE_MS, LONGEST_PAUSE_MS);
                 self.door = Some(door);
                 self.enter(State::Pending, now_ms, out);
             }
@@ -289,7 +292,7 @@ impl Joiner {
         let wait = match state {
             State::Dialling(_) => DIAL_TIMEOUT_MS,
             State::Asked(_) => ASK_TIMEOUT_MS,
-            State::Pending => PENDING_PAUSE_MS,
+            State::Pending => self.pending_ms,
             State::Resting { .. } => self.pause_ms,
             State::Syncing => SYNC_TIMEOUT_MS,
             State::Joined | State::Failed(_) => 0,

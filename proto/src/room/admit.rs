@@ -6,7 +6,7 @@ use parlor_crypto::leaf::LeafPublic;
 
 use super::Room;
 use super::types::{Admission, JoinRefusal, Outcome};
-use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError};
+use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError, Power};
 use crate::dag::NodeIdx;
 use crate::epoch::{Welcome, WelcomeKey};
 use crate::ids::EpochId;
@@ -36,7 +36,7 @@ impl Room {
         let mut refusal = JoinRefusal::Unknown;
         let mut open = None;
         for at in invites {
-            match self.check_invite(at, &join, approved, now_ms) {
+            match self.check_invite(at, power, &join, approved, now_ms) {
                 Ok(()) => {
                     open = Some(at);
                     break;
@@ -45,9 +45,6 @@ impl Room {
             }
         }
         let (at, invite) = open.and_then(|at| Some((at, self.invite_at(at)?.clone()))).ok_or(refusal)?;
-        if power > invite.sponsor.weakest() || power > invite.power {
-            return Err(JoinRefusal::NotSponsor);
-        }
         self.admit_on(at, &invite, join, now_ms, rng)
     }
 
@@ -79,7 +76,14 @@ impl Room {
     }
 
     /// Whether the invite takes this joiner now.
-    fn check_invite(&self, at: NodeIdx, join: &JoinRequest, approved: bool, now_ms: u64) -> Result<(), JoinRefusal> {
+    fn check_invite(
+        &self,
+        at: NodeIdx,
+        power: Power,
+        join: &JoinRequest,
+        approved: bool,
+        now_ms: u64,
+    ) -> Result<(), JoinRefusal> {
         let invite = self.invite_at(at).ok_or(JoinRefusal::Unknown)?;
         if self.resolved.is_closed(&self.dag, &self.everything, at) {
             return Err(JoinRefusal::Revoked);
@@ -93,6 +97,10 @@ impl Room {
         let known = self.resolved.used_by(at, &join.entrant.account());
         if !known && invite.max_uses != u32::MAX && self.resolved.uses(at) >= invite.max_uses as usize {
             return Err(JoinRefusal::UsesExhausted);
+        }
+        // Before the question of approval: who may not admit has nobody to ask.
+        if power > invite.sponsor.weakest() || power > invite.power {
+            return Err(JoinRefusal::NotSponsor);
         }
         if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }
     }

@@ -137,3 +137,50 @@ fn a_link_nobody_answers_is_unreachable_and_works_later() {
     alice.run();
     bob.join(&link);
 }
+
+#[test]
+fn who_needs_a_members_word_waits_for_it_through_restarts_of_both() {
+    let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let follows = alice.stream(&["listen", &room]);
+    let link = alice.invite(&room, &["--approve"]);
+    let asked = bob.cli(&["join", &link, "--timeout", "2s"]).done();
+    assert_eq!(asked.text("state"), "pending");
+    eventually("Alice is told", || {
+        follows.lines().iter().any(|event| event["event"] == "request" && event["change"] == "asked").then_some(())
+    });
+    alice.kill9();
+    alice.run();
+    bob.kill9();
+    bob.run();
+    let requests = alice.cli(&["requests", &room]).done().lines();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((requests[0]["name"].as_str(), requests[0]["role"].as_str()), (Some("Bob"), Some("member")));
+    assert_eq!(alice.cli(&["members", &room]).done().lines().len(), 1, "not in before");
+    assert_eq!(bob.cli(&["status"]).done().object()["joining"].as_array().map(Vec::len), Some(1));
+    alice.cli(&["approve", &room, "@Nobody"]).refused(5, "not_found");
+    alice.cli(&["approve", &room, "@Bob"]).done();
+    eventually("Bob is in", || bob.cli(&["room", "show", &room]).code.eq(&0).then_some(()));
+    eventually("Bob can write", || (bob.cli(&["send", &room, "Thank you"]).code == 0).then_some(()));
+    alice.holds(&room, 1);
+    assert!(alice.cli(&["requests", &room]).done().lines().is_empty());
+    eventually("nothing waits", || {
+        (bob.cli(&["status"]).done().object()["joining"].as_array().map(Vec::len) == Some(0)).then_some(())
+    });
+}
+
+#[test]
+fn who_is_refused_is_told_and_can_not_ask_again_on_the_same_invite() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &["--approve", "--uses", "5"]);
+    assert_eq!(bob.cli(&["join", &link, "--timeout", "1s"]).done().text("state"), "pending");
+    let follows = bob.stream(&["listen"]);
+    let account = alice.cli(&["requests", &room]).done().lines()[0]["account"].as_str().unwrap_or_default().to_owned();
+    alice.cli(&["refuse", &room, &account[..8]]).done();
+    eventually("Bob is told", || {
+        follows.lines().iter().any(|event| event["event"] == "error" && event["code"] == "join_refused").then_some(())
+    });
+    bob.cli(&["join", &link]).refused(4, "join_refused");
+    assert_eq!(alice.cli(&["members", &room]).done().lines().len(), 1);
+}

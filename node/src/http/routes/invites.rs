@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use parlor_api::{Code, CreateInvite, Invite, JoinAnswer, JoinRequest, Problem};
+use parlor_api::{Code, CreateInvite, Invite, JoinAnswer, JoinRequest, Problem, Request};
 
 use crate::app::App;
 use crate::http::error::{ApiError, Body, Reply, Segments};
@@ -34,6 +34,30 @@ pub(crate) async fn revoke(
     Segments((room, invite)): Segments<(String, String)>,
 ) -> Reply<Invite> {
     Ok(Json(app.revoke_invite(&room, &invite).await?))
+}
+
+/// Who asks to come in and was not answered, the oldest first.
+#[utoipa::path(get, path = "/rooms/{room}/requests", operation_id = "list_requests", params(("room" = String, Path)), responses((status = 200, body = Vec<Request>)))]
+pub(crate) async fn requests(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Request>> {
+    Ok(Json(app.requests(&room).await?))
+}
+
+/// Let somebody in who asked: an account, a unique beginning of one, or `@name`.
+#[utoipa::path(post, path = "/rooms/{room}/requests/{who}/approve", operation_id = "approve_request", params(("room" = String, Path), ("who" = String, Path)), responses((status = 200, body = Request)))]
+pub(crate) async fn approve(
+    State(app): State<App>,
+    Segments((room, who)): Segments<(String, String)>,
+) -> Reply<Request> {
+    Ok(Json(app.approve(&room, &who).await?))
+}
+
+/// Say no to somebody who asked.
+#[utoipa::path(post, path = "/rooms/{room}/requests/{who}/refuse", operation_id = "refuse_request", params(("room" = String, Path), ("who" = String, Path)), responses((status = 200, body = Request)))]
+pub(crate) async fn refuse(
+    State(app): State<App>,
+    Segments((room, who)): Segments<(String, String)>,
+) -> Reply<Request> {
+    Ok(Json(app.refuse(&room, &who).await?))
 }
 
 /// Join by a link. Answers when the room can be read and posted to, or when the time is over.

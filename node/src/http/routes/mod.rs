@@ -70,6 +70,9 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(invites::list))
         .routes(routes!(invites::create))
         .routes(routes!(invites::revoke))
+        .routes(routes!(invites::requests))
+        .routes(routes!(invites::approve))
+        .routes(routes!(invites::refuse))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
 }

@@ -1,6 +1,7 @@
 //! The joins service: one task for every join under way, which drives [`parlor_proto::join::Joiner`].
 //!
-//! A join outlives the client that asked for it: who gives up waiting finds the room later.
+//! A join outlives the client that asked for it: who gives up waiting finds the room later. One that waits for a member's
+//! word outlives the node too: it is kept on disk until it is answered or the invite ends.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use parlor_proto::epoch::Welcome;
 use parlor_proto::join::{Door, Failure, In, Joiner, Out, Refusal};
 use parlor_proto::link::{self, Link, LinkError};
 use parlor_proto::room::Room;
+use parlor_storage::Namespace;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::rng;
@@ -22,6 +24,8 @@ use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
 use crate::limits::JOINS_MAX;
 use crate::services::rooms::{Context, Rooms};
+
+mod kept;
 
 /// Candidates that wait at a join.
 const CANDIDATES: usize = 16;
@@ -35,6 +39,30 @@ pub(crate) struct Joins {
 impl Joins {
     pub(crate) fn new() -> Self {
         Self { under_way: Arc::default() }
+    }
+
+    /// Goes on with the joins that waited for a member's word when the node ended.
+    pub(crate) fn resume(&self, context: &Arc<Context>, rooms: &Rooms) {
+        let stored = context.store.scan(None, Namespace::Invite, kept::PREFIX).unwrap_or_default();
+        for (_, bytes) in stored {
+            let Some(kept) = kept::decode(&bytes) else { continue };
+            match Link::parse(&kept.link, now_ms()) {
+                Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.is_none()) => {
+                    let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None);
+                }
+                // Over while we were away, or in by now.
+                _ => {
+                    let context = context.clone();
+                    let room = kept.room;
+                    tokio::spawn(async move { kept::forget(&context, room).await });
+                }
+            }
+        }
+    }
+
+    /// The rooms whose members have not answered yet.
+    pub(crate) fn waiting(&self) -> Vec<RoomId> {
+        self.joins().keys().copied().collect()
     }
 
     /// A connected peer that may be a member of a room somebody wants to join.
@@ -57,6 +85,21 @@ impl Joins {
         if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.is_some()) {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
+        let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
+        let finished = self.begin(context, rooms, link, None, Some(deadline))?;
+        finished.await.map_err(|_| Problem::of(Code::Stopping))?
+    }
+
+    /// Starts the task of a join. A client is answered at its deadline at the latest.
+    fn begin(
+        &self,
+        context: Arc<Context>,
+        rooms: Rooms,
+        link: Link,
+        request: Option<JoinRequest>,
+        deadline: Option<u64>,
+    ) -> Answer<oneshot::Receiver<Answer<JoinAnswer>>> {
+        let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
         {
             let mut joins = self.joins();
@@ -65,15 +108,15 @@ impl Joins {
             }
             joins.insert(room, sender);
         }
-        let (done, finished) = oneshot::channel();
-        let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
+        let (client, finished) = oneshot::channel();
         let joins = self.clone();
         tokio::spawn(async move {
-            let joining = Joining { context, rooms, link, candidates };
-            drop(done.send(joining.run(deadline).await));
+            let request = request.unwrap_or_else(|| sign(&context, &link));
+            let joining = Joining { context, rooms, link, request, candidates };
+            joining.run(client, deadline).await;
             joins.joins().remove(&room);
         });
-        finished.await.map_err(|_| Problem::of(Code::Stopping))?
+        Ok(finished)
     }
 
     fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, mpsc::Sender<PeerId>>> {
@@ -81,22 +124,55 @@ impl Joins {
     }
 }
 
+/// Signs a request to come in by this link.
+fn sign(context: &Context, link: &Link) -> JoinRequest {
+    let me = &context.identity;
+    let mut nonce = [0; 16];
+    rand::Rng::fill_bytes(&mut rng(), &mut nonce);
+    JoinRequest::sign(&link.room(), &link.keys().sign, me.signing_key(), me.entrant(), nonce)
+}
+
 /// One join under way.
 struct Joining {
     context: Arc<Context>,
     rooms: Rooms,
     link: Link,
+    request: JoinRequest,
     candidates: mpsc::Receiver<PeerId>,
 }
 
 impl Joining {
-    async fn run(mut self, deadline: u64) -> Answer<JoinAnswer> {
+    /// Answers the client; goes on without him while a member has to approve.
+    async fn run(mut self, client: oneshot::Sender<Answer<JoinAnswer>>, deadline: Option<u64>) {
         let room = self.link.room();
-        let me = &self.context.identity;
-        let mut nonce = [0; 16];
-        rand::Rng::fill_bytes(&mut rng(), &mut nonce);
-        let request = JoinRequest::sign(&room, &self.link.keys().sign, me.signing_key(), me.entrant(), nonce);
-        let (mut joiner, mut todo) = Joiner::start(self.link.clone(), request, Some(deadline), now_ms());
+        if let Some(deadline) = deadline {
+            let done = self.round(Some(deadline)).await;
+            let waits = matches!(done, Err(Failure::StillPending));
+            if waits {
+                kept::keep(&self.context, &self.link, &self.request).await;
+            }
+            drop(client.send(done.map_or_else(|failure| self.failed(failure), |()| self.joined(room))));
+            if !waits {
+                return;
+            }
+        }
+        let done = self.round(Some(self.link.caveats().expires_ms)).await;
+        kept::forget(&self.context, room).await;
+        let Err(failure) = done else { return };
+        let problem = match self.failed(failure) {
+            Err(problem) => problem,
+            Ok(_) => Problem::of(Code::InviteExpired),
+        };
+        tracing::info!(room = %room.short(), %problem, "a join that waited has ended");
+        let message = format!("the request to join was not granted: {problem}");
+        let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
+        self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
+    }
+
+    /// Tries until it is joined, fails, or the time is over.
+    async fn round(&mut self, deadline: Option<u64>) -> Result<(), Failure> {
+        let end = deadline.unwrap_or(u64::MAX);
+        let (mut joiner, mut todo) = Joiner::start(self.link.clone(), self.request.clone(), deadline, now_ms());
         loop {
             let mut inputs = Vec::new();
             for out in std::mem::take(&mut todo) {
@@ -104,10 +180,10 @@ impl Joining {
                     // Dialling and asking are one step of the network.
                     Out::Dial(_) => inputs.push(In::Connected),
                     Out::Ask { door, bytes } => inputs.push(self.ask(&door, bytes).await),
-                    Out::Welcomed { door, welcome } => inputs.push(self.enter(&door, &welcome, deadline).await),
+                    Out::Welcomed { door, welcome } => inputs.push(self.enter(&door, &welcome, end).await),
                     Out::Changed(_) => {}
-                    Out::Joined(room) => return self.joined(room),
-                    Out::Failed(failure) => return self.failed(failure),
+                    Out::Joined(_) => return Ok(()),
+                    Out::Failed(failure) => return Err(failure),
                 }
             }
             if inputs.is_empty() {

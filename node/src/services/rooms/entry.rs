@@ -100,6 +100,8 @@ pub(super) struct Entry {
     /// How many events of the room are told and not here, as last shown.
     pub(super) shown_want: u64,
     pub(super) topics: Vec<Topic>,
+    /// Who asks to come in here.
+    pub(super) requests: super::requests::Requests,
 }
 
 /// What a handler wants done outside.
@@ -180,6 +182,7 @@ impl Entry {
             noted_ms: None,
             shown_want: 0,
             topics: Vec::new(),
+            requests: Default::default(),
         }
     }
 
@@ -203,6 +206,8 @@ impl Entry {
             entry.tables.advance(Series::binding(binding.device), tip);
             entry.bindings.insert(binding.device, binding);
         }
+        let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
+        entry.requests = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
         entry.forget_former();
         entry.unresolved =
             entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();

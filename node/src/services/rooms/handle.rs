@@ -1,7 +1,7 @@
 //! What others may ask of the rooms service.
 
 use parlor_api::{
-    Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer,
+    Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer, Request,
     Room as RoomView, SendAnswer, SendRequest, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
@@ -118,6 +118,18 @@ impl Rooms {
 
     pub(crate) async fn revoke(&self, room: RoomId, invite: String) -> Answer<Invite> {
         self.wish(room, |reply| Wish::Revoke(invite, reply)).await
+    }
+
+    pub(crate) async fn requests(&self, room: RoomId) -> Answer<Vec<Request>> {
+        self.wish(room, Wish::Requests).await
+    }
+
+    pub(crate) async fn approve(&self, room: RoomId, who: String) -> Answer<Request> {
+        self.wish(room, |reply| Wish::Approve(who, reply)).await
+    }
+
+    pub(crate) async fn refuse(&self, room: RoomId, who: String) -> Answer<Request> {
+        self.wish(room, |reply| Wish::Refuse(who, reply)).await
     }
 
     pub(crate) async fn update(&self, room: RoomId, update: UpdateRoom) -> Answer<RoomView> {

@@ -1,8 +1,8 @@
 //! What the workers of the rooms service are told.
 
 use parlor_api::{
-    CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, Room as RoomView, SendAnswer,
-    SendRequest, UpdateRoom,
+    CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, Request, Room as RoomView,
+    SendAnswer, SendRequest, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::room::{Outcome, Room};
@@ -82,6 +82,9 @@ pub(super) enum Wish {
     Message(EventId, Reply<Message>),
     History(Anchor, u32, Reply<Page<Message>>),
     Read(Option<EventId>, Reply<ReadAnswer>),
+    Requests(Reply<Vec<Request>>),
+    Approve(String, Reply<Request>),
+    Refuse(String, Reply<Request>),
 }
 
 impl Wish {
@@ -97,6 +100,8 @@ impl Wish {
             Self::Message(_, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, reply) => drop(reply.send(Err(problem))),
             Self::Read(_, reply) => drop(reply.send(Err(problem))),
+            Self::Requests(reply) => drop(reply.send(Err(problem))),
+            Self::Approve(_, reply) | Self::Refuse(_, reply) => drop(reply.send(Err(problem))),
         }
     }
 }

@@ -18,6 +18,7 @@ mod ingest;
 mod message;
 mod outgoing;
 mod reads;
+mod requests;
 mod sessions;
 mod settle;
 mod views;

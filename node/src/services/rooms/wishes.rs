@@ -2,7 +2,7 @@
 
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text};
-use parlor_proto::control::{Permission, Setting, Sponsor};
+use parlor_proto::control::{InviteHistory, Permission, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{NewInvite, Outcome, Refusal};
@@ -34,6 +34,9 @@ impl Turn<'_> {
             Wish::Message(id, reply) => self.message(id, reply),
             Wish::History(anchor, limit, reply) => self.history(anchor, limit, reply),
             Wish::Read(message, reply) => self.mark_read(message, reply),
+            Wish::Requests(reply) => drop(reply.send(Ok(self.request_views()))),
+            Wish::Approve(who, reply) => self.approve(&who, reply),
+            Wish::Refuse(who, reply) => self.refuse(&who, reply),
         }
     }
 
@@ -57,21 +60,21 @@ impl Turn<'_> {
     }
 
     fn make_invite(&mut self, request: &CreateInvite, addresses: &[Address]) -> Answer<(EventId, String, Outcome)> {
-        if request.approve || request.instant {
-            return Err(Problem::new(
-                Code::NotYet,
-                "invites with approval and instant invites come with a later version",
-            )
-            .hint("make one without --approve and --instant"));
+        if request.instant {
+            return Err(Problem::new(Code::NotYet, "instant invites need a relay that keeps mail for the room")
+                .hint("make one without --instant"));
         }
         let expires_ms = self.now_ms.saturating_add(request.expires_in.saturating_mul(1000));
         let new = NewInvite {
             role: from_role(request.role),
             expires_ms: Some(expires_ms),
             uses: Some(request.uses.max(1)),
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: None,
+            approval: request.approve,
+            sponsor: sponsor(request)?,
+            history: request.history.map(|history| match history {
+                parlor_api::History::FromJoin => InviteHistory::None,
+                parlor_api::History::Shared => InviteHistory::Full,
+            }),
         };
         let (seed, outcome) = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
         let invite_pk = seed.keys().sign.public_bytes();
@@ -249,6 +252,19 @@ impl Turn<'_> {
             Refusal::NoInvite => Problem::of(Code::InviteNotFound),
             _ => Problem::new(Code::Conflict, detail),
         }
+    }
+}
+
+/// Whose node may let people in by an invite.
+fn sponsor(request: &CreateInvite) -> Answer<Sponsor> {
+    use parlor_api::Role;
+    match (request.sponsor, request.approve) {
+        (None, false) | (Some(Role::Member), false) => Ok(Sponsor::AnyMember),
+        (None | Some(Role::Moderator), _) => Ok(Sponsor::Moderator),
+        (Some(Role::Admin), _) => Ok(Sponsor::Admin),
+        (Some(Role::Member), true) => Err(Problem::new(Code::BadRequest, "members can not approve requests")
+            .hint("with approval the sponsor is a moderator or an admin")),
+        (Some(_), _) => Err(Problem::new(Code::BadRequest, "the sponsor is a member, a moderator or an admin")),
     }
 }
 

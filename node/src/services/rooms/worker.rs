@@ -396,7 +396,7 @@ impl Worker {
         };
         self.turn(knocker.room, |turn| {
             let seal = knocker.knock;
-            match turn.entry.room.admit(knocker.request, false, turn.now_ms, &mut rng()) {
+            match turn.entry.room.admit(knocker.request.clone(), false, turn.now_ms, &mut rng()) {
                 Ok(admission) => {
                     let answer = JoinAnswer::Welcome(admission.welcome.into());
                     turn.commit(
@@ -407,7 +407,10 @@ impl Worker {
                     );
                 }
                 Err(why) => {
-                    let answer = refusal(why);
+                    let answer = match why {
+                        JoinRefusal::Approval => turn.asked_to_come_in(knocker.invite, knocker.request),
+                        why => refusal(why),
+                    };
                     drop(reply.send(Some(seal.seal(&answer, &mut rng()))));
                 }
             }
@@ -537,7 +540,6 @@ fn refusal(why: JoinRefusal) -> JoinAnswer {
         JoinRefusal::Revoked => JoinRefused::Revoked,
         JoinRefusal::UsesExhausted => JoinRefused::UsedUp,
         JoinRefusal::Banned => JoinRefused::Banned,
-        JoinRefusal::Approval => return JoinAnswer::Pending,
         JoinRefusal::NotSponsor => JoinRefused::NotSponsor,
         JoinRefusal::Request(_) => JoinRefused::Invalid,
         _ => JoinRefused::Later,

@@ -1,0 +1,51 @@
+//! Joins that wait for a member's word, as they are kept on disk: sealed like everything else there.
+
+use parlor_proto::control::JoinRequest;
+use parlor_proto::link::Link;
+use parlor_proto::{RoomId, codec};
+use parlor_storage::{Batch, Namespace};
+use serde::{Deserialize, Serialize};
+
+use crate::services::rooms::Context;
+
+/// How the names of these values begin.
+pub(super) const PREFIX: &[u8] = b"join";
+
+/// Longest value: a link, a request, and what is around them.
+const MAX: usize = parlor_proto::join::MAX_KNOCK + 1024;
+
+/// A join that waits.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) room: RoomId,
+    pub(super) link: String,
+    /// The same request each time, so that the members who were asked know it again.
+    pub(super) request: JoinRequest,
+}
+
+fn key(room: &RoomId) -> Vec<u8> {
+    [PREFIX, room.as_bytes()].concat()
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Option<Kept> {
+    codec::decode(bytes, MAX).ok()
+}
+
+/// Keeps a join; durable when it returns. On a full disk it is not kept, and goes on only while the node runs.
+pub(super) async fn keep(context: &Context, link: &Link, request: &JoinRequest) {
+    let kept = Kept { room: link.room(), link: link.to_text(), request: request.clone() };
+    let mut batch = Batch::new(None);
+    batch.put(Namespace::Invite, &key(&kept.room), codec::encode(&kept));
+    if let Err(error) = context.store.commit(batch).await {
+        tracing::warn!(room = %kept.room.short(), %error, "a join that waits could not be kept");
+    }
+}
+
+/// Forgets a join that is over.
+pub(super) async fn forget(context: &Context, room: RoomId) {
+    let mut batch = Batch::new(None);
+    batch.delete(Namespace::Invite, &key(&room));
+    if let Err(error) = context.store.commit(batch).await {
+        tracing::warn!(room = %room.short(), %error, "a join that is over could not be forgotten");
+    }
+}
