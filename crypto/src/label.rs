@@ -60,6 +60,8 @@ pub const KDF_MESSAGE: &str = "msg";
 pub const KDF_GOSSIP: &str = "gossip";
 /// Hint of a gossip wrap key.
 pub const KDF_GOSSIP_HINT: &str = "gossip hint";
+/// A block of randomness mixed with secrets.
+pub const KDF_HEDGE: &str = "hedge";
 /// Mailbox key of an epoch.
 pub const KDF_MAILBOX: &str = "mailbox";
 /// Sync probe.
@@ -80,7 +82,7 @@ pub const KDF_VAULT: &str = "vault";
 pub const KDF_VAULT_BLIND: &str = "vault blind";
 
 /// All KDF labels.
-pub const KDFS: [&str; 17] = [
+pub const KDFS: [&str; 18] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -89,6 +91,7 @@ pub const KDFS: [&str; 17] = [
     KDF_MESSAGE,
     KDF_GOSSIP,
     KDF_GOSSIP_HINT,
+    KDF_HEDGE,
     KDF_MAILBOX,
     KDF_PROBE,
     KDF_PROOF,

@@ -23,6 +23,7 @@ pub mod array;
 pub mod envelope;
 pub mod epoch;
 pub mod hash;
+pub mod hedge;
 pub mod hpke;
 pub mod invite;
 pub mod kdf;
