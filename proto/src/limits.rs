@@ -63,6 +63,12 @@ pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1_000;
 pub const EPOCH_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// An epoch is replaced after this many messages of one device in it.
 pub const EPOCH_MESSAGES: u32 = 10_000;
+/// In rooms that forget, whoever writes when a slice is this old begins the next one.
+pub const SLICE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// The key of a slice that ended is kept this long, for messages that come late.
+pub const SLICE_GRACE_MS: u64 = 48 * 60 * 60 * 1_000;
+/// How often a room that forgets looks which slices began and which keys are to go.
+pub const SLICE_LOOK_MS: u64 = 60 * 60 * 1_000;
 /// A device makes at most one Rotate in this time that no missing epoch calls for.
 pub const ROTATE_EVERY_MS: u64 = 60 * 60 * 1_000;
 /// Removals of one device within this time share an epoch.

@@ -9,8 +9,8 @@ use crate::ids::{DeviceId, EventId, RoomId};
 
 use super::reach::Reach;
 use super::{
-    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, KEEP_SENT, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce,
-    Out, OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
+    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, KEEP_SENT, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES,
+    Nonce, Out, OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
 };
 
 /// The outbox of a node. See the module's page.

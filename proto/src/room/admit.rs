@@ -4,6 +4,8 @@ use parlor_crypto::CryptoRng;
 use parlor_crypto::epoch::SliceSecret;
 use parlor_crypto::leaf::LeafPublic;
 
+use zeroize::Zeroizing;
+
 use super::Room;
 use super::types::{Admission, JoinRefusal, Outcome};
 use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError, Power};
@@ -140,6 +142,8 @@ impl Room {
         let device = join.entrant.device();
         let leaf = self.leaf_of(&device).map_or(join.entrant.leaf.leaf_pk, |leaf| leaf.leaf_pk);
         let leaf = LeafPublic::parse(&leaf).ok()?;
+        let plain = Zeroizing::new(crate::codec::encode(&welcome));
+        let rng = &mut self.hedged(rng, &[&plain]);
         Some(welcome.seal(&self.id, &join.invite_pk, &device, &leaf, rng))
     }
 

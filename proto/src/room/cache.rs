@@ -36,6 +36,12 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         self.old.remove(&key);
         self.young.insert(key, value);
     }
+
+    /// Forgets all but these.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
+        self.young.retain(|key, _| keep(key));
+        self.old.retain(|key, _| keep(key));
+    }
 }
 
 #[cfg(test)]

@@ -109,6 +109,42 @@ impl Epochs {
         self.changed.extend(self.held.keys().chain(&self.gone).copied());
     }
 
+    /// The row of an epoch is to be written.
+    pub(super) fn change(&mut self, epoch: EpochId) {
+        self.changed.insert(epoch);
+    }
+
+    /// Destroys the key of an epoch, for good.
+    pub(super) fn destroy(&mut self, epoch: EpochId) {
+        self.held.remove(&epoch);
+        self.began.remove(&epoch);
+        self.gone.insert(epoch);
+        self.keys_wanted.remove(&epoch);
+        self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
+        self.forget_derived(&epoch, u32::MAX);
+        self.changed.insert(epoch);
+    }
+
+    /// Replaces the key of an epoch by that of a later slice.
+    pub(super) fn advance_held(&mut self, epoch: &EpochId, slice: u32) {
+        let Some(held) = self.held.get_mut(epoch).filter(|held| held.slice < slice) else { return };
+        let later = SliceSecret::from_secret(held.slice, held.key.clone());
+        let Some(later) = later.ok().and_then(|mut later| later.advance_to(slice).ok().map(|()| later)) else { return };
+        (held.slice, held.key) = (slice, later.secret().clone());
+        self.forget_derived(epoch, slice);
+        self.changed.insert(*epoch);
+    }
+
+    /// Forgets what was derived of the slices before `slice`.
+    fn forget_derived(&mut self, epoch: &EpochId, slice: u32) {
+        self.slices.retain(|(of, at)| of != epoch || *at >= slice);
+        self.chains.retain(|(of, at, _)| of != epoch || *at >= slice);
+    }
+
+    pub(super) fn began_mut(&mut self, epoch: EpochId) -> &mut Vec<(u32, u64)> {
+        self.began.entry(epoch).or_default()
+    }
+
     /// Whether the key was destroyed.
     pub(super) fn is_gone(&self, epoch: &EpochId) -> bool {
         self.gone.contains(epoch)
@@ -174,9 +210,10 @@ impl Epochs {
         self.held.get(epoch).is_some_and(|held| held.checked && held.slice <= slice)
     }
 
-    /// Keeps a key, unless an earlier one of the epoch is held or was destroyed. Whether that changed anything.
+    /// Keeps a key, unless a checked one of the epoch is held (earlier slices may have been destroyed) or it is gone. Whether
+    /// that changed anything.
     pub(super) fn hold(&mut self, epoch: EpochId, key: Held) -> bool {
-        let better = self.held.get(&epoch).is_none_or(|held| key.slice < held.slice || (key.checked && !held.checked));
+        let better = self.held.get(&epoch).is_none_or(|held| !held.checked && (key.checked || key.slice < held.slice));
         let better = better && !self.gone.contains(&epoch);
         if better {
             self.held.insert(epoch, key);

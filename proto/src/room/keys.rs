@@ -78,6 +78,7 @@ impl Room {
         let leaf = self.leaf_of(device).ok_or(ShareRefusal::NotEntitled)?;
         let leaf = LeafPublic::parse(&leaf.leaf_pk).map_err(|_| ShareRefusal::NotEntitled)?;
         let context = self.share_context(epoch, device);
+        let rng = &mut self.hedged(rng, &[&context]);
         let sealed = hpke::seal_box(rng, SHARE, &context, &leaf, &from.to_be_bytes(), secret.secret().expose());
         Ok(KeyShare { epoch: *epoch, slice: from, sealed })
     }
@@ -167,12 +168,6 @@ impl Room {
         None
     }
 
-    /// The slice that is written in: what admissions opened, and where our own messages are.
-    pub(super) fn current_slice(&self, epoch: &EpochId) -> u32 {
-        let own = self.messages.end(&self.me.device()).filter(|end| end.epoch == *epoch).map_or(0, |end| end.slice);
-        self.dag.admitted_slice(epoch, &self.everything).max(own)
-    }
-
     /// For every Rotate without a key: opens our row, or notes which page or key is wanted. Checks keys of a Welcome.
     pub(super) fn open_rows(&mut self, outcome: &mut Outcome) {
         let unchecked: Vec<EpochId> =
@@ -180,7 +175,8 @@ impl Room {
         for epoch in unchecked {
             self.check_held(epoch, outcome);
         }
-        let without = self.epochs.all().filter(|epoch| !self.epochs.held().contains_key(&epoch.id));
+        let lacks = |epoch: &EpochId| !self.epochs.held().contains_key(epoch) && !self.epochs.is_gone(epoch);
+        let without = self.epochs.all().filter(|epoch| lacks(&epoch.id));
         let without: Vec<(EpochId, NodeIdx)> = without.map(|epoch| (epoch.id, epoch.at)).collect();
         for (epoch, at) in without {
             if self.epochs.tried.insert(epoch) {
@@ -257,16 +253,17 @@ impl Room {
         self.note_keys(epoch, outcome);
     }
 
-    /// Whether a key is the one committed to: `k_0` by the Rotate, a later slice by our own Admit.
+    /// Whether a key is the one committed to: `k_0` by the Rotate, a later slice by our own Admit into it or one after it.
     fn matches_commitment(&self, epoch: &EpochId, held: &Held) -> bool {
         let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
         if held.slice == 0 {
             return EpochSecret::from_secret(held.key.clone()).commit(self.id.as_bytes()) == rotate.commit;
         }
-        let secret = SliceSecret::from_secret(held.slice, held.key.clone());
-        let commit = secret.map(|secret| secret.commit(self.id.as_bytes()));
-        let admits = self.own_admits(epoch);
-        commit.is_ok_and(|commit| admits.into_iter().any(|a| a.slice == held.slice && a.slice_commit == commit))
+        let fits = |admit: &Admit| {
+            let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
+            slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
+        };
+        self.own_admits(epoch).into_iter().any(fits)
     }
 
     /// Our own Admit into an epoch.

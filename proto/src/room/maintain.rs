@@ -2,6 +2,7 @@
 
 use parlor_crypto::CryptoRng;
 use parlor_crypto::epoch::EpochSecret;
+use parlor_crypto::hedge::Hedged;
 use parlor_crypto::hpke::RowContext;
 use parlor_crypto::leaf::LeafPublic;
 
@@ -10,6 +11,7 @@ use super::types::{Outcome, Refusal};
 use crate::control::{Control, Permission, ROTATE_KIND, Rotate, RotateReason};
 use crate::dag::Set;
 use crate::epoch::{election_delay_ms, member_root, page_rows, seal_rows};
+use crate::event::Header;
 use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
 use crate::resolve::resolve;
@@ -30,7 +32,15 @@ impl Room {
     /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
     /// current one is a week old or carried 10,000 of our messages (T2), and when the only safe one's key does not come
     /// within a minute.
+    ///
+    /// It also destroys keys whose time has come ([`super::slices`]).
     pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
+        let (mut outcome, epochs) = self.tend_epochs(now_ms, rng);
+        let slices = self.tend_slices(now_ms, &mut outcome);
+        (outcome, [epochs, slices].into_iter().flatten().min())
+    }
+
+    fn tend_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         let Some(reason) = self.rotation_needed(now_ms) else {
             self.turn = None;
             return (Outcome::default(), self.next_age_ms());
@@ -151,6 +161,7 @@ impl Room {
                 Some((device, LeafPublic::parse(&self.leaf_of(&device)?.leaf_pk).ok()?))
             })
             .collect();
+        let rng = &mut self.hedged(rng, &[&Header::Control(header.clone()).encode()]);
         let (parents, secret) = self.mix_epochs(&view, rng);
         let share_history = self.dag.policy().ok_or(Refusal::NotMember)?.history;
         let commit = secret.commit(self.id.as_bytes());
@@ -189,6 +200,17 @@ impl Room {
         let secrets: Vec<&EpochSecret> = parents.iter().map(|(_, secret)| secret).collect();
         let secret = EpochSecret::generate(rng, &secrets);
         (parents.into_iter().map(|(epoch, _)| epoch).collect(), secret)
+    }
+
+    /// Randomness that is secret as long as our device key or the key of the present epoch is, whatever `rng` gives (attack
+    /// 34). `what` tells one use from another, so that a broken generator does not repeat itself either.
+    pub(super) fn hedged(&self, rng: &mut impl CryptoRng, what: &[&[u8]]) -> Hedged {
+        let seed = self.me.signing_key().to_seed();
+        let held = self.best.and_then(|epoch| self.epochs.held().get(&epoch)).map(|held| held.key.clone());
+        let mut parts: Vec<&[u8]> = vec![self.id.as_bytes(), seed.expose()];
+        parts.extend(held.iter().map(|key| key.expose().as_slice()));
+        parts.extend(what);
+        Hedged::new(rng, &parts)
     }
 
     fn live_device_ids(&self) -> impl Iterator<Item = DeviceId> {

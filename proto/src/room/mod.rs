@@ -32,6 +32,7 @@ mod query;
 mod receive;
 mod rows;
 mod run;
+mod slices;
 mod types;
 mod write;
 

@@ -244,7 +244,7 @@ impl Room {
         let hlc = latest.next(now_ms).ok_or(Refusal::Limit)?;
         let mut parents: Vec<EventId> = parents.into_iter().map(|(_, id)| id).collect();
         parents.sort_unstable();
-        let mut slice = self.current_slice(&epoch);
+        let mut slice = self.slice_to_write(&epoch, now_ms);
         let mut generation = match end {
             Some(end) if end.epoch == epoch && end.slice == slice => end.generation + 1,
             _ => 0,

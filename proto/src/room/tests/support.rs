@@ -113,6 +113,12 @@ impl Person {
         message
     }
 
+    /// Does what is due now.
+    pub(super) fn look(&mut self) {
+        let (outcome, _) = self.room.maintain(self.now, &mut self.rng);
+        self.keep(outcome);
+    }
+
     /// Waits until nothing is to be done about epochs.
     pub(super) fn maintain(&mut self) {
         for _ in 0..4 {

@@ -1,0 +1,94 @@
+//! Slices: stretches of an epoch with a key each, and when those keys are destroyed.
+//!
+//! In rooms that forget (without history, or with a time to live) a slice ends when somebody is let in and a day after it
+//! began; whoever writes next begins another, and the others follow when they see it. Some time after a slice ended its
+//! key is replaced by that of the next, so that nothing here gives back the keys of its messages. A message keeps its own
+//! key beside it for as long as it is kept itself.
+//!
+//! Clocks say when a key is destroyed and when a writer moves on; no rule for others depends on one.
+
+use super::Room;
+use super::epochs::Epochs;
+use super::types::Outcome;
+use crate::control::History;
+use crate::ids::EpochId;
+use crate::limits;
+
+impl Room {
+    /// How long after a slice of the epoch ended its key is kept; `None` for ever.
+    fn key_lifetime_ms(&self, epoch: &EpochId) -> Option<u64> {
+        let (_, rotate) = self.dag.epoch(epoch)?;
+        if rotate.share_history == History::None {
+            return Some(limits::SLICE_GRACE_MS);
+        }
+        let ttl_ms = self.info()?.ttl_ms?;
+        Some(ttl_ms.max(limits::SLICE_GRACE_MS))
+    }
+
+    /// The slice that is written in: the latest that an admission opened or that somebody was seen to write in.
+    pub(super) fn current_slice(&self, epoch: &EpochId) -> u32 {
+        let own = self.messages.end(&self.me.device()).filter(|end| end.epoch == *epoch).map_or(0, |end| end.slice);
+        self.dag.admitted_slice(epoch, &self.everything).max(own).max(self.epochs.used_slice(epoch))
+    }
+
+    /// The slice that our next message goes in: the current one, or the next if that is a day old and its key shall go.
+    pub(super) fn slice_to_write(&self, epoch: &EpochId, now_ms: u64) -> u32 {
+        let current = self.current_slice(epoch);
+        let began_ms = self.epochs.began(epoch).last().filter(|(slice, _)| *slice == current).map(|(_, ms)| *ms);
+        let old = began_ms.is_some_and(|began_ms| now_ms >= began_ms.saturating_add(limits::SLICE_MS));
+        if old && current < limits::MAX_SLICE && self.key_lifetime_ms(epoch).is_some() { current + 1 } else { current }
+    }
+
+    /// Notes which slices began, destroys the keys of those that ended long enough ago, and answers when to look again.
+    pub(super) fn tend_slices(&mut self, now_ms: u64, outcome: &mut Outcome) -> Option<u64> {
+        let held: Vec<EpochId> = self.epochs.held().keys().copied().collect();
+        let mut forgets = false;
+        for epoch in held {
+            let Some(lifetime_ms) = self.key_lifetime_ms(&epoch) else { continue };
+            forgets = true;
+            if self.best == Some(epoch) {
+                self.epochs.note_slice(epoch, self.current_slice(&epoch), now_ms);
+            }
+            if self.overtaken_ms(&epoch).is_some_and(|ms| now_ms >= ms.saturating_add(lifetime_ms)) {
+                self.epochs.destroy(epoch);
+            } else {
+                self.epochs.destroy_before(epoch, now_ms.saturating_sub(lifetime_ms));
+            }
+        }
+        self.note_rows(outcome);
+        forgets.then(|| now_ms.saturating_add(limits::SLICE_LOOK_MS))
+    }
+
+    /// When the epoch that is written in now began to be used here, if that is a later one than `epoch`.
+    fn overtaken_ms(&self, epoch: &EpochId) -> Option<u64> {
+        let best = self.best.filter(|best| self.epochs.order(best) > self.epochs.order(epoch))?;
+        self.epochs.began(&best).first().map(|(_, ms)| *ms)
+    }
+}
+
+impl Epochs {
+    /// A slice of the epoch in use is known to have begun. Noted at most once in [`limits::SLICE_LOOK_MS`], so that there
+    /// are few entries; a slice that is not noted goes together with the one before it.
+    fn note_slice(&mut self, epoch: EpochId, slice: u32, now_ms: u64) {
+        let began = self.began_mut(epoch);
+        let news = match began.last() {
+            None => true,
+            Some((last, ms)) => slice > *last && (now_ms >= ms.saturating_add(limits::SLICE_LOOK_MS) || now_ms < *ms),
+        };
+        if news {
+            began.push((slice, now_ms));
+            self.change(epoch);
+        }
+    }
+
+    /// Goes on to the latest slice that began before `before_ms`: the keys of those before it can not be had any more.
+    fn destroy_before(&mut self, epoch: EpochId, before_ms: u64) {
+        let Some(at) = self.began(&epoch).iter().rposition(|(_, ms)| *ms <= before_ms).filter(|at| *at > 0) else {
+            return;
+        };
+        self.began_mut(epoch).drain(..at);
+        let first = self.began(&epoch).first().map_or(0, |(slice, _)| *slice);
+        self.advance_held(&epoch, first);
+        self.change(epoch);
+    }
+}

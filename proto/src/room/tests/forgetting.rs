@@ -1,0 +1,170 @@
+//! Rooms that forget: slices that end by themselves, and keys that are destroyed (C13, attack 34).
+
+use parlor_crypto::epoch::SliceSecret;
+
+use super::support::{Person, new_invite, new_room};
+use crate::control::{History, Role};
+use crate::event::Event;
+use crate::ids::EpochId;
+use crate::limits::{EPOCH_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
+use crate::room::{EpochRow, Message, NewInvite, NewRoom};
+
+const HOUR: u64 = 3_600_000;
+
+fn place(message: &Message) -> (EpochId, u32) {
+    let header = message.event.message().unwrap();
+    (header.epoch, header.slice)
+}
+
+/// Whether what is on the person's disk gives the key of this message: by the stored rows, without opening the row of the
+/// epoch anew.
+fn disk_gives(person: &Person, message: &Message) -> bool {
+    let (epoch, slice) = place(message);
+    person.keys.iter().filter_map(|(name, row)| EpochRow::decode(name, row)).any(|(of, row)| {
+        let Some(held) = row.key.filter(|_| of == epoch) else { return false };
+        let Ok(mut secret) = SliceSecret::from_secret(held.slice, held.key) else { return false };
+        let header = message.event.message().unwrap();
+        secret.advance_to(slice).is_ok() && {
+            let mut chain = secret.sender(header.device.as_bytes());
+            chain.advance_to(header.generation).is_ok()
+        }
+    })
+}
+
+fn later(person: &mut Person, ms: u64) {
+    let end = person.now + ms;
+    while person.now < end {
+        person.now = end.min(person.now + HOUR);
+        person.look();
+    }
+}
+
+fn pair(new: NewRoom) -> (Person, Person) {
+    let mut alice = Person::founder_of(1, new);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.look();
+    bob.look();
+    (alice, bob)
+}
+
+#[test]
+fn in_a_room_without_history_a_slice_ends_after_a_day_and_all_follow_the_first_to_write() {
+    let (mut alice, mut bob) = pair(new_room(History::None));
+    let first = place(&alice.write("one"));
+    later(&mut alice, SLICE_MS - HOUR);
+    assert_eq!(place(&alice.write("two")), first);
+    later(&mut alice, 2 * HOUR);
+    let (epoch, slice) = place(&alice.write("three"));
+    assert_eq!((epoch, slice), (first.0, first.1 + 1));
+    bob.sync_from(&alice);
+    bob.look();
+    assert_eq!(place(&bob.write("four")), (epoch, slice));
+    alice.sync_from(&bob);
+    assert_eq!(alice.shown(), ["one", "two", "three", "four"]);
+    assert_eq!(bob.shown(), alice.shown());
+}
+
+#[test]
+fn a_quiet_room_stays_in_its_slice_however_long() {
+    let (mut alice, mut bob) = pair(new_room(History::None));
+    let (_, slice) = place(&alice.write("one"));
+    later(&mut alice, 5 * SLICE_MS);
+    assert_eq!(alice.room.epoch_status().slice, slice);
+    // Bob was away and writes in the slice he knows: nobody moved on, so it is read.
+    bob.write("from the train");
+    alice.sync_from(&bob);
+    assert_eq!(alice.shown(), ["one", "from the train"]);
+    assert_eq!(place(&alice.write("two")).1, slice + 1);
+}
+
+#[test]
+fn two_days_after_a_slice_ended_its_keys_are_gone_from_memory_and_disk() {
+    let (mut alice, mut bob) = pair(new_room(History::None));
+    let old = alice.write("one");
+    bob.sync_from(&alice);
+    later(&mut alice, SLICE_MS + HOUR);
+    let new = alice.write("two");
+    later(&mut alice, SLICE_GRACE_MS - 2 * HOUR);
+    assert!(disk_gives(&alice, &old), "late messages can still be read");
+    later(&mut alice, 4 * HOUR);
+    for _ in 0..2 {
+        assert!(!disk_gives(&alice, &old));
+        assert!(disk_gives(&alice, &new));
+        assert!(alice.room.open_later(&old.event).is_none());
+        assert!(alice.room.open_later(&new.event).is_some());
+        // The same of the disk alone: our row of the epoch is still in the log, and is not opened again.
+        alice.restart();
+        alice.look();
+    }
+    let late = bob.write("too late");
+    alice.sync_from(&bob);
+    assert!(alice.room.open_later(&late.event).is_none());
+    // A message that is kept keeps its own key.
+    assert!(old.key.is_some());
+    assert_eq!(alice.shown(), ["one", "two"]);
+}
+
+#[test]
+fn an_epoch_that_was_replaced_is_destroyed_as_a_whole_and_not_opened_again() {
+    let (mut alice, _) = pair(new_room(History::None));
+    let old = alice.write("one");
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    alice.look();
+    let new = alice.write("two");
+    assert_ne!(place(&old).0, place(&new).0);
+    later(&mut alice, SLICE_GRACE_MS - HOUR);
+    assert!(disk_gives(&alice, &old));
+    later(&mut alice, 2 * HOUR + SLICE_LOOK_MS);
+    for _ in 0..2 {
+        assert!(!disk_gives(&alice, &old) && disk_gives(&alice, &new));
+        assert!(alice.room.open_later(&old.event).is_none());
+        assert!(alice.room.keys_wanted().is_empty(), "and nobody is asked for it");
+        alice.restart();
+        alice.look();
+    }
+    alice.write("goes on");
+}
+
+#[test]
+fn with_full_history_nothing_is_destroyed() {
+    let (mut alice, mut bob) = pair(new_room(History::Full));
+    let old = alice.write("one");
+    for _ in 0..4 {
+        later(&mut alice, EPOCH_MS + HOUR);
+        alice.maintain();
+        alice.write("more");
+    }
+    assert!(disk_gives(&alice, &old));
+    let events: Vec<Event> = alice.events();
+    bob.now = alice.now;
+    bob.receive(events);
+    assert_eq!(bob.shown().len(), 5);
+    assert!(bob.room.open_later(&old.event).is_some());
+}
+
+#[test]
+fn in_a_room_whose_messages_expire_the_keys_expire_with_them() {
+    const WEEK: u64 = 7 * 24 * HOUR;
+    let (mut alice, _) = pair(NewRoom { ttl_ms: Some(WEEK), ..new_room(History::Full) });
+    let old = alice.write("one");
+    for _ in 0..7 {
+        later(&mut alice, SLICE_MS);
+        alice.write("a day later");
+    }
+    assert!(disk_gives(&alice, &old));
+    later(&mut alice, 3 * SLICE_MS);
+    alice.maintain();
+    alice.write("on");
+    later(&mut alice, SLICE_MS);
+    assert!(!disk_gives(&alice, &old));
+    assert!(alice.room.open_later(&old.event).is_none());
+    // A newcomer gets what is there, and writes.
+    let link = alice.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(Role::Member) });
+    let mut carol = Person::join(3, &link, &mut alice);
+    assert_eq!(carol.shown().last().map(String::as_str), Some("on"));
+    carol.write("hello");
+    alice.sync_from(&carol);
+    assert_eq!(alice.shown().last().map(String::as_str), Some("hello"));
+}
