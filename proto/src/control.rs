@@ -3,21 +3,29 @@
 //! A payload is the postcard encoding of the struct of its kind. The numbers of kinds and permissions are the protocol:
 //! never renumber. A kind we do not know is kept as it is and passed on ([`Control::Unknown`]); it changes nothing.
 
+mod account;
 mod join;
+mod membership;
+mod proof;
 mod role;
 
-pub use parlor_crypto::account::{DeviceCert, Inception};
+pub use parlor_crypto::account::{DeviceCert, DeviceRevoke, Inception};
 pub use parlor_crypto::hpke::Row;
 pub use parlor_crypto::leaf::LeafRecord;
 use serde::{Deserialize, Serialize};
 
+pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
+pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
+pub use self::proof::{Complaint, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
 pub use self::role::{Permission, Permissions, Power, Role};
 
 use crate::codec::{self, CodecError};
 use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
 
+/// The kind of a Remove.
+pub const REMOVE_KIND: u8 = 3;
 /// The kind of a Rotate.
 pub const ROTATE_KIND: u8 = 11;
 
@@ -70,7 +78,7 @@ pub enum Sponsor {
     Instant,
 }
 
-/// Settings fixed at the beginning of a room.
+/// Rules of a room beside its roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// What newcomers may read.
@@ -88,7 +96,7 @@ pub struct Genesis {
     pub kind: RoomKind,
     /// The owners, most senior first; the first one's device signs.
     pub owners: Vec<Entrant>,
-    /// Settings fixed for ever.
+    /// The rules it begins with.
     pub policy: Policy,
     /// Random, so that no two rooms are one.
     pub nonce: [u8; 32],
@@ -171,6 +179,15 @@ pub struct LogPoint {
     pub id: EventId,
 }
 
+/// The rules of the room change, for later epochs. The last write in the resolved order counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// The grant it is made under.
+    pub auth: GrantId,
+    /// The rules from now on.
+    pub policy: Policy,
+}
+
 /// Settings of the room change. Of each setting the last write in the resolved order counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -244,6 +261,10 @@ pub enum Rows {
 pub enum Control {
     /// Kind 1.
     Genesis(Genesis),
+    /// Kind 2.
+    Grant(GrantRole),
+    /// Kind 3.
+    Remove(Remove),
     /// Kind 5.
     Invite(Invite),
     /// Kind 6.
@@ -252,12 +273,21 @@ pub enum Control {
     Admit(Box<Admit>),
     /// Kind 4.
     Leave(Leave),
+    /// Kind 8.
+    AccountUpdate(AccountUpdate),
+    /// Kind 9.
+    Policy(PolicyChange),
     /// Kind 10.
     State(State),
     /// Kind 11.
     Rotate(Rotate),
-    /// A kind of a newer version. Kept, passed on, without effect. Kinds 2 Grant, 3 Remove, 8 AccountUpdate, 9 Policy,
-    /// 12 KeyComplaint and 13 EquivProof are reserved.
+    /// Kind 12.
+    KeyComplaint(KeyComplaint),
+    /// Kind 13.
+    EquivProof(Box<EquivProof>),
+    /// Kind 14.
+    Unban(Unban),
+    /// A kind of a newer version. Kept, passed on, without effect.
     Unknown(u8),
 }
 
@@ -281,12 +311,19 @@ impl Control {
         let max = limits::MAX_PAYLOAD;
         let control = match kind {
             1 => Self::Genesis(codec::decode(payload, max)?),
+            2 => Self::Grant(codec::decode(payload, max)?),
+            REMOVE_KIND => Self::Remove(codec::decode(payload, max)?),
             4 => Self::Leave(codec::decode(payload, max)?),
             5 => Self::Invite(codec::decode(payload, max)?),
             6 => Self::InviteRevoke(codec::decode(payload, max)?),
             7 => Self::Admit(Box::new(codec::decode(payload, max)?)),
+            8 => Self::AccountUpdate(codec::decode(payload, max)?),
+            9 => Self::Policy(codec::decode(payload, max)?),
             10 => Self::State(codec::decode(payload, max)?),
             ROTATE_KIND => Self::Rotate(codec::decode(payload, max)?),
+            12 => Self::KeyComplaint(codec::decode(payload, max)?),
+            13 => Self::EquivProof(Box::new(codec::decode(payload, max)?)),
+            14 => Self::Unban(codec::decode(payload, max)?),
             other => Self::Unknown(other),
         };
         control.check()?;
@@ -297,12 +334,19 @@ impl Control {
     pub fn kind(&self) -> u8 {
         match self {
             Self::Genesis(_) => 1,
+            Self::Grant(_) => 2,
+            Self::Remove(_) => REMOVE_KIND,
             Self::Leave(_) => 4,
             Self::Invite(_) => 5,
             Self::InviteRevoke(_) => 6,
             Self::Admit(_) => 7,
+            Self::AccountUpdate(_) => 8,
+            Self::Policy(_) => 9,
             Self::State(_) => 10,
             Self::Rotate(_) => ROTATE_KIND,
+            Self::KeyComplaint(_) => 12,
+            Self::EquivProof(_) => 13,
+            Self::Unban(_) => 14,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -311,20 +355,32 @@ impl Control {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Genesis(value) => codec::encode(value),
+            Self::Grant(value) => codec::encode(value),
+            Self::Remove(value) => codec::encode(value),
             Self::Leave(value) => codec::encode(value),
             Self::Invite(value) => codec::encode(value),
             Self::InviteRevoke(value) => codec::encode(value),
             Self::Admit(value) => codec::encode(value),
+            Self::AccountUpdate(value) => codec::encode(value),
+            Self::Policy(value) => codec::encode(value),
             Self::State(value) => codec::encode(value),
             Self::Rotate(value) => codec::encode(value),
+            Self::KeyComplaint(value) => codec::encode(value),
+            Self::EquivProof(value) => codec::encode(value),
+            Self::Unban(value) => codec::encode(value),
             Self::Unknown(_) => Vec::new(),
         }
     }
 
-    /// The grant it is made under; a genesis and unknown kinds have none.
+    /// The grant it is made under. A genesis, what proves itself (account updates, proofs) and unknown kinds have none.
     pub fn auth(&self) -> Option<GrantId> {
         match self {
-            Self::Genesis(_) | Self::Unknown(_) => None,
+            Self::Genesis(_) | Self::AccountUpdate(_) | Self::EquivProof(_) | Self::Unknown(_) => None,
+            Self::Grant(value) => Some(value.auth),
+            Self::Remove(value) => Some(value.auth),
+            Self::Policy(value) => Some(value.auth),
+            Self::KeyComplaint(value) => Some(value.auth),
+            Self::Unban(value) => Some(value.auth),
             Self::Leave(value) => Some(value.auth),
             Self::Invite(value) => Some(value.auth),
             Self::InviteRevoke(value) => Some(value.auth),
@@ -341,6 +397,14 @@ impl Control {
                 limit(g.rules == limits::RULES && g.suite == limits::SUITE, "version")?;
                 limit((1..=limits::MAX_OWNERS).contains(&g.owners.len()), "owners")
             }
+            Self::Grant(grant) => {
+                limit(grant.power.0 <= Power::OBSERVER.0, "power")?;
+                limit(grant.perms.known(), "permissions")?;
+                limit(grant.max_depth <= limits::MAX_DEPTH, "depth")
+            }
+            Self::Remove(remove) => limit(remove.keeps_limits(), "removal"),
+            Self::AccountUpdate(update) => limit(update.keeps_limits(), "devices"),
+            Self::EquivProof(proof) => limit(proof.keeps_limits(), "proof"),
             Self::Leave(leave) => {
                 limit(leave.fence.len() <= limits::MAX_FENCE, "fence")?;
                 limit(leave.fence.is_sorted_by(|a, b| a.device < b.device), "fence")
@@ -358,7 +422,9 @@ impl Control {
                 limit(state.writes.iter().all(|(_, value)| value.len() <= limits::MAX_SETTING), "setting")
             }
             Self::Rotate(rotate) => rotate.check(),
-            Self::InviteRevoke(_) | Self::Unknown(_) => Ok(()),
+            Self::InviteRevoke(_) | Self::Policy(_) | Self::KeyComplaint(_) | Self::Unban(_) | Self::Unknown(_) => {
+                Ok(())
+            }
         }
     }
 }

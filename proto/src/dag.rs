@@ -5,86 +5,28 @@
 //! What those facts *mean* when events contradict each other is decided in [`crate::resolve`].
 //!
 //! Whether one event lies in the past of another is a bit in the other's set of ancestors, so it costs one look whatever
-//! the shape of the DAG and however often a device forked its log. `n` events take `n²/16` bytes: 60 KiB at 1,000.
+//! the shape of the DAG and however often a device forked its log. Sets share what they have in common, so an event takes
+//! some 200 bytes for it, and a pointer for every 1,024 events before it.
 
-use std::cmp::Ordering;
+mod grants;
+mod kinds;
+mod set;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::control::{Admit, Control, Entrant, Genesis, Invite, LeafRecord, Permissions, Policy, Power, Rotate};
-use crate::event::Event;
+use self::grants::Grants;
+pub use self::grants::{Grant, GrantIdx};
+pub use self::kinds::Kinds;
+pub use self::set::Set;
+use crate::control::{Control, Entrant, Genesis, Inception, Invite, LeafRecord, Policy, Rotate};
+use crate::event::{Event, LogId};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
 use crate::validity::{self, Invalid, Papers};
 
 /// The place of an event in the order of acceptance.
 pub type NodeIdx = usize;
-/// The place of a grant in the order of acceptance.
-pub type GrantIdx = usize;
 /// The number of a device in the order of its first certificate here. Means nothing on another node.
 pub type DeviceNo = usize;
-
-/// A set of small numbers: of events, or of devices.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Set(Vec<u64>);
-
-impl Set {
-    /// All numbers below `n`.
-    pub fn below(n: usize) -> Self {
-        let mut words = vec![u64::MAX; n / 64];
-        if !n.is_multiple_of(64) {
-            words.push((1 << (n % 64)) - 1);
-        }
-        Self(words)
-    }
-
-    /// Whether `n` is in it.
-    pub fn has(&self, n: usize) -> bool {
-        self.0.get(n / 64).is_some_and(|word| word & (1 << (n % 64)) != 0)
-    }
-
-    /// Puts `n` in.
-    pub fn put(&mut self, n: usize) {
-        if self.0.len() <= n / 64 {
-            self.0.resize(n / 64 + 1, 0);
-        }
-        self.0[n / 64] |= 1 << (n % 64);
-    }
-
-    /// Puts all of `other` in.
-    pub fn put_all(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
-    }
-
-    /// Whether everything in it is in `other`.
-    pub fn within(&self, other: &Self) -> bool {
-        let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
-        self.0.iter().zip(theirs).all(|(mine, theirs)| mine & !theirs == 0)
-    }
-
-    /// How many are in it.
-    pub fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// Whether nothing is in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// The numbers in it, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = left.trailing_zeros() as usize;
-                left &= left.checked_sub(1)?;
-                Some(at * 64 + bit)
-            })
-        })
-    }
-}
 
 /// An accepted event.
 #[derive(Debug)]
@@ -103,27 +45,6 @@ pub struct Node {
     pub ts_ms: u64,
     /// All its ancestors, without itself.
     pub past: Set,
-}
-
-/// A right given to an account.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The event that gave it.
-    pub op: NodeIdx,
-    /// To whom.
-    pub subject: AccountId,
-    /// How strong.
-    pub power: Power,
-    /// What it permits.
-    pub perms: Permissions,
-    /// How far it may be delegated.
-    pub max_depth: u8,
-    /// The grant that this one hangs below in seniority; none for the first owners.
-    pub parent: Option<GrantIdx>,
-    /// How far below an owner.
-    pub depth: u32,
-    /// Orders the grants of one parent: place of the event in its log (of an owner: place in the genesis), and its id.
-    pub rank: (u64, EventId),
 }
 
 /// A device of an account.
@@ -162,31 +83,16 @@ pub struct Dag {
     frontier: BTreeSet<EventId>,
     /// Every device's log in order of acceptance.
     logs: BTreeMap<DeviceId, Vec<NodeIdx>>,
-    grants: Vec<Grant>,
-    grants_of: HashMap<AccountId, Vec<GrantIdx>>,
+    grants: Grants,
+    /// What each account began with.
+    inceptions: HashMap<AccountId, Inception>,
     devices: Vec<DeviceEntry>,
     device_nos: HashMap<DeviceId, DeviceNo>,
+    devices_of: HashMap<AccountId, Vec<DeviceNo>>,
     leaf_owners: HashMap<[u8; 32], Vec<(NodeIdx, DeviceId)>>,
     epochs: HashMap<EpochId, NodeIdx>,
     forked: BTreeSet<DeviceId>,
     kinds: Kinds,
-}
-
-/// Events by what they are, so that resolution looks only at what concerns it.
-#[derive(Debug, Default)]
-pub struct Kinds {
-    /// Every invite.
-    pub invites: Vec<NodeIdx>,
-    /// The revocations of an invite.
-    pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
-    /// The leaves of an account.
-    pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
-    /// Every write of settings.
-    pub states: Vec<NodeIdx>,
-    /// Every epoch.
-    pub rotates: Vec<NodeIdx>,
-    /// The admissions in an epoch, with their slices.
-    pub slices: HashMap<EpochId, Vec<(NodeIdx, u32)>>,
 }
 
 impl Dag {
@@ -198,10 +104,11 @@ impl Dag {
             index: HashMap::new(),
             frontier: BTreeSet::new(),
             logs: BTreeMap::new(),
-            grants: Vec::new(),
-            grants_of: HashMap::new(),
+            grants: Grants::default(),
+            inceptions: HashMap::new(),
             devices: Vec::new(),
             device_nos: HashMap::new(),
+            devices_of: HashMap::new(),
             leaf_owners: HashMap::new(),
             epochs: HashMap::new(),
             forked: BTreeSet::new(),
@@ -254,76 +161,50 @@ impl Dag {
             self.forked.insert(node.event.device());
         }
         log.push(at);
-        match &node.control {
-            Control::Genesis(genesis) => self.add_owners(at, id, genesis),
-            Control::Invite(_) => self.kinds.invites.push(at),
-            Control::InviteRevoke(revoke) => {
-                if let Some(invite) = self.index.get(&revoke.invite) {
-                    self.kinds.revokes.entry(*invite).or_default().push(at);
-                }
-            }
-            Control::Admit(admit) => self.add_admit(at, &node, admit),
-            Control::Leave(_) => self.kinds.leaves.entry(node.author).or_default().push(at),
-            Control::State(_) => self.kinds.states.push(at),
-            Control::Rotate(_) => {
-                self.kinds.rotates.push(at);
-                self.epochs.insert(EpochId::of(&id), at);
-            }
-            Control::Unknown(_) => {}
-        }
+        self.add_papers(at, &node);
+        self.add_grants(at, &node);
+        self.add_kind(at, &node);
         self.nodes.push(node);
         at
     }
 
-    fn add_owners(&mut self, at: NodeIdx, id: EventId, genesis: &Genesis) {
-        for (place, owner) in genesis.owners.iter().enumerate() {
-            self.add_entrant(at, owner);
-            self.add_grant(Grant {
-                op: at,
-                subject: owner.account(),
-                power: Power::OWNER,
-                perms: Permissions::ALL,
-                max_depth: crate::limits::MAX_DEPTH,
-                parent: None,
-                depth: 0,
-                rank: (place as u64, id),
-            });
+    /// Certificates, revocations, proofs: what an event says about devices.
+    fn add_papers(&mut self, at: NodeIdx, node: &Node) {
+        match &node.control {
+            Control::Genesis(genesis) => genesis.owners.iter().for_each(|owner| self.add_entrant(at, owner)),
+            Control::Admit(admit) => self.add_entrant(at, &admit.join.entrant),
+            Control::AccountUpdate(update) => {
+                for new in &update.devices {
+                    self.add_device(at, node.author, new.device(), &new.cert.name, new.leaf);
+                }
+            }
+            Control::EquivProof(proof) => {
+                if let Some(log) = proof.log(&self.room) {
+                    self.forked.insert(log.device);
+                    self.kinds.proofs.entry(log).or_insert(at);
+                }
+            }
+            _ => {}
         }
-    }
-
-    fn add_admit(&mut self, at: NodeIdx, node: &Node, admit: &Admit) {
-        self.add_entrant(at, &admit.join.entrant);
-        self.kinds.slices.entry(admit.epoch).or_default().push((at, admit.slice));
-        let Some((invite_node, invite)) = self.invite(&admit.invite) else { return };
-        let (Some(sponsor), Some(inviter)) = (node.auth, self.nodes[invite_node].auth) else { return };
-        let junior = if self.seniority(sponsor, inviter).is_lt() { inviter } else { sponsor };
-        self.add_grant(Grant {
-            op: at,
-            subject: admit.join.entrant.account(),
-            power: invite.power,
-            perms: invite.perms,
-            max_depth: invite.max_depth,
-            parent: Some(junior),
-            depth: self.grants[junior].depth + 1,
-            rank: (node.event.seq(), node.event.id()),
-        });
-    }
-
-    fn add_grant(&mut self, grant: Grant) {
-        self.grants_of.entry(grant.subject).or_default().push(self.grants.len());
-        self.grants.push(grant);
     }
 
     fn add_entrant(&mut self, at: NodeIdx, entrant: &Entrant) {
-        let (device, account) = (entrant.device(), entrant.account());
-        self.leaf_owners.entry(entrant.leaf.leaf_pk).or_default().push((at, device));
-        if let Some(no) = self.device_nos.get(&device) {
-            self.devices[*no].certs.push((at, account));
-            return;
+        self.inceptions.insert(entrant.account(), entrant.account);
+        self.add_device(at, entrant.account(), entrant.device(), &entrant.cert.name, entrant.leaf);
+    }
+
+    fn add_device(&mut self, at: NodeIdx, account: AccountId, device: DeviceId, name: &str, leaf: LeafRecord) {
+        self.leaf_owners.entry(leaf.leaf_pk).or_default().push((at, device));
+        let next = self.devices.len();
+        let no = *self.device_nos.entry(device).or_insert(next);
+        if no == next {
+            self.devices.push(DeviceEntry { device, certs: Vec::new(), name: name.to_owned(), leaf });
         }
-        self.device_nos.insert(device, self.devices.len());
-        let (name, leaf) = (entrant.cert.name.clone(), entrant.leaf);
-        self.devices.push(DeviceEntry { device, certs: vec![(at, account)], name, leaf });
+        self.devices[no].certs.push((at, account));
+        let theirs = self.devices_of.entry(account).or_default();
+        if !theirs.contains(&no) {
+            theirs.push(no);
+        }
     }
 }
 
@@ -403,16 +284,6 @@ impl Dag {
         &self.forked
     }
 
-    /// All grants in order of acceptance.
-    pub fn grants(&self) -> &[Grant] {
-        &self.grants
-    }
-
-    /// The grants given to an account.
-    pub fn grants_of(&self, account: &AccountId) -> &[GrantIdx] {
-        self.grants_of.get(account).map_or(&[], Vec::as_slice)
-    }
-
     /// All devices by number.
     pub fn devices(&self) -> &[DeviceEntry] {
         &self.devices
@@ -421,6 +292,21 @@ impl Dag {
     /// The number of a device.
     pub fn device_no(&self, device: &DeviceId) -> Option<DeviceNo> {
         self.device_nos.get(device).copied()
+    }
+
+    /// The devices that were ever certified for an account, by their numbers.
+    pub fn devices_of(&self, account: &AccountId) -> &[DeviceNo] {
+        self.devices_of.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// What an account of the room began with.
+    pub fn inception(&self, account: &AccountId) -> Option<&Inception> {
+        self.inceptions.get(account)
+    }
+
+    /// The first proof that a log contradicts itself.
+    pub fn proof_of(&self, log: &LogId) -> Option<NodeIdx> {
+        self.kinds.proofs.get(log).copied()
     }
 
     /// Whose device it is, by the certificates in `view`; of several the one that came first in the room's order.
@@ -479,38 +365,5 @@ impl Dag {
     pub fn admitted_slice(&self, epoch: &EpochId, view: &Set) -> u32 {
         let admits = self.kinds.slices.get(epoch).map_or(&[][..], Vec::as_slice);
         admits.iter().filter(|(at, _)| view.has(*at)).map(|(_, slice)| *slice).max().unwrap_or(0)
-    }
-
-    /// Compares two grants by seniority `(power, depth, path)`: `Less` is more senior. A static total order.
-    pub fn seniority(&self, a: GrantIdx, b: GrantIdx) -> Ordering {
-        let (left, right) = (&self.grants[a], &self.grants[b]);
-        let by_place = (left.power, left.depth).cmp(&(right.power, right.depth));
-        by_place.then_with(|| self.compare_paths(a, b))
-    }
-
-    /// Compares the paths of two grants of one depth: the topmost difference decides.
-    fn compare_paths(&self, a: GrantIdx, b: GrantIdx) -> Ordering {
-        let (mut left, mut right) = (&self.grants[a], &self.grants[b]);
-        while left.parent != right.parent {
-            let (Some(up_left), Some(up_right)) = (left.parent, right.parent) else { break };
-            (left, right) = (&self.grants[up_left], &self.grants[up_right]);
-        }
-        left.rank.cmp(&right.rank)
-    }
-
-    /// All grants, the most senior first. `O(n log n)`: paths are ranked level by level, each by its parent's rank.
-    pub fn by_seniority(&self) -> Vec<GrantIdx> {
-        let mut order: Vec<GrantIdx> = (0..self.grants.len()).collect();
-        let mut path_rank = vec![0_usize; order.len()];
-        order.sort_unstable_by_key(|g| self.grants[*g].depth);
-        for level in order.chunk_by_mut(|a, b| self.grants[*a].depth == self.grants[*b].depth) {
-            level.sort_unstable_by_key(|g| {
-                let grant = &self.grants[*g];
-                (grant.parent.map(|parent| path_rank[parent]), grant.rank)
-            });
-            level.iter().enumerate().for_each(|(rank, g)| path_rank[*g] = rank);
-        }
-        order.sort_unstable_by_key(|g| (self.grants[*g].power, self.grants[*g].depth, path_rank[*g]));
-        order
     }
 }

@@ -185,8 +185,7 @@ impl Event {
         let header_len = usize::from(u16::from_be_bytes(*len));
         let (header_bytes, rest) = rest.split_at_checked(header_len).ok_or(EventError::Shape)?;
         let (_, payload) = rest.split_first_chunk::<64>().ok_or(EventError::Shape)?;
-        let header = Header::decode(header_bytes)?;
-        header.check()?;
+        let header = Header::parse(header_bytes)?;
         if usize::try_from(header.payload_len()) != Ok(payload.len()) || payload.len() > limits::MAX_PAYLOAD {
             return Err(EventError::Payload);
         }
@@ -274,10 +273,7 @@ impl Event {
 
     /// The log it is an entry of.
     pub fn log(&self) -> LogId {
-        match &self.0.header {
-            Header::Control(header) => LogId { device: header.device, kind: LogKind::Control },
-            Header::Message(header) => LogId { device: header.device, kind: LogKind::Message },
-        }
+        self.0.header.log()
     }
 
     /// The author.
@@ -287,10 +283,7 @@ impl Event {
 
     /// The place in its log, from 1.
     pub fn seq(&self) -> u64 {
-        match &self.0.header {
-            Header::Control(header) => header.seq,
-            Header::Message(header) => header.seq,
-        }
+        self.0.header.seq()
     }
 
     /// The event before it in its log; [`EventId::ZERO`] for the first.
@@ -357,6 +350,32 @@ impl fmt::Debug for Event {
 }
 
 impl Header {
+    /// Decodes a header as it stands in an event, and checks what it says about itself.
+    ///
+    /// # Errors
+    /// See [`EventError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
+        let header = Self::decode(bytes)?;
+        header.check()?;
+        Ok(header)
+    }
+
+    /// The log it is an entry of.
+    pub fn log(&self) -> LogId {
+        match self {
+            Self::Control(header) => LogId { device: header.device, kind: LogKind::Control },
+            Self::Message(header) => LogId { device: header.device, kind: LogKind::Message },
+        }
+    }
+
+    /// The place in its log, from 1.
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Control(header) => header.seq,
+            Self::Message(header) => header.seq,
+        }
+    }
+
     /// Decodes a header, checking the encoding but not what the numbers say.
     fn decode(bytes: &[u8]) -> Result<Self, EventError> {
         let [v, suite, kind, ..] = *bytes else { return Err(EventError::Shape) };
@@ -400,7 +419,7 @@ impl Header {
         }
     }
 
-    fn is_genesis(&self) -> bool {
+    pub(crate) fn is_genesis(&self) -> bool {
         matches!(self, Self::Control(header) if header.kind == GENESIS_KIND)
     }
 

@@ -33,6 +33,12 @@ pub const MAX_SETTING: usize = 4 * 1_024;
 pub const MAX_WRITES: usize = 16;
 /// Most devices of an account named in a fence.
 pub const MAX_FENCE: usize = 64;
+/// Most devices named in the fence of a removal: with 109 bytes each they fit a payload.
+pub const MAX_REMOVE_FENCE: usize = 200;
+/// Longest fence inside a DeviceRevoke: a room and two places in logs.
+pub const MAX_REVOKE_FENCE: usize = 160;
+/// Most devices that one AccountUpdate brings and revokes.
+pub const MAX_UPDATE_DEVICES: usize = 16;
 /// Deepest delegation below an owner.
 pub const MAX_DEPTH: u8 = 16;
 /// Highest generation in a slice: 65,536 derivations cost some 20 ms, the most that one event can make a reader do.

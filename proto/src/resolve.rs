@@ -3,76 +3,81 @@
 //! Grants are decided in the order of seniority, the most senior first; every grant is junior to all that its validity
 //! depends on, so whatever a decision asks for is decided already (C2). A grant is
 //!
-//! - **ok** if what made it counts: it is of the genesis, or its event and its invite are *admissible*, no revocation the
-//!   sponsor had not seen voids it, and the invite is not used up;
-//! - **killed** by every event that ends it: a Leave of its subject, unless the grant was made knowing the Leave: that is
-//!   a return. (A Remove by a more senior grant will end it likewise.)
-//! - **live** if it is ok and nobody killed it.
+//! - **ok** if what made it counts: it is of the genesis, or its event is *admissible*; for an admission the invite is too,
+//!   nothing that the sponsor had not seen closed the invite, and it is not used up;
+//! - **killed** by every event that ends it: a Remove by somebody more senior, or a Leave of its subject, unless the grant
+//!   was made knowing that: then it is a return, which only a ban by a senior forbids;
+//! - **live** if it is ok and nothing killed it.
 //!
 //! An event is *admissible* if the grant it was made under is ok, and it lies inside the *fence* of everything that
-//! killed that grant. The fence of a Leave is its past. A member is an account with a live grant; its most senior one
-//! counts.
+//! killed that grant: of a Remove what the remover pinned of each log, of a Leave its past. What a device wrote beyond the
+//! fence of its own revocation counts as little, unless the revocation itself lies beyond a fence. A member is an account
+//! with a live grant; its most senior one counts.
 //!
-//! From scratch this is `O(n log n)` for the order and about one step for every grant, event and kill.
+//! [`resolve`] decides everything from scratch, `O(n log n)`; it is the reference. [`Resolved::advance`] decides again
+//! only what one more event may change, which for the usual event is itself. Both give the same for every set.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod advance;
+mod decide;
+mod settings;
 
-use crate::control::{Control, LogPoint};
-use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
-use crate::ids::AccountId;
+use std::collections::{BTreeMap, HashMap};
 
-/// Something that ends a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kill {
-    /// The event.
-    pub op: NodeIdx,
-    /// What of the subject's control events still counts.
-    pub fence: Fence,
-}
-
-/// Up to where events of a killed grant count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// What the event that killed had seen: of a Leave.
-    Past,
-}
+pub use self::advance::Delta;
+use self::settings::Settings;
+use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy};
+use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
+use crate::ids::{AccountId, DeviceId};
 
 /// What a view of the control events means.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
-    /// Every grant: whether what made it counts.
+    view: Set,
+    /// Every grant: whether what made it counts, leaving aside how often its invite was used,
+    fit: Vec<bool>,
+    /// and with that.
     ok: Vec<bool>,
-    /// Every grant: what ended it.
-    kills: Vec<Vec<Kill>>,
+    /// Every grant: what ended it, ascending.
+    kills: Vec<Vec<NodeIdx>>,
     /// Every live account with its most senior live grant.
     members: BTreeMap<AccountId, GrantIdx>,
-    /// The accounts that came by an invite.
-    uses: HashMap<NodeIdx, BTreeSet<AccountId>>,
-    /// The settings: number to value.
-    settings: BTreeMap<u8, Vec<u8>>,
+    /// The accounts that came by an invite, with how many of their grants count.
+    uses: HashMap<NodeIdx, BTreeMap<AccountId, u32>>,
+    /// The revocations of devices.
+    revoked: HashMap<DeviceId, Vec<(NodeIdx, DeviceFence)>>,
+    /// The devices of the members, without those revoked.
+    live: Set,
+    settings: Settings,
 }
 
 /// Resolves the events of `view`, which holds the ancestors of all its events.
 pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
-    let n = dag.grants().len();
-    let mut resolved = Resolved { ok: vec![false; n], kills: vec![Vec::new(); n], ..Resolved::default() };
-    let order = dag.by_seniority();
+    let mut resolved = Resolved { view: view.clone(), ..Resolved::default() };
+    resolved.make_room(dag.grants().len());
+    resolved.find_revoked(dag);
     let mut decided = Set::default();
-    for g in order.iter().copied().filter(|g| view.has(dag.grants()[*g].op)) {
+    for g in dag.by_seniority().iter().copied().filter(|g| view.has(dag.grants()[*g].op)) {
         let grant = &dag.grants()[g];
         debug_assert!(grant.parent.is_none_or(|parent| decided.has(parent)), "a grant is junior to its parent");
-        resolved.ok[g] = resolved.counts(dag, view, g);
-        resolved.kills[g] = resolved.kills_of(dag, view, g);
+        resolved.fit[g] = resolved.fits(dag, g);
+        resolved.ok[g] = resolved.fit[g] && resolved.takes_use(dag, g);
+        resolved.kills[g] = resolved.kills_of(dag, g);
         decided.put(g);
         if resolved.is_live(g) {
             resolved.members.entry(grant.subject).or_insert(g);
         }
     }
-    resolved.play_settings(dag, view, &order);
+    (0..dag.devices().len()).for_each(|no| resolved.refresh_device(dag, no));
+    resolved.play_settings(dag);
     resolved
 }
 
 impl Resolved {
+    /// The events it is about.
+    pub fn view(&self) -> &Set {
+        &self.view
+    }
+
     /// The live accounts with their most senior live grants.
     pub fn members(&self) -> &BTreeMap<AccountId, GrantIdx> {
         &self.members
@@ -80,17 +85,30 @@ impl Resolved {
 
     /// The settings: number to value.
     pub fn settings(&self) -> &BTreeMap<u8, Vec<u8>> {
-        &self.settings
+        self.settings.values()
     }
 
-    /// The accounts that came by an invite.
+    /// The rules of the room as last changed; `None` if they still are those of the genesis.
+    pub fn policy<'a>(&self, dag: &'a Dag) -> Option<&'a Policy> {
+        match &dag.node(self.settings.policy()?).control {
+            Control::Policy(change) => Some(&change.policy),
+            _ => None,
+        }
+    }
+
+    /// How many accounts came by an invite.
     pub fn uses(&self, invite: NodeIdx) -> usize {
-        self.uses.get(&invite).map_or(0, BTreeSet::len)
+        self.uses.get(&invite).map_or(0, BTreeMap::len)
+    }
+
+    /// The accounts that came by an invite, ascending.
+    pub fn came_by(&self, invite: NodeIdx) -> impl Iterator<Item = &AccountId> {
+        self.uses.get(&invite).into_iter().flat_map(BTreeMap::keys)
     }
 
     /// Whether `account` came by an invite.
     pub fn used_by(&self, invite: NodeIdx, account: &AccountId) -> bool {
-        self.uses.get(&invite).is_some_and(|accounts| accounts.contains(account))
+        self.uses.get(&invite).is_some_and(|accounts| accounts.contains_key(account))
     }
 
     /// Whether what made the grant counts.
@@ -98,8 +116,8 @@ impl Resolved {
         self.ok.get(g).copied().unwrap_or(false)
     }
 
-    /// What ended the grant.
-    pub fn kills(&self, g: GrantIdx) -> &[Kill] {
+    /// The events that ended the grant, ascending.
+    pub fn kills(&self, g: GrantIdx) -> &[NodeIdx] {
         self.kills.get(g).map_or(&[], Vec::as_slice)
     }
 
@@ -111,122 +129,88 @@ impl Resolved {
     /// Whether the event counts.
     pub fn is_admissible(&self, dag: &Dag, op: NodeIdx) -> bool {
         let Some(auth) = dag.node(op).auth else { return true };
-        self.is_ok(auth) && self.kills(auth).iter().all(|kill| kill.fence.holds(dag, kill.op, op))
+        self.admits(dag, op, auth, self.is_ok(auth), self.kills(auth))
     }
 
-    /// Whether an invite takes nobody any more: revoked in `view`, or its maker is out.
-    pub fn is_closed(&self, dag: &Dag, view: &Set, invite: NodeIdx) -> bool {
+    /// Whether an invite takes nobody any more: closed, or its maker is out.
+    pub fn is_closed(&self, dag: &Dag, invite: NodeIdx) -> bool {
         let maker_out = dag.node(invite).auth.is_some_and(|auth| !self.is_live(auth));
-        maker_out || !self.is_admissible(dag, invite) || self.revokes(dag, view, invite).next().is_some()
+        maker_out || !self.is_admissible(dag, invite) || self.closings(dag, invite).next().is_some()
     }
 
     /// Whether a message of `author` at `point` counts that was written under the grant `g`: inside the message fences
-    /// of all that ended it.
+    /// of all that ended it, and of the revocation of its device.
     pub fn admits_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        self.kills(g).iter().all(|kill| message_fence_holds(dag, kill.op, point))
+        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
+        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point))
+            && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
     }
 
-    /// The devices of the live members by the certificates in `view`.
-    pub fn live_devices(&self, dag: &Dag, view: &Set) -> Set {
-        let mut live = Set::default();
-        for no in 0..dag.devices().len() {
-            if dag.account_in(no, view).is_some_and(|account| self.members.contains_key(&account)) {
-                live.put(no);
+    /// The devices of the members, without those revoked.
+    pub fn live(&self) -> &Set {
+        &self.live
+    }
+
+    /// Whether a device was revoked by its account.
+    pub fn is_revoked(&self, device: &DeviceId) -> bool {
+        self.revoked.contains_key(device)
+    }
+
+    /// The Removes that ban an account still, in order of acceptance.
+    pub fn bans(&self, dag: &Dag, account: &AccountId) -> Vec<NodeIdx> {
+        let removes = dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);
+        let bans = |op: &NodeIdx| matches!(&dag.node(*op).control, Control::Remove(remove) if remove.ban);
+        let lifted = |op: NodeIdx| self.unbans(dag, op).next().is_some();
+        let holds = |op: &NodeIdx| bans(op) && self.view.has(*op) && self.is_admissible(dag, *op) && !lifted(*op);
+        removes.iter().copied().filter(holds).collect()
+    }
+
+    fn make_room(&mut self, grants: usize) {
+        self.fit.resize(grants, false);
+        self.ok.resize(grants, false);
+        self.kills.resize(grants, Vec::new());
+    }
+
+    fn find_revoked(&mut self, dag: &Dag) {
+        for (device, revokes) in &dag.kinds().device_revokes {
+            let seen: Vec<_> = revokes.iter().filter(|(at, _)| self.view.has(*at)).copied().collect();
+            if !seen.is_empty() {
+                self.revoked.insert(*device, seen);
             }
         }
-        live
     }
 
-    /// Whether what made the grant counts; all more senior grants are decided.
-    fn counts(&mut self, dag: &Dag, view: &Set, g: GrantIdx) -> bool {
-        let grant = &dag.grants()[g];
-        let Control::Admit(admit) = &dag.node(grant.op).control else {
-            return grant.parent.is_none();
+    /// Works out whether a device is one of a member.
+    fn refresh_device(&mut self, dag: &Dag, no: DeviceNo) {
+        let device = &dag.devices()[no].device;
+        let owner = dag.account_in(no, &self.view).filter(|account| self.members.contains_key(account));
+        let revoked = |account: &AccountId| {
+            let revokes = self.revoked.get(device).map_or(&[][..], Vec::as_slice);
+            revokes.iter().any(|(at, _)| dag.node(*at).author == *account)
         };
-        let Some((invite_at, invite)) = dag.invite(&admit.invite) else { return false };
-        if !self.is_admissible(dag, grant.op) || !self.is_admissible(dag, invite_at) {
-            return false;
-        }
-        if self.revokes(dag, view, invite_at).any(|revoke| !dag.in_past(grant.op, revoke)) {
-            return false;
-        }
-        let inviter_kills = dag.node(invite_at).auth.map_or(&[][..], |inviter| self.kills(inviter));
-        if inviter_kills.iter().any(|kill| !dag.in_past(grant.op, kill.op)) {
-            return false;
-        }
-        let accounts = self.uses.entry(invite_at).or_default();
-        let room = invite.max_uses == u32::MAX || accounts.len() < invite.max_uses as usize;
-        let counts = room || accounts.contains(&grant.subject);
-        if counts {
-            accounts.insert(grant.subject);
-        }
-        counts
-    }
-
-    /// What ends the grant; its own `ok` and all more senior grants are decided.
-    fn kills_of(&self, dag: &Dag, view: &Set, g: GrantIdx) -> Vec<Kill> {
-        let grant = &dag.grants()[g];
-        let leaves = dag.kinds().leaves.get(&grant.subject).map_or(&[][..], Vec::as_slice);
-        let hits = |leave: &NodeIdx| {
-            let Some(auth) = dag.node(*leave).auth else { return false };
-            // Under this grant, or a more senior one of the same account. A grant made knowing the Leave is a return.
-            view.has(*leave)
-                && self.is_ok(auth)
-                && (auth == g || dag.seniority(auth, g).is_lt())
-                && !dag.in_past(*leave, grant.op)
-        };
-        leaves.iter().copied().filter(hits).map(|op| Kill { op, fence: Fence::Past }).collect()
-    }
-
-    /// The revocations of an invite that count. That the author may revoke it is static.
-    fn revokes<'a>(&'a self, dag: &'a Dag, view: &'a Set, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> + 'a {
-        let revokes = dag.kinds().revokes.get(&invite).map_or(&[][..], Vec::as_slice);
-        revokes.iter().copied().filter(move |revoke| view.has(*revoke) && self.is_admissible(dag, *revoke))
-    }
-
-    /// Plays the admissible writes in causal order, the most junior first among those that are ready, then by lamport
-    /// and id; of every setting the last write counts.
-    fn play_settings(&mut self, dag: &Dag, view: &Set, order: &[GrantIdx]) {
-        let states = dag.kinds().states.iter().copied();
-        let writes: Vec<NodeIdx> = states.filter(|at| view.has(*at) && self.is_admissible(dag, *at)).collect();
-        let mut rank = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, g)| rank[*g] = place);
-        let key = |at: NodeIdx| {
-            let node = dag.node(at);
-            let junior = std::cmp::Reverse(node.auth.map_or(0, |auth| rank[auth]));
-            (junior, node.lamport, node.event.id())
-        };
-        let mut waits_for: Vec<usize> =
-            writes.iter().map(|at| writes.iter().filter(|other| dag.node(*at).past.has(**other)).count()).collect();
-        let ready_of = |at: usize| (key(writes[at]), at);
-        let mut ready: BTreeSet<_> = (0..writes.len()).filter(|at| waits_for[*at] == 0).map(ready_of).collect();
-        while let Some((_, at)) = ready.pop_first() {
-            if let Control::State(state) = &dag.node(writes[at]).control {
-                self.settings.extend(state.writes.iter().cloned());
-            }
-            for later in 0..writes.len() {
-                if dag.node(writes[later]).past.has(writes[at]) {
-                    waits_for[later] -= 1;
-                    if waits_for[later] == 0 {
-                        ready.insert(ready_of(later));
-                    }
-                }
-            }
+        if owner.is_some_and(|account| !revoked(&account)) {
+            self.live.put(no);
+        } else {
+            self.live.take(no);
         }
     }
 }
 
-impl Fence {
-    /// Whether `op` lies inside the fence of the kill `killer`.
-    fn holds(self, dag: &Dag, killer: NodeIdx, op: NodeIdx) -> bool {
-        match self {
-            Self::Past => dag.in_past(op, killer),
+/// Whether a message lies inside the fence of the event that ended its grant.
+fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint) -> bool {
+    match &dag.node(kill).control {
+        Control::Leave(leave) => {
+            let fence = leave.fence.iter().find(|fence| fence.device == point.device);
+            fence.is_some_and(|fence| point.seq < fence.seq || (point.seq == fence.seq && point.id == fence.id))
         }
+        Control::Remove(remove) => match remove.messages {
+            MessageFate::Kept => true,
+            MessageFate::Purged => false,
+            MessageFate::Fenced => {
+                let end = remove.fence_of(&point.device).and_then(|fence| fence.message);
+                end.is_some_and(|end| end.covers(point))
+            }
+        },
+        _ => false,
     }
-}
-
-fn message_fence_holds(dag: &Dag, killer: NodeIdx, point: &LogPoint) -> bool {
-    let Control::Leave(leave) = &dag.node(killer).control else { return false };
-    let fence = leave.fence.iter().find(|fence| fence.device == point.device);
-    fence.is_some_and(|fence| point.seq < fence.seq || (point.seq == fence.seq && point.id == fence.id))
 }

@@ -6,8 +6,12 @@
 //! Beyond section 3 of the protocol, a sponsor may not be weaker than what the invite gives: otherwise a grant would be
 //! senior to one its validity depends on, and resolution would have no order to decide in.
 
-use crate::control::{Admit, Control, Genesis, History, InviteHistory, Permission, Rotate, Setting};
-use crate::dag::{Dag, Grant, GrantIdx, Node, NodeIdx, Set};
+mod members;
+mod papers;
+
+use self::papers::Facts;
+use crate::control::{Control, Genesis};
+use crate::dag::{Dag, GrantIdx, Node, NodeIdx, Set};
 use crate::event::{ControlHeader, Event};
 use crate::ids::{AccountId, DeviceId};
 
@@ -48,6 +52,12 @@ pub enum Invalid {
     /// A device or leaf key that belongs to somebody else already.
     #[error("a key that belongs to another device or account")]
     KeyTaken,
+    /// The author, or a newcomer, is a device that its account has revoked.
+    #[error("a device that its account has revoked")]
+    Revoked,
+    /// It says again what its past says already.
+    #[error("says what was said already")]
+    Repeated,
     /// The genesis contradicts itself.
     #[error("genesis contradicts itself")]
     Genesis,
@@ -95,10 +105,8 @@ pub(crate) fn check(
         Control::Genesis(genesis) => (genesis_author(dag, genesis, header.device)?, None),
         _ => author(dag, &control, header.device, &past)?,
     };
-    let facts = Facts { dag, past: &past, ts_ms: header.ts_ms, papers };
-    if let Some(auth) = auth {
-        facts.check(&control, auth)?;
-    }
+    let facts = Facts { dag, past: &past, ts_ms: header.ts_ms, papers, author, device: header.device };
+    facts.check(&control, auth)?;
     Ok(Node { event: event.clone(), control, author, auth, lamport, ts_ms: header.ts_ms, past })
 }
 
@@ -126,8 +134,11 @@ fn author(
     device: DeviceId,
     past: &Set,
 ) -> Result<(AccountId, Option<GrantIdx>), Invalid> {
-    let no = dag.device_no(&device).ok_or(Invalid::Author)?;
-    let account = dag.account_in(no, past).ok_or(Invalid::Author)?;
+    let certified = dag.device_no(&device).and_then(|no| dag.account_in(no, past));
+    let account = certified.or_else(|| certified_by_itself(dag, control, device, past)).ok_or(Invalid::Author)?;
+    if dag.device_revokes(&device).iter().any(|(at, _)| past.has(*at)) {
+        return Err(Invalid::Revoked);
+    }
     let Some(auth) = control.auth() else { return Ok((account, None)) };
     let op = dag.find(&auth).filter(|op| past.has(*op)).ok_or(Invalid::Auth)?;
     let grants = dag.grants_of(&account).iter().copied();
@@ -135,90 +146,11 @@ fn author(
     Ok((account, Some(grant)))
 }
 
-/// What the rules of a kind look at.
-struct Facts<'a> {
-    dag: &'a Dag,
-    past: &'a Set,
-    ts_ms: u64,
-    papers: Papers,
-}
-
-impl Facts<'_> {
-    fn check(&self, control: &Control, auth: GrantIdx) -> Result<(), Invalid> {
-        let grant = &self.dag.grants()[auth];
-        match control {
-            Control::Invite(invite) => {
-                permitted(grant, Permission::Invite)?;
-                let history = self.dag.policy().map(|policy| policy.history);
-                let attenuated = invite.power >= grant.power
-                    && invite.perms.within(grant.perms)
-                    && invite.max_depth < grant.max_depth
-                    && (history == Some(History::Full) || invite.history == InviteHistory::None);
-                if attenuated { Ok(()) } else { Err(Invalid::Attenuation) }
-            }
-            Control::InviteRevoke(revoke) => {
-                let (at, _) = self.dag.invite(&revoke.invite).ok_or(Invalid::Reference)?;
-                self.known(at)?;
-                let invite = self.dag.node(at);
-                let inviter = invite.auth.ok_or(Invalid::Reference)?;
-                // The inviter under that very grant, or somebody more senior: so it is decided before those the invite let in.
-                let may = self.dag.seniority(auth, inviter).is_le();
-                if may { Ok(()) } else { Err(Invalid::Permission) }
-            }
-            Control::Admit(admit) => self.admit(admit, grant),
-            Control::State(state) => {
-                state.writes.iter().try_for_each(|(number, _)| permitted(grant, Setting::permission(*number)))
-            }
-            Control::Rotate(rotate) => {
-                permitted(grant, Permission::Post)?;
-                self.rotate(rotate)
-            }
-            Control::Leave(_) | Control::Genesis(_) | Control::Unknown(_) => Ok(()),
-        }
-    }
-
-    fn admit(&self, admit: &Admit, sponsor: &Grant) -> Result<(), Invalid> {
-        let (at, invite) = self.dag.invite(&admit.invite).ok_or(Invalid::Reference)?;
-        self.known(at)?;
-        let (epoch, _) = self.dag.epoch(&admit.epoch).ok_or(Invalid::Reference)?;
-        self.known(epoch)?;
-        if !(invite.not_before_ms..=invite.expires_ms).contains(&self.ts_ms) {
-            return Err(Invalid::Window);
-        }
-        if sponsor.power > invite.sponsor.weakest() || sponsor.power > invite.power {
-            return Err(Invalid::Permission);
-        }
-        if admit.join.invite_pk != invite.invite_pk {
-            return Err(Invalid::Papers);
-        }
-        let entrant = &admit.join.entrant;
-        let device = entrant.device();
-        let other_account = self.dag.device_no(&device).and_then(|no| self.dag.account_in(no, self.past));
-        let leaf_taken = |(at, owner): &(NodeIdx, DeviceId)| *owner != device && self.past.has(*at);
-        if other_account.is_some_and(|account| account != entrant.account())
-            || self.dag.leaf_owners(&entrant.leaf.leaf_pk).iter().any(leaf_taken)
-        {
-            return Err(Invalid::KeyTaken);
-        }
-        match self.papers {
-            Papers::Check => admit.join.verify(&self.dag.room()).map_err(|_| Invalid::Papers),
-            Papers::Known => Ok(()),
-        }
-    }
-
-    fn rotate(&self, rotate: &Rotate) -> Result<(), Invalid> {
-        for parent in &rotate.parents {
-            let (at, _) = self.dag.epoch(parent).ok_or(Invalid::Reference)?;
-            self.known(at)?;
-        }
-        Ok(())
-    }
-
-    fn known(&self, at: NodeIdx) -> Result<(), Invalid> {
-        if self.past.has(at) { Ok(()) } else { Err(Invalid::Reference) }
-    }
-}
-
-fn permitted(grant: &Grant, permission: Permission) -> Result<(), Invalid> {
-    if grant.perms.has(permission) { Ok(()) } else { Err(Invalid::Permission) }
+/// An account that is known in the past may bring a device by that device's own first event: the phone was lost, and the
+/// new one was certified with the recovery phrase.
+fn certified_by_itself(dag: &Dag, control: &Control, device: DeviceId, past: &Set) -> Option<AccountId> {
+    let Control::AccountUpdate(update) = control else { return None };
+    let new = update.devices.iter().find(|new| new.device() == device)?;
+    let account = AccountId(new.cert.account);
+    papers::known_account(dag, &account, past).then_some(account)
 }

@@ -87,7 +87,7 @@ impl Room {
         now_ms: u64,
     ) -> Result<(), JoinRefusal> {
         let invite = self.invite_at(at).ok_or(JoinRefusal::Unknown)?;
-        if self.resolved.is_closed(&self.dag, &self.everything, at) {
+        if self.resolved.is_closed(&self.dag, at) {
             return Err(JoinRefusal::Revoked);
         }
         if now_ms > invite.expires_ms {

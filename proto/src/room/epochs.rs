@@ -161,7 +161,7 @@ impl Epochs {
         let Control::Rotate(rotate) = &node.control else { return };
         let mut view = node.past.clone();
         let resolved = resolve(dag, &view);
-        let recipients = resolved.live_devices(dag, &view);
+        let recipients = resolved.live().clone();
         let made_for_them = member_root(recipients.iter().map(|no| dag.devices()[no].device)) == rotate.member_root
             && recipients.len() == rotate.n_rows as usize;
         let called_for = match rotate.reason {

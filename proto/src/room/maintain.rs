@@ -188,7 +188,7 @@ impl Room {
         if view.len() == self.dag.len() {
             return self.live.clone();
         }
-        resolve(&self.dag, view).live_devices(&self.dag, view)
+        resolve(&self.dag, view).live().clone()
     }
 
     /// A fresh secret, into which those of the newest epochs of the view are mixed, as far as they are held.

@@ -24,6 +24,7 @@ mod admit;
 mod cache;
 mod create;
 mod epochs;
+mod govern;
 mod keys;
 mod maintain;
 mod messages;
@@ -47,6 +48,7 @@ use parlor_crypto::topic::TopicSecret;
 
 use self::cache::Cache;
 use self::epochs::Epochs;
+pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};
 use self::messages::Messages;
 use self::pending::Pending;
 use self::receive::Context;

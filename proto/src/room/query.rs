@@ -139,7 +139,7 @@ impl Room {
             used: u32::try_from(self.resolved.uses(at)).unwrap_or(u32::MAX),
             max_uses: (invite.max_uses != u32::MAX).then_some(invite.max_uses),
             expires_ms: (invite.expires_ms != u64::MAX).then_some(invite.expires_ms),
-            revoked: self.resolved.is_closed(&self.dag, &self.everything, at),
+            revoked: self.resolved.is_closed(&self.dag, at),
             approval: invite.approval,
             sponsor: invite.sponsor,
         })

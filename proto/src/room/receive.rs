@@ -189,7 +189,7 @@ impl Room {
     /// After control events came: resolves, looks for keys, and says what changed.
     pub(super) fn settle(&mut self, outcome: &mut Outcome) {
         self.resolved = resolve(&self.dag, &self.everything);
-        self.live = self.resolved.live_devices(&self.dag, &self.everything);
+        self.live = self.resolved.live().clone();
         self.open_rows(outcome);
         self.choose_epoch();
         self.compare(&mut outcome.changes);
@@ -306,7 +306,7 @@ impl Room {
             return of(&self.resolved, &self.live);
         }
         let resolved = resolve(&self.dag, past);
-        let live = resolved.live_devices(&self.dag, past);
+        let live = resolved.live().clone();
         of(&resolved, &live)
     }
 
@@ -376,7 +376,7 @@ impl Room {
     fn snapshot(&self) -> Snapshot {
         let power = |g: &usize| self.dag.grants().get(*g).map(|grant| grant.power);
         let invite = |at: &NodeIdx| {
-            let closed = self.resolved.is_closed(&self.dag, &self.everything, *at);
+            let closed = self.resolved.is_closed(&self.dag, *at);
             (self.dag.node(*at).event.id(), self.resolved.uses(*at), closed)
         };
         Snapshot {

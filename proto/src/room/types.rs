@@ -321,6 +321,12 @@ pub enum Refusal {
     /// There is no such invite.
     #[error("no such invite")]
     NoInvite,
+    /// No such member, or never heard of the account.
+    #[error("no such member")]
+    NoAccount,
+    /// The account is banned by somebody more senior.
+    #[error("banned by somebody more senior")]
+    Banned,
     /// The log or the clock is at its end, or an event does not fit its limits.
     #[error("a limit of the room is reached")]
     Limit,

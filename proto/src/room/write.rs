@@ -112,7 +112,7 @@ impl Room {
     pub fn revoke(&mut self, invite: &InviteId, now_ms: u64) -> Result<Outcome, Refusal> {
         let auth = self.grant().ok_or(Refusal::NotMember)?;
         let (at, _) = self.dag.invite(invite).ok_or(Refusal::NoInvite)?;
-        if self.resolved.is_closed(&self.dag, &self.everything, at) {
+        if self.resolved.is_closed(&self.dag, at) {
             return Ok(Outcome::default());
         }
         let inviter = self.dag.node(at).auth.ok_or(Refusal::NoInvite)?;
@@ -199,6 +199,11 @@ impl Room {
         let mut named: Vec<NodeIdx> = control.auth().and_then(|auth| self.dag.find(&auth)).into_iter().collect();
         match control {
             Control::InviteRevoke(revoke) => named.extend(self.dag.find(&revoke.invite)),
+            Control::Grant(grant) => {
+                named.extend(self.dag.grants_of(&grant.subject).iter().map(|g| self.dag.grants()[*g].op))
+            }
+            Control::Unban(unban) => named.extend(self.dag.find(&unban.removal)),
+            Control::KeyComplaint(complaint) => named.extend(self.dag.epoch(&complaint.epoch).map(|(at, _)| at)),
             Control::Admit(admit) => {
                 named.extend(self.dag.find(&admit.invite));
                 named.extend(self.dag.epoch(&admit.epoch).map(|(at, _)| at));

@@ -1,0 +1,128 @@
+//! Events by what they are, so that resolution looks only at what concerns it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Dag, GrantIdx, Node, NodeIdx};
+use crate::control::{Control, DeviceFence, RevokeFence, Target};
+use crate::event::LogId;
+use crate::ids::{AccountId, DeviceId, EpochId};
+
+/// Events by what they are, in order of acceptance.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    /// Every invite.
+    pub invites: Vec<NodeIdx>,
+    /// What closes an invite: its revocations, and removals of it with all who came by it.
+    pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
+    /// The leaves of an account.
+    pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
+    /// Every write of settings, and every change of policy.
+    pub states: Vec<NodeIdx>,
+    /// The changes of policy alone.
+    pub policies: Vec<NodeIdx>,
+    /// Every epoch.
+    pub rotates: Vec<NodeIdx>,
+    /// The admissions in an epoch, with their slices.
+    pub slices: HashMap<EpochId, Vec<(NodeIdx, u32)>>,
+    /// The removals of an account,
+    pub account_removes: BTreeMap<AccountId, Vec<NodeIdx>>,
+    /// of a grant,
+    pub grant_removes: HashMap<GrantIdx, Vec<NodeIdx>>,
+    /// and of an invite.
+    pub invite_removes: HashMap<NodeIdx, Vec<NodeIdx>>,
+    /// How many removals cascade.
+    pub cascades: usize,
+    /// What lifts the ban of a removal.
+    pub unbans: HashMap<NodeIdx, Vec<NodeIdx>>,
+    /// The revocations of a device, with what they let count.
+    pub device_revokes: HashMap<DeviceId, Vec<(NodeIdx, DeviceFence)>>,
+    /// The first proof against each log.
+    pub proofs: BTreeMap<LogId, NodeIdx>,
+    /// The complaints about an epoch.
+    pub complaints: HashMap<EpochId, Vec<NodeIdx>>,
+}
+
+impl Dag {
+    pub(super) fn add_kind(&mut self, at: NodeIdx, node: &Node) {
+        match &node.control {
+            Control::Invite(_) => self.kinds.invites.push(at),
+            Control::InviteRevoke(revoke) => {
+                if let Some(invite) = self.find(&revoke.invite) {
+                    self.kinds.revokes.entry(invite).or_default().push(at);
+                }
+            }
+            Control::Admit(admit) => self.kinds.slices.entry(admit.epoch).or_default().push((at, admit.slice)),
+            Control::Remove(remove) => self.add_remove(at, &remove.target, remove.cascade),
+            Control::Unban(unban) => {
+                if let Some(removal) = self.find(&unban.removal) {
+                    self.kinds.unbans.entry(removal).or_default().push(at);
+                }
+            }
+            Control::Leave(_) => self.kinds.leaves.entry(node.author).or_default().push(at),
+            Control::State(_) => self.kinds.states.push(at),
+            Control::Policy(_) => {
+                self.kinds.states.push(at);
+                self.kinds.policies.push(at);
+            }
+            Control::Rotate(_) => {
+                self.kinds.rotates.push(at);
+                self.epochs.insert(EpochId::of(&node.event.id()), at);
+            }
+            Control::AccountUpdate(update) => {
+                for revoke in &update.revokes {
+                    let Some(fence) = RevokeFence::of(revoke, &self.room) else { continue };
+                    self.kinds.device_revokes.entry(fence.device).or_default().push((at, fence));
+                }
+            }
+            Control::KeyComplaint(complaint) => {
+                self.kinds.complaints.entry(complaint.epoch).or_default().push(at);
+            }
+            Control::Genesis(_) | Control::Grant(_) | Control::EquivProof(_) | Control::Unknown(_) => {}
+        }
+    }
+
+    fn add_remove(&mut self, at: NodeIdx, target: &Target, cascade: bool) {
+        self.kinds.cascades += usize::from(cascade);
+        match target {
+            Target::Account(account) => self.kinds.account_removes.entry(*account).or_default().push(at),
+            Target::Grant(..) => {
+                if let Some(g) = self.targets(target).first().copied() {
+                    self.kinds.grant_removes.entry(g).or_default().push(at);
+                }
+            }
+            Target::Invite(invite) => {
+                if let Some(invite) = self.find(invite) {
+                    self.kinds.invite_removes.entry(invite).or_default().push(at);
+                    self.kinds.revokes.entry(invite).or_default().push(at);
+                }
+            }
+        }
+    }
+
+    /// The removals that name the grant itself: its account, it alone, or the invite behind it.
+    pub fn removes_naming(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        let account = self.kinds.account_removes.get(&self.grants()[g].subject);
+        let grant = self.kinds.grant_removes.get(&g);
+        let invites = if self.kinds.invite_removes.is_empty() { None } else { self.invite_behind(g) };
+        let invite = invites.and_then(|invite| self.kinds.invite_removes.get(&invite));
+        [account, grant, invite].into_iter().flatten().flatten().copied()
+    }
+
+    /// The revocations of a device, with what they let count.
+    pub fn device_revokes(&self, device: &DeviceId) -> &[(NodeIdx, DeviceFence)] {
+        self.kinds.device_revokes.get(device).map_or(&[], Vec::as_slice)
+    }
+
+    /// The accounts that anybody ever removed with a ban, ascending.
+    pub fn banned_ever(&self) -> impl Iterator<Item = AccountId> + '_ {
+        let banning = |at: &NodeIdx| matches!(&self.node(*at).control, Control::Remove(remove) if remove.ban);
+        let accounts = self.kinds.account_removes.iter().filter(move |(_, removes)| removes.iter().any(banning));
+        accounts.map(|(account, _)| *account)
+    }
+
+    /// The complaints about an epoch.
+    pub fn complaints(&self, epoch: &EpochId) -> impl Iterator<Item = (NodeIdx, &Node)> {
+        let complaints = self.kinds.complaints.get(epoch).map_or(&[][..], Vec::as_slice);
+        complaints.iter().map(|at| (*at, self.node(*at)))
+    }
+}

@@ -1,0 +1,333 @@
+//! Governing a room: roles, removals, bans, rules, devices. Every refusal comes before anything is written, and names what
+//! is missing; the same rule refuses the event on every other node.
+
+use std::collections::BTreeSet;
+
+use parlor_crypto::CryptoRng;
+
+use super::Room;
+use super::types::{Outcome, Refusal};
+use crate::control::{
+    AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteId, KeyComplaint, LogPosition,
+    MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target,
+    Unban,
+};
+use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
+use crate::event::Event;
+use crate::ids::{AccountId, DeviceId, EpochId, EventId};
+use crate::limits;
+
+/// Whom to remove, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// An account; or all who came by an invite, with the invite; or one grant of an account.
+    pub target: Target,
+    /// Nobody junior to us may take the account back.
+    pub ban: bool,
+    /// With all whom the removed invited or gave a role, and so on.
+    pub cascade: bool,
+    /// Hide all messages of the removed, also old ones.
+    pub purge: bool,
+}
+
+/// A role that is not one of the five.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewGrant {
+    /// How strong; not stronger than ours.
+    pub power: Power,
+    /// A subset of what we may do.
+    pub perms: Permissions,
+    /// How far it can be delegated; less than ours.
+    pub max_depth: u8,
+}
+
+/// Somebody who is banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ban {
+    /// Who.
+    pub account: AccountId,
+    /// By whom.
+    pub by: AccountId,
+    /// When, by that one's clock.
+    pub at_ms: u64,
+    /// The Remove that says so.
+    pub removal: EventId,
+}
+
+/// A device of an account of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Which.
+    pub device: DeviceId,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it came, by the clock of whoever wrote so.
+    pub since_ms: u64,
+    /// Whether its account revoked it.
+    pub revoked: bool,
+    /// Whether it wrote two events with one number (attack 12).
+    pub contradicts_itself: bool,
+}
+
+impl Room {
+    /// Gives a known account a role: another one to a member, a new one to a former member who is taken back. A weaker role
+    /// than now ends the stronger grants, as far as they are junior to us.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`] without GRANT (and REMOVE, for a weaker role); [`Refusal::TooStrong`] for a role above ours
+    /// or a member we may not touch; [`Refusal::NoAccount`] for an account never heard of; [`Refusal::Banned`].
+    pub fn grant_role(&mut self, account: &AccountId, role: Role, now_ms: u64) -> Result<Outcome, Refusal> {
+        let kind = self.info().ok_or(Refusal::NotMember)?.kind;
+        let new = NewGrant { power: role.power(), perms: role.permissions(kind), max_depth: role.max_depth() };
+        self.grant_to(account, new, now_ms)
+    }
+
+    /// As [`grant_role`](Self::grant_role), with power, permissions and depth of one's own choice. Depth is cut to what we may
+    /// hand on.
+    ///
+    /// # Errors
+    /// As [`grant_role`](Self::grant_role).
+    pub fn grant_to(&mut self, account: &AccountId, new: NewGrant, now_ms: u64) -> Result<Outcome, Refusal> {
+        let mine = self.permitted(Permission::Grant)?.clone();
+        let below = mine.max_depth.checked_sub(1).ok_or(Refusal::TooStrong)?;
+        if new.power < mine.power || !new.perms.within(mine.perms) {
+            return Err(Refusal::TooStrong);
+        }
+        if self.dag.devices_of(account).is_empty() {
+            return Err(Refusal::NoAccount);
+        }
+        self.not_banned(account)?;
+        let max_depth = new.max_depth.min(below);
+        let had = self.resolved.members().get(account).copied();
+        let weaker = had.is_some_and(|had| self.dag.grants()[had].power < new.power);
+        let same = had.map(|had| &self.dag.grants()[had]);
+        if same.is_some_and(|had| (had.power, had.perms, had.max_depth) == (new.power, new.perms, max_depth)) {
+            return Ok(Outcome::default());
+        }
+        let stronger = if weaker { self.stronger_grants(account, new.power)? } else { Vec::new() };
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth };
+        let mut outcome = self.write_control(Control::Grant(grant), now_ms)?;
+        for old in stronger {
+            let messages = if new.perms.has(Permission::Post) { MessageFate::Kept } else { MessageFate::Fenced };
+            let target = Target::Grant(self.grant_id(old), *account);
+            let removal = Removal { target, ban: false, cascade: false, purge: false };
+            outcome.merge(self.write_removal(&removal, messages, now_ms)?);
+        }
+        Ok(outcome)
+    }
+
+    /// Removes, and makes the next epoch in the same outcome: nobody removed can read what is written after it. Either all
+    /// targets are removed or none.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`] without REMOVE; [`Refusal::TooStrong`] for somebody as senior as we; [`Refusal::NoAccount`]
+    /// for one who is no member; [`Refusal::NoInvite`].
+    pub fn remove(&mut self, removals: &[Removal], now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
+        for removal in removals {
+            self.may_remove(&removal.target)?;
+        }
+        let mut outcome = Outcome::default();
+        for removal in removals {
+            let messages = if removal.purge { MessageFate::Purged } else { MessageFate::Fenced };
+            outcome.merge(self.write_removal(removal, messages, now_ms)?);
+        }
+        self.rotate_at_once(&mut outcome, now_ms, rng);
+        Ok(outcome)
+    }
+
+    /// Whether we may remove `target` now.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn may_remove(&self, target: &Target) -> Result<(), Refusal> {
+        self.permitted(Permission::Remove)?;
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        if let Target::Invite(invite) = target {
+            let (at, _) = self.dag.invite(invite).ok_or(Refusal::NoInvite)?;
+            let inviter = self.dag.node(at).auth.ok_or(Refusal::NoInvite)?;
+            return if self.dag.seniority(mine, inviter).is_gt() { Err(Refusal::TooStrong) } else { Ok(()) };
+        }
+        let live: Vec<GrantIdx> =
+            self.dag.targets(target).iter().copied().filter(|g| self.resolved.is_live(*g)).collect();
+        if live.is_empty() {
+            return Err(Refusal::NoAccount);
+        }
+        let touchable = live.iter().all(|g| self.dag.seniority(mine, *g).is_lt());
+        if touchable { Ok(()) } else { Err(Refusal::TooStrong) }
+    }
+
+    /// Ends the bans of an account, as far as they are ours or those of our juniors. Does not bring it back.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`]; [`Refusal::NoAccount`] for one who is not banned; [`Refusal::TooStrong`] if a senior banned it.
+    pub fn unban(&mut self, account: &AccountId, now_ms: u64) -> Result<Outcome, Refusal> {
+        self.permitted(Permission::Remove)?;
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        let bans = self.resolved.bans(&self.dag, account);
+        if bans.is_empty() {
+            return Err(Refusal::NoAccount);
+        }
+        let senior = |op: &NodeIdx| self.dag.node(*op).auth.is_none_or(|auth| self.dag.seniority(mine, auth).is_gt());
+        if bans.iter().any(senior) {
+            return Err(Refusal::TooStrong);
+        }
+        let mut outcome = Outcome::default();
+        for ban in bans {
+            let unban = Unban { auth: self.grant_id(mine), removal: self.dag.node(ban).event.id() };
+            outcome.merge(self.write_control(Control::Unban(unban), now_ms)?);
+        }
+        Ok(outcome)
+    }
+
+    /// Everybody who is banned, ascending by account.
+    pub fn banned(&self) -> Vec<Ban> {
+        let accounts: BTreeSet<AccountId> = self.dag.banned_ever().collect();
+        let bans = accounts.into_iter().filter_map(|account| {
+            let op = self.resolved.bans(&self.dag, &account).into_iter().next()?;
+            let node = self.dag.node(op);
+            Some(Ban { account, by: node.author, at_ms: node.ts_ms, removal: node.event.id() })
+        });
+        bans.collect()
+    }
+
+    /// Changes the rules of the room, for later epochs.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`] without POLICY.
+    pub fn set_policy(&mut self, policy: Policy, now_ms: u64) -> Result<Outcome, Refusal> {
+        self.permitted(Permission::Policy)?;
+        if self.policy().as_ref() == Some(&policy) {
+            return Ok(Outcome::default());
+        }
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        self.write_control(Control::Policy(PolicyChange { auth, policy }), now_ms)
+    }
+
+    /// The rules of the room now; `None` until the genesis is here. Frozen into the epochs made from now on.
+    pub fn policy(&self) -> Option<Policy> {
+        let changed = self.resolved.policy(&self.dag).cloned();
+        changed.or_else(|| self.dag.policy().cloned())
+    }
+
+    /// Tells the room of new and revoked devices of our account. For the fence of a revocation see
+    /// [`revoke_fence`](Self::revoke_fence).
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`]; [`Refusal::Limit`] if the papers do not hold.
+    pub fn update_account(&mut self, update: AccountUpdate, now_ms: u64) -> Result<Outcome, Refusal> {
+        if !self.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        self.write_control(Control::AccountUpdate(update), now_ms)
+    }
+
+    /// How far the logs of a device are known here: what a revocation written now lets count.
+    pub fn revoke_fence(&self, device: &DeviceId) -> DeviceFence {
+        self.device_fence(device, &self.everything)
+    }
+
+    /// The devices of an account, in order of certification.
+    pub fn devices(&self, account: &AccountId) -> Vec<DeviceInfo> {
+        let describe = |no: &DeviceNo| {
+            let entry = self.dag.devices().get(*no)?;
+            let since_ms = entry.certs.first().map(|(at, _)| self.dag.node(*at).ts_ms)?;
+            Some(DeviceInfo {
+                device: entry.device,
+                name: entry.name.clone(),
+                since_ms,
+                revoked: self.resolved.is_revoked(&entry.device),
+                contradicts_itself: self.dag.forked().contains(&entry.device),
+            })
+        };
+        self.dag.devices_of(account).iter().filter_map(describe).collect()
+    }
+
+    /// Writes the proof that a device contradicts itself, from two signed events of one number. Nothing if the room knows.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`]; [`Refusal::Limit`] if the two are no proof.
+    pub fn report_fork(&mut self, one: &Event, other: &Event, now_ms: u64) -> Result<Outcome, Refusal> {
+        if !self.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        if self.dag.proof_of(&one.log()).is_some() {
+            return Ok(Outcome::default());
+        }
+        let proof = EquivProof::new(&self.id, one, other).ok_or(Refusal::Limit)?;
+        self.write_control(Control::EquivProof(Box::new(proof)), now_ms)
+    }
+
+    /// Complains about the key of an epoch. At most once an epoch and device counts; asking again writes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`]; [`Refusal::Limit`] for an unknown epoch.
+    pub fn complain(&mut self, epoch: &EpochId, what: Complaint, now_ms: u64) -> Result<Outcome, Refusal> {
+        let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        let device = self.me.device();
+        if self.dag.complaints(epoch).any(|(_, node)| node.event.device() == device) {
+            return Ok(Outcome::default());
+        }
+        self.write_control(Control::KeyComplaint(KeyComplaint { auth, epoch: *epoch, what }), now_ms)
+    }
+
+    /// The accounts that came by an invite, ascending, with whether each is a member still.
+    pub fn came_by(&self, invite: &InviteId) -> Vec<(AccountId, bool)> {
+        let Some((at, _)) = self.dag.invite(invite) else { return Vec::new() };
+        let came = self.resolved.came_by(at);
+        came.map(|account| (*account, self.resolved.members().contains_key(account))).collect()
+    }
+
+    /// The grants of `account` stronger than `power`, if we may end them all.
+    fn stronger_grants(&self, account: &AccountId, power: Power) -> Result<Vec<GrantIdx>, Refusal> {
+        self.permitted(Permission::Remove)?;
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        let theirs = self.dag.grants_of(account).iter().copied();
+        let stronger: Vec<GrantIdx> =
+            theirs.filter(|g| self.resolved.is_live(*g) && self.dag.grants()[*g].power < power).collect();
+        let touchable = stronger.iter().all(|g| self.dag.seniority(mine, *g).is_lt());
+        if touchable { Ok(stronger) } else { Err(Refusal::TooStrong) }
+    }
+
+    /// Refuses to take back whom a senior has banned.
+    fn not_banned(&self, account: &AccountId) -> Result<(), Refusal> {
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        let bans = self.resolved.bans(&self.dag, account);
+        let binds = |op: &NodeIdx| self.dag.node(*op).auth.is_none_or(|auth| self.dag.seniority(mine, auth).is_gt());
+        if bans.iter().any(binds) { Err(Refusal::Banned) } else { Ok(()) }
+    }
+
+    /// Writes the Remove with its fence: all that we hold of the logs of those it hits. Of the control logs what our event
+    /// sees: with more than eight control heads that may be less.
+    fn write_removal(&mut self, removal: &Removal, messages: MessageFate, now_ms: u64) -> Result<Outcome, Refusal> {
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        let Removal { target, ban, cascade, .. } = *removal;
+        let hit = if cascade { self.dag.subtree(&target) } else { self.dag.targets(&target).to_vec() };
+        let accounts: BTreeSet<AccountId> = hit.iter().map(|g| self.dag.grants()[*g].subject).collect();
+        let named: Vec<NodeIdx> = hit.iter().chain([&mine]).map(|g| self.dag.grants()[*g].op).collect();
+        let header = self.control_header(REMOVE_KIND, &named, now_ms)?;
+        let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
+        let view = self.dag.past_of(before);
+        let devices = accounts.iter().flat_map(|account| self.dag.devices_of(account));
+        let devices = devices.filter_map(|no| self.dag.devices().get(*no));
+        let mut fence: Vec<DeviceFence> = devices.map(|entry| self.device_fence(&entry.device, &view)).collect();
+        fence.retain(|fence| fence.control.is_some() || fence.message.is_some());
+        // Of more than fit those who wrote most: nothing of the others counts.
+        fence.sort_by_key(|fence| std::cmp::Reverse(fence.message.map_or(0, |at| at.seq)));
+        fence.truncate(limits::MAX_REMOVE_FENCE);
+        fence.sort_unstable_by_key(|fence| fence.device);
+        fence.dedup_by_key(|fence| fence.device);
+        let remove = Remove { auth: self.grant_id(mine), target, ban, cascade, messages, fence };
+        self.write_under(header, &Control::Remove(remove))
+    }
+
+    /// How far the logs of a device are known: of its control log what is in `view`.
+    fn device_fence(&self, device: &DeviceId, view: &Set) -> DeviceFence {
+        let log = self.dag.logs().get(device).map_or(&[][..], Vec::as_slice);
+        let seen = log.iter().filter(|at| view.has(**at)).map(|at| &self.dag.node(*at).event);
+        let end = seen.max_by_key(|event| (event.seq(), std::cmp::Reverse(event.id())));
+        let control = end.map(|event| LogPosition { seq: event.seq(), id: event.id() });
+        let message = self.messages.end(device).map(|end| LogPosition { seq: end.seq, id: end.id });
+        DeviceFence { device: *device, control, message }
+    }
+}

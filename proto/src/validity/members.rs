@@ -1,0 +1,95 @@
+//! What an event says about membership: roles given, people removed, invites made and closed. Nobody gives more than he
+//! has, and nobody touches a senior.
+
+use super::Invalid;
+use super::papers::{Facts, known_account, permitted};
+use crate::control::{
+    Control, GrantRole, History, Invite, InviteHistory, InviteId, Permission, Permissions, Power, Remove, Target, Unban,
+};
+use crate::dag::{Grant, GrantIdx};
+
+impl Facts<'_> {
+    pub(super) fn invite(&self, invite: &Invite, giver: &Grant) -> Result<(), Invalid> {
+        permitted(giver, Permission::Invite)?;
+        let history = invite.history == InviteHistory::None || self.history_ever_shared();
+        if history {
+            attenuated(giver, invite.power, invite.perms, invite.max_depth)
+        } else {
+            Err(Invalid::Attenuation)
+        }
+    }
+
+    pub(super) fn grant(&self, new: &GrantRole, giver: &Grant) -> Result<(), Invalid> {
+        permitted(giver, Permission::Grant)?;
+        if !known_account(self.dag, &new.subject, self.past) {
+            return Err(Invalid::Reference);
+        }
+        attenuated(giver, new.power, new.perms, new.max_depth)
+    }
+
+    /// A removal names something in its past that its author may end, and fences with what lies in its past.
+    pub(super) fn remove(&self, remove: &Remove, auth: GrantIdx) -> Result<(), Invalid> {
+        permitted(&self.dag.grants()[auth], Permission::Remove)?;
+        remove.fence.iter().try_for_each(|fence| self.fence(fence))?;
+        if let Target::Invite(invite) = &remove.target {
+            return self.closes(invite, auth);
+        }
+        let known = |g: &&GrantIdx| self.past.has(self.dag.grants()[**g].op);
+        let mut named = self.dag.targets(&remove.target).iter().filter(known).peekable();
+        if named.peek().is_none() {
+            return Err(Invalid::Reference);
+        }
+        let may = named.any(|g| self.dag.seniority(auth, *g).is_lt());
+        if may { Ok(()) } else { Err(Invalid::Permission) }
+    }
+
+    /// A ban ends by who made it, under that very grant, or by somebody more senior.
+    pub(super) fn unban(&self, unban: &Unban, auth: GrantIdx) -> Result<(), Invalid> {
+        permitted(&self.dag.grants()[auth], Permission::Remove)?;
+        let at = self.dag.find(&unban.removal).ok_or(Invalid::Reference)?;
+        self.known(at)?;
+        let removal = self.dag.node(at);
+        let bans = matches!(&removal.control, Control::Remove(remove) if remove.ban);
+        let banner = removal.auth.filter(|_| bans).ok_or(Invalid::Reference)?;
+        let again = self.dag.kinds().unbans.get(&at).is_some_and(|unbans| {
+            unbans.iter().any(|other| self.past.has(*other) && self.dag.node(*other).auth == Some(auth))
+        });
+        if again {
+            return Err(Invalid::Repeated);
+        }
+        if self.dag.seniority(auth, banner).is_le() { Ok(()) } else { Err(Invalid::Permission) }
+    }
+
+    /// An invite is closed by who made it, under that very grant, or by somebody more senior: so it is decided before those
+    /// whom the invite let in.
+    pub(super) fn closes(&self, invite: &InviteId, auth: GrantIdx) -> Result<(), Invalid> {
+        let (at, _) = self.dag.invite(invite).ok_or(Invalid::Reference)?;
+        self.known(at)?;
+        let inviter = self.dag.node(at).auth.ok_or(Invalid::Reference)?;
+        if self.dag.seniority(auth, inviter).is_le() { Ok(()) } else { Err(Invalid::Permission) }
+    }
+
+    /// An invite is closed once under one grant.
+    pub(super) fn first_closing(&self, invite: &InviteId, auth: GrantIdx) -> Result<(), Invalid> {
+        let before = self.dag.find(invite).and_then(|at| self.dag.kinds().revokes.get(&at));
+        let again = |at: &usize| self.past.has(*at) && self.dag.node(*at).auth == Some(auth);
+        if before.is_some_and(|before| before.iter().any(again)) { Err(Invalid::Repeated) } else { Ok(()) }
+    }
+
+    /// Whether the room ever shared its history, as far as the past knows. What a newcomer may read of each epoch is frozen
+    /// into that epoch.
+    fn history_ever_shared(&self) -> bool {
+        let shares = |at: &usize| match &self.dag.node(*at).control {
+            Control::Policy(change) => self.past.has(*at) && change.policy.history == History::Full,
+            _ => false,
+        };
+        let began = self.dag.policy().is_some_and(|policy| policy.history == History::Full);
+        began || self.dag.kinds().policies.iter().any(shares)
+    }
+}
+
+/// Power not stronger, permissions a subset, and one step less to delegate.
+fn attenuated(giver: &Grant, power: Power, perms: Permissions, max_depth: u8) -> Result<(), Invalid> {
+    let fits = power >= giver.power && perms.within(giver.perms) && max_depth < giver.max_depth;
+    if fits { Ok(()) } else { Err(Invalid::Attenuation) }
+}
