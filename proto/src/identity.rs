@@ -8,6 +8,7 @@ use std::fmt;
 
 use parlor_crypto::CryptoRng;
 use parlor_crypto::account::{CertError, RootSeed};
+use parlor_crypto::hedge::Hedged;
 use parlor_crypto::leaf::LeafSecret;
 use parlor_crypto::secret::{Secret, exposed};
 use parlor_crypto::sign::SigningKey;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::codec::{self, CodecError};
 use crate::control::{DeviceCert, Entrant, Inception, LeafRecord};
 use crate::ids::{AccountId, DeviceId};
+use crate::limits;
 
 /// Longest stored identity: papers, and leaf keys of many weeks.
 const MAX_BYTES: usize = 64 * 1_024;
@@ -96,6 +98,25 @@ impl Identity {
         let mut identity = Self { inception, cert, device, leafs: Vec::new() };
         identity.rotate_leaf(now_ms, rng);
         Ok(identity)
+    }
+
+    /// When the current leaf key is to be replaced, milliseconds since the epoch.
+    pub fn leaf_due_ms(&self) -> u64 {
+        self.leafs.first().map_or(0, |leaf| leaf.record.ts.saturating_add(limits::LEAF_MS))
+    }
+
+    /// The same person with a new leaf key, without those that were replaced long ago; `None` while the current one is young
+    /// enough. Store it durably before any room is told ([`Room::set_me`](crate::room::Room::set_me)): a leaf key that others
+    /// seal to and that is lost with a crash costs every epoch sealed to it.
+    pub fn renewed(&self, now_ms: u64, rng: &mut impl CryptoRng) -> Option<Self> {
+        if now_ms < self.leaf_due_ms() {
+            return None;
+        }
+        let mut next = self.clone();
+        let hedged = &mut Hedged::new(rng, &[self.device.to_seed().expose(), &now_ms.to_be_bytes()]);
+        next.rotate_leaf(now_ms, hedged);
+        next.forget_leafs(now_ms.saturating_sub(limits::LEAF_KEPT_MS));
+        Some(next)
     }
 
     /// Makes a new leaf key the current one and answers its record, which the rooms must be told.
@@ -208,6 +229,25 @@ mod tests {
         let (_, other) = Identity::create("laptop", 1_000, rng).unwrap();
         me.device = other.device;
         assert_eq!(Identity::from_bytes(&me.to_bytes()).err(), Some(IdentityError::Mismatch));
+    }
+
+    #[test]
+    fn a_leaf_key_is_replaced_every_week_and_its_secret_destroyed_a_month_later() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let (_, mut me) = Identity::create("laptop", 1_000, rng).unwrap();
+        assert!(me.renewed(me.leaf_due_ms() - 1, rng).is_none());
+        for week in 1..20 {
+            let next = me.renewed(me.leaf_due_ms(), rng).unwrap();
+            let (old, new) = (&me.leafs()[0], &next.leafs()[0]);
+            assert_eq!((new.record.counter, new.record.ts), (old.record.counter + 1, 1_000 + week * limits::LEAF_MS));
+            assert!(new.record.verify().is_ok() && new.record.leaf_pk != old.record.leaf_pk);
+            // A key serves for its week and is kept for 30 days more: four whole weeks, and the fifth that has begun.
+            assert_eq!(next.leafs().len() as u64, (week + 1).min(6));
+            me = next;
+        }
+        // After months without power the replaced key still is kept for what was sealed to it meanwhile.
+        let next = me.renewed(me.leaf_due_ms() + 20 * limits::LEAF_MS, rng).unwrap();
+        assert_eq!(next.leafs().len(), 2);
     }
 
     #[test]

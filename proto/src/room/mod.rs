@@ -86,7 +86,7 @@ pub struct Room {
     messages: Messages,
     contexts: Cache<Vec<EventId>, Context>,
     keys: KeyCache,
-    /// Leaf keys newer than those their devices came with.
+    /// Our own leaf record, and those of others that are newer than what their devices came with.
     leafs: HashMap<DeviceId, LeafRecord>,
     topic: TopicSecret,
     generation: u32,
@@ -97,7 +97,6 @@ pub struct Room {
 impl Room {
     fn new(me: Arc<Identity>, id: RoomId, topic: TopicSecret) -> Self {
         Self {
-            me,
             id,
             dag: Dag::new(id),
             resolved: Resolved::default(),
@@ -112,10 +111,11 @@ impl Room {
             messages: Messages::new(),
             contexts: Cache::new(limits::MAX_CONTEXTS),
             keys: Cache::new(limits::MAX_CHAINS),
-            leafs: HashMap::new(),
+            leafs: HashMap::from([(me.device(), me.entrant().leaf)]),
             topic,
             generation: 0,
             old_rows: false,
+            me,
         }
     }
 

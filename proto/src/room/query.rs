@@ -29,9 +29,11 @@ impl Room {
         &self.me
     }
 
-    /// The same person with another leaf key: after [`Identity::rotate_leaf`].
+    /// The same person with another leaf key, stored already: after [`Identity::renewed`]. Its record is the newest of our device
+    /// from now on ([`leafs`](Self::leafs)): tell the members.
     pub fn set_me(&mut self, me: Arc<Identity>) {
         if me.device() == self.me.device() {
+            self.leafs.insert(me.device(), me.entrant().leaf);
             self.me = me;
         }
     }

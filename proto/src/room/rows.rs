@@ -107,7 +107,9 @@ impl Room {
         for epoch in self.epochs.take_changed() {
             rows.insert([EPOCH, epoch.as_bytes()].concat(), self.epoch_row(&epoch));
         }
-        rows.extend(self.leafs.values().map(leaf_row));
+        // Our own is in the identity.
+        let others = self.leafs.values().filter(|leaf| leaf.device != self.me.device().0);
+        rows.extend(others.map(leaf_row));
         rows
     }
 
@@ -150,7 +152,7 @@ impl Room {
             for Version1Key { epoch, slice, checked, key } in old.keys {
                 self.epochs.hold(epoch, Held { slice, key, checked });
             }
-            self.leafs.extend(old.leafs.into_iter().map(|leaf| (DeviceId(leaf.device), leaf)));
+            old.leafs.into_iter().for_each(|leaf| self.restore_leaf(leaf));
             self.old_rows = true;
         }
         for (name, bytes) in rows {
@@ -159,12 +161,17 @@ impl Room {
                 let held = key.map(|HeldRow { slice, checked, key }| Held { slice, key, checked });
                 self.epochs.restore(epoch, held, began);
             } else if name.starts_with(LEAF) {
-                let leaf: LeafRecord = codec::decode(bytes, usize::MAX).ok()?;
-                self.leafs.insert(DeviceId(leaf.device), leaf);
+                self.restore_leaf(codec::decode(bytes, usize::MAX).ok()?);
             }
         }
         self.epochs.take_changed();
         Some(())
+    }
+
+    fn restore_leaf(&mut self, leaf: LeafRecord) {
+        if leaf.device != self.me.device().0 {
+            self.leafs.insert(DeviceId(leaf.device), leaf);
+        }
     }
 }
 

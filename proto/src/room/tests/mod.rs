@@ -4,6 +4,7 @@ mod admission;
 mod forgetting;
 mod format;
 mod keys;
+mod leafs;
 mod order;
 mod rules;
 mod stored;

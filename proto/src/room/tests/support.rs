@@ -73,7 +73,7 @@ impl Person {
         self.write_down(outcome.persist);
     }
 
-    fn write_down(&mut self, mut persist: Persist) {
+    pub(super) fn write_down(&mut self, mut persist: Persist) {
         for (name, row) in std::mem::take(&mut persist.keys) {
             match row {
                 Some(row) => self.keys.insert(name, row),
@@ -210,6 +210,21 @@ impl Person {
         };
         self.room = Room::restore(self.room.me().clone(), parts)?;
         Ok(())
+    }
+
+    /// Somebody who copied the whole machine.
+    pub(super) fn clone_with_all_secrets(&self) -> Self {
+        let (id, me, topic) = (self.room.id(), self.room.me().clone(), self.room.topic_secret().clone());
+        let mut clone = Self {
+            room: Room::new(me, id, topic),
+            rng: StdRng::seed_from_u64(77),
+            now: self.now,
+            stored: self.stored.clone(),
+            persist: self.persist.clone(),
+            keys: self.keys.clone(),
+        };
+        clone.restart();
+        clone
     }
 
     /// What is shown, oldest first.
