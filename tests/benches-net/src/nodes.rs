@@ -72,13 +72,8 @@ pub async fn room(owner: &App, name: &str) -> Result<String> {
 /// What a node says.
 pub async fn join(owner: &App, room: &str, nodes: impl IntoIterator<Item = &App>) -> Result<()> {
     let nodes: Vec<_> = nodes.into_iter().collect();
-    let invite = CreateInvite {
-        role: Role::Member,
-        expires_in: CreateInvite::EXPIRES_IN,
-        uses: u32::try_from(nodes.len().max(1))?,
-        approve: false,
-        instant: false,
-    };
+    let invite =
+        CreateInvite { role: Role::Member, uses: u32::try_from(nodes.len().max(1))?, ..CreateInvite::default() };
     let invite = owner.create_invite(room, invite).await.map_err(problem)?;
     let link = invite.link.context("an invite without link")?;
     for node in nodes {
