@@ -108,6 +108,9 @@ pub const MAX_WAITING_PER_DEVICE: usize = 256;
 pub const MAX_MISSING_PARENTS: usize = 1_024;
 /// Recent messages remembered by id, to find parents without asking the store.
 pub const RECENT_MESSAGES: usize = 8_192;
+/// Most branches kept of one log beside the log itself: enough for any accident, and 30 KiB of memory. Of a device that writes
+/// more, others are taken only when somebody has built on them.
+pub const MAX_BRANCHES: usize = 256;
 /// Sender chains kept at the place they have reached.
 pub const MAX_CHAINS: usize = 512;
 /// Slice keys kept beside the first of their epoch.

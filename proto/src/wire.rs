@@ -16,7 +16,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, CodecError};
-use crate::ids::{DeviceId, EpochId};
+use crate::ids::{DeviceId, EpochId, EventId};
 
 /// Largest frame on a sync stream in bytes: a full batch (128 KiB) and its framing fit with room to spare.
 pub const MAX_FRAME: usize = 256 * 1024;
@@ -311,6 +311,8 @@ pub enum Asked {
     Page([u8; 32]),
     /// The key of an epoch, sealed to the asker's leaf.
     Key(EpochId),
+    /// A control event, which another event has for an ancestor.
+    Event(EventId),
 }
 
 impl Digests {

@@ -86,7 +86,7 @@ impl Room {
             }
         }
         let ends: Option<Vec<_>> =
-            parts.tips.iter().map(|tip| Some((tip.event.device(), log_end(&tip.event, tip.covers_own)?))).collect();
+            parts.tips.iter().map(|tip| Some((tip.path, log_end(&tip.event, tip.covers_own)?))).collect();
         let ends = ends.ok_or(RestoreError::State)?;
         ends.iter().for_each(|(_, end)| room.epochs.saw_slice(end.epoch, end.slice));
         room.messages = Messages::restore(&parts.heads, ends).ok_or(RestoreError::State)?;

@@ -34,7 +34,7 @@ impl Room {
     /// within a minute.
     ///
     /// It also destroys keys whose time has come ([`super::slices`]).
-    pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
+    pub fn maintain_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         let (mut outcome, epochs) = self.tend_epochs(now_ms, rng);
         let slices = self.tend_slices(now_ms, &mut outcome);
         (outcome, [epochs, slices].into_iter().flatten().min())
@@ -213,7 +213,7 @@ impl Room {
         Hedged::new(rng, &parts)
     }
 
-    fn live_device_ids(&self) -> impl Iterator<Item = DeviceId> {
+    pub(super) fn live_device_ids(&self) -> impl Iterator<Item = DeviceId> {
         self.live.iter().map(|no| self.dag.devices()[no].device)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::branches::Branches;
 use super::cache::Cache;
 use super::types::{Missing, Reject};
 use crate::event::{Event, LogId, LogKind, MessageHeader};
@@ -39,14 +40,14 @@ struct Recent {
 /// What a message meets at the end of its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It is the next one.
-    Next,
-    /// It is here already, as far as can be told without the store.
+    /// It is the next one of this path of its log: the device, or the name of a branch.
+    Next(DeviceId),
+    /// It is here already.
     Known,
-    /// Those from the given number to the one before it are missing.
-    Gap(u64),
-    /// Another message has its place.
-    Fork,
+    /// Earlier ones are missing.
+    Gap,
+    /// It is here since long, or another message has its place: only the store knows.
+    Unsure,
 }
 
 /// What is stored of heads and missing parents.
@@ -57,12 +58,16 @@ struct Stored {
     closed: Vec<EventId>,
     missing: Vec<EventId>,
     overflow: bool,
+    branches: Branches,
 }
 
 /// The message side of a room.
 #[derive(Debug)]
 pub(super) struct Messages {
     ends: BTreeMap<DeviceId, LogEnd>,
+    /// The branches of forked logs, and their ends by name.
+    branches: Branches,
+    branch_ends: BTreeMap<DeviceId, LogEnd>,
     /// Messages that nothing is built on.
     heads: BTreeSet<EventId>,
     /// The same among those whose ancestors are all here.
@@ -85,6 +90,8 @@ impl Messages {
     pub(super) fn new() -> Self {
         Self {
             ends: BTreeMap::new(),
+            branches: Branches::default(),
+            branch_ends: BTreeMap::new(),
             heads: BTreeSet::new(),
             closed: BTreeSet::new(),
             missing: HashSet::new(),
@@ -98,20 +105,25 @@ impl Messages {
         }
     }
 
-    /// As they were when `heads` was stored, with the given ends of logs. `None` if the bytes are damaged.
+    /// As they were when `heads` was stored, with the given ends of logs and branches. `None` if the bytes are damaged.
     pub(super) fn restore(heads: &[u8], ends: impl IntoIterator<Item = (DeviceId, LogEnd)>) -> Option<Self> {
         let mut messages = Self::new();
-        messages.ends.extend(ends);
-        if heads.is_empty() && messages.ends.is_empty() {
+        let ends: Vec<_> = ends.into_iter().collect();
+        if heads.is_empty() && ends.is_empty() {
             return Some(messages);
         }
-        let stored: Stored = crate::codec::decode(heads, usize::MAX).ok().filter(|s: &Stored| s.version == 1)?;
+        let stored: Stored = crate::codec::decode(heads, usize::MAX).ok().filter(|s: &Stored| s.version == 2)?;
+        messages.branches = stored.branches;
+        let is_branch = |path: &DeviceId| messages.branches.owner(path).is_some_and(|device| device != *path);
+        let (branches, logs): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(path, _)| is_branch(path));
+        messages.ends.extend(logs);
+        messages.branch_ends.extend(branches);
         messages.heads.extend(stored.heads);
         messages.closed.extend(stored.closed);
         messages.missing.extend(stored.missing);
         messages.overflow = stored.overflow;
         messages.whole = messages.missing.is_empty() && !messages.overflow;
-        for end in messages.ends.values() {
+        for end in messages.ends.values().chain(messages.branch_ends.values()) {
             let open = !messages.whole && !messages.closed.contains(&end.id);
             messages.recent.put(end.id, Recent { covers_own: end.covers_own, open });
         }
@@ -124,7 +136,8 @@ impl Messages {
         let mut missing: Vec<EventId> = self.missing.iter().copied().collect();
         missing.sort_unstable();
         let (heads, closed) = (list(&self.heads), list(&self.closed));
-        crate::codec::encode(&Stored { version: 1, heads, closed, missing, overflow: self.overflow })
+        let (overflow, branches) = (self.overflow, self.branches.clone());
+        crate::codec::encode(&Stored { version: 2, heads, closed, missing, overflow, branches })
     }
 
     pub(super) fn ends(&self) -> &BTreeMap<DeviceId, LogEnd> {
@@ -133,6 +146,24 @@ impl Messages {
 
     pub(super) fn end(&self, device: &DeviceId) -> Option<&LogEnd> {
         self.ends.get(device)
+    }
+
+    /// The ends of all logs, and of all branches.
+    pub(super) fn all_ends(&self) -> impl Iterator<Item = &LogEnd> {
+        self.ends.values().chain(self.branch_ends.values())
+    }
+
+    /// The end of a path of a log.
+    pub(super) fn path_end(&self, path: &DeviceId) -> Option<&LogEnd> {
+        self.ends.get(path).or_else(|| self.branch_ends.get(path))
+    }
+
+    pub(super) fn branches(&self) -> &Branches {
+        &self.branches
+    }
+
+    pub(super) fn branches_mut(&mut self) -> &mut Branches {
+        &mut self.branches
     }
 
     pub(super) fn heads(&self) -> &BTreeSet<EventId> {
@@ -152,22 +183,34 @@ impl Messages {
         self.recent.peek(id).map(|recent| recent.covers_own)
     }
 
-    /// Where a message stands to the end of its log.
+    /// Where a message stands to the ends of its log.
     pub(super) fn fit(&self, id: &EventId, header: &MessageHeader) -> Fit {
-        let (seq, tip) = self.ends.get(&header.device).map_or((0, EventId::ZERO), |end| (end.seq, end.id));
-        if header.seq > seq + 1 {
-            return Fit::Gap(seq + 1);
+        let branches = self.branches.paths(&header.device).filter(|path| **path != header.device);
+        let mut last = 0;
+        for path in std::iter::once(&header.device).chain(branches) {
+            let (seq, tip) = self.path_end(path).map_or((0, EventId::ZERO), |end| (end.seq, end.id));
+            if *id == tip {
+                return Fit::Known;
+            }
+            if header.seq == seq + 1 && header.prev == tip {
+                return Fit::Next(*path);
+            }
+            last = last.max(seq);
         }
-        if header.seq <= seq {
-            return if header.seq == seq && *id != tip { Fit::Fork } else { Fit::Known };
+        if self.recent.peek(id).is_some() {
+            return Fit::Known;
         }
-        if header.prev == tip { Fit::Next } else { Fit::Fork }
+        if header.seq > last + 1 { Fit::Gap } else { Fit::Unsure }
     }
 
-    /// The rules between a message and the one before it in its log. `advanced` says whether its epoch is not older than
-    /// the one before.
-    pub(super) fn check_continues(&self, header: &MessageHeader, epoch_advanced: bool) -> Result<(), Invalid> {
-        let Some(end) = self.ends.get(&header.device) else {
+    /// The rules between a message and the one before it in its log, `end`. `advanced` says whether its epoch is not older
+    /// than the one before.
+    pub(super) fn check_continues(
+        end: Option<&LogEnd>,
+        header: &MessageHeader,
+        epoch_advanced: bool,
+    ) -> Result<(), Invalid> {
+        let Some(end) = end else {
             return if header.generation == 0 { Ok(()) } else { Err(Invalid::Generation) };
         };
         if header.hlc <= end.hlc {
@@ -185,10 +228,17 @@ impl Messages {
         if continues { Ok(()) } else { Err(Invalid::Generation) }
     }
 
-    /// Takes the next message of a log. Answers up to which of our own messages it covers, and which parents are not
-    /// among the recent messages.
-    pub(super) fn take(&mut self, id: EventId, header: &MessageHeader, own: bool) -> (u64, Vec<EventId>) {
-        let mut recent = match self.ends.get(&header.device) {
+    /// Takes the message that follows `before` on a path of its log. Answers up to which of our own messages it covers, and
+    /// which parents are not among the recent messages.
+    pub(super) fn take(
+        &mut self,
+        id: EventId,
+        header: &MessageHeader,
+        path: DeviceId,
+        before: Option<LogEnd>,
+        own: bool,
+    ) -> (u64, Vec<EventId>) {
+        let mut recent = match before {
             Some(end) => {
                 let open = self.recent.peek(&end.id).is_some_and(|prev| prev.open);
                 Recent { covers_own: end.covers_own, open }
@@ -213,11 +263,12 @@ impl Messages {
             recent.covers_own = header.seq;
         } else if recent.open && self.open.len() < limits::RECENT_MESSAGES {
             let before = header.parents.iter().chain([&header.prev]).copied().collect();
-            self.open.push((header.device, id, before));
+            self.open.push((path, id, before));
         }
         self.recent.put(id, recent);
-        self.ends.insert(
-            header.device,
+        let ends = if path == header.device { &mut self.ends } else { &mut self.branch_ends };
+        ends.insert(
+            path,
             LogEnd {
                 seq: header.seq,
                 id,
@@ -274,7 +325,7 @@ impl Messages {
             self.closed.clone_from(&self.heads);
             self.settle_open();
             // Whatever is remembered as open is not, from now on.
-            for end in self.ends.values() {
+            for end in self.ends.values().chain(self.branch_ends.values()) {
                 if let Some(recent) = self.recent.get_mut(&end.id) {
                     recent.open = false;
                 }
@@ -297,7 +348,8 @@ impl Messages {
                     recent.covers_own = covers.unwrap_or_default();
                     self.corrected.insert(*id, recent.covers_own);
                     changed = true;
-                    if let Some(end) = self.ends.get_mut(device).filter(|end| end.id == *id) {
+                    let end = self.ends.get_mut(device).or_else(|| self.branch_ends.get_mut(device));
+                    if let Some(end) = end.filter(|end| end.id == *id) {
                         end.covers_own = recent.covers_own;
                     }
                 }

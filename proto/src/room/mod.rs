@@ -21,11 +21,14 @@
 //! outcome and at the time it asks for.
 
 mod admit;
+mod branches;
 mod cache;
 mod create;
 mod epochs;
+mod forks;
 mod govern;
 mod keys;
+mod log;
 mod maintain;
 mod messages;
 mod pending;
@@ -46,12 +49,14 @@ use std::sync::Arc;
 
 use parlor_crypto::topic::TopicSecret;
 
+pub use self::branches::{Cut, Place};
 use self::cache::Cache;
 use self::epochs::Epochs;
 pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};
 use self::messages::Messages;
 use self::pending::Pending;
 use self::receive::Context;
+pub use self::log::{Exit, ExitHow, Happened, LogLine};
 pub use self::rows::{EpochRow, HeldRow, KeyRows, StoredKeys};
 use self::run::KeyCache;
 pub use self::types::*;
@@ -76,6 +81,7 @@ pub struct Room {
     /// As it was told to the caller last.
     last: receive::Snapshot,
     pending: Pending,
+    forks: forks::Forks,
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
@@ -104,6 +110,7 @@ impl Room {
             live: Set::default(),
             last: receive::Snapshot::default(),
             pending: Pending::default(),
+            forks: forks::Forks::default(),
             epochs: Epochs::new(),
             best: None,
             turn: None,

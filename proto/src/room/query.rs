@@ -7,6 +7,7 @@ use parlor_crypto::hash::Domain;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
+use super::messages::Fit;
 use super::types::{EpochStatus, InviteInfo, Member, NoEpoch, RoomInfo, Standing, Tip};
 use crate::control::{Control, InviteId, Permissions, Role, Setting};
 use crate::dag::{GrantIdx, NodeIdx};
@@ -161,21 +162,6 @@ impl Room {
         EpochStatus { epoch: None, slice: 0, why: Some(why) }
     }
 
-    /// The ends of all logs, ascending by log: what sync compares.
-    pub fn tips(&self) -> Vec<Tip> {
-        let control = self.dag.logs().keys().filter_map(|device| {
-            let log = LogId { device: *device, kind: LogKind::Control };
-            self.dag.tip(device).map(|node| Tip { log, seq: node.event.seq(), id: node.event.id() })
-        });
-        let message = self.messages.ends().iter().map(|(device, end)| {
-            let log = LogId { device: *device, kind: LogKind::Message };
-            Tip { log, seq: end.seq, id: end.id }
-        });
-        let mut tips: Vec<Tip> = control.chain(message).collect();
-        tips.sort_unstable();
-        tips
-    }
-
     /// The end of a log.
     pub fn tip(&self, log: &LogId) -> Option<Tip> {
         let (seq, id) = match log.kind {
@@ -197,7 +183,7 @@ impl Room {
 
     /// What a delivery marker may name: at most eight messages, the latest, that are here with all their ancestors.
     pub fn marker_heads(&self) -> Vec<EventId> {
-        let ends = self.messages.ends().values().filter(|end| self.messages.closed().contains(&end.id));
+        let ends = self.messages.all_ends().filter(|end| self.messages.closed().contains(&end.id));
         let mut latest: Vec<_> = ends.map(|end| (end.hlc, end.id)).collect();
         latest.sort_unstable_by(|a, b| b.cmp(a));
         latest.truncate(limits::MAX_PARENTS);
@@ -225,20 +211,18 @@ impl Room {
         }
     }
 
-    /// Whose device it is.
+    /// Whose device it is, or whose branch of a message log.
     pub fn account_of(&self, device: &DeviceId) -> Option<AccountId> {
-        self.dag.account_in(self.dag.device_no(device)?, &self.everything)
+        let device = self.messages.branches().owner(device).unwrap_or(*device);
+        self.dag.account_in(self.dag.device_no(&device)?, &self.everything)
     }
 
-    /// Whether the event is here already, as far as can be told without storage: a message that is not beyond the end of its
-    /// log is taken for known, unless it contradicts the last one.
+    /// Whether the event is here already, as far as can be told without storage: of messages the ends of logs and those that
+    /// came lately are known.
     pub fn seen(&self, event: &Event) -> bool {
         match event.message() {
             None => self.dag.find(&event.id()).is_some(),
-            Some(header) => {
-                let end = self.messages.end(&header.device);
-                end.is_some_and(|end| header.seq < end.seq || (header.seq == end.seq && event.id() == end.id))
-            }
+            Some(header) => self.messages.fit(&event.id(), header) == Fit::Known,
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use parlor_crypto::seal;
 
-use super::messages::{Fit, LogEnd};
+use super::messages::{Fit, LogEnd, Messages};
 use super::run::authentic;
-use super::types::{Accepted, Change, Message, Missing, Opened, Outcome, Received, Reject, Rejected, Verdict};
+use super::types::{Accepted, Change, Message, Missing, Opened, Outcome, Placed, Received, Reject, Rejected, Verdict};
 use super::{Persist, Room};
 use crate::body::Body;
 use crate::control::{LogPoint, Permission};
@@ -36,11 +36,12 @@ struct EpochView {
 }
 
 /// What becomes of one message.
-enum Step {
-    Taken(Box<Message>, Vec<EventId>),
+pub(super) enum Step {
+    Taken(Box<Message>, Vec<EventId>, Option<Placed>),
     Known,
+    Unsure(Event),
     Waits(Event),
-    Refused(EventId, DeviceId, Reject),
+    Refused(EventId, Reject),
 }
 
 impl Room {
@@ -152,6 +153,10 @@ impl Room {
         let mut todo: Vec<(Event, bool)> = control.into_iter().rev().map(|event| (event, true)).collect();
         while let Some((event, of_batch)) = todo.pop() {
             let id = event.id();
+            if self.has_too_many_branches(&event) && !self.pending.waits_for(&id) {
+                received.rejected.push(Rejected { id, why: Reject::Fork, of_batch });
+                continue;
+            }
             match self.insert_control(&event) {
                 Insert::New(_) => {
                     todo.extend(self.pending.take(&id).into_iter().map(|event| (event, false)));
@@ -182,6 +187,7 @@ impl Room {
     pub(super) fn inserted(&mut self, insert: &Insert) {
         if let Insert::New(at) = insert {
             self.everything.put(*at);
+            self.place_control(*at);
             self.epochs.add(&self.dag, *at);
         }
     }
@@ -193,6 +199,7 @@ impl Room {
         self.open_rows(outcome);
         self.choose_epoch();
         self.compare(&mut outcome.changes);
+        outcome.placed.extend(self.take_placed());
     }
 
     fn take_waiting(&mut self, now_ms: u64, received: &mut Received) {
@@ -208,25 +215,22 @@ impl Room {
         }
     }
 
-    fn note(&mut self, step: Step, of_batch: bool, received: &mut Received) {
+    pub(super) fn note(&mut self, step: Step, of_batch: bool, received: &mut Received) {
         match step {
-            Step::Taken(message, unknown) => {
+            Step::Taken(message, unknown, placed) => {
+                received.outcome.placed.extend(placed);
                 received.outcome.accepted.push(Accepted::Message(*message));
                 received.unknown_parents.extend(unknown);
             }
             Step::Known => received.duplicates += 1,
+            Step::Unsure(event) => received.unsure.push(event),
             Step::Waits(event) => {
                 let id = event.id();
                 if let Err(why) = self.messages.wait(event) {
                     received.rejected.push(Rejected { id, why, of_batch });
                 }
             }
-            Step::Refused(id, device, why) => {
-                if why == Reject::Fork {
-                    received.outcome.changes.push(Change::Fork(device));
-                }
-                received.rejected.push(Rejected { id, why, of_batch });
-            }
+            Step::Refused(id, why) => received.rejected.push(Rejected { id, why, of_batch }),
         }
     }
 
@@ -236,17 +240,30 @@ impl Room {
         let handle = event.clone();
         let Some(header) = handle.message() else { return Step::Known };
         match self.messages.fit(&id, header) {
-            Fit::Next => {}
-            Fit::Known => return Step::Known,
-            Fit::Gap(_) => return Step::Waits(event),
-            Fit::Fork => return Step::Refused(id, header.device, Reject::Fork),
+            Fit::Next(path) => {
+                let before = self.messages.path_end(&path).copied();
+                self.step_after(event, path, before, now_ms)
+            }
+            Fit::Known => Step::Known,
+            Fit::Gap => Step::Waits(event),
+            Fit::Unsure => Step::Unsure(event),
         }
+    }
+
+    /// A message that follows `before` on a path of its log.
+    pub(super) fn step_after(&mut self, event: Event, path: DeviceId, before: Option<LogEnd>, now_ms: u64) -> Step {
+        let id = event.id();
+        let handle = event.clone();
+        let Some(header) = handle.message() else { return Step::Known };
         let Some(view) = self.view(header) else { return Step::Waits(event) };
-        let author = match self.check_message(header, view) {
+        let author = match self.check_message(header, view, before.as_ref()) {
             Ok(author) => author,
-            Err(invalid) => return Step::Refused(id, header.device, invalid.into()),
+            Err(invalid) => return Step::Refused(id, invalid.into()),
         };
-        let (covers_own, unknown) = self.messages.take(id, header, header.device == self.me.device());
+        let own = path == self.me.device();
+        let (covers_own, unknown) = self.messages.take(id, header, path, before, own);
+        let place = self.messages.branches().place(&header.device, &path, header.seq);
+        let placed = place.map(|place| Placed { event: id, place, cut: None });
         self.epochs.saw_slice(header.epoch, header.slice);
         let sealing = event.sealing_header();
         let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing);
@@ -258,11 +275,17 @@ impl Room {
         };
         let order = if header.hlc.is_ahead_of(now_ms) { Hlc::at(now_ms) } else { header.hlc };
         let unsafe_epoch = !view.safe;
-        Step::Taken(Box::new(Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch }), unknown)
+        let message = Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch };
+        Step::Taken(Box::new(message), unknown, placed)
     }
 
     /// The rules for a message beside its log: its author, epoch and slice in its own view.
-    fn check_message(&self, header: &MessageHeader, view: EpochView) -> Result<AccountId, Invalid> {
+    fn check_message(
+        &self,
+        header: &MessageHeader,
+        view: EpochView,
+        before: Option<&LogEnd>,
+    ) -> Result<AccountId, Invalid> {
         let context = self.contexts.peek(&header.control).ok_or(Invalid::Author)?;
         let device = self.dag.device_no(&header.device).ok_or(Invalid::Author)?;
         let author = self.dag.account_in(device, &context.past).ok_or(Invalid::Author)?;
@@ -272,9 +295,9 @@ impl Room {
         if header.slice < view.slice {
             return Err(Invalid::Generation);
         }
-        let previous = self.messages.end(&header.device).map(|end| end.epoch);
+        let previous = before.map(|end| end.epoch);
         let advanced = previous.is_none_or(|epoch| self.epochs.order(&epoch) < self.epochs.order(&header.epoch));
-        self.messages.check_continues(header, advanced)?;
+        Messages::check_continues(before, header, advanced)?;
         Ok(author)
     }
 

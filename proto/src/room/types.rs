@@ -5,6 +5,7 @@ use std::fmt;
 use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
 
+use super::branches::{Cut, Place};
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
@@ -76,9 +77,11 @@ pub struct RoomParts {
     pub keys: StoredKeys,
 }
 
-/// The last event of a message log as storage holds it.
+/// The last event of a message log, or of a branch of one, as storage holds it.
 #[derive(Debug, Clone)]
 pub struct MessageTip {
+    /// Under which name it is kept: the device, or that of a branch ([`Place::path`]).
+    pub path: DeviceId,
     /// The event.
     pub event: Event,
     /// What was stored with it.
@@ -115,6 +118,31 @@ pub struct Outcome {
     pub persist: Persist,
     /// What is different now, for windows and logs.
     pub changes: Vec<Change>,
+    /// Of the accepted events those of forked logs, and where they stand; all others stand in the log of their device, at their
+    /// number.
+    pub placed: Vec<Placed>,
+}
+
+/// Where an accepted event of a forked log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// The event.
+    pub event: EventId,
+    /// Its place.
+    pub place: Place,
+    /// What its coming cuts. To be applied to the tables of sync when the event is durable, before its own number is noted.
+    pub cut: Option<Cut>,
+}
+
+/// What storage holds around the place of a message whose author wrote two of one number.
+#[derive(Debug, Clone)]
+pub struct Sibling {
+    /// The name of the log or branch that `next` is kept in.
+    pub path: DeviceId,
+    /// The message before both; `None` if they are the first.
+    pub before: Option<MessageTip>,
+    /// The message that is held with the number of the other.
+    pub next: Event,
 }
 
 /// An event that is now part of the room.
@@ -189,6 +217,10 @@ pub struct Received {
     pub rejected: Vec<Rejected>,
     /// Events of the batch that were here already.
     pub duplicates: usize,
+    /// Authentic messages that are neither the next of their log nor among the recent ones: held since long, or their author
+    /// wrote two with one number. Those that storage does not hold go to [`Room::receive_fork`](super::Room::receive_fork), in this
+    /// order; where storage does not even hold the one before, ask the peer for what lies further back.
+    pub unsure: Vec<Event>,
     /// Parents of accepted messages that are not among the recent ones. Look them up in storage and tell
     /// [`Room::parents_held`](super::Room::parents_held) which are there; until then heads above them are not confirmed in markers.
     pub unknown_parents: Vec<EventId>,
@@ -241,8 +273,8 @@ pub enum Reject {
     /// The event breaks a rule of the room.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The author's log continues otherwise here: a fork (attack 12).
-    #[error("the log continues otherwise: a fork")]
+    /// More branches of the author's log than are kept, or not beside what is held (attack 12).
+    #[error("one branch too many of a forked log")]
     Fork,
     /// The signature of this copy does not hold. The event may be real all the same: whoever handed it to us may have taken it
     /// because a later event of its log vouched for it. It comes again by sync, with what follows it.
@@ -309,6 +341,9 @@ pub enum Refusal {
     /// We left or were removed, or are not in yet.
     #[error("not a member of this room")]
     NotMember,
+    /// This device contradicted itself: it was copied, or an old backup of it runs as well. It writes nothing any more.
+    #[error("this device was copied: two of it have written")]
+    Cloned,
     /// No epoch can be used now: keep the text and write it after the next [`Change::Epoch`].
     #[error("the room is changing its keys")]
     NoSafeEpoch,
@@ -578,6 +613,7 @@ impl Outcome {
         self.accepted.extend(later.accepted);
         self.persist.merge(later.persist);
         self.changes.extend(later.changes);
+        self.placed.extend(later.placed);
     }
 
     /// The bytes of the new events, for the network.

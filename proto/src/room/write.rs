@@ -39,7 +39,9 @@ impl Room {
         let key = self.epochs.message_key(&room, &header, &sealing).ok_or(Refusal::NoSafeEpoch)?;
         let payload = seal::seal(&key, &room, &sealing, &bytes);
         let event = Event::sign(&self.id, unsealed, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
-        let (covers_own, _) = self.messages.take(event.id(), &header, true);
+        let device = self.me.device();
+        let before = self.messages.end(&device).copied();
+        let (covers_own, _) = self.messages.take(event.id(), &header, device, before, true);
         self.epochs.saw_slice(header.epoch, header.slice);
         let message = Message {
             event,
@@ -169,6 +171,9 @@ impl Room {
     /// Our own grant, if it has the permission.
     pub(super) fn permitted(&self, permission: Permission) -> Result<&Grant, Refusal> {
         let grant = &self.dag.grants()[self.grant().ok_or(Refusal::NotMember)?];
+        if self.is_cloned() {
+            return Err(Refusal::Cloned);
+        }
         if grant.perms.has(permission) { Ok(grant) } else { Err(Refusal::NotPermitted(permission)) }
     }
 
@@ -185,6 +190,9 @@ impl Room {
 
     /// As [`write_control`](Self::write_control), under a header made before.
     pub(super) fn write_under(&mut self, header: ControlHeader, control: &Control) -> Result<Outcome, Refusal> {
+        if self.is_cloned() {
+            return Err(Refusal::Cloned);
+        }
         let payload = control.encode();
         let header = Header::Control(header);
         let event = Event::sign(&self.id, header, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
@@ -281,8 +289,7 @@ impl Room {
 
     /// Heads to build on, at most eight: the latest ones, none whose clock runs far ahead, for ours must be later.
     fn message_parents(&self, prev: &EventId, now_ms: u64) -> Vec<(Hlc, EventId)> {
-        let tips =
-            self.messages.ends().values().filter(|end| end.id != *prev && self.messages.heads().contains(&end.id));
+        let tips = self.messages.all_ends().filter(|end| end.id != *prev && self.messages.heads().contains(&end.id));
         let mut heads: Vec<(Hlc, EventId)> =
             tips.filter(|end| !end.hlc.is_ahead_of(now_ms)).map(|end| (end.hlc, end.id)).collect();
         heads.sort_unstable_by(|a, b| b.cmp(a));

@@ -19,7 +19,7 @@ use crate::wire::{Digests, SeriesKind};
 pub struct Series {
     /// What kind of things.
     pub kind: SeriesKind,
-    /// Whose.
+    /// Whose. Of a stretch of a forked log ([`crate::room::Place`]) the id of its first event.
     pub device: DeviceId,
 }
 
@@ -85,6 +85,19 @@ impl Tables {
             self.digests = OnceLock::new();
         }
         moved
+    }
+
+    /// Something else follows number `end` of `series` (the event `id`) too: what was behind it is the series `rest` of the same
+    /// kind from now on, numbered from 1. Nothing if it does not reach so far.
+    pub fn cut(&mut self, series: Series, end: u64, id: [u8; 32], rest: DeviceId) {
+        let Some(tip) = self.tip(&series).filter(|tip| tip.seq > end) else { return };
+        self.tips.remove(&series);
+        if end > 0 {
+            self.tips.insert(series, Tip { seq: end, id });
+        }
+        self.tips.insert(Series { device: rest, ..series }, Tip { seq: tip.seq - end, id: tip.id });
+        self.shape += 1;
+        self.digests = OnceLock::new();
     }
 
     /// Takes the markers and bindings of everybody out whom `keep` does not know: those of a former member are no longer

@@ -8,7 +8,7 @@ use parlor_proto::event::{Event, LogKind};
 use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{Entry, Nonce};
-use parlor_proto::room::{Accepted, MessageTip, Persist, Room, RoomParts, StoredKeys};
+use parlor_proto::room::{Accepted, MessageTip, Persist, Place, Room, RoomParts, Sibling, StoredKeys};
 use parlor_proto::sync::{Outgoing, Series, Tables, Tip, Wanted};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, EventId, RoomId};
@@ -23,10 +23,11 @@ pub(crate) struct Stored {
 }
 
 /// The disk of a node.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Disk {
     pub room: Option<RoomId>,
     pub control: Vec<Event>,
+    /// By path (the device, or the name of a branch) and number in it.
     pub messages: BTreeMap<(DeviceId, u64), Stored>,
     pub ids: HashSet<EventId>,
     pub outbox: BTreeMap<Nonce, Entry>,
@@ -37,7 +38,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn accept(&mut self, accepted: &Accepted) {
+    pub(crate) fn accept(&mut self, accepted: &Accepted, place: Option<&Place>) {
         assert!(self.ids.insert(accepted.event().id()), "an event is stored twice");
         match accepted {
             Accepted::Control(event) => self.control.push(event.clone()),
@@ -45,7 +46,8 @@ impl Disk {
                 let event = message.event.clone();
                 let text = message.body.as_ref().map(super::node::text);
                 let stored = Stored { covers_own: message.covers_own, key: message.key.clone(), text, event };
-                let before = self.messages.insert((stored.event.device(), stored.event.seq()), stored);
+                let plain = (stored.event.device(), stored.event.seq());
+                let before = self.messages.insert(place.map_or(plain, |place| (place.path, place.at)), stored);
                 assert!(before.is_none(), "two messages of one number");
             }
         }
@@ -67,11 +69,9 @@ impl Disk {
     pub(crate) fn restore(&self, me: &Arc<Identity>) -> Option<Room> {
         let room = self.room?;
         let mut tips = BTreeMap::new();
-        for stored in self.messages.values() {
-            tips.insert(
-                stored.event.device(),
-                MessageTip { event: stored.event.clone(), covers_own: stored.covers_own },
-            );
+        for ((path, _), stored) in &self.messages {
+            let tip = MessageTip { path: *path, event: stored.event.clone(), covers_own: stored.covers_own };
+            tips.insert(*path, tip);
         }
         let parts = RoomParts {
             room,
@@ -83,11 +83,14 @@ impl Disk {
         Some(Room::restore(Arc::clone(me), parts).expect("what was stored is restored"))
     }
 
-    pub(crate) fn tables(&self) -> Tables {
+    pub(crate) fn tables(&self, room: Option<&Room>) -> Tables {
         let mut tables = Tables::new();
-        let events = self.control.iter().chain(self.messages.values().map(|stored| &stored.event));
-        for event in events {
-            tables.advance(series(event), Tip { seq: event.seq(), id: event.id().0 });
+        for tip in room.map(Room::tips).unwrap_or_default() {
+            let kind = match tip.log.kind {
+                LogKind::Control => SeriesKind::Control,
+                LogKind::Message => SeriesKind::Message,
+            };
+            tables.advance(Series { kind, device: tip.log.device }, Tip { seq: tip.seq, id: tip.id.0 });
         }
         for marker in self.markers.values() {
             tables.advance(Series::marker(marker.device), Tip { seq: marker.counter, id: [0; 32] });
@@ -95,24 +98,60 @@ impl Disk {
         tables
     }
 
+    /// What stands around the place of a message that is not stored; `None` if not even the one before it is.
+    pub(crate) fn sibling(&self, event: &Event) -> Option<Sibling> {
+        let mut stored = self.messages.iter();
+        let before = stored.find(|(_, stored)| stored.event.id() == event.prev());
+        if before.is_none() && event.seq() != 1 {
+            return None;
+        }
+        let (path, at) = before.map_or((event.device(), 0), |(place, _)| *place);
+        let before = before.map(|(_, stored)| MessageTip {
+            path,
+            event: stored.event.clone(),
+            covers_own: stored.covers_own,
+        });
+        let next = self.messages.get(&(path, at + 1))?.event.clone();
+        Some(Sibling { path, before, next })
+    }
+
     /// Reads for a session, merged in a topological order.
     pub(crate) fn read(
         &self,
+        room: &Room,
         kind: SeriesKind,
         wanted: &[Wanted],
         max_bytes: usize,
         max_items: usize,
     ) -> Vec<Outgoing> {
-        let wants =
-            |event: &&Event| wanted.iter().any(|w| w.series == series(event) && (w.from..=w.to).contains(&event.seq()));
-        let outgoing =
-            |event: &Event| Outgoing { series: series(event), seq: event.seq(), bytes: event.bytes().to_vec() };
         let mut found: Vec<Outgoing> = match kind {
-            SeriesKind::Control => self.control.iter().filter(wants).map(outgoing).collect(),
+            SeriesKind::Control => {
+                let placed = self.control.iter().map(|event| (room.control_place(event), event));
+                let wants = |(device, seq): &(DeviceId, u64)| {
+                    wanted.iter().any(|w| w.series.device == *device && (w.from..=w.to).contains(seq))
+                };
+                let placed = placed.filter(|(place, _)| wants(place));
+                placed
+                    .map(|((device, seq), event)| Outgoing {
+                        series: Series::control(device),
+                        seq,
+                        bytes: event.bytes().to_vec(),
+                    })
+                    .collect()
+            }
             SeriesKind::Message => {
-                let mut events: Vec<_> = self.messages.values().map(|stored| &stored.event).filter(wants).collect();
-                events.sort_by_key(|event| (event.message().map(|header| header.hlc), event.device(), event.seq()));
-                events.into_iter().map(outgoing).collect()
+                let mut events: Vec<(&Event, Series, u64)> = Vec::new();
+                for Wanted { series, from, to } in wanted {
+                    let (path, before) = room.kept_in(&series.device);
+                    let stored = self.messages.range((path, from + before)..=(path, to.saturating_add(before)));
+                    events.extend(stored.map(|((_, at), stored)| (&stored.event, *series, at - before)));
+                }
+                let order = |(event, ..): &(&Event, Series, u64)| {
+                    (event.message().map(|header| header.hlc), event.device(), event.seq())
+                };
+                events.sort_by_key(order);
+                let out = |(event, series, seq): (&Event, Series, u64)| Outgoing { series, seq, bytes: event.bytes().to_vec() };
+                events.into_iter().map(out).collect()
             }
             SeriesKind::Marker => {
                 let newest = |w: &Wanted| self.markers.get(&w.series.device);

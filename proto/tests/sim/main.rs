@@ -86,6 +86,18 @@ fn without_gossip_sync_brings_everything() {
 }
 
 #[test]
+fn homes_that_are_put_back_to_an_old_copy_fork_and_everybody_holds_both_branches() {
+    run(7, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        restores: 3,
+        crashes: 1,
+        writes: 60,
+        line: seed % 3 == 0,
+        ..Plan::default()
+    });
+}
+
+#[test]
 fn who_left_is_out_and_what_was_written_before_counts() {
     run(6, |seed| Plan {
         history: if seed % 2 == 0 { History::Full } else { History::None },

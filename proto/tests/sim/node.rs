@@ -89,6 +89,12 @@ pub(crate) struct Node {
     /// Requests whose writing was promised.
     pub promised: Vec<Nonce>,
     pub link: Option<Link>,
+    /// Forks are part of the history.
+    pub forks: bool,
+    /// A copy of the disk, with what was promised then.
+    pub copy: Option<(Disk, Vec<Nonce>)>,
+    /// It went on from a copy.
+    pub restored: bool,
 }
 
 impl Node {
@@ -106,6 +112,9 @@ impl Node {
             out: Vec::new(),
             promised: Vec::new(),
             link: None,
+            forks: false,
+            copy: None,
+            restored: false,
         };
         node.start(0);
         node
@@ -119,6 +128,7 @@ impl Node {
     /// Starts with what is on the disk.
     pub(crate) fn start(&mut self, now_ms: u64) {
         let room = self.disk.restore(&self.me);
+        let tables = self.disk.tables(room.as_ref());
         let mut outbox = Outbox::restore(self.disk.outbox.values().cloned());
         let now = self.clock(now_ms);
         if let Some(room) = &room {
@@ -130,7 +140,7 @@ impl Node {
         }
         self.running = Some(Running {
             room,
-            tables: self.disk.tables(),
+            tables,
             outbox,
             throttle: Throttle::default(),
             coalescer: Coalescer::default(),
@@ -204,7 +214,7 @@ impl Node {
         let room = self.running().room.as_mut()?;
         let (seed, outcome) = match room.invite(&new, now, &mut rng) {
             Ok(made) => made,
-            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong) => return None,
+            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong | Refusal::Cloned) => return None,
             Err(why) => panic!("invite: {why}"),
         };
         let id = room.id();
@@ -243,7 +253,10 @@ impl Node {
         if room.is_some() {
             self.disk.room = room;
         }
-        outcome.accepted.iter().for_each(|accepted| self.disk.accept(accepted));
+        for accepted in &outcome.accepted {
+            let placed = outcome.placed.iter().find(|placed| placed.event == accepted.event().id());
+            self.disk.accept(accepted, placed.map(|placed| &placed.place));
+        }
         self.disk.persist(&outcome.persist);
         for entry in &entries {
             self.disk.outbox.insert(entry.nonce, entry.clone());
@@ -263,7 +276,7 @@ impl Node {
             }
         }
         self.promised.extend(submitted);
-        let advances = self.advance(&outcome.accepted, &markers, delivered);
+        let advances = self.advance(&outcome, &markers, delivered);
         if let Some((peer, batch, complete)) = delivered {
             self.tell_session(peer, In::Stored { batch, complete }, now);
         }
@@ -302,7 +315,7 @@ impl Node {
 
     fn advance(
         &mut self,
-        accepted: &[Accepted],
+        outcome: &Outcome,
         markers: &[Marker],
         delivered: Option<(usize, u32, bool)>,
     ) -> Vec<Advance> {
@@ -311,11 +324,17 @@ impl Node {
         let session = delivered.and_then(|(peer, ..)| running.peers.get(&peer)?.session.as_ref());
         let from = session.and_then(|(_, session)| session.peer());
         let mut advances = Vec::new();
-        for event in accepted.iter().map(Accepted::event) {
-            let series = series(event);
-            running.tables.advance(series, Tip { seq: event.seq(), id: event.id().0 });
+        for event in outcome.accepted.iter().map(Accepted::event) {
+            let (mut series, mut seq) = (series(event), event.seq());
+            if let Some(placed) = outcome.placed.iter().find(|placed| placed.event == event.id()) {
+                if let Some(cut) = placed.cut {
+                    running.tables.cut(Series { device: cut.stretch, ..series }, cut.end, cut.id.0, cut.rest);
+                }
+                (series.device, seq) = (placed.place.stretch, placed.place.number);
+            }
+            running.tables.advance(series, Tip { seq, id: event.id().0 });
             let bytes = (event.device() == me).then(|| event.bytes().to_vec());
-            advances.push(Advance { series, seq: event.seq(), bytes, from });
+            advances.push(Advance { series, seq, bytes, from });
         }
         let live =
             |device: &DeviceId| running.room.as_ref().is_some_and(|room| room.standing(device) == RoomStanding::Live);
@@ -418,7 +437,7 @@ impl Node {
                 let event = &written.message.event;
                 let entries = vec![entry.written(event.id(), event.seq())];
                 let accepted = vec![Accepted::Message(written.message)];
-                let outcome = Outcome { accepted, persist: written.persist, changes: Vec::new() };
+                let outcome = Outcome { accepted, persist: written.persist, ..Outcome::default() };
                 self.commit(Commit { outcome, entries, submitted, ..Commit::default() }, now);
             }
             Err(Refusal::NoSafeEpoch) => {
@@ -427,7 +446,7 @@ impl Node {
                 let out = self.running().outbox.handle(outbox::In::NotNow { nonce, waiting }, now, &mut rng);
                 self.do_outbox(out, now, submitted);
             }
-            Err(Refusal::NotMember | Refusal::NotPermitted(_)) => {
+            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::Cloned) => {
                 self.tell_outbox(outbox::In::Never { nonce, failure: outbox::Failure::NoMember }, now);
             }
             Err(why) => panic!("write: {why}"),

@@ -11,6 +11,7 @@ use parlor_proto::room::{KeyShare, Missing, Received, Standing as RoomStanding};
 use parlor_proto::sync::{
     In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing,
 };
+use parlor_proto::EventId;
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use rand::RngExt as _;
 
@@ -135,7 +136,8 @@ impl Node {
                 }
                 Out::Proved { .. } => self.tell_standing(peer, now),
                 Out::Read { ticket, kind, wanted, max_bytes, max_items } => {
-                    let events = self.disk.read(kind, &wanted, max_bytes, max_items);
+                    let room = self.room().expect("a session has a room");
+                    let events = self.disk.read(room, kind, &wanted, max_bytes, max_items);
                     self.tell_session(peer, In::Read { ticket, events }, now);
                 }
                 Out::Deliver { batch, items, .. } => self.deliver(peer, batch, items, now),
@@ -144,7 +146,7 @@ impl Node {
                     self.tell_outbox(parlor_proto::outbox::In::PeerHas { room, device, seq }, now);
                 }
                 Out::Equal => self.give_up_missing(now),
-                Out::Forked { series, seq } => panic!("an honest log forked: {series:?} at {seq}"),
+                Out::Forked { series, seq } => assert!(self.forks, "an honest log forked: {series:?} at {seq}"),
                 Out::Asked { id, device, what } => {
                     let bytes = self.answer_ask(&device, what);
                     self.tell_session(peer, In::Answer { id, bytes }, now);
@@ -170,6 +172,7 @@ impl Node {
         let room = self.running().room.as_ref()?;
         match what {
             Asked::Page(hash) => room.page(&hash).map(<[u8]>::to_vec),
+            Asked::Event(id) => room.control_event(&id).map(|event| event.bytes().to_vec()),
             Asked::Key(epoch) => room.key_share_for(device, &epoch, &mut rng).ok().map(|share| codec::encode(&share)),
         }
     }
@@ -181,6 +184,11 @@ impl Node {
             Asked::Key(_) => {
                 let share: KeyShare = codec::decode(&bytes, 4_096).expect("an honest share");
                 room.accept_key_share(&share)
+            }
+            Asked::Event(_) => {
+                let event = Event::decode(&room.id(), &bytes).expect("an honest event");
+                let received = room.receive(vec![event], now);
+                return self.take(received, Vec::new(), None, now);
             }
         };
         if let Ok(outcome) = outcome {
@@ -253,13 +261,23 @@ impl Node {
     }
 
     fn take(&mut self, received: Received, markers: Vec<Marker>, delivered: Option<(usize, u32, bool)>, now: u64) {
-        let Received { outcome, waiting, unknown_parents, .. } = received;
+        let Received { outcome, waiting, unknown_parents, unsure, .. } = received;
         if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || delivered.is_some() || !markers.is_empty() {
             self.commit(Commit { outcome, delivered, markers, ..Commit::default() }, now);
+        }
+        if !unsure.is_empty() {
+            self.take_unsure(unsure, now);
         }
         let gaps: HashSet<Series> = waiting.iter().filter_map(gap).collect();
         let mut gaps: Vec<Series> = gaps.into_iter().collect();
         gaps.sort();
+        if let Some((peer, ..)) = delivered {
+            for missing in &waiting {
+                if let Missing::Control(id) = missing {
+                    self.tell_session(peer, In::Ask(Asked::Event(*id)), now);
+                }
+            }
+        }
         for series in gaps {
             for peer in self.peer_ids() {
                 self.tell_session(peer, In::Gap(series), now);
@@ -272,6 +290,39 @@ impl Node {
             let outcome = parlor_proto::room::Outcome { persist, ..Default::default() };
             self.commit(Commit { outcome, ..Commit::default() }, now);
             self.running().throttle.touch();
+        }
+    }
+
+    /// Messages that are neither next nor known: what the disk does not hold is a fork.
+    fn take_unsure(&mut self, unsure: Vec<Event>, now: u64) {
+        let mut outcome = parlor_proto::room::Outcome::default();
+        let mut lost: Vec<Series> = Vec::new();
+        // What is accepted here is on the disk only later.
+        let mut taken: Vec<EventId> = self.running().commits.iter().flat_map(|c| c.outcome.events().map(Event::id)).collect();
+        for event in unsure {
+            if self.disk.ids.contains(&event.id()) || taken.contains(&event.id()) {
+                continue;
+            }
+            assert!(self.forks, "an honest log forked");
+            let sibling = self.disk.sibling(&event);
+            let room = self.running().room.as_mut().expect("a room");
+            let mut received = room.receive(vec![event.clone()], now);
+            if let (Some(_), Some(sibling)) = (received.unsure.pop(), sibling) {
+                received = room.receive_fork(event.clone(), &sibling, now);
+            }
+            if received.outcome.accepted.is_empty() && !lost.contains(&Series::messages(event.device())) {
+                lost.push(Series::messages(event.device()));
+            }
+            taken.extend(received.outcome.events().map(Event::id));
+            outcome.merge(received.outcome);
+        }
+        if !outcome.accepted.is_empty() {
+            self.commit(Commit { outcome, ..Commit::default() }, now);
+        }
+        for series in lost {
+            for peer in self.peer_ids() {
+                self.tell_session(peer, In::Fork(series), now);
+            }
         }
     }
 

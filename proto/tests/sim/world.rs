@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use parlor_proto::control::{History, RoomKind};
 use parlor_proto::join;
 use parlor_proto::outbox::Nonce;
-use parlor_proto::room::NewRoom;
+use parlor_proto::room::{NewRoom, Room};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub leaves: usize,
     pub crashes: usize,
     pub partitions: usize,
+    /// Homes that are put back to an earlier copy, and run on from there.
+    pub restores: usize,
     /// Percent of gossip frames that do not arrive.
     pub gossip_loss: u32,
     /// Only neighbours are connected, and whoever let somebody in with the newcomer.
@@ -52,6 +54,7 @@ impl Default for Plan {
             leaves: 0,
             crashes: 2,
             partitions: 2,
+            restores: 0,
             gossip_loss: 20,
             line: false,
         }
@@ -79,6 +82,8 @@ enum Act {
     Leave(usize),
     Crash(usize),
     Start(usize),
+    Copy(usize),
+    Restore(usize),
     Split,
     Heal,
 }
@@ -115,6 +120,8 @@ impl World {
                 Node::new(index, rng.random(), skew, commit_ms)
             })
             .collect();
+        let mut nodes: Vec<Node> = nodes;
+        nodes.iter_mut().for_each(|node| node.forks = plan.restores > 0);
         let part = vec![0; nodes.len()];
         let mut world = Self {
             plan,
@@ -162,6 +169,7 @@ impl World {
             self.plan.crashes,
             self.plan.partitions,
             self.plan.writes / 5,
+            self.plan.restores,
         ];
         for (kind, count) in counts.into_iter().enumerate() {
             for _ in 0..count {
@@ -174,6 +182,7 @@ impl World {
                     3 => Act::Leave(1 + who % (n - 1)),
                     4 => Act::Crash(who),
                     5 => Act::Split,
+                    7 => Act::Copy(who),
                     _ => Act::Repeat(who),
                 };
                 self.at(when, What::Act(act));
@@ -181,6 +190,7 @@ impl World {
                 match act {
                     Act::Crash(who) => self.at(later, What::Act(Act::Start(who))),
                     Act::Split => self.at(later, What::Act(Act::Heal)),
+                    Act::Copy(who) => self.at(later, What::Act(Act::Restore(who))),
                     _ => {}
                 }
             }
@@ -228,7 +238,10 @@ impl World {
         let messages = self.nodes.iter().map(|node| node.disk.messages.len()).max().unwrap_or(0);
         let control = self.nodes.iter().map(|node| node.disk.control.len()).max().unwrap_or(0);
         let seconds = (self.now_ms - START) / 1_000;
-        format!("{members} members of {inside} who came in, {messages} messages, {control} control events, {seconds} s")
+        let forks = self.nodes.iter().filter(|node| node.room().is_some_and(Room::is_cloned)).count();
+        format!(
+            "{members} members of {inside} who came in, {messages} messages, {control} control events, {forks} forks, {seconds} s"
+        )
     }
 
     fn deadline(&self, who: usize) -> Option<u64> {
@@ -309,6 +322,19 @@ impl World {
             Act::Crash(who) if runs(self, who) => {
                 self.cut(|a, b| a == who || b == who);
                 self.nodes[who].crash();
+            }
+            Act::Copy(who) if self.nodes[who].disk.room.is_some() => {
+                let node = &mut self.nodes[who];
+                node.copy = Some((node.disk.clone(), node.promised.clone()));
+            }
+            Act::Restore(who) => {
+                let Some((disk, promised)) = self.nodes[who].copy.take() else { return };
+                self.cut(|a, b| a == who || b == who);
+                let node = &mut self.nodes[who];
+                node.crash();
+                (node.disk, node.promised) = (disk, promised);
+                node.restored = true;
+                node.start(now);
             }
             Act::Start(who) if !runs(self, who) => self.nodes[who].start(now),
             Act::Split => {

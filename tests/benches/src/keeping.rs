@@ -89,7 +89,7 @@ pub fn parts(store: &Store, id: RoomId) -> RoomParts {
     let control = store.control(&id).unwrap().iter().map(|row| decode(&row.bytes)).collect();
     let tips = store.tips(&id).unwrap().message.into_iter().map(|tip| {
         let row = store.message(&id, &tip.id).unwrap().unwrap();
-        MessageTip { event: decode(&row.bytes), covers_own: row.covers_own }
+        MessageTip { path: row.device, event: decode(&row.bytes), covers_own: row.covers_own }
     });
     let tips = tips.collect();
     let heads = store.get(Some(&id), Namespace::Meta, HEADS).unwrap().unwrap_or_default();

@@ -3,7 +3,7 @@
 use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::outbox;
-use parlor_proto::room::{Accepted, Message, Outcome, Persist};
+use parlor_proto::room::{Accepted, Message, Outcome, Persist, Placed};
 use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
@@ -21,7 +21,10 @@ impl Turn<'_> {
         for accepted in &outcome.accepted {
             match accepted {
                 Accepted::Control(event) => self.control(&mut batch, event),
-                Accepted::Message(message) => drop(batch.message(row(message, self.now_ms))),
+                Accepted::Message(message) => {
+                    let placed = outcome.placed.iter().find(|placed| placed.event == message.event.id());
+                    batch.message(row(message, placed, self.now_ms));
+                }
             }
         }
         persist(&mut batch, outcome.persist);
@@ -38,6 +41,7 @@ impl Turn<'_> {
             batch.put(Namespace::Peer, &binding.device.0, binding.encode());
         }
         settle.accepted = outcome.accepted;
+        settle.placed = outcome.placed;
         settle.changes = outcome.changes;
         self.hand_over(batch, settle);
     }
@@ -84,11 +88,14 @@ fn persist(batch: &mut Batch, persist: Persist) {
     }
 }
 
-fn row(message: &Message, now_ms: u64) -> MessageRow {
+/// The row of a message: of a branch of a forked log under the name of the branch, as if that were a device.
+fn row(message: &Message, placed: Option<&Placed>, now_ms: u64) -> MessageRow {
     let event = &message.event;
+    let plain = (event.device(), event.seq());
+    let (device, seq) = placed.map_or(plain, |placed| (placed.place.path, placed.place.at));
     MessageRow {
-        device: event.device(),
-        seq: event.seq(),
+        device,
+        seq,
         id: event.id(),
         hlc: event.message().map_or(message.order, |header| header.hlc).0,
         order: message.order.max(Hlc(1)).0,

@@ -328,7 +328,7 @@ fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
     for tip in store.tips(&id).map_err(damaged)?.message {
         let row = store.message(&id, &tip.id).map_err(damaged)?;
         let row = row.ok_or_else(|| home_damaged(format!("the end of a log of room {} is missing", id.short())))?;
-        tips.push(MessageTip { event: event(&row.bytes)?, covers_own: row.covers_own });
+        tips.push(MessageTip { path: tip.device, event: event(&row.bytes)?, covers_own: row.covers_own });
     }
     let heads = store.get(Some(&id), Namespace::Meta, names::HEADS).map_err(damaged)?.unwrap_or_default();
     let keys = store.scan(Some(&id), Namespace::Keys, &[]).map_err(damaged)?;

@@ -8,7 +8,7 @@ use parlor_proto::gossip::{GossipError, GossipFrame, Unreached};
 use parlor_proto::marker::Marker;
 use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
 use parlor_proto::sync::{In as SyncIn, Series};
-use parlor_proto::wire::{Item, SeriesKind};
+use parlor_proto::wire::{Asked, Item, SeriesKind};
 use parlor_proto::{DeviceId, EventId, codec};
 
 use super::entry::{Job, Turn};
@@ -128,14 +128,23 @@ impl Turn<'_> {
     }
 
     /// Commits what the room took in, and has fetched what is missing.
-    fn take(&mut self, received: Received, settle: Settle) {
-        let Received { outcome, waiting, unknown_parents, covers_corrected, .. } = received;
+    pub(super) fn take(&mut self, received: Received, settle: Settle) {
+        let from = settle.delivered.map(|(peer, ..)| peer);
+        self.take_from(from, received, settle);
+    }
+
+    /// As [`take`](Self::take), of what a peer brought by sync.
+    pub(super) fn take_from(&mut self, from: Option<PeerId>, received: Received, settle: Settle) {
+        let Received { outcome, waiting, unknown_parents, covers_corrected, unsure, .. } = received;
         let markers = !settle.markers.is_empty();
         let records = markers || !settle.bindings.is_empty();
         if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || records {
             self.commit(outcome, settle);
         }
-        self.fetch(&waiting);
+        self.fetch(&waiting, from);
+        if !unsure.is_empty() {
+            self.look_up_unsure(unsure, from);
+        }
         if !unknown_parents.is_empty() {
             self.look_up_parents(unknown_parents);
         }
@@ -150,8 +159,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Asks connected members for what others wait for.
-    fn fetch(&mut self, waiting: &[Missing]) {
+    /// Asks connected members for what others wait for; for a control event whoever brought what waits for it.
+    fn fetch(&mut self, waiting: &[Missing], from: Option<PeerId>) {
         let mut gaps: Vec<Series> = Vec::new();
         for missing in waiting {
             let series = match missing {
@@ -159,8 +168,12 @@ impl Turn<'_> {
                     LogKind::Control => Series::control(log.device),
                     LogKind::Message => Series::messages(log.device),
                 },
-                // Whose it is nobody knows: the next comparison of tables finds it.
-                Missing::Control(_) => continue,
+                Missing::Control(id) => {
+                    if let Some(peer) = from {
+                        self.session(peer, SyncIn::Ask(Asked::Event(*id)));
+                    }
+                    continue;
+                }
             };
             if !gaps.contains(&series) {
                 gaps.push(series);
@@ -175,7 +188,7 @@ impl Turn<'_> {
     }
 
     /// Parents that are not among the recent messages: the store knows whether they are here.
-    fn look_up_parents(&mut self, parents: Vec<EventId>) {
+    pub(super) fn look_up_parents(&mut self, parents: Vec<EventId>) {
         let room = self.id();
         self.read(move |store| {
             let held: Vec<_> = parents.into_iter().filter(|id| store.has(&room, id).unwrap_or(false)).collect();

@@ -13,6 +13,7 @@ mod commit;
 mod delivery;
 mod directory;
 mod entry;
+mod forks;
 mod handle;
 mod ingest;
 mod message;

@@ -63,7 +63,7 @@ impl Turn<'_> {
         match written {
             Ok(Written { message, persist }) => {
                 let (event, seq) = (message.event.id(), message.event.seq());
-                outcome.merge(Outcome { accepted: vec![Accepted::Message(message)], persist, changes: Vec::new() });
+                outcome.merge(Outcome { accepted: vec![Accepted::Message(message)], persist, ..Outcome::default() });
                 Ok(entry.written(event, seq))
             }
             Err(Refusal::NoSafeEpoch) => Err(OutboxIn::NotNow { nonce, waiting: Waiting::NoSafeEpoch }),

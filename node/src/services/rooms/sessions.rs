@@ -2,6 +2,7 @@
 
 use parlor_net::PeerId;
 use parlor_proto::outbox::In as OutboxIn;
+use parlor_proto::event::Event;
 use parlor_proto::room::{KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup,
@@ -120,7 +121,7 @@ impl Turn<'_> {
                 tracing::warn!(room = %self.id().short(), device = %series.device.short(), seq, "a device wrote two events of one number");
             }
             SyncOut::Asked { id, device, what } => self.on_asked(peer, id, device, what),
-            SyncOut::Answered { what, bytes } => self.on_answered(what, bytes),
+            SyncOut::Answered { what, bytes } => self.on_answered(peer, what, bytes),
             SyncOut::Misbehaved(why) => self.on_misbehaved(peer, why),
         }
     }
@@ -161,16 +162,28 @@ impl Turn<'_> {
             return;
         }
         let room = self.id();
-        let want = |wanted: &Wanted| Want { device: wanted.series.device, from: wanted.from, to: wanted.to };
-        let wants: Vec<_> = wanted.iter().map(want).collect();
+        // Where each stretch is kept: in which log, and how many of its messages come before.
+        let kept: Vec<_> = wanted.iter().map(|wanted| self.entry.room.kept_in(&wanted.series.device)).collect();
+        let want = |(wanted, (device, before)): (&Wanted, &(DeviceId, u64))| Want {
+            device: *device,
+            from: wanted.from.saturating_add(*before),
+            to: wanted.to.saturating_add(*before),
+        };
+        let wants: Vec<_> = wanted.iter().zip(&kept).map(want).collect();
         self.read(move |store| {
             let rows = store.missing(&room, LogKind::Message, &wants, max_bytes).unwrap_or_default();
-            let event = |row: parlor_storage::LogRow| Outgoing {
-                series: Series::messages(row.device),
-                seq: row.seq,
-                bytes: row.bytes,
+            let asked = |row: &parlor_storage::LogRow| {
+                let holds = |(want, _): &(&Want, &(DeviceId, u64))| {
+                    want.device == row.device && (want.from..=want.to).contains(&row.seq)
+                };
+                let at = wants.iter().zip(&kept).position(|pair| holds(&pair))?;
+                Some((wanted.get(at)?.series, row.seq.checked_sub(kept.get(at)?.1)?))
             };
-            let events: Vec<_> = rows.into_iter().take(max_items).map(event).collect();
+            let event = |row: parlor_storage::LogRow| {
+                let (series, seq) = asked(&row)?;
+                Some(Outgoing { series, seq, bytes: row.bytes })
+            };
+            let events: Vec<_> = rows.into_iter().take(max_items).filter_map(event).collect();
             Box::new(move |turn| turn.session(peer, SyncIn::Read { ticket, events }))
         });
     }
@@ -183,11 +196,12 @@ impl Turn<'_> {
                 .entry
                 .room
                 .control_events()
-                .filter(|event| wants(&Series::control(event.device()), event.seq()))
+                .map(|event| (self.entry.room.control_place(event), event))
+                .filter(|((device, seq), _)| wants(&Series::control(*device), *seq))
                 .take(max_items)
-                .map(|event| Outgoing {
-                    series: Series::control(event.device()),
-                    seq: event.seq(),
+                .map(|((device, seq), event)| Outgoing {
+                    series: Series::control(device),
+                    seq,
                     bytes: event.bytes().to_vec(),
                 })
                 .collect(),
@@ -238,6 +252,11 @@ impl Turn<'_> {
                     Box::new(move |turn| turn.session(peer, SyncIn::Answer { id, bytes }))
                 });
             }
+            Asked::Event(wanted) => {
+                let event = self.entry.room.control_event(&wanted).filter(|_| self.is_live(&device));
+                let bytes = event.map(|event| event.bytes().to_vec());
+                self.session(peer, SyncIn::Answer { id, bytes });
+            }
             Asked::Key(epoch) => {
                 let share = self.entry.room.key_share_for(&device, &epoch, &mut rng());
                 let bytes = share.ok().map(|share| codec::encode(&share));
@@ -247,7 +266,7 @@ impl Turn<'_> {
     }
 
     /// A peer answered; what it gives is checked against what the room's events commit to.
-    fn on_answered(&mut self, what: Asked, bytes: Option<Vec<u8>>) {
+    fn on_answered(&mut self, peer: PeerId, what: Asked, bytes: Option<Vec<u8>>) {
         let Some(bytes) = bytes else { return };
         let outcome = match what {
             Asked::Page(_) => self.entry.room.accept_page(bytes),
@@ -255,6 +274,12 @@ impl Turn<'_> {
                 Ok(share) => self.entry.room.accept_key_share(&share),
                 Err(_) => return,
             },
+            Asked::Event(id) => {
+                let event = Event::decode(&self.id(), &bytes).ok().filter(|event| event.id() == id);
+                let Some(event) = event else { return };
+                let received = self.entry.room.receive(vec![event], self.now_ms);
+                return self.take_from(Some(peer), received, Settle::default());
+            }
         };
         match outcome {
             Ok(outcome) => self.commit(outcome, Settle::default()),

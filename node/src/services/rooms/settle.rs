@@ -9,7 +9,7 @@ use parlor_proto::event::LogKind;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, In as OutboxIn};
-use parlor_proto::room::{Accepted, Change, Message, Verdict};
+use parlor_proto::room::{Accepted, Change, Message, Placed, Verdict};
 use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, EventId};
@@ -23,6 +23,8 @@ use crate::limits::{SMALL_ROOM, UNREAD_MAX};
 pub(super) struct Settle {
     /// Events of the batch.
     pub(super) accepted: Vec<Accepted>,
+    /// Of those the ones of forked logs, and where they stand.
+    pub(super) placed: Vec<Placed>,
     /// What became different.
     pub(super) changes: Vec<Change>,
     /// Entries of the outbox that the batch holds.
@@ -96,14 +98,20 @@ impl Turn<'_> {
                 LogKind::Control => SeriesKind::Control,
                 LogKind::Message => SeriesKind::Message,
             };
-            let series = Series { kind, device: event.device() };
-            if !self.entry.tables.advance(series, Tip { seq: event.seq(), id: event.id().0 }) {
+            let (mut series, mut seq) = (Series { kind, device: event.device() }, event.seq());
+            if let Some(placed) = settle.placed.iter().find(|placed| placed.event == event.id()) {
+                if let Some(cut) = placed.cut {
+                    self.entry.tables.cut(Series { kind, device: cut.stretch }, cut.end, cut.id.0, cut.rest);
+                }
+                (series.device, seq) = (placed.place.stretch, placed.place.number);
+            }
+            if !self.entry.tables.advance(series, Tip { seq, id: event.id().0 }) {
                 continue;
             }
             let bytes = (push && event.device() == me).then(|| event.bytes().to_vec());
             match advances.iter_mut().find(|advance| advance.series == series && bytes.is_none()) {
-                Some(advance) => advance.seq = event.seq(),
-                None => advances.push(Advance { series, seq: event.seq(), bytes, from }),
+                Some(advance) => advance.seq = seq,
+                None => advances.push(Advance { series, seq, bytes, from }),
             }
         }
         for leaf in self.entry.room.leafs() {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod forgetting;
+mod forks;
 mod format;
 mod keys;
 mod leafs;

@@ -406,25 +406,6 @@ fn a_device_that_contradicts_itself_is_flagged_and_everybody_keeps_the_same() {
 }
 
 #[test]
-fn of_two_messages_in_one_place_the_first_stays_and_the_device_is_flagged() {
-    let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&new_invite(Role::Member));
-    let mut bob = Person::join(2, &link, &mut alice);
-    bob.write("common");
-    alice.sync_from(&bob);
-    bob.restart();
-    let one = bob.room.write(&crate::body::Body::text("one"), bob.now, &mut bob.rng).unwrap().message.event;
-    bob.restart();
-    let two = bob.room.write(&crate::body::Body::text("two"), bob.now, &mut bob.rng).unwrap().message.event;
-    assert_eq!((one.seq(), one.seq()), (two.seq(), 2));
-    alice.receive(vec![one]);
-    let received = alice.room.receive(vec![two], START);
-    assert_eq!(received.outcome.changes, [Change::Fork(bob.room.me().device())]);
-    assert!(received.outcome.accepted.is_empty() && !received.rejected[0].blames_sender());
-    assert_eq!(alice.shown(), ["common", "one"]);
-}
-
-#[test]
 fn an_event_continues_exactly_its_own_log() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Admin));

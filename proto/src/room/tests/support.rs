@@ -1,6 +1,6 @@
 //! People with rooms, and the shortest way to do things to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parlor_crypto::invite::InviteSeed;
@@ -12,10 +12,10 @@ use crate::control::{History, JoinRequest, Role, RoomKind, Sponsor};
 use crate::epoch::Welcome;
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::ids::{EventId, RoomId};
+use crate::ids::{DeviceId, EventId, RoomId};
 use crate::room::{
     Accepted, Admission, JoinRefusal, Message, MessageTip, NewInvite, NewRoom, Outcome, Persist, Received,
-    RestoreError, Room, RoomParts, StoredKeys, Verdict,
+    RestoreError, Room, RoomParts, Sibling, StoredKeys, Verdict,
 };
 
 /// When tests begin.
@@ -29,6 +29,8 @@ pub(super) struct Person {
     /// Accepted events in order.
     pub(super) stored: Vec<Accepted>,
     persist: Persist,
+    /// Where messages of forked logs are kept: path and number.
+    places: HashMap<EventId, (DeviceId, u64)>,
     /// Rows of keys.
     pub(super) keys: StoredKeys,
 }
@@ -61,14 +63,19 @@ impl Person {
     pub(super) fn founder_of(seed: u64, new: NewRoom) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xabcd);
         let (room, outcome) = Room::create(identity(seed), new, START, &mut rng).unwrap();
-        let mut person =
-            Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default(), keys: StoredKeys::new() };
+        let mut person = Self::with(room, rng);
         person.keep(outcome);
         person
     }
 
+    fn with(room: Room, rng: StdRng) -> Self {
+        let (stored, persist, places, keys) = (Vec::new(), Persist::default(), HashMap::new(), StoredKeys::new());
+        Self { room, rng, now: START, stored, persist, places, keys }
+    }
+
     /// What a node does with an outcome: one batch.
     pub(super) fn keep(&mut self, outcome: Outcome) {
+        self.places.extend(outcome.placed.iter().map(|placed| (placed.event, (placed.place.path, placed.place.at))));
         self.stored.extend(outcome.accepted);
         self.write_down(outcome.persist);
     }
@@ -86,6 +93,20 @@ impl Person {
     pub(super) fn receive(&mut self, batch: Vec<Event>) -> Received {
         let mut received = self.room.receive(batch, self.now);
         self.keep(std::mem::take(&mut received.outcome));
+        for event in std::mem::take(&mut received.unsure) {
+            let held = self.stored.iter().any(|accepted| accepted.event().id() == event.id());
+            if held {
+                received.duplicates += 1;
+                continue;
+            }
+            let mut fork = self.room.receive(vec![event.clone()], self.now);
+            if let (Some(_), Some(sibling)) = (fork.unsure.pop(), self.sibling(&event)) {
+                fork = self.room.receive_fork(event, &sibling, self.now);
+            }
+            received.rejected.extend(std::mem::take(&mut fork.rejected));
+            received.outcome.changes.extend(fork.outcome.changes.iter().copied());
+            self.keep(fork.outcome);
+        }
         for (id, covers) in &received.covers_corrected {
             for accepted in &mut self.stored {
                 if let Accepted::Message(message) = accepted
@@ -156,8 +177,7 @@ impl Person {
         let welcome = Welcome::open(&me, room, &link.keys().sign.public_bytes(), welcome).unwrap();
         let (room, outcome) = Room::join(me, *room, welcome);
         let rng = StdRng::seed_from_u64(seed ^ 0xabcd);
-        let mut person =
-            Self { room, rng, now: START, stored: Vec::new(), persist: Persist::default(), keys: StoredKeys::new() };
+        let mut person = Self::with(room, rng);
         person.keep(outcome);
         person
     }
@@ -196,8 +216,9 @@ impl Person {
             match accepted {
                 Accepted::Control(event) => control.push(event.clone()),
                 Accepted::Message(message) => {
-                    let tip = MessageTip { event: message.event.clone(), covers_own: message.covers_own };
-                    tips.insert(message.event.device(), tip);
+                    let (path, _) = self.place(&message.event);
+                    let tip = MessageTip { path, event: message.event.clone(), covers_own: message.covers_own };
+                    tips.insert(path, tip);
                 }
             }
         }
@@ -212,6 +233,26 @@ impl Person {
         Ok(())
     }
 
+    fn place(&self, event: &Event) -> (DeviceId, u64) {
+        self.places.get(&event.id()).copied().unwrap_or((event.device(), event.seq()))
+    }
+
+    /// What the store has around the place of a message that it does not hold.
+    fn sibling(&self, event: &Event) -> Option<Sibling> {
+        let messages = self.stored.iter().filter_map(|accepted| match accepted {
+            Accepted::Message(message) => Some(message),
+            Accepted::Control(_) => None,
+        });
+        let before = messages.clone().find(|message| message.event.id() == event.prev());
+        if before.is_none() && event.seq() > 1 {
+            return None;
+        }
+        let (path, at) = before.map_or((event.device(), 0), |message| self.place(&message.event));
+        let next = messages.clone().find(|message| self.place(&message.event) == (path, at + 1))?.event.clone();
+        let tip = |message: &Message| MessageTip { path, event: message.event.clone(), covers_own: message.covers_own };
+        Some(Sibling { path, before: before.map(tip), next })
+    }
+
     /// Somebody who copied the whole machine.
     pub(super) fn clone_with_all_secrets(&self) -> Self {
         let (id, me, topic) = (self.room.id(), self.room.me().clone(), self.room.topic_secret().clone());
@@ -220,6 +261,7 @@ impl Person {
             rng: StdRng::seed_from_u64(77),
             now: self.now,
             stored: self.stored.clone(),
+            places: self.places.clone(),
             persist: self.persist.clone(),
             keys: self.keys.clone(),
         };

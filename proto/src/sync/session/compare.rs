@@ -227,6 +227,7 @@ impl Session {
 
     fn all_equal(&mut self, digests: Digests, turn: &mut Turn<'_>) {
         self.rounds.last_equal = true;
+        self.stream.clear_backs();
         turn.out.push(Out::Equal);
         // What is new since we told our digests, the peer need not have.
         if turn.tables.digests() == digests {

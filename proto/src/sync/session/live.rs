@@ -101,14 +101,50 @@ impl Session {
         let ours = self.salt.entry(&series, &tip, round);
         if theirs.seq == ours.seq && theirs.check != ours.check && !is_record(series.kind) {
             turn.out.push(Out::Forked { series, seq: theirs.seq });
+            let back = self.stream.look_back(series, tip.seq);
+            wants.push(Want { tag: theirs.tag, have: ours.seq.saturating_sub(back) });
             return;
         }
-        self.note_has(series, theirs.seq, turn);
+        // Another number may be of another branch: that acknowledges nothing.
+        if theirs.seq == ours.seq {
+            self.note_has(series, theirs.seq, turn);
+        } else {
+            self.note_claim(series, theirs.seq);
+        }
         if theirs.seq > ours.seq {
-            wants.push(Want { tag: theirs.tag, have: ours.seq });
+            wants.push(Want { tag: theirs.tag, have: ours.seq.saturating_sub(self.stream.back(&series)) });
             self.stream.owe(theirs.tag, theirs.seq);
         } else if theirs.seq < ours.seq {
             self.offer(series, theirs.seq, turn);
+        }
+    }
+
+    /// Events of `series` came that follow nothing held here: the peer holds another branch. It is asked to send from further
+    /// back, twice as far each time, until they do.
+    pub(super) fn on_fork(&mut self, series: Series, turn: &mut Turn<'_>) -> Handled {
+        if !matches!(self.standing, Some(Standing::Live | Standing::Removed)) || !self.rounds.peer_ready() {
+            return Ok(());
+        }
+        self.stream.look_back(series, turn.tables.seq(&series));
+        self.stream.to_look.insert(series);
+        self.ask_further_back(turn);
+        Ok(())
+    }
+
+    /// Asks for what other branches hold, once nothing of the peer's is under way.
+    pub(super) fn ask_further_back(&mut self, turn: &mut Turn<'_>) {
+        if !self.stream.takes_nothing() {
+            return;
+        }
+        let wants: Vec<Want> = std::mem::take(&mut self.stream.to_look)
+            .into_iter()
+            .map(|series| {
+                let have = turn.tables.seq(&series).saturating_sub(self.stream.back(&series));
+                Want { tag: self.salt.tag(&series), have }
+            })
+            .collect();
+        for wants in wants.chunks(MAX_ITEMS) {
+            turn.send(&RoomFrame::Want(wants.to_vec()));
         }
     }
 

@@ -146,6 +146,9 @@ pub enum In {
     Advanced(Vec<Advance>),
     /// An event arrived by another way whose predecessors in its log are missing: ask for them.
     Gap(Series),
+    /// Events of this series came that are here not and follow nothing that is here, though the series reaches further: the
+    /// peer holds another branch of it.
+    Fork(Series),
     /// We need something outside the logs.
     Ask(Asked),
     /// Answer to [`Out::Asked`]: the bytes, or `None` when we have it not or the peer is not entitled.
@@ -346,6 +349,7 @@ impl Session {
             In::Refused { .. } => Err(Misbehaviour::BadEvents),
             In::Advanced(advances) => self.on_advanced(advances, turn),
             In::Gap(series) => self.on_gap(series, turn),
+            In::Fork(series) => self.on_fork(series, turn),
             In::Ask(what) => self.on_need(what, turn),
             In::Answer { id, bytes } => self.on_found(id, bytes, turn),
             In::Tick => self.on_tick(turn),

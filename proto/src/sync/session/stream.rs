@@ -29,6 +29,12 @@ pub(super) struct Stream {
     owed: HashMap<SeriesTag, u64>,
     /// Gaps that the peer was asked to fill since the last summary, and behind which number.
     gaps: HashMap<SeriesTag, u64>,
+    /// How far the peer acknowledged our own message log.
+    acknowledged: u64,
+    /// Of forked logs: how far before our end of it the peer is asked to begin.
+    backs: BTreeMap<Series, u64>,
+    /// Of which of them that is still to be asked.
+    pub(super) to_look: BTreeSet<Series>,
     pub(super) tags: Tags,
 }
 
@@ -87,6 +93,32 @@ impl Stream {
         self.gaps.clear();
     }
 
+    /// How far before our end of `series` the peer is to begin.
+    pub(super) fn back(&self, series: &Series) -> u64 {
+        self.backs.get(series).copied().unwrap_or(0)
+    }
+
+    /// The peer is to begin twice as far before our end of `series`, which has `len` events. Answers how far.
+    pub(super) fn look_back(&mut self, series: Series, len: u64) -> u64 {
+        let room = self.backs.len() < MAX_OWED || self.backs.contains_key(&series);
+        let back = (2 * self.back(&series)).clamp(1, len.max(1));
+        if room {
+            self.backs.insert(series, back);
+        }
+        back
+    }
+
+    /// Both sides hold the same: no branch is looked for.
+    pub(super) fn clear_backs(&mut self) {
+        self.backs.clear();
+        self.to_look.clear();
+    }
+
+    /// Whether nothing that the peer sent waits to be stored.
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.delivered.is_empty()
+    }
+
     /// Notes that the peer is asked to fill a gap. Whether it was not asked for the same since the last summary.
     pub(super) fn note_gap(&mut self, want: Want) -> bool {
         self.gaps.len() < MAX_OWED && self.gaps.insert(want.tag, want.have) != Some(want.have)
@@ -122,21 +154,29 @@ impl Stream {
 }
 
 impl Session {
-    /// The peer holds `series` up to `seq`.
-    pub(super) fn note_has(&mut self, series: Series, seq: u64, turn: &mut Turn<'_>) {
+    /// The peer says that it holds `series` up to `seq`, of whatever branch: it is sent nothing of that.
+    pub(super) fn note_claim(&mut self, series: Series, seq: u64) {
         let far = self.stream.far.entry(series).or_default();
-        let before = far.has;
-        far.has = before.max(seq);
+        far.has = far.has.max(seq);
         far.sent = far.sent.max(far.has);
-        // It can not hold more of our own log than we wrote; a claim beyond that is no acknowledgement.
-        let seq = seq.min(turn.tables.seq(&series));
-        let ours = series.kind == SeriesKind::Message && series.device == self.our_device;
+    }
+
+    /// The peer holds `series` up to `seq`: the very events that are here.
+    pub(super) fn note_has(&mut self, series: Series, seq: u64, turn: &mut Turn<'_>) {
+        self.note_claim(series, seq);
         if let Some(device) = self.peer
-            && ours
-            && seq > before
+            && self.is_ours(&series)
+            && seq > self.stream.acknowledged
+            && seq <= turn.tables.seq(&series)
         {
+            self.stream.acknowledged = seq;
             turn.out.push(Out::PeerHas { device, seq });
         }
+    }
+
+    /// Whether it is our own message log.
+    pub(super) fn is_ours(&self, series: &Series) -> bool {
+        series.kind == SeriesKind::Message && series.device == self.our_device
     }
 
     /// The peer holds `series` up to `have` and we hold more: send what follows.
@@ -253,6 +293,7 @@ impl Session {
                 self.stream.clear_owed();
             }
             turn.send(&RoomFrame::Ack { id: batch, stored: complete });
+            self.ask_further_back(turn);
             if self.rounds.moved(turn.tables) {
                 self.round_soon(turn.now_ms);
             }

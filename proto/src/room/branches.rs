@@ -1,0 +1,158 @@
+//! The branches of logs whose devices wrote two events of one number.
+//!
+//! Such a log is a tree. It is *kept* as paths, in the order in which events came: the log as it was, and for every event
+//! that found its place taken a new path beginning with it. It is *compared* as stretches: the tree cut after every event
+//! that several follow. A stretch after such an event is named by the id of its first event, and its events are numbered
+//! from 1; so it is a log like any other, and two nodes with the same events have the same stretches, whichever branch each
+//! of them saw first. Logs that never forked are not in here at all.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DeviceId, EventId};
+
+/// The forked logs of one kind in a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Branches(BTreeMap<DeviceId, Vec<Path>>);
+
+/// Events of a log of which each follows the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Path {
+    /// The device; of a branch the id of its first event.
+    name: DeviceId,
+    /// Number of its first event.
+    first: u64,
+    /// After which numbers other paths begin.
+    forks: BTreeMap<u64, Fork>,
+}
+
+/// Where a path goes on beside others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Fork {
+    /// The event before; zero before the first.
+    before: EventId,
+    /// The one that follows on this path.
+    next: EventId,
+}
+
+/// Where an event of a forked log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The path it is kept in: the device, or the id of the first event of the branch.
+    pub path: DeviceId,
+    /// Its number in the path, from 1.
+    pub at: u64,
+    /// The stretch it is compared in.
+    pub stretch: DeviceId,
+    /// Its number in the stretch, from 1.
+    pub number: u64,
+}
+
+/// A stretch ends earlier than before, for something else follows there too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Which stretch.
+    pub stretch: DeviceId,
+    /// Its last number now; 0 if nothing of it is left.
+    pub end: u64,
+    /// The event there.
+    pub id: EventId,
+    /// What the rest of it is called.
+    pub rest: DeviceId,
+}
+
+impl Path {
+    fn new(name: DeviceId, first: u64) -> Self {
+        Self { name, first, forks: BTreeMap::new() }
+    }
+
+    /// The stretch with number `seq`, and the number before its first.
+    fn stretch(&self, seq: u64) -> (DeviceId, u64) {
+        match self.forks.range(..seq).next_back() {
+            Some((before, fork)) => (DeviceId(fork.next.0), *before),
+            None => (self.name, self.first - 1),
+        }
+    }
+
+    fn place(&self, seq: u64) -> Place {
+        let (stretch, before) = self.stretch(seq);
+        Place { path: self.name, at: seq.saturating_sub(self.first - 1), stretch, number: seq.saturating_sub(before) }
+    }
+}
+
+impl Branches {
+    /// Whether the log of `device` forked.
+    pub(super) fn has(&self, device: &DeviceId) -> bool {
+        self.0.contains_key(device)
+    }
+
+    /// The names of the paths of a log, the log as it was first.
+    pub(super) fn paths(&self, device: &DeviceId) -> impl Iterator<Item = &DeviceId> {
+        self.0.get(device).into_iter().flatten().map(|path| &path.name)
+    }
+
+    /// Where the event with number `seq` on a path of the log stands; `None` of a log that did not fork.
+    pub(super) fn place(&self, device: &DeviceId, path: &DeviceId, seq: u64) -> Option<Place> {
+        self.path(device, path).map(|path| path.place(seq))
+    }
+
+    /// Whose log a path is of.
+    pub(super) fn owner(&self, path: &DeviceId) -> Option<DeviceId> {
+        self.0.iter().find(|(_, paths)| paths.iter().any(|held| held.name == *path)).map(|(device, _)| *device)
+    }
+
+    /// In which path a stretch is kept, and how many events of the path come before it. `None` of one that is a log of its
+    /// own, as most are.
+    pub(super) fn kept_in(&self, stretch: &DeviceId) -> Option<(DeviceId, u64)> {
+        let all = self.0.values().flatten();
+        all.filter_map(|path| {
+            let fork = path.forks.iter().find(|(_, fork)| fork.next.0 == stretch.0);
+            fork.map(|(before, _)| (path.name, before.saturating_sub(path.first - 1)))
+        })
+        .next()
+    }
+
+    /// Begins a branch with the event `first`, which follows number `seq` of `path` (0: nothing) although `next` does.
+    /// `before` is the event with that number. Answers what that cuts, nothing if others follow there already.
+    pub(super) fn begin(
+        &mut self,
+        device: DeviceId,
+        path: &DeviceId,
+        (seq, before): (u64, EventId),
+        next: EventId,
+        first: EventId,
+    ) -> Option<Cut> {
+        let paths = self.0.entry(device).or_insert_with(|| vec![Path::new(device, 1)]);
+        let on = paths.iter_mut().find(|held| held.name == *path)?;
+        let (stretch, start) = on.stretch(seq.saturating_add(1));
+        let known = on.forks.contains_key(&seq);
+        on.forks.entry(seq).or_insert(Fork { before, next });
+        paths.push(Path::new(DeviceId(first.0), seq.saturating_add(1)));
+        let cut = Cut { stretch, end: seq - start, id: before, rest: DeviceId(next.0) };
+        (!known).then_some(cut)
+    }
+
+    /// The stretches of a path that ends with this event, with their ends.
+    pub(super) fn stretches(
+        &self,
+        device: &DeviceId,
+        path: &DeviceId,
+        end: (u64, EventId),
+    ) -> Vec<(DeviceId, u64, EventId)> {
+        let Some(path) = self.path(device, path) else { return vec![(*path, end.0, end.1)] };
+        let (mut name, mut start) = (path.name, path.first - 1);
+        let mut stretches = Vec::new();
+        for (before, fork) in &path.forks {
+            stretches.push((name, before - start, fork.before));
+            (name, start) = (DeviceId(fork.next.0), *before);
+        }
+        stretches.push((name, end.0.saturating_sub(start), end.1));
+        stretches.retain(|(_, len, _)| *len > 0);
+        stretches
+    }
+
+    fn path(&self, device: &DeviceId, name: &DeviceId) -> Option<&Path> {
+        self.0.get(device)?.iter().find(|path| path.name == *name)
+    }
+}

@@ -1,0 +1,215 @@
+//! Devices that contradict themselves: both branches are kept, and the proof is written.
+//!
+//! Of a control log the room sees branches by itself, for it holds all of it. Of a message log it holds the ends only: what
+//! is neither known nor next is answered as [`Received::unsure`], the caller looks into the store, and what is not there
+//! either comes back through [`Room::receive_fork`] with what stands in its place.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parlor_crypto::CryptoRng;
+
+use super::branches::Branches;
+use super::receive::{Step, log_end};
+use super::types::{Change, Outcome, Placed, Received, Reject, Rejected, Sibling, Tip};
+use super::{Place, Room};
+use crate::control::{Control, EquivProof, Permission};
+use crate::dag::NodeIdx;
+use crate::epoch::election_delay_ms;
+use crate::event::{Event, LogId, LogKind};
+use crate::ids::{DeviceId, EventId};
+use crate::limits;
+
+/// What is known of forks beside the message logs.
+#[derive(Debug, Default)]
+pub(super) struct Forks {
+    /// The branches of control logs,
+    control: Branches,
+    /// the ends of all paths of them,
+    ends: HashMap<DeviceId, (u64, EventId)>,
+    /// and the path of every event that is on a branch.
+    paths: HashMap<EventId, DeviceId>,
+    /// Where the control events taken last stand, for the next outcome.
+    placed: Vec<Placed>,
+    /// Contradictions of which the room holds no proof yet, and from when on we write it.
+    unproved: BTreeMap<LogId, (Event, Event, Option<u64>)>,
+}
+
+impl Room {
+    /// Takes a message that [`receive`](Self::receive) was unsure of and that the store does not hold: its author wrote two
+    /// with one number. `held` is what the store has around its place. Both count from now on.
+    pub fn receive_fork(&mut self, event: Event, held: &Sibling, now_ms: u64) -> Received {
+        let mut received = Received::default();
+        let (id, device) = (event.id(), event.device());
+        let (next, path) = (&held.next, held.path);
+        let beside = next.log() == event.log() && next.seq() == event.seq() && next.prev() == event.prev();
+        let branches = self.messages.branches();
+        let known = path == device || branches.paths(&device).any(|name| *name == path);
+        if event.message().is_none() || !beside || !known || next.id() == id || branches.is_full(&device) {
+            received.rejected.push(Rejected { id, why: Reject::Fork, of_batch: true });
+            return received;
+        }
+        let before = held.before.as_ref().and_then(|tip| log_end(&tip.event, tip.covers_own));
+        let branch = DeviceId(id.0);
+        let end = (event.seq().saturating_sub(1), event.prev());
+        self.note_contradiction(next, &event);
+        let step = match self.step_after(event, branch, before, now_ms) {
+            Step::Taken(message, unknown, _) => {
+                let cut = self.messages.branches_mut().begin(device, &path, end, next.id(), id);
+                let place = self.messages.branches().place(&device, &branch, message.event.seq());
+                received.outcome.changes.push(Change::Fork(device));
+                received.outcome.persist.heads = Some(self.messages.to_bytes());
+                Step::Taken(message, unknown, place.map(|place| Placed { event: id, place, cut }))
+            }
+            other => other,
+        };
+        self.note(step, true, &mut received);
+        received
+    }
+
+    /// Looks after the room: epochs ([`maintain_epochs`](Self::maintain_epochs)), and the proofs of contradictions. Answers what
+    /// it did, and when to be called again at the latest (milliseconds since the epoch); call it also after every outcome.
+    pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
+        let (mut outcome, proof_ms) = self.prove(now_ms);
+        let (epochs, epoch_ms) = self.maintain_epochs(now_ms, rng);
+        outcome.merge(epochs);
+        (outcome, [proof_ms, epoch_ms].into_iter().flatten().min())
+    }
+
+    /// Whether our own device wrote two events of one number: it was copied, or is run from an old backup as well. It writes
+    /// nothing any more.
+    pub fn is_cloned(&self) -> bool {
+        let me = self.me.device();
+        self.dag.forked().contains(&me) || self.messages.branches().has(&me) || self.forks.control.has(&me)
+    }
+
+    /// Where the stretch of a forked message log is kept: in which path, and behind how many of its events. Of any other log it
+    /// is the log itself.
+    pub fn kept_in(&self, stretch: &DeviceId) -> (DeviceId, u64) {
+        self.messages.branches().kept_in(stretch).unwrap_or((*stretch, 0))
+    }
+
+    /// In which stretch of its log a control event is compared, and its number there.
+    pub fn control_place(&self, event: &Event) -> (DeviceId, u64) {
+        let device = event.device();
+        let path = self.forks.paths.get(&event.id()).unwrap_or(&device);
+        let place = self.forks.control.place(&device, path, event.seq());
+        place.map_or((device, event.seq()), |place| (place.stretch, place.number))
+    }
+
+    /// The ends of all logs, of forked ones of all stretches, ascending by log: what sync compares.
+    pub fn tips(&self) -> Vec<Tip> {
+        let mut tips = Vec::new();
+        for device in self.dag.logs().keys() {
+            let paths = self.forks.control.paths(device);
+            for path in paths.chain((!self.forks.control.has(device)).then_some(device)) {
+                let Some(end) = self.forks.ends.get(path) else { continue };
+                tips.extend(tips_of(&self.forks.control, LogKind::Control, device, path, *end));
+            }
+        }
+        let branches = self.messages.branches();
+        for device in self.messages.ends().keys() {
+            for path in branches.paths(device).chain((!branches.has(device)).then_some(device)) {
+                let Some(end) = self.messages.path_end(path) else { continue };
+                tips.extend(tips_of(branches, LogKind::Message, device, path, (end.seq, end.id)));
+            }
+        }
+        tips.sort_unstable();
+        tips
+    }
+
+    /// Whether a control event would begin one branch too many of its log. What others built on is taken all the same.
+    pub(super) fn has_too_many_branches(&self, event: &Event) -> bool {
+        let device = event.device();
+        let full = self.forks.control.is_full(&device);
+        full && !self
+            .forks
+            .control
+            .paths(&device)
+            .any(|path| self.forks.ends.get(path).is_some_and(|end| end.1 == event.prev()))
+    }
+
+    /// Notes in which path of its log an accepted control event stands.
+    pub(super) fn place_control(&mut self, at: NodeIdx) {
+        let event = self.dag.node(at).event.clone();
+        let (id, device, seq, prev) = (event.id(), event.device(), event.seq(), event.prev());
+        let path = self.forks.paths.get(&prev).copied().unwrap_or(device);
+        let end = self.forks.ends.get(&path).copied();
+        let follows = end.map_or(seq == 1, |(_, last)| seq > 1 && last == prev);
+        if follows {
+            self.forks.ends.insert(path, (seq, id));
+            if path != device {
+                self.forks.paths.insert(id, path);
+            }
+            self.place(&event, &path, None);
+            return;
+        }
+        let on_path = |other: &&Event| *self.forks.paths.get(&other.id()).unwrap_or(&device) == path;
+        let beside = |other: &&Event| other.seq() == seq && other.prev() == prev && other.id() != id;
+        let Some(next) = self.control_log(&device, seq).filter(beside).find(on_path).cloned() else { return };
+        let branch = DeviceId(id.0);
+        let cut = self.forks.control.begin(device, &path, (seq.saturating_sub(1), prev), next.id(), id);
+        self.forks.ends.insert(branch, (seq, id));
+        self.forks.paths.insert(id, branch);
+        self.place(&event, &branch, cut);
+        self.note_contradiction(&next, &event);
+    }
+
+    /// Hands what is known of the places of new control events to an outcome.
+    pub(super) fn take_placed(&mut self) -> Vec<Placed> {
+        std::mem::take(&mut self.forks.placed)
+    }
+
+    fn place(&mut self, event: &Event, path: &DeviceId, cut: Option<super::Cut>) {
+        let place: Option<Place> = self.forks.control.place(&event.device(), path, event.seq());
+        self.forks.placed.extend(place.map(|place| Placed { event: event.id(), place, cut }));
+    }
+
+    fn note_contradiction(&mut self, one: &Event, other: &Event) {
+        let log = one.log();
+        if self.dag.proof_of(&log).is_none() {
+            self.forks.unproved.entry(log).or_insert_with(|| (one.clone(), other.clone(), None));
+        }
+    }
+
+    /// Writes the proofs that are missing, when it is our turn: usually one member writes it.
+    fn prove(&mut self, now_ms: u64) -> (Outcome, Option<u64>) {
+        let (mut outcome, mut due) = (Outcome::default(), None);
+        let dag = &self.dag;
+        self.forks.unproved.retain(|log, _| dag.proof_of(log).is_none());
+        if self.forks.unproved.is_empty() || self.permitted(Permission::Post).is_err() || self.is_cloned() {
+            return (outcome, due);
+        }
+        let devices: Vec<DeviceId> = self.live_device_ids().collect();
+        for (log, (one, other, turn_ms)) in std::mem::take(&mut self.forks.unproved) {
+            let heads = [one.id(), other.id()];
+            let wait = || now_ms.saturating_add(election_delay_ms(&heads, &self.me.device(), &devices));
+            let turn_ms = turn_ms.unwrap_or_else(wait);
+            if turn_ms > now_ms {
+                due = Some(due.map_or(turn_ms, |due: u64| due.min(turn_ms)));
+                self.forks.unproved.insert(log, (one, other, Some(turn_ms)));
+            } else if let Some(proof) = EquivProof::new(&self.id, &one, &other) {
+                // Otherwise the copies that came are vouched for by later events, and prove nothing by themselves.
+                let written = self.write_control(Control::EquivProof(Box::new(proof)), now_ms);
+                outcome.merge(written.unwrap_or_default());
+            }
+        }
+        (outcome, due)
+    }
+}
+
+fn tips_of(
+    branches: &Branches,
+    kind: LogKind,
+    device: &DeviceId,
+    path: &DeviceId,
+    end: (u64, EventId),
+) -> impl Iterator<Item = Tip> {
+    let stretches = branches.stretches(device, path, end);
+    stretches.into_iter().map(move |(device, seq, id)| Tip { log: LogId { device, kind }, seq, id })
+}
+
+impl Branches {
+    fn is_full(&self, device: &DeviceId) -> bool {
+        self.paths(device).count() > limits::MAX_BRANCHES
+    }
+}

@@ -1,0 +1,136 @@
+//! Devices that write two events of one number: both branches are kept everywhere, and the proof is written.
+
+use super::support::*;
+use crate::body::Body;
+use crate::control::{Control, History, Role};
+use crate::event::Event;
+use crate::room::{Change, MessageTip, NewInvite, Refusal, Sibling};
+
+/// A room of three, and what the second writes twice: two branches of its message log after a common message.
+struct Forked {
+    alice: Person,
+    bob: Person,
+    carol: Person,
+    left: Vec<Event>,
+    right: Vec<Event>,
+}
+
+fn forked(n: usize) -> Forked {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    alice.sync(&mut carol);
+    alice.sync(&mut bob);
+    bob.write("common");
+    alice.sync_from(&bob);
+    carol.sync_from(&bob);
+    let mut branch = |name: &str| -> Vec<Event> {
+        bob.restart();
+        let text = |n: usize| Body::text(format!("{name} {n}"));
+        (0..n).map(|n| bob.room.write(&text(n), bob.now, &mut bob.rng).unwrap().message.event).collect()
+    };
+    let (left, right) = (branch("left"), branch("right"));
+    Forked { alice, bob, carol, left, right }
+}
+
+#[test]
+fn both_branches_of_a_message_log_are_kept_and_compared_alike_whichever_came_first() {
+    let Forked { mut alice, bob, mut carol, left, right } = forked(3);
+    assert_eq!((left[0].seq(), right[0].seq()), (2, 2));
+    alice.receive(left.clone());
+    carol.receive(right.clone());
+    let changes = alice.receive(right.clone()).outcome.changes;
+    assert!(changes.contains(&Change::Fork(bob.room.me().device())));
+    carol.receive(left.clone());
+    for person in [&alice, &carol] {
+        assert_eq!(person.shown().len(), 7, "{:?}", person.shown());
+    }
+    assert_eq!(alice.room.tips(), carol.room.tips());
+    // The same again changes nothing, nor does a restart; and both branches go on.
+    let before = alice.room.tips();
+    alice.receive(right.clone());
+    alice.restart();
+    carol.restart();
+    alice.receive(left.clone());
+    assert_eq!((alice.room.tips(), carol.room.tips()), (before.clone(), before));
+    assert!(alice.room.seen(&left[2]) && alice.room.seen(&right[2]));
+}
+
+#[test]
+fn a_branch_of_a_branch_is_kept_too() {
+    let Forked { mut alice, mut bob, mut carol, left, right } = forked(3);
+    // A third and a fourth continuation: of the first of the left ones, and again of the common one.
+    bob.restart();
+    bob.receive(left[..1].to_vec());
+    let third: Vec<Event> = ["x", "y"].map(|text| bob.room.write(&Body::text(text), bob.now, &mut bob.rng).unwrap().message.event).into();
+    for events in [&left, &right, &third] {
+        alice.receive(events.clone());
+    }
+    // The third hangs on the first of the left ones.
+    carol.receive(right);
+    carol.receive(left[..1].to_vec());
+    carol.receive(third);
+    carol.restart();
+    carol.receive(left);
+    assert_eq!(carol.room.tips(), alice.room.tips());
+    assert_eq!(alice.shown().len(), 1 + 6 + 2);
+    alice.restart();
+    assert_eq!(carol.room.tips(), alice.room.tips());
+}
+
+#[test]
+fn one_member_proves_a_fork_anyone_verifies_it_and_the_device_stops() {
+    let Forked { mut alice, mut bob, mut carol, left, right } = forked(1);
+    alice.receive(left.clone());
+    alice.receive(right.clone());
+    alice.maintain();
+    let proof = |person: &Person| {
+        let proofs = person.room.control_events().filter_map(|event| {
+            match Control::decode(event.control()?.kind, event.payload()) {
+                Ok(Control::EquivProof(proof)) => Some(*proof),
+                _ => None,
+            }
+        });
+        proofs.collect::<Vec<_>>()
+    };
+    let [first] = &proof(&alice)[..] else { panic!("one proof") };
+    assert_eq!(first.verify(&alice.room.id()).unwrap(), left[0].log());
+    let received = carol.sync_from(&alice);
+    assert!(received.rejected.is_empty(), "{:?}", received.rejected);
+    carol.maintain();
+    assert_eq!(proof(&carol).len(), 1, "who knows the proof writes none");
+    assert_eq!(alice.room.state_hash(), carol.room.state_hash());
+    let control: Vec<Event> = alice.room.control_events().cloned().collect();
+    let changes = bob.room.receive(control, bob.now).outcome.changes;
+    assert!(changes.contains(&Change::Fork(bob.room.me().device())));
+    assert!(bob.room.is_cloned());
+    assert_eq!(bob.room.may_post(), Err(Refusal::Cloned));
+    assert!(bob.room.member(&bob.room.me().account()).is_some(), "it is a member all the same");
+}
+
+#[test]
+fn more_branches_than_are_kept_are_refused_and_nobody_is_blamed() {
+    let Forked { mut alice, mut bob, left, .. } = forked(1);
+    alice.receive(left);
+    let mut refused = 0;
+    for n in 0..crate::limits::MAX_BRANCHES + 10 {
+        bob.restart();
+        let event = bob.room.write(&Body::text(format!("{n}")), bob.now, &mut bob.rng).unwrap().message.event;
+        let received = alice.receive(vec![event]);
+        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()));
+        refused += received.rejected.len();
+    }
+    assert_eq!(refused, 10);
+}
+
+#[test]
+fn what_is_not_beside_what_is_held_is_no_fork() {
+    let Forked { mut alice, bob, left, right, .. } = forked(2);
+    alice.receive(left.clone());
+    let device = bob.room.me().device();
+    let before = Some(MessageTip { path: device, event: left[0].clone(), covers_own: 0 });
+    let sibling = Sibling { path: device, before, next: left[1].clone() };
+    let received = alice.room.receive_fork(right[0].clone(), &sibling, START);
+    assert!(received.outcome.accepted.is_empty() && received.rejected.len() == 1);
+}
