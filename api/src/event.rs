@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Code, Message, MessageStatus, Role};
+use crate::{Author, Code, Gone, Message, MessageStatus, Role};
 
 /// An event: `{"event":KIND,...,"seq":N,"at":RFC3339}` with the fields of its kind between.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +35,9 @@ pub enum EventBody {
     /// A message was edited, deleted or reacted to; the fields are those of a message.
     #[serde(rename = "message.updated")]
     MessageUpdated(Box<Message>),
+    /// Something happened in the room: a note of its log; the fields are those of a message of kind `system`.
+    #[serde(rename = "system")]
+    System(Box<Message>),
     /// An own message went on its way.
     #[serde(rename = "status")]
     Status(StatusChanged),
@@ -77,7 +80,7 @@ impl EventBody {
     /// The room it is about, if it is about one.
     pub fn room(&self) -> Option<&str> {
         match self {
-            Self::Message(m) | Self::MessageUpdated(m) => Some(&m.room),
+            Self::Message(m) | Self::MessageUpdated(m) | Self::System(m) => Some(&m.room),
             Self::Status(e) => Some(&e.room),
             Self::Typing(e) => Some(&e.room),
             Self::Presence(e) => e.room.as_deref(),
@@ -158,8 +161,10 @@ pub enum RoomChange {
     Joined,
     /// Name, description, settings or unread count changed.
     Updated,
-    /// Left by this account, or this account was removed.
+    /// Left by this account.
     Left,
+    /// This account was removed: `gone` says by whom.
+    Removed,
 }
 
 /// A room is new, gone or changed.
@@ -171,6 +176,9 @@ pub struct RoomChanged {
     pub name: String,
     /// What became of it.
     pub change: RoomChange,
+    /// How this account came out of it, when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
 }
 
 /// What became of a member.
@@ -200,6 +208,9 @@ pub struct MemberChanged {
     pub role: Option<Role>,
     /// What became of him.
     pub change: MemberChange,
+    /// Who removed him, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
 }
 
 /// What became of an invite.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{History, Role};
+use crate::{Author, History, Role};
 
 /// An invite to make: `POST /rooms/{room}/invites`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -88,8 +88,27 @@ pub struct Invite {
     pub revoked: bool,
     /// Account that made it.
     pub created_by: String,
+    /// Name of that account: neutralise before showing it on a terminal.
+    #[serde(default)]
+    pub created_by_name: String,
     /// When it was made.
     pub created_at: String,
+    /// Whether somebody must say yes to each who comes by it.
+    #[serde(default)]
+    pub approve: bool,
+    /// Who came by it, also those who are out again.
+    #[serde(default)]
+    pub joined: Vec<Joined>,
+}
+
+/// Somebody who came by an invite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Joined {
+    /// Who.
+    #[serde(flatten)]
+    pub account: Author,
+    /// Whether he is in the room still.
+    pub member: bool,
 }
 
 /// Somebody asks to come in by an invite with approval: item of `GET /rooms/{room}/requests`.

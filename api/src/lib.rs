@@ -6,8 +6,10 @@
 //! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
 
 mod event;
+mod govern;
 mod invite;
 mod join;
+mod log;
 mod message;
 mod node;
 mod outbox;
@@ -19,8 +21,10 @@ pub use event::{
     PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange, RoomChanged, StatusChanged, SyncProgress,
     Ticket, Typing,
 };
-pub use invite::{CreateInvite, Invite, Request};
+pub use govern::{Banned, Gone, Policy, RemoveMembers, Removed, SetRole, Standing};
+pub use invite::{CreateInvite, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
+pub use log::{Note, NoteKind};
 pub use message::{
     Author, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, ReadAnswer, SendAnswer, SendBatch,
     SendRequest,

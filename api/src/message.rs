@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Note;
+
 /// Who wrote something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// Account id.
     pub account: String,
@@ -115,6 +117,9 @@ pub struct Message {
     pub reason: Option<String>,
     /// Its place in the room as a cursor: newer is greater, compared as text.
     pub order: String,
+    /// Of kind `system`: what happened, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Note>,
 }
 
 /// A page of a list. Messages stand newest first.

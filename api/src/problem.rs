@@ -103,6 +103,7 @@ codes! {
     FellBehind        "fell_behind"         410    1    "events were missed: read the state again"
     AlreadyExists     "already_exists"      409    1    "it exists already"
     Conflict          "conflict"            409    1    "it does not fit the present state"
+    LastOwner         "last_owner"          409    1    "the room would be left without an owner"
     HomeLocked        "home_locked"         409    1    "another node owns this home"
     HomeDenied        "home_denied"         500    1    "the home can not be read or written"
     HomeDamaged       "home_damaged"        500    1    "a file of the home is damaged"

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Message;
+use crate::{Banned, Gone, Message, Policy, Standing};
 
 /// What kind of room it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -91,6 +91,9 @@ pub struct UpdateRoom {
     /// Messages disappear after so many seconds; 0 switches that off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
+    /// What newcomers read, of what is written from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
 }
 
 /// A room of the list: `GET /rooms`.
@@ -102,8 +105,11 @@ pub struct RoomItem {
     pub name: String,
     /// What kind.
     pub kind: RoomKind,
-    /// What we are in it; absent when we are a member no longer.
-    pub role: Option<Role>,
+    /// What we are in it.
+    pub role: Standing,
+    /// How we came out of it, if we did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
     /// Messages of others after our read marker.
     pub unread: u64,
     /// How many accounts are members.
@@ -127,8 +133,11 @@ pub struct Room {
     pub history: History,
     /// Messages disappear after so many seconds.
     pub ttl: Option<u64>,
-    /// What we are in it; absent when we are a member no longer.
-    pub role: Option<Role>,
+    /// What we are in it.
+    pub role: Standing,
+    /// How we came out of it, if we did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
     /// How many accounts are members.
     pub members: u32,
     /// How many of them have a device connected to us now, without us.
@@ -141,6 +150,23 @@ pub struct Room {
     pub created_at: String,
     /// The newest message we hold.
     pub last_message: Option<Message>,
+    /// The rules beside the roles.
+    pub policy: Policy,
+    /// Who may not come back.
+    pub banned: Vec<Banned>,
+    /// The epoch that is written under: the beginning of its id; absent while there is none.
+    pub epoch: Option<String>,
+    /// Whether what is written now can be read by exactly the members.
+    pub safe: bool,
+    /// Why not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+    /// The members with their devices, strongest role first.
+    pub people: Vec<Member>,
+    /// Ids of the last events about who may do what, and keys: those nothing is built on yet.
+    pub control_frontier: Vec<String>,
+    /// Equal on all nodes that see the same members and events: compare it when in doubt.
+    pub fingerprint: String,
 }
 
 /// A member of a room: `GET /rooms/{room}/members`.
@@ -173,4 +199,7 @@ pub struct Device {
     pub name: String,
     /// Whether it is connected to us now, or it is ours.
     pub online: bool,
+    /// Whether it wrote two different things in one place: it was copied, or it cheats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contradicts_itself: bool,
 }

@@ -131,6 +131,9 @@ pub enum Command {
     Refuse(cmd::requests::AnswerArgs),
     /// List the members of a room
     Members(cmd::members::Args),
+    /// Give roles, remove, ban
+    #[command(subcommand)]
+    Member(cmd::member::Command),
     /// Send a message
     Send(cmd::send::Args),
     /// Show messages, newest first
@@ -179,13 +182,23 @@ mod tests {
             "room show R",
             "room rename R N",
             "room set R --name N --about T --ttl 7d",
+            "room set R --history from-join",
             "room leave R",
+            "room leave R --force",
             "invite create R --role member --expires 7d --uses 3 --approve --instant --qr --png F",
             "invite list R",
             "invite revoke R I",
+            "invite revoke R I --remove-joined",
             "join parlor://join/1/x --timeout 60s",
             "join --qr F.png",
             "members R",
+            "member role R W moderator",
+            "member role R @W member --may-invite",
+            "member remove R W --cascade --purge",
+            "member remove R I --invite",
+            "member remove --invite R I",
+            "member ban R W --cascade --purge",
+            "member unban R W",
             "requests R",
             "approve R A",
             "refuse R A",
@@ -197,6 +210,7 @@ mod tests {
             "history R --after I",
             "history R --around I",
             "history R --date 2026-11-21",
+            "history R --system",
             "listen",
             "listen R",
             "read R",

@@ -8,8 +8,9 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 use parlor_api::{
-    Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer, OutboxEntry, Page,
-    Problem, ReadAnswer, Ready, Request, Room, RoomItem, SendAnswer, SendRequest, Status, UpdateRoom,
+    Banned, Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer,
+    OutboxEntry, Page, Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, Room, RoomItem, SendAnswer,
+    SendRequest, SetRole, Status, UpdateRoom,
 };
 use std::sync::Arc;
 
@@ -164,8 +165,44 @@ impl App {
     }
 
     /// Leaves the room; what is held of it stays readable.
-    pub async fn leave_room(&self, room: &str) -> Answer<()> {
-        self.node.rooms.leave(self.find_room(room).await?).await
+    ///
+    /// # Errors
+    /// `last_owner`, unless `force` says that the room may be left without an owner.
+    pub async fn leave_room(&self, room: &str, force: bool) -> Answer<()> {
+        self.node.rooms.leave(self.find_room(room).await?, force).await
+    }
+
+    /// Gives somebody a role: an account, a unique prefix of one, or `@name`. Somebody who is out is taken back by it.
+    ///
+    /// # Errors
+    /// `member_not_found`, `ambiguous`, `not_permitted`, `banned`.
+    pub async fn set_role(&self, room: &str, who: &str, wanted: SetRole) -> Answer<Member> {
+        self.node.rooms.set_role(self.find_room(room).await?, who.to_owned(), wanted).await
+    }
+
+    /// Removes a member, named as for [`set_role`](Self::set_role); with `ban`, for good. When it returns the removal is
+    /// durable, and so are the keys that follow from it, if this account may make them.
+    ///
+    /// # Errors
+    /// `member_not_found`, `ambiguous`, `not_permitted`.
+    pub async fn remove_member(&self, room: &str, who: &str, how: RemoveMembers, ban: bool) -> Answer<Removed> {
+        self.node.rooms.remove(self.find_room(room).await?, who.to_owned(), how, ban).await
+    }
+
+    /// Removes all who came by an invite, and closes it.
+    ///
+    /// # Errors
+    /// `invite_not_found`, `ambiguous`, `not_permitted`.
+    pub async fn remove_joined(&self, room: &str, invite: &str, how: RemoveMembers) -> Answer<Removed> {
+        self.node.rooms.remove_joined(self.find_room(room).await?, invite.to_owned(), how).await
+    }
+
+    /// Lifts the ban of somebody, who needs an invite or a role to come back.
+    ///
+    /// # Errors
+    /// `member_not_found` for somebody who is not banned, `ambiguous`, `not_permitted`.
+    pub async fn unban(&self, room: &str, who: &str) -> Answer<Banned> {
+        self.node.rooms.unban(self.find_room(room).await?, who.to_owned()).await
     }
 
     /// Makes an invite; the answer holds its link.
@@ -240,9 +277,10 @@ impl App {
         self.node.rooms.message(self.find_room(room).await?, message_id(message)?).await
     }
 
-    /// A page of history, newest first, of at most `limit` messages (1 to [`parlor_api::PAGE_MAX`]).
-    pub async fn history(&self, room: &str, anchor: Anchor, limit: u32) -> Answer<Page<Message>> {
-        self.node.rooms.history(self.find_room(room).await?, anchor, limit).await
+    /// A page of history, newest first, of at most `limit` messages (1 to [`parlor_api::PAGE_MAX`]); with `system`, the
+    /// notes of the room's log among them.
+    pub async fn history(&self, room: &str, anchor: Anchor, limit: u32, system: bool) -> Answer<Page<Message>> {
+        self.node.rooms.history(self.find_room(room).await?, anchor, limit, system).await
     }
 
     /// Moves the read marker forward to a message, or to the newest. It never moves back.

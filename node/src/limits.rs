@@ -15,12 +15,21 @@ pub(crate) const KEPT_PER_ROOM: usize = 8;
 pub(crate) const TOLD_PER_ROOM: usize = 4_096;
 /// Addresses remembered of a peer.
 pub(crate) const ADDRESSES_PER_PEER: usize = 8;
+/// Commits of one room that wait for the disk, from which on gossip is ignored: 4 MiB of the largest frames. Sync, which waits
+/// for commits, brings what they held.
+pub(crate) const GOSSIP_COMMITS_MAX: usize = 128;
+/// Time for gossip to bring what a stream showed first: several heartbeats, in which it repairs itself.
+pub(crate) const GOSSIP_PATIENCE_MS: u64 = 5_000;
+/// A link is not dropped for silent gossip again before: a busy peer may publish less than it writes.
+pub(crate) const MUTE_PAUSE_MS: u64 = 600_000;
 /// Bytes of events read from the store in one go for republishing.
 pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
 /// Messages opened in one go after a key came.
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
 /// Messages counted as unread at most: beyond, people read "many".
 pub(crate) const UNREAD_MAX: u64 = 10_000;
+/// Notes of a room's log told to windows for one batch, the last ones: who joins an old room reads its log from the history.
+pub(crate) const NOTE_EVENTS: usize = 64;
 /// Events with bad signatures that one sync session may bring. An honest peer brings some when their author signed badly and
 /// a later event vouched for them; each costs a verification.
 pub(crate) const BAD_COPIES_MAX: usize = 8_192;

@@ -31,6 +31,9 @@ pub struct Args {
     /// Those from this date on, such as 2026-11-21
     #[arg(long, value_name = "D", group = "where", value_parser = time::parse)]
     date: Option<String>,
+    /// With what was done in the room: who came, went, was given a role or removed
+    #[arg(long)]
+    system: bool,
 }
 
 /// Runs it.
@@ -51,7 +54,10 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
         let limit = left.min(PAGE_MAX);
         let page = match &before {
             Some(cursor) => page(node, args, "before", cursor, limit)?,
-            None => node.get(&format!("/rooms/{}/messages?limit={limit}", segment(&args.room)))?,
+            None => {
+                let (room, system) = (segment(&args.room), args.system);
+                node.get(&format!("/rooms/{room}/messages?limit={limit}&system={system}"))?
+            }
         };
         page.items.iter().try_for_each(|m| write(m, globals, out))?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
@@ -86,7 +92,8 @@ fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
 }
 
 fn page(node: &Client, args: &Args, kind: &str, cursor: &str, limit: u32) -> Result<Page<Message>, Problem> {
-    node.get(&format!("/rooms/{}/messages?limit={limit}&{kind}={}", segment(&args.room), segment(cursor)))
+    let (room, cursor, system) = (segment(&args.room), segment(cursor), args.system);
+    node.get(&format!("/rooms/{room}/messages?limit={limit}&system={system}&{kind}={cursor}"))
 }
 
 fn write(message: &Message, globals: &Globals, out: &mut Out) -> Done {

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use parlor_api::{Code, CreateInvite, Invite, Problem, Role};
+use parlor_api::{Code, CreateInvite, Invite, Problem, RemoveMembers, Role};
 use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
+use crate::cmd::member;
 use crate::cmd::room::{HistoryArg, role_name};
 use crate::duration;
 use crate::out::{Done, Out};
@@ -32,6 +33,9 @@ pub enum Command {
         room: String,
         /// Id of the invite, or a unique beginning of it
         invite: String,
+        /// Remove all who came by it, too
+        #[arg(long)]
+        remove_joined: bool,
     },
 }
 
@@ -104,7 +108,10 @@ pub fn run(command: Command, node: &Client, globals: &Globals, out: &mut Out) ->
     match command {
         Command::Create(args) => create(&args, node, globals, out),
         Command::List { room } => list(node, &room, out),
-        Command::Revoke { room, invite } => {
+        Command::Revoke { room, invite, remove_joined: true } => {
+            member::remove_joined(&room, &invite, RemoveMembers::default(), node, out)
+        }
+        Command::Revoke { room, invite, remove_joined: false } => {
             let path = format!("/rooms/{}/invites/{}", segment(&room), segment(&invite));
             let invite: Invite = node.send(Method::DELETE, &path, &json!({}))?;
             if out.is_json() {
@@ -183,7 +190,7 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
     if out.is_json() {
         return invites.iter().try_for_each(|invite| out.json(invite));
     }
-    let mut table = Table::new(&["invite", "role", "used", "left", "expires", "state"]);
+    let mut table = Table::new(&["invite", "role", "by", "used", "left", "expires", "state", "came by it"]);
     for invite in invites {
         let state = match (invite.revoked, invite.uses_left) {
             (true, _) => "revoked",
@@ -193,7 +200,14 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
         };
         let id: String = invite.invite.chars().take(8).collect();
         let (used, left) = (invite.used.to_string(), invite.uses_left.to_string());
-        table.row([id, role_name(invite.role).into(), used, left, time::local(&invite.expires_at), state.into()]);
+        let who = |joined: &parlor_api::Joined| match joined.member {
+            true => joined.account.name.clone(),
+            false => format!("{} (gone)", joined.account.name),
+        };
+        let joined = invite.joined.iter().map(who).collect::<Vec<_>>().join(", ");
+        let (role, by, until) =
+            (role_name(invite.role).into(), invite.created_by_name, time::local(&invite.expires_at));
+        table.row([id, role, by, used, left, until, state.into(), joined]);
     }
     table.write(out, "no invites: make one with `parlor invite create ROOM`")
 }

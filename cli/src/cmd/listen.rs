@@ -82,7 +82,10 @@ pub fn missed() -> Event {
 fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
     let line = match &event.body {
         EventBody::Message(m) => return Some(spoken(m, verbose, out)),
+        EventBody::System(m) => return Some(spoken(m, verbose, out)),
         EventBody::MessageUpdated(m) => format!("changed: {}", spoken(m, verbose, out)),
+        // The notes of the log say who did it; this says what became of it.
+        EventBody::Member(_) if !verbose => return None,
         EventBody::Member(m) => {
             let what = match m.change {
                 MemberChange::Joined => "joined",
@@ -98,6 +101,10 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
                 RoomChange::Joined => "joined",
                 RoomChange::Updated => return verbose.then(|| format!("* room {} changed", neutral_line(&r.name))),
                 RoomChange::Left => "left",
+                RoomChange::Removed => {
+                    let text = r.gone.as_ref().map_or("you are no member any more", |gone| &gone.text);
+                    return Some(out.paint(Look::Bad, &format!("* {}", neutral_line(text))));
+                }
             };
             format!("* room {} {what}", neutral_line(&r.name))
         }

@@ -7,6 +7,7 @@ pub mod invite;
 pub mod join;
 pub mod listen;
 pub mod man;
+pub mod member;
 pub mod members;
 pub mod outbox;
 pub mod read;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Approve(args) => requests::approve(&args, &node()?, out),
         Command::Refuse(args) => requests::refuse(&args, &node()?, out),
         Command::Members(args) => members::run(&args, &node()?, out),
+        Command::Member(command) => member::run(command, &node()?, out),
         Command::Send(args) => send::run(args, node, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),

@@ -1,7 +1,7 @@
 //! `parlor room …`: make, list, show, change and leave rooms.
 
 use clap::ValueEnum;
-use parlor_api::{CreateRoom, History, Role, Room, RoomItem, RoomKind, UpdateRoom};
+use parlor_api::{CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateRoom};
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
@@ -59,11 +59,17 @@ pub enum Command {
         /// Messages disappear after this time; `off` keeps them
         #[arg(long, value_name = "DURATION", group = "what", value_parser = duration::parse_or_off)]
         ttl: Option<u64>,
+        /// What newcomers can read of what is written from now on
+        #[arg(long, value_name = "WHAT", group = "what")]
+        history: Option<HistoryArg>,
     },
     /// Leave a room; what you hold of it stays readable
     Leave {
         /// Which room
         room: String,
+        /// Leave although you are its only owner
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -108,10 +114,13 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
         Command::Rename { room, name } => {
             update(node, &room, &UpdateRoom { name: Some(name), ..UpdateRoom::default() }, out)
         }
-        Command::Set { room, name, about, ttl } => update(node, &room, &UpdateRoom { name, about, ttl }, out),
-        Command::Leave { room } => {
+        Command::Set { room, name, about, ttl, history } => {
+            let history = history.map(HistoryArg::to_api);
+            update(node, &room, &UpdateRoom { name, about, ttl, history }, out)
+        }
+        Command::Leave { room, force } => {
             let room: Room = node.get(&path(&room))?;
-            node.act(Method::POST, &format!("{}/leave", path(&room.room)))?;
+            node.act(Method::POST, &format!("{}/leave?force={force}", path(&room.room)))?;
             if out.is_json() {
                 return out.json(&serde_json::json!({"room": room.room, "name": room.name, "left": true}));
             }
@@ -140,7 +149,7 @@ fn list(node: &Client, out: &mut Out) -> Done {
             .last_message
             .map(|m| format!("{}  {}: {}", time::brief(&m.sent_at), m.author.name, first_words(&m.text)));
         let id: String = room.room.chars().take(8).collect();
-        let role = room.role.map_or("-", role_name);
+        let role = standing_name(room.role);
         table.row([
             id,
             room.name,
@@ -162,17 +171,13 @@ fn show(room: &Room, out: &mut Out) -> Done {
         RoomKind::Channel => "channel",
         RoomKind::Direct => "direct chat",
     };
-    let history = match room.history {
-        History::Shared => "newcomers read everything",
-        History::FromJoin => "newcomers read what comes after",
-    };
     let about = display::neutral(&room.about).replace('\n', "\n         ");
     let mut rows = vec![
         ("room", room.room.clone()),
         ("name", display::neutral_line(&room.name)),
         ("about", about),
-        ("kind", format!("{kind}, {history}")),
-        ("role", room.role.map_or("you are no member", role_name).to_owned()),
+        ("kind", kind.to_owned()),
+        ("you", room.gone.as_ref().map_or_else(|| standing_name(room.role).to_owned(), |gone| gone.text.clone())),
         ("members", format!("{}, {} of them connected", room.members, room.online)),
         ("unread", room.unread.to_string()),
         ("made", time::local(&room.created_at)),
@@ -180,9 +185,76 @@ fn show(room: &Room, out: &mut Out) -> Done {
     if let Some(ttl) = room.ttl {
         rows.push(("ttl", format!("messages disappear after {}", spoken(ttl))));
     }
+    rows.extend(rules(room));
     rows.into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .try_for_each(|(key, value)| out.line(format!("{key:<8} {value}")))
+        .try_for_each(|(key, value)| out.line(format!("{key:<8} {}", display::neutral(&value))))?;
+    people(room, out)
+}
+
+/// Who may write and read what, and with which keys.
+fn rules(room: &Room) -> Vec<(&'static str, String)> {
+    let post = match room.policy.post {
+        Role::Observer => "everybody".to_owned(),
+        Role::Member => "all but observers".to_owned(),
+        weakest => format!("{}s and above", role_name(weakest)),
+    };
+    let newcomers = match room.policy.history {
+        History::Shared => "newcomers read everything, also from before they came",
+        History::FromJoin => "newcomers read only what is written after they came",
+    };
+    let removed = "who is removed keeps what came before, and reads nothing after";
+    let short = |id: &str| id.chars().take(8).collect::<String>();
+    let frontier: Vec<String> = room.control_frontier.iter().map(|id| short(id)).collect();
+    let keys = match (&room.epoch, &room.why_not) {
+        (Some(epoch), None) => format!("{epoch}, safe: held by exactly the members"),
+        (Some(epoch), Some(why)) => format!("{epoch}, not safe: {why}"),
+        (None, why) => format!("not safe: {}", why.as_deref().unwrap_or("no keys")),
+    };
+    let banned: Vec<String> = room
+        .banned
+        .iter()
+        .map(|ban| format!("{} ({}) by {}, {}", ban.name, short(&ban.account), ban.by.name, time::local(&ban.at)))
+        .collect();
+    vec![
+        ("writing", post),
+        ("reading", format!("{newcomers};\n         {removed}")),
+        ("keys", keys),
+        ("state", format!("{} (last events: {})", short(&room.fingerprint), frontier.join(" "))),
+        ("banned", banned.join("\n         ")),
+    ]
+}
+
+fn people(room: &Room, out: &mut Out) -> Done {
+    let mut table = Table::new(&["account", "name", "role", "device", "online"]);
+    for person in &room.people {
+        let id: String = person.account.chars().take(8).collect();
+        for device in &person.devices {
+            let short: String = device.device.chars().take(8).collect();
+            let named = if device.name.is_empty() || device.name == person.name {
+                short
+            } else {
+                format!("{short} {}", device.name)
+            };
+            let online = match (device.contradicts_itself, device.online) {
+                (true, _) => "contradicts itself",
+                (_, true) => "yes",
+                (_, false) => "no",
+            };
+            table.row([id.clone(), person.name.clone(), role_name(person.role).into(), named, online.into()]);
+        }
+    }
+    table.write(out, "")
+}
+
+/// What we are in a room, as it is written.
+pub fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Joining => "joining",
+        Standing::Left => "left",
+        Standing::Removed => "removed",
+        member => member.role().map_or("", role_name),
+    }
 }
 
 /// A role as it is written.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use parlor_api::{Code, CreateInvite, Invite, JoinAnswer, JoinRequest, Problem, Request};
+use parlor_api::{Code, CreateInvite, Invite, JoinAnswer, JoinRequest, Problem, RemoveMembers, Removed, Request};
 
 use crate::app::App;
 use crate::http::error::{ApiError, Body, Reply, Segments};
@@ -34,6 +34,16 @@ pub(crate) async fn revoke(
     Segments((room, invite)): Segments<(String, String)>,
 ) -> Reply<Invite> {
     Ok(Json(app.revoke_invite(&room, &invite).await?))
+}
+
+/// Remove all who came by an invite, and close it.
+#[utoipa::path(post, path = "/rooms/{room}/invites/{invite}/remove", operation_id = "remove_joined", params(("room" = String, Path), ("invite" = String, Path)), request_body = RemoveMembers, responses((status = 200, body = Removed)))]
+pub(crate) async fn remove_joined(
+    State(app): State<App>,
+    Segments((room, invite)): Segments<(String, String)>,
+    Body(how): Body<RemoveMembers>,
+) -> Reply<Removed> {
+    Ok(Json(app.remove_joined(&room, &invite, how).await?))
 }
 
 /// Who asks to come in and was not answered, the oldest first.

@@ -30,6 +30,9 @@ pub(crate) struct HistoryQuery {
     around: Option<String>,
     /// Sent at or after this time, RFC 3339.
     date: Option<String>,
+    /// With the notes of the room's log.
+    #[serde(default)]
+    system: bool,
 }
 
 impl HistoryQuery {
@@ -65,7 +68,7 @@ pub(crate) async fn history(
     Params(query): Params<HistoryQuery>,
 ) -> Reply<Page<Message>> {
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    Ok(Json(app.history(&room, query.anchor()?, limit).await?))
+    Ok(Json(app.history(&room, query.anchor()?, limit, query.system).await?))
 }
 
 /// One message.

@@ -2,6 +2,7 @@
 
 mod invites;
 mod live;
+mod members;
 mod messages;
 mod node;
 mod outbox;
@@ -73,6 +74,11 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(invites::requests))
         .routes(routes!(invites::approve))
         .routes(routes!(invites::refuse))
+        .routes(routes!(invites::remove_joined))
+        .routes(routes!(members::set_role))
+        .routes(routes!(members::remove))
+        .routes(routes!(members::ban))
+        .routes(routes!(members::unban))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
 }

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use parlor_api::{CreateRoom, Member, Room, RoomItem, UpdateRoom};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::http::error::{ApiError, Body, Reply, Segments};
+use crate::http::error::{ApiError, Body, Params, Reply, Segments};
 
 /// The rooms of this account, that with the newest message first.
 #[utoipa::path(get, path = "/rooms", operation_id = "list_rooms", responses((status = 200, body = Vec<RoomItem>)))]
@@ -39,10 +41,23 @@ pub(crate) async fn update(
     Ok(Json(app.update_room(&room, request).await?))
 }
 
-/// Leave a room.
-#[utoipa::path(post, path = "/rooms/{room}/leave", operation_id = "leave_room", params(("room" = String, Path)), responses((status = 204)))]
-pub(crate) async fn leave(State(app): State<App>, Segments(room): Segments<String>) -> Result<StatusCode, ApiError> {
-    app.leave_room(&room).await?;
+/// How to leave.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeaveQuery {
+    /// Leave although no owner would be left.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Leave a room. The only owner is refused while there are other members, unless `force` is said.
+#[utoipa::path(post, path = "/rooms/{room}/leave", operation_id = "leave_room", params(("room" = String, Path), LeaveQuery), responses((status = 204)))]
+pub(crate) async fn leave(
+    State(app): State<App>,
+    Segments(room): Segments<String>,
+    Params(query): Params<LeaveQuery>,
+) -> Result<StatusCode, ApiError> {
+    app.leave_room(&room, query.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -47,7 +47,7 @@ impl Joins {
         for (_, bytes) in stored {
             let Some(kept) = kept::decode(&bytes) else { continue };
             match Link::parse(&kept.link, now_ms()) {
-                Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.is_none()) => {
+                Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.role().is_none()) => {
                     let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None);
                 }
                 // Over while we were away, or in by now.
@@ -82,7 +82,7 @@ impl Joins {
     ) -> Answer<JoinAnswer> {
         let link = Link::parse(&request.link, now_ms()).map_err(|error| link_problem(&error))?;
         let room = link.room();
-        if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.is_some()) {
+        if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.role().is_some()) {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
         let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
@@ -277,7 +277,7 @@ fn answer(room: RoomId, summary: &crate::services::rooms::Summary, state: JoinSt
     JoinAnswer {
         room: room.to_string(),
         name: summary.item.name.clone(),
-        role: summary.item.role.unwrap_or(parlor_api::Role::Member),
+        role: summary.item.role.role().unwrap_or(parlor_api::Role::Member),
         state,
         waits_for: None,
     }
@@ -289,7 +289,8 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Expired => Problem::of(Code::InviteExpired).hint(ask),
         Refusal::UsedUp => Problem::of(Code::InviteExhausted).hint(ask),
         Refusal::Revoked => Problem::of(Code::InviteRevoked).hint(ask),
-        Refusal::Banned => Problem::of(Code::Banned),
+        Refusal::Banned => Problem::new(Code::Banned, "you are banned from this room, so no invite lets you in")
+            .hint("whoever banned you can lift the ban"),
         Refusal::NotYet | Refusal::Later | Refusal::NotSponsor => {
             Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
         }

@@ -81,9 +81,9 @@ impl Directory {
         }
         let all = self.all();
         let mut named: Vec<_> = all.iter().filter(|(_, summary)| summary.item.name == text).collect();
-        if named.len() > 1 && named.iter().any(|(_, summary)| summary.item.role.is_some()) {
+        if named.len() > 1 && named.iter().any(|(_, summary)| summary.item.role.role().is_some()) {
             // Rooms that we left stay readable by id, and do not stand in the way of one of the same name.
-            named.retain(|(_, summary)| summary.item.role.is_some());
+            named.retain(|(_, summary)| summary.item.role.role().is_some());
         }
         let prefixed: Vec<_> = all
             .iter()

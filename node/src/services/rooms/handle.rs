@@ -1,8 +1,8 @@
 //! What others may ask of the rooms service.
 
 use parlor_api::{
-    Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer, Request,
-    Room as RoomView, SendAnswer, SendRequest, UpdateRoom,
+    Banned, Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer,
+    RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::room::{Outcome, Room};
@@ -136,8 +136,8 @@ impl Rooms {
         self.wish(room, |reply| Wish::Update(update, reply)).await
     }
 
-    pub(crate) async fn leave(&self, room: RoomId) -> Answer<()> {
-        self.wish(room, Wish::Leave).await
+    pub(crate) async fn leave(&self, room: RoomId, force: bool) -> Answer<()> {
+        self.wish(room, |reply| Wish::Leave(force, reply)).await
     }
 
     pub(crate) async fn send(&self, room: RoomId, messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
@@ -148,8 +148,30 @@ impl Rooms {
         self.wish(room, |reply| Wish::Message(message, reply)).await
     }
 
-    pub(crate) async fn history(&self, room: RoomId, anchor: Anchor, limit: u32) -> Answer<Page<Message>> {
-        self.wish(room, |reply| Wish::History(anchor, limit, reply)).await
+    pub(crate) async fn history(
+        &self,
+        room: RoomId,
+        anchor: Anchor,
+        limit: u32,
+        system: bool,
+    ) -> Answer<Page<Message>> {
+        self.wish(room, |reply| Wish::History(anchor, limit, system, reply)).await
+    }
+
+    pub(crate) async fn set_role(&self, room: RoomId, who: String, wanted: SetRole) -> Answer<Member> {
+        self.wish(room, |reply| Wish::SetRole(who, wanted, reply)).await
+    }
+
+    pub(crate) async fn remove(&self, room: RoomId, who: String, how: RemoveMembers, ban: bool) -> Answer<Removed> {
+        self.wish(room, |reply| Wish::Remove(who, how, ban, reply)).await
+    }
+
+    pub(crate) async fn remove_joined(&self, room: RoomId, invite: String, how: RemoveMembers) -> Answer<Removed> {
+        self.wish(room, |reply| Wish::RemoveJoined(invite, how, reply)).await
+    }
+
+    pub(crate) async fn unban(&self, room: RoomId, who: String) -> Answer<Banned> {
+        self.wish(room, |reply| Wish::Unban(who, reply)).await
     }
 
     pub(crate) async fn mark_read(&self, room: RoomId, message: Option<EventId>) -> Answer<ReadAnswer> {

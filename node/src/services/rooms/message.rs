@@ -1,8 +1,8 @@
 //! What the workers of the rooms service are told.
 
 use parlor_api::{
-    CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, Request, Room as RoomView,
-    SendAnswer, SendRequest, UpdateRoom,
+    Banned, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, RemoveMembers, Removed,
+    Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::room::{Outcome, Room};
@@ -77,14 +77,18 @@ pub(super) enum Wish {
     CreateInvite(CreateInvite, Vec<parlor_proto::link::Address>, Reply<Invite>),
     Revoke(String, Reply<Invite>),
     Update(UpdateRoom, Reply<RoomView>),
-    Leave(Reply<()>),
+    Leave(bool, Reply<()>),
     Send(Vec<SendRequest>, Reply<Vec<SendAnswer>>),
     Message(EventId, Reply<Message>),
-    History(Anchor, u32, Reply<Page<Message>>),
+    History(Anchor, u32, bool, Reply<Page<Message>>),
     Read(Option<EventId>, Reply<ReadAnswer>),
     Requests(Reply<Vec<Request>>),
     Approve(String, Reply<Request>),
     Refuse(String, Reply<Request>),
+    SetRole(String, SetRole, Reply<Member>),
+    Remove(String, RemoveMembers, bool, Reply<Removed>),
+    RemoveJoined(String, RemoveMembers, Reply<Removed>),
+    Unban(String, Reply<Banned>),
 }
 
 impl Wish {
@@ -95,13 +99,16 @@ impl Wish {
             Self::Members(reply) => drop(reply.send(Err(problem))),
             Self::Invites(reply) => drop(reply.send(Err(problem))),
             Self::CreateInvite(_, _, reply) | Self::Revoke(_, reply) => drop(reply.send(Err(problem))),
-            Self::Leave(reply) => drop(reply.send(Err(problem))),
+            Self::Leave(_, reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) => drop(reply.send(Err(problem))),
-            Self::History(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::History(_, _, _, reply) => drop(reply.send(Err(problem))),
             Self::Read(_, reply) => drop(reply.send(Err(problem))),
             Self::Requests(reply) => drop(reply.send(Err(problem))),
             Self::Approve(_, reply) | Self::Refuse(_, reply) => drop(reply.send(Err(problem))),
+            Self::SetRole(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::Remove(_, _, _, reply) | Self::RemoveJoined(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::Unban(_, reply) => drop(reply.send(Err(problem))),
         }
     }
 }

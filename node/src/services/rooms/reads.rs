@@ -11,14 +11,75 @@ use super::settle::Settle;
 use crate::app::{Anchor, Answer};
 
 impl Turn<'_> {
-    /// A page of the timeline.
-    pub(super) fn history(&mut self, anchor: Anchor, limit: u32, reply: Reply<Page<Message>>) {
+    /// A page of the timeline; with `system`, the log among the messages.
+    pub(super) fn history(&mut self, anchor: Anchor, limit: u32, system: bool, reply: Reply<Page<Message>>) {
         let room = self.id();
         let limit = limit.clamp(1, PAGE_MAX) as usize;
+        let anchor = if system { self.noted(anchor) } else { anchor };
         self.read(move |store| {
-            let page = cursor(store, &room, &anchor).and_then(|cursor| readable(store, &room, cursor, limit));
-            Box::new(move |turn| drop(reply.send(page.map(|page| turn.page_view(&page)))))
+            let page =
+                cursor(store, &room, &anchor).and_then(|cursor| Ok((cursor, readable(store, &room, cursor, limit)?)));
+            Box::new(move |turn| {
+                let view = page.map(|(cursor, page)| match system {
+                    false => turn.page_view(&page),
+                    true => turn.page_with_log(cursor, &page, limit),
+                });
+                drop(reply.send(view));
+            })
         });
+    }
+
+    /// The anchor, with the id of a note in it replaced by its place.
+    fn noted(&self, anchor: Anchor) -> Anchor {
+        let place = |text: String| {
+            let line = text.parse().ok().and_then(|id: EventId| self.entry.room.log_of(&id));
+            line.map_or(text, |line| self.note_view(&line).order)
+        };
+        match anchor {
+            Anchor::Before(text) => Anchor::Before(place(text)),
+            Anchor::After(text) => Anchor::After(place(text)),
+            Anchor::Around(text) => Anchor::Around(place(text)),
+            Anchor::Newest | Anchor::Since(_) => anchor,
+        }
+    }
+
+    /// A page of messages with the notes of the log that stand among them.
+    fn page_with_log(&self, cursor: Cursor, page: &parlor_storage::Page, limit: usize) -> Page<Message> {
+        let place = |row: &TimelineRow| row.position.to_string();
+        let mut lines: Vec<_> = page.rows.iter().map(|row| (place(row), self.row_view(row).map(Box::new))).collect();
+        // Beyond the messages of the page there may be more: notes there belong to another page.
+        let from = page.rows.last().filter(|_| page.older).map(place);
+        let to = page.rows.first().filter(|_| page.newer).map(place);
+        let (mut older, mut newer) = (page.older, page.newer);
+        for (place, line) in self.placed_log() {
+            let before = matches!(cursor, Cursor::Before(at) if place >= at.to_string());
+            let after = matches!(cursor, Cursor::After(at) if place <= at.to_string());
+            if before || to.as_ref().is_some_and(|to| place > *to) {
+                newer = true;
+            } else if after || from.as_ref().is_some_and(|from| place < *from) {
+                older = true;
+            } else {
+                lines.push((place, Some(Box::new(self.note_view(&line)))));
+            }
+        }
+        lines.sort_by(|a, b| b.0.cmp(&a.0));
+        let most = match cursor {
+            Cursor::After(_) => lines.len().saturating_sub(limit)..lines.len(),
+            Cursor::Around(at) => {
+                let middle = lines.iter().position(|(place, _)| *place <= at.to_string()).unwrap_or(lines.len());
+                let first = middle.saturating_sub(limit / 2).min(lines.len().saturating_sub(limit));
+                first..(first + limit).min(lines.len())
+            }
+            Cursor::Newest | Cursor::Before(_) => 0..limit.min(lines.len()),
+        };
+        newer |= most.start > 0;
+        older |= most.end < lines.len();
+        let lines = lines.get(most).unwrap_or_default();
+        Page {
+            items: lines.iter().filter_map(|(_, view)| view.as_deref().cloned()).collect(),
+            older: lines.last().filter(|_| older).map(|(place, _)| place.clone()),
+            newer: lines.first().filter(|_| newer).map(|(place, _)| place.clone()),
+        }
     }
 
     fn page_view(&self, page: &parlor_storage::Page) -> Page<Message> {
@@ -30,8 +91,11 @@ impl Turn<'_> {
         }
     }
 
-    /// One message.
+    /// One message, or note of the log.
     pub(super) fn message(&mut self, id: EventId, reply: Reply<Message>) {
+        if let Some(line) = self.entry.room.log_of(&id) {
+            return drop(reply.send(Ok(self.note_view(&line))));
+        }
         let room = self.id();
         self.read(move |store| {
             let row = timeline_row(store, &room, &id);

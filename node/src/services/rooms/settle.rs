@@ -1,7 +1,7 @@
 //! What follows when a batch is durable: peers, windows and whoever asked learn of it, in this order and not before.
 
 use parlor_api::{
-    EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, Problem, RoomChange, RoomChanged,
+    Author, EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, Problem, RoomChange, RoomChanged,
 };
 use parlor_net::PeerId;
 use parlor_proto::binding::Binding;
@@ -9,14 +9,14 @@ use parlor_proto::event::LogKind;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, In as OutboxIn};
-use parlor_proto::room::{Accepted, Change, Message, Placed, Verdict};
+use parlor_proto::room::{Accepted, Change, Exit, ExitHow, Message, Placed, Verdict};
 use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
 use super::entry::{OWN_CLOCK, Turn};
-use crate::limits::{SMALL_ROOM, UNREAD_MAX};
+use crate::limits::{NOTE_EVENTS, SMALL_ROOM, UNREAD_MAX};
 
 /// What is to be told when a batch is durable.
 #[derive(Default)]
@@ -74,6 +74,7 @@ impl Turn<'_> {
                 self.tell_outbox(OutboxIn::Written { nonce: entry.nonce, event, seq });
             }
         }
+        self.tell_log(&settle.accepted);
         self.tell_changes(&settle.changes);
         if settle.accepted.iter().filter_map(message).next().is_some() {
             self.entry.throttle.touch();
@@ -185,11 +186,12 @@ impl Turn<'_> {
                 Change::Out => {
                     let failure = outbox::Failure::NoMember;
                     self.tell_outbox(OutboxIn::Closed(self.id(), failure));
-                    self.tell_room(RoomChange::Left);
+                    let left = self.standing() == parlor_api::Standing::Left;
+                    self.tell_room(if left { RoomChange::Left } else { RoomChange::Removed });
                 }
                 Change::State => self.tell_room(RoomChange::Updated),
                 Change::MemberIn(account) => self.tell_member(account, MemberChange::Joined),
-                Change::MemberOut(account) => self.tell_member(account, MemberChange::Left),
+                Change::MemberOut(account) => self.tell_member_out(account),
                 Change::MemberRole(account) => self.tell_member(account, MemberChange::Updated),
                 Change::Invite(invite) => self.tell_invite(invite),
                 Change::Keys(_) => self.open_unreadable(None),
@@ -227,10 +229,25 @@ impl Turn<'_> {
 
     fn tell_room(&mut self, change: RoomChange) {
         let name = self.entry.room.info().map(|info| info.name).unwrap_or_default();
-        self.publish(EventBody::Room(RoomChanged { room: self.id().to_string(), name, change }));
+        let gone = self.gone();
+        self.publish(EventBody::Room(RoomChanged { room: self.id().to_string(), name, change, gone }));
+    }
+
+    fn tell_member_out(&mut self, account: AccountId) {
+        match self.entry.room.exit(&account) {
+            Some(Exit { how: ExitHow::Removed, by, .. }) => {
+                let by = self.author_of(&by);
+                self.tell_member_by(account, MemberChange::Removed, Some(by));
+            }
+            _ => self.tell_member(account, MemberChange::Left),
+        }
     }
 
     fn tell_member(&mut self, account: AccountId, change: MemberChange) {
+        self.tell_member_by(account, change, None);
+    }
+
+    fn tell_member_by(&mut self, account: AccountId, change: MemberChange, by: Option<Author>) {
         let role = self.entry.room.member(&account).map(|member| super::views::role(member.role));
         let event = MemberChanged {
             room: self.id().to_string(),
@@ -238,8 +255,18 @@ impl Turn<'_> {
             name: self.name_of(&account),
             role,
             change,
+            by,
         };
         self.publish(EventBody::Member(event));
+    }
+
+    /// Tells windows what was done in the room, in the order in which it came.
+    fn tell_log(&self, accepted: &[Accepted]) {
+        let control = accepted.iter().filter(|accepted| matches!(accepted, Accepted::Control(_)));
+        let lines: Vec<_> = control.filter_map(|accepted| self.entry.room.log_of(&accepted.event().id())).collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(NOTE_EVENTS)) {
+            self.publish(EventBody::System(Box::new(self.note_view(line))));
+        }
     }
 
     fn tell_invite(&mut self, invite: EventId) {

@@ -1,15 +1,15 @@
 //! Rooms, members, invites and messages in the words of the API.
 
 use parlor_api::{
-    Author, Device, History as HistoryView, Invite, Member, Message, MessageKind, MessageStatus, OutboxEntry, Role,
-    Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
+    Author, History as HistoryView, Invite, Joined, Member, Message, MessageKind, MessageStatus, OutboxEntry, Policy,
+    Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
 };
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_proto::body::Body;
 use parlor_proto::control;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::Line;
-use parlor_proto::room::InviteInfo;
+use parlor_proto::room::{InviteInfo, NoEpoch};
 use parlor_proto::{AccountId, DeviceId};
 use parlor_storage::{MessageRow, Position, TimelineRow};
 
@@ -33,7 +33,7 @@ impl Turn<'_> {
 
     fn author(&self, device: &DeviceId) -> Author {
         match self.entry.room.account_of(device) {
-            Some(account) => Author { account: account.to_string(), name: self.name_of(&account) },
+            Some(account) => self.author_of(&account),
             None => Author { account: String::new(), name: device.short() },
         }
     }
@@ -85,6 +85,7 @@ impl Turn<'_> {
             recipients: u32::try_from(members.saturating_sub(1)).unwrap_or(u32::MAX),
             reason,
             order: position.to_string(),
+            system: None,
         }
     }
 
@@ -100,21 +101,48 @@ impl Turn<'_> {
     pub(super) fn room_view(&self) -> Option<RoomView> {
         let info = self.entry.room.info()?;
         let online = self.online_accounts();
+        let policy = self.entry.room.policy()?;
+        let status = self.entry.room.epoch_status();
+        let safe = self.entry.room.is_member() && status.epoch.is_some();
         Some(RoomView {
             room: self.id().to_string(),
             name: info.name,
             about: info.about,
             kind: kind(info.kind),
-            history: history(info.history),
+            history: history(policy.history),
             ttl: info.ttl_ms.map(|ms| ms / 1000),
-            role: self.entry.room.role().map(role),
+            role: self.standing(),
+            gone: self.gone(),
             members: count(self.entry.room.n_members()),
             online: count(online.len()),
             unread: self.entry.unread,
             read_up_to: self.entry.read.message.map(|id| id.to_string()),
             created_at: rfc3339(info.created_at_ms),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
+            policy: Policy { history: history(policy.history), post: posters(info.kind) },
+            banned: self.banned_views(),
+            epoch: status.epoch.map(|epoch| epoch.short()),
+            safe,
+            why_not: (!safe).then(|| self.why_not_safe(status.why)),
+            people: self.member_views(),
+            control_frontier: self.entry.room.control_frontier().iter().map(ToString::to_string).collect(),
+            fingerprint: hex(&self.entry.room.fingerprint()),
         })
+    }
+
+    /// Why nothing can be written that exactly the members can read.
+    fn why_not_safe(&self, why: Option<NoEpoch>) -> String {
+        let why = match why {
+            _ if !self.entry.room.is_member() => "you are no member of this room",
+            Some(NoEpoch::NoRoom) => "the room is still being fetched",
+            Some(NoEpoch::NoKey(_)) => {
+                "the keys were made, but are not here yet: any member who is connected gives them"
+            }
+            Some(NoEpoch::NoneSafe) | None => {
+                "members changed and new keys are not made yet: the node of a member makes them in a moment"
+            }
+        };
+        why.to_owned()
     }
 
     fn online_accounts(&self) -> Vec<AccountId> {
@@ -132,11 +160,7 @@ impl Turn<'_> {
         members.sort_by_key(|member| (member.power, self.name_of(&member.account), member.account));
         let view = |member: parlor_proto::room::Member| {
             let online = |device: &DeviceId| *device == my_device || connected.contains(device);
-            let devices: Vec<_> = member
-                .devices
-                .iter()
-                .map(|(device, name)| Device { device: device.to_string(), name: name.clone(), online: online(device) })
-                .collect();
+            let devices = self.devices(&member.account, online);
             Member {
                 account: member.account.to_string(),
                 name: self.name_of(&member.account),
@@ -154,6 +178,7 @@ impl Turn<'_> {
     pub(super) fn invite_view(&self, info: &InviteInfo, link: Option<String>) -> Invite {
         let uses = info.max_uses.unwrap_or(u32::MAX);
         let expired = info.expires_ms.is_some_and(|end| end < self.now_ms);
+        let joined = self.entry.room.came_by(&info.id).into_iter();
         let left = if info.revoked || expired { 0 } else { uses.saturating_sub(info.used) };
         Invite {
             invite: info.id.to_string(),
@@ -166,7 +191,10 @@ impl Turn<'_> {
             uses_left: left,
             revoked: info.revoked,
             created_by: info.by.to_string(),
+            created_by_name: self.name_of(&info.by),
             created_at: rfc3339(info.created_at_ms),
+            approve: info.approval,
+            joined: joined.map(|(account, member)| Joined { account: self.author_of(&account), member }).collect(),
         }
     }
 
@@ -190,7 +218,8 @@ impl Turn<'_> {
             room: self.id().to_string(),
             name: info.name.clone(),
             kind: kind(info.kind),
-            role: self.entry.room.role().map(role),
+            role: self.standing(),
+            gone: self.gone(),
             unread: self.entry.unread,
             members: count(self.entry.room.n_members()),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
@@ -261,6 +290,17 @@ pub(super) fn role(role: control::Role) -> Role {
     }
 }
 
+/// A role as it is written.
+pub(super) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Admin => "admin",
+        Role::Moderator => "moderator",
+        Role::Member => "member",
+        Role::Observer => "observer",
+    }
+}
+
 pub(super) fn from_role(role: Role) -> control::Role {
     match role {
         Role::Owner => control::Role::Owner,
@@ -279,11 +319,22 @@ fn kind(kind: control::RoomKind) -> KindView {
     }
 }
 
-fn history(history: control::History) -> HistoryView {
+pub(super) fn history(history: control::History) -> HistoryView {
     match history {
         control::History::Full => HistoryView::Shared,
         control::History::None => HistoryView::FromJoin,
     }
+}
+
+/// The weakest role that may write in a room of this kind.
+fn posters(kind: control::RoomKind) -> Role {
+    let all = [control::Role::Observer, control::Role::Member, control::Role::Moderator, control::Role::Admin];
+    let may = |role: &control::Role| role.permissions(kind).has(control::Permission::Post);
+    all.into_iter().find(may).map_or(Role::Owner, role)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn count(n: usize) -> u32 {

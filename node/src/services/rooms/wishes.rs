@@ -2,7 +2,7 @@
 
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text};
-use parlor_proto::control::{InviteHistory, Permission, Setting, Sponsor};
+use parlor_proto::control::{History, InviteHistory, Permission, Policy, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{NewInvite, Outcome, Refusal};
@@ -10,9 +10,10 @@ use parlor_proto::{EventId, room};
 
 use super::delivery::status_of;
 use super::entry::Turn;
+use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
-use super::views::{from_role, role};
+use super::views::{from_role, role, role_name};
 use crate::account::rng;
 use crate::app::Answer;
 
@@ -29,14 +30,18 @@ impl Turn<'_> {
             Wish::CreateInvite(request, addresses, reply) => self.create_invite(&request, &addresses, reply),
             Wish::Revoke(invite, reply) => self.revoke(&invite, reply),
             Wish::Update(update, reply) => self.update(update, reply),
-            Wish::Leave(reply) => self.leave(reply),
+            Wish::Leave(force, reply) => self.leave(force, reply),
             Wish::Send(messages, reply) => self.send(messages, reply),
             Wish::Message(id, reply) => self.message(id, reply),
-            Wish::History(anchor, limit, reply) => self.history(anchor, limit, reply),
+            Wish::History(anchor, limit, system, reply) => self.history(anchor, limit, system, reply),
             Wish::Read(message, reply) => self.mark_read(message, reply),
             Wish::Requests(reply) => drop(reply.send(Ok(self.request_views()))),
             Wish::Approve(who, reply) => self.approve(&who, reply),
             Wish::Refuse(who, reply) => self.refuse(&who, reply),
+            Wish::SetRole(who, wanted, reply) => self.set_role(&who, &wanted, reply),
+            Wish::Remove(who, how, ban, reply) => self.remove(&who, how, ban, reply),
+            Wish::RemoveJoined(invite, how, reply) => self.remove_joined(&invite, how, reply),
+            Wish::Unban(who, reply) => self.unban(&who, reply),
         }
     }
 
@@ -93,17 +98,9 @@ impl Turn<'_> {
     }
 
     fn revoke(&mut self, text: &str, reply: Reply<Invite>) {
-        let found: Vec<_> = self
-            .entry
-            .room
-            .invites()
-            .into_iter()
-            .filter(|info| text.len() >= 4 && info.id.to_string().starts_with(&text.to_ascii_lowercase()))
-            .collect();
-        let info = match found.as_slice() {
-            [info] => info.clone(),
-            [] => return drop(reply.send(Err(Problem::of(Code::InviteNotFound)))),
-            _ => return drop(reply.send(Err(Problem::new(Code::Ambiguous, "more than one invite fits")))),
+        let info = match self.invite_named(text) {
+            Ok(info) => info,
+            Err(problem) => return drop(reply.send(Err(problem))),
         };
         if info.revoked {
             return drop(reply.send(Ok(self.invite_view(&info, None))));
@@ -132,10 +129,7 @@ impl Turn<'_> {
             let value = if ttl == 0 { Vec::new() } else { ttl.saturating_mul(1000).to_be_bytes().to_vec() };
             writes.push((Setting::Ttl, value));
         }
-        if writes.is_empty() {
-            return drop(reply.send(self.room_view().ok_or_else(not_ready)));
-        }
-        match self.entry.room.set_state(writes, self.now_ms) {
+        match self.change(writes, update.history) {
             Err(why) => drop(reply.send(Err(self.refused(why)))),
             Ok(outcome) => self.commit(
                 outcome,
@@ -146,9 +140,36 @@ impl Turn<'_> {
         }
     }
 
-    fn leave(&mut self, reply: Reply<()>) {
+    /// Settings and rules in one commit; nothing is written unless both are permitted.
+    fn change(
+        &mut self,
+        writes: Vec<(Setting, Vec<u8>)>,
+        history: Option<parlor_api::History>,
+    ) -> Result<Outcome, Refusal> {
+        if history.is_some() && !self.entry.room.permissions().has(Permission::Policy) {
+            return Err(match self.entry.room.is_member() {
+                true => Refusal::NotPermitted(Permission::Policy),
+                false => Refusal::NotMember,
+            });
+        }
+        let mut outcome = self.entry.room.set_state(writes, self.now_ms)?;
+        if let Some(history) = history {
+            let history = match history {
+                parlor_api::History::Shared => History::Full,
+                parlor_api::History::FromJoin => History::None,
+            };
+            // The settings stand already: what follows is committed with them or not at all.
+            outcome.merge(self.entry.room.set_policy(Policy { history }, self.now_ms).unwrap_or_default());
+        }
+        Ok(outcome)
+    }
+
+    fn leave(&mut self, force: bool, reply: Reply<()>) {
         if !self.entry.room.is_member() {
             return drop(reply.send(Ok(())));
+        }
+        if let Err(problem) = self.may_leave(force) {
+            return drop(reply.send(Err(problem)));
         }
         match self.entry.room.leave(self.now_ms) {
             Err(why) => drop(reply.send(Err(self.refused(why)))),
@@ -236,22 +257,40 @@ impl Turn<'_> {
         match why {
             Refusal::NotPermitted(permission) => {
                 let role = self.entry.room.role().map_or("nobody", |r| role_name(role(r)));
-                Problem::new(
-                    Code::NotPermitted,
-                    format!("the permission to {permission} is missing: you are {role} here"),
-                )
-                .hint("an owner or admin of the room can give it")
+                let detail = format!("the permission to {permission} is missing: you are {} here", with_article(role));
+                Problem::new(Code::NotPermitted, detail).hint("an owner or admin of the room can give you another role")
             }
-            Refusal::TooStrong => Problem::new(Code::NotPermitted, detail),
-            Refusal::NotMember => {
-                Problem::new(Code::NotPermitted, "you are no member of this room").hint("ask a member for an invite")
+            Refusal::TooStrong => {
+                Problem::new(Code::NotPermitted, "your role is too weak for this, or stands too far below")
+                    .hint("somebody more senior in the room can do it")
             }
+            Refusal::NotMember => self.no_member(),
+            Refusal::Banned => {
+                Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")
+            }
+            Refusal::NoAccount => Problem::of(Code::MemberNotFound),
             Refusal::NoSafeEpoch => Problem::new(Code::Busy, detail).hint("try again in a moment"),
             Refusal::Body(error) => body_problem(error),
             Refusal::Setting => Problem::new(Code::BadRequest, detail),
             Refusal::NoInvite => Problem::of(Code::InviteNotFound),
             _ => Problem::new(Code::Conflict, detail),
         }
+    }
+}
+
+impl Turn<'_> {
+    /// We are no member: left, removed by whom, or not in yet.
+    fn no_member(&self) -> Problem {
+        let Some(gone) = self.gone() else {
+            return Problem::new(Code::NotPermitted, "you are no member of this room yet")
+                .hint("try again in a moment");
+        };
+        let hint = if gone.banned {
+            format!("{} or somebody more senior can lift the ban", gone.by.name)
+        } else {
+            "ask a member for an invite".to_owned()
+        };
+        Problem::new(Code::NotPermitted, gone.text).hint(hint)
     }
 }
 
@@ -292,16 +331,6 @@ pub(crate) fn creation_problem(why: &room::Refusal) -> Problem {
     match why {
         Refusal::Setting => Problem::new(Code::BadRequest, "the name of a room has 1 to 128 bytes"),
         other => Problem::new(Code::BadRequest, other.to_string()),
-    }
-}
-
-fn role_name(role: parlor_api::Role) -> &'static str {
-    match role {
-        parlor_api::Role::Owner => "owner",
-        parlor_api::Role::Admin => "admin",
-        parlor_api::Role::Moderator => "moderator",
-        parlor_api::Role::Member => "member",
-        parlor_api::Role::Observer => "observer",
     }
 }
 

@@ -1,0 +1,162 @@
+//! `parlor member …`: gives roles, removes, bans.
+
+use clap::ValueEnum;
+use parlor_api::{Banned, Member, RemoveMembers, Removed, Role, SetRole};
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::client::{Client, segment};
+use crate::cmd::room::role_name;
+use crate::display::neutral_line;
+use crate::out::{Done, Out};
+
+/// What to do with members. WHO is an account, a unique beginning of one, or @name.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Give somebody a role
+    Role {
+        /// Which room
+        room: String,
+        /// Whom
+        who: String,
+        /// Which role
+        role: AnyRole,
+        /// He may invite others, also if the role alone does not let him
+        #[arg(long)]
+        may_invite: bool,
+    },
+    /// Remove somebody: he keeps what he has, and reads nothing of what comes after
+    Remove {
+        /// WHO is an invite: remove all who came by it, and close it
+        #[arg(long)]
+        invite: bool,
+        /// Which room
+        room: String,
+        /// Whom
+        who: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Remove somebody who may not come back
+    Ban {
+        /// Which room
+        room: String,
+        /// Whom
+        who: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let somebody come back who was banned, by an invite or a role
+    Unban {
+        /// Which room
+        room: String,
+        /// Whom
+        who: String,
+    },
+}
+
+/// How somebody is removed.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// With all whom they invited or gave a role, and so on
+    #[arg(long)]
+    cascade: bool,
+    /// Hide all their messages, also old ones
+    #[arg(long)]
+    purge: bool,
+}
+
+/// A role.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AnyRole {
+    /// Does everything
+    Owner,
+    /// Manages members and settings
+    Admin,
+    /// Keeps order
+    Moderator,
+    /// Writes and reads
+    Member,
+    /// Reads
+    Observer,
+}
+
+impl AnyRole {
+    fn to_api(self) -> Role {
+        match self {
+            Self::Owner => Role::Owner,
+            Self::Admin => Role::Admin,
+            Self::Moderator => Role::Moderator,
+            Self::Member => Role::Member,
+            Self::Observer => Role::Observer,
+        }
+    }
+}
+
+impl How {
+    fn to_api(&self) -> RemoveMembers {
+        RemoveMembers { cascade: self.cascade, purge: self.purge }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
+    match command {
+        Command::Role { room, who, role, may_invite } => {
+            let wanted = SetRole { role: role.to_api(), may_invite };
+            let member: Member = node.send(Method::PUT, &path(&room, &who, "role"), &wanted)?;
+            if out.is_json() {
+                return out.json(&member);
+            }
+            out.note(format!("{} is {} now.", neutral_line(&member.name), role_name(member.role)));
+            Ok(())
+        }
+        Command::Remove { invite: true, room, who, how } => remove_joined(&room, &who, how.to_api(), node, out),
+        Command::Remove { invite: false, room, who, how } => {
+            removed(&node.send(Method::POST, &path(&room, &who, "remove"), &how.to_api())?, out)
+        }
+        Command::Ban { room, who, how } => {
+            removed(&node.send(Method::POST, &path(&room, &who, "ban"), &how.to_api())?, out)
+        }
+        Command::Unban { room, who } => {
+            let banned: Banned = node.send(Method::POST, &path(&room, &who, "unban"), &json!({}))?;
+            if out.is_json() {
+                return out.json(&banned);
+            }
+            out.note(format!("{} may come back, by an invite or a role.", neutral_line(&banned.name)));
+            Ok(())
+        }
+    }
+}
+
+/// Removes all who came by an invite, and closes it.
+///
+/// # Errors
+/// What the node answers.
+pub fn remove_joined(room: &str, invite: &str, how: RemoveMembers, node: &Client, out: &mut Out) -> Done {
+    let path = format!("/rooms/{}/invites/{}/remove", segment(room), segment(invite));
+    removed(&node.send(Method::POST, &path, &how)?, out)
+}
+
+fn removed(answer: &Removed, out: &mut Out) -> Done {
+    if out.is_json() {
+        return out.json(answer);
+    }
+    let names: Vec<String> = answer.removed.iter().map(|person| neutral_line(&person.name)).collect();
+    let what = if answer.banned { "Banned" } else { "Removed" };
+    out.note(match names.as_slice() {
+        [] => "Nobody is out by it.".to_owned(),
+        names => format!("{what}: {}. What is written from now on they can not read.", names.join(", ")),
+    });
+    if answer.epoch.is_none() {
+        out.note("New keys are not made yet: messages wait until a member's node makes them.");
+    }
+    Ok(())
+}
+
+fn path(room: &str, who: &str, what: &str) -> String {
+    format!("/rooms/{}/members/{}/{what}", segment(room), segment(who))
+}
