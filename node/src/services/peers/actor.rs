@@ -18,6 +18,7 @@ use super::handle::{Peers, Slots};
 use crate::account::rng;
 use crate::bus::Bus;
 use crate::clock::now_ms;
+use crate::limits::MUTE_PAUSE_MS;
 use crate::services::joins::Joins;
 use crate::services::rooms::{Opened, Rooms};
 
@@ -55,6 +56,8 @@ struct Actor {
     found: BTreeSet<PeerId>,
     /// The addresses changed since members were told.
     moved: bool,
+    /// Peers that were dropped because their gossip was silent, and when: not again so soon.
+    muted: BTreeMap<PeerId, u64>,
     /// Peers of which something is to be remembered.
     unstored: BTreeSet<PeerId>,
     /// The commit under way, if any: frames do not wait for the disk.
@@ -86,6 +89,7 @@ pub(crate) async fn run(mut parts: Parts) {
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
         moved: false,
+        muted: BTreeMap::new(),
         unstored: BTreeSet::new(),
         storing: None,
     };
@@ -249,6 +253,9 @@ impl Actor {
         for (room, peer) in slots.proved {
             self.on_proved(room, peer).await;
         }
+        for peer in slots.mute {
+            self.on_mute(peer).await;
+        }
         for room in slots.sought {
             for peer in self.book.of_room(&room) {
                 if !self.links.contains_key(&peer) {
@@ -257,6 +264,18 @@ impl Actor {
             }
         }
         self.keep_chosen().await;
+    }
+
+    /// Drops a peer whose gossip is silent. Whoever keeps the other dials anew.
+    async fn on_mute(&mut self, peer: PeerId) {
+        let now = now_ms();
+        self.muted.retain(|_, since| now.saturating_sub(*since) < MUTE_PAUSE_MS);
+        if !self.links.contains_key(&peer) || self.muted.contains_key(&peer) {
+            return;
+        }
+        tracing::info!(peer = %peer.short(), "gossip of a peer is silent while its stream is not: connecting anew");
+        self.muted.insert(peer, now);
+        let _ = self.parts.net.disconnect(peer).await;
     }
 
     async fn have_room(&mut self, room: RoomId, secret: TopicSecret, topics: Vec<Topic>) {

@@ -27,6 +27,8 @@ pub(super) struct Slots {
     pub(super) sought: BTreeSet<RoomId>,
     /// Peers to stay connected to, with addresses known to work.
     pub(super) kept: BTreeMap<PeerId, (RoomId, Vec<Address>)>,
+    /// Peers whose gossip is silent.
+    pub(super) mute: BTreeSet<PeerId>,
 }
 
 impl Peers {
@@ -60,6 +62,13 @@ impl Peers {
     /// Stay connected to this member of the room, who can be reached there.
     pub(crate) fn keep(&self, room: RoomId, peer: PeerId, addresses: Vec<Address>) {
         self.tell(|slots| drop(slots.kept.insert(peer, (room, addresses))));
+    }
+
+    /// Gossip of this peer is silent while its stream is not: begin a new connection.
+    pub(crate) fn mute(&self, peer: PeerId) {
+        self.tell(|slots| {
+            slots.mute.insert(peer);
+        });
     }
 
     /// The addresses we listen on, now and whenever they change.

@@ -22,6 +22,7 @@ use parlor_proto::{DeviceId, RoomId, event::Event};
 use parlor_storage::{Batch, Chain, Cursor, Namespace, Position, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
+use super::gossip::Hearing;
 use super::settle::Settle;
 use super::worker::Context;
 use crate::home_damaged;
@@ -59,6 +60,8 @@ pub(super) struct Linked {
     pub(super) cut: Option<Tables>,
     /// Events with bad signatures that it brought.
     pub(super) bad_copies: usize,
+    /// Whether gossip brings what it writes.
+    pub(super) hearing: Hearing,
 }
 
 /// One room as a worker holds it.
@@ -239,7 +242,8 @@ impl Entry {
 
     /// Whether something is due in this room, and when.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let sessions = self.sessions.values().filter_map(|linked| linked.session.next_deadline()).min();
+        let of = |linked: &Linked| [linked.session.next_deadline(), linked.hearing.due()];
+        let sessions = self.sessions.values().flat_map(of).flatten().min();
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));
         let rested = Some(self.rest_until_ms).filter(|until| *until != 0);

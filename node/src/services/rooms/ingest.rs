@@ -1,17 +1,17 @@
-//! Events of others: what sync delivers and what gossip brings.
+//! Events of others: sorted, taken in, and what they lack fetched. What sync delivers comes here; what gossip brings, over
+//! [`super::gossip`].
 
-use parlor_net::{GossipToken, PeerId, Verdict as Judgement};
+use parlor_net::PeerId;
 use parlor_proto::binding::Binding;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
-use parlor_proto::gossip::{GossipError, GossipFrame, Unreached};
 use parlor_proto::marker::Marker;
 use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
 use parlor_proto::sync::{In as SyncIn, Series};
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use parlor_proto::{DeviceId, EventId, codec};
 
-use super::entry::{Job, Turn};
+use super::entry::Turn;
 use super::settle::Settle;
 use crate::limits::{BAD_COPIES_MAX, OPEN_LATER_ROWS};
 
@@ -25,6 +25,7 @@ impl Turn<'_> {
             self.session(peer, SyncIn::Refused { batch });
             return;
         };
+        self.shown(peer, &events);
         // Events are counted references: this copies none.
         let batched = events.clone();
         let received = self.entry.room.receive(events, self.now_ms);
@@ -42,58 +43,8 @@ impl Turn<'_> {
         self.take(received, records);
     }
 
-    /// A frame of the room's topic: takes it in and says whether it is to be forwarded.
-    pub(super) fn gossip(&mut self, data: &[u8], source: PeerId, token: GossipToken) {
-        let hinted = parlor_crypto::wrap::hint(data).and_then(|hint| self.entry.room.gossip_key_for(&hint));
-        let verdict = match GossipFrame::unwrap(data, |_| hinted.as_ref()) {
-            Ok((frame, unreached)) => match self.gossip_frame(frame) {
-                // Everybody whom we could tell was told.
-                Judgement::Accept if !self.is_needed_by(&unreached) => Judgement::Ignore,
-                verdict => verdict,
-            },
-            // Under a key that we do not have yet: sync brings what is in it.
-            Err(GossipError::UnknownKey) => Judgement::Ignore,
-            Err(_) => Judgement::Reject,
-        };
-        if verdict == Judgement::Reject {
-            tracing::debug!(room = %self.id().short(), peer = %source.short(), "rejected gossip");
-        }
-        self.jobs.push(Job::Judge { token, verdict });
-    }
-
-    /// Whether we are connected to somebody who was not reached.
-    fn is_needed_by(&self, unreached: &Unreached) -> bool {
-        unreached.is_helped_by(self.entry.sessions.values().filter_map(|linked| linked.device.as_ref()))
-    }
-
-    fn gossip_frame(&mut self, frame: GossipFrame) -> Judgement {
-        let kind = match &frame {
-            GossipFrame::Events(_) => SeriesKind::Message,
-            GossipFrame::Markers(_) => SeriesKind::Marker,
-            GossipFrame::Leaves(_) => SeriesKind::Leaf,
-            GossipFrame::Presence(_) => return Judgement::Ignore,
-        };
-        let (GossipFrame::Events(list) | GossipFrame::Markers(list) | GossipFrame::Leaves(list)) = frame else {
-            return Judgement::Ignore;
-        };
-        let items = list.into_iter().map(|bytes| Item { kind, bytes }).collect();
-        let Some((events, records)) = self.sort(items) else { return Judgement::Reject };
-        let n_events = events.len();
-        let received = self.entry.room.receive(events, self.now_ms);
-        let known = n_events == received.duplicates && records.markers.is_empty();
-        // On gossip what vouches for an event is in the same frame.
-        let bad = blames(&received.rejected) || bad_copies(&received.rejected) > 0;
-        let verdict = match (bad, known) {
-            (true, _) => Judgement::Reject,
-            (false, true) => Judgement::Ignore,
-            (false, false) => Judgement::Accept,
-        };
-        self.take(received, records);
-        verdict
-    }
-
     /// Decodes events and records. `None` when something in it is malformed: whoever handed it over is at fault.
-    fn sort(&mut self, items: Vec<Item>) -> Option<(Vec<Event>, Settle)> {
+    pub(super) fn sort(&mut self, items: Vec<Item>) -> Option<(Vec<Event>, Settle)> {
         let room = self.id();
         let mut events = Vec::with_capacity(items.len());
         let mut settle = Settle::default();
@@ -260,10 +211,10 @@ impl Turn<'_> {
     }
 }
 
-fn bad_copies(rejected: &[Rejected]) -> usize {
+pub(super) fn bad_copies(rejected: &[Rejected]) -> usize {
     rejected.iter().filter(|rejected| rejected.of_batch && rejected.why == Reject::BadCopy).count()
 }
 
-fn blames(rejected: &[Rejected]) -> bool {
+pub(super) fn blames(rejected: &[Rejected]) -> bool {
     rejected.iter().any(|rejected| rejected.blames_sender())
 }

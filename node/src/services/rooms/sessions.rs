@@ -1,8 +1,8 @@
 //! Sync sessions of a room: what a session wants done, and what its peer is to the room.
 
 use parlor_net::PeerId;
-use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::event::Event;
+use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::room::{KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup,
@@ -13,6 +13,7 @@ use parlor_proto::{DeviceId, codec};
 use parlor_storage::{LogKind, Want};
 
 use super::entry::{Job, Linked, Turn};
+use super::gossip::Hearing;
 use super::message::Opened;
 use super::settle::Settle;
 use crate::account::rng;
@@ -31,7 +32,10 @@ impl Turn<'_> {
         let setup = SessionSetup { room, topic_secret: &topic_secret, connection, version, side, device };
         let (session, out) = Session::start(setup, self.now_ms, &mut rng());
         self.close_session(peer);
-        self.entry.sessions.insert(peer, Linked { session, channel, device: None, cut: None, bad_copies: 0 });
+        self.entry.sessions.insert(
+            peer,
+            Linked { session, channel, device: None, cut: None, bad_copies: 0, hearing: Hearing::default() },
+        );
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
 
@@ -116,7 +120,7 @@ impl Turn<'_> {
                 self.tell_outbox(OutboxIn::PeerHas { room: self.id(), device, seq });
             }
             SyncOut::PeerHas { .. } => {}
-            SyncOut::Equal => self.on_equal(),
+            SyncOut::Equal => self.on_equal(peer),
             SyncOut::Forked { series, seq } => {
                 tracing::warn!(room = %self.id().short(), device = %series.device.short(), seq, "a device wrote two events of one number");
             }
@@ -135,7 +139,10 @@ impl Turn<'_> {
     }
 
     /// A live member holds the same logs: what is missing here is missing everywhere.
-    fn on_equal(&mut self) {
+    fn on_equal(&mut self, peer: PeerId) {
+        if let Some(linked) = self.entry.sessions.get_mut(&peer) {
+            linked.hearing.settle();
+        }
         if self.entry.room.missing_parents() > 0 {
             let persist = self.entry.room.give_up_missing();
             if !persist.is_empty() {

@@ -499,6 +499,7 @@ impl Turn<'_> {
     fn tick(&mut self) {
         self.tick_coalescer();
         self.tick_sessions();
+        self.check_links();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();
