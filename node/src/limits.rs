@@ -28,6 +28,8 @@ pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
 /// Messages counted as unread at most: beyond, people read "many".
 pub(crate) const UNREAD_MAX: u64 = 10_000;
+/// Notes of a room's log told to windows for one batch, the last ones: who joins an old room reads its log from the history.
+pub(crate) const NOTE_EVENTS: usize = 64;
 /// Events with bad signatures that one sync session may bring. An honest peer brings some when their author signed badly and
 /// a later event vouched for them; each costs a verification.
 pub(crate) const BAD_COPIES_MAX: usize = 8_192;
