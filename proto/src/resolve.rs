@@ -19,6 +19,7 @@
 
 mod advance;
 mod decide;
+mod outsiders;
 mod settings;
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,6 +48,8 @@ pub struct Resolved {
     revoked: HashMap<DeviceId, Vec<(NodeIdx, DeviceFence)>>,
     /// The devices of the members, without those revoked.
     live: Set,
+    /// What brought in those who are out.
+    outsiders: Set,
     settings: Settings,
 }
 
@@ -68,6 +71,7 @@ pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
         }
     }
     (0..dag.devices().len()).for_each(|no| resolved.refresh_device(dag, no));
+    resolved.find_outsiders(dag);
     resolved.play_settings(dag);
     resolved
 }

@@ -61,6 +61,7 @@ impl Resolved {
             self.replay(dag, &work.keys);
             work.delta.settings = true;
         }
+        work.delta.accounts.iter().for_each(|account| self.refresh_outsiders(dag, account));
         work.delta
     }
 

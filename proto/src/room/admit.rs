@@ -162,7 +162,7 @@ impl Room {
 
     /// The keys that go into a Welcome, ascending by epoch, one an epoch.
     fn keys_for(&self, history: &InviteHistory, epoch: EpochId, slice: &SliceSecret) -> Vec<WelcomeKey> {
-        let mut keys = self.all_keys(history);
+        let mut keys = self.all_keys(history, &epoch);
         if !keys.iter().any(|key| key.epoch == epoch) {
             keys.push(WelcomeKey { epoch, slice: slice.index(), key: slice.secret().clone() });
         }

@@ -1,7 +1,7 @@
 //! The epochs of a room as one device sees them: which are safe, whose keys are held, and the chains below the keys.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parlor_crypto::epoch::{EpochSecret, SenderChain, SliceSecret};
 use parlor_crypto::seal::{self, MessageKey};
@@ -10,7 +10,7 @@ use parlor_crypto::wrap::GossipKey;
 
 use super::cache::Cache;
 use crate::control::{Control, RotateReason};
-use crate::dag::{Dag, NodeIdx, Set};
+use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
 use crate::event::MessageHeader;
 use crate::ids::{DeviceId, EpochId, EventId};
@@ -54,8 +54,15 @@ pub(super) struct Epochs {
     used_slices: HashMap<EpochId, u32>,
     pub(super) pages: BTreeMap<[u8; 32], Vec<u8>>,
     pub(super) pages_wanted: BTreeMap<[u8; 32], EpochId>,
-    /// Epochs whose row was looked for.
-    pub(super) tried: HashSet<EpochId>,
+    /// Epochs whose row was not looked for yet.
+    pub(super) untried: Vec<EpochId>,
+    /// The highest slice that admissions opened in an epoch, among the first `counted` control events.
+    admitted: HashMap<EpochId, u32>,
+    counted: NodeIdx,
+    /// What we were when keys were asked for last: when that changes we may be entitled to more.
+    pub(super) asked_as: (Option<GrantIdx>, usize),
+    /// The Rotates of each device that nothing missing called for.
+    idle: HashMap<DeviceId, Vec<NodeIdx>>,
     /// Epochs made for us whose row is missing or wrong.
     pub(super) keys_wanted: BTreeSet<EpochId>,
     /// Epochs whose key was destroyed: never opened again.
@@ -78,7 +85,11 @@ impl Epochs {
             used_slices: HashMap::new(),
             pages: BTreeMap::new(),
             pages_wanted: BTreeMap::new(),
-            tried: HashSet::new(),
+            untried: Vec::new(),
+            admitted: HashMap::new(),
+            counted: 0,
+            asked_as: (None, 0),
+            idle: HashMap::new(),
             keys_wanted: BTreeSet::new(),
             gone: BTreeSet::new(),
             began: HashMap::new(),
@@ -166,15 +177,32 @@ impl Epochs {
             && recipients.len() == rotate.n_rows as usize;
         let called_for = match rotate.reason {
             RotateReason::NoSafeEpoch => self.safe_in(dag, &resolved, &recipients, &view).next().is_none(),
-            RotateReason::Age | RotateReason::History | RotateReason::Hand => rested(dag, at),
+            RotateReason::Age | RotateReason::History | RotateReason::Hand => self.rested(dag, at),
         };
         view.put(at);
+        if rotate.reason != RotateReason::NoSafeEpoch {
+            self.idle.entry(node.event.device()).or_default().push(at);
+        }
         let rotator = resolved.is_admissible(dag, at);
         let id = EpochId::of(&node.event.id());
         let order = (node.lamport, Reverse(node.event.id()));
         let sound = made_for_them && called_for && rotator;
         self.orders.insert(id, order);
+        self.untried.push(id);
         self.by_order.insert(order, EpochInfo { id, at, order, recipients, sound });
+    }
+
+    /// Whether the Rotates of this device that nothing missing called for are an hour old.
+    fn rested(&self, dag: &Dag, at: NodeIdx) -> bool {
+        let node = dag.node(at);
+        let earlier = self.idle_of(&node.event.device()).iter().filter(|other| node.past.has(**other));
+        let mut earlier = earlier.map(|other| dag.node(*other).ts_ms);
+        earlier.all(|ts_ms| node.ts_ms >= ts_ms.saturating_add(limits::ROTATE_EVERY_MS))
+    }
+
+    /// The Rotates of a device that nothing missing called for.
+    pub(super) fn idle_of(&self, device: &DeviceId) -> &[NodeIdx] {
+        self.idle.get(device).map_or(&[], Vec::as_slice)
     }
 
     /// The epochs that are safe in a view, the best first. `live` are the live devices in it.
@@ -271,6 +299,22 @@ impl Epochs {
         Some(key)
     }
 
+    /// Notes which slices new control events have opened.
+    pub(super) fn count_admissions(&mut self, dag: &Dag) {
+        for node in dag.nodes().get(self.counted..).unwrap_or_default() {
+            if let Control::Admit(admit) = &node.control {
+                let highest = self.admitted.entry(admit.epoch).or_default();
+                *highest = admit.slice.max(*highest);
+            }
+        }
+        self.counted = dag.len();
+    }
+
+    /// The highest slice of the epoch that an admission opened.
+    pub(super) fn admitted_slice(&self, epoch: &EpochId) -> u32 {
+        self.admitted.get(epoch).copied().unwrap_or(0)
+    }
+
     /// A message in this slice was seen.
     pub(super) fn saw_slice(&mut self, epoch: EpochId, slice: u32) {
         let highest = self.used_slices.entry(epoch).or_default();
@@ -309,19 +353,6 @@ fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: 
     if !resolved.is_admissible(dag, epoch.at) {
         return false;
     }
-    // Whoever was let in later got the key by a Welcome, whether or not that counts now.
-    let late = dag.grants().iter().filter(|grant| view.has(grant.op) && !node.past.has(grant.op));
-    late.into_iter().all(|grant| resolved.members().contains_key(&grant.subject))
-}
-
-/// Whether the last Rotate of this device that nothing missing called for is an hour old.
-fn rested(dag: &Dag, at: NodeIdx) -> bool {
-    let node = dag.node(at);
-    let device = node.event.device();
-    let earlier = dag.kinds().rotates.iter().filter(|other| node.past.has(**other)).map(|other| dag.node(*other));
-    let idle = |other: &&crate::dag::Node| match &other.control {
-        Control::Rotate(rotate) => rotate.reason != RotateReason::NoSafeEpoch && other.event.device() == device,
-        _ => false,
-    };
-    earlier.filter(idle).all(|other| node.ts_ms >= other.ts_ms.saturating_add(limits::ROTATE_EVERY_MS))
+    // Whoever came in later was handed the key, whether or not that counts now.
+    resolved.outsiders().within(&node.past)
 }

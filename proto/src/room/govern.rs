@@ -9,8 +9,7 @@ use super::Room;
 use super::types::{Outcome, Refusal};
 use crate::control::{
     AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteId, KeyComplaint, LogPosition,
-    MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target,
-    Unban,
+    MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;

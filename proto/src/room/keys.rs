@@ -1,5 +1,7 @@
 //! Keys: rows opened, pages fetched, keys shared again, leaf records. What is stored of them: [`super::rows`].
 
+use std::collections::HashSet;
+
 use parlor_crypto::CryptoRng;
 use parlor_crypto::epoch::{EpochSecret, SliceSecret};
 use parlor_crypto::hpke::{self, RowContext};
@@ -13,7 +15,7 @@ use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
 use crate::control::{Admit, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
 use crate::dag::NodeIdx;
 use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
-use crate::ids::{DeviceId, EpochId};
+use crate::ids::{AccountId, DeviceId, EpochId};
 
 /// Labels a key share.
 const SHARE: &str = "key share";
@@ -171,26 +173,33 @@ impl Room {
 
     /// For every Rotate without a key: opens our row, or notes which page or key is wanted. Checks keys of a Welcome.
     pub(super) fn open_rows(&mut self, outcome: &mut Outcome) {
+        self.epochs.count_admissions(&self.dag);
         let unchecked: Vec<EpochId> =
             self.epochs.held().iter().filter(|(_, held)| !held.checked).map(|(epoch, _)| *epoch).collect();
         for epoch in unchecked {
             self.check_held(epoch, outcome);
         }
-        let lacks = |epoch: &EpochId| !self.epochs.held().contains_key(epoch) && !self.epochs.is_gone(epoch);
-        let without = self.epochs.all().filter(|epoch| lacks(&epoch.id));
-        let without: Vec<(EpochId, NodeIdx)> = without.map(|epoch| (epoch.id, epoch.at)).collect();
-        for (epoch, at) in without {
-            if self.epochs.tried.insert(epoch) {
-                self.open_row(epoch, at, outcome);
-            } else if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) {
-                // What we are entitled to may be more than when it was tried.
+        let untried = std::mem::take(&mut self.epochs.untried);
+        for epoch in untried.into_iter().filter(|epoch| self.lacks(epoch)).collect::<Vec<_>>() {
+            self.open_row(epoch, outcome);
+        }
+        let me = self.me.account();
+        let now = (self.resolved.members().get(&me).copied(), self.dag.grants_of(&me).len());
+        if std::mem::replace(&mut self.epochs.asked_as, now) != now {
+            let lacking = self.epochs.all().map(|epoch| epoch.id).filter(|epoch| self.lacks(epoch));
+            let on_pages: HashSet<EpochId> = self.epochs.pages_wanted.values().copied().collect();
+            for epoch in lacking.filter(|epoch| !on_pages.contains(epoch)).collect::<Vec<_>>() {
                 self.want_key(epoch);
             }
         }
     }
 
-    fn open_row(&mut self, epoch: EpochId, at: NodeIdx, outcome: &mut Outcome) {
-        let Control::Rotate(rotate) = &self.dag.node(at).control else { return };
+    fn lacks(&self, epoch: &EpochId) -> bool {
+        !self.epochs.held().contains_key(epoch) && !self.epochs.is_gone(epoch)
+    }
+
+    fn open_row(&mut self, epoch: EpochId, outcome: &mut Outcome) {
+        let Some((_, rotate)) = self.dag.epoch(&epoch) else { return };
         match &rotate.rows {
             Rows::Inline(rows) => match self.own_row(&epoch, rows) {
                 Some(secret) => self.hold_secret(epoch, &secret, outcome),
@@ -243,7 +252,8 @@ impl Room {
     /// Checks a key that came in a Welcome, once its Rotate is here.
     fn check_held(&mut self, epoch: EpochId, outcome: &mut Outcome) {
         let Some(held) = self.epochs.held().get(&epoch).cloned() else { return };
-        if self.dag.epoch(&epoch).is_none() || (held.slice > 0 && self.own_admit(&epoch).is_none()) {
+        if self.dag.epoch(&epoch).is_none() || (held.slice > 0 && self.admits_of(&self.me.device(), &epoch).is_empty())
+        {
             return;
         }
         if self.matches_commitment(&epoch, &held) {
@@ -264,26 +274,17 @@ impl Room {
             let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
             slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
         };
-        self.own_admits(epoch).into_iter().any(fits)
+        self.admits_of(&self.me.device(), epoch).into_iter().any(|(_, admit)| fits(admit))
     }
 
-    /// Our own Admit into an epoch.
-    fn own_admit(&self, epoch: &EpochId) -> Option<&Admit> {
-        self.own_admits(epoch).into_iter().next()
-    }
-
-    fn own_admits(&self, epoch: &EpochId) -> Vec<&Admit> {
-        self.admits_of(&self.me.device(), epoch)
-    }
-
-    /// The Admits that let a device into an epoch.
-    pub(super) fn admits_of(&self, device: &DeviceId, epoch: &EpochId) -> Vec<&Admit> {
-        let admits = self.dag.kinds().slices.get(epoch).map_or(&[][..], Vec::as_slice);
-        let admit = |(at, _): &(NodeIdx, u32)| match &self.dag.node(*at).control {
-            Control::Admit(admit) if admit.join.entrant.device() == *device => Some(admit.as_ref()),
+    /// The Admits that let a device into an epoch, with their places.
+    fn admits_of(&self, device: &DeviceId, epoch: &EpochId) -> Vec<(NodeIdx, &Admit)> {
+        let certs = self.dag.device_no(device).and_then(|no| self.dag.devices().get(no)).map(|entry| &entry.certs);
+        let admit = |(at, _): &(NodeIdx, AccountId)| match &self.dag.node(*at).control {
+            Control::Admit(admit) if admit.epoch == *epoch => Some((*at, admit.as_ref())),
             _ => None,
         };
-        admits.iter().filter_map(admit).collect()
+        certs.into_iter().flatten().filter_map(admit).collect()
     }
 
     fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
@@ -291,22 +292,34 @@ impl Room {
         no.is_some_and(|no| self.epochs.info(epoch).is_some_and(|info| info.recipients.has(no)))
     }
 
-    /// From which slice on a device may have the key of an epoch: one it was made for wholly; a live one by the history
-    /// mode of the epoch and of the invite it came by, or from where its Admit says.
+    /// From which slice on a device may have the key of an epoch (attack 31): wholly if it was made for it; if its account is
+    /// in, wholly by the history modes of the epoch and of the invite it came by, or as much as another device of it; and
+    /// else from where an Admit that counts let it in, also when it was removed since. A device that its account revoked
+    /// gets nothing.
     fn entitled_from(&self, device: &DeviceId, epoch: &EpochId) -> Option<u32> {
-        if self.was_recipient(device, epoch) {
+        let no = self.dag.device_no(device).filter(|_| !self.resolved.is_revoked(device))?;
+        let recipients = &self.epochs.info(epoch)?.recipients;
+        if recipients.has(no) {
             return Some(0);
         }
-        let no = self.dag.device_no(device).filter(|no| self.live.has(*no))?;
-        let (_, rotate) = self.dag.epoch(epoch)?;
         let account = self.dag.account_in(no, &self.everything)?;
-        let by_history = self.dag.grants_of(&account).iter().any(|g| {
-            self.resolved.is_live(*g) && self.history_reaches(self.dag.grants()[*g].op, rotate.share_history, epoch)
-        });
-        if by_history {
+        let all = if self.live.has(no) { self.dag.devices_of(&account) } else { std::slice::from_ref(&no) };
+        if self.live.has(no) && (all.iter().any(|no| recipients.has(*no)) || self.history_entitles(&account, epoch)) {
             return Some(0);
         }
-        self.admits_of(device, epoch).iter().map(|admit| admit.slice).min()
+        let admits =
+            all.iter().filter_map(|no| self.dag.devices().get(*no)).flat_map(|e| self.admits_of(&e.device, epoch));
+        admits
+            .filter(|(at, _)| self.dag.grants_by(*at).any(|g| self.resolved.is_ok(g)))
+            .map(|(_, admit)| admit.slice)
+            .min()
+    }
+
+    /// Whether an account may read an epoch by the history modes.
+    fn history_entitles(&self, account: &AccountId, epoch: &EpochId) -> bool {
+        let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
+        let live = self.dag.grants_of(account).iter().filter(|g| self.resolved.is_live(**g));
+        live.into_iter().any(|g| self.history_reaches(self.dag.grants()[*g].op, rotate.share_history, epoch))
     }
 
     /// Whether the history mode of an epoch and of the invite behind the grant made by `op` let its subject read the epoch.
@@ -361,14 +374,16 @@ impl Room {
         self.epochs.pages.insert(hash, bytes);
     }
 
-    /// The keys to be handed to a newcomer: of all epochs the invite reaches, or of the one slice.
-    pub(super) fn all_keys(&self, history: &InviteHistory) -> Vec<WelcomeKey> {
+    /// The keys to be handed to a newcomer who is let in `into` an epoch: of all epochs the invite reaches.
+    pub(super) fn all_keys(&self, history: &InviteHistory, into: &EpochId) -> Vec<WelcomeKey> {
         let newest_first = self.epochs.all().filter(|epoch| {
             let rotate = self.dag.epoch(&epoch.id).map(|(_, rotate)| rotate.share_history);
             rotate == Some(History::Full) && self.invite_reaches(history, &epoch.id)
         });
         let keys = newest_first.filter_map(|epoch| {
-            let held = self.epochs.held().get(&epoch.id).filter(|held| held.checked)?;
+            // A later slice can be checked by the newcomer only in the epoch of its Admit.
+            let can_check = |held: &&Held| held.checked && (held.slice == 0 || epoch.id == *into);
+            let held = self.epochs.held().get(&epoch.id).filter(can_check)?;
             Some(WelcomeKey { epoch: epoch.id, slice: held.slice, key: held.key.clone() })
         });
         keys.take(crate::limits::MAX_WELCOME_KEYS - 1).collect()

@@ -28,7 +28,7 @@ impl Room {
     /// The slice that is written in: the latest that an admission opened or that somebody was seen to write in.
     pub(super) fn current_slice(&self, epoch: &EpochId) -> u32 {
         let own = self.messages.end(&self.me.device()).filter(|end| end.epoch == *epoch).map_or(0, |end| end.slice);
-        self.dag.admitted_slice(epoch, &self.everything).max(own).max(self.epochs.used_slice(epoch))
+        self.epochs.admitted_slice(epoch).max(own).max(self.epochs.used_slice(epoch))
     }
 
     /// The slice that our next message goes in: the current one, or the next if that is a day old and its key shall go.

@@ -106,11 +106,8 @@ impl Disk {
             return None;
         }
         let (path, at) = before.map_or((event.device(), 0), |(place, _)| *place);
-        let before = before.map(|(_, stored)| MessageTip {
-            path,
-            event: stored.event.clone(),
-            covers_own: stored.covers_own,
-        });
+        let before =
+            before.map(|(_, stored)| MessageTip { path, event: stored.event.clone(), covers_own: stored.covers_own });
         let next = self.messages.get(&(path, at + 1))?.event.clone();
         Some(Sibling { path, before, next })
     }
@@ -150,7 +147,11 @@ impl Disk {
                     (event.message().map(|header| header.hlc), event.device(), event.seq())
                 };
                 events.sort_by_key(order);
-                let out = |(event, series, seq): (&Event, Series, u64)| Outgoing { series, seq, bytes: event.bytes().to_vec() };
+                let out = |(event, series, seq): (&Event, Series, u64)| Outgoing {
+                    series,
+                    seq,
+                    bytes: event.bytes().to_vec(),
+                };
                 events.into_iter().map(out).collect()
             }
             SeriesKind::Marker => {

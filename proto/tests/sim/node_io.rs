@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use parlor_crypto::wrap;
+use parlor_proto::EventId;
 use parlor_proto::codec;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::gossip::{GossipError, GossipFrame};
@@ -11,7 +12,6 @@ use parlor_proto::room::{KeyShare, Missing, Received, Standing as RoomStanding};
 use parlor_proto::sync::{
     In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing,
 };
-use parlor_proto::EventId;
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use rand::RngExt as _;
 
@@ -298,7 +298,8 @@ impl Node {
         let mut outcome = parlor_proto::room::Outcome::default();
         let mut lost: Vec<Series> = Vec::new();
         // What is accepted here is on the disk only later.
-        let mut taken: Vec<EventId> = self.running().commits.iter().flat_map(|c| c.outcome.events().map(Event::id)).collect();
+        let mut taken: Vec<EventId> =
+            self.running().commits.iter().flat_map(|c| c.outcome.events().map(Event::id)).collect();
         for event in unsure {
             if self.disk.ids.contains(&event.id()) || taken.contains(&event.id()) {
                 continue;

@@ -63,7 +63,8 @@ fn a_branch_of_a_branch_is_kept_too() {
     // A third and a fourth continuation: of the first of the left ones, and again of the common one.
     bob.restart();
     bob.receive(left[..1].to_vec());
-    let third: Vec<Event> = ["x", "y"].map(|text| bob.room.write(&Body::text(text), bob.now, &mut bob.rng).unwrap().message.event).into();
+    let third: Vec<Event> =
+        ["x", "y"].map(|text| bob.room.write(&Body::text(text), bob.now, &mut bob.rng).unwrap().message.event).into();
     for events in [&left, &right, &third] {
         alice.receive(events.clone());
     }

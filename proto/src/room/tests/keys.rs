@@ -403,7 +403,11 @@ fn a_newer_leaf_key_is_used_and_an_older_or_foreign_one_is_not_taken() {
 #[test]
 fn whoever_left_gets_what_it_was_keyed_for_and_nothing_newer() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&many(Role::Member));
+    let before = alice.room.epoch_status().epoch.unwrap();
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    alice.now += limits::ROTATE_EVERY_MS;
+    let link = alice.invite(&NewInvite { expires_ms: None, ..many(Role::Member) });
     let mut bob = Person::join(2, &link, &mut alice);
     let came = alice.room.epoch_status().epoch.unwrap();
     let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
@@ -416,8 +420,11 @@ fn whoever_left_gets_what_it_was_keyed_for_and_nothing_newer() {
     alice.maintain();
     let after = alice.room.epoch_status().epoch.unwrap();
     let device = bob.room.me().device();
-    assert!(alice.room.key_share_for(&device, &keyed, &mut alice.rng).is_ok());
-    for epoch in [came, after] {
+    // It was let into the one and a recipient of the other.
+    for epoch in [came, keyed] {
+        assert!(alice.room.key_share_for(&device, &epoch, &mut alice.rng).is_ok());
+    }
+    for epoch in [before, after] {
         assert_eq!(alice.room.key_share_for(&device, &epoch, &mut alice.rng), Err(ShareRefusal::NotEntitled));
     }
 }
