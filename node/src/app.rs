@@ -84,6 +84,12 @@ impl App {
             }
         });
         let ready = self.ready().await?;
+        let cloned = all.iter().filter(|(_, summary)| summary.cloned);
+        let warnings = cloned.map(|(_, summary)| {
+            let code = Code::DeviceCloned;
+            format!("{}: {}: {}", code.as_str(), summary.item.name, code.title())
+        });
+        let warnings = warnings.collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,
@@ -103,7 +109,7 @@ impl App {
             outbox: self.node.rooms.outbox().await?.len() as u64,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
             started_at: rfc3339(self.node.started_ms),
-            warnings: Vec::new(),
+            warnings,
         })
     }
 

@@ -166,6 +166,8 @@ pub enum RoomFrame {
     },
     /// "Open a new round": the sender's view of the receiver, or its own logs, changed.
     Again,
+    /// What the sender holds of the receiver's own control and message log. Told once, to a member.
+    Yours(Vec<Entry>),
 }
 
 /// What a device signs to show that it stands behind this connection.

@@ -132,8 +132,9 @@ fn sync_frames_are_those_of_the_page() {
     let frames = |out: Vec<Out>| -> Vec<Vec<u8>> {
         out.into_iter().filter_map(|out| if let Out::Send(bytes) = out { Some(bytes) } else { None }).collect()
     };
-    b.handle(In::Standing(Standing::Live), &theirs, 0);
-    let summary_a = frames(a.handle(In::Standing(Standing::Live), &ours, 0)).remove(0);
+    let yours_b = frames(b.handle(In::Standing(Standing::Live), &theirs, 0)).remove(0);
+    let mut both = frames(a.handle(In::Standing(Standing::Live), &ours, 0));
+    let (yours_a, summary_a) = (both.remove(0), both.remove(0));
     let summary_b = frames(b.handle(In::Frame(summary_a.clone()), &theirs, 0)).remove(0);
     let compare = frames(a.handle(In::Frame(summary_b.clone()), &ours, 0)).remove(0);
     let reply = frames(b.handle(In::Frame(compare.clone()), &theirs, 0));
@@ -148,6 +149,7 @@ fn sync_frames_are_those_of_the_page() {
             "proof_dialer": hex(proof_a), "proof_listener": hex(proof_b),
             "tips": ours.iter().map(|(s, t)| json!([s.kind as u8, hex(s.device.0), t.seq, hex(t.id)])).collect::<Vec<_>>(),
             "digests": [hex(digests.control), hex(digests.messages), hex(digests.records)],
+            "yours_dialer": hex(yours_a), "yours_listener": hex(yours_b),
             "summary_dialer": hex(summary_a), "summary_listener": hex(summary_b),
             "compare_dialer": hex(&compare), "reply_listener": reply.iter().map(hex).collect::<Vec<_>>(),
             "on_the_stream": hex(PeerLink::wrap(channel, compare)),

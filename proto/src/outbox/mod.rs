@@ -120,6 +120,9 @@ pub enum Failure {
     /// The store refused it: disk full or damaged.
     #[error("the message could not be stored")]
     Store,
+    /// This device was copied, and the copy has written too: it writes nothing any more.
+    #[error("this device was copied: two of it have written")]
+    Cloned,
 }
 
 /// Why a message is still waiting.
@@ -132,6 +135,9 @@ pub enum Waiting {
     /// The room is not known well enough yet (joining, or still opening).
     #[error("waiting for the room")]
     RoomNotReady,
+    /// The device has just started, and compares with a member what it wrote itself.
+    #[error("comparing with other members what this device wrote")]
+    Comparing,
     /// No member is connected.
     #[error("no member is reachable")]
     Unreachable,

@@ -58,6 +58,8 @@ impl Room {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, JoinRefusal> {
+        // Whoever may not write now lets in nobody now: the joiner asks again.
+        self.may_write().map_err(|_| JoinRefusal::NoSafeEpoch)?;
         let epoch = self.best.ok_or(JoinRefusal::NoSafeEpoch)?;
         let slice = self.slice_for(&epoch, &invite.history).ok_or(JoinRefusal::NoSafeEpoch)?;
         let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;

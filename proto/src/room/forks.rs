@@ -10,7 +10,7 @@ use parlor_crypto::CryptoRng;
 
 use super::branches::Branches;
 use super::receive::{Step, log_end};
-use super::types::{Change, Outcome, Placed, Received, Reject, Rejected, Sibling, Tip};
+use super::types::{Change, Outcome, Placed, Received, Refusal, Reject, Rejected, Sibling, Tip};
 use super::{Place, Room};
 use crate::control::{Control, EquivProof, Permission};
 use crate::dag::NodeIdx;
@@ -30,6 +30,8 @@ pub(super) struct Forks {
     paths: HashMap<EventId, DeviceId>,
     /// Where the control events taken last stand, for the next outcome.
     placed: Vec<Placed>,
+    /// Nothing is written for now.
+    held: bool,
     /// Contradictions of which the room holds no proof yet, and from when on we write it.
     unproved: BTreeMap<LogId, (Event, Event, Option<u64>)>,
 }
@@ -80,6 +82,19 @@ impl Room {
     pub fn is_cloned(&self) -> bool {
         let me = self.me.device();
         self.dag.forked().contains(&me) || self.messages.branches().has(&me) || self.forks.control.has(&me)
+    }
+
+    /// Whether this device writes nothing for now: it has to compare its own logs with others first ([`crate::sync::Guard`]).
+    pub fn hold(&mut self, held: bool) {
+        self.forks.held = held;
+    }
+
+    pub(super) fn may_write(&self) -> Result<(), Refusal> {
+        match (self.is_cloned(), self.forks.held) {
+            (true, _) => Err(Refusal::Cloned),
+            (false, true) => Err(Refusal::Held),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Where the stretch of a forked message log is kept: in which path, and behind how many of its events. Of any other log it
@@ -176,7 +191,7 @@ impl Room {
         let (mut outcome, mut due) = (Outcome::default(), None);
         let dag = &self.dag;
         self.forks.unproved.retain(|log, _| dag.proof_of(log).is_none());
-        if self.forks.unproved.is_empty() || self.permitted(Permission::Post).is_err() || self.is_cloned() {
+        if self.forks.unproved.is_empty() || self.permitted(Permission::Post).is_err() {
             return (outcome, due);
         }
         let devices: Vec<DeviceId> = self.live_device_ids().collect();

@@ -344,6 +344,10 @@ pub enum Refusal {
     /// This device contradicted itself: it was copied, or an old backup of it runs as well. It writes nothing any more.
     #[error("this device was copied: two of it have written")]
     Cloned,
+    /// This device has just started and compares its own logs with a member's first: wait for the end of
+    /// [`hold`](super::Room::hold).
+    #[error("this device compares what it wrote with other members first")]
+    Held,
     /// No epoch can be used now: keep the text and write it after the next [`Change::Epoch`].
     #[error("the room is changing its keys")]
     NoSafeEpoch,

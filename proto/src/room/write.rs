@@ -171,9 +171,7 @@ impl Room {
     /// Our own grant, if it has the permission.
     pub(super) fn permitted(&self, permission: Permission) -> Result<&Grant, Refusal> {
         let grant = &self.dag.grants()[self.grant().ok_or(Refusal::NotMember)?];
-        if self.is_cloned() {
-            return Err(Refusal::Cloned);
-        }
+        self.may_write()?;
         if grant.perms.has(permission) { Ok(grant) } else { Err(Refusal::NotPermitted(permission)) }
     }
 
@@ -190,9 +188,7 @@ impl Room {
 
     /// As [`write_control`](Self::write_control), under a header made before.
     pub(super) fn write_under(&mut self, header: ControlHeader, control: &Control) -> Result<Outcome, Refusal> {
-        if self.is_cloned() {
-            return Err(Refusal::Cloned);
-        }
+        self.may_write()?;
         let payload = control.encode();
         let header = Header::Control(header);
         let event = Event::sign(&self.id, header, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;

@@ -15,6 +15,7 @@
 //! What it leaves to others: whether an event is valid (the room says so after [`Out::Deliver`]), who is a member
 //! ([`In::Standing`]), reading and writing events, and what an equivocation means.
 
+mod guard;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 
 pub use parlor_crypto::topic::{Connection, Side};
 
+pub use guard::{ALONE_MS, ANSWER_MS, Guard};
 pub use peer_link::{HELLO_TIMEOUT_MS, LinkIn, LinkOut, LinkSetup, PeerLink};
 pub use session::{
     ACK_TIMEOUT_MS, ASK_TIMEOUT_MS, Advance, COMPARE_TIMEOUT_MS, In, MAX_ASKS, Misbehaviour, OWED_TIMEOUT_MS, Out,

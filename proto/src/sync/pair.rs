@@ -72,6 +72,7 @@ pub(super) struct Node {
     pub(super) held: Vec<(u32, Vec<Item>)>,
     pub(super) advances: Vec<Advance>,
     pub(super) equal: bool,
+    pub(super) own_logs: bool,
     pub(super) forked: bool,
     pub(super) peer_has: u64,
     pub(super) stored_bytes: usize,
@@ -92,6 +93,7 @@ impl Node {
             held: Vec::new(),
             advances: Vec::new(),
             equal: false,
+            own_logs: false,
             forked: false,
             peer_has: 0,
             stored_bytes: 0,
@@ -113,6 +115,16 @@ impl Node {
         for _ in 0..n {
             self.put(series, self.tables.seq(&series) + 1, 0);
         }
+    }
+
+    /// As it was when the author had written `n` messages.
+    pub(super) fn back_to(&mut self, author: u64, n: u64) {
+        let series = Series::messages(device_id(author));
+        self.events.retain(|(other, seq), _| *other != series || *seq <= n);
+        let tips = std::mem::take(&mut self.tables);
+        self.tables = tips.iter().filter(|(other, _)| **other != series).map(|(series, tip)| (*series, *tip)).collect();
+        let last = self.events.get(&(series, n)).map(|bytes| id(bytes));
+        last.map(|id| self.tables.advance(series, Tip { seq: n, id }));
     }
 
     /// `author` writes one more message, on a branch of its own.
@@ -305,6 +317,14 @@ impl Pair {
         }
     }
 
+    /// Commits what a held back, or says that it is not stored.
+    pub(super) fn release_a(&mut self, stored: bool) {
+        for (batch, items) in std::mem::take(&mut self.a.held) {
+            let complete = stored && self.a.store(&items, device_id(2));
+            self.tell(End::A, In::Stored { batch, complete });
+        }
+    }
+
     pub(super) fn assert_same(&self) {
         assert_eq!((self.a.misbehaved, self.b.misbehaved), (None, None));
         assert_eq!(self.a.tables.digests(), self.b.tables.digests());
@@ -403,6 +423,7 @@ impl Pair {
                 self.tell(end, In::Stored { batch, complete });
             }
             Out::PeerHas { seq, .. } => self.node(end).peer_has = seq,
+            Out::OwnLogs => self.node(end).own_logs = true,
             Out::Equal => self.node(end).equal = true,
             Out::Forked { .. } => self.node(end).forked = true,
             Out::Asked { id, what, .. } => {

@@ -182,6 +182,30 @@ fn a_fork_is_seen() {
 }
 
 #[test]
+fn a_device_put_back_to_an_old_copy_hears_of_its_own_logs_only_when_all_of_them_is_here() {
+    for flipped in [false, true] {
+        let (mut a, mut b) = (Node::new(1), Node::new(2));
+        a.write(1, SeriesKind::Control, 2);
+        a.write(1, SeriesKind::Message, 60);
+        b.copy_from(&a);
+        a.back_to(1, 20);
+        b.write(2, SeriesKind::Message, 400);
+        let mut pair = Pair::with(a, b, flipped);
+        pair.a.holds_commits = true;
+        pair.connect();
+        pair.run_ms(1_000);
+        assert!(pair.b.own_logs, "a holds nothing that b does not have");
+        assert!(!pair.a.own_logs);
+        assert_eq!(pair.a.peer_has, 0, "what the other has may be of another branch");
+        pair.a.holds_commits = false;
+        pair.release_a(true);
+        pair.run_ms(10_000);
+        pair.assert_same();
+        assert!(pair.a.own_logs);
+    }
+}
+
+#[test]
 fn gaps_are_asked_for() {
     let mut pair = Pair::equal();
     pair.a.write_live(10, false);

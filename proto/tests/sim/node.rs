@@ -15,7 +15,7 @@ use parlor_proto::link::{Address, Caveats, Host, Link, Transport};
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
 use parlor_proto::room::{Accepted, Change, NewInvite, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
-use parlor_proto::sync::{Advance, In, PeerLink, Series, Session, Standing, Tables, Tip};
+use parlor_proto::sync::{Advance, Guard, In, PeerLink, Series, Session, Standing, Tables, Tip};
 use parlor_proto::{DeviceId, EventId};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
@@ -74,6 +74,8 @@ pub(crate) struct Running {
     pub maintain_ms: Option<u64>,
     /// What former members may know, from when they were put out.
     pub cuts: BTreeMap<DeviceId, Tables>,
+    /// Whether it may write yet.
+    pub guard: Guard,
 }
 
 /// One person's device.
@@ -91,6 +93,8 @@ pub(crate) struct Node {
     pub link: Option<Link>,
     /// Forks are part of the history.
     pub forks: bool,
+    /// It compares its own logs with others before it writes.
+    pub guarded: bool,
     /// A copy of the disk, with what was promised then.
     pub copy: Option<(Disk, Vec<Nonce>)>,
     /// It went on from a copy.
@@ -113,6 +117,7 @@ impl Node {
             promised: Vec::new(),
             link: None,
             forks: false,
+            guarded: true,
             copy: None,
             restored: false,
         };
@@ -150,6 +155,7 @@ impl Node {
             door: Doorkeeper::default(),
             maintain_ms: Some(now),
             cuts: BTreeMap::new(),
+            guard: Guard::open(),
         });
         if let Some(room) = self.running.as_ref().and_then(|running| running.room.as_ref()) {
             let closed = !room.control_frontier().is_empty() && !room.is_member();
@@ -160,8 +166,24 @@ impl Node {
             }
             self.tell_members(now);
             self.tell_writable(now);
+            if self.guarded && self.room().is_some_and(|room| room.members().len() > 1) {
+                self.running().guard = Guard::start(now);
+                self.hold(now);
+            }
             // What was stored just before the crash may not have been acknowledged by a marker.
             self.running().throttle.touch();
+        }
+    }
+
+    /// Writes nothing, or may write from now on, as the guard says.
+    pub(crate) fn hold(&mut self, now: u64) {
+        let running = self.running();
+        let held = running.guard.holds(now);
+        let Some(room) = running.room.as_mut() else { return };
+        room.hold(held);
+        if !held {
+            running.maintain_ms = Some(now);
+            self.tell_writable(now);
         }
     }
 
@@ -214,7 +236,8 @@ impl Node {
         let room = self.running().room.as_mut()?;
         let (seed, outcome) = match room.invite(&new, now, &mut rng) {
             Ok(made) => made,
-            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong | Refusal::Cloned) => return None,
+            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong) => return None,
+            Err(Refusal::Cloned | Refusal::Held) => return None,
             Err(why) => panic!("invite: {why}"),
         };
         let id = room.id();
@@ -440,8 +463,11 @@ impl Node {
                 let outcome = Outcome { accepted, persist: written.persist, ..Outcome::default() };
                 self.commit(Commit { outcome, entries, submitted, ..Commit::default() }, now);
             }
-            Err(Refusal::NoSafeEpoch) => {
-                let waiting = outbox::Waiting::NoSafeEpoch;
+            Err(why @ (Refusal::NoSafeEpoch | Refusal::Held)) => {
+                let waiting = match why {
+                    Refusal::Held => outbox::Waiting::Comparing,
+                    _ => outbox::Waiting::NoSafeEpoch,
+                };
                 let mut rng = self.fork_rng();
                 let out = self.running().outbox.handle(outbox::In::NotNow { nonce, waiting }, now, &mut rng);
                 self.do_outbox(out, now, submitted);
@@ -514,6 +540,7 @@ impl Node {
             running.coalescer.next_deadline(),
             running.joiner.as_ref().and_then(Joiner::next_deadline),
             running.maintain_ms,
+            running.guard.due(),
         ];
         let sessions = sessions.filter_map(|(_, session)| session.next_deadline());
         ours.into_iter().flatten().chain(sessions).chain(links).min()
@@ -526,6 +553,9 @@ impl Node {
             if let Some(commit) = self.running().commits.pop_front() {
                 self.committed(commit, now);
             }
+        }
+        if self.running().guard.tick(now) {
+            self.hold(now);
         }
         if self.running().maintain_ms.is_some_and(|due| due <= now) {
             self.maintain(now);

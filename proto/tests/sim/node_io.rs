@@ -122,6 +122,10 @@ impl Node {
         } else {
             running.cuts.remove(&device);
         }
+        if standing == Standing::Live {
+            running.guard.met(now);
+            self.hold(now);
+        }
         self.tell_session(peer, In::Standing(standing), now);
         self.count_connected(now);
     }
@@ -144,6 +148,10 @@ impl Node {
                 Out::PeerHas { device, seq } => {
                     let room = self.room().expect("a session has a room").id();
                     self.tell_outbox(parlor_proto::outbox::In::PeerHas { room, device, seq }, now);
+                }
+                Out::OwnLogs => {
+                    self.running().guard.compared();
+                    self.hold(now);
                 }
                 Out::Equal => self.give_up_missing(now),
                 Out::Forked { series, seq } => assert!(self.forks, "an honest log forked: {series:?} at {seq}"),

@@ -121,7 +121,10 @@ impl World {
             })
             .collect();
         let mut nodes: Vec<Node> = nodes;
-        nodes.iter_mut().for_each(|node| node.forks = plan.restores > 0);
+        for node in &mut nodes {
+            // Every second history of them without the guard, so that there are forks.
+            (node.forks, node.guarded) = (plan.restores > 0, plan.restores == 0 || seed % 2 == 0);
+        }
         let part = vec![0; nodes.len()];
         let mut world = Self {
             plan,

@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     pub(crate) sync: SyncState,
     /// Whether it can be read and posted to: false while joining and after leaving.
     pub(crate) writable: bool,
+    /// Whether this device was copied: two of it wrote into the room.
+    pub(crate) cloned: bool,
     /// Who may be reached through which connection.
     pub(crate) online: Vec<Online>,
 }

@@ -16,13 +16,14 @@ use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::Outbox;
 use parlor_proto::room::{MessageTip, Room, RoomParts, Standing};
-use parlor_proto::sync::{Series, Session, Tables, Tip};
+use parlor_proto::sync::{Guard, Series, Session, Tables, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, RoomId, event::Event};
 use parlor_storage::{Batch, Chain, Cursor, Namespace, Position, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
 use super::gossip::Hearing;
+use super::message::Wish;
 use super::settle::Settle;
 use super::worker::Context;
 use crate::home_damaged;
@@ -96,6 +97,9 @@ pub(super) struct Entry {
     pub(super) committing: usize,
     /// Nothing is stored on our own account before: a change could not be stored. 0 if all is well.
     pub(super) rest_until_ms: u64,
+    /// Whether anything may be written yet, and what clients want written meanwhile.
+    pub(super) guard: Guard,
+    pub(super) held: Vec<Wish>,
     /// When the room's machine wants to be looked after.
     pub(super) maintain_ms: Option<u64>,
     /// The deadline that the worker has noted for this room.
@@ -181,6 +185,8 @@ impl Entry {
             chain: Chain::default(),
             committing: 0,
             rest_until_ms: 0,
+            guard: Guard::open(),
+            held: Vec::new(),
             maintain_ms: Some(0),
             noted_ms: None,
             shown_want: 0,
@@ -247,7 +253,8 @@ impl Entry {
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));
         let rested = Some(self.rest_until_ms).filter(|until| *until != 0);
-        [sessions, marker, rested, self.coalescer.next_deadline(), self.maintain_ms].into_iter().flatten().min()
+        let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.guard.due()];
+        [sessions, marker].into_iter().chain(ours).flatten().min()
     }
 
     /// Whether nothing is stored on our own account now.

@@ -16,6 +16,7 @@ mod entry;
 mod forks;
 mod gossip;
 mod govern;
+mod guard;
 mod handle;
 mod ingest;
 mod log;

@@ -67,6 +67,8 @@ impl Turn<'_> {
                 Ok(entry.written(event, seq))
             }
             Err(Refusal::NoSafeEpoch) => Err(OutboxIn::NotNow { nonce, waiting: Waiting::NoSafeEpoch }),
+            Err(Refusal::Held) => Err(OutboxIn::NotNow { nonce, waiting: Waiting::Comparing }),
+            Err(Refusal::Cloned) => Err(never(Failure::Cloned)),
             Err(Refusal::NotMember) => Err(never(Failure::NoMember)),
             Err(Refusal::Body(_)) => Err(never(Failure::TooLong)),
             Err(_) => Err(never(Failure::NotPermitted)),

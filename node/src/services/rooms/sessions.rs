@@ -87,6 +87,10 @@ impl Turn<'_> {
         };
         let known = linked.device.is_some();
         linked.device = live.then_some(device);
+        if live && device != self.context.identity.device() {
+            self.guard_met();
+        }
+        let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         if linked.session.standing() != Some(standing) {
             self.session(peer, SyncIn::Standing(standing));
         }
@@ -121,6 +125,7 @@ impl Turn<'_> {
             }
             SyncOut::PeerHas { .. } => {}
             SyncOut::Equal => self.on_equal(peer),
+            SyncOut::OwnLogs => self.guard_compared(),
             SyncOut::Forked { series, seq } => {
                 tracing::warn!(room = %self.id().short(), device = %series.device.short(), seq, "a device wrote two events of one number");
             }

@@ -195,6 +195,7 @@ impl Turn<'_> {
                 Change::MemberRole(account) => self.tell_member(account, MemberChange::Updated),
                 Change::Invite(invite) => self.tell_invite(invite),
                 Change::Keys(_) => self.open_unreadable(None),
+                Change::Fork(device) => self.tell_fork(device),
                 _ => {}
             }
         }
@@ -225,6 +226,14 @@ impl Turn<'_> {
         let me = self.context.identity.account();
         self.tell_outbox(OutboxIn::Members { room: self.id(), me, devices });
         self.note_unreached();
+    }
+
+    /// A device contradicted itself. If it is ours nothing of it is written any more: what waits in the outbox fails.
+    fn tell_fork(&mut self, device: parlor_proto::DeviceId) {
+        tracing::warn!(room = %self.id().short(), device = %device.short(), "a device wrote two events of one number");
+        if device == self.context.identity.device() {
+            self.tell_outbox(OutboxIn::Writable(self.id()));
+        }
     }
 
     fn tell_room(&mut self, change: RoomChange) {

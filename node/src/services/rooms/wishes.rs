@@ -23,6 +23,7 @@ static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client i
 impl Turn<'_> {
     /// Does what a client wants.
     pub(super) fn wish(&mut self, wish: Wish) {
+        let Some(wish) = self.when_free(wish) else { return };
         match wish {
             Wish::Show(reply) => drop(reply.send(self.room_view().ok_or_else(not_ready))),
             Wish::Members(reply) => drop(reply.send(Ok(self.member_views()))),
@@ -269,7 +270,8 @@ impl Turn<'_> {
                 Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")
             }
             Refusal::NoAccount => Problem::of(Code::MemberNotFound),
-            Refusal::NoSafeEpoch => Problem::new(Code::Busy, detail).hint("try again in a moment"),
+            Refusal::NoSafeEpoch | Refusal::Held => Problem::new(Code::Busy, detail).hint("try again in a moment"),
+            Refusal::Cloned => Problem::of(Code::DeviceCloned),
             Refusal::Body(error) => body_problem(error),
             Refusal::Setting => Problem::new(Code::BadRequest, detail),
             Refusal::NoInvite => Problem::of(Code::InviteNotFound),
@@ -369,6 +371,7 @@ fn failed_problem(failure: Failure) -> Problem {
         Failure::NotPermitted | Failure::NoMember => Code::NotPermitted,
         Failure::TooLong => Code::TooLong,
         Failure::NoRoom => Code::RoomNotFound,
+        Failure::Cloned => return Problem::of(Code::DeviceCloned),
         _ => Code::Internal,
     };
     Problem::new(code, failure.to_string())

@@ -117,7 +117,11 @@ impl Worker {
     async fn run(mut self) {
         let rooms: Vec<_> = self.rooms.keys().copied().collect();
         for room in rooms {
-            self.turn(room, |turn| turn.begin()).await;
+            self.turn(room, |turn| {
+                turn.guard();
+                turn.begin();
+            })
+            .await;
         }
         loop {
             let due = self.next_deadline();
@@ -498,6 +502,7 @@ impl Turn<'_> {
     /// Time passed.
     fn tick(&mut self) {
         self.tick_coalescer();
+        self.tick_guard();
         self.tick_sessions();
         self.check_links();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {

@@ -138,6 +138,7 @@ impl Session {
             let want = Want { tag: self.salt.tag(&theirs), have: turn.tables.seq(&theirs) };
             turn.send(&RoomFrame::Want(vec![want]));
         }
+        self.compare_own(turn);
         if self.side == Side::Dialer {
             self.open_round(turn);
         } else if let Some((round, told)) = self.rounds.early.take() {

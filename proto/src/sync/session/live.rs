@@ -8,7 +8,7 @@ use super::super::tables::{Series, is_record};
 use super::{Advance, Handled, Misbehaviour, Out, Session, Standing, Turn, WINDOW};
 
 /// Tips are told as if in this round, which no comparison has.
-const TIPS_ROUND: u32 = 0;
+pub(super) const TIPS_ROUND: u32 = 0;
 
 /// What the peer is to be told.
 #[derive(Default)]
@@ -42,6 +42,7 @@ impl Session {
         if !items.is_empty() {
             self.send_batch(items, sent, turn);
         }
+        self.note_own(turn);
         Ok(())
     }
 

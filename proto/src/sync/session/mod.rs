@@ -30,6 +30,7 @@
 mod ask;
 mod compare;
 mod live;
+mod own;
 mod stream;
 mod wake;
 
@@ -210,6 +211,8 @@ pub enum Out {
         /// Sequence number.
         seq: u64,
     },
+    /// All that the peer, a member, holds of our own control and message log is here. Once a session.
+    OwnLogs,
     /// The peer asks for something outside the logs: answer with [`In::Answer`].
     Asked {
         /// Number of the request.
@@ -287,6 +290,7 @@ pub struct Session {
     rounds: compare::Rounds,
     stream: stream::Stream,
     live: live::Live,
+    own: own::Own,
     asks: ask::Asks,
     wake: wake::Wake,
 }
@@ -327,6 +331,7 @@ impl Session {
             rounds: compare::Rounds::default(),
             stream: stream::Stream::default(),
             live: live::Live::default(),
+            own: own::Own::default(),
             asks: ask::Asks::default(),
             wake: wake::Wake::start(now_ms),
         };
@@ -405,6 +410,7 @@ impl Session {
             RoomFrame::Ask { id, what } => self.on_asked(id, what, turn),
             RoomFrame::Answer { id, bytes } => self.on_answer(id, bytes, turn),
             RoomFrame::Again => self.on_again(turn),
+            RoomFrame::Yours(entries) => self.on_yours(entries, turn),
         }
     }
 

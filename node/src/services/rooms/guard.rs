@@ -1,0 +1,73 @@
+//! The clone guard of a room: nothing is written before this device's own logs were compared with a member's.
+//!
+//! Messages wait in the outbox meanwhile, other wishes here. See [`parlor_proto::sync::Guard`].
+
+use parlor_proto::outbox::In as OutboxIn;
+use parlor_proto::sync::Guard;
+
+use super::entry::Turn;
+use super::message::Wish;
+use crate::limits::HELD_WISHES_MAX;
+
+impl Turn<'_> {
+    /// The program has started with this room on its disk.
+    pub(super) fn guard(&mut self) {
+        let me = self.context.identity.device();
+        let others = self.entry.room.members().into_iter().flat_map(|member| member.devices);
+        if self.entry.room.is_member() && others.into_iter().any(|(device, _)| device != me) {
+            self.entry.guard = Guard::start(self.now_ms);
+            self.hold();
+        }
+    }
+
+    /// A member's device is connected.
+    pub(super) fn guard_met(&mut self) {
+        let before = self.entry.guard.due();
+        self.entry.guard.met(self.now_ms);
+        if self.entry.guard.due() != before {
+            self.hold();
+        }
+    }
+
+    /// All that a member holds of our logs is here.
+    pub(super) fn guard_compared(&mut self) {
+        if self.entry.guard.due().is_some() {
+            self.entry.guard.compared();
+            self.hold();
+        }
+    }
+
+    /// Time passed.
+    pub(super) fn tick_guard(&mut self) {
+        if self.entry.guard.tick(self.now_ms) {
+            tracing::debug!(room = %self.id().short(), "no member said what it holds of our logs: going on");
+            self.hold();
+        }
+    }
+
+    /// Keeps a wish that would write until the guard lets it; answers it otherwise.
+    pub(super) fn when_free(&mut self, wish: Wish) -> Option<Wish> {
+        let held = self.entry.guard.holds(self.now_ms) && wish.writes();
+        if !held || self.entry.held.len() >= HELD_WISHES_MAX {
+            return Some(wish);
+        }
+        self.entry.held.push(wish);
+        None
+    }
+
+    /// Writes nothing, or may write from now on, as the guard says.
+    fn hold(&mut self) {
+        let held = self.entry.guard.holds(self.now_ms);
+        self.entry.room.hold(held);
+        if held {
+            return;
+        }
+        self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+        if self.entry.room.epoch_status().epoch.is_some() {
+            self.tell_outbox(OutboxIn::Writable(self.id()));
+        }
+        for wish in std::mem::take(&mut self.entry.held) {
+            self.wish(wish);
+        }
+    }
+}

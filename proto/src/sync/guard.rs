@@ -1,0 +1,83 @@
+//! The clone guard: a device that starts compares its own logs with a member before it writes (attack 20).
+//!
+//! Whoever restores an old home, or starts a copy of it, would give numbers a second time that others know already. So
+//! nothing is written before one connected member has told what it holds of our logs ([`super::Out::OwnLogs`]) and all of
+//! that is here. Nobody reachable within [`ALONE_MS`]: it may write, for a person alone must be able to; then the first member
+//! that comes is asked all the same. A member that answers nothing is waited for [`ANSWER_MS`]. The caller keeps what is to be
+//! written meanwhile, and asks [`Guard::holds`].
+
+/// How long a device waits for the first member to be connected.
+pub const ALONE_MS: u64 = 3_000;
+/// How long it waits for a connected member's answer, and for what that member says to hold.
+pub const ANSWER_MS: u64 = 30_000;
+
+/// Whether a device may write into a room yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Guard {
+    until_ms: Option<u64>,
+    /// Nobody was asked since the start.
+    unasked: bool,
+}
+
+impl Guard {
+    /// Of a room that has just begun on this device: nothing to compare. [`start`](Self::start) is for rooms read from disk.
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// Of a room with other members, at the start of the program.
+    pub fn start(now_ms: u64) -> Self {
+        Self { until_ms: Some(now_ms.saturating_add(ALONE_MS)), unasked: true }
+    }
+
+    /// A member's device is connected: it will say what it holds of our logs.
+    pub fn met(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.unasked) {
+            self.until_ms = Some(now_ms.saturating_add(ANSWER_MS));
+        }
+    }
+
+    /// Everything that a member holds of our logs is here.
+    pub fn compared(&mut self) {
+        *self = Self::open();
+    }
+
+    /// Whether nothing is to be written now.
+    pub fn holds(&self, now_ms: u64) -> bool {
+        self.until_ms.is_some_and(|until| now_ms < until)
+    }
+
+    /// When it ends by itself.
+    pub fn due(&self) -> Option<u64> {
+        self.until_ms
+    }
+
+    /// Time passed: whether it ended by itself just now.
+    pub fn tick(&mut self, now_ms: u64) -> bool {
+        self.until_ms.take_if(|until| *until <= now_ms).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_waits_for_a_member_shortly_and_for_its_answer_longer() {
+        assert!(!Guard::open().holds(0));
+        let mut guard = Guard::start(1_000);
+        assert!(guard.holds(1_000 + ALONE_MS - 1) && !guard.holds(1_000 + ALONE_MS));
+        assert!(!guard.tick(1_001) && guard.tick(1_000 + ALONE_MS) && guard.due().is_none());
+        // The first member is asked even then, the second is not.
+        guard.met(50_000);
+        assert!(guard.holds(50_000 + ANSWER_MS - 1));
+        assert!(guard.tick(50_000 + ANSWER_MS));
+        guard.met(90_000);
+        assert!(!guard.holds(90_000));
+        let mut guard = Guard::start(0);
+        guard.met(10);
+        guard.compared();
+        guard.met(20);
+        assert!(!guard.holds(20));
+    }
+}
