@@ -117,6 +117,10 @@ pub const MAX_CHAINS: usize = 512;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
+/// Views of the control events kept resolved beside that of all.
+pub const MAX_VIEWS: usize = 8;
+/// Most events by which a resolved view grows step by step; for more it is resolved anew.
+pub const MAX_GROWTH: usize = 512;
 /// Most epoch keys in a Welcome; older ones are asked for one by one.
 pub const MAX_WELCOME_KEYS: usize = 256;
 /// Longest Welcome in bytes.

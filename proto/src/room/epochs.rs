@@ -15,7 +15,7 @@ use crate::epoch::member_root;
 use crate::event::MessageHeader;
 use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::Resolved;
 
 /// The order of epochs: by lamport, then the smaller id later, so that the greatest is the best.
 pub(super) type EpochOrder = (u64, Reverse<EventId>);
@@ -166,17 +166,16 @@ impl Epochs {
         self.began.get(epoch).map_or(&[], Vec::as_slice)
     }
 
-    /// Works out a new epoch, made by the Rotate at `at`.
-    pub(super) fn add(&mut self, dag: &Dag, at: NodeIdx) {
+    /// Works out a new epoch, made by the Rotate at `at`; `resolved` is what its past means.
+    pub(super) fn add(&mut self, dag: &Dag, at: NodeIdx, resolved: &Resolved) {
         let node = dag.node(at);
         let Control::Rotate(rotate) = &node.control else { return };
         let mut view = node.past.clone();
-        let resolved = resolve(dag, &view);
         let recipients = resolved.live().clone();
         let made_for_them = member_root(recipients.iter().map(|no| dag.devices()[no].device)) == rotate.member_root
             && recipients.len() == rotate.n_rows as usize;
         let called_for = match rotate.reason {
-            RotateReason::NoSafeEpoch => self.safe_in(dag, &resolved, &recipients, &view).next().is_none(),
+            RotateReason::NoSafeEpoch => self.safe_in(dag, resolved, &recipients, &view).next().is_none(),
             RotateReason::Age | RotateReason::History | RotateReason::Hand => self.rested(dag, at),
         };
         view.put(at);

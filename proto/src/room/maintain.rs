@@ -14,7 +14,6 @@ use crate::epoch::{election_delay_ms, member_root, page_rows, seal_rows};
 use crate::event::Header;
 use crate::ids::{DeviceId, EpochId, EventId};
 use crate::limits;
-use crate::resolve::resolve;
 
 /// A rotation that waits for this device's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,11 +183,11 @@ impl Room {
     }
 
     /// The live devices in a view.
-    fn live_in(&self, view: &Set) -> Set {
+    fn live_in(&mut self, view: &Set) -> Set {
         if view.len() == self.dag.len() {
             return self.live.clone();
         }
-        resolve(&self.dag, view).live().clone()
+        self.views.of(&self.dag, view).live().clone()
     }
 
     /// A fresh secret, into which those of the newest epochs of the view are mixed, as far as they are held.

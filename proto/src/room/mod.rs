@@ -23,6 +23,7 @@
 mod admit;
 mod branches;
 mod cache;
+mod changes;
 mod create;
 mod epochs;
 mod forks;
@@ -38,6 +39,7 @@ mod rows;
 mod run;
 mod slices;
 mod types;
+mod views;
 mod write;
 
 #[cfg(test)]
@@ -65,7 +67,7 @@ use crate::dag::{Dag, GrantIdx, Set};
 use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
-use crate::resolve::Resolved;
+use crate::resolve::{Delta, Resolved};
 
 /// A room as one device sees it.
 pub struct Room {
@@ -78,8 +80,12 @@ pub struct Room {
     everything: Set,
     /// and the devices of the live members.
     live: Set,
-    /// As it was told to the caller last.
-    last: receive::Snapshot,
+    /// What other views mean.
+    views: views::Views,
+    /// What may be different since
+    delta: Delta,
+    /// it was told to the caller last.
+    last: changes::Snapshot,
     pending: Pending,
     forks: forks::Forks,
     epochs: Epochs,
@@ -108,7 +114,9 @@ impl Room {
             resolved: Resolved::default(),
             everything: Set::default(),
             live: Set::default(),
-            last: receive::Snapshot::default(),
+            views: views::Views::default(),
+            delta: Delta::default(),
+            last: changes::Snapshot::default(),
             pending: Pending::default(),
             forks: forks::Forks::default(),
             epochs: Epochs::new(),

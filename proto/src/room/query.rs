@@ -75,8 +75,8 @@ impl Room {
     fn member_of(&self, account: &AccountId, g: GrantIdx) -> Member {
         let grant = &self.dag.grants()[g];
         let op = self.dag.node(grant.op);
-        let devices = self.dag.devices().iter().enumerate();
-        let theirs = devices.filter(|(no, _)| self.dag.account_in(*no, &self.everything) == Some(*account));
+        let devices = self.dag.devices_of(account).iter().filter(|no| self.live.has(**no));
+        let theirs = devices.filter_map(|no| self.dag.devices().get(*no));
         let (invite, sponsor) = match &op.control {
             Control::Admit(admit) => (Some(admit.invite), Some(op.author)),
             _ => (None, None),
@@ -86,7 +86,7 @@ impl Room {
             role: grant.power.role(),
             power: grant.power,
             perms: grant.perms,
-            devices: theirs.map(|(_, entry)| (entry.device, entry.name.clone())).collect(),
+            devices: theirs.map(|entry| (entry.device, entry.name.clone())).collect(),
             joined_at_ms: op.ts_ms,
             invite,
             sponsor,
@@ -95,9 +95,8 @@ impl Room {
 
     /// The name of an account, also of a former member: that of its first device here.
     pub fn name_of(&self, account: &AccountId) -> Option<String> {
-        let mut devices = self.dag.devices().iter().enumerate();
-        let theirs = devices.find(|(no, _)| self.dag.account_in(*no, &self.everything) == Some(*account));
-        theirs.map(|(_, entry)| entry.name.clone())
+        let first = self.dag.devices_of(account).first()?;
+        self.dag.devices().get(*first).map(|entry| entry.name.clone())
     }
 
     /// Our own role; `None` if we are no member.

@@ -1,20 +1,20 @@
 //! Events from others: what is taken, what waits, what is refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use parlor_crypto::seal;
 
 use super::messages::{Fit, LogEnd, Messages};
 use super::run::authentic;
-use super::types::{Accepted, Change, Message, Missing, Opened, Outcome, Placed, Received, Reject, Rejected, Verdict};
+use super::types::{Accepted, Message, Missing, Opened, Outcome, Placed, Received, Reject, Rejected, Verdict};
 use super::{Persist, Room};
 use crate::body::Body;
-use crate::control::{LogPoint, Permission};
+use crate::control::{Control, LogPoint, Permission};
 use crate::dag::{Insert, NodeIdx, Set};
 use crate::event::{Event, EventError, MessageHeader};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::Resolved;
 use crate::validity::Invalid;
 
 /// The view that messages with the same control heads were written in.
@@ -187,14 +187,24 @@ impl Room {
     pub(super) fn inserted(&mut self, insert: &Insert) {
         if let Insert::New(at) = insert {
             self.everything.put(*at);
+            self.delta.merge(self.resolved.advance(&self.dag, *at));
             self.place_control(*at);
-            self.epochs.add(&self.dag, *at);
+            let node = self.dag.node(*at);
+            if matches!(node.control, Control::Rotate(_)) {
+                // A Rotate changes nothing that is resolved: usually its past is all there is but itself.
+                let past = node.past.clone();
+                if past.len() + 1 == self.dag.len() {
+                    self.epochs.add(&self.dag, *at, &self.resolved);
+                } else {
+                    let resolved = self.views.of(&self.dag, &past);
+                    self.epochs.add(&self.dag, *at, &resolved);
+                }
+            }
         }
     }
 
-    /// After control events came: resolves, looks for keys, and says what changed.
+    /// After control events came: looks for keys, and says what changed.
     pub(super) fn settle(&mut self, outcome: &mut Outcome) {
-        self.resolved = resolve(&self.dag, &self.everything);
         self.live = self.resolved.live().clone();
         self.open_rows(outcome);
         self.choose_epoch();
@@ -321,16 +331,16 @@ impl Room {
     }
 
     /// Whether the epoch was safe in the view `past`.
-    fn was_safe(&self, epoch: &EpochId, past: &Set) -> bool {
-        let of = |resolved: &Resolved, live: &Set| {
-            self.epochs.safe_in(&self.dag, resolved, live, past).any(|safe| safe.id == *epoch)
-        };
+    fn was_safe(&mut self, epoch: &EpochId, past: &Set) -> bool {
         if past.len() == self.dag.len() {
-            return of(&self.resolved, &self.live);
+            return self.safe_for(&self.resolved, epoch, past);
         }
-        let resolved = resolve(&self.dag, past);
-        let live = resolved.live().clone();
-        of(&resolved, &live)
+        let resolved = self.views.of(&self.dag, past);
+        self.safe_for(&resolved, epoch, past)
+    }
+
+    fn safe_for(&self, resolved: &Resolved, epoch: &EpochId, view: &Set) -> bool {
+        self.epochs.safe_in(&self.dag, resolved, resolved.live(), view).any(|safe| safe.id == *epoch)
     }
 
     fn judge_in_context(&self, event: &Event, header: &MessageHeader, author: &AccountId) -> Verdict {
@@ -382,63 +392,4 @@ pub(super) fn log_end(event: &Event, covers_own: u64) -> Option<LogEnd> {
         generation: header.generation,
         covers_own,
     })
-}
-
-/// What the last change left behind, which the next is compared with.
-#[derive(Debug, Default)]
-pub(super) struct Snapshot {
-    members: BTreeMap<AccountId, Option<crate::control::Power>>,
-    joined: bool,
-    settings: BTreeMap<u8, Vec<u8>>,
-    invites: Vec<(EventId, usize, bool)>,
-    pub(super) best: Option<EpochId>,
-    forked: BTreeSet<DeviceId>,
-}
-
-impl Room {
-    fn snapshot(&self) -> Snapshot {
-        let power = |g: &usize| self.dag.grants().get(*g).map(|grant| grant.power);
-        let invite = |at: &NodeIdx| {
-            let closed = self.resolved.is_closed(&self.dag, *at);
-            (self.dag.node(*at).event.id(), self.resolved.uses(*at), closed)
-        };
-        Snapshot {
-            members: self.resolved.members().iter().map(|(account, g)| (*account, power(g))).collect(),
-            joined: self.is_member(),
-            settings: self.resolved.settings().clone(),
-            invites: self.dag.kinds().invites.iter().map(invite).collect(),
-            best: self.best,
-            forked: self.dag.forked().clone(),
-        }
-    }
-
-    fn compare(&mut self, changes: &mut Vec<Change>) {
-        let before = std::mem::take(&mut self.last);
-        let now = self.snapshot();
-        for (account, power) in &now.members {
-            match before.members.get(account) {
-                None => changes.push(Change::MemberIn(*account)),
-                Some(old) if old != power => changes.push(Change::MemberRole(*account)),
-                Some(_) => {}
-            }
-        }
-        let gone = before.members.keys().filter(|account| !now.members.contains_key(*account));
-        changes.extend(gone.map(|account| Change::MemberOut(*account)));
-        let known: HashSet<_> = before.invites.into_iter().collect();
-        changes
-            .extend(now.invites.iter().filter(|invite| !known.contains(*invite)).map(|(id, ..)| Change::Invite(*id)));
-        if before.settings != now.settings {
-            changes.push(Change::State);
-        }
-        match (before.joined, now.joined) {
-            (false, true) => changes.push(Change::Joined),
-            (true, false) => changes.push(Change::Out),
-            _ => {}
-        }
-        changes.extend(now.forked.difference(&before.forked).map(|device| Change::Fork(*device)));
-        if before.best != now.best {
-            changes.push(Change::Epoch);
-        }
-        self.last = now;
-    }
 }
