@@ -88,7 +88,9 @@ impl FromStr for Position {
         }
         let mut bytes = [0; Self::LEN];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |d: u8| char::from(d).to_digit(16).and_then(|v| u8::try_from(v).ok());
+            // One position has one text.
+            let lower = |d: &u8| !d.is_ascii_uppercase();
+            let digit = |d: u8| char::from(Some(d).filter(lower)?).to_digit(16).and_then(|v| u8::try_from(v).ok());
             *byte = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low).ok_or(ParsePositionError)?;
         }
         Ok(Self::from_bytes(bytes))

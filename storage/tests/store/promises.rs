@@ -140,6 +140,8 @@ fn pages_walk_the_whole_timeline_in_both_directions() {
     assert!(page.older && page.newer);
     assert_eq!(middle.to_string().parse::<Position>(), Ok(middle));
     assert!("xyz".parse::<Position>().is_err());
+    assert!("0A".repeat(20).parse::<Position>().is_err(), "one position has one text");
+    assert!("0a".repeat(20).parse::<Position>().is_ok());
 }
 
 #[test]
