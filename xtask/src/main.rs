@@ -1,4 +1,4 @@
-//! What developers run: `cargo xtask test | tidy | run | bench | soak`.
+//! What developers run: `cargo xtask test | tidy | run | bench | fuzz | mutants | soak`.
 //!
 //! One command runs every check ([`test`]); the others are the parts one wants alone. This program builds nothing itself
 //! and knows no rule of the product: it calls cargo, and [`tidy`] reads the tree. It stays small, because everybody
@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod bench;
+mod fuzz;
+mod mutants;
 mod shell;
 mod soak;
 mod test;
@@ -21,7 +23,10 @@ usage: cargo xtask COMMAND
   tidy [--bless]        the rules no compiler checks; --bless stamps the spec pages with the formats as they are now
   run [ARGS]...         builds `parlor` with optimisation and runs it with ARGS
   bench [NAME]...       runs the benches (all, or those named) and writes docs/measures.md
-  soak [MINUTES]        runs the seeded campaigns with new seeds for MINUTES (10), printing each seed
+  fuzz [TARGET]... [--seconds N]
+                        runs the fuzz targets (all, or those named) for N seconds each (60)
+  mutants [--only PART] breaks each rule by one line, in a copy of the tree, and expects a test to fail
+  soak [--minutes N]    simulators with new seeds, kills, fuzz targets and mutants in turn, for N minutes (10)
 ";
 
 /// What went wrong, in words for the person at the terminal.
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root, rest),
         "run" => run(&root, rest),
         "bench" => bench::run(&root, rest),
+        "fuzz" => fuzz::run(&root, rest),
+        "mutants" => mutants::run(&root, rest),
         "soak" => soak::run(&root, rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

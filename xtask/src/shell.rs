@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::Error;
 
@@ -14,6 +15,13 @@ pub(crate) struct Step(Command);
 pub(crate) fn cargo<const N: usize>(root: &Path, args: [&str; N]) -> Step {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root);
+    Step(command)
+}
+
+/// A program, in `folder`.
+pub(crate) fn program(path: &Path, folder: &Path) -> Step {
+    let mut command = Command::new(path);
+    command.current_dir(folder);
     Step(command)
 }
 
@@ -65,6 +73,21 @@ impl Step {
     /// Whether it runs and succeeds; its output is thrown away.
     pub(crate) fn succeeds(mut self) -> bool {
         self.0.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// As [`succeeds`](Self::succeeds); after `patience` it is ended and has not succeeded.
+    pub(crate) fn succeeds_within(mut self, patience: Duration) -> Result<bool, Error> {
+        let mut child = self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status.success());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        child.kill()?;
+        child.wait()?;
+        Ok(false)
     }
 
     fn announce(&self) {

@@ -1,41 +1,63 @@
-//! `cargo xtask soak`: the seeded campaigns, again and again with new seeds, until the time is over.
+//! `cargo xtask soak`: what takes longer than a test may, again and again until the time is over.
 //!
-//! The tests of the tree run a handful of fixed seeds so that they are quick and repeatable. This runs the same tests
-//! with fresh ones. A seed that fails is printed with the command that repeats it.
+//! The tests of the tree run fixed seeds, so that they are quick and repeatable. A round of this runs the seeded campaigns
+//! with seeds of its own, printed before each with the command that repeats it; then one fuzz target for a while. When all
+//! targets had their turn, the mutants are run. The first failure ends it.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::{Error, shell};
+use crate::{Error, fuzz, mutants, shell};
 
-/// The variable by which a seeded test takes its seed instead of its fixed ones.
-const SEED: &str = "PARLOR_SEED";
-
-/// The seeded campaigns: package, test target, and which of its tests.
-const CAMPAIGNS: [(&str, &str, &str); 2] = [("parlor-proto", "sim", ""), ("parlor-storage", "store", "kill")];
-
+/// The seeded campaigns: package, test target, which of its tests, and the variable that gives them their seed.
+const CAMPAIGNS: [(&str, &str, &str, &str); 3] = [
+    ("parlor-proto", "sim", "", "PARLOR_SIM_SEED"),
+    ("parlor-storage", "store", "kill", "PARLOR_SEED"),
+    ("parlor-storage", "store", "corrupt", "PARLOR_SEED"),
+];
+/// Seeds for each campaign in a round.
+const SEEDS: u64 = 20;
+/// Seconds for the fuzz target of a round.
+const FUZZ_SECONDS: u64 = 120;
 /// Minutes when none are given.
 const DEFAULT_MINUTES: u64 = 10;
 
-/// Runs until the minutes are over or a seed fails.
+/// Runs until the minutes are over or something fails. A round that has begun is finished.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let minutes = match args {
         [] => DEFAULT_MINUTES,
-        [minutes] => minutes.parse().map_err(|_| format!("`{minutes}` is not a number of minutes"))?,
-        _ => return Err("soak takes one argument: minutes".into()),
+        [minutes] => number(minutes)?,
+        [flag, minutes] if flag == "--minutes" => number(minutes)?,
+        _ => return Err("soak takes only --minutes N".into()),
     };
-    let end = Instant::now() + Duration::from_secs(minutes * 60);
-    let first = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
-    let mut runs = 0u64;
+    let end = Instant::now() + Duration::from_secs(minutes.saturating_mul(60));
+    let first = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    let targets = fuzz::targets(root)?;
+    let mut seed = first;
+    let mut rounds = 0;
     while Instant::now() < end {
-        let seed = first.wrapping_add(runs);
-        for (package, target, tests) in CAMPAIGNS {
-            println!("{SEED}={seed} cargo test --release --package {package} --test {target} {tests}");
-            let test = ["test", "--quiet", "--release", "--locked", "--package", package, "--test", target, tests];
-            shell::cargo(root, test).env(SEED, seed.to_string()).run()?;
+        for _ in 0..SEEDS {
+            seed += 1;
+            CAMPAIGNS.iter().try_for_each(|campaign| run_seed(root, campaign, seed))?;
         }
-        runs += 1;
+        let turn = rounds % targets.len().max(1);
+        fuzz::each(root, targets.get(turn..=turn).unwrap_or_default(), FUZZ_SECONDS)?;
+        rounds += 1;
+        if turn + 1 == targets.len() {
+            mutants::run(root, &[])?;
+        }
     }
-    println!("{runs} seeds, none failed");
+    println!("{rounds} rounds, {} seeds, nothing failed", seed - first);
     Ok(())
+}
+
+fn number(text: &str) -> Result<u64, Error> {
+    text.parse().map_err(|_| format!("`{text}` is not a number of minutes").into())
+}
+
+fn run_seed(root: &Path, campaign: &(&str, &str, &str, &str), seed: u64) -> Result<(), Error> {
+    let (package, target, tests, variable) = *campaign;
+    println!("{variable}={seed} cargo test --release --package {package} --test {target} {tests}");
+    let test = ["test", "--quiet", "--release", "--locked", "--package", package, "--test", target, tests];
+    shell::cargo(root, test).env(variable, seed.to_string()).run()
 }
