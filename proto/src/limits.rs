@@ -89,6 +89,12 @@ pub const ELECTION_BASE_MS: u64 = 250;
 pub const ELECTION_STEP_MS: u64 = 200;
 /// Nobody waits longer than this for those before it.
 pub const ELECTION_MAX_MS: u64 = 60_000;
+/// A page that does not come for this time is not waited for alone: the key is asked for as well.
+pub const PAGE_WAIT_MS: u64 = 10_000;
+/// A key that nobody could give for this time is complained of.
+pub const COMPLAIN_MS: u64 = 30_000;
+/// So many complaints about an epoch say enough.
+pub const MAX_COMPLAINTS: usize = 3;
 /// How long a member waits for a row or page before it asks everybody and may rotate itself.
 pub const ROW_WAIT_MS: u64 = 60_000;
 

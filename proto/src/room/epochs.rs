@@ -9,7 +9,8 @@ use parlor_crypto::secret::Secret;
 use parlor_crypto::wrap::GossipKey;
 
 use super::cache::Cache;
-use crate::control::{Control, RotateReason};
+use super::healing::Lacking;
+use crate::control::{Complaint, Control, RotateReason};
 use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
 use crate::event::MessageHeader;
@@ -54,6 +55,10 @@ pub(super) struct Epochs {
     used_slices: HashMap<EpochId, u32>,
     pub(super) pages: BTreeMap<[u8; 32], Vec<u8>>,
     pub(super) pages_wanted: BTreeMap<[u8; 32], EpochId>,
+    /// What was wrong with our row of an epoch,
+    pub(super) faults: BTreeMap<EpochId, Complaint>,
+    /// and since when its key is missing.
+    pub(super) lacking: BTreeMap<EpochId, Lacking>,
     /// Epochs whose row was not looked for yet.
     pub(super) untried: Vec<EpochId>,
     /// The highest slice that admissions opened in an epoch, among the first `counted` control events.
@@ -85,6 +90,8 @@ impl Epochs {
             used_slices: HashMap::new(),
             pages: BTreeMap::new(),
             pages_wanted: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            lacking: BTreeMap::new(),
             untried: Vec::new(),
             admitted: HashMap::new(),
             counted: 0,
@@ -131,6 +138,7 @@ impl Epochs {
         self.began.remove(&epoch);
         self.gone.insert(epoch);
         self.keys_wanted.remove(&epoch);
+        self.lacking.remove(&epoch);
         self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
         self.forget_derived(&epoch, u32::MAX);
         self.changed.insert(epoch);

@@ -12,7 +12,7 @@ use parlor_crypto::wrap::GossipKey;
 use super::Room;
 use super::epochs::{EpochOrder, Held};
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
-use crate::control::{Admit, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
+use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
 use crate::dag::NodeIdx;
 use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
 use crate::ids::{AccountId, DeviceId, EpochId};
@@ -37,12 +37,15 @@ impl Room {
         let epoch = self.epochs.pages_wanted.remove(&hash).ok_or(KeyError::NotWanted)?;
         let rows = decode_page(&bytes).map_err(|_| KeyError::Open);
         let mut outcome = Outcome::default();
-        if let Ok(rows) = &rows
-            && let Some(secret) = self.own_row(&epoch, rows)
-        {
-            self.hold_secret(epoch, &secret, &mut outcome);
-        } else if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) {
-            self.epochs.keys_wanted.insert(epoch);
+        let own = rows.as_ref().map_or(Err(Complaint::NoRow), |rows| self.own_row(&epoch, rows));
+        match own {
+            Ok(secret) => self.hold_secret(epoch, &secret, &mut outcome),
+            // It may be on another page.
+            Err(fault) if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) => {
+                self.epochs.faults.insert(epoch, fault);
+                self.epochs.keys_wanted.insert(epoch);
+            }
+            Err(_) => {}
         }
         rows?;
         self.keep_page(hash, bytes.clone());
@@ -202,8 +205,13 @@ impl Room {
         let Some((_, rotate)) = self.dag.epoch(&epoch) else { return };
         match &rotate.rows {
             Rows::Inline(rows) => match self.own_row(&epoch, rows) {
-                Some(secret) => self.hold_secret(epoch, &secret, outcome),
-                None => self.want_key(epoch),
+                Ok(secret) => self.hold_secret(epoch, &secret, outcome),
+                Err(fault) => {
+                    if self.was_recipient(&self.me.device(), &epoch) {
+                        self.epochs.faults.insert(epoch, fault);
+                    }
+                    self.want_key(epoch);
+                }
             },
             Rows::Pages(pages) => {
                 let hints = self.me.leafs().iter().map(|leaf| hpke::row_hint(&leaf.secret.public(), &rotate.commit));
@@ -224,17 +232,24 @@ impl Room {
         }
     }
 
-    /// Opens our row among `rows`, if it is there and honest.
-    fn own_row(&self, epoch: &EpochId, rows: &[Row]) -> Option<EpochSecret> {
-        let (_, rotate) = self.dag.epoch(epoch)?;
+    /// Opens our row among `rows`, or says what is wrong with it.
+    fn own_row(&self, epoch: &EpochId, rows: &[Row]) -> Result<EpochSecret, Complaint> {
+        let (_, rotate) = self.dag.epoch(epoch).ok_or(Complaint::NoRow)?;
         let context = self.row_context(rotate);
         let device = self.me.device();
-        self.me.leafs().iter().find_map(|leaf| {
+        let mut fault = Complaint::NoRow;
+        for leaf in self.me.leafs() {
             let hint = hpke::row_hint(&leaf.secret.public(), &rotate.commit);
             let first = rows.partition_point(|row| row.hint < hint);
-            let ours = rows.iter().skip(first).take_while(|row| row.hint == hint);
-            ours.filter_map(|row| hpke::open_row(&context, device.as_bytes(), &leaf.secret, row).ok()).next()
-        })
+            for row in rows.iter().skip(first).take_while(|row| row.hint == hint) {
+                match hpke::open_row(&context, device.as_bytes(), &leaf.secret, row) {
+                    Ok(secret) => return Ok(secret),
+                    Err(hpke::RowError::Commit) => fault = Complaint::Commit,
+                    Err(hpke::RowError::Open(_)) => fault = fault.max(Complaint::Sealed),
+                }
+            }
+        }
+        Err(fault)
     }
 
     pub(super) fn row_context(&self, rotate: &Rotate) -> RowContext {
@@ -287,7 +302,7 @@ impl Room {
         certs.into_iter().flatten().filter_map(admit).collect()
     }
 
-    fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
+    pub(super) fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
         let no = self.dag.device_no(device);
         no.is_some_and(|no| self.epochs.info(epoch).is_some_and(|info| info.recipients.has(no)))
     }

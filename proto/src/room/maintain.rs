@@ -29,18 +29,23 @@ impl Room {
     /// latest (milliseconds since the epoch); call it also after every outcome.
     ///
     /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
-    /// current one is a week old or carried 10,000 of our messages (T2), and when the only safe one's key does not come
-    /// within a minute.
+    /// current one is a week old or carried 10,000 of our messages (T2), when the rules of the room for newcomers changed (T3),
+    /// and when the key of a better one does not come within a minute (T4).
     ///
     /// It also destroys keys whose time has come ([`super::slices`]).
     pub fn maintain_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
-        let (mut outcome, epochs) = self.tend_epochs(now_ms, rng);
+        let mut outcome = Outcome::default();
+        let keys = self.tend_lacking(now_ms, &mut outcome);
+        let (made, epochs) = self.tend_epochs(now_ms, rng);
+        outcome.merge(made);
         let slices = self.tend_slices(now_ms, &mut outcome);
-        (outcome, [epochs, slices].into_iter().flatten().min())
+        (outcome, [keys, epochs, slices].into_iter().flatten().min())
     }
 
     fn tend_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
-        let Some(reason) = self.rotation_needed(now_ms) else {
+        let needed = self.rotation_needed(now_ms);
+        self.missing_ms = (needed == Some(RotateReason::NoSafeEpoch)).then(|| self.missing_ms.unwrap_or(now_ms));
+        let Some(reason) = needed else {
             self.turn = None;
             return (Outcome::default(), self.next_age_ms());
         };
@@ -91,30 +96,62 @@ impl Room {
     /// Why an epoch is needed now, if we are one who may make it.
     fn rotation_needed(&self, now_ms: u64) -> Option<RotateReason> {
         self.permitted(Permission::Post).ok()?;
-        let Some(best) = self.best else {
-            let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything).next();
-            // One is safe but we lack its key: it may still come; after a minute `draw` lets us make our own.
-            let rested = now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
-            return match safe {
-                None => Some(RotateReason::NoSafeEpoch),
-                Some(_) => rested.then_some(RotateReason::Hand),
-            };
-        };
+        let mut safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
+        if self.best.is_none() && safe.next().is_none() {
+            return Some(RotateReason::NoSafeEpoch);
+        }
+        if now_ms < self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS) {
+            return None;
+        }
+        // One is better but we lack its key: it may still come; after a minute `draw` lets us make our own.
+        if self.best.is_none() || self.lacks_better().is_some() {
+            return Some(RotateReason::Hand);
+        }
+        let best = self.best?;
+        let (_, rotate) = self.dag.epoch(&best)?;
+        if self.policy().is_some_and(|policy| policy.history != rotate.share_history) {
+            return Some(RotateReason::History);
+        }
         let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
         let end = self.messages.end(&self.me.device()).filter(|end| end.epoch == best);
         let used = end.is_some_and(|end| end.generation >= limits::EPOCH_MESSAGES);
         let used = used || self.current_slice(&best) >= limits::MAX_SLICE;
         let old = now_ms >= made_ms.saturating_add(limits::EPOCH_MS);
-        let due = (used || old) && now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
-        due.then_some(RotateReason::Age)
+        (used || old).then_some(RotateReason::Age)
     }
 
     fn draw(&self, reason: RotateReason, now_ms: u64) -> Turn {
         let heads: Vec<EventId> = self.dag.frontier().iter().copied().collect();
         let devices: Vec<DeviceId> = self.live_device_ids().collect();
         let delay = election_delay_ms(&heads, &self.me.device(), &devices);
-        let wait = if reason == RotateReason::Hand { limits::ROW_WAIT_MS + delay } else { delay };
-        Turn { reason, heads, at_ms: now_ms.saturating_add(wait) }
+        let at_ms = match reason {
+            // Since the key is missing, whatever came meanwhile.
+            RotateReason::Hand => self.lacks_better().unwrap_or(now_ms).saturating_add(limits::ROW_WAIT_MS + delay),
+            // New heads draw anew, but not for ever.
+            RotateReason::NoSafeEpoch => {
+                let longest_ms = self.missing_ms.unwrap_or(now_ms).saturating_add(limits::ELECTION_MAX_MS + delay);
+                now_ms.saturating_add(delay + self.head_start_ms()).min(longest_ms)
+            }
+            RotateReason::Age | RotateReason::History => now_ms.saturating_add(delay),
+        };
+        Turn { reason, heads, at_ms }
+    }
+
+    /// A removal that nothing of its author follows says that he makes an epoch himself, for all his removals.
+    fn head_start_ms(&self) -> u64 {
+        let mut heads = self.dag.frontier().iter().filter_map(|head| self.dag.find(head));
+        let me = self.me.device();
+        let removes = |at| {
+            let node = self.dag.node(at);
+            matches!(node.control, Control::Remove(_))
+                && node.event.device() != me
+                && self.is_live_device(&node.event.device())
+        };
+        if heads.any(removes) { limits::REMOVALS_MS } else { 0 }
+    }
+
+    fn is_live_device(&self, device: &DeviceId) -> bool {
+        self.dag.device_no(device).is_some_and(|no| self.live.has(no))
     }
 
     fn same_heads(&self, heads: &[EventId]) -> bool {
@@ -131,12 +168,8 @@ impl Room {
 
     /// When we last made an epoch that nothing missing called for; 0 if never.
     fn last_own_rotation_ms(&self) -> u64 {
-        let own = self.dag.kinds().rotates.iter().map(|at| self.dag.node(*at));
-        let own = own.filter(|node| node.event.device() == self.me.device());
-        let idle = own.filter(
-            |node| matches!(&node.control, Control::Rotate(rotate) if rotate.reason != RotateReason::NoSafeEpoch),
-        );
-        idle.map(|node| node.ts_ms).max().unwrap_or(0)
+        let own = self.epochs.idle_of(&self.me.device()).iter();
+        own.map(|at| self.dag.node(*at).ts_ms).max().unwrap_or(0)
     }
 
     /// Makes an epoch for the members as our next control event sees them.
@@ -162,7 +195,7 @@ impl Room {
             .collect();
         let rng = &mut self.hedged(rng, &[&Header::Control(header.clone()).encode()]);
         let (parents, secret) = self.mix_epochs(&view, rng);
-        let share_history = self.dag.policy().ok_or(Refusal::NotMember)?.history;
+        let share_history = self.policy().ok_or(Refusal::NotMember)?.history;
         let commit = secret.commit(self.id.as_bytes());
         let root = member_root(leafs.iter().map(|(device, _)| *device));
         let context = RowContext { room_id: self.id.0, commit, member_root: root };

@@ -28,6 +28,7 @@ mod create;
 mod epochs;
 mod forks;
 mod govern;
+mod healing;
 mod keys;
 mod log;
 mod maintain;
@@ -93,6 +94,8 @@ pub struct Room {
     best: Option<EpochId>,
     /// Since when a task of rotation waits for its turn.
     turn: Option<maintain::Turn>,
+    /// Since when no epoch is safe.
+    missing_ms: Option<u64>,
     /// When we last made an epoch together with the change that called for it.
     rotated_ms: u64,
     messages: Messages,
@@ -122,6 +125,7 @@ impl Room {
             epochs: Epochs::new(),
             best: None,
             turn: None,
+            missing_ms: None,
             rotated_ms: 0,
             messages: Messages::new(),
             contexts: Cache::new(limits::MAX_CONTEXTS),

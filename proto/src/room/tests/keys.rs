@@ -17,7 +17,7 @@ use crate::ids::{DeviceId, EpochId};
 use crate::limits;
 use crate::room::{Accepted, KeyError, NewInvite, NoEpoch, Room, ShareRefusal, Verdict};
 
-fn many(role: Role) -> NewInvite {
+pub(super) fn many(role: Role) -> NewInvite {
     NewInvite { uses: None, ..new_invite(role) }
 }
 
@@ -96,7 +96,7 @@ fn an_author_who_missed_an_admission_may_not_go_on_in_the_closed_slice_once_he_k
 }
 
 /// A Rotate of `person` for `devices`, whose rows hold `given` but which commits to `committed`.
-fn forged_rotate(person: &mut Person, devices: &[&Identity], given: &EpochSecret, committed: &EpochSecret) -> Event {
+pub(super) fn forged_rotate(person: &mut Person, devices: &[&Identity], given: &EpochSecret, committed: &EpochSecret) -> Event {
     rotate_with(person, devices, &[], given, committed)
 }
 
@@ -134,7 +134,7 @@ fn rotate_with(
     Event::sign(&room, header, &control.encode(), person.room.me().signing_key()).unwrap()
 }
 
-fn secret(seed: u64) -> EpochSecret {
+pub(super) fn secret(seed: u64) -> EpochSecret {
     EpochSecret::generate(&mut StdRng::seed_from_u64(seed), &[])
 }
 
@@ -261,7 +261,7 @@ fn a_rotation_nobody_needs_is_no_better_than_none_when_it_comes_again_within_the
 }
 
 /// A room of more devices than rows fit into a Rotate; of them only the last one has a node here.
-fn large() -> (Person, Person) {
+pub(super) fn large() -> (Person, Person) {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&many(Role::Member));
     for seed in 0..limits::INLINE_ROWS as u64 {

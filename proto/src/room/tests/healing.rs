@@ -1,0 +1,172 @@
+//! Rows that lie, rows that do not come, and how a room gets over them (attacks 22, 30, 33).
+
+use super::keys::{forged_rotate, large, many, secret};
+use super::support::Person;
+use crate::control::{Complaint, Control, History, Role};
+use crate::event::Event;
+use crate::ids::{DeviceId, EpochId};
+use crate::limits::{COMPLAIN_MS, PAGE_WAIT_MS, ROTATE_EVERY_MS, ROW_WAIT_MS};
+use crate::room::{Outcome, Room};
+
+const SECOND: u64 = 1_000;
+
+fn complaints(room: &Room) -> Vec<(DeviceId, EpochId, Complaint)> {
+    let complaint = |event: &Event| match Control::decode(event.control()?.kind, event.payload()).ok()? {
+        Control::KeyComplaint(complaint) => Some((event.device(), complaint.epoch, complaint.what)),
+        _ => None,
+    };
+    room.control_events().filter_map(complaint).collect()
+}
+
+fn rotations(room: &Room) -> usize {
+    room.control_events().filter(|event| event.control().is_some_and(|header| header.kind == 11)).count()
+}
+
+/// Alice and bob, and an epoch of alice's whose row for bob holds another secret than committed. Alice has the right one.
+fn lied_to() -> (Person, Person, EpochId) {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.now += ROTATE_EVERY_MS;
+    let (a, b) = (alice.room.me().clone(), bob.room.me().clone());
+    let rotate = forged_rotate(&mut alice, &[&a, &b], &secret(1), &secret(2));
+    let epoch = EpochId::of(&rotate.id());
+    alice.receive(vec![rotate.clone()]);
+    alice.room.hold_secret(epoch, &secret(2), &mut Outcome::default());
+    alice.room.choose_epoch();
+    bob.now = alice.now;
+    bob.receive(vec![rotate]);
+    (alice, bob, epoch)
+}
+
+fn wait(person: &mut Person, ms: u64) {
+    let end = person.now + ms;
+    while person.now < end {
+        person.now = end.min(person.now + SECOND);
+        person.look();
+    }
+}
+
+#[test]
+fn a_row_that_lies_is_complained_of_once_and_any_holder_heals_it() {
+    let (mut alice, mut bob, epoch) = lied_to();
+    wait(&mut bob, 3 * SECOND);
+    let told = vec![(bob.room.me().device(), epoch, Complaint::Commit)];
+    assert_eq!(complaints(&bob.room), told);
+    let share = alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut alice.rng).unwrap();
+    let healed = bob.room.accept_key_share(&share).unwrap();
+    bob.keep(healed);
+    assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
+    let made = rotations(&bob.room);
+    for _ in 0..2 {
+        wait(&mut bob, 3 * ROW_WAIT_MS);
+        assert_eq!((complaints(&bob.room), rotations(&bob.room)), (told.clone(), made));
+        bob.restart();
+    }
+    alice.sync_from(&bob);
+    assert_eq!(complaints(&alice.room), told, "everybody hears of it");
+}
+
+#[test]
+fn a_lie_is_told_of_also_when_it_was_healed_at_once() {
+    let (alice, mut bob, epoch) = lied_to();
+    bob.look();
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1);
+    let share = alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut rng).unwrap();
+    let healed = bob.room.accept_key_share(&share).unwrap();
+    bob.keep(healed);
+    wait(&mut bob, 3 * SECOND);
+    assert_eq!(complaints(&bob.room).len(), 1);
+}
+
+#[test]
+fn an_epoch_whose_key_nobody_gives_is_replaced_after_a_minute() {
+    let (mut alice, mut bob, lost) = lied_to();
+    let before = bob.room.epoch_status().epoch;
+    assert!(before.is_some() && before != Some(lost), "the old one goes on meanwhile");
+    let made = rotations(&bob.room);
+    wait(&mut bob, ROW_WAIT_MS - SECOND);
+    assert_eq!(rotations(&bob.room), made);
+    wait(&mut bob, 3 * SECOND);
+    assert_eq!(rotations(&bob.room), made + 1);
+    alice.sync_from(&bob);
+    let new = bob.room.epoch_status().epoch;
+    assert!(new != before && new != Some(lost) && alice.room.epoch_status().epoch == new);
+    // And not again and again.
+    wait(&mut bob, 5 * ROW_WAIT_MS);
+    assert_eq!(rotations(&bob.room), made + 1);
+}
+
+#[test]
+fn events_of_others_do_not_put_the_replacement_off() {
+    let (mut alice, mut bob, lost) = lied_to();
+    for n in 0..20 {
+        alice.now += 5 * SECOND;
+        let renamed = alice.room.set_state(vec![(crate::control::Setting::Name, vec![b'a' + n])], alice.now).unwrap();
+        alice.keep(renamed);
+        bob.sync_from(&alice);
+        bob.look();
+    }
+    assert!(bob.room.epochs.order(&bob.room.epoch_status().epoch.unwrap()) > bob.room.epochs.order(&lost));
+}
+
+#[test]
+fn when_pages_are_withheld_the_key_is_asked_for_and_at_last_another_epoch_made() {
+    for healed in [true, false] {
+        let (mut alice, mut bob) = large();
+        alice.now += ROTATE_EVERY_MS;
+        let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+        alice.keep(outcome);
+        let epoch = alice.room.epoch_status().epoch.unwrap();
+        bob.sync_from(&alice);
+        bob.look();
+        let made = rotations(&bob.room);
+        wait(&mut bob, PAGE_WAIT_MS - SECOND);
+        assert!(bob.room.keys_wanted().is_empty(), "the page may still come");
+        wait(&mut bob, 2 * SECOND);
+        assert_eq!(bob.room.keys_wanted(), [epoch]);
+        if healed {
+            let share = alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut alice.rng).unwrap();
+            let outcome = bob.room.accept_key_share(&share).unwrap();
+            bob.keep(outcome);
+            assert!(bob.room.pages_wanted().is_empty() && bob.room.keys_wanted().is_empty());
+            wait(&mut bob, 2 * ROW_WAIT_MS);
+            assert_eq!((rotations(&bob.room), complaints(&bob.room).len()), (made, 0));
+        } else {
+            // Of 66 devices the last waits some 13 s for its turn.
+            wait(&mut bob, COMPLAIN_MS + 15 * SECOND);
+            assert_eq!(complaints(&bob.room).iter().map(|(_, _, what)| *what).collect::<Vec<_>>(), [Complaint::NoPage]);
+            wait(&mut bob, ROW_WAIT_MS);
+            assert_eq!(rotations(&bob.room), made + 1);
+            let now = bob.room.epoch_status().epoch;
+            assert!(now.is_some() && now != Some(epoch));
+        }
+    }
+}
+
+#[test]
+fn of_many_who_can_not_read_few_complain() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut people: Vec<Person> = (2..10).map(|seed| Person::join(seed, &link, &mut alice)).collect();
+    alice.now += ROTATE_EVERY_MS;
+    for person in &mut people {
+        person.sync_from(&alice);
+    }
+    let me: Vec<_> = people.iter().map(|person| person.room.me().clone()).chain([alice.room.me().clone()]).collect();
+    let all: Vec<&crate::identity::Identity> = me.iter().map(|me| &**me).collect();
+    let rotate = forged_rotate(&mut alice, &all, &secret(1), &secret(2));
+    for person in &mut people {
+        person.receive(vec![rotate.clone()]);
+    }
+    for _ in 0..100 {
+        let mut written = Vec::new();
+        for person in &mut people {
+            person.now += 100;
+            person.look();
+            written.extend(person.events());
+        }
+        people.iter_mut().for_each(|person| drop(person.receive(written.clone())));
+    }
+    assert_eq!(complaints(&people[0].room).len(), crate::limits::MAX_COMPLAINTS);
+}
