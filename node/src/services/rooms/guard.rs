@@ -1,6 +1,7 @@
 //! The clone guard of a room: nothing is written before this device's own logs were compared with a member's.
 //!
-//! Messages wait in the outbox meanwhile, other wishes here. See [`parlor_proto::sync::Guard`].
+//! What clients want written meanwhile waits here, a bounded number of wishes, so that the answer to it names the event; what
+//! waits in the outbox already stays there. See [`parlor_proto::sync::Guard`].
 
 use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::sync::Guard;

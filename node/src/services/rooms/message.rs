@@ -92,12 +92,12 @@ pub(super) enum Wish {
 }
 
 impl Wish {
-    /// Whether it makes an event other than a message; messages wait in the outbox.
+    /// Whether it makes an event.
     pub(super) fn writes(&self) -> bool {
         match self {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
-            Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) => true,
-            Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Send(..) | Self::Message(..) => false,
+            Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
+            Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
         }
     }

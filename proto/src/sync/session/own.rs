@@ -63,9 +63,12 @@ impl Session {
 
     /// Says so once when all that the peer holds of our logs is here.
     pub(super) fn note_own(&mut self, turn: &mut Turn<'_>) {
+        // With one number and another event there it is another branch, and not here.
         let here = |entry: &Entry, tables: &Tables| {
             let series = self.own_series().into_iter().find(|series| self.salt.tag(series) == entry.tag);
-            series.is_some_and(|series| tables.seq(&series) >= entry.seq)
+            let tip = series.and_then(|series| Some((series, tables.tip(&series)?)));
+            let ours = tip.map(|(series, tip)| self.salt.entry(&series, &tip, TIPS_ROUND));
+            ours.is_some_and(|ours| ours.seq > entry.seq || ours == *entry)
         };
         let all = self.own.yours.as_ref().is_some_and(|entries| entries.iter().all(|entry| here(entry, turn.tables)));
         if all && self.standing == Some(Standing::Live) {
