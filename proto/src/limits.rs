@@ -65,6 +65,8 @@ pub const MAX_MENTIONS: usize = 64;
 
 /// How far ahead of our clock an event may claim to be and still stand at its own place in the timeline.
 pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1_000;
+/// A day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// An epoch is replaced after this time.
 pub const EPOCH_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// An epoch is replaced after this many messages of one device in it.
@@ -123,6 +125,9 @@ pub const MAX_CHAINS: usize = 512;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
+/// Most control events of a former member taken in a day from others than members: what he wrote before he heard of his removal
+/// is less.
+pub const MAX_FORMER_EVENTS: usize = 64;
 /// Views of the control events kept resolved beside that of all.
 pub const MAX_VIEWS: usize = 8;
 /// Most events by which a resolved view grows step by step; for more it is resolved anew.

@@ -27,6 +27,7 @@ mod changes;
 mod create;
 mod epochs;
 mod forks;
+mod former;
 mod govern;
 mod healing;
 mod keys;
@@ -89,6 +90,7 @@ pub struct Room {
     last: changes::Snapshot,
     pending: Pending,
     forks: forks::Forks,
+    former: former::Former,
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
@@ -122,6 +124,7 @@ impl Room {
             last: changes::Snapshot::default(),
             pending: Pending::default(),
             forks: forks::Forks::default(),
+            former: former::Former::default(),
             epochs: Epochs::new(),
             best: None,
             turn: None,

@@ -48,8 +48,27 @@ impl Room {
     /// Takes events of both logs, decoded for this room, in any order and any number of times. Signatures are checked
     /// here, one for every run of a log. Nothing that is refused or waits leaves a trace in what is stored.
     pub fn receive(&mut self, batch: Vec<Event>, now_ms: u64) -> Received {
+        self.receive_from(batch, true, now_ms)
+    }
+
+    /// As [`receive`](Self::receive), from somebody who is no member, or nobody knows who: a joiner, gossip. Of what former
+    /// members wrote only so much is taken a day; the rest is refused as [`Reject::Full`] and comes by members who have it.
+    pub fn receive_unvouched(&mut self, batch: Vec<Event>, now_ms: u64) -> Received {
+        self.receive_from(batch, false, now_ms)
+    }
+
+    fn receive_from(&mut self, batch: Vec<Event>, vouched: bool, now_ms: u64) -> Received {
         let mut received = Received::default();
-        let (control, messages) = self.screen(batch, &mut received);
+        let (mut control, messages) = self.screen(batch, &mut received);
+        if !vouched {
+            control.retain(|event| {
+                let floods = self.floods(event, now_ms);
+                if floods {
+                    received.rejected.push(Rejected { id: event.id(), why: Reject::Full, of_batch: true });
+                }
+                !floods
+            });
+        }
         if !control.is_empty() {
             self.take_control(control, &mut received);
         }

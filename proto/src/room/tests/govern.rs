@@ -1,0 +1,311 @@
+//! Governing: what a member with a role does to others, and what a refusal says.
+
+use parlor_crypto::invite::InviteSeed;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::support::{Person, START, new_invite};
+use crate::control::{
+    AccountUpdate, Complaint, Control, GrantRole, History, NewDevice, Permission, Policy, RevokeFence, Role, Target,
+};
+use crate::event::{Event, Header};
+use crate::identity::Identity;
+use crate::room::{Change, JoinRefusal, NewInvite, Outcome, Refusal, Reject, Removal, Standing, Verdict};
+use crate::validity::Invalid;
+
+/// A founder with people of these roles, who all know each other.
+fn founded(history: History, roles: &[Role]) -> (Person, Vec<Person>) {
+    let mut alice = Person::founder(1, history);
+    let mut others: Vec<Person> = Vec::new();
+    for (n, role) in roles.iter().enumerate() {
+        let link = alice.invite(&new_invite(*role));
+        others.push(Person::join(n as u64 + 2, &link, &mut alice));
+    }
+    settle(&mut alice, &mut others);
+    (alice, others)
+}
+
+fn settle(alice: &mut Person, others: &mut [Person]) {
+    for _ in 0..2 {
+        others.iter_mut().for_each(|other| other.sync(alice));
+    }
+}
+
+fn account(person: &Person) -> crate::ids::AccountId {
+    person.room.me().account()
+}
+
+fn removal(person: &Person) -> Removal {
+    Removal { target: Target::Account(account(person)), ban: false, cascade: false, purge: false }
+}
+
+impl Person {
+    fn remove(&mut self, removal: Removal) -> Result<Outcome, Refusal> {
+        let outcome = self.room.remove(&[removal], self.now, &mut self.rng)?;
+        self.keep(outcome.clone());
+        Ok(outcome)
+    }
+
+    fn grant(&mut self, to: &Self, role: Role) -> Result<Outcome, Refusal> {
+        let outcome = self.room.grant_role(&account(to), role, self.now)?;
+        self.keep(outcome.clone());
+        Ok(outcome)
+    }
+
+    fn open(&mut self, role: Role) -> InviteSeed {
+        self.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(role) })
+    }
+}
+
+#[test]
+fn whoever_is_removed_reads_what_was_written_before_and_nothing_after() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member, Role::Member]);
+    let before = alice.write("before");
+    let outcome = alice.remove(removal(&others[0])).unwrap();
+    let kinds: Vec<u8> = outcome.events().filter_map(|event| event.control().map(|header| header.kind)).collect();
+    assert_eq!(kinds, [3, 11], "the removal and the next epoch are one batch");
+    let after = alice.write("after");
+    settle(&mut alice, &mut others);
+    // He was offline at the removal: any member hands him what came before, and the removal.
+    let Verdict::Shown = others[0].room.verdict(&before.event) else { unreachable!() };
+    assert!(!others[0].room.is_member() && others[1].room.is_member());
+    assert_eq!(others[1].shown(), ["before", "after"]);
+    assert_eq!(others[0].room.epoch_status().epoch, None);
+    let lines = others[0].shown();
+    assert!(lines.contains(&"before".to_owned()));
+    let opened = others[0].stored.iter().any(|accepted| {
+        matches!(accepted, crate::room::Accepted::Message(m) if m.event.id() == after.event.id() && m.key.is_some())
+    });
+    assert!(!opened, "no key of what came after");
+    assert_eq!(others[1].room.standing(&others[0].room.me().device()), Standing::Removed);
+}
+
+#[test]
+fn of_a_removed_member_the_messages_inside_the_fence_stay_and_later_ones_are_hidden() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member, Role::Member]);
+    let seen = others[0].write("seen");
+    alice.sync_from(&others[0]);
+    // Not heard of by the remover: written at the same time, or backdated, nobody can tell.
+    let unseen = others[0].write("unseen");
+    alice.remove(removal(&others[0])).unwrap();
+    let events = others[0].events();
+    others[1].receive(events);
+    settle(&mut alice, &mut others[1..]);
+    alice.sync_from(&others[0]);
+    for room in [&alice.room, &others[1].room] {
+        assert_eq!(room.verdict(&seen.event), Verdict::Shown);
+        assert_eq!(room.verdict(&unseen.event), Verdict::AfterRemoval);
+    }
+    alice.restart();
+    assert_eq!(alice.room.verdict(&unseen.event), Verdict::AfterRemoval);
+}
+
+#[test]
+fn a_purge_hides_everything_and_who_comes_back_writes_anew() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let old = others[0].write("spam");
+    alice.sync_from(&others[0]);
+    alice.remove(Removal { purge: true, ..removal(&others[0]) }).unwrap();
+    assert_eq!(alice.room.verdict(&old.event), Verdict::AfterRemoval);
+    alice.grant(&others[0], Role::Member).unwrap();
+    settle(&mut alice, &mut others);
+    let new = others[0].write("sorry");
+    alice.sync_from(&others[0]);
+    assert_eq!(alice.room.verdict(&new.event), Verdict::Shown);
+    assert_eq!(alice.room.verdict(&old.event), Verdict::AfterRemoval);
+}
+
+#[test]
+fn a_weaker_role_hides_nothing_that_was_written_unaware_unless_it_takes_the_right_to_write() {
+    for (role, verdict) in [(Role::Member, Verdict::Shown), (Role::Observer, Verdict::AfterRemoval)] {
+        let (mut alice, mut others) = founded(History::Full, &[Role::Moderator]);
+        alice.grant(&others[0], role).unwrap();
+        let unaware = others[0].write("unaware");
+        alice.sync_from(&others[0]);
+        assert_eq!(alice.room.member(&account(&others[0])).unwrap().role, role);
+        assert_eq!(alice.room.verdict(&unaware.event), verdict);
+        settle(&mut alice, &mut others);
+        assert_eq!(others[0].room.role(), Some(role));
+        assert!(alice.room.epoch_status().epoch.is_some());
+    }
+}
+
+#[test]
+fn a_refusal_to_govern_names_the_permission_and_writes_nothing_and_others_refuse_the_event_too() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Moderator, Role::Member, Role::Admin]);
+    let [moderator, member, admin] = &mut others[..] else { unreachable!() };
+    let events = member.room.control_events().count();
+    let refused = |refusal: Result<Outcome, Refusal>| refusal.map(|_| ()).unwrap_err();
+    assert_eq!(refused(member.grant(moderator, Role::Observer)), Refusal::NotPermitted(Permission::Grant));
+    assert_eq!(refused(moderator.grant(member, Role::Observer)), Refusal::NotPermitted(Permission::Grant));
+    assert_eq!(refused(member.remove(removal(moderator))), Refusal::NotPermitted(Permission::Remove));
+    assert_eq!(refused(moderator.remove(removal(admin))), Refusal::TooStrong);
+    assert_eq!(refused(admin.grant(member, Role::Owner)), Refusal::TooStrong);
+    assert_eq!(refused(admin.grant(&alice, Role::Member)), Refusal::TooStrong);
+    let none = Policy { history: History::None };
+    assert_eq!(refused(moderator.room.set_policy(none, START)), Refusal::NotPermitted(Permission::Policy));
+    assert_eq!(refused(member.room.unban(&account(moderator), START)), Refusal::NotPermitted(Permission::Remove));
+    let stranger = Person::founder(77, History::Full);
+    assert_eq!(refused(admin.grant(&stranger, Role::Member)), Refusal::NoAccount);
+    assert_eq!(refused(admin.remove(removal(&stranger))), Refusal::NoAccount);
+    assert_eq!(member.room.control_events().count(), events);
+    // Written all the same by a doctored node.
+    let auth = moderator.room.grant_id(moderator.room.grant().unwrap());
+    let power = Role::Member.power();
+    let perms = crate::control::Permissions::NONE;
+    let grant = Control::Grant(GrantRole { auth, subject: account(member), power, perms, max_depth: 0 });
+    let header = Header::Control(moderator.room.control_header(grant.kind(), &[], START).unwrap());
+    let key = moderator.room.me().signing_key();
+    let event = Event::sign(&moderator.room.id(), header, &grant.encode(), key).unwrap();
+    let why = alice.receive(vec![event]).rejected.remove(0).why;
+    assert_eq!(why, Reject::Invalid(Invalid::Permission));
+}
+
+#[test]
+fn a_banned_account_is_not_let_in_by_juniors_until_the_ban_is_lifted() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Member]);
+    let link = others[0].open(Role::Member);
+    settle(&mut alice, &mut others);
+    alice.remove(Removal { ban: true, ..removal(&others[1]) }).unwrap();
+    settle(&mut alice, &mut others);
+    assert_eq!(alice.room.banned().len(), 1);
+    let back = others[1].room.me().clone();
+    let refused = |person: &mut Person| person.admit(&back, &link).map(|_| ()).unwrap_err();
+    assert_eq!(refused(&mut others[0]), JoinRefusal::Banned);
+    assert_eq!(others[0].room.grant_role(&back.account(), Role::Member, START).unwrap_err(), Refusal::Banned);
+    assert_eq!(others[0].room.unban(&back.account(), START).unwrap_err(), Refusal::TooStrong);
+    let lifted = alice.room.unban(&back.account(), alice.now).unwrap();
+    alice.keep(lifted);
+    assert!(alice.room.banned().is_empty());
+    settle(&mut alice, &mut others);
+    others[0].admit(&back, &link).unwrap();
+    settle(&mut alice, &mut others);
+    assert!(alice.room.member(&back.account()).is_some());
+}
+
+#[test]
+fn an_invite_is_taken_away_with_all_who_came_by_it_and_says_who_they_are() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Moderator]);
+    let link = others[0].open(Role::Member);
+    let id = others[0].room.invite_by_key(&link.keys().sign.public_bytes()).unwrap();
+    let guests = [Person::join(10, &link, &mut others[0]), Person::join(11, &link, &mut others[0])];
+    settle(&mut alice, &mut others);
+    let mut came: Vec<_> = guests.iter().map(|guest| (account(guest), true)).collect();
+    came.sort_unstable();
+    assert_eq!(alice.room.came_by(&id), came);
+    let target = Target::Invite(id);
+    let outcome = alice.remove(Removal { target, ban: false, cascade: false, purge: false }).unwrap();
+    assert!(outcome.changes.contains(&Change::Invite(id)));
+    assert_eq!(alice.room.n_members(), 2);
+    assert!(alice.room.invite_info(&id).unwrap().revoked);
+    let late = super::support::identity(12);
+    assert_eq!(alice.admit(&late, &link).map(|_| ()).unwrap_err(), JoinRefusal::Revoked);
+}
+
+#[test]
+fn an_account_brings_and_revokes_devices_and_nobody_else_does() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let bob = &mut others[0];
+    assert_eq!(root.inception().account(), account(bob).0, "the same seed makes the same person");
+    let phone = Identity::add_device(&root, "phone", 2, START, &mut rng).unwrap();
+    let papers = NewDevice { cert: phone.entrant().cert, leaf: phone.entrant().leaf };
+    // Not certified by the root.
+    let (other, _) = Identity::create("x", START, &mut rng).unwrap();
+    let mut forged = papers.clone();
+    forged.cert.sig = Identity::add_device(&other, "phone", 2, START, &mut rng).unwrap().entrant().cert.sig;
+    let update = AccountUpdate { devices: vec![forged], revokes: Vec::new() };
+    assert!(bob.room.update_account(update, bob.now).is_err());
+    let update = AccountUpdate { devices: vec![papers], revokes: Vec::new() };
+    let outcome = bob.room.update_account(update, bob.now).unwrap();
+    bob.keep(outcome);
+    alice.sync(bob);
+    assert_eq!(alice.room.standing(&phone.device()), Standing::Live);
+    assert_eq!(alice.room.devices(&account(bob)).len(), 2);
+    let fence = bob.room.revoke_fence(&phone.device());
+    let revoke = RevokeFence::revoke(&root.root_key(0), account(bob), bob.room.id(), fence).unwrap();
+    let elsewhere = RevokeFence::revoke(&root.root_key(0), account(bob), crate::ids::RoomId([9; 32]), fence).unwrap();
+    let update = |revoke| AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
+    assert!(bob.room.update_account(update(elsewhere), bob.now).is_err(), "a word for one room is none in another");
+    let outcome = bob.room.update_account(update(revoke), bob.now).unwrap();
+    bob.keep(outcome);
+    alice.sync(bob);
+    assert_eq!(alice.room.standing(&phone.device()), Standing::Removed);
+    assert!(alice.room.devices(&account(bob))[1].revoked);
+    assert!(alice.room.epoch_status().epoch.is_some());
+    assert_eq!(alice.room.state_hash(), bob.room.state_hash());
+}
+
+#[test]
+fn a_complaint_about_a_key_is_made_once_and_changes_nothing() {
+    let (alice, mut others) = founded(History::Full, &[Role::Member]);
+    let epoch = alice.room.epoch_status().epoch.unwrap();
+    let bob = &mut others[0];
+    let before = bob.room.members();
+    let first = bob.room.complain(&epoch, Complaint::Commit, bob.now).unwrap();
+    assert_eq!(first.accepted.len(), 1);
+    let again = bob.room.complain(&epoch, Complaint::NoRow, bob.now).unwrap();
+    assert!(again.accepted.is_empty());
+    assert_eq!(bob.room.members(), before);
+    assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
+}
+
+#[test]
+fn the_rules_of_a_room_change_for_later_epochs_and_everybody_knows() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let none = Policy { history: History::None };
+    let outcome = alice.room.set_policy(none.clone(), alice.now).unwrap();
+    assert!(outcome.changes.contains(&Change::State));
+    alice.keep(outcome);
+    settle(&mut alice, &mut others);
+    assert_eq!(others[0].room.policy(), Some(none.clone()));
+    assert!(alice.room.set_policy(none, alice.now).unwrap().accepted.is_empty());
+    alice.restart();
+    assert_eq!(alice.room.policy().unwrap().history, History::None);
+}
+
+#[test]
+fn two_admins_who_remove_each_other_apart_agree_once_they_meet() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Admin]);
+    let (first, second) = others.split_at_mut(1);
+    let (first, second) = (&mut first[0], &mut second[0]);
+    first.remove(removal(second)).unwrap();
+    assert_eq!(second.remove(removal(first)).map(|_| ()).unwrap_err(), Refusal::TooStrong);
+    // The junior takes his friends along, and his senior's guests out, while he can.
+    let link = second.open(Role::Member);
+    let friend = Person::join(20, &link, second);
+    alice.sync_from(second);
+    alice.sync_from(first);
+    alice.maintain();
+    first.sync_from(&alice);
+    first.maintain();
+    alice.sync_from(first);
+    let members: Vec<_> = alice.room.members().into_iter().map(|member| member.account).collect();
+    assert!(members.contains(&account(first)) && !members.contains(&account(second)));
+    assert!(!members.contains(&account(&friend)), "his open invite is dead");
+    assert_eq!(alice.room.members(), first.room.members());
+    assert!(alice.room.epoch_status().epoch.is_some());
+}
+
+#[test]
+fn of_the_flood_of_a_former_member_little_enters_a_day_unless_a_member_brings_it() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Admin]);
+    alice.remove(removal(&others[0])).unwrap();
+    let mut flood = Vec::new();
+    for n in 0..100_u8 {
+        let state = vec![(crate::control::Setting::About, vec![b'a' + n % 26])];
+        let outcome = others[0].room.set_state(state, START).unwrap();
+        flood.extend(outcome.events().cloned());
+    }
+    let before = alice.room.control_events().count();
+    let received = alice.room.receive_unvouched(flood.clone(), alice.now);
+    assert_eq!(alice.room.control_events().count() - before, crate::limits::MAX_FORMER_EVENTS);
+    assert!(received.rejected.iter().all(|rejected| rejected.why == Reject::Full && !rejected.blames_sender()));
+    assert_eq!(alice.room.info().unwrap().about, "", "and it counts for nothing");
+    alice.room.receive(flood, alice.now);
+    assert_eq!(alice.room.control_events().count() - before, 100);
+    // What members write passes by any way.
+    let outcome = alice.room.set_state(vec![(crate::control::Setting::About, b"ours".to_vec())], START).unwrap();
+    assert_eq!(outcome.accepted.len(), 1);
+}
