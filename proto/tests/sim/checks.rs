@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use parlor_proto::control::{Admit, Control, History};
+use parlor_proto::control::History;
 use parlor_proto::event::Event;
-use parlor_proto::outbox::Status;
+use parlor_proto::outbox::{Stage, Status};
+use parlor_proto::room::{Room, Verdict};
 use parlor_proto::{AccountId, EventId};
 
+use crate::knowledge::{Finished, Whole};
 use crate::node::Node;
 use crate::world::World;
 
@@ -114,6 +116,7 @@ pub(crate) fn final_state(world: &mut World) {
         readable(world, node);
     }
     written_once(world);
+    secrets(world);
     assert!(all_delivered(world), "not all is delivered, or not all know it: {}", statuses(world));
     replay(world);
 }
@@ -184,71 +187,55 @@ fn written_once(world: &World) {
         assert!(seen.values().all(|n| *n == 1 || twice), "a message appears twice: {seen:?}");
         for nonce in &node.promised {
             let text = &world.texts[nonce];
-            let failed = node
-                .running
-                .as_ref()
-                .and_then(|r| r.outbox.find(nonce))
-                .is_some_and(|entry| matches!(entry.stage, parlor_proto::outbox::Stage::Failed { .. }));
-            assert!(failed || seen.contains_key(text.as_str()), "a promised message is lost: {text}");
+            let stage = node.running.as_ref().and_then(|running| running.outbox.find(nonce)).map(|entry| entry.stage);
+            // Whoever was made an observer meanwhile keeps the text until it may write again.
+            let silenced = node.room().is_some_and(|room| room.may_post().is_err());
+            let failed = matches!(stage, Some(Stage::Failed { .. })) || (silenced && stage == Some(Stage::Unwritten));
+            let kept = failed || seen.contains_key(text.as_str());
+            assert!(kept, "a promised message is lost: {text} {stage:?} {:?}", node.room().map(Room::role));
         }
     }
 }
 
-/// Who may read what: everything with shared history, else (C9) nothing from before, and all from then on.
+/// C7, C8, C9: what the ledger of secrets says at the end.
+fn secrets(world: &mut World) {
+    let mut ledger = std::mem::take(&mut world.ledger);
+    let nodes = &world.nodes;
+    let Some(first) = nodes.iter().find(|node| node.is_member()) else { return };
+    let Some(room) = first.room() else { return };
+    let control = nodes.iter().flat_map(|node| &node.disk.control);
+    let mut messages: BTreeMap<EventId, &Event> = BTreeMap::new();
+    for stored in first.disk.messages.values() {
+        let shown = matches!(room.verdict(&stored.event), Verdict::Shown | Verdict::NoKey);
+        if shown {
+            messages.insert(stored.event.id(), &stored.event);
+        }
+    }
+    let read = nodes.iter().flat_map(|node| {
+        let texts = node.disk.messages.values().filter(|stored| stored.text.is_some());
+        texts.map(|stored| (node.me.device(), stored.event.id()))
+    });
+    let leafs = nodes.iter().flat_map(|node| node.me.leafs().iter().map(|leaf| (node.me.device(), leaf.secret.public())));
+    let finished = Finished {
+        whole: Whole::new(room.id(), control),
+        ledger: &mut ledger,
+        messages: messages.into_values().collect(),
+        leafs: leafs.collect(),
+        pages: BTreeMap::new(),
+        read: read.collect(),
+        readers: members(world).iter().map(|node| (node.me.device(), node.me.account())).collect(),
+    };
+    finished.check();
+    world.ledger = ledger;
+}
+
+/// With shared history everybody reads everything; who may read what otherwise is with [`secrets`].
 fn readable(world: &World, node: &Node) {
     if world.plan.history == History::Full {
-        let dark = node.disk.messages.values().filter(|stored| stored.text.is_none()).count();
+        let room = node.room().expect("a member");
+        let shown = |event: &Event| matches!(room.verdict(event), Verdict::Shown | Verdict::NoKey);
+        let dark = node.disk.messages.values().filter(|stored| stored.text.is_none() && shown(&stored.event)).count();
         assert_eq!(dark, 0, "node {} cannot read {dark} messages", node.index);
-        return;
-    }
-    let dag = Dag::new(&node.disk.control);
-    let Some((admit_id, admit)) = dag.admit_of(node.me.account()) else { return };
-    for stored in node.disk.messages.values() {
-        let header = stored.event.message().expect("a message");
-        let knew = header.control.iter().any(|head| dag.past(head).contains(&admit_id));
-        if knew {
-            assert!(stored.text.is_some(), "node {} cannot read what was written for it", node.index);
-        }
-        let same = header.epoch == admit.epoch;
-        let earlier_slice = same && header.slice < admit.slice;
-        let earlier_epoch = !same && dag.past(&admit_id).iter().any(|id| header.epoch.0 == id.0[..16]);
-        let before = earlier_slice || earlier_epoch;
-        assert!(!before || stored.key.is_none(), "node {} holds a key from before it came", node.index);
-    }
-}
-
-/// The control events by their ancestors.
-struct Dag<'a> {
-    events: HashMap<EventId, &'a Event>,
-}
-
-impl<'a> Dag<'a> {
-    fn new(control: &'a [Event]) -> Self {
-        Self { events: control.iter().map(|event| (event.id(), event)).collect() }
-    }
-
-    /// `id` and all its ancestors.
-    fn past(&self, id: &EventId) -> BTreeSet<EventId> {
-        let (mut past, mut open) = (BTreeSet::new(), vec![*id]);
-        while let Some(id) = open.pop() {
-            let Some(event) = self.events.get(&id) else { continue };
-            if past.insert(id) {
-                open.extend(event.parents());
-                open.push(event.prev());
-            }
-        }
-        past
-    }
-
-    /// The first Admit of an account; with two of them (two sponsors) nothing is said about what is before.
-    fn admit_of(&self, account: AccountId) -> Option<(EventId, Admit)> {
-        let mut admits = self.events.values().filter_map(|event| {
-            let kind = event.control()?.kind;
-            let Ok(Control::Admit(admit)) = Control::decode(kind, event.payload()) else { return None };
-            (AccountId(admit.join.entrant.cert.account) == account).then(|| (event.id(), *admit))
-        });
-        let first = admits.next()?;
-        admits.next().is_none().then_some(first)
     }
 }
 

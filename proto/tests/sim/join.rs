@@ -61,6 +61,7 @@ impl Node {
         let me = Arc::clone(&self.me);
         let pk = link.keys().sign.public_bytes();
         let welcome = Welcome::open(&me, &link.room(), &pk, sealed).expect("an honest welcome opens");
+        self.handed.extend(welcome.keys.iter().map(|key| (self.me.device(), key.epoch, key.slice)));
         if self.room().is_none() {
             let (room, outcome) = Room::join(me, link.room(), welcome);
             self.running().room = Some(room);

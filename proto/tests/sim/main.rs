@@ -16,7 +16,9 @@
 
 mod checks;
 mod disk;
+mod govern;
 mod join;
+mod knowledge;
 mod node;
 mod node_io;
 mod world;
@@ -105,6 +107,19 @@ fn who_left_is_out_and_what_was_written_before_counts() {
         leaves: 3,
         crashes: 3,
         joins: 8,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn whoever_governs_whom_in_whatever_part_of_the_network_all_agree_in_the_end() {
+    run(8, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        people: 6,
+        governs: 14,
+        leaves: 1,
+        joins: 12,
+        partitions: 3,
         ..Plan::default()
     });
 }

@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use parlor_crypto::seal::MessageKey;
 use parlor_proto::body::Body;
-use parlor_proto::control::{Role, Sponsor};
 use parlor_proto::event::Event;
 use parlor_proto::gossip::{Coalescer, GossipFrame, Unreached};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::join::{Doorkeeper, Joiner};
-use parlor_proto::link::{Address, Caveats, Host, Link, Transport};
+use parlor_proto::link::{Address, Host, Link, Transport};
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
-use parlor_proto::room::{Accepted, Change, NewInvite, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
+use parlor_proto::room::{Accepted, Change, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
 use parlor_proto::sync::{Advance, Guard, In, PeerLink, Series, Session, Standing, Tables, Tip};
-use parlor_proto::{DeviceId, EventId};
+use parlor_proto::{DeviceId, EpochId, EventId};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
@@ -90,6 +89,8 @@ pub(crate) struct Node {
     pub out: Vec<Effect>,
     /// Requests whose writing was promised.
     pub promised: Vec<Nonce>,
+    /// Keys that were handed out here or came by a Welcome: to whom, of which epoch, from which slice on.
+    pub handed: Vec<(DeviceId, EpochId, u32)>,
     pub link: Option<Link>,
     /// Forks are part of the history.
     pub forks: bool,
@@ -115,6 +116,7 @@ impl Node {
             commit_ms,
             out: Vec::new(),
             promised: Vec::new(),
+            handed: Vec::new(),
             link: None,
             forks: false,
             guarded: true,
@@ -218,48 +220,6 @@ impl Node {
         let body = text.as_bytes().to_vec();
         let out = self.running().outbox.submit(nonce, room, body, now).expect("the outbox takes it");
         self.do_outbox(out, now, Some(nonce));
-    }
-
-    /// Makes an invite and its link, if the room lets us.
-    pub(crate) fn invite(&mut self, uses: u32, now_ms: u64) -> Option<Link> {
-        let now = self.clock(now_ms);
-        let new = NewInvite {
-            role: if self.rng.random_bool(0.6) { Role::Moderator } else { Role::Member },
-            expires_ms: Some(now + 3_600_000),
-            uses: Some(uses),
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: None,
-        };
-        let me = Arc::clone(&self.me);
-        let mut rng = self.fork_rng();
-        let room = self.running().room.as_mut()?;
-        let (seed, outcome) = match room.invite(&new, now, &mut rng) {
-            Ok(made) => made,
-            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong) => return None,
-            Err(Refusal::Cloned | Refusal::Held) => return None,
-            Err(why) => panic!("invite: {why}"),
-        };
-        let id = room.id();
-        let info = room.invites().into_iter().find(|info| info.invite_pk == seed.keys().sign.public_bytes())?;
-        let caveats = Caveats {
-            power: info.role.power(),
-            perms: info.role.permissions(parlor_proto::control::RoomKind::Group),
-            expires_ms: now + 3_600_000,
-            max_uses: uses,
-            sponsor: Sponsor::AnyMember,
-        };
-        self.commit(Commit { outcome, ..Commit::default() }, now);
-        let addresses = [address(self.index)];
-        Some(Link::issue(seed, id, caveats, me.signing_key(), [self.index as u8; 32], &addresses))
-    }
-
-    pub(crate) fn leave(&mut self, now_ms: u64) {
-        let now = self.clock(now_ms);
-        let Some(room) = self.running().room.as_mut() else { return };
-        if let Ok(outcome) = room.leave(now) {
-            self.commit(Commit { outcome, ..Commit::default() }, now);
-        }
     }
 
     /// Puts a change on its way to the disk.

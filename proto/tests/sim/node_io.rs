@@ -181,7 +181,11 @@ impl Node {
         match what {
             Asked::Page(hash) => room.page(&hash).map(<[u8]>::to_vec),
             Asked::Event(id) => room.control_event(&id).map(|event| event.bytes().to_vec()),
-            Asked::Key(epoch) => room.key_share_for(device, &epoch, &mut rng).ok().map(|share| codec::encode(&share)),
+            Asked::Key(epoch) => {
+                let share = room.key_share_for(device, &epoch, &mut rng).ok()?;
+                self.handed.push((*device, share.epoch, share.slice));
+                Some(codec::encode(&share))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use parlor_proto::control::{History, RoomKind};
+use parlor_proto::control::{History, Role, RoomKind};
 use parlor_proto::join;
 use parlor_proto::outbox::Nonce;
 use parlor_proto::room::{NewRoom, Room};
@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use crate::checks;
+use crate::knowledge::Ledger;
 use crate::node::{Effect, Node};
 
 /// When histories begin, milliseconds since the epoch.
@@ -22,6 +23,10 @@ const REST_MS: u64 = 400_000;
 /// How often missing connections are tried.
 const MESH_MS: u64 = 700;
 
+/// What newcomers become: where nobody is removed, and where people govern.
+const OPEN: &[Role] = &[Role::Moderator, Role::Moderator, Role::Member];
+const GOVERNED: &[Role] = &[Role::Admin, Role::Moderator, Role::Moderator, Role::Member, Role::Observer];
+
 /// What kind of history.
 pub(crate) struct Plan {
     pub history: History,
@@ -32,6 +37,10 @@ pub(crate) struct Plan {
     /// Of each invite.
     pub uses: u32,
     pub leaves: usize,
+    /// Roles given, people removed and banned and taken back, rules changed.
+    pub governs: usize,
+    /// The history mode changes too.
+    pub modes: bool,
     pub crashes: usize,
     pub partitions: usize,
     /// Homes that are put back to an earlier copy, and run on from there.
@@ -52,6 +61,8 @@ impl Default for Plan {
             invites: 8,
             uses: 2,
             leaves: 0,
+            governs: 0,
+            modes: false,
             crashes: 2,
             partitions: 2,
             restores: 0,
@@ -80,6 +91,7 @@ enum Act {
     Invite(usize),
     Join(usize),
     Leave(usize),
+    Govern(usize),
     Crash(usize),
     Start(usize),
     Copy(usize),
@@ -95,6 +107,8 @@ pub(crate) struct World {
     pub now_ms: u64,
     /// Every gossip frame ever sent.
     pub heard: Vec<(String, Vec<u8>)>,
+    /// Who was handed which secrets.
+    pub ledger: Ledger,
     /// Text by request.
     pub texts: BTreeMap<Nonce, String>,
     rng: StdRng,
@@ -131,6 +145,7 @@ impl World {
             nodes,
             now_ms: START,
             heard: Vec::new(),
+            ledger: Ledger::default(),
             texts: BTreeMap::new(),
             rng,
             queue: BinaryHeap::new(),
@@ -173,6 +188,7 @@ impl World {
             self.plan.partitions,
             self.plan.writes / 5,
             self.plan.restores,
+            self.plan.governs,
         ];
         for (kind, count) in counts.into_iter().enumerate() {
             for _ in 0..count {
@@ -186,6 +202,7 @@ impl World {
                     4 => Act::Crash(who),
                     5 => Act::Split,
                     7 => Act::Copy(who),
+                    8 => Act::Govern(who),
                     _ => Act::Repeat(who),
                 };
                 self.at(when, What::Act(act));
@@ -307,7 +324,8 @@ impl World {
                 }
             }
             Act::Invite(who) if runs(self, who) => {
-                let link = self.nodes[who].invite(self.plan.uses, now);
+                let roles = if self.plan.governs > 0 { GOVERNED } else { OPEN };
+                let link = self.nodes[who].invite(self.plan.uses, roles, now);
                 self.invites.extend(link.map(|link| link.to_text()));
             }
             Act::Join(who) if runs(self, who) && !self.invites.is_empty() => {
@@ -322,6 +340,10 @@ impl World {
                 }
             }
             Act::Leave(who) if runs(self, who) => self.nodes[who].leave(now),
+            Act::Govern(who) if runs(self, who) => {
+                let accounts: Vec<_> = self.nodes.iter().map(|node| node.me.account()).collect();
+                self.nodes[who].govern(&accounts, self.plan.modes, now);
+            }
             Act::Crash(who) if runs(self, who) => {
                 self.cut(|a, b| a == who || b == who);
                 self.nodes[who].crash();
@@ -390,6 +412,9 @@ impl World {
     /// Does what the nodes want of the network.
     fn carry_out(&mut self) {
         for from in 0..self.nodes.len() {
+            for (device, epoch, slice) in std::mem::take(&mut self.nodes[from].handed) {
+                self.ledger.hand(device, epoch, slice);
+            }
             for effect in std::mem::take(&mut self.nodes[from].out) {
                 self.effect(from, effect);
             }

@@ -1,0 +1,208 @@
+//! Who can derive which key: a ledger of every secret that was ever handed out, and what must hold of it.
+//!
+//! Secrets are handed out in four ways: the rows of a Rotate, a Welcome, a key share, and making the epoch oneself. The
+//! ledger hears of each, whoever received it and whatever that one did with it since; from the key of a slice all later
+//! slices of the epoch follow. So it knows more than any node holds: what a thief could know who recorded everything.
+//!
+//! C7: whoever is out in the view of a message's author can not derive its key, alone or with others who are out.
+//! C8: whoever was in can read it. C9: a newcomer without history derives nothing earlier. C19: an epoch that is safe
+//! reaches members only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parlor_crypto::hpke::row_hint;
+use parlor_crypto::leaf::LeafPublic;
+use parlor_proto::control::{Control, History, InviteHistory, Rows};
+use parlor_proto::dag::{Dag, Insert, NodeIdx, Set};
+use parlor_proto::epoch::decode_page;
+use parlor_proto::event::{Event, MessageHeader};
+use parlor_proto::resolve::{Resolved, resolve};
+use parlor_proto::{AccountId, DeviceId, EpochId, EventId, RoomId};
+
+/// The secrets that each device was handed.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// By device and epoch the earliest slice whose key it can derive.
+    known: BTreeMap<(DeviceId, EpochId), u32>,
+}
+
+impl Ledger {
+    /// A device was handed the key of a slice.
+    pub(crate) fn hand(&mut self, device: DeviceId, epoch: EpochId, slice: u32) {
+        let known = self.known.entry((device, epoch)).or_insert(slice);
+        *known = slice.min(*known);
+    }
+
+    /// Whether a device can derive the key of a message.
+    pub(crate) fn can_derive(&self, device: &DeviceId, header: &MessageHeader) -> bool {
+        self.known.get(&(*device, header.epoch)).is_some_and(|slice| *slice <= header.slice)
+    }
+
+    /// Reads the rows of all Rotates: `leafs` are the keys that devices ever had, `pages` those of large epochs.
+    fn read_rows(&mut self, dag: &Dag, leafs: &[(DeviceId, LeafPublic)], pages: &BTreeMap<[u8; 32], Vec<u8>>) {
+        for at in &dag.kinds().rotates {
+            let node = dag.node(*at);
+            let Control::Rotate(rotate) = &node.control else { continue };
+            let epoch = EpochId::of(&node.event.id());
+            self.hand(node.event.device(), epoch, 0);
+            let rows = match &rotate.rows {
+                Rows::Inline(rows) => rows.clone(),
+                Rows::Pages(named) => {
+                    let held = named.iter().filter_map(|(_, hash)| decode_page(pages.get(hash)?).ok());
+                    held.flatten().collect()
+                }
+            };
+            let hints: BTreeSet<[u8; 8]> = rows.iter().map(|row| row.hint).collect();
+            for (device, leaf) in leafs {
+                if hints.contains(&row_hint(leaf, &rotate.commit)) {
+                    self.hand(*device, epoch, 0);
+                }
+            }
+        }
+    }
+}
+
+/// A room as somebody who sees every event understands it.
+pub(crate) struct Whole {
+    pub dag: Dag,
+    views: BTreeMap<Vec<EventId>, (Set, Resolved)>,
+}
+
+impl Whole {
+    /// From all control events that anybody holds.
+    pub(crate) fn new<'a>(room: RoomId, events: impl Iterator<Item = &'a Event>) -> Self {
+        let mut dag = Dag::new(room);
+        let mut waiting: Vec<&Event> = events.collect();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|event| !matches!(dag.insert_stored(event), Insert::New(_) | Insert::Known));
+            if waiting.len() == before {
+                break;
+            }
+        }
+        Self { dag, views: BTreeMap::new() }
+    }
+
+    /// What the author of a message knew, and what it meant.
+    fn view(&mut self, header: &MessageHeader) -> Option<&(Set, Resolved)> {
+        let heads: Option<Vec<NodeIdx>> = header.control.iter().map(|head| self.dag.find(head)).collect();
+        let past = self.dag.past_of(heads?);
+        let dag = &self.dag;
+        Some(self.views.entry(header.control.clone()).or_insert_with(|| {
+            let resolved = resolve(dag, &past);
+            (past, resolved)
+        }))
+    }
+}
+
+/// What is to be told of a finished history.
+pub(crate) struct Finished<'a> {
+    pub whole: Whole,
+    pub ledger: &'a mut Ledger,
+    /// Every message that anybody holds, by honest authors.
+    pub messages: Vec<&'a Event>,
+    /// Every leaf key that any device ever had.
+    pub leafs: Vec<(DeviceId, LeafPublic)>,
+    pub pages: BTreeMap<[u8; 32], Vec<u8>>,
+    /// Who read what: device and message, of honest nodes.
+    pub read: BTreeSet<(DeviceId, EventId)>,
+    /// The honest devices that should be able to read what is theirs by now.
+    pub readers: BTreeMap<DeviceId, AccountId>,
+}
+
+impl Finished<'_> {
+    /// Checks C7, C8 and C9.
+    pub(crate) fn check(mut self) {
+        self.ledger.read_rows(&self.whole.dag, &self.leafs, &self.pages);
+        let devices: BTreeSet<DeviceId> = self.leafs.iter().map(|(device, _)| *device).collect();
+        for event in std::mem::take(&mut self.messages) {
+            let Some(header) = event.message() else { continue };
+            let Some((view, resolved)) = self.whole.view(header).cloned() else { continue };
+            for device in &devices {
+                self.nobody_out_reads(event, header, device, &view, &resolved);
+                self.members_read(event, header, device, &view, &resolved);
+            }
+        }
+        self.newcomers_know_nothing_earlier();
+    }
+
+    /// C7. Whoever was in before and comes back later may read by then; of whom the author had never heard nothing is said here.
+    fn nobody_out_reads(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set, knew: &Resolved) {
+        let dag = &self.whole.dag;
+        let Some(account) = self.account(device) else { return };
+        let grants = dag.grants_of(&account);
+        let was_in = grants.iter().any(|g| view.has(dag.grants()[*g].op));
+        let comes_back = grants.iter().any(|g| !view.has(dag.grants()[*g].op));
+        if was_in && !comes_back && !knew.members().contains_key(&account) {
+            let derives = self.ledger.can_derive(device, header);
+            let story = || self.story(event, header, device, view);
+            assert!(!derives, "C7: {} is out and can read {}{}", device.short(), event.id().short(), story());
+        }
+    }
+
+    /// C8. Whoever was a member when it was written, as its author saw it, has read it.
+    fn members_read(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set, knew: &Resolved) {
+        let Some(account) = self.readers.get(device) else { return };
+        let certified = self.whole.dag.device_no(device).is_some_and(|no| self.whole.dag.account_in(no, view).is_some());
+        if certified && knew.members().contains_key(account) {
+            let read = self.read.contains(&(*device, event.id()));
+            let story = || self.story(event, header, device, view);
+            assert!(read, "C8: {} was in and cannot read {}{}", device.short(), event.id().short(), story());
+        }
+    }
+
+    /// C9.
+    fn newcomers_know_nothing_earlier(&self) {
+        let dag = &self.whole.dag;
+        for ((device, epoch), slice) in &self.ledger.known {
+            let Some(account) = self.account(device) else { continue };
+            let [grant] = dag.grants_of(&account) else { continue };
+            let at = dag.grants()[*grant].op;
+            let Control::Admit(admit) = &dag.node(at).control else { continue };
+            let Some((made, rotate)) = dag.epoch(epoch) else { continue };
+            let invite = dag.invite(&admit.invite).map(|(_, invite)| invite.history);
+            let shared = rotate.share_history == History::Full && invite != Some(InviteHistory::None);
+            if shared || !dag.node(at).past.has(made) {
+                continue;
+            }
+            let first = if *epoch == admit.epoch { admit.slice } else { u32::MAX };
+            assert!(*slice >= first, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
+        }
+    }
+
+    /// What happened in the room, for a failed check.
+    fn story(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set) -> String {
+        let dag = &self.whole.dag;
+        let account = self.account(device).map(|account| account.short().to_string());
+        let known = self.ledger.known.get(&(*device, header.epoch));
+        let (author, epoch, slice) = (event.device().short().to_string(), header.epoch.0[0], header.slice);
+        let mut story = format!(
+            "\nwritten by {author} in epoch {epoch:02x} slice {slice}; {account:?} was handed slice {known:?} of it"
+        );
+        for (at, node) in dag.nodes().iter().enumerate() {
+            let what = match &node.control {
+                Control::Genesis(_) => "Genesis".into(),
+                Control::Grant(grant) => format!("Grant {:?} to {}", grant.power, grant.subject.short()),
+                Control::Remove(remove) => format!("Remove {:?} cascade {}", remove.target, remove.cascade),
+                Control::Admit(admit) => format!(
+                    "Admit {} epoch {:02x} slice {}",
+                    admit.join.entrant.account().short(),
+                    admit.epoch.0[0],
+                    admit.slice
+                ),
+                Control::Rotate(rotate) => format!("Rotate {:?} of {} rows", rotate.reason, rotate.n_rows),
+                other => format!("kind {}", other.kind()),
+            };
+            let seen = if view.has(at) { "seen" } else { "unseen" };
+            let (by, id) = (node.author.short(), node.event.id());
+            let parents: Vec<u8> = node.event.parents().iter().map(|parent| parent.0[0]).collect();
+            story += &format!("\n  {:02x} by {by} {seen} after {parents:02x?}: {what}", id.0[0]);
+        }
+        story
+    }
+
+    fn account(&self, device: &DeviceId) -> Option<AccountId> {
+        let no = self.whole.dag.device_no(device)?;
+        self.whole.dag.account_where(no, |_| true)
+    }
+}
