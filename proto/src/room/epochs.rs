@@ -220,7 +220,10 @@ impl Epochs {
         live: &'a Set,
         view: &'a Set,
     ) -> impl Iterator<Item = &'a EpochInfo> {
-        self.by_order.values().rev().filter(move |epoch| is_safe(dag, epoch, resolved, live, view))
+        let safe = move |epoch: &&EpochInfo| {
+            is_safe(dag, epoch, resolved, live, view) && self.reaches_all(dag, epoch, resolved, live, view)
+        };
+        self.by_order.values().rev().filter(safe)
     }
 
     /// The epochs, the best first.
@@ -360,6 +363,6 @@ fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: 
     if !resolved.is_admissible(dag, epoch.at) {
         return false;
     }
-    // Whoever came in later was handed the key, whether or not that counts now.
+    // Whoever came in later may have been handed the key, whether or not that counts now.
     resolved.outsiders().within(&node.past)
 }

@@ -10,7 +10,7 @@ use parlor_crypto::secret::Secret;
 use parlor_crypto::wrap::GossipKey;
 
 use super::Room;
-use super::epochs::{EpochOrder, Held};
+use super::epochs::Held;
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
 use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
 use crate::dag::NodeIdx;
@@ -334,24 +334,15 @@ impl Room {
     fn history_entitles(&self, account: &AccountId, epoch: &EpochId) -> bool {
         let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
         let live = self.dag.grants_of(account).iter().filter(|g| self.resolved.is_live(**g));
-        live.into_iter().any(|g| self.history_reaches(self.dag.grants()[*g].op, rotate.share_history, epoch))
-    }
-
-    /// Whether the history mode of an epoch and of the invite behind the grant made by `op` let its subject read the epoch.
-    fn history_reaches(&self, op: NodeIdx, shared: History, epoch: &EpochId) -> bool {
-        let Control::Admit(admit) = &self.dag.node(op).control else { return shared == History::Full };
-        let Some((_, invite)) = self.dag.invite(&admit.invite) else { return false };
-        shared == History::Full && self.invite_reaches(&invite.history, epoch)
+        live.into_iter().any(|g| {
+            let op = self.dag.grants()[*g].op;
+            self.epochs.history_reaches(&self.dag, op, rotate.share_history, epoch, |_| true)
+        })
     }
 
     /// Whether an invite lets its newcomers read an epoch made before.
     pub(super) fn invite_reaches(&self, history: &InviteHistory, epoch: &EpochId) -> bool {
-        let order = |epoch| -> Option<EpochOrder> { self.epochs.order(epoch) };
-        match history {
-            InviteHistory::None => false,
-            InviteHistory::Since(first) => order(first).is_some_and(|first| order(epoch) >= Some(first)),
-            InviteHistory::Full => true,
-        }
+        self.epochs.invite_reaches(history, epoch, |_| true)
     }
 
     fn share_context(&self, epoch: &EpochId, device: &DeviceId) -> Vec<u8> {

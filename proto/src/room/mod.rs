@@ -36,6 +36,7 @@ mod maintain;
 mod messages;
 mod pending;
 mod query;
+mod reach;
 mod receive;
 mod rows;
 mod run;

@@ -215,7 +215,8 @@ fn secrets(world: &mut World) {
         let texts = node.disk.messages.values().filter(|stored| stored.text.is_some());
         texts.map(|stored| (node.me.device(), stored.event.id()))
     });
-    let leafs = nodes.iter().flat_map(|node| node.me.leafs().iter().map(|leaf| (node.me.device(), leaf.secret.public())));
+    let leafs =
+        nodes.iter().flat_map(|node| node.me.leafs().iter().map(|leaf| (node.me.device(), leaf.secret.public())));
     let finished = Finished {
         whole: Whole::new(room.id(), control),
         ledger: &mut ledger,

@@ -143,7 +143,8 @@ impl Finished<'_> {
     /// C8. Whoever was a member when it was written, as its author saw it, has read it.
     fn members_read(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set, knew: &Resolved) {
         let Some(account) = self.readers.get(device) else { return };
-        let certified = self.whole.dag.device_no(device).is_some_and(|no| self.whole.dag.account_in(no, view).is_some());
+        let certified =
+            self.whole.dag.device_no(device).is_some_and(|no| self.whole.dag.account_in(no, view).is_some());
         if certified && knew.members().contains_key(account) {
             let read = self.read.contains(&(*device, event.id()));
             let story = || self.story(event, header, device, view);

@@ -10,6 +10,7 @@ mod keys;
 mod leafs;
 mod order;
 mod removal;
+mod reach;
 mod rules;
 mod stored;
 mod support;

@@ -1,0 +1,58 @@
+//! Whom an epoch must reach to be written under.
+
+use super::support::{Person, new_invite};
+use crate::control::{History, Role, Target};
+use crate::room::Removal;
+
+fn remove(person: &mut Person, other: &Person) {
+    let target = Target::Account(other.room.me().account());
+    let removal = Removal { target, ban: false, cascade: false, purge: false };
+    let outcome = person.room.remove(&[removal], person.now, &mut person.rng).unwrap();
+    person.keep(outcome);
+}
+
+fn reads_what_is_written_for_it(writer: &mut Person, reader: &mut Person) {
+    // The next hour is long enough for a rotation that nothing missing calls for: that one would hide the fault.
+    let before = writer.now;
+    for _ in 0..3 {
+        writer.look();
+        writer.now += 1_000;
+        reader.sync_from(writer);
+        reader.look();
+        writer.sync_from(reader);
+    }
+    assert!(writer.now < before + 30_000);
+    writer.write("for all of us");
+    reader.sync_from(writer);
+    assert!(reader.shown().contains(&"for all of us".to_string()), "{:?}", reader.shown());
+}
+
+#[test]
+fn a_newcomer_let_in_while_others_made_an_epoch_reads_what_is_written_for_it() {
+    let mut ann = Person::founder(1, History::None);
+    let link = ann.invite(&new_invite(Role::Moderator));
+    let mut ben = Person::join(2, &link, &mut ann);
+    let link = ann.invite(&new_invite(Role::Member));
+    let cleo = Person::join(3, &link, &mut ann);
+    let link = ann.invite(&new_invite(Role::Member));
+    ben.sync_from(&ann);
+    remove(&mut ben, &cleo);
+    let mut dora = Person::join(4, &link, &mut ann);
+    ann.sync_from(&ben);
+    dora.sync_from(&ann);
+    reads_what_is_written_for_it(&mut ann, &mut dora);
+}
+
+#[test]
+fn whoever_is_taken_back_in_a_room_without_history_reads_what_is_written_for_it() {
+    let mut ann = Person::founder(1, History::None);
+    let link = ann.invite(&new_invite(Role::Member));
+    let mut ben = Person::join(2, &link, &mut ann);
+    remove(&mut ann, &ben);
+    ben.sync_from(&ann);
+    assert!(!ben.room.is_member());
+    let outcome = ann.room.grant_role(&ben.room.me().account(), Role::Member, ann.now).unwrap();
+    ann.keep(outcome);
+    ben.sync_from(&ann);
+    reads_what_is_written_for_it(&mut ann, &mut ben);
+}
