@@ -8,14 +8,14 @@
 //! is an account, last and atomically.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use parlor_api::{Code, Problem};
 use parlor_crypto::secret::exposed;
 use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
-use parlor_crypto::{Secret, phrase};
-use parlor_proto::codec;
+use parlor_crypto::{Secret, SigningKey, phrase};
 use parlor_proto::identity::Identity;
+use parlor_proto::{AccountId, DeviceId, codec};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
@@ -61,6 +61,43 @@ struct Keys {
     identity: Zeroizing<Vec<u8>>,
 }
 
+/// Who this node is, for all its services. Account, device and signing key never change; leaf keys are replaced.
+pub(crate) struct Me {
+    account: AccountId,
+    device: DeviceId,
+    signing: SigningKey,
+    now: RwLock<Arc<Identity>>,
+}
+
+impl Me {
+    pub(crate) fn new(identity: Arc<Identity>) -> Self {
+        let (account, device) = (identity.account(), identity.device());
+        Self { account, device, signing: identity.signing_key().clone(), now: RwLock::new(identity) }
+    }
+
+    /// The identity with the leaf keys of now. Not to be kept: rooms are told of another one.
+    pub(crate) fn now(&self) -> Arc<Identity> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes an identity with another leaf key, which is stored already.
+    pub(crate) fn replace(&self, identity: Arc<Identity>) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    pub(crate) fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        &self.signing
+    }
+}
+
 impl Account {
     /// Makes the account of a home. See [`crate::launch::init_account`].
     pub(crate) fn make(home: &Home, name: &str, passphrase: &Passphrase, now_ms: u64) -> Result<NewAccount, Problem> {
@@ -94,8 +131,7 @@ impl Account {
             }
         };
         let mut file = file.map_err(|error| vault_problem(home, error))?;
-        let plain = Zeroizing::new(codec::encode(&keys));
-        vault.sealing_key(PURPOSE).seal_into(&mut rng(), &[], &plain, &mut file);
+        keys.seal_into(&vault, &mut file);
         home::write_private(&home.account_file(), &file)?;
         Ok(made)
     }
@@ -146,6 +182,33 @@ impl Account {
         self.identity.clone()
     }
 
+    /// When the leaf key is to be replaced, milliseconds since 1970.
+    pub(crate) fn leaf_due_ms(&self) -> u64 {
+        self.identity.leaf_due_ms()
+    }
+
+    /// Replaces the leaf key if it is time, and destroys old ones. The new one is on disk when this returns; only then may others
+    /// be told. `None` while the present one is young enough. Blocks.
+    ///
+    /// # Errors
+    /// `home_denied`, `disk_full`, `home_damaged`; the old one goes on.
+    pub(crate) fn renew_leaf(&mut self, home: &Home, now_ms: u64) -> Result<Option<Arc<Identity>>, Problem> {
+        let Some(next) = self.identity.renewed(now_ms, &mut rng()) else { return Ok(None) };
+        let path = home.account_file();
+        let stored = home::read_small(&path)?.ok_or_else(|| damaged(home))?;
+        // The lock stays as it is: it needs the passphrase, which nobody types again.
+        let (lock, _) = stored.split_at_checked(FILE_LEN).ok_or_else(|| damaged(home))?;
+        let mut file = lock.to_vec();
+        let before = std::mem::replace(&mut self.keys.identity, next.to_bytes());
+        self.keys.seal_into(&self.vault, &mut file);
+        if let Err(problem) = home::write_private(&path, &file) {
+            self.keys.identity = before;
+            return Err(problem);
+        }
+        self.identity = Arc::new(next);
+        Ok(Some(self.identity.clone()))
+    }
+
     /// Seed of the libp2p key.
     pub(crate) fn transport_seed(&self) -> [u8; 32] {
         *self.keys.transport.expose()
@@ -159,6 +222,12 @@ impl Account {
 
 impl Keys {
     const VERSION: u8 = 1;
+
+    /// Adds them, sealed, to what stands in `file`.
+    fn seal_into(&self, vault: &Vault, file: &mut Vec<u8>) {
+        let plain = Zeroizing::new(codec::encode(self));
+        vault.sealing_key(PURPOSE).seal_into(&mut rng(), &[], &plain, file);
+    }
 }
 
 fn checked_name(name: &str) -> Result<&str, Problem> {
@@ -203,4 +272,44 @@ fn vault_problem(home: &Home, error: VaultError) -> Problem {
 fn damaged(home: &Home) -> Problem {
     let problem = Problem::new(Code::HomeDamaged, format!("{} is damaged", home.account_file().display()));
     problem.hint("restore the file from a backup; nothing was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn a_new_leaf_key_is_on_disk_before_anybody_hears_of_it_and_opens_with_the_same_passphrase() {
+        for passphrase in [Passphrase::None, Passphrase::Given(Zeroizing::new("correct horse".into()))] {
+            let dir = tempfile::tempdir().unwrap();
+            let home = Home::at(dir.path());
+            home.create().unwrap();
+            Account::make(&home, "alice", &passphrase, NOW).unwrap();
+            let mut account = Account::open(&home, &passphrase).unwrap();
+            assert!(account.renew_leaf(&home, NOW + 1).unwrap().is_none(), "young enough");
+            let due_ms = account.leaf_due_ms();
+            let renewed = account.renew_leaf(&home, due_ms).unwrap().unwrap();
+            let again = Account::open(&home, &passphrase).unwrap();
+            assert_eq!(again.identity().entrant(), renewed.entrant());
+            assert_eq!((again.identity().leafs().len(), again.name()), (2, "alice"));
+            assert_eq!(again.transport_seed(), account.transport_seed());
+        }
+    }
+
+    #[test]
+    fn when_the_disk_refuses_the_old_leaf_key_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        home.create().unwrap();
+        Account::make(&home, "alice", &Passphrase::None, NOW).unwrap();
+        let mut account = Account::open(&home, &Passphrase::None).unwrap();
+        let before = account.identity();
+        std::fs::rename(dir.path().join("home"), dir.path().join("moved")).unwrap();
+        assert!(account.renew_leaf(&home, account.leaf_due_ms()).is_err());
+        assert_eq!(account.identity().entrant(), before.entrant());
+        std::fs::rename(dir.path().join("moved"), dir.path().join("home")).unwrap();
+        assert!(account.renew_leaf(&home, account.leaf_due_ms()).unwrap().is_some());
+    }
 }

@@ -143,7 +143,7 @@ impl App {
     /// Makes a room with this account as its owner; durable when it returns.
     pub async fn create_room(&self, request: CreateRoom) -> Answer<Room> {
         let now_ms = now_ms();
-        let identity = self.node.context.identity.clone();
+        let identity = self.node.context.identity.now();
         let made = Machine::create(identity, new_room(request), now_ms, &mut crate::account::rng());
         let (room, outcome) = made.map_err(|why| creation_problem(&why))?;
         let id = room.id();

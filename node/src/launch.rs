@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
-use crate::account::{Account, rng};
+use crate::account::{Account, Me, rng};
 use crate::app::{App, Node};
 use crate::bus::{Bus, rfc3339};
 use crate::clock::now_ms;
@@ -22,6 +22,7 @@ use crate::limits::STOP_DEADLINE;
 use crate::listen;
 use crate::lock::{HomeLock, LockError};
 use crate::services::joins::Joins;
+use crate::services::leafs;
 use crate::services::peers::{self, Peers};
 use crate::services::rooms::{self, Context, Directory};
 
@@ -75,7 +76,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let bus = Bus::new(now_ms());
     let peers = Peers::new();
     let context = Arc::new(Context {
-        identity: account.identity(),
+        identity: Me::new(account.identity()),
         name: account.name().to_owned(),
         peer,
         store: store.clone(),
@@ -98,6 +99,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
     };
     tasks.spawn(peers::run(parts));
+    tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
 
@@ -177,7 +179,11 @@ async fn open(config: &Config) -> Result<(HomeLock, Account, Store), Problem> {
             Account::open(&home, &passphrase)?;
         }
         let lock = lock(&home)?;
-        let account = Account::open(&home, &passphrase)?;
+        let mut account = Account::open(&home, &passphrase)?;
+        // A disk that is full or read only is no reason not to start.
+        if let Err(problem) = account.renew_leaf(&home, now_ms()) {
+            tracing::warn!(%problem, "the leaf key could not be replaced");
+        }
         let store = open_store(&home, &account)?;
         Ok((lock, account, store))
     });

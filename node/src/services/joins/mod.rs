@@ -126,7 +126,7 @@ impl Joins {
 
 /// Signs a request to come in by this link.
 fn sign(context: &Context, link: &Link) -> JoinRequest {
-    let me = &context.identity;
+    let me = context.identity.now();
     let mut nonce = [0; 16];
     rand::Rng::fill_bytes(&mut rng(), &mut nonce);
     JoinRequest::sign(&link.room(), &link.keys().sign, me.signing_key(), me.entrant(), nonce)
@@ -225,7 +225,7 @@ impl Joining {
     /// We are let in: holds the room from now on and waits until it can be written to.
     async fn enter(&self, door: &Door, welcome: &[u8], deadline: u64) -> In {
         let (room, invite_pk) = (self.link.room(), self.link.keys().sign.public_bytes());
-        let Ok(welcome) = Welcome::open(&self.context.identity, &room, &invite_pk, welcome) else {
+        let Ok(welcome) = Welcome::open(&self.context.identity.now(), &room, &invite_pk, welcome) else {
             return In::BadWelcome;
         };
         if let Some((peer, addresses)) = self.door(door) {
@@ -234,7 +234,7 @@ impl Joining {
             let addresses: Vec<_> = addresses.into_iter().chain(others).collect();
             self.context.peers.keep(room, peer, addresses);
         }
-        let (machine, outcome) = Room::join(self.context.identity.clone(), room, welcome);
+        let (machine, outcome) = Room::join(self.context.identity.now(), room, welcome);
         if let Err(problem) = self.rooms.begin(machine, outcome).await {
             tracing::error!(%problem, "a room that let us in could not be stored");
             return In::BadWelcome;

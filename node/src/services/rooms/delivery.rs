@@ -1,9 +1,12 @@
 //! What others hold of our messages, and what we tell them of theirs: markers and the outbox.
 
+use std::sync::Arc;
+
 use parlor_api::{EventBody, MessageStatus, StatusChanged};
 use parlor_proto::DeviceId;
 use parlor_proto::binding::Binding;
 use parlor_proto::hlc::Hlc;
+use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{In as OutboxIn, Status};
 use parlor_proto::room::Outcome;
@@ -45,6 +48,12 @@ impl Turn<'_> {
         let marker = Marker::sign(&self.id(), self.context.identity.signing_key(), counter, heads, read, self.now_ms);
         self.entry.markers.insert(me, marker.clone());
         self.commit(Outcome::default(), Settle { markers: vec![marker], ..Settle::default() });
+    }
+
+    /// Our leaf key is another: the members are told its record when what was handed to the store before is durable.
+    pub(super) fn renewed(&mut self, identity: Arc<Identity>) {
+        self.entry.room.set_me(identity);
+        self.commit(Outcome::default(), Settle::default());
     }
 
     /// Tells members where we can be reached, when that is news.

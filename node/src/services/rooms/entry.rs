@@ -199,7 +199,7 @@ impl Entry {
     pub(super) fn load(context: &Context, id: RoomId) -> Result<Self, Problem> {
         let store = &context.store;
         let parts = parts(store, id)?;
-        let room = Room::restore(context.identity.clone(), parts)
+        let room = Room::restore(context.identity.now(), parts)
             .map_err(|error| home_damaged(format!("room {} can not be restored: {error}", id.short())))?;
         let mut entry = Self::new(room);
         let tips = store.tips(&id).map_err(damaged)?.control;

@@ -1,10 +1,13 @@
 //! What others may ask of the rooms service.
 
+use std::sync::Arc;
+
 use parlor_api::{
     Banned, Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer,
     RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::identity::Identity;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::{EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
@@ -66,6 +69,13 @@ impl Rooms {
 
     pub(crate) async fn gossip(&self, room: RoomId, data: bytes::Bytes, source: PeerId, token: GossipToken) {
         let _ = self.tell(&room, Command::Gossip { room, data, source, token }).await;
+    }
+
+    /// Our leaf key is another, and on disk: members are told.
+    pub(crate) async fn renewed(&self, identity: Arc<Identity>) {
+        for worker in &self.workers {
+            let _ = worker.send(Command::Renewed(identity.clone())).await;
+        }
     }
 
     /// We listen elsewhere now: members are told.

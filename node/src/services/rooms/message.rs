@@ -1,10 +1,13 @@
 //! What the workers of the rooms service are told.
 
+use std::sync::Arc;
+
 use parlor_api::{
     Banned, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, RemoveMembers, Removed,
     Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::identity::Identity;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
 use parlor_proto::{EventId, RoomId};
@@ -31,6 +34,8 @@ pub(super) enum Command {
     Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
     /// Something a client wants of a room.
     Wish { room: RoomId, wish: Wish },
+    /// Our leaf key is another.
+    Renewed(Arc<Identity>),
     /// We listen elsewhere now.
     Moved,
     /// The outbox of this worker's rooms.

@@ -11,7 +11,6 @@ use parlor_api::{Code, OutboxAnswer, Problem};
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::codec;
-use parlor_proto::identity::Identity;
 use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper, Refusal as JoinRefused};
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_proto::room::{JoinRefusal, Outcome};
@@ -23,7 +22,7 @@ use super::entry::{After, Entry, Job, Turn};
 use super::handle::Rooms;
 use super::message::{Command, Knock};
 use super::settle::Settle;
-use crate::account::rng;
+use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
 use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
@@ -31,7 +30,7 @@ use crate::services::peers::Peers;
 
 /// What every worker works with.
 pub(crate) struct Context {
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) identity: Me,
     /// Name of the account.
     pub(crate) name: String,
     /// Our peer id.
@@ -160,11 +159,13 @@ impl Worker {
                 self.turn(room, |turn| turn.gossip(&data, source, token)).await;
             }
             Command::Knock(knock) => self.on_knock(knock).await,
-            Command::Begin { room, outcome, reply } => {
+            Command::Begin { mut room, outcome, reply } => {
                 let id = room.id();
                 if self.rooms.contains_key(&id) {
                     return drop(reply.send(Ok(())));
                 }
+                // The leaf key may have been replaced since the room was made.
+                room.set_me(self.context.identity.now());
                 self.rooms.insert(id, Entry::new(*room));
                 self.turn(id, |turn| turn.begin_new(*outcome, reply)).await;
             }
@@ -172,6 +173,13 @@ impl Worker {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
             Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
+            Command::Renewed(identity) => {
+                let rooms: Vec<_> = self.rooms.keys().copied().collect();
+                for room in rooms {
+                    let identity = identity.clone();
+                    self.turn(room, |turn| turn.renewed(identity)).await;
+                }
+            }
             Command::Moved => {
                 let rooms: Vec<_> = self.rooms.keys().copied().collect();
                 for room in rooms {
