@@ -70,6 +70,7 @@ pub(crate) enum Op {
     Control(ControlRow),
     Message(MessageRow),
     MessageKey(EventId, MessageKey),
+    Covers(EventId, u64),
     Page([u8; 32], Vec<u8>),
     Put(Namespace, Vec<u8>, Vec<u8>),
     Delete(Namespace, Vec<u8>),
@@ -107,6 +108,12 @@ impl Batch {
     /// Adds the key of a stored message, or of one earlier in this batch. Unknown ids are ignored.
     pub fn message_key(&mut self, id: EventId, key: MessageKey) -> &mut Self {
         self.push(0, Op::MessageKey(id, key))
+    }
+
+    /// Says that a stored message, or one earlier in this batch, covers our own messages up to this number, if that is more
+    /// than was said before. Unknown ids are ignored.
+    pub fn covers_own(&mut self, id: EventId, covers_own: u64) -> &mut Self {
+        self.push(0, Op::Covers(id, covers_own))
     }
 
     /// Adds a page of epoch rows under its hash.
@@ -161,7 +168,7 @@ impl Op {
             Self::Room(bytes) | Self::Page(_, bytes) => bytes.len(),
             Self::Control(row) => row.bytes.len(),
             Self::Message(row) => row.bytes.len(),
-            Self::MessageKey(..) | Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
+            Self::MessageKey(..) | Self::Covers(..) | Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
         }
     }
 }

@@ -10,14 +10,20 @@
 //! It takes damage in the middle of its log for the end of a segment and goes on without what was lost, and clears what
 //! it takes for a torn end. So the part that it will replay is examined before it may touch it (`examine.rs`).
 //!
-//! Its batches and transactions are not used: they shut out every reader. See `intent.rs` for what stands in.
+//! Its batches and transactions are not used: they shut out every reader. See `journal.rs` for what stands in.
+//!
+//! Between two flushes sled may write a segment and, two segments later, use again the space of pages that it moved there.
+//! So a sync is begun, beside the writer, each time sled has begun another segment, and has ended before the next one
+//! begins ([`Engine::settle`]): what is overwritten is on disk elsewhere by then.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::examine::{Verdict, examine};
+use crate::examine::{SEGMENT, Verdict, examine};
 use crate::fault::{Fault, guarded};
 use crate::limits::{CACHE_BYTES, LOCK_PATIENCE};
 use crate::mark::Mark;
@@ -43,6 +49,22 @@ pub(crate) struct Durable {
 pub(crate) struct Engine {
     pub(crate) db: sled::Db,
     log: File,
+    settling: Mutex<Settling>,
+}
+
+/// The sync under way.
+#[derive(Debug, Default)]
+struct Settling {
+    /// The segment that sled was writing when it was begun.
+    segment: i64,
+    sync: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Settling {
+    fn wait(&mut self) -> io::Result<()> {
+        let ended = self.sync.take().map_or(Ok(Ok(())), JoinHandle::join);
+        ended.unwrap_or_else(|_| Err(io::Error::other("the sync of the log ended by itself")))
+    }
 }
 
 impl Engine {
@@ -68,7 +90,7 @@ impl Engine {
         for folder in [dir.join("blobs").as_path(), dir, dir.parent().unwrap_or(dir)] {
             sync_folder(folder)?;
         }
-        Ok((Self { db, log }, verdict))
+        Ok((Self { db, log, settling: Mutex::default() }, verdict))
     }
 
     /// Makes everything written so far durable, and returns how far that is.
@@ -76,8 +98,23 @@ impl Engine {
         self.db.flush()?;
         // Before the sync: sled's own thread may write on meanwhile, and that is not promised.
         let durable = Durable { end: self.end(), len: self.log.metadata()?.len() };
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner).wait()?;
         self.log.sync_data()?;
         Ok(durable)
+    }
+
+    /// If sled has begun another segment: waits for the sync begun at the last one, and begins one.
+    pub(crate) fn settle(&self) -> Result<(), Fault> {
+        let segment = self.end() / SEGMENT as i64;
+        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        if segment != settling.segment {
+            settling.wait()?;
+            let log = self.log.try_clone()?;
+            settling.sync =
+                Some(std::thread::Builder::new().name("log sync".to_owned()).spawn(move || log.sync_data())?);
+            settling.segment = segment;
+        }
+        Ok(())
     }
 
     /// Whether writing has failed, be it by us or by sled's own thread: it refuses everything from then on.

@@ -24,7 +24,7 @@ use crate::fault::{Fault, panicked};
 use crate::mark::Mark;
 
 /// Bytes of a segment: sled's default, recorded in its `conf`.
-const SEGMENT: usize = 512 * 1024;
+pub(crate) const SEGMENT: usize = 512 * 1024;
 const SEGMENT_I64: i64 = SEGMENT as i64;
 /// Bytes of a segment's header.
 const HEADER: usize = 20;

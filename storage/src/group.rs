@@ -1,10 +1,7 @@
-//! A group: the batches that share one flush. Planning checks and numbers them; writing puts them on disk in the one
-//! order from which recovery can tell what is whole; publishing shows them to readers.
-//!
-//! Order on disk: the intent, new rooms and authors (harmless alone), pages and events, what follows from events (log,
-//! ids, unread, tips), small values and keys, deletions.
+//! A group: the batches that share one record of the journal. Planning checks and numbers them; then it says which rows it
+//! writes and removes; publishing shows it to readers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use zeroize::Zeroizing;
@@ -12,25 +9,30 @@ use zeroize::Zeroizing;
 use crate::batch::{Batch, Op};
 use crate::directory::{Last, last, tie};
 use crate::fault::Fault;
-use crate::intent::{Intent, KeyChange, ValueChange};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::log;
 use crate::opening::Core;
 use crate::rows::{ControlRow, LogKind, MessageKey, MessageRow};
-use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, number_key, timeline_key};
+use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, number_key, timeline_key, tip_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
-use crate::value::{CellMaker, ControlValue, MessageValue, Place, RoomValue, encode};
-use crate::write::{Facts, Writing, follow};
+use crate::value::{
+    CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, decode, encode, read_cell,
+};
+use crate::write::value_key_of;
 use crate::{CommitError, read};
 
 /// The namespace of room records.
 pub(crate) const ROOM_RECORD: u8 = 0;
 
+/// A small value: room, namespace and key.
+type ValueKey = (u32, u8, Vec<u8>);
+
 /// A group being planned.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     core: &'a Core,
-    intent: Intent,
+    number: u64,
     next_room: u32,
     rooms: HashMap<RoomId, u32>,
     authors: HashMap<DeviceId, u32>,
@@ -38,12 +40,34 @@ pub(crate) struct Group<'a> {
     messages: Vec<(u32, Position, MessageRow)>,
     control: Vec<(u32, u32, u32, ControlRow)>,
     pages: Vec<(u32, [u8; 16], Vec<u8>)>,
+    /// The last change of each small value; `None` removes it.
+    values: BTreeMap<ValueKey, Option<Zeroizing<Vec<u8>>>>,
+    /// What was learned of stored messages.
+    news: BTreeMap<(u32, Position), News>,
+    /// Rooms to forget.
+    forget: Vec<u32>,
     /// The tips after this group, of the logs it changes.
     tips: HashMap<(u32, LogKind, u32), Last>,
     arrivals: HashMap<u32, u32>,
     forgotten: Vec<RoomId>,
     /// The events of this group: index into `messages` or `control`.
     ids: HashMap<EventId, (LogKind, usize)>,
+}
+
+/// What was learned of a stored message.
+#[derive(Debug, Default)]
+struct News {
+    key: Option<MessageKey>,
+    covers_own: Option<u64>,
+}
+
+/// What the index of logs is made of.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Room and place.
+    pub(crate) messages: Vec<(u32, Position)>,
+    /// Room, arrival, author, sequence number.
+    pub(crate) control: Vec<(u32, u32, u32, u32)>,
 }
 
 /// A short number given away.
@@ -58,7 +82,7 @@ impl<'a> Group<'a> {
     pub(crate) fn new(core: &'a Core, number: u64, next_room: u32) -> Self {
         Self {
             core,
-            intent: Intent { group: number, ..Intent::default() },
+            number,
             next_room,
             rooms: HashMap::new(),
             authors: HashMap::new(),
@@ -66,6 +90,9 @@ impl<'a> Group<'a> {
             messages: Vec::new(),
             control: Vec::new(),
             pages: Vec::new(),
+            values: BTreeMap::new(),
+            news: BTreeMap::new(),
+            forget: Vec::new(),
             tips: HashMap::new(),
             arrivals: HashMap::new(),
             forgotten: Vec::new(),
@@ -89,10 +116,11 @@ impl<'a> Group<'a> {
                 Op::Delete(namespace, key) => self.value(room, namespace as u8, key, None),
                 Op::Control(row) => self.add_control(room, batch.room, row)?,
                 Op::Message(row) => self.add_message(room, batch.room, row)?,
-                Op::MessageKey(id, key) => self.add_key(room, &id, &key)?,
+                Op::MessageKey(id, key) => self.add_key(room, &id, key)?,
+                Op::Covers(id, covers_own) => self.add_covers(room, &id, covers_own)?,
                 Op::Page(hash, bytes) => self.add_page(room, &hash, bytes)?,
                 Op::Forget => {
-                    self.intent.forget.push(room);
+                    self.forget.push(room);
                     self.forgotten.extend(batch.room);
                 }
             }
@@ -100,11 +128,10 @@ impl<'a> Group<'a> {
         Ok(Ok(()))
     }
 
-    /// Writes everything, in order; not yet durable.
-    pub(crate) fn write(&self) -> Result<(), Fault> {
-        let Core { sealer, trees, .. } = self.core;
-        let mut cells = CellMaker::new(sealer, self.intent.group);
-        let mut rows = Vec::new();
+    /// What it writes and removes, in order.
+    pub(crate) fn rows(&self) -> Result<Vec<Row>, Fault> {
+        let mut cells = CellMaker::new(&self.core.sealer, self.number);
+        let mut rows = Vec::with_capacity(4 * self.messages.len() + 16);
         for name in &self.names {
             let (tree, number, plain) = match name {
                 Name::Room(number, id) => (TreeId::Rooms, number, encode(&RoomValue { id: *id, forgotten: false })),
@@ -112,8 +139,6 @@ impl<'a> Group<'a> {
             };
             cells.cell(tree, &number_key(*number), plain, &mut rows);
         }
-        let mut writing = Writing::new(trees);
-        writing.intent(&mut cells, &self.intent)?;
         for (room, name, bytes) in &self.pages {
             cells.cell(TreeId::Pages, &blind_key(*room, *name), Zeroizing::new(bytes.clone()), &mut rows);
         }
@@ -123,20 +148,66 @@ impl<'a> Group<'a> {
             let seq = row.seq as u32;
             let plain = encode(&ControlValue { author: *author, seq, id: row.id, bytes: &row.bytes });
             cells.cell(TreeId::Control, &control_key(*room, *arrival), plain, &mut rows);
-            facts.control.push((*room, *arrival, *author, seq, row.id));
+            facts.control.push((*room, *arrival, *author, seq));
+            rows.push(self.id_row(*room, &row.id, Place::Control(*arrival)));
         }
         for (room, position, row) in &self.messages {
-            let plain = encode(&MessageValue::of(row));
-            cells.cell(TreeId::Timeline, &timeline_key(*room, *position), plain, &mut rows);
-            facts.messages.push((*room, *position, row.id, row.key.is_some()));
+            let key = timeline_key(*room, *position);
+            cells.cell(TreeId::Timeline, &key, encode(&MessageValue::of(row)), &mut rows);
+            facts.messages.push((*room, *position));
+            rows.push(self.id_row(*room, &row.id, Place::Message(*position)));
+            if row.key.is_none() {
+                rows.push(Row::new(TreeId::Unread, &key, Vec::new()));
+            }
         }
-        writing.rows(rows)?;
-        follow(self.core, &mut cells, &mut writing, &self.intent, &facts)
+        rows.extend(log::rows(self.core, &facts)?);
+        for ((room, kind, author), last) in &self.tips {
+            cells.cell(TreeId::Tips, &tip_key(*room, *kind, *author), encode(last), &mut rows);
+        }
+        for ((room, namespace, key), value) in &self.values {
+            let name = value_key_of(self.core, *room, *namespace, key);
+            match value {
+                Some(value) => {
+                    let plain = encode(&KeyedValue { key, value });
+                    cells.cell(TreeId::Values, &name, plain, &mut rows);
+                }
+                None => rows.push(Row::removal(TreeId::Values, &name)),
+            }
+        }
+        self.learned(&mut cells, &mut rows)?;
+        Ok(rows)
+    }
+
+    fn id_row(&self, room: u32, id: &EventId, place: Place) -> Row {
+        let name = self.core.sealer.blind(Blind::Event, room, id.as_bytes());
+        Row::new(TreeId::Ids, &blind_key(room, name), place.to_bytes())
+    }
+
+    /// What was learned of stored messages, and the rooms that are forgotten.
+    fn learned(&self, cells: &mut CellMaker<'_>, rows: &mut Vec<Row>) -> Result<(), Fault> {
+        let Core { trees, sealer, .. } = self.core;
+        for ((room, position), news) in &self.news {
+            let key = timeline_key(*room, *position);
+            let Some(plain) = read_cell(trees, sealer, TreeId::Timeline, &key)? else { continue };
+            if let Some(plain) = news.applied(&plain)? {
+                cells.cell(TreeId::Timeline, &key, plain, rows);
+            }
+            if news.key.is_some() {
+                rows.push(Row::removal(TreeId::Unread, &key));
+            }
+        }
+        for room in &self.forget {
+            let key = number_key(*room);
+            let known = self.rooms.iter().find(|(_, number)| *number == room);
+            let Some((id, _)) = known else { continue };
+            cells.cell(TreeId::Rooms, &key, encode(&RoomValue { id: *id, forgotten: true }), rows);
+        }
+        Ok(())
     }
 
     /// The numbers of the rooms it forgets.
     pub(crate) fn forgotten(&self) -> Vec<u32> {
-        self.intent.forget.clone()
+        self.forget.clone()
     }
 
     /// Shows everything to readers, once it is durable. Returns the next free room number.
@@ -291,7 +362,6 @@ impl<'a> Group<'a> {
         self.arrivals.insert(room, arrival + 1);
         self.tips.insert((room, LogKind::Control, author), last(row.seq as u32, row.id));
         self.ids.insert(row.id, (LogKind::Control, self.control.len()));
-        self.intent.add_control(room, arrival);
         self.control.push((room, arrival, author, row));
         Ok(())
     }
@@ -311,38 +381,53 @@ impl<'a> Group<'a> {
         let position = Position { order: row.order, tie: tie(&id, &row.device), author, seq };
         self.tips.insert((room, LogKind::Message, author), last(seq, row.id));
         self.ids.insert(row.id, (LogKind::Message, self.messages.len()));
-        self.intent.add_message(room, position);
         self.messages.push((room, position, row));
         Ok(())
     }
 
-    fn add_key(&mut self, room: u32, id: &EventId, key: &MessageKey) -> Result<(), Fault> {
-        if let Some((kind, index)) = self.ids.get(id) {
-            if let (LogKind::Message, Some((_, _, row))) = (kind, self.messages.get_mut(*index)) {
-                row.key.get_or_insert_with(|| key.clone());
-            }
-            return Ok(());
-        }
-        if let Some(Place::Message(position)) = read::locate_raw(self.core, room, id)? {
-            let key = *key.expose();
-            self.intent.keys.push(KeyChange { room, position: position.to_bytes(), key });
+    fn add_key(&mut self, room: u32, id: &EventId, key: MessageKey) -> Result<(), Fault> {
+        if let Some(row) = self.planned(id) {
+            row.key.get_or_insert(key);
+        } else if let Some(news) = self.news_of(room, id)? {
+            news.key.get_or_insert(key);
         }
         Ok(())
     }
 
+    fn add_covers(&mut self, room: u32, id: &EventId, covers_own: u64) -> Result<(), Fault> {
+        if let Some(row) = self.planned(id) {
+            row.covers_own = row.covers_own.max(covers_own);
+        } else if let Some(news) = self.news_of(room, id)? {
+            news.covers_own = news.covers_own.max(Some(covers_own));
+        }
+        Ok(())
+    }
+
+    /// A message of this group.
+    fn planned(&mut self, id: &EventId) -> Option<&mut MessageRow> {
+        let (LogKind::Message, index) = self.ids.get(id)? else { return None };
+        self.messages.get_mut(*index).map(|(_, _, row)| row)
+    }
+
+    /// What was learned of a stored message.
+    fn news_of(&mut self, room: u32, id: &EventId) -> Result<Option<&mut News>, Fault> {
+        Ok(match read::locate_raw(self.core, room, id)? {
+            Some(Place::Message(position)) => Some(self.news.entry((room, position)).or_default()),
+            _ => None,
+        })
+    }
+
     fn add_page(&mut self, room: u32, hash: &[u8; 32], bytes: Vec<u8>) -> Result<(), Fault> {
         let name = self.core.sealer.blind(Blind::Page, room, hash);
-        let planned = self.intent.pages.contains(&(room, name));
+        let planned = self.pages.iter().any(|(at, named, _)| (*at, *named) == (room, name));
         if !planned && !self.core.trees.get(TreeId::Pages).contains_key(blind_key(room, name))? {
-            self.intent.pages.push((room, name));
             self.pages.push((room, name, bytes));
         }
         Ok(())
     }
 
     fn value(&mut self, room: u32, namespace: u8, key: Vec<u8>, value: Option<Vec<u8>>) {
-        let value = value.map(Zeroizing::new);
-        self.intent.values.push(ValueChange { room, namespace, key, value });
+        self.values.insert((room, namespace, key), value.map(Zeroizing::new));
     }
 }
 
@@ -360,12 +445,17 @@ fn check_size(bytes: usize, limit: usize) -> Result<(), CommitError> {
     if bytes > limit { Err(CommitError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
-/// Writes a row's plain form again with a key. Used when a key is learned.
-pub(crate) fn with_key(plain: &[u8], key: &[u8; 32]) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
-    let mut value: MessageValue<'_> = crate::value::decode(TreeId::Timeline, plain)?;
-    if value.key.is_some() {
-        return Ok(None);
+impl News {
+    /// A row's plain form with what was learned; `None` if it says so already.
+    fn applied(&self, plain: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        let mut value: MessageValue<'_> = decode(TreeId::Timeline, plain)?;
+        let key = self.key.as_ref().filter(|_| value.key.is_none());
+        let covers = self.covers_own.filter(|covers| *covers > value.covers_own);
+        if key.is_none() && covers.is_none() {
+            return Ok(None);
+        }
+        value.key = value.key.or_else(|| key.map(|key| Zeroizing::new(*key.expose())));
+        value.covers_own = covers.unwrap_or(value.covers_own);
+        Ok(Some(encode(&value)))
     }
-    value.key = Some(Zeroizing::new(*key));
-    Ok(Some(encode(&value)))
 }

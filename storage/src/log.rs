@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use crate::fault::Fault;
+use crate::group::Facts;
 use crate::opening::Core;
 use crate::rows::LogKind;
 use crate::schema::{TreeId, log_key};
 use crate::timeline::Position;
 use crate::value::Row;
-use crate::write::Facts;
 
 /// Entries of a row.
 const ENTRIES: u32 = 16;
@@ -39,13 +39,13 @@ pub(crate) fn rows(core: &Core, facts: &Facts) -> Result<Vec<Row>, Fault> {
         row[start..start + entry.len()].copy_from_slice(entry);
         Ok(())
     };
-    for (room, arrival, author, seq, _) in &facts.control {
+    for (room, arrival, author, seq) in &facts.control {
         set((*room, LogKind::Control, *author), *seq, &arrival.to_be_bytes())?;
     }
-    for (room, position, _, _) in &facts.messages {
+    for (room, position) in &facts.messages {
         set((*room, LogKind::Message, position.author), position.seq, &position.to_log())?;
     }
-    Ok(changed.into_iter().map(|(key, value)| Row { tree: TreeId::Log, key: key.to_vec(), value }).collect())
+    Ok(changed.into_iter().map(|(key, value)| Row::new(TreeId::Log, &key, value)).collect())
 }
 
 /// Reads entries of one log, the row in hand kept.

@@ -1,11 +1,12 @@
-//! The mark: how far the log was durable, kept beside the log in a file of 40 bytes.
+//! The mark: what was durable, kept beside the log in a file of 40 bytes.
 //!
 //! ```text
 //! group u64 | end of the log i64 (sled's sequence number) | length of the file u64 | check [16]
 //! check = blind(mark, all before)
 //! ```
-//! It is written after each flush, without one of its own: kill -9 cannot lose it, and after power loss it is at most
-//! behind. So it never promises more than the log holds, and a log that ends before it has lost something. A mark that
+//! It is written after each group, without a sync of its own: kill -9 cannot lose it, and after power loss it is at most
+//! behind. So it never promises more than log and journal hold together, and if they end before it something is lost. End
+//! and length are those of the last flush of the log. A mark that
 //! is missing or damaged promises nothing; the store opens without that help.
 
 use std::fs::File;
@@ -18,7 +19,7 @@ use crate::seal::{Blind, Sealer};
 /// What was durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The last whole group.
+    /// The last durable group.
     pub(crate) group: u64,
     /// Everything up to this sequence number of sled's was on disk, itself included.
     pub(crate) end: i64,
@@ -34,7 +35,6 @@ const LEN: usize = BODY + 16;
 pub(crate) struct MarkFile(File);
 
 impl Mark {
-    /// Nothing promised.
     /// Nothing promised.
     pub(crate) const NONE: Self = Self { group: 0, end: i64::MIN, len: 0 };
 

@@ -3,7 +3,8 @@
 //! ```text
 //! stamp        says that this is a store, its schema, which key it wants (stamp.rs)
 //! lock         held by the process that has it open
-//! mark         how far the log was durable (mark.rs)
+//! mark         what was durable (mark.rs)
+//! journal      the newest groups, until sled has them durably (journal.rs)
 //! ballast      space for a full disk (ballast.rs)
 //! sled/        the log and its snapshots (engine.rs)
 //! ```
@@ -20,6 +21,7 @@ use crate::directory::{Directory, Loaded};
 use crate::engine::{Durable, Engine, lock_patiently, log_path};
 use crate::examine::Verdict;
 use crate::fault::{Fault, guarded};
+use crate::journal::{self, Journal};
 use crate::mark::{Mark, MarkFile};
 use crate::recover::recover;
 use crate::schema::{SCHEMA, Trees};
@@ -44,6 +46,31 @@ pub(crate) struct Next {
     pub(crate) room: u32,
     /// Rooms to sweep.
     pub(crate) forgotten: Vec<u32>,
+}
+
+/// What the writer keeps beside sled.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    pub(crate) journal: Journal,
+    mark: MarkFile,
+    /// How far sled's log was durable at its last flush.
+    durable: Durable,
+}
+
+impl Notes {
+    /// Notes that `group` is durable.
+    pub(crate) fn mark(&mut self, group: u64, sealer: &Sealer) -> io::Result<()> {
+        let Durable { end, len } = self.durable;
+        self.mark.write(Mark { group, end, len }, sealer)
+    }
+
+    /// Makes sled durable, so that the journal can begin anew. `group` is the last one.
+    pub(crate) fn flush(&mut self, core: &Core, group: u64) -> Result<(), Fault> {
+        self.durable = core.engine.flush()?;
+        self.mark(group, &core.sealer)?;
+        self.journal.restart();
+        Ok(())
+    }
 }
 
 /// The folder of a store whose lock is held.
@@ -79,17 +106,19 @@ impl Folder {
     }
 
     /// Opens what the folder holds; also used to open it again after the disk failed.
-    pub(crate) fn open(&self, sealer: &Sealer) -> Result<(Core, Next, MarkFile), OpenError> {
+    pub(crate) fn open(&self, sealer: &Sealer) -> Result<(Core, Next, Notes), OpenError> {
         let log = log_path(&self.sled());
         let mark_path = self.dir.join("mark");
         let at_mark = |error: io::Error| Fault::Io(error).opening(&mark_path);
         let mark = Mark::read(&mark_path, sealer).map_err(at_mark)?;
         let (core, next) = guarded(|| self.open_log(sealer, mark)).map_err(|fault| fault.opening(&log))?;
-        let mut mark_file = MarkFile::open(&mark_path).map_err(at_mark)?;
-        let Durable { end, len } = core.engine.flush().map_err(|fault| fault.opening(&log))?;
-        let reached = Mark { group: next.group - 1, end, len };
-        mark_file.write(reached, sealer).map_err(at_mark)?;
-        Ok((core, next, mark_file))
+        let durable = core.engine.flush().map_err(|fault| fault.opening(&log))?;
+        // Only now that sled has it all.
+        let path = self.journal();
+        let journal = Journal::begin(&path).map_err(|error| Fault::Io(error).opening(&path))?;
+        let mut notes = Notes { mark: MarkFile::open(&mark_path).map_err(at_mark)?, journal, durable };
+        notes.mark(next.group - 1, sealer).map_err(at_mark)?;
+        Ok((core, next, notes))
     }
 
     fn open_log(&self, sealer: &Sealer, mark: Mark) -> Result<(Core, Next), Fault> {
@@ -103,7 +132,7 @@ impl Folder {
         }
         let trees = Trees::open(&engine.db)?;
         let core = Core { engine, trees, sealer: sealer.clone(), directory: Directory::default() };
-        let group = recover(&core, mark)?;
+        let group = recover(&core, journal::read(&self.journal(), sealer)?, mark)?;
         let stamp = self.dir.join("stamp");
         let schema = Stamp::read(&stamp, sealer).ok().flatten().map_or(SCHEMA, |stamp| stamp.schema);
         migrate(schema, &STEPS, &core, |reached| reached.write(&stamp, sealer))?;
@@ -114,6 +143,10 @@ impl Folder {
             audit(&core)?;
         }
         Ok((core, Next { group, room: next_room, forgotten }))
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
     }
 
     fn sled(&self) -> PathBuf {
@@ -132,7 +165,7 @@ fn refuse_strangers(dir: &Path) -> Result<(), OpenError> {
     for entry in fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let ours = path == dir.join("lock") || path == fresh_path(&dir.join("stamp"));
-        if path == dir.join("sled") || path == dir.join("mark") {
+        if ["sled", "mark", "journal"].iter().any(|name| path == dir.join(name)) {
             let detail = "the file is missing, but the log beside it is there".to_owned();
             return Err(OpenError::Damaged { path: dir.join("stamp"), detail });
         }

@@ -7,13 +7,13 @@ use crate::rows::LogKind;
 use crate::timeline::Position;
 
 /// The schema that this program writes. Raise it with a migration in `stamp.rs`.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// The room number of what belongs to no room.
 pub(crate) const NO_ROOM: u32 = 0;
 
-/// The key of the only row of [`TreeId::Intent`].
-pub(crate) const INTENT_KEY: [u8; 1] = [0];
+/// The key of the only row of [`TreeId::Applied`].
+pub(crate) const APPLIED_KEY: [u8; 1] = [0];
 
 /// A tree. The number is part of what values are sealed for: never renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ pub(crate) enum TreeId {
     Pages = 9,
     Values = 10,
     Pieces = 11,
-    Intent = 12,
+    Applied = 12,
 }
 
 impl TreeId {
@@ -47,12 +47,22 @@ impl TreeId {
         Self::Pages,
         Self::Values,
         Self::Pieces,
-        Self::Intent,
+        Self::Applied,
     ];
 
     /// Trees whose keys begin with a room number: what forgetting a room empties.
     pub(crate) const OF_ROOMS: [Self; 8] =
         [Self::Timeline, Self::Control, Self::Log, Self::Ids, Self::Unread, Self::Tips, Self::Pages, Self::Values];
+
+    /// The tree with this number.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|tree| *tree as u8 == number)
+    }
+
+    /// Whether its values are cells.
+    pub(crate) fn holds_cells(self) -> bool {
+        !matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied)
+    }
 
     /// Its name on disk.
     pub(crate) fn name(self) -> &'static str {
@@ -68,7 +78,7 @@ impl TreeId {
             Self::Pages => "pages",
             Self::Values => "values",
             Self::Pieces => "pieces",
-            Self::Intent => "intent",
+            Self::Applied => "applied",
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) enum Blind {
     Value = 3,
     Stamp = 4,
     Mark = 5,
+    Journal = 6,
 }
 
 impl Sealer {

@@ -20,7 +20,7 @@ use crate::schema::{NO_ROOM, SCHEMA};
 use crate::seal::{Blind, Sealer};
 
 /// The oldest schema that can be migrated.
-pub(crate) const OLDEST: u32 = 1;
+pub(crate) const OLDEST: u32 = 2;
 
 /// One migration: from one schema to the next.
 pub(crate) type Step<T> = fn(&T) -> Result<(), Fault>;

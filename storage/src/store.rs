@@ -53,11 +53,11 @@ impl Store {
     pub fn open(dir: &Path, vault: &Vault, options: OpenOptions) -> Result<Self, OpenError> {
         let sealer = Sealer::new(vault);
         let folder = Folder::enter(dir, &sealer)?;
-        let (core, next, mark) = folder.open(&sealer)?;
+        let (core, next, notes) = folder.open(&sealer)?;
         let shared = Arc::new(Shared::new(core));
         let (requests, receiver) = mpsc::channel(QUEUE_BATCHES);
         let ballast = Ballast::new(dir, options.reserve_bytes);
-        let writer = Writer { shared: Arc::clone(&shared), folder, sealer, mark, next, ballast, failed: false };
+        let writer = Writer { shared: Arc::clone(&shared), folder, sealer, notes, next, ballast, failed: false };
         let thread = std::thread::Builder::new().name("store writer".to_owned());
         thread.spawn(move || writer.run(receiver)).map_err(|error| Fault::Io(error).opening(dir))?;
         Ok(Self { requests, queue: Arc::new(Semaphore::new(QUEUE_BYTES)), shared })
@@ -204,6 +204,13 @@ impl Store {
     /// Whether all indexes agree with each other: walks the whole store, some seconds for a million messages.
     pub fn audit(&self) -> Result<(), ReadError> {
         self.read(audit::audit)
+    }
+
+    /// For tests: the next group reaches the disk, but the writer is told that it did not, and opening the log again then
+    /// fails `openings` times.
+    #[cfg(feature = "faults")]
+    pub fn break_disk(&self, openings: u32) {
+        self.shared.faults.arm(openings);
     }
 
     /// Bytes of the store on disk.

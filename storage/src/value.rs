@@ -19,20 +19,25 @@ use crate::timeline::Position;
 /// Sealed bytes that stay in the row itself, and bytes of one piece.
 const INLINE: usize = 4 * 1024;
 
-/// The most pieces of a cell: more than the largest intent needs.
+/// The most pieces of a cell: more than the largest value needs.
 const MAX_PIECES: usize = 4_096;
 
-/// A row to be written.
-#[derive(Debug)]
+/// A row to be written, or to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) tree: TreeId,
     pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
+    /// `None` removes it.
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 impl Row {
     pub(crate) fn new(tree: TreeId, key: &[u8], value: Vec<u8>) -> Self {
-        Self { tree, key: key.to_vec(), value }
+        Self { tree, key: key.to_vec(), value: Some(value) }
+    }
+
+    pub(crate) fn removal(tree: TreeId, key: &[u8]) -> Self {
+        Self { tree, key: key.to_vec(), value: None }
     }
 }
 
@@ -193,7 +198,7 @@ impl<'a> CellMaker<'a> {
 }
 
 /// The first generation of a group; those below the first of the next one are its own.
-pub(crate) fn first_generation(group: u64) -> u64 {
+fn first_generation(group: u64) -> u64 {
     group << 16
 }
 

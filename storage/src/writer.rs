@@ -1,6 +1,6 @@
-//! The one writer: takes the batches that wait, writes them as one group, flushes once, then answers.
+//! The one writer: takes the batches that wait, makes them durable as one group of the journal, applies it, then answers.
 //!
-//! While a flush runs the next batches gather, so the group is as large as the disk is slow; nobody waits for company.
+//! While the disk works the next batches gather, so the group is as large as the disk is slow; nobody waits for company.
 //! When writing fails sled refuses everything that follows; the readers keep what was durable, and before the next
 //! group the log is opened again. Forgotten rooms are swept while nothing waits.
 
@@ -12,17 +12,15 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::ballast::Ballast;
 use crate::batch::Batch;
-use crate::engine::Durable;
 use crate::fault::{Fault, guarded};
+use crate::faults::Faults;
 use crate::group::Group;
-use crate::intent::Intent;
 use crate::limits::{GROUP_BATCHES, GROUP_BYTES, LOCK_PATIENCE, REOPEN_RETRY, SWEEP_ROWS};
-use crate::mark::{Mark, MarkFile};
-use crate::opening::{Core, Folder, Next};
+use crate::opening::{Core, Folder, Next, Notes};
 use crate::schema::{TreeId, number_key};
 use crate::seal::Sealer;
-use crate::value::CellMaker;
-use crate::write::Writing;
+use crate::value::Row;
+use crate::write::apply;
 use crate::{CommitError, OpenError, ReadError};
 
 /// What the writer is asked.
@@ -54,16 +52,19 @@ pub(crate) enum Slot {
 
 /// What handles and writer share.
 #[derive(Debug)]
-pub(crate) struct Shared(RwLock<Slot>);
+pub(crate) struct Shared {
+    slot: RwLock<Slot>,
+    pub(crate) faults: Faults,
+}
 
 impl Shared {
     pub(crate) fn new(core: Core) -> Self {
-        Self(RwLock::new(Slot::Open(Arc::new(core))))
+        Self { slot: RwLock::new(Slot::Open(Arc::new(core))), faults: Faults::default() }
     }
 
     /// The open store; waits while it is being opened again.
     pub(crate) fn core(&self) -> Result<Arc<Core>, ReadError> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.slot.read().unwrap_or_else(PoisonError::into_inner) {
             Slot::Open(core) => Ok(Arc::clone(core)),
             Slot::Failed(error) => Err(error.clone()),
             Slot::Closed => Err(ReadError::Closed),
@@ -72,7 +73,7 @@ impl Shared {
 
     /// Lets go of the open store, then puts what `make` returns in its place. Readers wait meanwhile.
     fn replace(&self, make: impl FnOnce() -> Slot) {
-        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if let Slot::Open(core) = std::mem::replace(&mut *slot, Slot::Closed) {
             let deadline = Instant::now() + LOCK_PATIENCE;
             while Arc::strong_count(&core) > 1 && Instant::now() < deadline {
@@ -94,7 +95,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) folder: Folder,
     pub(crate) sealer: Sealer,
-    pub(crate) mark: MarkFile,
+    pub(crate) notes: Notes,
     pub(crate) next: Next,
     pub(crate) ballast: Ballast,
     /// Whether writing failed: the log must be opened again.
@@ -134,6 +135,7 @@ impl Writer {
             }
         }
         drop(requests);
+        self.rest();
         self.shared.replace(|| Slot::Closed);
         drop(self);
         if let Some(answer) = closing {
@@ -191,11 +193,8 @@ impl Writer {
         if accepted.is_empty() {
             return;
         }
-        let written = guarded(|| {
-            group.write()?;
-            core.engine.flush()
-        });
-        let answer = match written.and_then(|durable| self.marked(durable)) {
+        let number = self.next.group;
+        let mut answer = match guarded(|| group.rows()).and_then(|rows| self.write(&core, rows)) {
             Ok(()) => {
                 self.next.forgotten.extend(group.forgotten());
                 self.next.room = group.publish();
@@ -204,22 +203,47 @@ impl Writer {
             Err(fault) => {
                 tracing::error!(?fault, "writing to the store failed");
                 self.failed = true;
-                accepted.iter().for_each(|(_, chain, _)| chain.break_off());
                 Err(fault.committing())
             }
         };
         drop(core);
         if self.failed {
             self.mend();
+            // The disk may have taken it all the same: that is known when the store is open again.
+            if !self.failed && self.next.group > number {
+                answer = Ok(());
+            }
+        }
+        if answer.is_err() {
+            accepted.iter().for_each(|(_, chain, _)| chain.break_off());
         }
         accepted.into_iter().for_each(|(sender, ..)| drop(sender.send(answer.clone())));
     }
 
-    /// Notes what is durable, and that the group's number is used.
-    fn marked(&mut self, Durable { end, len }: Durable) -> Result<(), Fault> {
-        self.mark.write(Mark { group: self.next.group, end, len }, &self.sealer)?;
+    /// Makes the rows of the next group durable and applies them.
+    fn write(&mut self, core: &Core, rows: Vec<Row>) -> Result<(), Fault> {
+        let group = self.next.group;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.notes.journal.append(group, &rows, &self.sealer)?;
+        self.shared.faults.after_journal()?;
+        self.notes.mark(group, &self.sealer)?;
         self.next.group += 1;
-        Ok(())
+        guarded(|| {
+            apply(core, group, rows)?;
+            if self.notes.journal.is_full() { self.notes.flush(core, group) } else { Ok(()) }
+        })
+    }
+
+    /// Makes sled durable before the store closes, so that nothing is to be applied when it opens.
+    fn rest(&mut self) {
+        if let Ok(core) = self.shared.core()
+            && !self.failed
+            && let Err(fault) = guarded(|| self.notes.flush(&core, self.next.group - 1))
+        {
+            tracing::warn!(?fault, "the last groups stay in the journal");
+        }
     }
 
     /// The store, ready to be written to: opened again if writing failed before, with space to write.
@@ -254,12 +278,13 @@ impl Writer {
 
     fn open_again(&mut self) -> Result<(), CommitError> {
         tracing::info!("opening the log again after a failed write");
+        self.shared.faults.before_opening()?;
         let mut result = Ok(());
         let Self { shared, folder, sealer, .. } = self;
         let mut opened = None;
         shared.replace(|| match folder.open(sealer) {
-            Ok((core, next, mark)) => {
-                opened = Some((next, mark));
+            Ok((core, next, notes)) => {
+                opened = Some((next, notes));
                 Slot::Open(Arc::new(core))
             }
             Err(error) => {
@@ -268,9 +293,9 @@ impl Writer {
                 slot
             }
         });
-        if let Some((next, mark)) = opened {
+        if let Some((next, notes)) = opened {
             self.next = next;
-            self.mark = mark;
+            self.notes = notes;
             self.failed = false;
         }
         result
@@ -280,10 +305,8 @@ impl Writer {
     fn sweep(&mut self) {
         let Some(room) = self.next.forgotten.last().copied() else { return };
         let swept = self.ready().map_err(|error| Fault::Damaged(error.to_string())).and_then(|core| {
-            let number = self.next.group;
-            let left = guarded(|| sweep(&core, number, room))?;
-            let durable = guarded(|| core.engine.flush())?;
-            self.marked(durable)?;
+            let (rows, left) = guarded(|| swept(&core, room))?;
+            self.write(&core, rows)?;
             Ok(left)
         });
         match swept {
@@ -298,25 +321,19 @@ impl Writer {
     }
 }
 
-/// Removes rows of a room under an intent of its own. Returns whether there may be more.
-fn sweep(core: &Core, group: u64, room: u32) -> Result<bool, Fault> {
-    let mut writing = Writing::new(&core.trees);
-    let intent = Intent { group, ..Intent::default() };
-    writing.intent(&mut CellMaker::new(&core.sealer, group), &intent)?;
-    let mut left = SWEEP_ROWS;
+/// The removal of some rows of a room, and whether there may be more.
+fn swept(core: &Core, room: u32) -> Result<(Vec<Row>, bool), Fault> {
+    let mut rows = Vec::new();
     for tree in TreeId::OF_ROOMS {
-        for row in core.trees.get(tree).scan_prefix(number_key(room)).take(left) {
-            writing.remove(tree, &row?.0)?;
-            left -= 1;
+        for row in core.trees.get(tree).scan_prefix(number_key(room)).take(SWEEP_ROWS - rows.len()) {
+            rows.push(Row::removal(tree, &row?.0));
         }
-        if left == 0 {
-            writing.finish()?;
-            return Ok(true);
+        if rows.len() == SWEEP_ROWS {
+            return Ok((rows, true));
         }
     }
-    writing.remove(TreeId::Rooms, &number_key(room))?;
-    writing.finish()?;
-    Ok(false)
+    rows.push(Row::removal(TreeId::Rooms, &number_key(room)));
+    Ok((rows, false))
 }
 
 fn refuse(jobs: Vec<Job>, error: &CommitError) {

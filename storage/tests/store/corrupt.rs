@@ -13,9 +13,11 @@ use crate::common::{batch, control, device, message, open, room, try_open};
 const MESSAGES: u64 = 400;
 const CONTROL: u64 = 20;
 
-/// A store written in three sessions, so that it has a snapshot and a tail after it.
-fn build(dir: &Path) {
+/// A store written in four sessions, so that it has a snapshot and a tail after it. The last one has not ended.
+fn begin(dir: &Path) -> Store {
+    let mut last = None;
     for session in 0..4 {
+        drop(last.take().map(|store: Store| store.close()));
         let store = open(dir);
         for n in 0..10 {
             let mut all = batch(1);
@@ -30,8 +32,13 @@ fn build(dir: &Path) {
             all.put(Namespace::Keys, &[n as u8], vec![session as u8; 100]);
             store.commit_blocking(all).unwrap();
         }
-        store.close();
+        last = Some(store);
     }
+    last.unwrap()
+}
+
+fn build(dir: &Path) {
+    begin(dir).close();
 }
 
 /// Reads everything: what is answered must be right. Returns how many answers were errors.
@@ -151,4 +158,53 @@ fn damage_is_an_error_and_never_other_data() {
         }
         println!("{}: {len} bytes, {outcomes:?}", name.display());
     }
+}
+
+#[test]
+fn a_damaged_journal_is_refused_if_it_is_needed_and_opens_when_it_is_whole_again() {
+    let seed: u64 = std::env::var("PARLOR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("seed {seed}: set PARLOR_SEED to it for the same damage");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let store = begin(dir.path());
+    // As kill -9 leaves it: what sled has in memory is in the journal only.
+    let killed = tempfile::tempdir().unwrap();
+    copy(dir.path(), killed.path());
+    store.close();
+    let journal = fs::read(killed.path().join("journal")).unwrap();
+    let written = journal.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut refused, mut whole) = (0, 0);
+    for round in 0..40 {
+        let copied = tempfile::tempdir().unwrap();
+        copy(killed.path(), copied.path());
+        let path = copied.path().join("journal");
+        let mut bytes = journal.clone();
+        let at = rng.random_range(0..=written);
+        match round % 3 {
+            0 => bytes[at] ^= rng.random_range(1..=255),
+            1 => bytes.truncate(at),
+            _ => bytes[at..].fill(0),
+        }
+        fs::write(&path, &bytes).unwrap();
+        match try_open(copied.path()) {
+            Ok(store) => {
+                whole += 1;
+                assert_eq!(look(&store), 0);
+                store.close();
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(
+                    error.to_string().contains(copied.path().to_str().unwrap()),
+                    "the error names no file: {error}"
+                );
+                fs::write(&path, &journal).unwrap();
+                let store = open(copied.path());
+                assert_eq!(look(&store), 0, "nothing was lost meanwhile");
+                store.close();
+            }
+        }
+    }
+    println!("{refused} refused, {whole} whole");
+    assert!(refused > 0, "the journal was not needed");
 }

@@ -4,16 +4,13 @@ use std::path::Path;
 
 use parlor_crypto::vault::Vault;
 use parlor_proto::event::Event;
-use parlor_proto::hlc::Hlc;
-use parlor_proto::room::{Accepted, Message, MessageTip, Persist, RoomParts};
+use parlor_proto::room::{Accepted, MessageTip, Persist, RoomParts};
 use parlor_proto::{RoomId, codec};
-use parlor_storage::{Batch, CommitError, ControlRow, MessageRow, Namespace, OpenOptions, Store};
+use parlor_storage::{Batch, CommitError, ControlRow, HEADS, MessageRow, Namespace, OpenOptions, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::people::Person;
-
-const HEADS: &[u8] = b"heads";
+use crate::people::{Person, START};
 
 /// The vault of all stores of a bench.
 pub fn vault() -> Vault {
@@ -31,9 +28,9 @@ pub fn begin(dir: &Path, person: &Person) -> Store {
     let mut batch = Batch::new(Some(person.id()));
     batch.room(codec::encode(&person.id()));
     for event in person.room.control_events() {
-        batch.control(control_row(event));
+        batch.control(ControlRow::of(event));
     }
-    persist(&mut batch, person.persist.clone());
+    batch.persist(person.persist.clone());
     store.commit_blocking(batch).unwrap();
     store
 }
@@ -43,44 +40,12 @@ pub fn batch(room: RoomId, accepted: &[Accepted], beside: Persist) -> Batch {
     let mut batch = Batch::new(Some(room));
     for accepted in accepted {
         match accepted {
-            Accepted::Control(event) => drop(batch.control(control_row(event))),
-            Accepted::Message(message) => drop(batch.message(message_row(message))),
+            Accepted::Control(event) => drop(batch.control(ControlRow::of(event))),
+            Accepted::Message(message) => drop(batch.message(MessageRow::of(message, START))),
         }
     }
-    persist(&mut batch, beside);
+    batch.persist(beside);
     batch
-}
-
-/// What a node stores of a message.
-pub fn message_row(message: &Message) -> MessageRow {
-    let event = &message.event;
-    MessageRow {
-        device: event.device(),
-        seq: event.seq(),
-        id: event.id(),
-        hlc: event.message().map_or(message.order, |header| header.hlc).0,
-        order: message.order.max(Hlc(1)).0,
-        received_ms: crate::people::START,
-        covers_own: message.covers_own,
-        key: message.key.as_ref().map(|key| key.secret().clone()),
-        bytes: event.bytes().to_vec(),
-    }
-}
-
-fn control_row(event: &Event) -> ControlRow {
-    ControlRow { device: event.device(), seq: event.seq(), id: event.id(), bytes: event.bytes().to_vec() }
-}
-
-fn persist(batch: &mut Batch, persist: Persist) {
-    if let Some(heads) = persist.heads {
-        batch.put(Namespace::Meta, HEADS, heads);
-    }
-    for (name, row) in persist.keys {
-        match row {
-            Some(row) => batch.put(Namespace::Keys, &name, row.to_vec()),
-            None => batch.delete(Namespace::Keys, &name),
-        };
-    }
 }
 
 /// What a store holds of a room: what a node reads at its start.

@@ -1,9 +1,8 @@
 //! From an outcome of the room's machine to one durable batch.
 
 use parlor_proto::event::Event;
-use parlor_proto::hlc::Hlc;
 use parlor_proto::outbox;
-use parlor_proto::room::{Accepted, Message, Outcome, Persist, Placed};
+use parlor_proto::room::{Accepted, Outcome};
 use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
@@ -22,12 +21,19 @@ impl Turn<'_> {
             match accepted {
                 Accepted::Control(event) => self.control(&mut batch, event),
                 Accepted::Message(message) => {
-                    let placed = outcome.placed.iter().find(|placed| placed.event == message.event.id());
-                    batch.message(row(message, placed, self.now_ms));
+                    let mut row = MessageRow::of(message, self.now_ms);
+                    // Of a branch of a forked log: under the name of the branch, as if that were a device.
+                    if let Some(placed) = outcome.placed.iter().find(|placed| placed.event == row.id) {
+                        (row.device, row.seq) = (placed.place.path, placed.place.at);
+                    }
+                    batch.message(row);
                 }
             }
         }
-        persist(&mut batch, outcome.persist);
+        for (id, covers_own) in &settle.covers {
+            batch.covers_own(*id, *covers_own);
+        }
+        batch.persist(outcome.persist);
         for entry in &settle.entries {
             batch.put(Namespace::Outbox, &entry.nonce, parlor_proto::codec::encode(entry));
         }
@@ -49,12 +55,11 @@ impl Turn<'_> {
     /// Adds a control event: to its log, or beside it when its author wrote two of one number. Both count.
     fn control(&mut self, batch: &mut Batch, event: &Event) {
         let tip = self.entry.control_tips.entry(event.device()).or_default();
-        let bytes = event.bytes().to_vec();
         if event.seq() == *tip + 1 {
             *tip += 1;
-            batch.control(ControlRow { device: event.device(), seq: event.seq(), id: event.id(), bytes });
+            batch.control(ControlRow::of(event));
         } else {
-            batch.put(Namespace::Meta, &names::fork(&event.id()), bytes);
+            batch.put(Namespace::Meta, &names::fork(&event.id()), event.bytes().to_vec());
         }
     }
 
@@ -69,39 +74,5 @@ impl Turn<'_> {
     /// Stores an outbox entry, or removes one, in its own batch.
     pub(super) fn store_entry(&mut self, entry: outbox::Entry) {
         self.commit(Outcome::default(), Settle { entries: vec![entry], ..Settle::default() });
-    }
-}
-
-/// Adds what the machine wants kept beside the events.
-fn persist(batch: &mut Batch, persist: Persist) {
-    if let Some(heads) = persist.heads {
-        batch.put(Namespace::Meta, names::HEADS, heads);
-    }
-    for (name, row) in persist.keys {
-        match row {
-            Some(row) => batch.put(Namespace::Keys, &name, row.to_vec()),
-            None => batch.delete(Namespace::Keys, &name),
-        };
-    }
-    for (hash, page) in persist.pages {
-        batch.page(hash, page);
-    }
-}
-
-/// The row of a message: of a branch of a forked log under the name of the branch, as if that were a device.
-fn row(message: &Message, placed: Option<&Placed>, now_ms: u64) -> MessageRow {
-    let event = &message.event;
-    let plain = (event.device(), event.seq());
-    let (device, seq) = placed.map_or(plain, |placed| (placed.place.path, placed.place.at));
-    MessageRow {
-        device,
-        seq,
-        id: event.id(),
-        hlc: event.message().map_or(message.order, |header| header.hlc).0,
-        order: message.order.max(Hlc(1)).0,
-        received_ms: now_ms,
-        covers_own: message.covers_own,
-        key: message.key.as_ref().map(|key| key.secret().clone()),
-        bytes: event.bytes().to_vec(),
     }
 }

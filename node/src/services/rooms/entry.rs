@@ -31,8 +31,6 @@ use crate::limits::UNREAD_MAX;
 
 /// Names of what is stored beside the events of a room.
 pub(super) mod names {
-    /// [`parlor_proto::room::Persist::heads`].
-    pub(crate) const HEADS: &[u8] = b"heads";
     /// Our read marker: [`super::ReadMark`].
     pub(crate) const READ: &[u8] = b"read";
     /// Control events beside the log of a device that wrote two of one number, by id.
@@ -341,7 +339,7 @@ fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
         let row = row.ok_or_else(|| home_damaged(format!("the end of a log of room {} is missing", id.short())))?;
         tips.push(MessageTip { path: tip.device, event: event(&row.bytes)?, covers_own: row.covers_own });
     }
-    let heads = store.get(Some(&id), Namespace::Meta, names::HEADS).map_err(damaged)?.unwrap_or_default();
+    let heads = store.get(Some(&id), Namespace::Meta, parlor_storage::HEADS).map_err(damaged)?.unwrap_or_default();
     let keys = store.scan(Some(&id), Namespace::Keys, &[]).map_err(damaged)?;
     let keys = keys.into_iter().map(|(name, row)| (name, zeroize::Zeroizing::new(row))).collect();
     Ok(RoomParts { room: id, control, tips, heads, keys })

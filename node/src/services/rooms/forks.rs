@@ -25,7 +25,9 @@ impl Turn<'_> {
                 .collect();
             Box::new(move |turn| match found {
                 Ok(found) => turn.take_forks(found, from),
-                Err(error) => tracing::warn!(room = %turn.id().short(), %error, "the store can not tell forks from repeats"),
+                Err(error) => {
+                    tracing::warn!(room = %turn.id().short(), %error, "the store can not tell forks from repeats")
+                }
             })
         });
     }

@@ -85,11 +85,18 @@ impl Turn<'_> {
     }
 
     /// As [`take`](Self::take), of what a peer brought by sync.
-    pub(super) fn take_from(&mut self, from: Option<PeerId>, received: Received, settle: Settle) {
+    pub(super) fn take_from(&mut self, from: Option<PeerId>, received: Received, mut settle: Settle) {
         let Received { outcome, waiting, unknown_parents, covers_corrected, unsure, .. } = received;
+        let corrected = !covers_corrected.is_empty();
+        settle.covers = covers_corrected;
         let markers = !settle.markers.is_empty();
         let records = markers || !settle.bindings.is_empty();
-        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || settle.delivered.is_some() || records {
+        if !outcome.accepted.is_empty()
+            || !outcome.persist.is_empty()
+            || settle.delivered.is_some()
+            || records
+            || corrected
+        {
             self.commit(outcome, settle);
         }
         self.fetch(&waiting, from);
@@ -99,7 +106,6 @@ impl Turn<'_> {
         if !unknown_parents.is_empty() {
             self.look_up_parents(unknown_parents);
         }
-        let corrected = !covers_corrected.is_empty();
         if corrected {
             // A missing parent came: what markers said covers more of ours than was known.
             let devices: Vec<_> = self.entry.markers.keys().copied().collect();

@@ -26,6 +26,8 @@ mod reads;
 mod requests;
 mod sessions;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod views;
 mod wishes;
 mod worker;

@@ -31,6 +31,8 @@ pub(super) struct Settle {
     pub(super) entries: Vec<outbox::Entry>,
     /// Entries of the outbox that the batch removes.
     pub(super) forget: Vec<outbox::Nonce>,
+    /// Messages of which it is corrected up to which of ours they cover.
+    pub(super) covers: Vec<(EventId, u64)>,
     /// Markers that the batch holds.
     pub(super) markers: Vec<Marker>,
     /// Peer bindings that the batch holds.

@@ -234,7 +234,10 @@ impl Turn<'_> {
                 Some(Online { account: account.to_string(), name: self.name_of(&account), peer: *peer })
             })
             .collect();
-        self.context.directory.put(self.id(), Summary { item, sync: self.sync_state(), writable, online, cloned: self.entry.room.is_cloned() });
+        self.context.directory.put(
+            self.id(),
+            Summary { item, sync: self.sync_state(), writable, online, cloned: self.entry.room.is_cloned() },
+        );
     }
 
     /// How far the room is synchronised.

@@ -311,12 +311,18 @@ impl Worker {
             return;
         }
         self.turn(room, |turn| {
+            // The disk may have taken the messages all the same: then the outbox has learned so.
+            let is_there = |entry: &outbox::Entry| {
+                entry.event().is_some()
+                    && turn.outbox.find(&entry.nonce).and_then(outbox::Entry::event) == entry.event()
+            };
+            let are_there = !settle.entries.is_empty() && settle.entries.iter().all(is_there);
             for entry in &settle.entries {
                 let failure = outbox::Failure::Store;
                 turn.tell_outbox(OutboxIn::Never { nonce: entry.nonce, failure });
             }
             for reply in settle.replies {
-                reply(turn, Err(problem.clone()));
+                reply(turn, if are_there { Ok(()) } else { Err(problem.clone()) });
             }
             if first {
                 let (message, hint) = (problem.detail.clone(), problem.hint.clone());
@@ -338,14 +344,19 @@ impl Worker {
         // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
         let _ = self.context.store.commit(Batch::new(None)).await;
         let context = self.context.clone();
-        let loaded = tokio::task::spawn_blocking(move || {
+        let loaded = tokio::task::spawn_blocking(move || -> Result<_, Problem> {
             let stored = context.store.rooms().map_err(super::entry::damaged)?;
-            if stored.iter().any(|(id, _)| *id == room) { Entry::load(&context, room).map(Some) } else { Ok(None) }
+            if !stored.iter().any(|(id, _)| *id == room) {
+                return Ok(None);
+            }
+            let outbox = stored_outbox(&context.store, std::iter::once(&room))?;
+            Ok(Some((Entry::load(&context, room)?, outbox)))
         });
         match loaded.await {
-            Ok(Ok(Some(mut loaded))) => {
+            Ok(Ok(Some((mut loaded, outbox)))) => {
                 loaded.rest_until_ms = now_ms().saturating_add(REST_MS);
                 self.rooms.insert(room, loaded);
+                self.reread_outbox(&outbox).await;
             }
             Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
             Ok(Ok(None)) | Err(_) => {}
@@ -354,6 +365,18 @@ impl Worker {
             let _ = self.context.net.disconnect(*peer).await;
         }
         if self.rooms.contains_key(&room) { None } else { Some(entry) }
+    }
+
+    /// Tells the outbox which messages the disk has taken, whatever was said of the commits that held them.
+    async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
+        let mut jobs = Vec::new();
+        for entry in stored {
+            if let Some((event, seq)) = entry.event() {
+                let written = OutboxIn::Written { nonce: entry.nonce, event, seq };
+                jobs.extend(self.outbox.handle(written, now_ms(), &mut rng()).into_iter().map(Job::Outbox));
+            }
+        }
+        self.carry_out(jobs).await;
     }
 
     async fn on_due(&mut self) {

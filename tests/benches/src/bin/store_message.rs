@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use parlor_benches::people::{Person, room_of, text};
+use parlor_benches::people::{Person, START, room_of, text};
 use parlor_benches::{Goal, Pair, ROUNDS, Row, keeping, seconds, size, sqlite};
 use parlor_proto::room::{Accepted, Written};
 use parlor_storage::{MessageRow, Store};
@@ -80,7 +80,7 @@ impl Ours {
     }
 
     fn rows(&mut self, count: usize) -> Vec<MessageRow> {
-        (0..count as u64).map(|n| keeping::message_row(&self.person.write(&text(n)).message)).collect()
+        (0..count as u64).map(|n| MessageRow::of(&self.person.write(&text(n)).message, START)).collect()
     }
 }
 
@@ -97,7 +97,7 @@ const IDS: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new(
 
 impl Theirs {
     fn rows(&mut self, count: usize) -> Vec<MessageRow> {
-        (0..count as u64).map(|n| keeping::message_row(&self.author.write(&text(n)).message)).collect()
+        (0..count as u64).map(|n| MessageRow::of(&self.author.write(&text(n)).message, START)).collect()
     }
 
     fn sqlite(&mut self, count: usize, batch: usize) -> f64 {
