@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Bytes of events in one batch of several that were released together: a quarter of what the store takes.
+pub(crate) const SPLIT_BYTES: usize = 1024 * 1024;
 /// Wishes of clients that wait while a room may not write yet: a start takes seconds.
 pub(crate) const HELD_WISHES_MAX: usize = 64;
 /// Commands that wait at a room worker. Peers' frames are among them: when it is full the network is read slower.

@@ -85,10 +85,13 @@ impl Room {
                 }
             }
         }
-        let ends: Option<Vec<_>> =
-            parts.tips.iter().map(|tip| Some((tip.path, log_end(&tip.event, tip.covers_own)?))).collect();
+        let ends: Option<Vec<_>> = parts
+            .tips
+            .iter()
+            .map(|tip| Some((tip.path, tip.event.device(), log_end(&tip.event, tip.covers_own)?)))
+            .collect();
         let ends = ends.ok_or(RestoreError::State)?;
-        ends.iter().for_each(|(_, end)| room.epochs.saw_slice(end.epoch, end.slice));
+        ends.iter().for_each(|(.., end)| room.epochs.saw_slice(end.epoch, end.slice));
         room.messages = Messages::restore(&parts.heads, ends).ok_or(RestoreError::State)?;
         if !room.dag.is_empty() {
             room.settle(&mut Outcome::default());

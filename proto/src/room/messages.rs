@@ -106,7 +106,9 @@ impl Messages {
     }
 
     /// As they were when `heads` was stored, with the given ends of logs and branches. `None` if the bytes are damaged.
-    pub(super) fn restore(heads: &[u8], ends: impl IntoIterator<Item = (DeviceId, LogEnd)>) -> Option<Self> {
+    /// Each end comes with the name of its path, and whose log that is of. A branch that the heads do not know was stored just
+    /// before a crash and is left out: it comes again.
+    pub(super) fn restore(heads: &[u8], ends: impl IntoIterator<Item = (DeviceId, DeviceId, LogEnd)>) -> Option<Self> {
         let mut messages = Self::new();
         let ends: Vec<_> = ends.into_iter().collect();
         if heads.is_empty() && ends.is_empty() {
@@ -114,10 +116,13 @@ impl Messages {
         }
         let stored: Stored = crate::codec::decode(heads, usize::MAX).ok().filter(|s: &Stored| s.version == 2)?;
         messages.branches = stored.branches;
-        let is_branch = |path: &DeviceId| messages.branches.owner(path).is_some_and(|device| device != *path);
-        let (branches, logs): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(path, _)| is_branch(path));
-        messages.ends.extend(logs);
-        messages.branch_ends.extend(branches);
+        for (path, device, end) in ends {
+            if path == device {
+                messages.ends.insert(path, end);
+            } else if messages.branches.owner(&path) == Some(device) {
+                messages.branch_ends.insert(path, end);
+            }
+        }
         messages.heads.extend(stored.heads);
         messages.closed.extend(stored.closed);
         messages.missing.extend(stored.missing);

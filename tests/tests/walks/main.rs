@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
 mod bad_input;
+mod copies;
 mod catching_up;
 mod history;
 mod joining;

@@ -7,6 +7,7 @@ use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
 use super::settle::Settle;
+use crate::limits::SPLIT_BYTES;
 
 impl Turn<'_> {
     /// Commits an outcome together with outbox entries; `settle` says what follows when it is durable. Without anything
@@ -15,10 +16,23 @@ impl Turn<'_> {
         self.commit_with(Batch::new(Some(self.id())), outcome, settle);
     }
 
-    /// As [`commit`](Self::commit), in one batch with what is in `batch` already.
-    pub(super) fn commit_with(&mut self, mut batch: Batch, outcome: Outcome, mut settle: Settle) {
-        for accepted in &outcome.accepted {
-            match accepted {
+    /// As [`commit`](Self::commit), in one batch with what is in `batch` already. What one event released may be more than the
+    /// store takes at once: then the first events go ahead in batches of their own, each a whole part of all logs, and what is
+    /// kept beside events, with all that follows from it, stands in the last. A branch that begins is not parted from it, for it
+    /// is what knows the branch.
+    pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
+        let mut accepted = Vec::new();
+        let whole = outcome.placed.iter().any(|placed| placed.place.at == 1);
+        for event in std::mem::take(&mut outcome.accepted) {
+            if batch.bytes() >= SPLIT_BYTES && !whole {
+                let ahead = Settle {
+                    accepted: std::mem::take(&mut accepted),
+                    placed: outcome.placed.clone(),
+                    ..Settle::default()
+                };
+                self.hand_over(std::mem::replace(&mut batch, Batch::new(Some(self.id()))), ahead);
+            }
+            match &event {
                 Accepted::Control(event) => self.control(&mut batch, event),
                 Accepted::Message(message) => {
                     let mut row = MessageRow::of(message, self.now_ms);
@@ -29,6 +43,7 @@ impl Turn<'_> {
                     batch.message(row);
                 }
             }
+            accepted.push(event);
         }
         for (id, covers_own) in &settle.covers {
             batch.covers_own(*id, *covers_own);
@@ -46,7 +61,7 @@ impl Turn<'_> {
         for binding in &settle.bindings {
             batch.put(Namespace::Peer, &binding.device.0, binding.encode());
         }
-        settle.accepted = outcome.accepted;
+        settle.accepted = accepted;
         settle.placed = outcome.placed;
         settle.changes = outcome.changes;
         self.hand_over(batch, settle);
