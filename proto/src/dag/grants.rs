@@ -45,10 +45,8 @@ pub(super) struct Grants {
     under: Vec<Vec<NodeIdx>>,
     /// Every grant: those given or invited under it.
     below: Vec<Vec<GrantIdx>>,
-    /// The most senior first,
+    /// The most senior first.
     order: Vec<GrantIdx>,
-    /// and where each stands there.
-    places: Vec<usize>,
     /// The grants of those who came by an invite.
     by_invite: HashMap<NodeIdx, Vec<GrantIdx>>,
 }
@@ -121,12 +119,8 @@ impl Dag {
         self.grants.all.push(grant);
         self.grants.under.push(Vec::new());
         self.grants.below.push(Vec::new());
-        let place = self.grants.order.partition_point(|other| self.seniority(*other, g).is_lt());
+        let place = self.place(g);
         self.grants.order.insert(place, g);
-        self.grants.places.push(place);
-        for moved in &self.grants.order[place + 1..] {
-            self.grants.places[*moved] += 1;
-        }
     }
 
     /// All grants in order of acceptance.
@@ -212,8 +206,8 @@ impl Dag {
         &self.grants.order
     }
 
-    /// Where a grant stands in [`by_seniority`](Self::by_seniority).
+    /// Where a grant stands in [`by_seniority`](Self::by_seniority): a binary search.
     pub fn place(&self, g: GrantIdx) -> usize {
-        self.grants.places[g]
+        self.grants.order.partition_point(|other| self.seniority(*other, g).is_lt())
     }
 }
