@@ -26,8 +26,8 @@ mod cache;
 mod changes;
 mod create;
 mod epochs;
+mod flood;
 mod forks;
-mod former;
 mod govern;
 mod healing;
 mod keys;
@@ -91,7 +91,7 @@ pub struct Room {
     last: changes::Snapshot,
     pending: Pending,
     forks: forks::Forks,
-    former: former::Former,
+    flood: flood::Flood,
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
@@ -125,7 +125,7 @@ impl Room {
             last: changes::Snapshot::default(),
             pending: Pending::default(),
             forks: forks::Forks::default(),
-            former: former::Former::default(),
+            flood: flood::Flood::default(),
             epochs: Epochs::new(),
             best: None,
             turn: None,

@@ -14,7 +14,7 @@ use crate::limits;
 
 /// How many events of former members were taken from others than members.
 #[derive(Debug, Default)]
-pub(super) struct Former {
+pub(super) struct Flood {
     day: u64,
     taken: HashMap<AccountId, usize>,
 }
@@ -30,10 +30,10 @@ impl Room {
             return false;
         };
         let day = now_ms / limits::DAY_MS;
-        if day != self.former.day {
-            self.former = Former { day, taken: HashMap::new() };
+        if day != self.flood.day {
+            self.flood = Flood { day, taken: HashMap::new() };
         }
-        let taken = self.former.taken.entry(author).or_default();
+        let taken = self.flood.taken.entry(author).or_default();
         *taken += 1;
         *taken > limits::MAX_FORMER_EVENTS
     }
