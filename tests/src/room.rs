@@ -128,6 +128,50 @@ impl Person {
         });
     }
 
+    /// Roles by name, as this person's node shows the members.
+    #[track_caller]
+    pub fn roles(&self, room: &str) -> BTreeMap<String, String> {
+        let members = self.cli(&["members", room]).done().lines();
+        members.iter().map(|member| (text(member, "name"), text(member, "role"))).collect()
+    }
+
+    /// Waits until this person's node shows these members with these roles.
+    ///
+    /// # Panics
+    /// If it does not in time.
+    #[track_caller]
+    pub fn sees(&self, room: &str, roles: &[(&str, &str)]) {
+        let wanted: BTreeMap<String, String> =
+            roles.iter().map(|(name, role)| ((*name).to_owned(), (*role).to_owned())).collect();
+        eventually(&format!("{} sees {wanted:?}", self.name), || (self.roles(room) == wanted).then_some(()));
+    }
+
+    /// What this person is in a room: a role, `left`, `removed`; empty while the room is not known.
+    pub fn standing(&self, room: &str) -> String {
+        let rooms = self.cli(&["room", "list"]).done().lines();
+        let item = rooms.iter().find(|item| item["room"] == room);
+        item.and_then(|item| item["role"].as_str()).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until this person is told to be removed, and answers by whom.
+    ///
+    /// # Panics
+    /// If it is not in time.
+    #[track_caller]
+    pub fn is_removed(&self, room: &str) -> String {
+        eventually(&format!("{} knows to be removed", self.name), || (self.standing(room) == "removed").then_some(()));
+        let shown = self.cli(&["room", "show", room]).done().object();
+        shown["gone"]["by"]["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What was done in the room, as people read it, oldest first.
+    #[track_caller]
+    pub fn notes(&self, room: &str) -> Vec<String> {
+        let newest_first = self.cli(&["history", room, "--system", "--limit", ALL]).done().lines();
+        let notes = newest_first.iter().rev().filter(|message| message["kind"] == "system");
+        notes.map(|note| text(note, "text")).collect()
+    }
+
     /// Waits until this many peers are connected.
     ///
     /// # Panics

@@ -15,3 +15,4 @@ mod many;
 mod privacy;
 #[cfg(unix)]
 mod readme;
+mod roles;

@@ -173,8 +173,9 @@ impl Joining {
     async fn round(&mut self, deadline: Option<u64>) -> Result<(), Failure> {
         let end = deadline.unwrap_or(u64::MAX);
         let (mut joiner, mut todo) = Joiner::start(self.link.clone(), self.request.clone(), deadline, now_ms());
+        // Those connected already may be members, too.
+        let mut inputs = self.connected().await;
         loop {
-            let mut inputs = Vec::new();
             for out in std::mem::take(&mut todo) {
                 match out {
                     // Dialling and asking are one step of the network.
@@ -189,10 +190,17 @@ impl Joining {
             if inputs.is_empty() {
                 inputs.push(self.wait(joiner.next_deadline()).await);
             }
-            for input in inputs {
+            for input in inputs.drain(..) {
                 todo.extend(joiner.handle(input, now_ms(), &mut rng()));
             }
         }
+    }
+
+    /// Whoever is connected now, as candidates.
+    async fn connected(&self) -> Vec<In> {
+        let Ok(network) = self.context.net.status().await else { return Vec::new() };
+        let up = network.peers.into_iter().filter(|peer| peer.up).take(CANDIDATES);
+        up.map(|peer| In::Candidate(peer.peer.as_key().to_vec())).collect()
     }
 
     /// The next thing that happens by itself. Cancel safe.

@@ -258,7 +258,9 @@ impl Turn<'_> {
         match why {
             Refusal::NotPermitted(permission) => {
                 let role = self.entry.room.role().map_or("nobody", |r| role_name(role(r)));
-                let detail = format!("the permission to {permission} is missing: you are {} here", with_article(role));
+                let to = allows(permission);
+                let detail =
+                    format!("the permission `{permission}` ({to}) is missing: you are {} here", with_article(role));
                 Problem::new(Code::NotPermitted, detail).hint("an owner or admin of the room can give you another role")
             }
             Refusal::TooStrong => {
@@ -293,6 +295,19 @@ impl Turn<'_> {
             "ask a member for an invite".to_owned()
         };
         Problem::new(Code::NotPermitted, gone.text).hint(hint)
+    }
+}
+
+/// What a permission is for.
+fn allows(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Post => "to write",
+        Permission::Invite => "to make invites",
+        Permission::Grant => "to give roles",
+        Permission::Remove => "to remove members",
+        Permission::Moderate => "to hide and pin messages",
+        Permission::Policy => "to change the room",
+        _ => "to do this",
     }
 }
 

@@ -1,0 +1,80 @@
+//! Former members: which messages they still get. All that were written under keys they may have, from whoever holds them; of
+//! each author up to the last such one.
+
+use std::collections::BTreeSet;
+
+use parlor_net::PeerId;
+use parlor_proto::event::Event;
+use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
+use parlor_proto::wire::SeriesKind;
+use parlor_proto::{DeviceId, EpochId, RoomId};
+use parlor_storage::{LogKind, Store, Want};
+
+use super::entry::Turn;
+
+impl Turn<'_> {
+    /// Adds to what the former member behind a connection may know the messages from before it was put out, and tells it of
+    /// them.
+    pub(super) fn give_what_came_before(&mut self, peer: PeerId, device: DeviceId) {
+        let room = self.id();
+        let epochs = self.entry.room.epochs_for(&device);
+        let logs = self.entry.tables.iter().filter(|(series, _)| series.kind == SeriesKind::Message);
+        let logs: Vec<(DeviceId, u64)> =
+            logs.filter(|(series, _)| series.device != device).map(|(series, tip)| (series.device, tip.seq)).collect();
+        self.read(move |store| {
+            let ends: Vec<_> = logs
+                .into_iter()
+                .filter_map(|(author, last)| {
+                    let (seq, id) = last_under(store, &room, author, last, &epochs)?;
+                    Some((Series::messages(author), Tip { seq, id }))
+                })
+                .collect();
+            Box::new(move |turn| {
+                // It may have been taken back meanwhile, or be gone.
+                let Some(cut) = turn.entry.sessions.get_mut(&peer).and_then(|linked| linked.cut.as_mut()) else {
+                    return;
+                };
+                ends.iter().for_each(|(series, tip)| drop(cut.advance(*series, *tip)));
+                let told =
+                    ends.into_iter().map(|(series, tip)| Advance { series, seq: tip.seq, bytes: None, from: None });
+                turn.session(peer, SyncIn::Advanced(told.collect()));
+            })
+        });
+    }
+}
+
+/// The last message of a log that was written under one of `epochs`, among the first `last`. An author goes from epoch to
+/// epoch and not back, so it is looked for in steps. Blocks.
+fn last_under(
+    store: &Store,
+    room: &RoomId,
+    author: DeviceId,
+    last: u64,
+    epochs: &BTreeSet<EpochId>,
+) -> Option<(u64, [u8; 32])> {
+    let id_if_under = |seq: u64| {
+        let want = Want { device: author, from: seq, to: seq };
+        let row = store.missing(room, LogKind::Message, &[want], usize::MAX).ok()?.into_iter().next()?;
+        let event = Event::decode(room, &row.bytes).ok()?;
+        let under = epochs.contains(&event.message()?.epoch);
+        under.then(|| event.id().0)
+    };
+    // First back in growing steps to one that is, then in halves to the last.
+    let (mut above, mut step) = (last + 1, 1);
+    let mut found = loop {
+        let at = (above - 1).min(last + 1 - step.min(last));
+        match id_if_under(at) {
+            Some(id) => break (at, id),
+            None if at <= 1 => return None,
+            None => (above, step) = (at, step * 2),
+        }
+    };
+    while found.0 + 1 < above {
+        let middle = found.0 + (above - found.0) / 2;
+        match id_if_under(middle) {
+            Some(id) => found = (middle, id),
+            None => above = middle,
+        }
+    }
+    Some(found)
+}

@@ -1,0 +1,301 @@
+//! Roles and removal: who may what, who is out by whose word, and what he still reads.
+
+use parlor_tests::{Person, eventually};
+
+/// Alice, who owns the room, with others who joined it as members, in this order.
+fn club(names: &[&str]) -> (Person, Vec<Person>, String) {
+    let alice = Person::start("Alice");
+    let room = alice.create_room("Club");
+    let link = alice.invite(&room, &["--uses", "20"]);
+    let others: Vec<Person> = names.iter().map(|name| Person::start(name)).collect();
+    others.iter().for_each(|person| person.join(&link));
+    (alice, others, room)
+}
+
+/// Checks that a command was not permitted, and that what it says names `what`.
+#[track_caller]
+fn not_permitted(person: &Person, args: &[&str], what: &str) {
+    let answer = person.cli(args);
+    answer.refused(4, "not_permitted");
+    assert!(answer.stderr.contains(what), "{what} is not named: {}", answer.stderr);
+}
+
+/// Checks that all of these see the same members, events and keys.
+fn agree(people: &[&Person], room: &str) {
+    eventually("all see the same room", || {
+        let shown: Vec<_> = people.iter().map(|person| person.cli(&["room", "show", room]).done().object()).collect();
+        let same = |field: &str| shown.iter().all(|room| room[field] == shown[0][field]);
+        let safe = shown.iter().all(|room| room["safe"] == true);
+        (same("fingerprint") && same("control_frontier") && same("epoch") && safe).then_some(())
+    });
+}
+
+#[test]
+fn everybody_rules_over_those_below_and_each_refusal_says_why() {
+    let (alice, others, room) = club(&["Bob", "Carol"]);
+    let [bob, carol] = others.as_slice() else { unreachable!() };
+    alice.cli(&["member", "role", &room, "@Bob", "admin"]).done();
+    bob.sees(&room, &[("Alice", "owner"), ("Bob", "admin"), ("Carol", "member")]);
+    not_permitted(carol, &["invite", "create", &room], "`invite`");
+    not_permitted(carol, &["member", "role", &room, "@Carol", "admin"], "his own role");
+    bob.cli(&["member", "role", &room, "@Carol", "moderator"]).done();
+    carol.sees(&room, &[("Alice", "owner"), ("Bob", "admin"), ("Carol", "moderator")]);
+    let dave = Person::start("Dave");
+    dave.join(&carol.invite(&room, &[]));
+    let roles = [("Alice", "owner"), ("Bob", "admin"), ("Carol", "moderator"), ("Dave", "member")];
+    [&alice, bob, carol, &dave].iter().for_each(|person| person.sees(&room, &roles));
+
+    not_permitted(bob, &["member", "role", &room, "@Carol", "owner"], "an admin can not make anybody an owner");
+    not_permitted(bob, &["member", "remove", &room, "@Alice"], "an admin can not remove an owner");
+    not_permitted(carol, &["member", "ban", &room, "@Bob"], "a moderator can not ban an admin");
+    not_permitted(carol, &["member", "role", &room, "@Dave", "observer"], "`grant`");
+    not_permitted(carol, &["room", "set", &room, "--history", "from-join"], "`policy`");
+    not_permitted(&dave, &["member", "remove", &room, "@Carol"], "`remove`");
+    not_permitted(&dave, &["room", "rename", &room, "Dave's"], "`policy`");
+    alice.cli(&["member", "remove", &room, "@Nobody"]).refused(5, "member_not_found");
+    alice.cli(&["room", "leave", &room]).refused(1, "last_owner");
+    let before = alice.notes(&room);
+    assert_eq!(
+        [bob, carol, &dave].map(|person| person.notes(&room)),
+        [(); 3].map(|()| before.clone()),
+        "nothing was written"
+    );
+    let wanted = [
+        "Alice made the room",
+        "Alice made an invite",
+        "Bob joined by an invite of Alice",
+        "Carol joined by an invite of Alice",
+        "Alice made Bob an admin",
+        "Bob made Carol a moderator",
+        "Carol made an invite",
+        "Dave joined by an invite of Carol",
+    ];
+    assert_eq!(before, wanted);
+
+    // A weaker role again, and an owner beside Alice, who may leave then.
+    bob.cli(&["member", "role", &room, "@Carol", "observer"]).done();
+    eventually("Carol may not write", || (carol.cli(&["send", &room, "Still?"]).code == 4).then_some(()));
+    not_permitted(carol, &["send", &room, "Still?"], "`post`");
+    alice.cli(&["member", "role", &room, "@Bob", "owner"]).done();
+    alice.cli(&["room", "leave", &room]).done();
+    bob.sees(&room, &[("Bob", "owner"), ("Carol", "observer"), ("Dave", "member")]);
+    assert_eq!(alice.standing(&room), "left");
+}
+
+#[test]
+fn who_is_removed_is_told_by_whom_and_reads_nothing_of_what_comes_after() {
+    let (alice, mut others, room) = club(&["Bob", "Carol"]);
+    let mut carol = others.pop().unwrap();
+    let bob = others.pop().unwrap();
+    alice.say(&room, "Before");
+    bob.holds(&room, 1);
+    carol.holds(&room, 1);
+    carol.stop();
+    let follows = bob.stream(&["listen", &room]);
+    let removed = alice.cli(&["member", "remove", &room, "@Bob"]).done().object();
+    assert_eq!((removed["removed"][0]["name"].as_str(), removed["epoch"].is_string()), (Some("Bob"), true));
+    alice.say(&room, "After");
+    assert_eq!(bob.is_removed(&room), "Alice");
+    eventually("Bob's open window says so", || {
+        let told = |event: &serde_json::Value| event["event"] == "room" && event["change"] == "removed";
+        follows.lines().iter().find(|event| told(event)).map(|event| assert_eq!(event["gone"]["by"]["name"], "Alice"))
+    });
+    not_permitted(&bob, &["send", &room, "But"], "removed from the room by Alice");
+    bob.cli(&["status"]).done();
+    // Carol was away, and finds the same.
+    carol.run();
+    assert_eq!(carol.holds(&room, 2)[1].text, "After");
+    carol.sees(&room, &[("Alice", "owner"), ("Carol", "member")]);
+    agree(&[&alice, &carol], &room);
+    carol.say(&room, "Where is Bob?");
+    alice.holds(&room, 3);
+    assert_eq!(bob.texts(&room), ["Before"], "what he had, and no more");
+    assert!(carol.notes(&room).contains(&"Bob was removed by Alice".to_owned()));
+}
+
+#[test]
+fn who_is_removed_while_away_gets_all_up_to_it_from_any_member_and_nothing_after() {
+    let (mut alice, mut others, room) = club(&["Bob", "Carol"]);
+    let carol = others.pop().unwrap();
+    let mut bob = others.pop().unwrap();
+    bob.stop();
+    alice.say(&room, "Bob will read this");
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    alice.say(&room, "Bob will not read this");
+    carol.holds(&room, 2);
+    alice.stop();
+    bob.run();
+    assert_eq!(bob.is_removed(&room), "Alice", "Carol tells it");
+    assert_eq!(bob.holds(&room, 1)[0].text, "Bob will read this");
+    alice.run();
+    alice.say(&room, "Nor this");
+    carol.holds(&room, 3);
+    assert_eq!(bob.texts(&room).len(), 1);
+}
+
+#[test]
+fn of_two_admins_apart_the_more_senior_decides_and_what_the_other_did_meanwhile_does_not_count() {
+    let (mut alice, mut others, room) = club(&["Bob", "Carol", "Dave"]);
+    for name in ["@Bob", "@Carol"] {
+        alice.cli(&["member", "role", &room, name, "admin"]).done();
+    }
+    let all = [("Alice", "owner"), ("Bob", "admin"), ("Carol", "admin"), ("Dave", "member")];
+    others.iter().for_each(|person| person.sees(&room, &all));
+    let dave = others.pop().unwrap();
+    let mut carol = others.pop().unwrap();
+    let mut bob = others.pop().unwrap();
+    // Apart: Carol removes whom she may, and can not remove Bob, who was made an admin before her.
+    alice.stop();
+    bob.stop();
+    not_permitted(&carol, &["member", "remove", &room, "@Bob"], "more senior");
+    carol.cli(&["member", "remove", &room, "@Dave"]).done();
+    assert_eq!(dave.is_removed(&room), "Carol");
+    carol.stop();
+    // On the other side Bob, who knows nothing of that.
+    let mut dave = dave;
+    dave.stop();
+    bob.run();
+    bob.cli(&["member", "remove", &room, "@Carol"]).done();
+    alice.run();
+    let stay = [("Alice", "owner"), ("Bob", "admin"), ("Dave", "member")];
+    [&alice, &bob].iter().for_each(|person| person.sees(&room, &stay));
+    // Both sides meet.
+    carol.run();
+    dave.run();
+    assert_eq!(carol.is_removed(&room), "Bob");
+    [&alice, &bob, &dave].iter().for_each(|person| person.sees(&room, &stay));
+    agree(&[&alice, &bob, &dave], &room);
+    dave.say(&room, "Still here");
+    bob.holds(&room, 1);
+    let tried = "Dave was removed by Carol, which does not count".to_owned();
+    for person in [&alice, &bob, &dave] {
+        eventually(&format!("{} sees what was tried", person.name), || {
+            person.notes(&room).contains(&tried).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_removal_holds_for_the_half_of_the_room_that_was_away() {
+    let (alice, mut others, room) = club(&["Bob", "Carol", "Dave", "Erin", "Frank"]);
+    alice.say(&room, "Before");
+    others.iter().for_each(|person| drop(person.holds(&room, 1)));
+    others[2..].iter_mut().for_each(Person::stop);
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    alice.cli(&["member", "remove", &room, "@Frank"]).done();
+    alice.say(&room, "After");
+    others[2..].iter_mut().for_each(Person::run);
+    let [bob, carol, dave, erin, frank] = others.as_slice() else { unreachable!() };
+    let rest = [("Alice", "owner"), ("Carol", "member"), ("Dave", "member"), ("Erin", "member")];
+    for person in [&alice, carol, dave, erin] {
+        person.sees(&room, &rest);
+        person.holds(&room, 2);
+    }
+    agree(&[&alice, carol, dave, erin], &room);
+    erin.say(&room, "I was away");
+    dave.holds(&room, 3);
+    for gone in [bob, frank] {
+        assert_eq!(gone.is_removed(&room), "Alice");
+        assert_eq!(gone.texts(&room), ["Before"]);
+    }
+}
+
+#[test]
+fn who_is_banned_comes_back_by_no_invite_until_the_ban_is_lifted() {
+    let (alice, others, room) = club(&["Bob", "Carol"]);
+    let [bob, carol] = others.as_slice() else { unreachable!() };
+    alice.cli(&["member", "role", &room, "@Carol", "moderator"]).done();
+    alice.cli(&["member", "ban", &room, "@Bob"]).done();
+    assert_eq!(bob.is_removed(&room), "Alice");
+    carol.sees(&room, &[("Alice", "owner"), ("Carol", "moderator")]);
+    for link in [alice.invite(&room, &[]), carol.invite(&room, &[])] {
+        bob.cli(&["join", &link]).refused(4, "banned");
+    }
+    let shown = carol.cli(&["room", "show", &room]).done().object();
+    assert_eq!((&shown["banned"][0]["name"], &shown["banned"][0]["by"]["name"]), (&"Bob".into(), &"Alice".into()));
+    not_permitted(carol, &["member", "unban", &room, "@Bob"], "by Alice");
+    carol.cli(&["member", "unban", &room, "@Alice"]).refused(5, "member_not_found");
+    alice.cli(&["member", "unban", &room, "@Bob"]).done();
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "Welcome back");
+    assert_eq!(bob.holds(&room, 1)[0].text, "Welcome back");
+    let log = alice.notes(&room);
+    for told in ["Bob was banned by Alice", "Alice lifted the ban of Bob"] {
+        assert!(log.contains(&told.to_owned()), "{log:?}");
+    }
+}
+
+#[test]
+fn a_moderator_who_did_not_invite_can_let_in_who_asks() {
+    let (mut alice, others, room) = club(&["Bob"]);
+    let bob = &others[0];
+    alice.cli(&["member", "role", &room, "@Bob", "moderator"]).done();
+    bob.sees(&room, &[("Alice", "owner"), ("Bob", "moderator")]);
+    // Carol knows Bob from elsewhere: that is how her request reaches him.
+    let carol = Person::start("Carol");
+    let other = bob.create_room("Elsewhere");
+    carol.join(&bob.invite(&other, &[]));
+    let link = alice.invite(&room, &["--approve"]);
+    let made = alice.notes(&room);
+    eventually("Bob knows the invite", || (bob.notes(&room) == made).then_some(()));
+    alice.stop();
+    assert_eq!(carol.cli(&["join", &link, "--timeout", "3s"]).done().text("state"), "pending");
+    bob.cli(&["approve", &room, "@Carol"]).done();
+    eventually("Carol can write", || (carol.cli(&["send", &room, "Thank you"]).code == 0).then_some(()));
+    bob.holds(&room, 1);
+    assert!(bob.notes(&room).contains(&"Carol joined by an invite of Alice, let in by Bob".to_owned()));
+}
+
+#[test]
+fn in_a_channel_only_moderators_and_above_write() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.cli(&["room", "create", "News", "--channel"]).done().text("room");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "First");
+    bob.holds(&room, 1);
+    not_permitted(&bob, &["send", &room, "May I?"], "`post`");
+    assert_eq!(bob.cli(&["room", "show", &room]).done().object()["policy"]["post"], "moderator");
+    alice.cli(&["member", "role", &room, "@Bob", "moderator"]).done();
+    eventually("Bob may write", || (bob.cli(&["send", &room, "Thanks"]).code == 0).then_some(()));
+    alice.holds(&room, 2);
+    // An observer of a group only reads, too.
+    let carol = Person::start("Carol");
+    let group = alice.create_room("Group");
+    carol.join(&alice.invite(&group, &["--role", "observer"]));
+    alice.say(&group, "Look");
+    carol.holds(&group, 1);
+    not_permitted(&carol, &["send", &group, "I see"], "`post`");
+}
+
+#[test]
+fn with_an_inviter_go_his_open_invites_and_with_an_invite_all_who_came_by_it() {
+    let (alice, others, room) = club(&["Bob"]);
+    let bob = &others[0];
+    alice.cli(&["member", "role", &room, "@Bob", "member", "--may-invite"]).done();
+    eventually("Bob may invite", || (bob.cli(&["invite", "create", &room]).code == 0).then_some(()));
+    let link = bob.invite(&room, &["--uses", "5"]);
+    let (carol, dave) = (Person::start("Carol"), Person::start("Dave"));
+    carol.join(&link);
+    dave.join(&link);
+    alice.sees(&room, &[("Alice", "owner"), ("Bob", "member"), ("Carol", "member"), ("Dave", "member")]);
+    let invites = alice.cli(&["invite", "list", &room]).done().lines();
+    let used = invites.iter().find(|invite| invite["used"] == 2).unwrap();
+    assert_eq!((used["created_by_name"].as_str(), used["joined"].as_array().map(Vec::len)), (Some("Bob"), Some(2)));
+    let id = used["invite"].as_str().unwrap();
+    let out = alice.cli(&["member", "remove", "--invite", &room, id]).done().object();
+    assert_eq!(out["removed"].as_array().map(Vec::len), Some(2));
+    for person in [&carol, &dave] {
+        assert_eq!(person.is_removed(&room), "Alice");
+    }
+    alice.sees(&room, &[("Alice", "owner"), ("Bob", "member")]);
+
+    let second = bob.invite(&room, &[]);
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    assert_eq!(bob.is_removed(&room), "Alice");
+    let erin = Person::start("Erin");
+    let refused = erin.cli(&["join", &second, "--timeout", "2s"]);
+    assert!([4, 6].contains(&refused.code), "{}{}", refused.stdout, refused.stderr);
+    let open = alice.cli(&["invite", "list", &room]).done().lines();
+    assert!(open.iter().all(|invite| invite["created_by_name"] == "Alice" || invite["revoked"] == true));
+    alice.sees(&room, &[("Alice", "owner")]);
+}
