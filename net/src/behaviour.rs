@@ -9,12 +9,12 @@ use libp2p::{
     gossipsub::{self, MessageAuthenticity, MessageId, ValidationMode},
     identify,
     identity::Keypair,
-    mdns, memory_connection_limits, ping,
+    mdns, memory_connection_limits,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
-use crate::{NetworkConfig, NetworkError, Tuning, gate, join, limits::*, stream};
+use crate::{NetworkConfig, NetworkError, Tuning, gate, join, limits::*, ping, stream};
 
 /// Everything that speaks on a connection.
 #[derive(NetworkBehaviour)]
@@ -64,9 +64,7 @@ impl Node {
             memory: memory_connection_limits::Behaviour::with_max_bytes(tuning.memory_max),
             banned: allow_block_list::Behaviour::default(),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(
-                ping::Config::new().with_interval(tuning.ping_interval).with_timeout(tuning.ping_deadline),
-            ),
+            ping: ping::Behaviour::new(tuning.ping_deadline),
             gossip: gossip(tuning).map_err(|reason| NetworkError::Setup { part: "gossip", reason })?,
             mdns: mdns.into(),
             join: request_response::Behaviour::new([(join::PROTOCOL, ProtocolSupport::Full)], join),

@@ -35,6 +35,8 @@ pub enum Carriers {
 pub struct Tuning {
     /// [`limits::PING_INTERVAL`].
     pub ping_interval: Duration,
+    /// [`limits::PING_IDLE`].
+    pub ping_idle: Duration,
     /// [`limits::PING_DEADLINE`].
     pub ping_deadline: Duration,
     /// [`limits::HELLO_DEADLINE`].
@@ -83,6 +85,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             ping_interval: limits::PING_INTERVAL,
+            ping_idle: limits::PING_IDLE,
             ping_deadline: limits::PING_DEADLINE,
             hello_deadline: limits::HELLO_DEADLINE,
             frame_deadline: limits::FRAME_DEADLINE,

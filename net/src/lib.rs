@@ -30,6 +30,7 @@ pub mod limits;
 mod listen;
 mod peer_id;
 mod peers;
+mod ping;
 mod rate;
 mod redial;
 mod score;

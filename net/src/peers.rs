@@ -37,6 +37,8 @@ pub(crate) struct Peer {
     pub(crate) up: Option<(ConnectionId, Instant)>,
     /// The longest it was up in this stretch, for the redial pause.
     pub(crate) was_up_for: Option<Duration>,
+    /// When something was sent to it last.
+    pub(crate) spoken: Instant,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) gossip_rate: Bucket,
@@ -51,6 +53,12 @@ pub(crate) struct Connection {
     pub(crate) outbound: bool,
     pub(crate) since: Instant,
     pub(crate) rtt: Option<Duration>,
+    /// When something was heard on it last.
+    pub(crate) heard: Instant,
+    /// A ping is under way.
+    pub(crate) asked: bool,
+    /// Pings in a row that were not answered.
+    pub(crate) silences: u8,
     pub(crate) stream: Option<Line>,
     /// Why we are closing it.
     pub(crate) closing: Option<DownReason>,
@@ -146,6 +154,7 @@ impl Peer {
             connections: BTreeMap::new(),
             up: None,
             was_up_for: None,
+            spoken: now,
             bytes_in: 0,
             bytes_out: 0,
             gossip_rate: Bucket::new(GOSSIP_PEER_RATE, GOSSIP_PEER_BURST, now),
@@ -218,7 +227,30 @@ impl Peer {
 impl Connection {
     /// A new connection.
     pub(crate) fn new(address: Address, outbound: bool, since: Instant) -> Self {
-        Self { address, outbound, since, rtt: None, stream: None, closing: None, gone: None }
+        Self {
+            address,
+            outbound,
+            since,
+            rtt: None,
+            heard: since,
+            asked: false,
+            silences: 0,
+            stream: None,
+            closing: None,
+            gone: None,
+        }
+    }
+
+    /// Something came on it.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.silences = 0;
+    }
+
+    /// Whether it is to be pinged: for the first round trip time, after silence, and again after no answer.
+    pub(crate) fn is_doubtful(&self, now: Instant, patience: Duration) -> bool {
+        let silent = now.saturating_duration_since(self.heard) >= patience;
+        self.is_open() && !self.asked && (silent || self.silences > 0 || self.rtt.is_none())
     }
 
     /// It stands, and nobody is closing it.

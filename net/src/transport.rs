@@ -25,7 +25,10 @@ use tokio::time::Sleep;
 
 use crate::{
     Carriers, NetworkError,
-    limits::{CLOSE_DEADLINE, CONNECT_DEADLINE, QUIC_CONNECTION_WINDOW, QUIC_STREAM_WINDOW, STREAMS_MAX},
+    limits::{
+        CLOSE_DEADLINE, CONNECT_DEADLINE, QUIC_CONNECTION_WINDOW, QUIC_IDLE, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW,
+        STREAMS_MAX,
+    },
 };
 
 type Connection = (libp2p::PeerId, StreamMuxerBox);
@@ -82,6 +85,8 @@ fn quic_config(key: &Keypair) -> quic::Config {
     config.max_concurrent_stream_limit = STREAMS_MAX;
     config.max_stream_data = QUIC_STREAM_WINDOW;
     config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    config.keep_alive_interval = QUIC_KEEP_ALIVE;
+    config.max_idle_timeout = u32::try_from(QUIC_IDLE.as_millis()).unwrap_or(u32::MAX);
     config
 }
 

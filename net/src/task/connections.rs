@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use libp2p::{
     core::ConnectedPoint,
-    identify, mdns, ping,
+    identify, mdns,
     swarm::{
         ConnectionId, DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -17,6 +17,7 @@ use crate::{
     behaviour::NodeEvent,
     limits::*,
     peers::{Connection, Decision, Peer},
+    ping::{self, Heard},
 };
 
 /// Observed addresses of ours that are remembered, the newest.
@@ -187,18 +188,24 @@ impl NetworkTask {
         }
     }
 
-    /// libp2p's ping keeps its first failure to itself, so what it reports is at least the second in a row.
-    pub(super) fn on_ping(&mut self, event: ping::Event) {
+    /// Pings that found an answer, or none: the second in a row without one closes the connection.
+    pub(super) fn on_ping(&mut self, event: &ping::Event) {
         let Ok(peer) = PeerId::from_libp2p(&event.peer) else { return };
-        match event.result {
-            Ok(rtt) => {
-                if let Some(connection) = self.peers.connection_mut(&peer, event.connection) {
-                    connection.rtt = Some(rtt);
-                }
+        let Some(connection) = self.peers.connection_mut(&peer, event.connection) else { return };
+        match event.what {
+            Heard::Question => connection.hear(Instant::now()),
+            Heard::Answer(after) => {
+                connection.asked = false;
+                connection.rtt = Some(after);
+                connection.hear(Instant::now());
             }
-            Err(error) => {
-                tracing::debug!(peer = peer.short(), %error, "ping failed");
-                self.close_connection(peer, event.connection, DownReason::Dead);
+            Heard::Silence => {
+                connection.asked = false;
+                connection.silences = connection.silences.saturating_add(1);
+                tracing::debug!(peer = peer.short(), silences = connection.silences, "no answer to a ping");
+                if connection.silences > 1 {
+                    self.close_connection(peer, event.connection, DownReason::Dead);
+                }
             }
         }
     }

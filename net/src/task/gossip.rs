@@ -35,6 +35,11 @@ impl NetworkTask {
         let rate_limits = self.tuning.rate_limits;
         let in_rate = self.peers.get_mut(&source).is_some_and(|entry| {
             entry.bytes_in += message.data.len() as u64;
+            let mut connections = entry.connections.values_mut();
+            if let (Some(only), None) = (connections.next(), connections.next()) {
+                // Of several nobody says which it was.
+                only.hear(Instant::now());
+            }
             !rate_limits || entry.gossip_rate.take(1, Instant::now())
         });
         if !in_rate || self.outbox.len() >= OUTBOX_GOSSIP || !self.topics.contains(&topic) {
@@ -59,6 +64,7 @@ impl NetworkTask {
 
     pub(super) fn publish(&mut self, topic: Topic, data: Bytes) {
         let now = Instant::now();
+        self.published = now;
         let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let in_rate = !self.tuning.rate_limits || (self.publish_rate.take(1, now) && self.publish_bytes.take(len, now));
         let result = if in_rate {

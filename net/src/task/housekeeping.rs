@@ -9,6 +9,7 @@ impl NetworkTask {
     pub(super) fn on_tick(&mut self, now: Instant) {
         self.redial(now);
         self.close_late(now);
+        self.ping_silent(now);
         self.relax();
         self.requests.expire(now);
         for peer in self.scores.expire(now) {
@@ -48,6 +49,26 @@ impl NetworkTask {
         }
         for (peer, id) in surplus {
             self.close_connection(peer, id, DownReason::Moved);
+        }
+    }
+
+    /// Pings where nothing was heard for too long.
+    fn ping_silent(&mut self, now: Instant) {
+        let (us, published, tuning) = (self.us, self.published, &self.tuning);
+        let mut silent = Vec::new();
+        for (peer, entry) in self.peers.iter_mut() {
+            let idle = if us < *peer { tuning.ping_idle } else { tuning.ping_idle * 2 };
+            let spoken = entry.spoken.max(published);
+            for (id, connection) in &mut entry.connections {
+                let patience = if spoken > connection.heard { tuning.ping_interval } else { idle };
+                if connection.is_doubtful(now, patience) {
+                    connection.asked = true;
+                    silent.push((peer.to_libp2p(), *id));
+                }
+            }
+        }
+        for (peer, id) in silent {
+            self.swarm.behaviour_mut().ping.ask(peer, id);
         }
     }
 

@@ -104,6 +104,9 @@ impl NetworkTask {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         if entry.up.is_some_and(|(active, _)| active == connection) {
             entry.bytes_in += data.len() as u64;
+            if let Some(connection) = entry.connections.get_mut(&connection) {
+                connection.hear(Instant::now());
+            }
             self.emit(NetworkEvent::Frame { peer, data });
         }
     }
@@ -160,6 +163,7 @@ impl NetworkTask {
         let congests = !line.congested && line.queue.own() > SEND_CONGESTED_BYTES.min(max / 2);
         line.congested |= congests;
         entry.bytes_out += len as u64;
+        entry.spoken = Instant::now();
         if congests {
             self.emit(NetworkEvent::Congested { peer, congested: true });
         }

@@ -65,6 +65,8 @@ pub(crate) struct NetworkTask {
     topics: HashSet<Topic>,
     publish_rate: Bucket,
     publish_bytes: Bucket,
+    /// When something was published last.
+    published: Instant,
     listening: Vec<Address>,
     observed: VecDeque<Address>,
     gossip_dropped: u64,
@@ -113,6 +115,7 @@ impl NetworkTask {
             topics: HashSet::new(),
             publish_rate: Bucket::new(PUBLISH_RATE, PUBLISH_BURST, now),
             publish_bytes: Bucket::new(PUBLISH_BYTE_RATE, PUBLISH_BURST_BYTES, now),
+            published: now,
             listening: Vec::new(),
             observed: VecDeque::new(),
             gossip_dropped: 0,
@@ -160,7 +163,7 @@ impl NetworkTask {
             NodeEvent::Gossip(event) => self.on_gossip(event),
             NodeEvent::Streams(event) => self.on_stream(event),
             NodeEvent::Join(event) => self.on_join(event),
-            NodeEvent::Ping(event) => self.on_ping(event),
+            NodeEvent::Ping(event) => self.on_ping(&event),
             NodeEvent::Identify(event) => self.on_identify(event),
             NodeEvent::Mdns(event) => self.on_mdns(event),
             NodeEvent::Gate(never) | NodeEvent::Limits(never) | NodeEvent::Memory(never) | NodeEvent::Banned(never) => {

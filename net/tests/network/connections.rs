@@ -76,13 +76,30 @@ async fn a_dead_tcp_peer_is_noticed_by_ping_and_let_go_and_can_come_back() {
     for _ in 0..8 {
         alice.handle.send(bob.peer, Bytes::from(vec![0; 256 * 1024])).await.unwrap();
     }
-    eventually("bob is found dead", || alice.seen().downs == [(bob.peer, DownReason::Dead)]).await;
+    eventually("bob is found dead", || alice.seen().downs.contains(&(bob.peer, DownReason::Dead))).await;
     assert_eq!(alice.handle.status().await.unwrap().redialling, [bob.peer]);
     alice.connect(&bob).await;
     eventually("in the topic again", || alice.sees_in(&room, &bob) && bob.sees_in(&room, &alice)).await;
     alice.publish(&room, "hello").await;
     bob.publish(&room, "hi").await;
     eventually("gossip flows both ways", || bob.heard(b"hello") && alice.heard(b"hi")).await;
+}
+
+/// Nothing is sent, so nothing but a ping can tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_tcp_peer_that_died_is_noticed_by_whoever_leads_and_by_who_follows() {
+    for leads in [true, false] {
+        let (ours, theirs) = seeds(leads);
+        let bob = TestNode::start(theirs, TCP).await;
+        let mut impatient = config(ours, TCP);
+        impatient.tuning.ping_idle = Duration::from_secs(1);
+        impatient.tuning.ping_deadline = Duration::from_secs(1);
+        let alice = TestNode::with(impatient).await;
+        let proxy = Proxy::before(&bob).await;
+        alice.connect_at(&bob, proxy.address.clone()).await;
+        proxy.go_silent();
+        eventually("bob is found dead", || alice.seen().downs.contains(&(bob.peer, DownReason::Dead))).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,14 @@ use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
 
 /// Pause before the next round after something happened.
 const SHORT_PAUSE_MS: u64 = 2_000;
-/// Longest pause between two rounds: an idle link costs one round trip of 120 bytes in this time.
+/// Longest pause between two rounds while the sides differ and nothing moves.
 const LONG_PAUSE_MS: u64 = 300_000;
+/// Longest pause while they are equal: an idle link costs one round trip of 120 bytes in this time. What is new is told by
+/// tips; rounds find what slipped through.
+const EQUAL_PAUSE_MS: u64 = 3_600_000;
+/// How much longer each pause is than the one before, while the sides differ and while they are equal: 400 idle sessions that
+/// doubled theirs would cost a megabyte before they are quiet.
+const GROWTH: [u64; 2] = [2, 8];
 /// Pause between two rounds that the peer asks for.
 const AGAIN_PAUSE_MS: u64 = 500;
 /// Turns of one comparison: a tag has 12 digits, and 4,096 lines fit in a turn.
@@ -161,7 +167,9 @@ impl Session {
     /// The dialer opens a round, unless one is under way.
     pub(super) fn open_round(&mut self, turn: &mut Turn<'_>) {
         let rounds = &mut self.rounds;
-        rounds.pause_ms = (rounds.pause_ms * 2).clamp(SHORT_PAUSE_MS, LONG_PAUSE_MS);
+        let [slow, fast] = GROWTH;
+        let (times, longest) = if rounds.last_equal { (fast, EQUAL_PAUSE_MS) } else { (slow, LONG_PAUSE_MS) };
+        rounds.pause_ms = (rounds.pause_ms * times).clamp(SHORT_PAUSE_MS, longest);
         rounds.next_ms = Some(turn.now_ms.saturating_add(rounds.pause_ms));
         match &rounds.phase {
             Phase::Compare(comparing) if !comparing.done => return rounds.try_again(turn.now_ms),
