@@ -17,6 +17,8 @@ pub(crate) const SMALL_ROOM: usize = 8;
 pub(crate) const KEPT_PER_ROOM: usize = 8;
 /// Peers of one room that are remembered on members' word: the devices of the largest rooms and some that are gone.
 pub(crate) const TOLD_PER_ROOM: usize = 4_096;
+/// Peers of one room that are dialled at a time when nobody of it is connected: a member may have named thousands.
+pub(crate) const SOUGHT_AT_ONCE: usize = 16;
 /// Addresses remembered of a peer.
 pub(crate) const ADDRESSES_PER_PEER: usize = 8;
 /// Commits of one room that wait for the disk, from which on gossip is ignored: 4 MiB of the largest frames. Sync, which waits

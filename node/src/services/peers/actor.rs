@@ -257,7 +257,7 @@ impl Actor {
             self.on_mute(peer).await;
         }
         for room in slots.sought {
-            for peer in self.book.of_room(&room) {
+            for peer in self.book.sought(&room, &mut rng()) {
                 if !self.links.contains_key(&peer) {
                     let _ = self.parts.net.dial(Some(peer), self.book.addresses(&peer)).await;
                 }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlor_net::{Address, PeerId};
 use parlor_proto::{RoomId, codec};
 use parlor_storage::{Batch, Namespace, ReadError, Store};
+use rand::seq::IteratorRandom as _;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM, TOLD_PER_ROOM};
+use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM, SOUGHT_AT_ONCE, TOLD_PER_ROOM};
 
 /// Longest entry in bytes.
 const MAX_ENTRY: usize = 64 * 1024;
@@ -81,6 +82,12 @@ impl Book {
     pub(super) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
         let of = |known: &Known| known.rooms.contains(room) && !known.addresses.is_empty();
         self.peers.iter().filter(|(_, known)| of(known)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Whom to dial when nobody of the room is connected: some at a time, others each time. Where they are is members' word, who
+    /// could name anybody.
+    pub(super) fn sought(&self, room: &RoomId, rng: &mut impl rand::Rng) -> Vec<PeerId> {
+        self.of_room(room).into_iter().sample(rng, SOUGHT_AT_ONCE)
     }
 
     /// Those to stay connected to: of every room a few, chosen differently by every node (`me`), so that the rooms hang
@@ -161,6 +168,24 @@ mod tests {
         }
         assert!(!book.may_learn(&named(TOLD_PER_ROOM), &RoomId([1; 32])));
         assert!(book.may_learn(&named(0), &RoomId([1; 32])) && book.may_learn(&peer(9), &RoomId([2; 32])));
+    }
+
+    #[test]
+    fn a_search_dials_some_and_others_the_next_time() {
+        let mut book = Book::default();
+        let address: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        for n in 1..=200 {
+            book.reached(peer(n), &address);
+            book.member(peer(n), RoomId([1; 32]));
+        }
+        let mut rng = crate::account::rng();
+        let mut dialled = BTreeSet::new();
+        while dialled.len() < 200 {
+            let now = book.sought(&RoomId([1; 32]), &mut rng);
+            assert_eq!(now.len(), SOUGHT_AT_ONCE);
+            dialled.extend(now);
+        }
+        assert!(book.sought(&RoomId([2; 32]), &mut rng).is_empty());
     }
 
     #[test]
