@@ -4,7 +4,7 @@
 //! for logs and people. An id says nothing by itself: [`DeviceId`] is an Ed25519 public key, [`EventId`] a hash of a
 //! header, [`RoomId`] the id of the room's genesis event, [`AccountId`] a hash of the account's inception.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,9 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+                // Ids are written for every event that windows are told: `{:02x}` a byte stood out in profiles.
+                let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+                self.0.iter().try_for_each(|b| f.write_char(digit(b >> 4)).and_then(|()| f.write_char(digit(b & 15))))
             }
         }
 

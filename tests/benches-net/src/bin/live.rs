@@ -2,7 +2,8 @@
 //! moment when each of the others has stored the message durably and shown it, beside mosquitto QoS 1 with nine subscribers
 //! that store each message in SQLite (WAL, synchronous FULL) before they count it.
 //!
-//! `MESSAGES` and `ROUNDS` in the environment make it smaller.
+//! `MESSAGES` and `ROUNDS` in the environment make it smaller, `RATE` slower: at 10 a second each message is alone, whatever else
+//! the machine does.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use parlor_benches_net::{gauge, mqtt, nodes};
 use tokio::sync::mpsc;
 
 const NODES: usize = 10;
-/// Between two messages: 100 a second.
-const PACE: Duration = Duration::from_millis(10);
+/// Messages a second.
+const RATE: usize = 100;
 /// Bytes of a text; with it an event of ours has some 350, and so has what goes through the broker.
 const TEXT: usize = 100;
 /// Bytes of a message through the broker.
@@ -77,6 +78,10 @@ async fn main() -> Result<()> {
     cluster.stop().await
 }
 
+fn pace() -> tokio::time::Interval {
+    tokio::time::interval(Duration::from_secs(1) / setting("RATE", RATE).clamp(1, 1000) as u32)
+}
+
 async fn our_round(
     cluster: &nodes::Cluster,
     shown: &mut mpsc::UnboundedReceiver<Result<nodes::Shown>>,
@@ -85,7 +90,7 @@ async fn our_round(
 ) -> Result<Delays> {
     let mut sent = Vec::new();
     let mut sends = tokio::task::JoinSet::new();
-    let mut pace = tokio::time::interval(PACE);
+    let mut pace = pace();
     for number in first..first + n {
         pace.tick().await;
         sent.push(Instant::now());
@@ -111,7 +116,7 @@ async fn their_round(
     n: usize,
 ) -> Result<Delays> {
     let mut sent = Vec::new();
-    let mut pace = tokio::time::interval(PACE);
+    let mut pace = pace();
     for number in first..first + n {
         pace.tick().await;
         let message = nodes::text(number, BLOB).text.into_bytes();
