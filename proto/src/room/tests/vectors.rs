@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use super::support::{START, new_invite, new_room};
 use crate::body::{Body, Text};
-use crate::control::{History, JoinRequest, Role};
+use crate::control::{
+    AccountUpdate, Complaint, Control, History, JoinRequest, NewDevice, Policy, RevokeFence, Role, State, Target,
+};
 use crate::epoch::Welcome;
-use crate::event::Event;
+use crate::event::{Event, Header};
 use crate::hlc::Hlc;
 use crate::identity::Identity;
-use crate::room::{Accepted, Message, Outcome, Room};
+use crate::room::{Accepted, Message, Outcome, Removal, Room};
 
 /// The bytes 00 01 02 ... ff 00 ....
 struct Counting(u8);
@@ -127,5 +129,60 @@ fn compute() -> Value {
         "leave": events(&left),
         "hlc": { "ms": START, "reading": Hlc::at(START).0 },
         "stored_keys": stored_keys(&created),
+        "govern": govern(),
     })
+}
+
+/// One event of each kind that governs a room.
+fn govern() -> Value {
+    let (alice_rng, bob_rng) = (&mut Counting(64), &mut Counting(192));
+    let (_, alice_me) = Identity::create("laptop", START, alice_rng).unwrap();
+    let (root, bob_me) = Identity::create("phone", START, bob_rng).unwrap();
+    let (mut alice, created) = Room::create(Arc::new(alice_me), new_room(History::Full), START, alice_rng).unwrap();
+    let (link, _) = alice.invite(&new_invite(Role::Member), START + 1, alice_rng).unwrap();
+    let keys = link.keys();
+    let join = JoinRequest::sign(&alice.id(), &keys.sign, bob_me.signing_key(), bob_me.entrant(), [7; 16]);
+    let admission = alice.admit(join, false, START + 2, alice_rng).unwrap();
+    let welcome = Welcome::open(&bob_me, &alice.id(), &keys.sign.public_bytes(), &admission.welcome).unwrap();
+    let (mut bob, _) = Room::join(Arc::new(bob_me.clone()), alice.id(), welcome);
+    bob.receive(alice.control_events().cloned().collect(), START + 3);
+    let granted = alice.grant_role(&bob_me.account(), Role::Moderator, START + 4).unwrap();
+    let policy = alice.set_policy(Policy { history: History::None }, START + 5).unwrap();
+    bob.receive(alice.control_events().cloned().collect(), START + 6);
+    let epoch = bob.epoch_status().epoch.unwrap();
+    let complaint = bob.complain(&epoch, Complaint::Commit, START + 7).unwrap();
+    let tablet = Identity::add_device(&root, "tablet", 2, START, bob_rng).unwrap();
+    let devices = vec![NewDevice { cert: tablet.entrant().cert, leaf: tablet.entrant().leaf }];
+    let added = bob.update_account(AccountUpdate { devices, revokes: Vec::new() }, START + 8).unwrap();
+    let fence = bob.revoke_fence(&tablet.device());
+    let revoke = RevokeFence::revoke(&root.root_key(0), bob_me.account(), bob.id(), fence).unwrap();
+    let revoked = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
+    let revoked = bob.update_account(revoked, START + 9).unwrap();
+    alice.receive(bob.control_events().cloned().collect(), START + 10);
+    let [one, other] = [1, 2].map(|about| contradiction(&bob, &bob_me, about));
+    let proof = alice.report_fork(&one, &other, START + 12).unwrap();
+    let target = Target::Account(bob_me.account());
+    let removal = Removal { target, ban: true, cascade: true, purge: false };
+    let removed = alice.remove(&[removal], START + 13, alice_rng).unwrap();
+    let unbanned = alice.unban(&bob_me.account(), START + 14).unwrap();
+    json!({
+        "create": events(&created),
+        "grant": events(&granted),
+        "policy": events(&policy),
+        "complaint": events(&complaint),
+        "device_added": events(&added),
+        "device_revoked": events(&revoked),
+        "contradiction": [event(&one), event(&other)],
+        "proof": events(&proof),
+        "removed": events(&removed),
+        "unbanned": events(&unbanned),
+    })
+}
+
+/// The next event of `room`'s log: one of several with one number.
+fn contradiction(room: &Room, me: &Identity, about: u8) -> Event {
+    let auth = room.grant_id(room.grant().unwrap());
+    let state = Control::State(State { auth, writes: vec![(2, vec![about])] });
+    let header = room.control_header(state.kind(), &[], START + 11).unwrap();
+    Event::sign(&room.id(), Header::Control(header), &state.encode(), me.signing_key()).unwrap()
 }
