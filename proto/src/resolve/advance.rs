@@ -61,7 +61,9 @@ impl Resolved {
             self.replay(dag, &work.keys);
             work.delta.settings = true;
         }
-        work.delta.accounts.iter().for_each(|account| self.refresh_outsiders(dag, account));
+        // Also whom the event names in vain: somebody may have handed him keys.
+        let named = dag.grants_by(at).map(|g| &dag.grants()[g].subject);
+        named.chain(&work.delta.accounts).for_each(|account| self.refresh_outsiders(dag, account));
         work.delta
     }
 

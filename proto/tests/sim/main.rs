@@ -18,6 +18,8 @@ mod checks;
 mod disk;
 mod govern;
 mod join;
+mod keys;
+mod keys_tracker;
 mod knowledge;
 mod node;
 mod node_io;

@@ -157,6 +157,31 @@ fn who_writes_under_an_epoch_that_was_not_safe_for_him_is_flagged_by_all() {
 }
 
 #[test]
+fn whoever_was_let_in_in_vain_was_handed_a_key_all_the_same_so_the_epoch_goes() {
+    let (mut alice, mut people) = room_of(Role::Admin, 1);
+    let bob = &mut people[0];
+    let link = alice.invite(&super::support::new_invite(Role::Member));
+    bob.sync_from(&alice);
+    let epoch = alice.room.epoch_status().epoch;
+    let (carol, dave) = (super::support::identity(8), super::support::identity(9));
+    // One use, and two sponsors who do not hear of each other.
+    alice.admit(&carol, &link).unwrap();
+    bob.admit(&dave, &link).unwrap();
+    assert_eq!((alice.room.epoch_status().epoch, bob.room.epoch_status().epoch), (epoch, epoch));
+    let events = bob.events();
+    bob.sync_from(&alice);
+    alice.receive(events);
+    for person in [&alice, &*bob] {
+        assert_eq!(person.room.n_members(), 3);
+        assert_eq!(person.room.epoch_status().why, Some(NoEpoch::NoneSafe));
+        let scratch = crate::resolve::resolve(&person.room.dag, &person.room.everything);
+        let outsiders: Vec<usize> = person.room.resolved.outsiders().iter().collect();
+        assert_eq!(outsiders, scratch.outsiders().iter().collect::<Vec<_>>());
+        assert_eq!(outsiders.len(), 1);
+    }
+}
+
+#[test]
 fn a_revoked_device_is_keyed_no_more_and_gets_nothing_again() {
     let (mut alice, mut people) = room_of(Role::Member, 1);
     let bob = &mut people[0];
