@@ -120,7 +120,7 @@ impl Turn<'_> {
         let Some((events, records)) = self.sort(items) else { return Judgement::Reject };
         self.heard(&events);
         let n_events = events.len();
-        let received = self.entry.room.receive(events, self.now_ms);
+        let received = self.entry.room.receive_unvouched(events, self.now_ms);
         let known = n_events == received.duplicates && records.markers.is_empty();
         // On gossip what vouches for an event is in the same frame.
         let bad = blames(&received.rejected) || bad_copies(&received.rejected) > 0;

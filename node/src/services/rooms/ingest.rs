@@ -28,7 +28,13 @@ impl Turn<'_> {
         self.shown(peer, &events);
         // Events are counted references: this copies none.
         let batched = events.clone();
-        let received = self.entry.room.receive(events, self.now_ms);
+        let device = self.entry.sessions.get(&peer).and_then(|linked| linked.device);
+        let member = device.is_some_and(|device| self.entry.room.standing(&device) == Standing::Live);
+        let received = if member {
+            self.entry.room.receive(events, self.now_ms)
+        } else {
+            self.entry.room.receive_unvouched(events, self.now_ms)
+        };
         let linked = self.entry.sessions.get_mut(&peer);
         let too_many = linked.is_some_and(|linked| {
             linked.bad_copies += bad_copies(&received.rejected);
