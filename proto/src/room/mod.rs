@@ -28,6 +28,7 @@ mod create;
 mod epochs;
 mod flood;
 mod forks;
+mod former;
 mod govern;
 mod healing;
 mod keys;

@@ -124,6 +124,21 @@ impl Tables {
         self.tips.iter().filter(|(series, _)| may_know(series)).map(|(series, tip)| (*series, *tip)).collect()
     }
 
+    /// Cuts the control logs to these ends, and takes those out that are not among them: what a former member may know
+    /// ([`crate::room::Room::control_for`]).
+    pub fn limit_control(&mut self, ends: impl IntoIterator<Item = (DeviceId, Tip)>) {
+        let ends: BTreeMap<DeviceId, Tip> = ends.into_iter().collect();
+        self.tips.retain(|series, tip| {
+            let end = ends.get(&series.device);
+            if let Some(end) = end.filter(|end| series.kind == SeriesKind::Control && end.seq < tip.seq) {
+                *tip = *end;
+            }
+            series.kind != SeriesKind::Control || end.is_some()
+        });
+        self.shape += 1;
+        self.digests = OnceLock::new();
+    }
+
     /// Where `series` ends, `None` when nothing of it is held.
     pub fn tip(&self, series: &Series) -> Option<Tip> {
         self.tips.get(series).copied()

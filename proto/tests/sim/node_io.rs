@@ -10,7 +10,7 @@ use parlor_proto::gossip::{GossipError, GossipFrame};
 use parlor_proto::marker::Marker;
 use parlor_proto::room::{KeyShare, Missing, Received, Standing as RoomStanding};
 use parlor_proto::sync::{
-    In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing,
+    In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing, Tip,
 };
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use rand::RngExt as _;
@@ -118,7 +118,12 @@ impl Node {
         let standing = self.standing_of(&device);
         let running = self.running();
         if standing == Standing::Removed {
-            running.cuts.entry(device).or_insert_with(|| running.tables.cut_for(device));
+            let ends = running.room.as_ref().map(|room| room.control_for(&device)).unwrap_or_default();
+            running.cuts.entry(device).or_insert_with(|| {
+                let mut cut = running.tables.cut_for(device);
+                cut.limit_control(ends.iter().map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
+                cut
+            });
         } else {
             running.cuts.remove(&device);
         }

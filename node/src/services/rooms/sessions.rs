@@ -5,7 +5,7 @@ use parlor_proto::event::Event;
 use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::room::{KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
-    In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup,
+    In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup, Tip,
 };
 use parlor_proto::sync::{Standing as PeerStanding, Wanted};
 use parlor_proto::wire::{Asked, SeriesKind};
@@ -82,7 +82,12 @@ impl Turn<'_> {
         };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         linked.cut = match standing {
-            PeerStanding::Removed => linked.cut.take().or_else(|| Some(self.entry.tables.cut_for(device))),
+            PeerStanding::Removed => linked.cut.take().or_else(|| {
+                let mut cut = self.entry.tables.cut_for(device);
+                let ends = self.entry.room.control_for(&device).into_iter();
+                cut.limit_control(ends.map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
+                Some(cut)
+            }),
             _ => None,
         };
         let known = linked.device.is_some();

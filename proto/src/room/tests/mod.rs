@@ -3,6 +3,7 @@
 mod admission;
 mod forgetting;
 mod forks;
+mod former;
 mod govern;
 mod format;
 mod healing;

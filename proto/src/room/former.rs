@@ -1,0 +1,33 @@
+//! What a former member may know of the control logs (C8): all that does not have its end in the past, and the end itself.
+
+use std::collections::BTreeMap;
+
+use super::Room;
+use super::types::Tip;
+use crate::dag::NodeIdx;
+use crate::event::{LogId, LogKind};
+use crate::ids::DeviceId;
+
+impl Room {
+    /// How far a former member with this device may know each control log: up to what put it out, whatever was built on that
+    /// since. Of one that was never in (an invite that others had used up) everything that is here.
+    pub fn control_for(&self, device: &DeviceId) -> Vec<Tip> {
+        let grants = self.account_of(device).map(|account| self.dag.grants_of(&account)).unwrap_or_default();
+        let ends: Vec<NodeIdx> = grants.iter().flat_map(|g| self.resolved.kills(*g)).copied().collect();
+        let may_know = |at: NodeIdx| {
+            let after = ends.iter().any(|end| *end != at && self.dag.in_past(*end, at));
+            !after || ends.iter().any(|end| self.dag.in_past(at, *end))
+        };
+        // The past only grows along a log: what may be known of a stretch is its beginning.
+        let mut tips: BTreeMap<DeviceId, Tip> = BTreeMap::new();
+        for (_, node) in self.dag.nodes().iter().enumerate().filter(|(at, _)| may_know(*at)) {
+            let (device, seq) = self.control_place(&node.event);
+            let log = LogId { device, kind: LogKind::Control };
+            let tip = tips.entry(device).or_insert(Tip { log, seq, id: node.event.id() });
+            if seq > tip.seq {
+                *tip = Tip { log, seq, id: node.event.id() };
+            }
+        }
+        tips.into_values().collect()
+    }
+}
