@@ -150,6 +150,16 @@ impl Resolved {
             && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
     }
 
+    /// Whether something bounds what a device wrote under the grant `g`: the end of the grant, unless it is a mere change of role,
+    /// or the revocation of the device.
+    pub fn fences_messages(&self, dag: &Dag, g: GrantIdx, device: &DeviceId) -> bool {
+        let keeps = |kill: &NodeIdx| match &dag.node(*kill).control {
+            Control::Remove(remove) => remove.messages == MessageFate::Kept,
+            _ => false,
+        };
+        !self.kills(g).iter().all(keeps) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
+    }
+
     /// The devices of the members, without those revoked.
     pub fn live(&self) -> &Set {
         &self.live

@@ -92,6 +92,10 @@ impl Room {
         if self.resolved.is_closed(&self.dag, at) {
             return Err(JoinRefusal::Revoked);
         }
+        // Also of who may take the account back: that is said by a role, never by an invite that anybody may hold.
+        if !self.resolved.bans(&self.dag, &join.entrant.account()).is_empty() {
+            return Err(JoinRefusal::Banned);
+        }
         if now_ms > invite.expires_ms {
             return Err(JoinRefusal::Expired);
         }

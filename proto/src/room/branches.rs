@@ -87,6 +87,11 @@ impl Branches {
         self.0.contains_key(device)
     }
 
+    /// The number up to which all branches of a log are one; `None` of a log that did not fork.
+    pub(super) fn common(&self, device: &DeviceId) -> Option<u64> {
+        self.0.get(device)?.iter().flat_map(|path| path.forks.keys()).min().copied()
+    }
+
     /// The names of the paths of a log, the log as it was first.
     pub(super) fn paths(&self, device: &DeviceId) -> impl Iterator<Item = &DeviceId> {
         self.0.get(device).into_iter().flatten().map(|path| &path.name)

@@ -378,13 +378,18 @@ impl Room {
         in_view: impl Fn(NodeIdx) -> bool,
     ) -> Verdict {
         let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
+        let common = self.messages.branches().common(&header.device);
         let mut verdict = Verdict::NotPermitted;
         for g in self.dag.grants_of(author) {
             let grant = &self.dag.grants()[*g];
             if !grant.perms.has(Permission::Post) || !self.resolved.is_ok(*g) || !in_view(grant.op) {
                 continue;
             }
-            if self.resolved.admits_message(&self.dag, *g, &point) {
+            // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
+            // is inside, and nobody who was removed adds to it by writing on another branch.
+            let fenced = self.resolved.fences_messages(&self.dag, *g, &header.device);
+            let pinned = !fenced || common.is_none_or(|common| header.seq <= common);
+            if pinned && self.resolved.admits_message(&self.dag, *g, &point) {
                 return Verdict::Shown;
             }
             verdict = Verdict::AfterRemoval;
