@@ -15,11 +15,18 @@ use parlor_proto::{AccountId, EventId};
 
 use crate::knowledge::{Finished, Whole};
 use crate::node::Node;
+use crate::villain::Villain;
 use crate::world::World;
 
-/// Live members as the first of them sees it.
+/// The members of a room that are honest nodes.
+fn honest(world: &World, room: &Room) -> BTreeSet<AccountId> {
+    let nodes = world.nodes.iter().filter(|node| !node.is_villain()).map(|node| node.me.account());
+    nodes.filter(|account| room.member(account).is_some()).collect()
+}
+
+/// Live honest members.
 fn members(world: &World) -> Vec<&Node> {
-    world.nodes.iter().filter(|node| node.is_member()).collect()
+    world.nodes.iter().filter(|node| node.is_member() && !node.is_villain()).collect()
 }
 
 fn message_ids(node: &Node) -> Vec<EventId> {
@@ -35,7 +42,7 @@ pub(crate) fn is_same(world: &World) -> bool {
     }
     let members = members(world);
     let Some(first) = members.first() else { return true };
-    let known = first.room().map_or(0, |room| room.members().len());
+    let known = first.room().map_or(0, |room| honest(world, room).len());
     known == members.len()
         && members.iter().all(|node| {
             let (Some(a), Some(b)) = (first.room(), node.room()) else { return false };
@@ -108,7 +115,7 @@ pub(crate) fn final_state(world: &mut World) {
         );
     }
     let accounts: BTreeSet<AccountId> = members.iter().map(|node| node.me.account()).collect();
-    let known: BTreeSet<AccountId> = members[0].room().unwrap().members().iter().map(|m| m.account).collect();
+    let known = honest(world, members[0].room().unwrap());
     assert_eq!(accounts, known, "the room has members that know nothing of it");
     for node in &members {
         let status = node.room().unwrap().epoch_status();
@@ -117,7 +124,8 @@ pub(crate) fn final_state(world: &mut World) {
     }
     written_once(world);
     secrets(world);
-    assert!(all_delivered(world), "not all is delivered, or not all know it: {}", statuses(world));
+    // Whom a hostile member leaves in the dark about what it holds, nobody can know.
+    assert!(world.plan.villains > 0 || all_delivered(world), "not all is delivered, or not all know it: {}", statuses(world));
     replay(world);
 }
 
@@ -163,8 +171,8 @@ fn delivered_is_true(world: &World, node: &Node) {
             other.index != node.index && (other.restored || other.disk.ids.contains(&stored.event.id()))
         };
         let true_count = world.nodes.iter().filter(holds).count();
-        assert!(claimed <= true_count, "{claimed} are said to have what {true_count} have");
-        if status == Status::Sent {
+        assert!(claimed <= true_count + world.plan.villains, "{claimed} are said to have what {true_count} have");
+        if status == Status::Sent && world.plan.villains == 0 {
             assert!(true_count > 0, "said to be sent and nowhere else");
         }
     }
@@ -176,7 +184,7 @@ fn written_once(world: &World) {
         let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
         let me = node.me.device();
         for ((device, _), stored) in &node.disk.messages {
-            if let Some(text) = &stored.text {
+            if let Some(text) = stored.text.as_ref().filter(|_| !world.is_evil(&stored.event.device())) {
                 *seen.entry(text).or_default() += 1;
             }
             let own = *device == me;
@@ -207,7 +215,7 @@ fn secrets(world: &mut World) {
     let mut messages: BTreeMap<EventId, &Event> = BTreeMap::new();
     for stored in first.disk.messages.values() {
         let shown = matches!(room.verdict(&stored.event), Verdict::Shown | Verdict::NoKey);
-        if shown {
+        if shown && !world.is_evil(&stored.event.device()) {
             messages.insert(stored.event.id(), &stored.event);
         }
     }
@@ -217,11 +225,12 @@ fn secrets(world: &mut World) {
     });
     let leafs =
         nodes.iter().flat_map(|node| node.me.leafs().iter().map(|leaf| (node.me.device(), leaf.secret.public())));
+    let puppets = nodes.iter().filter_map(|node| node.villain.as_ref()).flat_map(Villain::puppets);
     let finished = Finished {
         whole: Whole::new(room.id(), control),
         ledger: &mut ledger,
         messages: messages.into_values().collect(),
-        leafs: leafs.collect(),
+        leafs: leafs.chain(puppets).collect(),
         pages: BTreeMap::new(),
         read: read.collect(),
         readers: members(world).iter().map(|node| (node.me.device(), node.me.account())).collect(),
@@ -232,9 +241,12 @@ fn secrets(world: &mut World) {
 
 /// With shared history everybody reads everything; who may read what otherwise is with [`secrets`].
 fn readable(world: &World, node: &Node) {
-    if world.plan.history == History::Full {
+    // Hostile members may change the history mode too.
+    if world.plan.history == History::Full && world.plan.villains == 0 && !world.plan.modes {
         let room = node.room().expect("a member");
-        let shown = |event: &Event| matches!(room.verdict(event), Verdict::Shown | Verdict::NoKey);
+        let shown = |event: &Event| {
+            matches!(room.verdict(event), Verdict::Shown | Verdict::NoKey) && !world.is_evil(&event.device())
+        };
         let dark = node.disk.messages.values().filter(|stored| stored.text.is_none() && shown(&stored.event)).count();
         assert_eq!(dark, 0, "node {} cannot read {dark} messages", node.index);
     }
@@ -244,9 +256,19 @@ fn readable(world: &World, node: &Node) {
 fn replay(world: &mut World) {
     let heard = std::mem::take(&mut world.heard);
     let state = |node: &Node| (node.room().map(|room| room.state_hash()), message_ids(node));
-    let before: Vec<_> = world.nodes.iter().map(state).collect();
+    let honest = |world: &World| world.nodes.iter().filter(|node| !node.is_villain()).map(state).collect::<Vec<_>>();
+    if world.plan.villains > 0 {
+        // Some heard for the first time what a hostile member had shown to others only.
+        hear(world, &heard);
+    }
+    let before = honest(world);
+    hear(world, &heard);
+    assert_eq!(before, honest(world), "a replay changed something");
+}
+
+fn hear(world: &mut World, heard: &[(String, Vec<u8>)]) {
     let now = world.now_ms;
-    for node in &mut world.nodes {
+    for node in world.nodes.iter_mut().filter(|node| !node.is_villain()) {
         for (topic, bytes) in heard.iter().rev() {
             node.on_gossip(topic, bytes, now);
         }
@@ -256,6 +278,4 @@ fn replay(world: &mut World) {
             assert!(received.outcome.accepted.is_empty());
         }
     }
-    let after: Vec<_> = world.nodes.iter().map(state).collect();
-    assert_eq!(before, after, "a replay changed something");
 }

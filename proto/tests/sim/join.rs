@@ -99,6 +99,10 @@ impl Node {
         };
         let (answer, outcome) = match room.admit(knocker.request.clone(), false, now, &mut rng) {
             Ok(admission) => (Answer::Welcome(admission.welcome.into()), admission.outcome),
+            // Who revoked its own device, or contradicted itself, can not come in nor let in.
+            Err(JoinRefusal::Request(_)) if self.hostile => {
+                (Answer::Refused(Refusal::Later), parlor_proto::room::Outcome::default())
+            }
             Err(why) => (Answer::Refused(refusal(why)), parlor_proto::room::Outcome::default()),
         };
         let sealed = knocker.knock.seal(&answer, &mut rng);

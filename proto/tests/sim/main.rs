@@ -21,8 +21,10 @@ mod join;
 mod keys;
 mod keys_tracker;
 mod knowledge;
+mod liar;
 mod node;
 mod node_io;
+mod villain;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -122,6 +124,19 @@ fn whoever_governs_whom_in_whatever_part_of_the_network_all_agree_in_the_end() {
         leaves: 1,
         joins: 12,
         partitions: 3,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn hostile_members_divide_nobody_read_nothing_after_they_are_out_and_stop_nothing() {
+    run(9, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        people: 6,
+        villains: 1 + (seed % 2) as usize,
+        deeds: 30,
+        governs: 10,
+        joins: 12,
         ..Plan::default()
     });
 }

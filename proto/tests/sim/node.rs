@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use parlor_crypto::account::RootSeed;
 use parlor_crypto::seal::MessageKey;
 use parlor_proto::body::Body;
 use parlor_proto::event::Event;
@@ -20,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use crate::disk::{Disk, series};
+use crate::villain::Villain;
 
 /// What a node wants of the network.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(crate) enum Effect {
     /// Bytes on the sync stream to a peer.
     Stream { to: usize, bytes: Vec<u8> },
     /// A frame on the room's topic.
-    Gossip { topic: String, bytes: Vec<u8> },
+    Gossip { topic: String, bytes: Vec<u8>, to: Option<usize> },
     /// Connect to a door.
     Dial { to: usize },
     /// A knock.
@@ -94,6 +96,11 @@ pub(crate) struct Node {
     pub link: Option<Link>,
     /// Forks are part of the history.
     pub forks: bool,
+    /// Some of the others are hostile.
+    pub hostile: bool,
+    /// What makes this one hostile.
+    pub villain: Option<Villain>,
+    root: Option<RootSeed>,
     /// It compares its own logs with others before it writes.
     pub guarded: bool,
     /// A copy of the disk, with what was promised then.
@@ -105,7 +112,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(index: usize, seed: u64, skew_ms: i64, commit_ms: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let (_, me) = Identity::create("laptop", 1_700_000_000_000, &mut rng).expect("a short name");
+        let (root, me) = Identity::create("laptop", 1_700_000_000_000, &mut rng).expect("a short name");
         let mut node = Self {
             index,
             me: Arc::new(me),
@@ -119,12 +126,22 @@ impl Node {
             handed: Vec::new(),
             link: None,
             forks: false,
+            hostile: false,
+            villain: None,
+            root: Some(root),
             guarded: true,
             copy: None,
             restored: false,
         };
         node.start(0);
         node
+    }
+
+    /// From now on it follows no rule.
+    pub(crate) fn turn_evil(&mut self) {
+        let mut rng = self.fork_rng();
+        self.villain = self.root.take().map(|root| Villain::new(root, &mut rng));
+        self.guarded = false;
     }
 
     /// The node's own clock.
@@ -477,12 +494,17 @@ impl Node {
     }
 
     pub(crate) fn gossip(&mut self, frame: &GossipFrame) {
+        self.gossip_to(frame, None);
+    }
+
+    /// Publishes a frame to all, or shows it to one peer only.
+    pub(crate) fn gossip_to(&mut self, frame: &GossipFrame, to: Option<usize>) {
         let mut rng = self.fork_rng();
         let Some(room) = self.running().room.as_mut() else { return };
         let topic = room.topic_names().first().cloned().unwrap_or_default();
         let Some(key) = room.gossip_key() else { return };
         let bytes = frame.wrap(&Unreached::default(), &key, &mut rng).expect("a frame of the coalescer fits");
-        self.out.push(Effect::Gossip { topic, bytes });
+        self.out.push(Effect::Gossip { topic, bytes, to });
     }
 
     /// When something is to be done, by the node's own clock.

@@ -199,11 +199,15 @@ impl Node {
         let outcome = match what {
             Asked::Page(_) => room.accept_page(bytes),
             Asked::Key(_) => {
-                let share: KeyShare = codec::decode(&bytes, 4_096).expect("an honest share");
+                let Ok(share) = codec::decode::<KeyShare>(&bytes, 4_096) else {
+                    return assert!(self.hostile, "an honest share");
+                };
                 room.accept_key_share(&share)
             }
             Asked::Event(_) => {
-                let event = Event::decode(&room.id(), &bytes).expect("an honest event");
+                let Ok(event) = Event::decode(&room.id(), &bytes) else {
+                    return assert!(self.hostile, "an honest event");
+                };
                 let received = room.receive(vec![event], now);
                 return self.take(received, Vec::new(), None, now);
             }
@@ -226,10 +230,10 @@ impl Node {
 
     /// A batch of a session.
     fn deliver(&mut self, peer: usize, batch: u32, items: Vec<Item>, now: u64) {
-        let (events, markers) = self.sort(items);
+        let (events, markers) = self.sort(Some(peer), items);
         let ids: Vec<Event> = events.clone();
         let received = self.running().room.as_mut().expect("a session has a room").receive(events, now);
-        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()), "{:?}", received.rejected);
+        self.blame(Some(peer), &received);
         let room = self.room().expect("a session has a room");
         let complete = ids.iter().all(|event| room.seen(event));
         self.take(received, markers, Some((peer, batch, complete)), now);
@@ -248,24 +252,42 @@ impl Node {
             Ok((GossipFrame::Markers(list), _)) => items(list, SeriesKind::Marker),
             Ok((other, _)) => panic!("nobody sends {other:?}"),
             Err(GossipError::UnknownKey) => return,
-            Err(why) => panic!("honest gossip: {why}"),
+            Err(why) => return assert!(self.hostile, "honest gossip: {why}"),
         };
-        let (events, markers) = self.sort(items);
+        let (events, markers) = self.sort(None, items);
         let received = self.running().room.as_mut().expect("checked").receive(events, now);
-        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()), "{:?}", received.rejected);
+        self.blame(None, &received);
         self.take(received, markers, None, now);
     }
 
-    fn sort(&mut self, items: Vec<Item>) -> (Vec<Event>, Vec<Marker>) {
+    /// Finds fault with whoever sent what breaks the rules.
+    fn blame(&mut self, peer: Option<usize>, received: &Received) {
+        let Some(rejected) = received.rejected.iter().find(|rejected| rejected.blames_sender()) else { return };
+        assert!(self.hostile, "{rejected:?}");
+        let why = format!("event: {rejected:?}");
+        self.out.extend(peer.map(|peer| Effect::Blame { peer, why }));
+    }
+
+    fn sort(&mut self, from: Option<usize>, items: Vec<Item>) -> (Vec<Event>, Vec<Marker>) {
         let room = self.room().expect("a room");
         let (mut events, mut markers) = (Vec::new(), Vec::new());
+        let mut bad = Vec::new();
         for item in items {
             match item.kind {
                 SeriesKind::Control | SeriesKind::Message => {
-                    events.push(Event::decode(&room.id(), &item.bytes.0).expect("an honest event"));
+                    match Event::decode(&room.id(), &item.bytes.0) {
+                        Ok(event) => events.push(event),
+                        Err(why) => bad.push(why.to_string()),
+                    }
                 }
                 SeriesKind::Marker => {
-                    let marker = Marker::decode(&room.id(), &item.bytes.0).expect("an honest marker");
+                    let marker = match Marker::decode(&room.id(), &item.bytes.0) {
+                        Ok(marker) => marker,
+                        Err(why) => {
+                            bad.push(why.to_string());
+                            continue;
+                        }
+                    };
                     let live = room.standing(&marker.device) == RoomStanding::Live;
                     if live && marker.replaces(self.disk.markers.get(&marker.device)) {
                         markers.push(marker);
@@ -274,6 +296,9 @@ impl Node {
                 SeriesKind::Leaf | SeriesKind::Binding => panic!("nobody sends other records"),
             }
         }
+        assert!(self.hostile || bad.is_empty(), "{bad:?}");
+        let blamed = from.zip(bad.pop());
+        self.out.extend(blamed.map(|(peer, why)| Effect::Blame { peer, why }));
         (events, markers)
     }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use parlor_proto::control::{History, Role, RoomKind};
+use parlor_proto::DeviceId;
 use parlor_proto::join;
 use parlor_proto::outbox::Nonce;
 use parlor_proto::room::{NewRoom, Room};
@@ -23,8 +24,9 @@ const REST_MS: u64 = 400_000;
 /// How often missing connections are tried.
 const MESH_MS: u64 = 700;
 
-/// What newcomers become: where nobody is removed, and where people govern.
+/// What newcomers become: where nobody is removed, where hostile ones are trusted too much, and where people govern.
 const OPEN: &[Role] = &[Role::Moderator, Role::Moderator, Role::Member];
+const TRUSTED: &[Role] = &[Role::Admin, Role::Admin, Role::Moderator, Role::Member];
 const GOVERNED: &[Role] = &[Role::Admin, Role::Moderator, Role::Moderator, Role::Member, Role::Observer];
 
 /// What kind of history.
@@ -45,6 +47,10 @@ pub(crate) struct Plan {
     pub partitions: usize,
     /// Homes that are put back to an earlier copy, and run on from there.
     pub restores: usize,
+    /// Hostile members: the first nodes after the founder.
+    pub villains: usize,
+    /// How often they do something.
+    pub deeds: usize,
     /// Percent of gossip frames that do not arrive.
     pub gossip_loss: u32,
     /// Only neighbours are connected, and whoever let somebody in with the newcomer.
@@ -66,6 +72,8 @@ impl Default for Plan {
             crashes: 2,
             partitions: 2,
             restores: 0,
+            villains: 0,
+            deeds: 0,
             gossip_loss: 20,
             line: false,
         }
@@ -92,6 +100,7 @@ enum Act {
     Join(usize),
     Leave(usize),
     Govern(usize),
+    Evil(usize),
     Crash(usize),
     Start(usize),
     Copy(usize),
@@ -138,7 +147,9 @@ impl World {
         for node in &mut nodes {
             // Every second history of them without the guard, so that there are forks.
             (node.forks, node.guarded) = (plan.restores > 0, plan.restores == 0 || seed % 2 == 0);
+            (node.forks, node.hostile) = (node.forks || plan.villains > 0, plan.villains > 0);
         }
+        nodes.iter_mut().skip(1).take(plan.villains).for_each(Node::turn_evil);
         let part = vec![0; nodes.len()];
         let mut world = Self {
             plan,
@@ -189,6 +200,8 @@ impl World {
             self.plan.writes / 5,
             self.plan.restores,
             self.plan.governs,
+            self.plan.deeds,
+            self.plan.deeds / 10,
         ];
         for (kind, count) in counts.into_iter().enumerate() {
             for _ in 0..count {
@@ -203,6 +216,8 @@ impl World {
                     5 => Act::Split,
                     7 => Act::Copy(who),
                     8 => Act::Govern(who),
+                    9 => Act::Evil(1 + who % self.plan.villains.max(1)),
+                    10 => Act::Copy(1 + who % self.plan.villains.max(1)),
                     _ => Act::Repeat(who),
                 };
                 self.at(when, What::Act(act));
@@ -251,6 +266,11 @@ impl World {
         }
     }
 
+    /// Whether a device is one of a hostile member.
+    pub(crate) fn is_evil(&self, device: &DeviceId) -> bool {
+        self.nodes.iter().any(|node| node.is_villain() && node.me.device() == *device)
+    }
+
     /// What happened, in a line.
     pub(crate) fn summary(&self) -> String {
         let members = self.nodes.iter().filter(|node| node.is_member()).count();
@@ -258,9 +278,11 @@ impl World {
         let messages = self.nodes.iter().map(|node| node.disk.messages.len()).max().unwrap_or(0);
         let control = self.nodes.iter().map(|node| node.disk.control.len()).max().unwrap_or(0);
         let seconds = (self.now_ms - START) / 1_000;
+        let evil = |node: &Node| node.disk.control.iter().filter(|event| self.is_evil(&event.device())).count();
+        let evil = self.nodes.iter().filter(|node| !node.is_villain()).map(evil).max().unwrap_or(0);
         let forks = self.nodes.iter().filter(|node| node.room().is_some_and(Room::is_cloned)).count();
         format!(
-            "{members} members of {inside} who came in, {messages} messages, {control} control events, {forks} forks, {seconds} s"
+            "{members} members of {inside} who came in, {messages} messages, {control} control events ({evil} evil), {forks} forks, {seconds} s"
         )
     }
 
@@ -272,7 +294,7 @@ impl World {
     /// Nothing is under way, and all members hold the same and know it.
     fn is_at_rest(&self) -> bool {
         let late = self.now_ms > START + ACTIVE_MS + 30_000;
-        late && checks::is_same(self) && checks::all_delivered(self)
+        late && checks::is_same(self) && (self.plan.villains > 0 || checks::all_delivered(self))
     }
 
     fn happen(&mut self, what: What) {
@@ -324,7 +346,11 @@ impl World {
                 }
             }
             Act::Invite(who) if runs(self, who) => {
-                let roles = if self.plan.governs > 0 { GOVERNED } else { OPEN };
+                let roles = match (self.plan.villains, self.plan.governs) {
+                    (0, 0) => OPEN,
+                    (0, _) => GOVERNED,
+                    _ => TRUSTED,
+                };
                 let link = self.nodes[who].invite(self.plan.uses, roles, now);
                 self.invites.extend(link.map(|link| link.to_text()));
             }
@@ -340,6 +366,10 @@ impl World {
                 }
             }
             Act::Leave(who) if runs(self, who) => self.nodes[who].leave(now),
+            Act::Evil(who) if runs(self, who) => {
+                let accounts: Vec<_> = self.nodes.iter().map(|node| node.me.account()).collect();
+                self.nodes[who].do_evil(&accounts, accounts.len(), now);
+            }
             Act::Govern(who) if runs(self, who) => {
                 let accounts: Vec<_> = self.nodes.iter().map(|node| node.me.account()).collect();
                 self.nodes[who].govern(&accounts, self.plan.modes, now);
@@ -429,10 +459,16 @@ impl World {
                 let way = usize::from(from < to);
                 last[way] = last[way].max(soon);
                 let (link, when) = (*link, last[way]);
-                self.at(when, What::Frame { link, from, to, bytes });
+                let frames = match &mut self.nodes[from].villain {
+                    Some(villain) if !self.healed => villain.lie(bytes, &mut self.rng),
+                    _ => vec![bytes],
+                };
+                for bytes in frames {
+                    self.at(when, What::Frame { link, from, to, bytes });
+                }
             }
-            Effect::Gossip { topic, bytes } => {
-                for to in (0..self.nodes.len()).filter(|to| *to != from) {
+            Effect::Gossip { topic, bytes, to: only } => {
+                for to in (0..self.nodes.len()).filter(|to| *to != from && only.is_none_or(|only| only == *to)) {
                     let lost = self.rng.random_ratio(self.plan.gossip_loss, 100) || self.part[from] != self.part[to];
                     let copies = if lost { 0 } else { 1 + u32::from(self.rng.random_bool(0.1)) };
                     for _ in 0..copies {
@@ -445,7 +481,11 @@ impl World {
             Effect::Dial { to } => self.at(soon, What::Dialled { who: from, to }),
             Effect::Knock { to, bytes } => self.at(soon, What::Knock { from, to, bytes }),
             Effect::Answer { to, bytes } => self.at(soon, What::Answer { from, to, bytes }),
-            Effect::Blame { peer, why } => panic!("node {from} finds honest node {peer} at fault: {why}"),
+            Effect::Blame { peer, why } => {
+                let hostile = self.nodes[peer].is_villain() || self.nodes[from].is_villain();
+                assert!(hostile, "node {from} finds honest node {peer} at fault: {why}");
+                self.cut(|a, b| (a, b) == pair(from, peer));
+            }
         }
     }
 }
