@@ -10,9 +10,9 @@ use parlor_proto::resolve::{Delta, Resolved, resolve};
 use rand::RngExt as _;
 
 use crate::people::{PEOPLE, person};
-use crate::run;
 use crate::summary::{Summary, name};
 use crate::world::{How, Who, World};
+use crate::{CROWD, run, run_many};
 
 /// All events in another order that keeps ancestors first.
 fn shuffled(world: &mut World) -> Vec<Event> {
@@ -26,6 +26,38 @@ fn shuffled(world: &mut World) -> Vec<Event> {
         order.push(world.dag.node(at).event.clone());
     }
     order
+}
+
+/// C1: in another order, one event at a time, all comes out as from scratch.
+pub(crate) fn grown_is_as_from_scratch(world: &mut World) {
+    let mut dag = Dag::new(world.dag.room());
+    let mut grown = Resolved::default();
+    for event in shuffled(world) {
+        let Insert::New(at) = dag.insert_stored(&event) else { panic!("valid in any order") };
+        grown.advance(&dag, at);
+    }
+    let scratch = Summary::of(&world.dag, &resolve(&world.dag, &world.everything));
+    assert_eq!(Summary::of(&dag, &grown), scratch);
+}
+
+#[test]
+fn two_thousand_hostile_histories_come_out_alike_in_any_order() {
+    run_many(21, CROWD, |_| {});
+}
+
+#[test]
+fn another_two_thousand_hostile_histories_come_out_alike_in_any_order() {
+    run_many(22, CROWD, |_| {});
+}
+
+#[test]
+fn a_third_two_thousand_hostile_histories_come_out_alike_in_any_order() {
+    run_many(23, CROWD, |_| {});
+}
+
+#[test]
+fn a_fourth_two_thousand_hostile_histories_come_out_alike_in_any_order() {
+    run_many(24, CROWD, |_| {});
 }
 
 /// Without the leaf event `at`.

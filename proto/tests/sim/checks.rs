@@ -125,7 +125,11 @@ pub(crate) fn final_state(world: &mut World) {
     written_once(world);
     secrets(world);
     // Whom a hostile member leaves in the dark about what it holds, nobody can know.
-    assert!(world.plan.villains > 0 || all_delivered(world), "not all is delivered, or not all know it: {}", statuses(world));
+    assert!(
+        world.plan.villains > 0 || all_delivered(world),
+        "not all is delivered, or not all know it: {}",
+        statuses(world)
+    );
     replay(world);
 }
 

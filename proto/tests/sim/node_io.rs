@@ -274,12 +274,10 @@ impl Node {
         let mut bad = Vec::new();
         for item in items {
             match item.kind {
-                SeriesKind::Control | SeriesKind::Message => {
-                    match Event::decode(&room.id(), &item.bytes.0) {
-                        Ok(event) => events.push(event),
-                        Err(why) => bad.push(why.to_string()),
-                    }
-                }
+                SeriesKind::Control | SeriesKind::Message => match Event::decode(&room.id(), &item.bytes.0) {
+                    Ok(event) => events.push(event),
+                    Err(why) => bad.push(why.to_string()),
+                },
                 SeriesKind::Marker => {
                     let marker = match Marker::decode(&room.id(), &item.bytes.0) {
                         Ok(marker) => marker,

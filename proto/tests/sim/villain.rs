@@ -9,7 +9,7 @@
 use parlor_crypto::SigningKey;
 use parlor_crypto::account::RootSeed;
 use parlor_crypto::epoch::EpochSecret;
-use parlor_crypto::hpke::{RowContext, Row, seal_row};
+use parlor_crypto::hpke::{Row, RowContext, seal_row};
 use parlor_crypto::leaf::LeafPublic;
 use parlor_proto::control::{
     AccountUpdate, Admit, Complaint, Control, DeviceFence, GrantRole, History, Invite, InviteHistory, InviteRevoke,
@@ -203,7 +203,8 @@ impl Node {
         let room = self.room()?;
         let me = self.me.device();
         let events: Vec<Event> = room.control_events().cloned().collect();
-        let leafs = room.leafs().filter_map(|leaf| Some((DeviceId(leaf.device), LeafPublic::parse(&leaf.leaf_pk).ok()?)));
+        let leafs =
+            room.leafs().filter_map(|leaf| Some((DeviceId(leaf.device), LeafPublic::parse(&leaf.leaf_pk).ok()?)));
         let mine = |event: &&Event| match Control::decode(event.control().map_or(0, |h| h.kind), event.payload()) {
             Ok(Control::Genesis(_)) => event.device() == me,
             Ok(Control::Grant(grant)) => grant.subject == self.me.account(),
@@ -245,7 +246,14 @@ impl Node {
                 };
                 let ban = rng.random() && matches!(target, Target::Account(_));
                 let messages = if rng.random() { MessageFate::Fenced } else { MessageFate::Purged };
-                Control::Remove(Remove { auth, target, ban, cascade: rng.random(), messages, fence: self.fence(known, rng) })
+                Control::Remove(Remove {
+                    auth,
+                    target,
+                    ban,
+                    cascade: rng.random(),
+                    messages,
+                    fence: self.fence(known, rng),
+                })
             }
             4 => Control::Leave(Leave { auth, fence: Vec::new() }),
             5 | 6 => Control::Invite(Invite {
@@ -269,7 +277,14 @@ impl Node {
                 let join =
                     JoinRequest::sign(&room.id(), &villain.invite, puppet.signing_key(), puppet.entrant(), [3; 16]);
                 let epoch = EpochId::of(&pick(rng, &known.events)?.id());
-                Control::Admit(Box::new(Admit { auth, invite, join, epoch, slice: rng.random_range(0..4), slice_commit: [5; 32] }))
+                Control::Admit(Box::new(Admit {
+                    auth,
+                    invite,
+                    join,
+                    epoch,
+                    slice: rng.random_range(0..4),
+                    slice_commit: [5; 32],
+                }))
             }
             9 => Control::State(State { auth, writes: vec![(1, b"taken over".to_vec()), (4, vec![0, 0, 0, 9])] }),
             10 => {

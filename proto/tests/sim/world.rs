@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use parlor_proto::control::{History, Role, RoomKind};
 use parlor_proto::DeviceId;
+use parlor_proto::control::{History, Role, RoomKind};
 use parlor_proto::join;
 use parlor_proto::outbox::Nonce;
 use parlor_proto::room::{NewRoom, Room};

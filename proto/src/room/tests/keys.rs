@@ -96,7 +96,12 @@ fn an_author_who_missed_an_admission_may_not_go_on_in_the_closed_slice_once_he_k
 }
 
 /// A Rotate of `person` for `devices`, whose rows hold `given` but which commits to `committed`.
-pub(super) fn forged_rotate(person: &mut Person, devices: &[&Identity], given: &EpochSecret, committed: &EpochSecret) -> Event {
+pub(super) fn forged_rotate(
+    person: &mut Person,
+    devices: &[&Identity],
+    given: &EpochSecret,
+    committed: &EpochSecret,
+) -> Event {
     rotate_with(person, devices, &[], given, committed)
 }
 
