@@ -4,7 +4,6 @@ mod admission;
 mod forgetting;
 mod forks;
 mod former;
-mod govern;
 mod format;
 mod govern;
 mod healing;
