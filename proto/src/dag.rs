@@ -56,7 +56,7 @@ pub struct DeviceEntry {
     pub certs: Vec<(NodeIdx, AccountId)>,
     /// What its owner calls it.
     pub name: String,
-    /// The leaf key it came with.
+    /// The leaf key it came with, or came again with.
     pub leaf: LeafRecord,
 }
 
@@ -200,7 +200,12 @@ impl Dag {
         if no == next {
             self.devices.push(DeviceEntry { device, certs: Vec::new(), name: name.to_owned(), leaf });
         }
-        self.devices[no].certs.push((at, account));
+        let entry = &mut self.devices[no];
+        // Whoever comes again may have another leaf key by then.
+        if (leaf.counter, leaf.leaf_pk) > (entry.leaf.counter, entry.leaf.leaf_pk) {
+            entry.leaf = leaf;
+        }
+        entry.certs.push((at, account));
         let theirs = self.devices_of.entry(account).or_default();
         if !theirs.contains(&no) {
             theirs.push(no);

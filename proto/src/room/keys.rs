@@ -13,7 +13,7 @@ use super::Room;
 use super::epochs::Held;
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
 use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
-use crate::dag::NodeIdx;
+use crate::dag::{DeviceEntry, NodeIdx};
 use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
 use crate::ids::{AccountId, DeviceId, EpochId};
 
@@ -139,13 +139,18 @@ impl Room {
 
     /// The newest leaf record of every device.
     pub fn leafs(&self) -> impl Iterator<Item = &LeafRecord> {
-        self.dag.devices().iter().map(|entry| self.leafs.get(&entry.device).unwrap_or(&entry.leaf))
+        self.dag.devices().iter().map(|entry| self.newest_leaf(entry))
     }
 
     /// The newest leaf record of a device.
     pub(super) fn leaf_of(&self, device: &DeviceId) -> Option<&LeafRecord> {
         let entry = self.dag.devices().get(self.dag.device_no(device)?)?;
-        Some(self.leafs.get(device).unwrap_or(&entry.leaf))
+        Some(self.newest_leaf(entry))
+    }
+
+    fn newest_leaf<'a>(&'a self, entry: &'a DeviceEntry) -> &'a LeafRecord {
+        let heard = self.leafs.get(&entry.device);
+        heard.filter(|leaf| leaf.counter >= entry.leaf.counter).unwrap_or(&entry.leaf)
     }
 
     /// The key to wrap gossip with: of the slice that is written in.

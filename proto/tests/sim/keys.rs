@@ -13,7 +13,7 @@ use parlor_proto::control::{Control, History, JoinRequest, Role, RoomKind, Spons
 use parlor_proto::epoch::Welcome;
 use parlor_proto::event::Event;
 use parlor_proto::identity::Identity;
-use parlor_proto::room::{NewInvite, NewRoom, Outcome, Removal, Room};
+use parlor_proto::room::{KeyRows, NewInvite, NewRoom, Outcome, Removal, Room, StoredKeys};
 use parlor_proto::{AccountId, DeviceId, EpochId, EventId};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
@@ -29,6 +29,8 @@ struct Person {
     room: Option<Room>,
     events: Vec<Event>,
     ids: BTreeSet<EventId>,
+    /// What is on its disk of keys.
+    rows: StoredKeys,
 }
 
 /// A message with what its author knew.
@@ -55,7 +57,13 @@ impl World {
         let mut people: Vec<Person> = (0..PEOPLE)
             .map(|_| {
                 let (_, me) = Identity::create("laptop", START, &mut rng).unwrap();
-                Person { me: Arc::new(me), room: None, events: Vec::new(), ids: BTreeSet::new() }
+                Person {
+                    me: Arc::new(me),
+                    room: None,
+                    events: Vec::new(),
+                    ids: BTreeSet::new(),
+                    rows: StoredKeys::new(),
+                }
             })
             .collect();
         let new = NewRoom { name: "keys".into(), kind: RoomKind::Group, history, about: String::new(), ttl_ms: None };
@@ -71,6 +79,12 @@ impl World {
     fn keep(&mut self, who: usize, outcome: Outcome) {
         let device = self.people[who].me.device();
         self.tracker.stored(device, &outcome.persist.keys);
+        for (name, row) in &outcome.persist.keys {
+            match row {
+                Some(row) => self.people[who].rows.insert(name.clone(), row.clone()),
+                None => self.people[who].rows.remove(name),
+            };
+        }
         for event in outcome.events() {
             self.tracker.saw(device, event);
             if self.people[who].ids.insert(event.id()) {
@@ -395,6 +409,57 @@ fn histories(history: History, first: u64) {
     println!("checked: {} C7, {} C8, {} C9 of {} pairs", total[0], total[1], total[2], total[3]);
     assert!(only.is_some() || (total[0] > 0 && total[1] > 0), "nothing was checked: {total:?}");
     assert!(only.is_some() || history != History::None || total[2] > 0, "nothing was checked: {total:?}");
+}
+
+/// Whether what somebody has now gives the key of a message: its rows, the whole control log, and, if they are taken along,
+/// its leaf secrets.
+fn dump_reads(world: &World, who: usize, leafs: bool, message: &Event) -> bool {
+    let person = &world.people[who];
+    let mut dump = Tracker::new(person.room.as_ref().unwrap().id());
+    let rows: KeyRows = person.rows.iter().map(|(name, row)| (name.clone(), Some(row.clone()))).collect();
+    dump.stored(person.me.device(), &rows);
+    if leafs {
+        dump.is(&person.me);
+    }
+    person.events.iter().for_each(|event| dump.saw(person.me.device(), event));
+    dump.reads(&person.me.device(), message)
+}
+
+#[test]
+fn a_dump_of_all_that_a_device_has_gives_no_key_that_was_to_be_gone() {
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+    for history in [History::None, History::Full] {
+        let mut world = World::new(1, history);
+        world.invite(0);
+        world.join(1, 0);
+        world.write(0);
+        let message = world.written[0].event.clone();
+        world.sync(0, 1);
+        assert!(dump_reads(&world, 0, false, &message), "at first all is there");
+        for day in 1..=46 {
+            world.now += DAY;
+            for who in 0..2 {
+                if let Some(me) = world.people[who].me.renewed(world.now, &mut world.rng) {
+                    world.people[who].me = Arc::new(me);
+                    let me = world.people[who].me.clone();
+                    world.people[who].room.as_mut().unwrap().set_me(me);
+                }
+                world.maintain(who);
+                world.sync(0, 1);
+                world.write(who);
+            }
+            let kept = history == History::Full || day < 3;
+            assert!(day == 3 || day == 4 || dump_reads(&world, 0, false, &message) == kept, "day {day}");
+            // Our row of its epoch is in the log for ever: it opens until the leaf key is gone that it was sealed to.
+            assert!(
+                (37..44).contains(&day) || dump_reads(&world, 0, true, &message) == (kept || day < 37),
+                "day {day}"
+            );
+        }
+        world.sync(0, 1);
+        let last = world.written.last().unwrap().event.clone();
+        assert!((0..2).all(|who| dump_reads(&world, who, false, &last)), "the room goes on");
+    }
 }
 
 #[test]
