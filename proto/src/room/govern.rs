@@ -70,7 +70,7 @@ pub struct DeviceInfo {
 
 impl Room {
     /// Gives a known account a role: another one to a member, a new one to a former member who is taken back. A weaker role
-    /// than now ends the stronger grants, as far as they are junior to us.
+    /// than now, or the same with other permissions, ends the grants it had, as far as they are junior to us.
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`] without GRANT (and REMOVE, for a weaker role); [`Refusal::TooStrong`] for a role above ours
@@ -98,16 +98,17 @@ impl Room {
         self.not_banned(account)?;
         let max_depth = new.max_depth.min(below);
         let had = self.resolved.members().get(account).copied();
-        let weaker = had.is_some_and(|had| self.dag.grants()[had].power < new.power);
+        // Of two grants of one strength the earlier one is the more senior and would go on counting.
+        let replaces = had.is_some_and(|had| self.dag.grants()[had].power <= new.power);
         let same = had.map(|had| &self.dag.grants()[had]);
         if same.is_some_and(|had| (had.power, had.perms, had.max_depth) == (new.power, new.perms, max_depth)) {
             return Ok(Outcome::default());
         }
-        let stronger = if weaker { self.stronger_grants(account, new.power)? } else { Vec::new() };
+        let replaced = if replaces { self.replaced_grants(account, new.power)? } else { Vec::new() };
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth };
         let mut outcome = self.write_control(Control::Grant(grant), now_ms)?;
-        for old in stronger {
+        for old in replaced {
             let messages = if new.perms.has(Permission::Post) { MessageFate::Kept } else { MessageFate::Fenced };
             let target = Target::Grant(self.grant_id(old), *account);
             let removal = Removal { target, ban: false, cascade: false, purge: false };
@@ -277,15 +278,15 @@ impl Room {
         came.map(|account| (*account, self.resolved.members().contains_key(account))).collect()
     }
 
-    /// The grants of `account` stronger than `power`, if we may end them all.
-    fn stronger_grants(&self, account: &AccountId, power: Power) -> Result<Vec<GrantIdx>, Refusal> {
+    /// The live grants of `account` that are not weaker than `power`, if we may end them all.
+    fn replaced_grants(&self, account: &AccountId, power: Power) -> Result<Vec<GrantIdx>, Refusal> {
         self.permitted(Permission::Remove)?;
         let mine = self.grant().ok_or(Refusal::NotMember)?;
         let theirs = self.dag.grants_of(account).iter().copied();
-        let stronger: Vec<GrantIdx> =
-            theirs.filter(|g| self.resolved.is_live(*g) && self.dag.grants()[*g].power < power).collect();
-        let touchable = stronger.iter().all(|g| self.dag.seniority(mine, *g).is_lt());
-        if touchable { Ok(stronger) } else { Err(Refusal::TooStrong) }
+        let replaced: Vec<GrantIdx> =
+            theirs.filter(|g| self.resolved.is_live(*g) && self.dag.grants()[*g].power <= power).collect();
+        let touchable = replaced.iter().all(|g| self.dag.seniority(mine, *g).is_lt());
+        if touchable { Ok(replaced) } else { Err(Refusal::TooStrong) }
     }
 
     /// Refuses to take back whom a senior has banned.

@@ -1,6 +1,6 @@
 //! Keys: rows opened, pages fetched, keys shared again, leaf records. What is stored of them: [`super::rows`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use parlor_crypto::CryptoRng;
 use parlor_crypto::epoch::{EpochSecret, SliceSecret};
@@ -310,6 +310,12 @@ impl Room {
     pub(super) fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
         let no = self.dag.device_no(device);
         no.is_some_and(|no| self.epochs.info(epoch).is_some_and(|info| info.recipients.has(no)))
+    }
+
+    /// The epochs whose keys a device may have (attack 31): of a former member those of before it was put out.
+    pub fn epochs_for(&self, device: &DeviceId) -> BTreeSet<EpochId> {
+        let all = self.dag.kinds().rotates.iter().map(|at| EpochId::of(&self.dag.node(*at).event.id()));
+        all.filter(|epoch| self.entitled_from(device, epoch).is_some()).collect()
     }
 
     /// From which slice on a device may have the key of an epoch (attack 31): wholly if it was made for it; if its account is

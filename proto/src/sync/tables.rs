@@ -118,7 +118,8 @@ impl Tables {
     }
 
     /// What a former member with this device may know of these tables: the control logs as they are now, and its own message
-    /// log. Keep the cut from when it was put out: what comes later is not for it.
+    /// log. Keep the cut from when it was put out: what comes later is not for it. Messages of others that it was let into are added
+    /// by whoever can look for them.
     pub fn cut_for(&self, device: DeviceId) -> Self {
         let may_know = |series: &Series| series.kind == SeriesKind::Control || *series == Series::messages(device);
         self.tips.iter().filter(|(series, _)| may_know(series)).map(|(series, tip)| (*series, *tip)).collect()

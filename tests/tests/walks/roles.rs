@@ -118,6 +118,8 @@ fn who_is_removed_while_away_gets_all_up_to_it_from_any_member_and_nothing_after
     let (mut alice, mut others, room) = club(&["Bob", "Carol"]);
     let carol = others.pop().unwrap();
     let mut bob = others.pop().unwrap();
+    // Then they know where to find each other.
+    [&alice, &bob, &carol].iter().for_each(|person| person.connected_to(2));
     bob.stop();
     alice.say(&room, "Bob will read this");
     alice.cli(&["member", "remove", &room, "@Bob"]).done();
@@ -141,6 +143,8 @@ fn of_two_admins_apart_the_more_senior_decides_and_what_the_other_did_meanwhile_
     }
     let all = [("Alice", "owner"), ("Bob", "admin"), ("Carol", "admin"), ("Dave", "member")];
     others.iter().for_each(|person| person.sees(&room, &all));
+    // Then they know where to find each other.
+    others.iter().for_each(|person| person.connected_to(3));
     let dave = others.pop().unwrap();
     let mut carol = others.pop().unwrap();
     let mut bob = others.pop().unwrap();

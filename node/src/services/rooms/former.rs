@@ -34,7 +34,9 @@ impl Turn<'_> {
                 let Some(cut) = turn.entry.sessions.get_mut(&peer).and_then(|linked| linked.cut.as_mut()) else {
                     return;
                 };
-                ends.iter().for_each(|(series, tip)| drop(cut.advance(*series, *tip)));
+                for (series, tip) in &ends {
+                    cut.advance(*series, *tip);
+                }
                 let told =
                     ends.into_iter().map(|(series, tip)| Advance { series, seq: tip.seq, bytes: None, from: None });
                 turn.session(peer, SyncIn::Advanced(told.collect()));

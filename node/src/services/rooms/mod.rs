@@ -14,6 +14,7 @@ mod delivery;
 mod directory;
 mod entry;
 mod forks;
+mod former;
 mod gossip;
 mod govern;
 mod guard;

@@ -81,6 +81,7 @@ impl Turn<'_> {
             Standing::Stranger => PeerStanding::Stranger,
         };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
+        let put_out = standing == PeerStanding::Removed && linked.cut.is_none();
         linked.cut = match standing {
             PeerStanding::Removed => linked.cut.take().or_else(|| {
                 let mut cut = self.entry.tables.cut_for(device);
@@ -98,6 +99,9 @@ impl Turn<'_> {
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         if linked.session.standing() != Some(standing) {
             self.session(peer, SyncIn::Standing(standing));
+        }
+        if put_out {
+            self.give_what_came_before(peer, device);
         }
         if known != live {
             self.connected_changed();

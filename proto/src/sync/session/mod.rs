@@ -436,7 +436,8 @@ impl Session {
     fn serves(&self, kind: SeriesKind) -> bool {
         match self.standing {
             Some(Standing::Live) => true,
-            Some(Standing::Removed) => kind == SeriesKind::Control,
+            // Of messages those that its cut of the tables holds.
+            Some(Standing::Removed) => matches!(kind, SeriesKind::Control | SeriesKind::Message),
             Some(Standing::Stranger) | None => false,
         }
     }
