@@ -60,7 +60,7 @@ impl Room {
                 let place = self.messages.branches().place(&device, &branch, message.event.seq());
                 received.outcome.changes.push(Change::Fork(device));
                 received.outcome.persist.heads = Some(self.messages.to_bytes());
-                Step::Taken(message, unknown, place.map(|place| Placed { event: id, place, cut }))
+                Step::Taken(message, unknown, place.map(|place| Box::new(Placed { event: id, place, cut })))
             }
             other => other,
         };

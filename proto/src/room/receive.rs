@@ -37,7 +37,7 @@ struct EpochView {
 
 /// What becomes of one message.
 pub(super) enum Step {
-    Taken(Box<Message>, Vec<EventId>, Option<Placed>),
+    Taken(Box<Message>, Vec<EventId>, Option<Box<Placed>>),
     Known,
     Unsure(Event),
     Waits(Event),
@@ -247,7 +247,7 @@ impl Room {
     pub(super) fn note(&mut self, step: Step, of_batch: bool, received: &mut Received) {
         match step {
             Step::Taken(message, unknown, placed) => {
-                received.outcome.placed.extend(placed);
+                received.outcome.placed.extend(placed.map(|placed| *placed));
                 received.outcome.accepted.push(Accepted::Message(*message));
                 received.unknown_parents.extend(unknown);
             }
@@ -292,7 +292,7 @@ impl Room {
         let own = path == self.me.device();
         let (covers_own, unknown) = self.messages.take(id, header, path, before, own);
         let place = self.messages.branches().place(&header.device, &path, header.seq);
-        let placed = place.map(|place| Placed { event: id, place, cut: None });
+        let placed = place.map(|place| Box::new(Placed { event: id, place, cut: None }));
         self.epochs.saw_slice(header.epoch, header.slice);
         let sealing = event.sealing_header();
         let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing);

@@ -146,7 +146,7 @@ impl World {
         let mut nodes: Vec<Node> = nodes;
         for node in &mut nodes {
             // Every second history of them without the guard, so that there are forks.
-            (node.forks, node.guarded) = (plan.restores > 0, plan.restores == 0 || seed % 2 == 0);
+            (node.forks, node.guarded) = (plan.restores > 0, plan.restores == 0 || seed.is_multiple_of(2));
             (node.forks, node.hostile) = (node.forks || plan.villains > 0, plan.villains > 0);
         }
         nodes.iter_mut().skip(1).take(plan.villains).for_each(Node::turn_evil);
