@@ -26,6 +26,10 @@ use clap::Parser;
 use out::{Fail, Out};
 use parlor_api::{Code, Problem};
 
+/// The store allocates for every row; see `docs/measures.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Known before the arguments are understood, since they may be what is wrong.
     let json = std::env::args_os().skip(1).take_while(|a| a != "--").any(|a| a == "--json");

@@ -15,9 +15,11 @@ const CONTROL: u64 = 20;
 
 /// A store written in four sessions, so that it has a snapshot and a tail after it. The last one has not ended.
 fn begin(dir: &Path) -> Store {
-    let mut last = None;
+    let mut last: Option<Store> = None;
     for session in 0..4 {
-        drop(last.take().map(|store: Store| store.close()));
+        if let Some(store) = last.take() {
+            store.close();
+        }
         let store = open(dir);
         for n in 0..10 {
             let mut all = batch(1);

@@ -16,6 +16,10 @@ pub mod keeping;
 pub mod people;
 pub mod sqlite;
 
+/// The allocator of the program that is measured. SQLite brings its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Rounds of a measurement: enough for a median that one disturbed round does not move.
 pub const ROUNDS: usize = 5;
 
