@@ -42,6 +42,9 @@ pub(crate) const BAD_COPIES_MAX: usize = 8_192;
 /// After a change of a room could not be stored nothing is stored in it on our own account for this long: on a full disk
 /// it would fail again at once.
 pub(crate) const REST_MS: u64 = 5_000;
+/// A room that we are out of is still asked for what came before, and its members dialled for it, for so long after the start or
+/// after we came out; then only whoever comes to us gives it.
+pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
 /// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.

@@ -240,6 +240,9 @@ impl Actor {
         for (room, (secret, topics)) in slots.rooms {
             self.have_room(room, secret, topics).await;
         }
+        for (room, wanted) in slots.wanted {
+            self.book.want(room, wanted);
+        }
         for (peer, (room, addresses)) in slots.kept {
             if !self.book.may_learn(&peer, &room) {
                 continue;

@@ -28,6 +28,8 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Book {
     peers: BTreeMap<PeerId, Known>,
+    /// Rooms that we are out of: nobody is dialled for them.
+    parted: BTreeSet<RoomId>,
 }
 
 impl Book {
@@ -40,7 +42,7 @@ impl Book {
                 peers.insert(PeerId::from_key(key), known);
             }
         }
-        Ok(Self { peers })
+        Ok(Self { peers, parted: BTreeSet::new() })
     }
 
     /// The peer was reached there, or is said to be. Returns whether that is news.
@@ -67,9 +69,18 @@ impl Book {
         self.peers.contains_key(peer) || self.peers.values().filter(of).count() < TOLD_PER_ROOM
     }
 
+    /// Whether members of the room are to be dialled.
+    pub(super) fn want(&mut self, room: RoomId, wanted: bool) {
+        if wanted {
+            self.parted.remove(&room);
+        } else {
+            self.parted.insert(room);
+        }
+    }
+
     /// Whether the peer is a member of one of our rooms.
     pub(super) fn knows(&self, peer: &PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|known| !known.rooms.is_empty())
+        self.peers.get(peer).is_some_and(|known| !known.rooms.is_subset(&self.parted))
     }
 
     /// Where the peer may be reached.
@@ -95,7 +106,7 @@ impl Book {
     pub(super) fn chosen(&self, me: &PeerId) -> BTreeSet<PeerId> {
         let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.rooms.iter().copied()).collect();
         let mut chosen = BTreeSet::new();
-        for room in rooms {
+        for room in rooms.difference(&self.parted).copied() {
             let mut members = self.of_room(&room);
             members.sort_by_key(|peer| distance(me, peer));
             chosen.extend(members.into_iter().take(KEPT_PER_ROOM));
@@ -152,6 +163,21 @@ mod tests {
         let mine = book.chosen(&peer(100));
         assert_eq!(mine.len(), 2 * KEPT_PER_ROOM);
         assert_ne!(mine, book.chosen(&peer(77)));
+    }
+
+    #[test]
+    fn nobody_is_dialled_for_a_room_that_we_are_out_of() {
+        let mut book = Book::default();
+        for n in 1..=3 {
+            book.reached(peer(n), &"/ip4/192.0.2.7/tcp/4001".parse().unwrap());
+            book.member(peer(n), RoomId([1; 32]));
+        }
+        book.member(peer(3), RoomId([2; 32]));
+        book.want(RoomId([1; 32]), false);
+        assert_eq!(book.chosen(&peer(100)), BTreeSet::from([peer(3)]));
+        assert!(!book.knows(&peer(1)) && book.knows(&peer(3)));
+        book.want(RoomId([1; 32]), true);
+        assert_eq!(book.chosen(&peer(100)).len(), 3);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Slots {
     pub(super) proved: BTreeSet<(RoomId, PeerId)>,
     /// Rooms of which nobody is connected.
     pub(super) sought: BTreeSet<RoomId>,
+    /// Rooms whose members are dialled on our own account, or are no more.
+    pub(super) wanted: BTreeMap<RoomId, bool>,
     /// Peers to stay connected to, with addresses known to work.
     pub(super) kept: BTreeMap<PeerId, (RoomId, Vec<Address>)>,
     /// Peers whose gossip is silent.
@@ -56,6 +58,13 @@ impl Peers {
     pub(crate) fn seek(&self, room: RoomId) {
         self.tell(|slots| {
             slots.sought.insert(room);
+        });
+    }
+
+    /// Whether members of the room are dialled on our own account: not for long when we are out of it.
+    pub(crate) fn want(&self, room: RoomId, wanted: bool) {
+        self.tell(|slots| {
+            slots.wanted.insert(room, wanted);
         });
     }
 

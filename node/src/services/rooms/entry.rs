@@ -100,6 +100,8 @@ pub(super) struct Entry {
     pub(super) held: Vec<Wish>,
     /// When the room's machine wants to be looked after.
     pub(super) maintain_ms: Option<u64>,
+    /// When the members are no longer dialled, of a room that we are out of.
+    pub(super) part_ms: Option<u64>,
     /// The deadline that the worker has noted for this room.
     pub(super) noted_ms: Option<u64>,
     /// How many events of the room are told and not here, as last shown.
@@ -129,6 +131,8 @@ pub(super) enum Job {
     Proved { room: RoomId, peer: PeerId },
     /// A member's device says where it can be reached.
     Reachable { room: RoomId, binding: Binding },
+    /// Whether members of the room are dialled on our own account.
+    Want { room: RoomId, wanted: bool },
     /// Nobody of the room is connected: look for members.
     Seek { room: RoomId },
     /// Something the outbox wants done, in whatever room.
@@ -186,6 +190,7 @@ impl Entry {
             guard: Guard::open(),
             held: Vec::new(),
             maintain_ms: Some(0),
+            part_ms: None,
             noted_ms: None,
             shown_want: 0,
             topics: Vec::new(),
@@ -251,7 +256,7 @@ impl Entry {
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));
         let rested = Some(self.rest_until_ms).filter(|until| *until != 0);
-        let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.guard.due()];
+        let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.part_ms, self.guard.due()];
         [sessions, marker].into_iter().chain(ours).flatten().min()
     }
 

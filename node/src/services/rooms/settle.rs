@@ -15,8 +15,8 @@ use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
-use super::entry::{OWN_CLOCK, Turn};
-use crate::limits::{NOTE_EVENTS, SMALL_ROOM, UNREAD_MAX};
+use super::entry::{Job, OWN_CLOCK, Turn};
+use crate::limits::{NOTE_EVENTS, PART_MS, SMALL_ROOM, UNREAD_MAX};
 
 /// What is to be told when a batch is durable.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Turn<'_> {
         }
         self.tell_sessions(settle.delivered, advances);
         for binding in settle.bindings.iter().filter(|binding| binding.device != me) {
-            self.jobs.push(super::entry::Job::Reachable { room: self.id(), binding: binding.clone() });
+            self.jobs.push(Job::Reachable { room: self.id(), binding: binding.clone() });
         }
         for message in settle.accepted.iter().filter_map(message) {
             self.show(message);
@@ -184,8 +184,13 @@ impl Turn<'_> {
     pub(super) fn tell_changes(&mut self, changes: &[Change]) {
         for change in changes {
             match *change {
-                Change::Joined => self.tell_room(RoomChange::Joined),
+                Change::Joined => {
+                    self.entry.part_ms = None;
+                    self.jobs.push(Job::Want { room: self.id(), wanted: true });
+                    self.tell_room(RoomChange::Joined);
+                }
                 Change::Out => {
+                    self.entry.part_ms = Some(self.now_ms.saturating_add(PART_MS));
                     let failure = outbox::Failure::NoMember;
                     self.tell_outbox(OutboxIn::Closed(self.id(), failure));
                     let left = self.standing() == parlor_api::Standing::Left;
