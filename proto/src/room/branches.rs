@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::types::MessageTip;
+use crate::event::Event;
 use crate::ids::{DeviceId, EventId};
 
 /// The forked logs of one kind in a room.
@@ -60,6 +62,28 @@ pub struct Cut {
     pub id: EventId,
     /// What the rest of it is called.
     pub rest: DeviceId,
+}
+
+/// Where an accepted event of a forked log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// The event.
+    pub event: EventId,
+    /// Its place.
+    pub place: Place,
+    /// What its coming cuts. To be applied to the tables of sync when the event is durable, before its own number is noted.
+    pub cut: Option<Cut>,
+}
+
+/// What storage holds around the place of a message whose author wrote two of one number.
+#[derive(Debug, Clone)]
+pub struct Sibling {
+    /// The name of the log or branch that `next` is kept in.
+    pub path: DeviceId,
+    /// The message before both; `None` if they are the first.
+    pub before: Option<MessageTip>,
+    /// The message that is held with the number of the other.
+    pub next: Event,
 }
 
 impl Path {

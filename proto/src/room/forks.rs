@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use parlor_crypto::CryptoRng;
 
-use super::branches::Branches;
+use super::branches::{Branches, Placed, Sibling};
 use super::receive::{Step, log_end};
-use super::types::{Change, Outcome, Placed, Received, Refusal, Reject, Rejected, Sibling, Tip};
+use super::types::{Change, Outcome, Received, Refusal, Reject, Rejected, Tip};
 use super::{Place, Room};
 use crate::control::{Control, EquivProof, Permission};
 use crate::dag::NodeIdx;

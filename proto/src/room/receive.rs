@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use parlor_crypto::seal;
 
+use super::branches::Placed;
 use super::messages::{Fit, LogEnd, Messages};
 use super::run::authentic;
-use super::types::{Accepted, Message, Missing, Opened, Outcome, Placed, Received, Reject, Rejected, Verdict};
+use super::types::{Accepted, Message, Missing, Opened, Outcome, Received, Reject, Rejected, Verdict};
 use super::{Persist, Room};
 use crate::body::Body;
 use crate::control::{Control, LogPoint, Permission};

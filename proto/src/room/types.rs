@@ -5,7 +5,7 @@ use std::fmt;
 use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
 
-use super::branches::{Cut, Place};
+use super::branches::Placed;
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
@@ -80,7 +80,7 @@ pub struct RoomParts {
 /// The last event of a message log, or of a branch of one, as storage holds it.
 #[derive(Debug, Clone)]
 pub struct MessageTip {
-    /// Under which name it is kept: the device, or that of a branch ([`Place::path`]).
+    /// Under which name it is kept: the device, or that of a branch ([`Place::path`](super::Place::path)).
     pub path: DeviceId,
     /// The event.
     pub event: Event,
@@ -121,28 +121,6 @@ pub struct Outcome {
     /// Of the accepted events those of forked logs, and where they stand; all others stand in the log of their device, at their
     /// number.
     pub placed: Vec<Placed>,
-}
-
-/// Where an accepted event of a forked log stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
-    /// The event.
-    pub event: EventId,
-    /// Its place.
-    pub place: Place,
-    /// What its coming cuts. To be applied to the tables of sync when the event is durable, before its own number is noted.
-    pub cut: Option<Cut>,
-}
-
-/// What storage holds around the place of a message whose author wrote two of one number.
-#[derive(Debug, Clone)]
-pub struct Sibling {
-    /// The name of the log or branch that `next` is kept in.
-    pub path: DeviceId,
-    /// The message before both; `None` if they are the first.
-    pub before: Option<MessageTip>,
-    /// The message that is held with the number of the other.
-    pub next: Event,
 }
 
 /// An event that is now part of the room.
