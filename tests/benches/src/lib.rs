@@ -13,6 +13,8 @@
 pub mod cpu;
 pub mod history;
 pub mod keeping;
+pub mod mls;
+pub mod olm;
 pub mod people;
 pub mod sqlite;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor_crypto::invite::InviteSeed;
 use parlor_proto::RoomId;
 use parlor_proto::body::Body;
 use parlor_proto::control::{History, JoinRequest, Role, RoomKind, Sponsor};
@@ -30,45 +31,69 @@ pub struct Person {
 
 /// A room of `n` members who all know of each other and can write. The first one made it.
 pub fn room_of(n: u64) -> Vec<Person> {
-    let mut rng = StdRng::seed_from_u64(0);
-    let new = NewRoom {
-        name: "bench".to_owned(),
-        kind: RoomKind::Group,
-        history: History::Full,
-        about: String::new(),
-        ttl_ms: None,
-    };
-    let (room, outcome) = Room::create(identity(0), new, START, &mut rng).unwrap();
-    let mut founder = Person { room, persist: outcome.persist, rng, now_ms: START };
-    let new = NewInvite {
-        role: Role::Member,
-        expires_ms: None,
-        uses: None,
-        approval: false,
-        sponsor: Sponsor::AnyMember,
-        history: None,
-    };
-    let (seed, outcome) = founder.room.invite(&new, START, &mut founder.rng).unwrap();
-    founder.keep(outcome);
-    let keys = seed.keys();
-    let mut people = Vec::new();
-    for n in 1..n {
-        let me = identity(n);
-        let request = JoinRequest::sign(&founder.room.id(), &keys.sign, me.signing_key(), me.entrant(), [7; 16]);
-        let admission = founder.room.admit(request, false, START, &mut founder.rng).unwrap();
-        founder.keep(admission.outcome);
-        let id = founder.room.id();
-        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &admission.welcome).unwrap();
-        let (room, outcome) = Room::join(me, id, welcome);
-        people.push(Person { room, persist: outcome.persist, rng: StdRng::seed_from_u64(n), now_ms: START });
-    }
-    people.insert(0, founder);
+    let mut crowd = Crowd::found();
+    let mut people: Vec<Person> = (1..n).map(|n| crowd.admit(n)).collect();
+    people.insert(0, crowd.founder);
     let control: Vec<Event> = people[0].room.control_events().cloned().collect();
     for person in &mut people {
         person.receive(control.clone());
         assert!(person.room.epoch_status().epoch.is_some(), "everybody can write");
     }
     people
+}
+
+/// The founder of a room of `n` members, and the last one who came; the others are members, and nothing of them runs.
+pub fn two_of(n: u64) -> (Person, Person) {
+    let mut crowd = Crowd::found();
+    (1..n - 1).for_each(|n| drop(crowd.admit(n)));
+    let mut last = crowd.admit(n - 1);
+    last.receive(crowd.founder.room.control_events().cloned().collect());
+    assert!(last.room.epoch_status().epoch.is_some(), "it can write");
+    (crowd.founder, last)
+}
+
+/// A room that lets people in.
+struct Crowd {
+    founder: Person,
+    link: InviteSeed,
+}
+
+impl Crowd {
+    fn found() -> Self {
+        let mut rng = StdRng::seed_from_u64(0);
+        let new = NewRoom {
+            name: "bench".to_owned(),
+            kind: RoomKind::Group,
+            history: History::Full,
+            about: String::new(),
+            ttl_ms: None,
+        };
+        let (room, outcome) = Room::create(identity(0), new, START, &mut rng).unwrap();
+        let mut founder = Person { room, persist: outcome.persist, rng, now_ms: START };
+        let new = NewInvite {
+            role: Role::Member,
+            expires_ms: None,
+            uses: None,
+            approval: false,
+            sponsor: Sponsor::AnyMember,
+            history: None,
+        };
+        let (link, outcome) = founder.room.invite(&new, START, &mut founder.rng).unwrap();
+        founder.keep(outcome);
+        Self { founder, link }
+    }
+
+    /// Lets the person of this number in, who holds nothing but its Welcome yet.
+    fn admit(&mut self, number: u64) -> Person {
+        let me = identity(number);
+        let (id, keys) = (self.founder.id(), self.link.keys());
+        let request = JoinRequest::sign(&id, &keys.sign, me.signing_key(), me.entrant(), [7; 16]);
+        let admission = self.founder.room.admit(request, false, START, &mut self.founder.rng).unwrap();
+        self.founder.keep(admission.outcome);
+        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &admission.welcome).unwrap();
+        let (room, outcome) = Room::join(me, id, welcome);
+        Person { room, persist: outcome.persist, rng: StdRng::seed_from_u64(number), now_ms: START }
+    }
 }
 
 fn identity(seed: u64) -> Arc<Identity> {
