@@ -268,3 +268,66 @@ fn a_fork_below_the_fence_undoes_nothing() {
         assert_eq!((a.ok, a.uses, a.settings), (b.ok, b.uses, b.settings));
     });
 }
+
+/// What was to be decided in a history.
+#[derive(Debug, Default)]
+struct Met {
+    removed: usize,
+    cascaded: usize,
+    returned: usize,
+    kept_out: usize,
+    left: usize,
+    vain_leaves: usize,
+    beyond_fences: usize,
+    cut_off: usize,
+    used_up: usize,
+    forked: usize,
+}
+
+impl Met {
+    fn look(&mut self, world: &World) {
+        let (dag, all) = (&world.dag, resolve(&world.dag, &world.everything));
+        self.forked += dag.forked().len();
+        for (g, grant) in dag.grants().iter().enumerate() {
+            let is_leave = |at: &&NodeIdx| matches!(dag.node(**at).control, Control::Leave(_));
+            let names = |at: &&NodeIdx| dag.removes_naming(g).any(|named| named == **at);
+            let kills = || all.kills(g).iter();
+            self.removed += kills().filter(|at| names(at)).count();
+            self.left += kills().filter(is_leave).count();
+            self.cascaded += kills().filter(|at| !is_leave(at) && !names(at)).count();
+            self.kept_out += kills().filter(|at| dag.in_past(**at, grant.op)).count();
+            let knew = dag.removes_naming(g).any(|at| dag.in_past(at, grant.op) && all.is_admissible(dag, at));
+            self.returned += usize::from(knew && all.is_live(g));
+            let fits = dag.invite_behind(g).is_some_and(|invite| all.is_admissible(dag, invite));
+            let closed = dag.invite_behind(g).is_some_and(|invite| all.is_closed(dag, invite));
+            self.used_up += usize::from(fits && !closed && all.is_admissible(dag, grant.op) && !all.is_ok(g));
+        }
+        for leave in dag.kinds().leaves.values().flatten() {
+            self.vain_leaves += usize::from((0..dag.grants().len()).all(|g| !all.kills(g).contains(leave)));
+        }
+        for at in 0..dag.len() {
+            let Some(auth) = dag.node(at).auth.filter(|auth| all.is_ok(*auth) && !all.is_admissible(dag, at)) else {
+                continue;
+            };
+            self.beyond_fences += usize::from(!all.kills(auth).is_empty());
+            self.cut_off += usize::from(all.kills(auth).is_empty());
+        }
+    }
+
+    fn least(&self) -> usize {
+        let plain = [self.removed, self.cascaded, self.returned, self.kept_out, self.left, self.vain_leaves];
+        let odd = [self.beyond_fences, self.cut_off, self.used_up, self.forked];
+        plain.into_iter().chain(odd).min().unwrap_or_default()
+    }
+}
+
+#[test]
+fn the_random_histories_hold_everything_that_is_hard_to_decide() {
+    let mut met = Met::default();
+    for seed in 0..150 {
+        let mut world = World::new(18_000_000 + seed);
+        world.play();
+        met.look(&world);
+    }
+    assert!(met.least() >= 5, "{met:?}");
+}

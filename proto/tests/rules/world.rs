@@ -132,7 +132,7 @@ impl World {
                 self.doctored.insert(n);
             }
         }
-        let steps = self.rng.random_range(15..45);
+        let steps = self.rng.random_range(25..70);
         for _ in 0..steps {
             self.step();
         }
@@ -195,18 +195,22 @@ impl World {
         Some(match self.rng.random_range(0..100) {
             0..14 => {
                 let role = *self.pick(&[Role::Admin, Role::Moderator, Role::Member, Role::Member, Role::Observer]);
-                let uses = *self.pick(&[1, 1, 2, 3, u32::MAX]);
+                let uses = *self.pick(&[1, 1, 1, 2, u32::MAX]);
                 Control::Invite(self.invitation(auth, role, uses))
             }
             14..38 if !invites.is_empty() => {
-                let invite = *self.pick(&invites);
+                // Mostly a late one, so that several race for its uses.
+                let late = &invites[invites.len().saturating_sub(2)..];
+                let invite = if self.rng.random_ratio(2, 3) { *self.pick(late) } else { *self.pick(&invites) };
                 let n = self.rng.random_range(0..PEOPLE);
                 let device = self.rng.random_range(0..DEVICES);
                 Control::Admit(Box::new(self.admission(auth, invite, (n, device))?))
             }
             38..50 => {
                 let role = *self.pick(&[Role::Owner, Role::Admin, Role::Moderator, Role::Member, Role::Observer]);
-                let subject = *self.pick(&accounts);
+                let gone = self.removed_in(&view);
+                let again = !gone.is_empty() && self.rng.random_ratio(1, 2);
+                let subject = if again { *self.pick(&gone) } else { *self.pick(&accounts) };
                 Control::Grant(self.grant_role(auth, subject, role))
             }
             50..74 => {
@@ -245,6 +249,12 @@ impl World {
                 Control::Policy(PolicyChange { auth: auth_id, policy: Policy { history } })
             }
         })
+    }
+
+    /// Those whom somebody removed, as far as is known in `view`.
+    fn removed_in(&self, view: &Set) -> Vec<AccountId> {
+        let removes = self.dag.kinds().account_removes.iter();
+        removes.filter(|(_, ops)| ops.iter().any(|op| view.has(*op))).map(|(account, _)| *account).collect()
     }
 
     fn target(&mut self, view: &Set, accounts: &[AccountId], invites: &[NodeIdx]) -> Option<Target> {
