@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::types::MessageTip;
 use crate::event::Event;
 use crate::ids::{DeviceId, EventId};
 
@@ -73,6 +72,17 @@ pub struct Placed {
     pub place: Place,
     /// What its coming cuts. To be applied to the tables of sync when the event is durable, before its own number is noted.
     pub cut: Option<Cut>,
+}
+
+/// The last event of a message log, or of a branch of one, as storage holds it.
+#[derive(Debug, Clone)]
+pub struct MessageTip {
+    /// Under which name it is kept: the device, or that of a branch ([`Place::path`]).
+    pub path: DeviceId,
+    /// The event.
+    pub event: Event,
+    /// What was stored with it.
+    pub covers_own: u64,
 }
 
 /// What storage holds around the place of a message whose author wrote two of one number.

@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use parlor_crypto::topic::TopicSecret;
 
-pub use self::branches::{Cut, Place, Placed, Sibling};
+pub use self::branches::{Cut, MessageTip, Place, Placed, Sibling};
 use self::cache::Cache;
 use self::epochs::Epochs;
 pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};

@@ -5,7 +5,7 @@ use std::fmt;
 use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
 
-use super::branches::Placed;
+use super::branches::{MessageTip, Placed};
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
@@ -75,17 +75,6 @@ pub struct RoomParts {
     pub heads: Vec<u8>,
     /// All rows of [`Persist::keys`] as they were written last.
     pub keys: StoredKeys,
-}
-
-/// The last event of a message log, or of a branch of one, as storage holds it.
-#[derive(Debug, Clone)]
-pub struct MessageTip {
-    /// Under which name it is kept: the device, or that of a branch ([`Place::path`](super::Place::path)).
-    pub path: DeviceId,
-    /// The event.
-    pub event: Event,
-    /// What was stored with it.
-    pub covers_own: u64,
 }
 
 /// A stored room that can not be restored.
