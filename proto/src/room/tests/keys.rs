@@ -336,6 +336,34 @@ fn key_shares_go_only_to_the_entitled_and_are_taken_only_if_they_match() {
     assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
 }
 
+/// Attack 23: a payload that opens under another key than its header names is not tried with it.
+#[test]
+fn a_message_is_opened_with_the_one_key_that_its_header_names_and_no_other() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let old = alice.room.epoch_status().epoch.unwrap();
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    bob.sync_from(&alice);
+    let template = bob.write("template").event;
+    let Header::Message(named) = template.header().clone() else { unreachable!() };
+    assert_ne!(named.epoch, old);
+    // Under the header of the new epoch, sealed with the key that the same header would have in the old one.
+    let unsealed =
+        Header::Message(crate::event::MessageHeader { payload_len: 0, payload_hash: [0; 32], ..named.clone() });
+    let sealing = crate::event::sealing_header(&unsealed, &unsealed.encode());
+    let elsewhere = crate::event::MessageHeader { epoch: old, ..named };
+    let key = bob.room.epochs.message_key(bob.room.id().as_bytes(), &elsewhere, &sealing).unwrap();
+    let body = crate::body::Body::text("under another key").encode();
+    let payload = parlor_crypto::seal::seal(&key, bob.room.id().as_bytes(), &sealing, &body);
+    let forged = Event::sign(&bob.room.id(), unsealed, &payload, bob.room.me().signing_key()).unwrap();
+    alice.receive(vec![forged]);
+    assert!(alice.room.epochs.has_key(&old, 0), "the key that would open it is here");
+    let Some(Accepted::Message(taken)) = alice.stored.last() else { unreachable!() };
+    assert_eq!(taken.verdict, Verdict::Damaged);
+}
+
 #[test]
 fn a_cloned_device_never_uses_a_message_key_twice() {
     let mut alice = Person::founder(1, History::Full);
