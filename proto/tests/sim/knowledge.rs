@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlor_crypto::hpke::row_hint;
 use parlor_crypto::leaf::LeafPublic;
 use parlor_proto::control::{Control, History, InviteHistory, Rows};
-use parlor_proto::dag::{Dag, Insert, NodeIdx, Set};
+use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Set};
 use parlor_proto::epoch::decode_page;
 use parlor_proto::event::{Event, MessageHeader};
 use parlor_proto::resolve::{Resolved, resolve};
@@ -65,6 +65,8 @@ impl Ledger {
 /// A room as somebody who sees every event understands it.
 pub(crate) struct Whole {
     pub dag: Dag,
+    /// What everything means together.
+    end: Resolved,
     views: BTreeMap<Vec<EventId>, (Set, Resolved)>,
 }
 
@@ -80,7 +82,8 @@ impl Whole {
                 break;
             }
         }
-        Self { dag, views: BTreeMap::new() }
+        let end = resolve(&dag, &dag.everything());
+        Self { dag, end, views: BTreeMap::new() }
     }
 
     /// What the author of a message knew, and what it meant.
@@ -126,13 +129,15 @@ impl Finished<'_> {
         self.newcomers_know_nothing_earlier();
     }
 
-    /// C7. Whoever was in before and comes back later may read by then; of whom the author had never heard nothing is said here.
+    /// C7. Whoever was in before and comes back later may read by then, also because what put it out turned out not to count;
+    /// of whom the author had never heard nothing is said here.
     fn nobody_out_reads(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set, knew: &Resolved) {
         let dag = &self.whole.dag;
         let Some(account) = self.account(device) else { return };
         let grants = dag.grants_of(&account);
         let was_in = grants.iter().any(|g| view.has(dag.grants()[*g].op));
-        let comes_back = grants.iter().any(|g| !view.has(dag.grants()[*g].op));
+        let undone = |g: &GrantIdx| knew.kills(*g).iter().any(|kill| !self.whole.end.kills(*g).contains(kill));
+        let comes_back = grants.iter().any(|g| !view.has(dag.grants()[*g].op) || undone(g));
         if was_in && !comes_back && !knew.members().contains_key(&account) {
             let derives = self.ledger.can_derive(device, header);
             let story = || self.story(event, header, device, view);

@@ -256,21 +256,7 @@ impl Node {
                 })
             }
             4 => Control::Leave(Leave { auth, fence: Vec::new() }),
-            5 | 6 => Control::Invite(Invite {
-                auth,
-                invite_pk: villain.invite.public_bytes(),
-                box_pk: [1; 32],
-                door: [2; 32],
-                power: Power(rng.random_range(1..4)),
-                perms: Permissions(rng.random_range(0..64)),
-                not_before_ms: 0,
-                expires_ms: u64::MAX,
-                max_uses: rng.random_range(1..4),
-                approval: false,
-                history: InviteHistory::Full,
-                sponsor: Sponsor::AnyMember,
-                max_depth: 0,
-            }),
+            5 | 6 => Control::Invite(self.bait(auth, rng)?),
             7 | 8 => {
                 let invite = if rng.random() { event } else { named? };
                 let puppet = pick(rng, &villain.puppets)?;
@@ -302,6 +288,26 @@ impl Node {
                 Control::AccountUpdate(AccountUpdate { devices: Vec::new(), revokes: vec![revoke] })
             }
             _ => Control::Rotate(self.evil_epoch(auth, known, rng, now)),
+        })
+    }
+
+    /// An invite for its puppets, with rights that may not be its own to give.
+    fn bait(&self, auth: EventId, rng: &mut StdRng) -> Option<Invite> {
+        let villain = self.villain.as_ref()?;
+        Some(Invite {
+            auth,
+            invite_pk: villain.invite.public_bytes(),
+            box_pk: [1; 32],
+            door: [2; 32],
+            power: Power(rng.random_range(1..4)),
+            perms: Permissions(rng.random_range(0..64)),
+            not_before_ms: 0,
+            expires_ms: u64::MAX,
+            max_uses: rng.random_range(1..4),
+            approval: false,
+            history: InviteHistory::Full,
+            sponsor: Sponsor::AnyMember,
+            max_depth: 0,
         })
     }
 

@@ -4,6 +4,7 @@
 //! findings are printed, sorted by file. A rule reads text and manifests only, never compiles. What must stay an exception
 //! stands in `xtask/tidy.toml` with its reason; an exception that is no longer needed is a finding too.
 
+mod attacks;
 mod documents;
 mod exceptions;
 mod licences;
@@ -68,6 +69,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     purity::check(&tree, &mut findings);
     sources::check(&tree, &mut findings);
     spec::check(&tree, &mut findings);
+    attacks::check(&tree, &mut findings);
     documents::check(&tree, &mut findings);
     licences::check(root, &mut findings)?;
     let findings = exceptions.apply(findings);

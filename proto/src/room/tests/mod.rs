@@ -1,10 +1,11 @@
 //! Rooms driven against each other on one machine, without a network: what a batch, a wish or a clock does.
 
 mod admission;
+mod attacks;
 mod forgetting;
 mod forks;
-mod former;
 mod format;
+mod former;
 mod govern;
 mod healing;
 mod keys;
