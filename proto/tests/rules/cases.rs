@@ -1,7 +1,7 @@
 //! The attacks on roles by name, each in the smallest history that shows it.
 
 use parlor_proto::control::{
-    AccountUpdate, Control, GrantRole, Permissions, Power, RevokeFence, Role, State, Target, Unban,
+    AccountUpdate, Control, GrantRole, Leave, Permissions, Power, RevokeFence, Role, State, Target, Unban,
 };
 use parlor_proto::dag::{Insert, NodeIdx};
 use parlor_proto::resolve::resolve;
@@ -434,4 +434,38 @@ fn a_fence_names_only_what_its_author_saw() {
         message: None,
     }];
     assert_eq!(world.write(admin, &Control::Remove(remove), How::default()), None);
+}
+
+#[test]
+fn an_invite_of_somebody_removed_lets_nobody_in_also_by_who_knows_of_the_removal() {
+    let mut world = world(1);
+    let [bob, carol] = world.with(&[Role::Admin, Role::Member])[..] else { unreachable!() };
+    let before = world.view(bob);
+    world.remove(FOUNDER, bob, false, false).unwrap();
+    let made = world.invitation(world.grant_of(bob).unwrap(), Role::Member, u32::MAX);
+    let late = world.write(bob, &Control::Invite(made), unaware(&before)).unwrap();
+    world.tell_all();
+    world.admit(carol, late, (9, 0)).unwrap();
+    assert!(!world.is_member((9, 0)));
+}
+
+#[test]
+fn leaving_on_another_branch_undoes_nothing_of_what_counted_under_a_role_that_was_taken() {
+    let mut world = world(1);
+    let [bob] = world.with(&[Role::Admin])[..] else { unreachable!() };
+    let first = world.id(world.dag.grants()[world.grant_of(bob).unwrap()].op);
+    let invite = world.invite(FOUNDER, Role::Member, u32::MAX).unwrap();
+    let second = world.give(FOUNDER, bob, Role::Moderator).unwrap();
+    world.tell_all();
+    let before = world.view(bob);
+    let admit = world.admission(world.dag.grants_by(second).start, invite, (9, 0)).unwrap();
+    world.write(bob, &Control::Admit(Box::new(admit)), How::default()).unwrap();
+    world.tell_all();
+    let target = Target::Grant(world.id(second), person(bob.0).account());
+    let view = world.view(FOUNDER);
+    let remove = world.removal(world.grant_of(FOUNDER).unwrap(), target, false, false, &view);
+    world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
+    assert!(world.is_member((9, 0)), "it lies inside the fence");
+    world.write(bob, &Control::Leave(Leave { auth: first, fence: Vec::new() }), unaware(&before)).unwrap();
+    assert!(!world.is_member(bob) && world.is_member((9, 0)));
 }
