@@ -112,6 +112,7 @@ impl Mutant {
             .args(["--package", &self.package])
             .args(chosen)
             .env("CARGO_TARGET_DIR", target)
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .output();
         let Ok(built) = built else { return Ok(Fate::Broken) };
         let folder = tree.join(self.file.split('/').next().unwrap_or_default());

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::{Error, fuzz, mutants, shell};
 
 /// The seeded campaigns: package, test target, which of its tests, and the variable that gives them their seed.
-const CAMPAIGNS: [(&str, &str, &str, &str); 3] = [
+const CAMPAIGNS: [(&str, &str, &str, &str); 4] = [
     ("parlor-proto", "sim", "", "PARLOR_SIM_SEED"),
+    ("parlor-proto", "rules", "", "PARLOR_SIM_SEED"),
     ("parlor-storage", "store", "kill", "PARLOR_SEED"),
     ("parlor-storage", "store", "corrupt", "PARLOR_SEED"),
 ];

@@ -6,7 +6,8 @@
 //! committed since); Megolm by a new session whose key goes to each device over Olm, in sessions that stand already. A
 //! *message* is sealed by one member and opened by another, with all that is checked on the way.
 //!
-//! `rules 10 1000` takes these sizes only.
+//! `rules 10 1000` takes these sizes only. `--cold` leaves out warm trees, whose making takes longest; `--alone` leaves out
+//! all that others do.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its rows, and fails by panicking")]
 
 use parlor_benches::mls::Pair as MlsPair;
@@ -26,17 +27,35 @@ use rand::rngs::StdRng;
 const SIZES: [u64; 4] = [10, 100, 1_000, 10_000];
 /// From this size on a warm tree, which takes a commit by everybody, is not made.
 const WARM_BELOW: u64 = 10_000;
+/// What is measured beside ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Beside {
+    Nothing,
+    Cold,
+    All,
+}
+
 /// Messages of one round.
 const MESSAGES: usize = 50;
 
 fn main() {
-    let given: Vec<u64> = std::env::args().skip(1).map(|size| size.parse().unwrap()).collect();
+    let mut beside = Beside::All;
+    let mut given: Vec<u64> = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--cold" => beside = Beside::Cold,
+            "--alone" => beside = Beside::Nothing,
+            size => given.push(size.parse().unwrap()),
+        }
+    }
     for n in if given.is_empty() { SIZES.to_vec() } else { given } {
         eprintln!("{n} members");
         let (founder, last) = two_of(n);
         resolution(n, &founder);
-        removal(n, &founder, &last);
-        messages(n, founder, last);
+        removal(n, &founder, &last, beside);
+        if beside > Beside::Nothing && n < WARM_BELOW {
+            messages(n, founder, last);
+        }
     }
 }
 
@@ -106,17 +125,17 @@ impl Cost {
     }
 }
 
-fn removal(n: u64, founder: &Person, last: &Person) {
+fn removal(n: u64, founder: &Person, last: &Person, with: Beside) {
     let (mut ours, mut cold, mut warm, mut megolm) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut mls_cold = MlsPair::cold(n);
-    let mut mls_warm = (n < WARM_BELOW).then(|| MlsPair::warm(n));
-    let mut olm = Senders::new(n);
+    let mut mls_cold = (with > Beside::Nothing).then(|| MlsPair::cold(n));
+    let mut mls_warm = (with == Beside::All && n < WARM_BELOW).then(|| MlsPair::warm(n));
+    let mut olm = (with > Beside::Nothing).then(|| Senders::new(n));
     for round in 0..=ROUNDS {
         let costs = [
             remove(founder, last, round as u64),
-            mls_removal(&mut mls_cold),
+            mls_cold.as_mut().map_or(Cost::default(), mls_removal),
             mls_warm.as_mut().map_or(Cost::default(), mls_removal),
-            rekey(&mut olm),
+            olm.as_mut().map_or(Cost::default(), rekey),
         ];
         // The first round does not count.
         if round > 0 {
@@ -125,21 +144,26 @@ fn removal(n: u64, founder: &Person, last: &Person) {
         }
     }
     let ours = Cost::median(&ours);
-    let mut beside = vec![("OpenMLS, cold tree", Cost::median(&cold)), ("Megolm, a new key", Cost::median(&megolm))];
-    if mls_warm.is_some() {
-        beside.insert(1, ("OpenMLS, warm tree", Cost::median(&warm)));
-    }
+    let theirs = [
+        ("OpenMLS, cold tree", &cold, mls_cold.is_some()),
+        ("OpenMLS, warm tree", &warm, mls_warm.is_some()),
+        ("Megolm, a new key", &megolm, olm.is_some()),
+    ];
+    let beside: Vec<(&str, Cost)> =
+        theirs.into_iter().filter(|it| it.2).map(|(name, rounds, _)| (name, Cost::median(rounds))).collect();
     let tenth = |name: &str| if n == 1_000 && name.contains("warm") { Goal::AtMost(0.1) } else { Goal::None };
     let row = |what: &str, name: &str, unit: &str, (a, b): (f64, f64), goal: Goal| {
         let what = format!("removal, {n} members: {what}");
         Row { what: &what, beside: name, unit, pair: Pair { ours: a, theirs: b, ratio: a / b }, goal }.print();
     };
-    alone(
-        &format!("removal, {n} members: who removes, for each device"),
-        "us",
-        ours.rotator / n as f64 * 1e6,
-        Some(130.0),
-    );
+    let what = |what: &str| format!("removal, {n} members: {what}");
+    alone(&what("who removes, for each device"), "us", ours.rotator / n as f64 * 1e6, Some(130.0));
+    if beside.is_empty() {
+        alone(&what("who removes"), "ms", ours.rotator * 1e3, None);
+        alone(&what("a member"), "us", ours.member * 1e6, None);
+        alone(&what("sent by who removes"), "B", ours.up, None);
+        alone(&what("received by a member"), "B", ours.down, None);
+    }
     for (name, theirs) in &beside {
         row("who removes", name, "ms", (ours.rotator * 1e3, theirs.rotator * 1e3), Goal::None);
     }
@@ -199,11 +223,8 @@ fn rekey(olm: &mut Senders) -> Cost {
     Cost { rotator, member, up: sent.iter().map(Vec::len).sum::<usize>() as f64, down: first as f64 }
 }
 
-/// A message sealed by the founder and opened by the last who came, and the same with OpenMLS in a warm tree.
+/// A message sealed by the founder and opened by the last who came, and the same with OpenMLS.
 fn messages(n: u64, mut founder: Person, mut last: Person) {
-    if n >= WARM_BELOW {
-        return;
-    }
     let text = parlor_benches::people::text(1);
     let mut mls = MlsPair::cold(n);
     let mut rounds = Vec::new();
