@@ -72,6 +72,16 @@ fn everybody_rules_over_those_below_and_each_refusal_says_why() {
     ];
     assert_eq!(before, wanted);
 
+    // Pages of the log meet, also from a note on.
+    let ids = |args: &[&str]| -> Vec<String> {
+        let lines = alice.cli(&[&["history", &room, "--system"], args].concat()).done().lines();
+        lines.iter().filter_map(|note| note["message"].as_str().map(str::to_owned)).collect()
+    };
+    let all = ids(&["--limit", "100"]);
+    assert_eq!(all.len(), before.len());
+    assert_eq!(ids(&["--limit", "3", "--before", &all[2]]), all[3..6]);
+    assert_eq!(ids(&["--limit", "3", "--after", &all[5]]), all[2..5]);
+
     // A weaker role again, and an owner beside Alice, who may leave then.
     bob.cli(&["member", "role", &room, "@Carol", "observer"]).done();
     eventually("Carol may not write", || (carol.cli(&["send", &room, "Still?"]).code == 4).then_some(()));
@@ -80,6 +90,11 @@ fn everybody_rules_over_those_below_and_each_refusal_says_why() {
     alice.cli(&["room", "leave", &room]).done();
     bob.sees(&room, &[("Bob", "owner"), ("Carol", "observer"), ("Dave", "member")]);
     assert_eq!(alice.standing(&room), "left");
+    let after = bob.notes(&room);
+    assert_eq!(
+        after[before.len()..],
+        ["Bob made Carol an observer", "Alice made Bob an owner", "Alice left", "The keys changed"]
+    );
 }
 
 #[test]
@@ -230,6 +245,19 @@ fn who_is_banned_comes_back_by_no_invite_until_the_ban_is_lifted() {
 }
 
 #[test]
+fn of_two_members_of_one_name_the_account_says_who_is_meant() {
+    let (alice, others, room) = club(&["Bob", "Bob"]);
+    let accounts: Vec<String> = others.iter().map(|bob| bob.cli(&["status"]).done().text("account")).collect();
+    eventually("both are in", || (alice.cli(&["members", &room]).done().lines().len() == 3).then_some(()));
+    let unclear = alice.cli(&["member", "remove", &room, "@Bob"]);
+    unclear.refused(2, "ambiguous");
+    assert!(accounts.iter().all(|account| unclear.stderr.contains(&account[..16])), "{}", unclear.stderr);
+    alice.cli(&["member", "remove", &room, &accounts[0][..12]]).done();
+    assert_eq!(others[0].is_removed(&room), "Alice");
+    assert_eq!(others[1].standing(&room), "member");
+}
+
+#[test]
 fn a_moderator_who_did_not_invite_can_let_in_who_asks() {
     let (mut alice, others, room) = club(&["Bob"]);
     let bob = &others[0];
@@ -292,6 +320,11 @@ fn with_an_inviter_go_his_open_invites_and_with_an_invite_all_who_came_by_it() {
         assert_eq!(person.is_removed(&room), "Alice");
     }
     alice.sees(&room, &[("Alice", "owner"), ("Bob", "member")]);
+
+    let again = alice.cli(&["invite", "create", &room]).done();
+    carol.join(&again.text("link"));
+    alice.cli(&["invite", "revoke", &room, &again.text("invite"), "--remove-joined"]).done();
+    assert_eq!(carol.is_removed(&room), "Alice");
 
     let second = bob.invite(&room, &[]);
     alice.cli(&["member", "remove", &room, "@Bob"]).done();

@@ -106,8 +106,8 @@ impl Book {
     pub(super) fn chosen(&self, me: &PeerId) -> BTreeSet<PeerId> {
         let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.rooms.iter().copied()).collect();
         let mut chosen = BTreeSet::new();
-        for room in rooms.difference(&self.parted).copied() {
-            let mut members = self.of_room(&room);
+        for room in rooms.difference(&self.parted) {
+            let mut members = self.of_room(room);
             members.sort_by_key(|peer| distance(me, peer));
             chosen.extend(members.into_iter().take(KEPT_PER_ROOM));
         }

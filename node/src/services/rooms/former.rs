@@ -1,5 +1,5 @@
 //! Former members: which messages they still get. All that were written under keys they may have, from whoever holds them; of
-//! each author up to the last such one.
+//! each author up to the last such one. And rooms that we are out of ourselves: for a while their members are dialled still.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,24 @@ use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, EpochId, RoomId};
 use parlor_storage::{LogKind, Store, Want};
 
-use super::entry::Turn;
+use super::entry::{Job, Turn};
+use crate::limits::PART_MS;
 
 impl Turn<'_> {
+    /// The room was loaded, or we came out of it: if we are out, its members are dialled for a while still.
+    pub(super) fn begin_parting(&mut self) {
+        let out = self.entry.room.exit(&self.context.identity.account()).is_some();
+        self.entry.part_ms = out.then(|| self.now_ms.saturating_add(PART_MS));
+    }
+
+    /// Time passed: the while may be over.
+    pub(super) fn tick_parting(&mut self) {
+        if self.entry.part_ms.is_some_and(|due| due <= self.now_ms) {
+            self.entry.part_ms = None;
+            self.jobs.push(Job::Want { room: self.id(), wanted: false });
+        }
+    }
+
     /// Adds to what the former member behind a connection may know the messages from before it was put out, and tells it of
     /// them.
     pub(super) fn give_what_came_before(&mut self, peer: PeerId, device: DeviceId) {

@@ -16,7 +16,7 @@ use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
 use super::entry::{Job, OWN_CLOCK, Turn};
-use crate::limits::{NOTE_EVENTS, PART_MS, SMALL_ROOM, UNREAD_MAX};
+use crate::limits::{NOTE_EVENTS, SMALL_ROOM, UNREAD_MAX};
 
 /// What is to be told when a batch is durable.
 #[derive(Default)]
@@ -190,7 +190,7 @@ impl Turn<'_> {
                     self.tell_room(RoomChange::Joined);
                 }
                 Change::Out => {
-                    self.entry.part_ms = Some(self.now_ms.saturating_add(PART_MS));
+                    self.begin_parting();
                     let failure = outbox::Failure::NoMember;
                     self.tell_outbox(OutboxIn::Closed(self.id(), failure));
                     let left = self.standing() == parlor_api::Standing::Left;

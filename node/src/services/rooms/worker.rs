@@ -25,7 +25,7 @@ use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
-use crate::limits::{PART_MS, REST_MS, WORKER_INBOX, WORKERS_MAX};
+use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
 use crate::services::peers::Peers;
 
 /// What every worker works with.
@@ -515,8 +515,7 @@ impl Turn<'_> {
         self.load_last();
         self.announce();
         self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
-        let out = self.entry.room.exit(&self.context.identity.account()).is_some();
-        self.entry.part_ms = out.then(|| self.now_ms.saturating_add(PART_MS));
+        self.begin_parting();
     }
 
     /// A room is new here: stores it, then others learn of it.
@@ -539,10 +538,7 @@ impl Turn<'_> {
         self.tick_guard();
         self.tick_sessions();
         self.check_links();
-        if self.entry.part_ms.is_some_and(|due| due <= self.now_ms) {
-            self.entry.part_ms = None;
-            self.jobs.push(Job::Want { room: self.id(), wanted: false });
-        }
+        self.tick_parting();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();
