@@ -469,3 +469,20 @@ fn leaving_on_another_branch_undoes_nothing_of_what_counted_under_a_role_that_wa
     world.write(bob, &Control::Leave(Leave { auth: first, fence: Vec::new() }), unaware(&before)).unwrap();
     assert!(!world.is_member(bob) && world.is_member((9, 0)));
 }
+
+#[test]
+fn a_fence_below_an_invite_takes_along_whoever_came_by_it() {
+    let mut world = world(1);
+    let [bob, carol] = world.with(&[Role::Admin, Role::Member])[..] else { unreachable!() };
+    let invite = world.invite(bob, Role::Member, u32::MAX).unwrap();
+    world.tell_all();
+    world.admit(carol, invite, (9, 0)).unwrap();
+    world.tell_all();
+    let view = world.view(FOUNDER);
+    let target = Target::Account(person(bob.0).account());
+    let mut remove = world.removal(world.grant_of(FOUNDER).unwrap(), target, false, false, &view);
+    remove.fence.clear();
+    assert!(world.is_member((9, 0)));
+    world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
+    assert!(!world.is_member((9, 0)), "nothing that he wrote counts");
+}
