@@ -35,7 +35,7 @@ fn message_ids(node: &Node) -> Vec<EventId> {
     ids
 }
 
-/// Whether all members hold the same control events and messages.
+/// Whether all members hold the same control events and messages and can write.
 pub(crate) fn is_same(world: &World) -> bool {
     if world.nodes.iter().any(|node| node.running.is_none()) {
         return false;
@@ -49,6 +49,7 @@ pub(crate) fn is_same(world: &World) -> bool {
             a.state_hash() == b.state_hash() && message_ids(first) == message_ids(node)
         })
         && members.iter().all(|node| node.running.as_ref().is_some_and(|r| r.commits.is_empty()))
+        && members.iter().all(|node| node.room().is_some_and(|room| room.epoch_status().epoch.is_some()))
 }
 
 /// Whether every message of every member is known to be delivered to all.

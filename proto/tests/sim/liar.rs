@@ -36,7 +36,7 @@ fn lie(bytes: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
                 0 if items.len() > 1 => drop(items.remove(at)),
                 1 => items.reverse(),
                 _ => {
-                    let Some(item) = items.get_mut(at) else { return None };
+                    let item = items.get_mut(at)?;
                     let n = rng.random_range(0..item.bytes.0.len().max(1));
                     if let Some(byte) = item.bytes.0.get_mut(n) {
                         *byte ^= 0x10;

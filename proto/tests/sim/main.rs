@@ -34,7 +34,7 @@ use parlor_proto::control::History;
 use world::{Plan, World};
 
 /// Histories of each family, unless the environment says otherwise.
-const RUNS: u64 = 35;
+const RUNS: u64 = 25;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -129,6 +129,34 @@ fn whoever_governs_whom_in_whatever_part_of_the_network_all_agree_in_the_end() {
 }
 
 #[test]
+fn whoever_rules_and_changes_what_newcomers_may_read_keys_go_to_those_entitled() {
+    run(10, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        people: 6,
+        governs: 20,
+        modes: true,
+        leaves: 2,
+        joins: 14,
+        crashes: 4,
+        partitions: 4,
+        line: seed % 3 == 0,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn clocks_wrong_by_hours_and_days_stop_nobody() {
+    const DAY_MS: i64 = 86_400_000;
+    run(25, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        skew_ms: if seed % 3 == 0 { 30 * DAY_MS } else { DAY_MS / 3 },
+        governs: 8,
+        joins: 10,
+        ..Plan::default()
+    });
+}
+
+#[test]
 fn hostile_members_divide_nobody_read_nothing_after_they_are_out_and_stop_nothing() {
     run(9, |seed| Plan {
         history: if seed % 2 == 0 { History::Full } else { History::None },
@@ -137,6 +165,23 @@ fn hostile_members_divide_nobody_read_nothing_after_they_are_out_and_stop_nothin
         deeds: 30,
         governs: 10,
         joins: 12,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn a_network_of_neighbours_with_hostile_members_among_them_comes_to_the_same_room() {
+    run(26, |seed| Plan {
+        history: if seed % 2 == 0 { History::Full } else { History::None },
+        people: 7,
+        villains: 2,
+        deeds: 40,
+        governs: 12,
+        joins: 14,
+        partitions: 3,
+        gossip_loss: 60,
+        modes: true,
+        line: seed % 2 == 0,
         ..Plan::default()
     });
 }

@@ -146,7 +146,10 @@ impl Node {
                 Out::Proved { .. } => self.tell_standing(peer, now),
                 Out::Read { ticket, kind, wanted, max_bytes, max_items } => {
                     let room = self.room().expect("a session has a room");
-                    let events = self.disk.read(room, kind, &wanted, max_bytes, max_items);
+                    let mut events = self.disk.read(room, kind, &wanted, max_bytes, max_items);
+                    if let Some(villain) = &self.villain {
+                        events.retain(|event| !villain.withholds(&event.series.device, now));
+                    }
                     self.tell_session(peer, In::Read { ticket, events }, now);
                 }
                 Out::Deliver { batch, items, .. } => self.deliver(peer, batch, items, now),

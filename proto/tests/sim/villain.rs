@@ -68,6 +68,11 @@ impl Villain {
         tamper(bytes, rng)
     }
 
+    /// Whether it keeps the logs of a device to itself: now of these, now of those.
+    pub(crate) fn withholds(&self, device: &DeviceId, now: u64) -> bool {
+        (u64::from(device.0[0]) + now / 20_000).is_multiple_of(4)
+    }
+
     /// The devices that are its own beside its node's, with their leaf keys.
     pub(crate) fn puppets(&self) -> impl Iterator<Item = (DeviceId, LeafPublic)> {
         self.puppets.iter().map(|puppet| (puppet.device(), puppet.leafs()[0].secret.public()))

@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub deeds: usize,
     /// Percent of gossip frames that do not arrive.
     pub gossip_loss: u32,
+    /// How wrong clocks are, either way.
+    pub skew_ms: i64,
     /// Only neighbours are connected, and whoever let somebody in with the newcomer.
     pub line: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Plan {
             villains: 0,
             deeds: 0,
             gossip_loss: 20,
+            skew_ms: 240_000,
             line: false,
         }
     }
@@ -138,7 +141,7 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes: Vec<_> = (0..plan.people)
             .map(|index| {
-                let skew = rng.random_range(-240_000..=240_000);
+                let skew = rng.random_range(-plan.skew_ms..=plan.skew_ms);
                 let commit_ms = if rng.random_bool(0.5) { 0 } else { 60 };
                 Node::new(index, rng.random(), skew, commit_ms)
             })
@@ -187,7 +190,9 @@ impl World {
         self.at(START + 200, What::Act(Act::Invite(0)));
         self.at(START + 12_000, What::Act(Act::Invite(0)));
         for person in 1..n {
-            let when = START + self.rng.random_range(300..20_000);
+            // Hostile ones are early, so that they are trusted.
+            let latest = if self.nodes[person].is_villain() { 2_000 } else { 20_000 };
+            let when = START + self.rng.random_range(300..latest);
             self.at(when, What::Act(Act::Join(person)));
         }
         let counts = [
