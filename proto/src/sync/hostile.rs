@@ -237,6 +237,24 @@ fn a_peer_that_claims_and_never_sends_is_dropped() {
 }
 
 #[test]
+fn a_member_that_went_out_after_it_claimed_is_not_blamed_for_what_is_no_longer_exchanged() {
+    let mut session = proved(Standing::Live);
+    blamed(&mut session, &summary(1));
+    let entries = vec![Entry { tag: [1, 2, 3, 4, 5, 6], seq: 9, check: [0; 2] }];
+    let list = CompareItem::List { path: Path::ROOT, entries };
+    assert_eq!(blamed(&mut session, &RoomFrame::Compare { round: 1, items: vec![list] }), None);
+    assert_eq!(blamed(&mut session, &RoomFrame::Compare { round: 1, items: Vec::new() }), None);
+    session.handle(In::Standing(Standing::Removed), &tables(), NOW);
+    while let Some(due) = session.next_deadline().filter(|due| *due <= NOW + OWED_TIMEOUT_MS) {
+        let out = session.handle(In::Tick, &tables(), due);
+        assert_ne!(fault(&out), Some(Misbehaviour::Withheld));
+        if fault(&out).is_some() {
+            break;
+        }
+    }
+}
+
+#[test]
 fn malformed_comparisons_are_refused() {
     let entry = |tag| Entry { tag, seq: 1, check: [0; 2] };
     let list = |path, entries| CompareItem::List { path: Path(path), entries };

@@ -1,6 +1,6 @@
 //! Deadlines: what a session waits for and for how long.
 
-use super::{Handled, Misbehaviour, Session, Turn};
+use super::{Handled, Misbehaviour, Session, Standing, Turn};
 
 /// A peer proves its device within this time.
 pub const PROOF_TIMEOUT_MS: u64 = 10_000;
@@ -48,7 +48,9 @@ impl Session {
         }
         if due(self.wake.owed) {
             self.wake.owed = None;
-            if self.n_owed_now(turn) > 0 {
+            let owes = self.n_owed_now(turn) > 0;
+            // Who went out since it claimed, or put us out, may have claimed what neither gives nor takes any more.
+            if owes && self.standing == Some(Standing::Live) {
                 return Err(Misbehaviour::Withheld);
             }
         }
