@@ -328,7 +328,10 @@ impl Node {
             let (mut series, mut seq) = (series(event), event.seq());
             if let Some(placed) = outcome.placed.iter().find(|placed| placed.event == event.id()) {
                 if let Some(cut) = placed.cut {
-                    running.tables.cut(Series { device: cut.stretch, ..series }, cut.end, cut.id.0, cut.rest);
+                    // What former members may know is told in the same stretches.
+                    for tables in running.cuts.values_mut().chain([&mut running.tables]) {
+                        tables.cut(Series { device: cut.stretch, ..series }, cut.end, cut.id.0, cut.rest);
+                    }
                 }
                 (series.device, seq) = (placed.place.stretch, placed.place.number);
             }

@@ -104,7 +104,11 @@ impl Turn<'_> {
             let (mut series, mut seq) = (Series { kind, device: event.device() }, event.seq());
             if let Some(placed) = settle.placed.iter().find(|placed| placed.event == event.id()) {
                 if let Some(cut) = placed.cut {
-                    self.entry.tables.cut(Series { kind, device: cut.stretch }, cut.end, cut.id.0, cut.rest);
+                    // What former members may know is told in the same stretches: a claim in others could never be kept.
+                    let frozen = self.entry.sessions.values_mut().filter_map(|linked| linked.cut.as_mut());
+                    for tables in frozen.chain([&mut self.entry.tables]) {
+                        tables.cut(Series { kind, device: cut.stretch }, cut.end, cut.id.0, cut.rest);
+                    }
                 }
                 (series.device, seq) = (placed.place.stretch, placed.place.number);
             }
