@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
 mod bad_input;
-mod copies;
 mod catching_up;
+mod copies;
 mod history;
 mod joining;
 mod local_api;
