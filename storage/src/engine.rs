@@ -12,18 +12,17 @@
 //!
 //! Its batches and transactions are not used: they shut out every reader. See `journal.rs` for what stands in.
 //!
-//! Between two flushes sled may write a segment and, two segments later, use again the space of pages that it moved there.
-//! So a sync is begun, beside the writer, each time sled has begun another segment, and has ended before the next one
-//! begins ([`Engine::settle`]): what is overwritten is on disk elsewhere by then.
+//! Between two flushes sled writes several segments at once, in any order, and uses again the space of pages that it moved;
+//! if power fails then, it may take an older end for the end of its log. So its log is flushed and synced after a few rows
+//! ([`Engine::settle`]), before it has written more than about a segment.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::examine::{SEGMENT, Verdict, examine};
+use crate::examine::{Verdict, examine};
 use crate::fault::{Fault, guarded};
 use crate::limits::{CACHE_BYTES, LOCK_PATIENCE};
 use crate::mark::Mark;
@@ -34,6 +33,14 @@ const CLEANING_INTERVAL_MS: u64 = 2_000;
 
 /// How often a held lock is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+/// Bytes of rows after which the log is synced: sled writes some times as much, and a segment is 512 KiB.
+const SETTLE_BYTES: usize = 64 * 1024;
+/// What a row counts beside its bytes: the smallest removal may have sled write a page anew.
+const ROW_BYTES: usize = 128;
+
+/// The file that is there while sled opens, so that an opening that did not end is known.
+const OPENING: &str = "opening";
 
 /// How far the log is durable.
 #[derive(Debug, Clone, Copy)]
@@ -49,35 +56,26 @@ pub(crate) struct Durable {
 pub(crate) struct Engine {
     pub(crate) db: sled::Db,
     log: File,
-    settling: Mutex<Settling>,
-}
-
-/// The sync under way.
-#[derive(Debug, Default)]
-struct Settling {
-    /// The segment that sled was writing when it was begun.
-    segment: i64,
-    sync: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Settling {
-    fn wait(&mut self) -> io::Result<()> {
-        let ended = self.sync.take().map_or(Ok(Ok(())), JoinHandle::join);
-        ended.unwrap_or_else(|_| Err(io::Error::other("the sync of the log ended by itself")))
-    }
+    /// Bytes of rows since the last sync.
+    unsettled: AtomicUsize,
 }
 
 impl Engine {
     /// Opens the log in `dir`, which must hold what `mark` promises, or makes it. On failure the file to name is the
-    /// log. Also says whether what was found is to be audited.
+    /// log. Also says whether what was found is to be audited. [`Engine::opened`] is to be called when all is durable.
     pub(crate) fn open(dir: &Path, mark: Mark) -> Result<(Self, Verdict), Fault> {
         fs::create_dir_all(dir)?;
         remove_snapshots(dir, |name| name.ends_with(".generating"))?;
-        let mut verdict = examine(&log_path(dir), newest_snapshot(dir)?, mark)?;
+        let opening = dir.join(OPENING);
+        let interrupted = opening.exists();
+        let mut verdict = examine(&log_path(dir), newest_snapshot(dir)?, mark, interrupted)?;
+        // From here on sled clears what is free.
+        File::create(opening)?;
+        sync_folder(dir)?;
         let db = match open_patiently(dir) {
             Err(Fault::Damaged(first)) => {
                 tracing::warn!(reason = first, "the log does not open; trying without its snapshots");
-                verdict = examine(&log_path(dir), 0, mark)?;
+                verdict = examine(&log_path(dir), 0, mark, interrupted)?;
                 remove_snapshots(dir, |_| true)?;
                 open_patiently(dir)?
             }
@@ -90,7 +88,13 @@ impl Engine {
         for folder in [dir.join("blobs").as_path(), dir, dir.parent().unwrap_or(dir)] {
             sync_folder(folder)?;
         }
-        Ok((Self { db, log, settling: Mutex::default() }, verdict))
+        Ok((Self { db, log, unsettled: AtomicUsize::new(0) }, verdict))
+    }
+
+    /// Notes that the opening in `dir` has ended, and everything is durable.
+    pub(crate) fn opened(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_file(dir.join(OPENING))?;
+        sync_folder(dir)
     }
 
     /// Makes everything written so far durable, and returns how far that is.
@@ -98,21 +102,16 @@ impl Engine {
         self.db.flush()?;
         // Before the sync: sled's own thread may write on meanwhile, and that is not promised.
         let durable = Durable { end: self.end(), len: self.log.metadata()?.len() };
-        self.settling.lock().unwrap_or_else(PoisonError::into_inner).wait()?;
         self.log.sync_data()?;
+        self.unsettled.store(0, Ordering::Relaxed);
         Ok(durable)
     }
 
-    /// If sled has begun another segment: waits for the sync begun at the last one, and begins one.
-    pub(crate) fn settle(&self) -> Result<(), Fault> {
-        let segment = self.end() / SEGMENT as i64;
-        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        if segment != settling.segment {
-            settling.wait()?;
-            let log = self.log.try_clone()?;
-            settling.sync =
-                Some(std::thread::Builder::new().name("log sync".to_owned()).spawn(move || log.sync_data())?);
-            settling.segment = segment;
+    /// Notes that a row of so many `bytes` was written; after a few makes all durable.
+    pub(crate) fn settle(&self, bytes: usize) -> Result<(), Fault> {
+        let bytes = bytes + ROW_BYTES;
+        if self.unsettled.fetch_add(bytes, Ordering::Relaxed) + bytes >= SETTLE_BYTES {
+            self.flush()?;
         }
         Ok(())
     }

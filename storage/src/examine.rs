@@ -24,10 +24,12 @@ use crate::fault::{Fault, panicked};
 use crate::mark::Mark;
 
 /// Bytes of a segment: sled's default, recorded in its `conf`.
-pub(crate) const SEGMENT: usize = 512 * 1024;
+const SEGMENT: usize = 512 * 1024;
 const SEGMENT_I64: i64 = SEGMENT as i64;
 /// Bytes of a segment's header.
 const HEADER: usize = 20;
+/// The least that a disk writes.
+const SECTOR: usize = 512;
 /// No message begins closer than this to the end of a segment.
 const MARGIN: usize = 32;
 /// Threads that examine: the disk answers several small reads at once, and the checksums are shared out.
@@ -46,11 +48,12 @@ pub(crate) enum Verdict {
     Suspect,
 }
 
-/// Examines the log at `path` from the sequence number `start` of its snapshot on.
+/// Examines the log at `path` from the sequence number `start` of its snapshot on. Opening writes zeros over every
+/// segment that is free; if it was `interrupted`, zeros in a segment are not taken for damage.
 ///
 /// # Errors
 /// Damage, if something is missing that `mark` promises.
-pub(crate) fn examine(path: &Path, start: i64, mark: Mark) -> Result<Verdict, Fault> {
+pub(crate) fn examine(path: &Path, start: i64, mark: Mark, interrupted: bool) -> Result<Verdict, Fault> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && mark == Mark::NONE => return Ok(Verdict::Sound),
         file => file?,
@@ -59,7 +62,7 @@ pub(crate) fn examine(path: &Path, start: i64, mark: Mark) -> Result<Verdict, Fa
         return Ok(Verdict::Sound);
     }
     let len = file.metadata()?.len();
-    let search = Search { first: start / SEGMENT_I64 * SEGMENT_I64, end: mark.end };
+    let search = Search { first: start / SEGMENT_I64 * SEGMENT_I64, end: mark.end, interrupted };
     let next = AtomicU64::new(0);
     let seen = std::thread::scope(|scope| {
         let work = || search.work(path, &next, len);
@@ -77,6 +80,8 @@ struct Search {
     first: i64,
     /// The last sequence number that was durable.
     end: i64,
+    /// Whether the last opening did not end.
+    interrupted: bool,
 }
 
 /// What was seen.
@@ -138,7 +143,9 @@ impl Search {
             match message(segment, at) {
                 Some(found) if found.number == number && found.kind == CAP => break,
                 Some(found) if found.number == number => at += found.len,
-                _ if self.is_newer(segment) => return Ok(Seen { has_odd: true, ..Seen::default() }),
+                _ if self.is_newer(segment) || self.is_cleared(segment) => {
+                    return Ok(Seen { has_odd: true, ..Seen::default() });
+                }
                 _ => return Err("a message fails its checksum"),
             }
         }
@@ -151,10 +158,15 @@ impl Search {
         let is_empty = segment.iter().all(|byte| *byte == 0);
         // Otherwise older than the snapshot, or nothing that was ever durable.
         let is_damaged = || numbers(segment).any(|number| self.wants(number.saturating_mul(SEGMENT_I64)));
-        if !is_empty && !self.is_newer(segment) && is_damaged() {
+        if !is_empty && !self.is_newer(segment) && !self.is_cleared(segment) && is_damaged() {
             return Err("the header fails its checksum");
         }
         Ok(Seen { has_odd: true, ..Seen::default() })
+    }
+
+    /// Whether sled may have been clearing the segment, as free, when an opening was interrupted: a sector is empty.
+    fn is_cleared(self, segment: &[u8]) -> bool {
+        self.interrupted && segment.chunks_exact(SECTOR).any(|sector| sector.iter().all(|byte| *byte == 0))
     }
 
     /// Whether the segment holds a message written after the end.

@@ -117,6 +117,9 @@ impl Folder {
         let path = self.journal();
         let journal = Journal::begin(&path).map_err(|error| Fault::Io(error).opening(&path))?;
         let mut notes = Notes { mark: MarkFile::open(&mark_path).map_err(at_mark)?, journal, durable };
+        // Where a sync of a file does not cover its name, the first power cut would take the journal as a whole.
+        sync_folder(&self.dir).map_err(|error| Fault::Io(error).opening(&self.dir))?;
+        core.engine.opened(&self.sled()).map_err(|error| Fault::Io(error).opening(&log))?;
         notes.mark(next.group - 1, sealer).map_err(at_mark)?;
         Ok((core, next, notes))
     }

@@ -7,17 +7,13 @@ use crate::schema::{APPLIED_KEY, TreeId, piece_key};
 use crate::seal::Blind;
 use crate::value::{Row, pieces_of};
 
-/// Bytes of rows after which it is looked whether sled has begun another segment: it writes a few times as much.
-const SETTLE_BYTES: usize = 64 * 1024;
-
 /// Applies the rows of a group in their order, at last its number. Repeating it changes nothing.
 ///
 /// Pieces of cells that are replaced are removed with them. A kill between leaves them on disk unused: a few pages of
 /// 4 KiB, never more than one group replaced.
 pub(crate) fn apply(core: &Core, group: u64, rows: Vec<Row>) -> Result<(), Fault> {
-    let mut bytes = 0;
     for Row { tree, key, value } in rows {
-        bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
         let kept = value.as_deref().and_then(pieces_of);
         let rows = core.trees.get(tree);
         let old = match value {
@@ -32,13 +28,10 @@ pub(crate) fn apply(core: &Core, group: u64, rows: Vec<Row>) -> Result<(), Fault
                 core.trees.get(TreeId::Pieces).remove(piece_key(generation, piece))?;
             }
         }
-        if bytes >= SETTLE_BYTES {
-            bytes = 0;
-            core.engine.settle()?;
-        }
+        core.engine.settle(bytes)?;
     }
     core.trees.get(TreeId::Applied).insert(APPLIED_KEY, &group.to_be_bytes())?;
-    core.engine.settle()
+    Ok(())
 }
 
 /// The row key of a small value.

@@ -70,7 +70,7 @@ fn value(store: &Store, writer: u8) -> u64 {
     value.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()))
 }
 
-fn acknowledge(what: &str, n: u64) {
+pub(crate) fn acknowledge(what: &str, n: u64) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("ack {what} {n}\n").as_bytes()).unwrap();
     out.flush().unwrap();
@@ -80,12 +80,16 @@ fn acknowledge(what: &str, n: u64) {
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
-    let store = open(Path::new(&dir));
+    write(&open(Path::new(&dir)), u64::MAX, &acknowledge);
+}
+
+/// Goes on where the store is, by so many batches a writer.
+pub(crate) fn write(store: &Store, batches: u64, acknowledge: &(impl Fn(&str, u64) + Sync)) {
     std::thread::scope(|scope| {
         for writer in 1..=WRITERS {
-            let store = &store;
             scope.spawn(move || {
-                for n in value(store, writer) + 1.. {
+                let next = value(store, writer) + 1;
+                for n in next..next.saturating_add(batches) {
                     store.commit_blocking(nth_batch(writer, n)).unwrap();
                     acknowledge(&writer.to_string(), n);
                 }
@@ -94,7 +98,8 @@ fn child() {
         scope.spawn(|| {
             let rooms = store.rooms().unwrap();
             let last = rooms.iter().map(|(_, record)| record[0]).max().unwrap_or(SHARED);
-            for number in last + 1..u8::MAX {
+            let rooms = u8::try_from(batches.div_ceil(8)).unwrap_or(u8::MAX);
+            for number in last + 1..last.saturating_add(1).saturating_add(rooms) {
                 let mut all = batch(number);
                 all.room(vec![number]);
                 for seq in 1..=MOVED {
@@ -172,7 +177,8 @@ fn run_and_kill(dir: &Path, rng: &mut StdRng, acknowledged: &mut HashMap<String,
     count
 }
 
-fn look_at_everything(store: &Store, acknowledged: &HashMap<String, u64>, newest: u64) {
+/// Looks whether everything is there that was acknowledged, and only whole; of each log at its `newest` events.
+pub(crate) fn look_at_everything(store: &Store, acknowledged: &HashMap<String, u64>, newest: u64) {
     let id = room(SHARED);
     store.audit().unwrap();
     let tips = store.tips(&id).unwrap();

@@ -1,4 +1,4 @@
-//! What the store promises, tested through its public face: by use, by model, by killing it, by damaging its files and
+//! What the store promises, tested through its public face: by use, by model, by killing it, by cutting its power, by damaging its files and
 //! by filling its disk.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking; helpers are tests, too")]
@@ -10,4 +10,8 @@ mod corrupt;
 mod disk;
 mod kill;
 mod model;
+#[cfg(target_os = "linux")]
+mod power;
 mod promises;
+#[cfg(target_os = "linux")]
+mod tape;
