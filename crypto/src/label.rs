@@ -9,6 +9,8 @@ pub const SIGN_EVENT: &str = "event";
 pub const SIGN_LINK: &str = "link";
 /// Signature of a device certificate by the account's root.
 pub const SIGN_DEVICE_CERT: &str = "device cert";
+/// Signature of a device over the account that it wants to be of.
+pub const SIGN_DEVICE_WORD: &str = "device word";
 /// Signature of a device revocation by the account's root.
 pub const SIGN_DEVICE_REVOKE: &str = "device revoke";
 /// Signature of a leaf record by its device.
@@ -29,10 +31,11 @@ pub const SIGN_PRESENCE: &str = "presence";
 pub const SIGN_MAILBOX: &str = "mailbox";
 
 /// All signature labels.
-pub const SIGNATURES: [&str; 12] = [
+pub const SIGNATURES: [&str; 13] = [
     SIGN_EVENT,
     SIGN_LINK,
     SIGN_DEVICE_CERT,
+    SIGN_DEVICE_WORD,
     SIGN_DEVICE_REVOKE,
     SIGN_LEAF,
     SIGN_JOIN_INVITE,

@@ -281,8 +281,8 @@ impl Forge {
         let cast = cast();
         let (mut devices, mut revokes) = (Vec::new(), Vec::new());
         if input.flag() {
-            let entrant = cast.people[cast.people.len() - 1].entrant();
-            devices.push(NewDevice { cert: entrant.cert, leaf: entrant.leaf });
+            let other = &cast.people[cast.people.len() - 1];
+            devices.push(NewDevice::sign(other.signing_key(), other.entrant()));
         } else {
             let gone = &cast.people[input.below(cast.people.len())];
             let log = self.dag.logs().get(&gone.device()).map_or(&[][..], Vec::as_slice);

@@ -3,9 +3,10 @@
 use parlor_crypto::account::{CertError, DeviceCert, DeviceRevoke, Inception};
 use parlor_crypto::leaf::LeafRecord;
 use parlor_crypto::sign::SigningKey;
+use parlor_crypto::{PublicKey, Signature, label};
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceFence, EntrantError};
+use super::{DeviceFence, Entrant, EntrantError};
 use crate::codec;
 use crate::ids::{AccountId, DeviceId, RoomId};
 use crate::limits;
@@ -27,6 +28,8 @@ pub struct NewDevice {
     pub cert: DeviceCert,
     /// The device's key for receiving secrets.
     pub leaf: LeafRecord,
+    /// The device's word for the account: without it anybody who knows a device could claim it for himself.
+    pub word: Signature,
 }
 
 /// What the fence of a [`DeviceRevoke`] says: bound to one room, for the root signs it for no other.
@@ -39,17 +42,25 @@ pub struct RevokeFence {
 }
 
 impl NewDevice {
+    /// The papers of a device with its own word for the account that certified it.
+    pub fn sign(device: &SigningKey, papers: Entrant) -> Self {
+        let word = device.sign(label::SIGN_DEVICE_WORD, &[&papers.cert.account]);
+        Self { cert: papers.cert, leaf: papers.leaf, word }
+    }
+
     /// The device.
     pub fn device(&self) -> DeviceId {
         DeviceId(self.cert.device_pk)
     }
 
-    /// Checks the account's word for the device and the device's word for its leaf key.
+    /// Checks the account's word for the device, and the device's words for the account and for its leaf key.
     ///
     /// # Errors
     /// [`EntrantError`]: made up, or put together from the papers of several.
     pub fn verify(&self, account: &Inception) -> Result<(), EntrantError> {
         self.cert.verify(account).map_err(|_| EntrantError)?;
+        let device = PublicKey::parse(&self.cert.device_pk).map_err(|_| EntrantError)?;
+        device.verify(label::SIGN_DEVICE_WORD, &[&self.cert.account], &self.word).map_err(|_| EntrantError)?;
         if self.leaf.device != self.cert.device_pk {
             return Err(EntrantError);
         }

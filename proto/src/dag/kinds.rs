@@ -14,6 +14,8 @@ pub struct Kinds {
     pub invites: Vec<NodeIdx>,
     /// What closes an invite: its revocations, and removals of it with all who came by it.
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
+    /// All that ends grants or closes invites: removals, leaves, revocations of invites.
+    pub ends: Vec<NodeIdx>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -44,6 +46,9 @@ pub struct Kinds {
 
 impl Dag {
     pub(super) fn add_kind(&mut self, at: NodeIdx, node: &Node) {
+        if matches!(node.control, Control::Remove(_) | Control::Leave(_) | Control::InviteRevoke(_)) {
+            self.kinds.ends.push(at);
+        }
         match &node.control {
             Control::Invite(_) => self.kinds.invites.push(at),
             Control::InviteRevoke(revoke) => {

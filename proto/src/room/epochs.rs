@@ -363,6 +363,33 @@ fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: 
     if !resolved.is_admissible(dag, epoch.at) {
         return false;
     }
-    // Whoever came in later may have been handed the key, whether or not that counts now.
-    resolved.outsiders().within(&node.past)
+    // Whoever came in later may have been handed the key, whether or not that counts now; and so may who was out when it was
+    // made, was in for a while because that had been undone, and was put out again.
+    resolved.outsiders().within(&node.past) && !puts_out_again(dag, &node.past, resolved, view)
+}
+
+/// Whether a grant of somebody who is out was ended by nothing in `past`: only by what came after it.
+fn puts_out_again(dag: &Dag, past: &Set, resolved: &Resolved, view: &Set) -> bool {
+    let out = |g: &GrantIdx| {
+        let grant = &dag.grants()[*g];
+        view.has(grant.op) && !resolved.members().contains_key(&grant.subject)
+    };
+    dag.kinds().ends.iter().copied().filter(|end| view.has(*end) && !past.has(*end)).any(|end| {
+        let node = dag.node(end);
+        let ended = |g: &GrantIdx| {
+            let kills = resolved.kills(*g);
+            out(g) && kills.contains(&end) && !kills.iter().any(|kill| past.has(*kill))
+        };
+        match &node.control {
+            Control::Remove(remove) if remove.cascade => dag.subtree(&remove.target).iter().any(ended),
+            Control::Remove(remove) => dag.targets(&remove.target).iter().any(ended),
+            Control::Leave(_) => dag.grants_of(&node.author).iter().any(ended),
+            Control::InviteRevoke(revoke) => {
+                let closed = |g: &GrantIdx| out(g) && !dag.in_past(dag.grants()[*g].op, end);
+                let admitted = dag.find(&revoke.invite).map_or(&[][..], |at| dag.grants_by_invite(at));
+                admitted.iter().any(closed) && resolved.is_admissible(dag, end)
+            }
+            _ => false,
+        }
+    })
 }

@@ -48,5 +48,14 @@ impl Room {
             Control::AccountUpdate(update) => update.devices.first().map(|new| AccountId(new.cert.account)),
             _ => None,
         }
+        // Of accounts that nobody knows nothing is taken, and nothing is to be remembered.
+        .filter(|account| self.dag.inception(account).is_some())
+    }
+}
+
+#[cfg(test)]
+impl Room {
+    pub(super) fn counted_former(&self) -> usize {
+        self.flood.taken.len()
     }
 }

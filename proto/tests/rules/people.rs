@@ -58,8 +58,7 @@ impl Person {
     }
 
     pub(crate) fn papers(&self, n: usize) -> NewDevice {
-        let Entrant { cert, leaf, .. } = self.entrant(n);
-        NewDevice { cert, leaf }
+        NewDevice::sign(self.key(n), self.entrant(n))
     }
 
     /// A request with signatures that nobody checks here.

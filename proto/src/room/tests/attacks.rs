@@ -58,9 +58,10 @@ fn no_device_comes_to_an_account_without_the_word_of_its_root_and_every_one_that
     for (root, good) in [(&stranger, false), (&root, true)] {
         let phone = Identity::add_device(root, "phone", 2, START, &mut rng).unwrap();
         let papers = phone.entrant();
-        let mut cert = papers.cert;
-        cert.account = bob.room.me().account().0;
-        let update = AccountUpdate { devices: vec![NewDevice { cert, leaf: papers.leaf }], revokes: Vec::new() };
+        let mut papers = papers;
+        papers.cert.account = bob.room.me().account().0;
+        let papers = NewDevice::sign(phone.signing_key(), papers);
+        let update = AccountUpdate { devices: vec![papers], revokes: Vec::new() };
         let control = Control::AccountUpdate(update);
         let header = bob.room.control_header(control.kind(), &[], bob.now).unwrap();
         let key = bob.room.me().signing_key();

@@ -210,7 +210,7 @@ fn an_account_brings_and_revokes_devices_and_nobody_else_does() {
     let bob = &mut others[0];
     assert_eq!(root.inception().account(), account(bob).0, "the same seed makes the same person");
     let phone = Identity::add_device(&root, "phone", 2, START, &mut rng).unwrap();
-    let papers = NewDevice { cert: phone.entrant().cert, leaf: phone.entrant().leaf };
+    let papers = NewDevice::sign(phone.signing_key(), phone.entrant());
     // Not certified by the root.
     let (other, _) = Identity::create("x", START, &mut rng).unwrap();
     let mut forged = papers.clone();

@@ -8,6 +8,7 @@ mod format;
 mod former;
 mod govern;
 mod healing;
+mod hostile;
 mod keys;
 mod leafs;
 mod order;

@@ -190,8 +190,7 @@ fn a_revoked_device_is_keyed_no_more_and_gets_nothing_again() {
     let phone = Identity::add_device(&seed, "phone", 2, START, &mut rng).unwrap();
     assert_eq!(phone.account(), bob.room.me().account());
     let epoch = alice.room.epoch_status().epoch.unwrap();
-    let entrant = phone.entrant();
-    let devices = vec![NewDevice { cert: entrant.cert, leaf: entrant.leaf }];
+    let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
     let added = bob.room.update_account(AccountUpdate { devices, revokes: Vec::new() }, bob.now).unwrap();
     bob.keep(added);
     alice.sync_from(bob);

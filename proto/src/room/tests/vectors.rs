@@ -152,7 +152,7 @@ fn govern() -> Value {
     let epoch = bob.epoch_status().epoch.unwrap();
     let complaint = bob.complain(&epoch, Complaint::Commit, START + 7).unwrap();
     let tablet = Identity::add_device(&root, "tablet", 2, START, bob_rng).unwrap();
-    let devices = vec![NewDevice { cert: tablet.entrant().cert, leaf: tablet.entrant().leaf }];
+    let devices = vec![NewDevice::sign(tablet.signing_key(), tablet.entrant())];
     let added = bob.update_account(AccountUpdate { devices, revokes: Vec::new() }, START + 8).unwrap();
     let fence = bob.revoke_fence(&tablet.device());
     let revoke = RevokeFence::revoke(&root.root_key(0), bob_me.account(), bob.id(), fence).unwrap();
