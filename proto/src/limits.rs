@@ -114,6 +114,8 @@ pub const MAX_WAITING: usize = 1_000;
 pub const MAX_WAITING_PER_DEVICE: usize = 256;
 /// Most message parents remembered as missing.
 pub const MAX_MISSING_PARENTS: usize = 1_024;
+/// Most events that wait, of each sort, of devices that nobody knows here: somebody just let in, or made up.
+pub const MAX_WAITING_STRANGE: usize = 128;
 /// Recent messages remembered by id, to find parents without asking the store.
 pub const RECENT_MESSAGES: usize = 8_192;
 /// Most branches kept of one log beside the log itself: enough for any accident, and 30 KiB of memory. Of a device that writes

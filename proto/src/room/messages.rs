@@ -370,8 +370,9 @@ impl Messages {
         std::mem::take(&mut self.corrected).into_iter().collect()
     }
 
-    /// Keeps a message for later.
-    pub(super) fn wait(&mut self, event: Event) -> Result<(), Reject> {
+    /// Keeps a message for later. `known` says which devices the room knows: what others wrote, which anybody can make up, takes
+    /// only a part of the place.
+    pub(super) fn wait(&mut self, event: Event, known: impl Fn(&DeviceId) -> bool) -> Result<(), Reject> {
         let place = (event.device(), event.seq());
         if self.waiting.contains_key(&place) {
             return Ok(());
@@ -380,6 +381,10 @@ impl Messages {
         let bytes = self.waiting_bytes + event.bytes().len();
         let full = self.waiting.len() >= limits::MAX_WAITING || bytes > limits::MAX_PENDING_BYTES;
         if full || of_device >= limits::MAX_WAITING_PER_DEVICE {
+            return Err(Reject::Full);
+        }
+        let strange = |(device, _): &&(DeviceId, u64)| !known(device);
+        if !known(&place.0) && self.waiting.keys().filter(strange).count() >= limits::MAX_WAITING_STRANGE {
             return Err(Reject::Full);
         }
         self.waiting_bytes = bytes;

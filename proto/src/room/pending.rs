@@ -19,7 +19,13 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn put(&mut self, missing: EventId, event: Event) -> Result<(), Reject> {
+    /// `known` says which devices the room knows: what others wrote, which anybody can make up, takes only a part of the place.
+    pub(super) fn put(
+        &mut self,
+        missing: EventId,
+        event: Event,
+        known: impl Fn(&DeviceId) -> bool,
+    ) -> Result<(), Reject> {
         if self.ids.contains(&event.id()) {
             return Ok(());
         }
@@ -28,6 +34,12 @@ impl Pending {
         let full = self.ids.len() >= limits::MAX_PENDING || bytes > limits::MAX_PENDING_BYTES;
         if full || of_device >= limits::MAX_PENDING_PER_DEVICE {
             return Err(Reject::Full);
+        }
+        if !known(&event.device()) {
+            let strange = self.of_device.iter().filter(|(device, _)| !known(device)).map(|(_, count)| count);
+            if strange.sum::<usize>() >= limits::MAX_WAITING_STRANGE {
+                return Err(Reject::Full);
+            }
         }
         self.bytes = bytes;
         self.ids.insert(event.id());

@@ -185,7 +185,8 @@ impl Room {
                 Insert::Known => received.duplicates += 1,
                 Insert::Missing(missing) => {
                     let Some(first) = missing.first() else { continue };
-                    if let Err(why) = self.pending.put(*first, event) {
+                    let known = |device: &DeviceId| self.dag.device_no(device).is_some();
+                    if let Err(why) = self.pending.put(*first, event, known) {
                         received.rejected.push(Rejected { id, why, of_batch });
                     }
                 }
@@ -256,7 +257,8 @@ impl Room {
             Step::Unsure(event) => received.unsure.push(event),
             Step::Waits(event) => {
                 let id = event.id();
-                if let Err(why) = self.messages.wait(event) {
+                let dag = &self.dag;
+                if let Err(why) = self.messages.wait(event, |device| dag.device_no(device).is_some()) {
                     received.rejected.push(Rejected { id, why, of_batch });
                 }
             }

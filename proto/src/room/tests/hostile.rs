@@ -1,8 +1,9 @@
 //! Members who use what the rules leave open: papers of others, races of removals, floods.
 
-use parlor_crypto::PublicKey;
 use parlor_crypto::account::DeviceCert;
 use parlor_crypto::label::SIGN_DEVICE_WORD;
+use parlor_crypto::secret::Secret;
+use parlor_crypto::{PublicKey, SigningKey};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -11,6 +12,7 @@ use super::support::{Person, START, identity};
 use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Target};
 use crate::event::{Event, Header};
 use crate::identity::Identity;
+use crate::ids::{DeviceId, EventId};
 use crate::room::{Accepted, Outcome, Refusal, Removal, Standing};
 
 impl Person {
@@ -94,10 +96,45 @@ fn made_up_accounts_are_not_counted() {
         let papers = NewDevice::sign(me.signing_key(), me.entrant());
         let control = Control::AccountUpdate(AccountUpdate { devices: vec![papers], revokes: Vec::new() });
         let mut header = alice.room.control_header(control.kind(), &[], alice.now).unwrap();
-        (header.device, header.seq, header.prev) = (me.device(), 1, crate::ids::EventId::ZERO);
+        (header.device, header.seq, header.prev) = (me.device(), 1, EventId::ZERO);
         header.parents = alice.room.control_frontier();
         let event = Event::sign(&alice.room.id(), Header::Control(header), &control.encode(), me.signing_key());
         alice.room.receive_unvouched(vec![event.unwrap()], alice.now);
     }
     assert!(alice.room.counted_former() <= 1, "{}", alice.room.counted_former());
+}
+
+#[test]
+fn what_made_up_devices_wrote_keeps_out_nothing_that_members_wrote() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Moderator));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let one = bob.write("one").event;
+    let two = bob.write("two").event;
+    let made_up = |n: u16| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&n.to_be_bytes());
+        SigningKey::from_seed(&Secret::new(seed))
+    };
+    let mut junk = Vec::new();
+    for device in (0..1_100).map(made_up) {
+        let id = DeviceId(device.public_bytes());
+        let mut header = two.message().unwrap().clone();
+        (header.device, header.control) = (id, vec![EventId(id.0)]);
+        junk.push(Event::sign(&bob.room.id(), Header::Message(header), two.payload(), &device).unwrap());
+        let mut header = bob.room.control_header(10, &[], bob.now).unwrap();
+        (header.device, header.seq, header.prev) = (id, 7, EventId(id.0));
+        junk.push(Event::sign(&bob.room.id(), Header::Control(header), &[], &device).unwrap());
+    }
+    alice.receive(junk);
+    let first = bob.room.invite(&many(Role::Member), bob.now, &mut bob.rng).unwrap().1;
+    let second = bob.room.invite(&many(Role::Member), bob.now, &mut bob.rng).unwrap().1;
+    // The later ones come first.
+    for batch in [vec![two.clone()], second.events().cloned().collect()] {
+        assert_eq!(alice.receive(batch).rejected, []);
+    }
+    alice.receive(vec![one]);
+    alice.receive(first.events().cloned().collect());
+    assert_eq!(alice.shown(), ["one", "two"]);
+    assert!(second.events().all(|event| alice.room.seen(event)));
 }
