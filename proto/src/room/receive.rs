@@ -348,7 +348,10 @@ impl Room {
         if self.contexts.get_mut(&header.control).is_none() {
             self.contexts.put(header.control.clone(), Context { past, epochs: HashMap::new() });
         }
-        self.contexts.get_mut(&header.control)?.epochs.insert(header.epoch, view);
+        // Of epochs that nobody made there are as many as anybody likes to name.
+        if view.at.is_some() {
+            self.contexts.get_mut(&header.control)?.epochs.insert(header.epoch, view);
+        }
         Some(view)
     }
 
@@ -398,6 +401,14 @@ impl Room {
             verdict = Verdict::AfterRemoval;
         }
         verdict
+    }
+}
+
+#[cfg(test)]
+impl Room {
+    /// How many epochs are remembered for messages with these control heads.
+    pub(super) fn epochs_seen_from(&self, control: &Vec<EventId>) -> usize {
+        self.contexts.peek(control).map_or(0, |context| context.epochs.len())
     }
 }
 

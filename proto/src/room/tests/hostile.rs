@@ -12,7 +12,7 @@ use super::support::{Person, START, identity};
 use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Target};
 use crate::event::{Event, Header};
 use crate::identity::Identity;
-use crate::ids::{DeviceId, EventId};
+use crate::ids::{DeviceId, EpochId, EventId};
 use crate::room::{Accepted, Outcome, Refusal, Removal, Standing};
 
 impl Person {
@@ -137,4 +137,21 @@ fn what_made_up_devices_wrote_keeps_out_nothing_that_members_wrote() {
     alice.receive(first.events().cloned().collect());
     assert_eq!(alice.shown(), ["one", "two"]);
     assert!(second.events().all(|event| alice.room.seen(event)));
+}
+
+#[test]
+fn epochs_that_nobody_made_are_not_remembered() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let written = bob.write("x").event;
+    let header = written.message().unwrap().clone();
+    for n in 0..50 {
+        let header = Header::Message(crate::event::MessageHeader { epoch: EpochId([n; 16]), ..header.clone() });
+        let event = Event::sign(&bob.room.id(), header, written.payload(), bob.room.me().signing_key()).unwrap();
+        assert_eq!(alice.receive(vec![event]).rejected.len(), 1);
+    }
+    assert_eq!(alice.room.epochs_seen_from(&header.control), 0);
+    assert_eq!(alice.receive(vec![written]).rejected, []);
+    assert_eq!(alice.room.epochs_seen_from(&header.control), 1);
 }
