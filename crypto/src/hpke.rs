@@ -70,9 +70,10 @@ pub enum RowError {
     Commit,
 }
 
-/// The hint of a device's row: `H("hint", leaf_pk || commit)[..8]`.
-pub fn row_hint(leaf: &LeafPublic, commit: &[u8; 32]) -> [u8; 8] {
-    HINT.hash_prefix(&[leaf.as_bytes(), commit])
+/// The hint of a device's row: `H("hint", leaf_pk || device || commit)[..8]`. With the device in it nobody else's row has the
+/// same one, whatever leaf key others claim.
+pub fn row_hint(leaf: &LeafPublic, device: &[u8; 32], commit: &[u8; 32]) -> [u8; 8] {
+    HINT.hash_prefix(&[leaf.as_bytes(), device, commit])
 }
 
 /// Seals an epoch secret to one device.
@@ -87,7 +88,7 @@ pub fn seal_row(
     let (mut enc, mut ct) = ([0; 32], [0; 48]);
     enc.copy_from_slice(&sealed[..ENC]);
     ct.copy_from_slice(&sealed[ENC..]);
-    Row { hint: row_hint(leaf, &context.commit), enc, ct }
+    Row { hint: row_hint(leaf, device, &context.commit), enc, ct }
 }
 
 /// Opens the own row and checks the secret against the commitment.
@@ -101,7 +102,7 @@ pub fn open_row(
     row: &Row,
 ) -> Result<EpochSecret, RowError> {
     let public = leaf.public();
-    if row.hint != row_hint(&public, &context.commit) {
+    if row.hint != row_hint(&public, device, &context.commit) {
         return Err(RowError::Open(OpenError));
     }
     let info = row_info(context, device, &public);

@@ -15,6 +15,7 @@ use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
 use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
 use crate::dag::{DeviceEntry, NodeIdx};
 use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
+use crate::identity::Leaf;
 use crate::ids::{AccountId, DeviceId, EpochId};
 
 /// Labels a key share.
@@ -119,8 +120,7 @@ impl Room {
     /// Takes a leaf record of a device of the room. `None` if it is not newer than what is known.
     ///
     /// # Errors
-    /// [`KeyError::NotWanted`] for a device of nobody here, [`KeyError::Open`] for a bad signature or a key that is another
-    /// device's.
+    /// [`KeyError::NotWanted`] for a device of nobody here, [`KeyError::Open`] for a bad signature.
     pub fn accept_leaf(&mut self, leaf: LeafRecord) -> Result<Option<Persist>, KeyError> {
         let device = DeviceId(leaf.device);
         let known = self.leaf_of(&device).ok_or(KeyError::NotWanted)?;
@@ -129,10 +129,8 @@ impl Room {
             return Ok(None);
         }
         leaf.verify().map_err(|_| KeyError::Open)?;
-        let of_other = |other: &&LeafRecord| other.leaf_pk == leaf.leaf_pk && other.device != leaf.device;
-        if self.leafs().any(|other| of_other(&other)) {
-            return Err(KeyError::Open);
-        }
+        // A key that another device's record names too is taken all the same: no record proves that its author has the secret,
+        // so otherwise whoever is faster would keep the real one out. Rows and their hints name the device.
         self.leafs.insert(device, leaf);
         Ok(Some(Persist { keys: self.rows_with_leaf(&leaf), ..Persist::default() }))
     }
@@ -219,7 +217,7 @@ impl Room {
                 }
             },
             Rows::Pages(pages) => {
-                let hints = self.me.leafs().iter().map(|leaf| hpke::row_hint(&leaf.secret.public(), &rotate.commit));
+                let hints = self.me.leafs().iter().map(|leaf| self.row_hint(leaf, rotate));
                 let pages: Vec<[u8; 32]> = hints.flat_map(|hint| pages_of(pages, &hint).collect::<Vec<_>>()).collect();
                 if self.was_recipient(&self.me.device(), &epoch) {
                     self.epochs.pages_wanted.extend(pages.into_iter().map(|page| (page, epoch)));
@@ -244,7 +242,7 @@ impl Room {
         let device = self.me.device();
         let mut fault = Complaint::NoRow;
         for leaf in self.me.leafs() {
-            let hint = hpke::row_hint(&leaf.secret.public(), &rotate.commit);
+            let hint = self.row_hint(leaf, rotate);
             let first = rows.partition_point(|row| row.hint < hint);
             for row in rows.iter().skip(first).take_while(|row| row.hint == hint) {
                 match hpke::open_row(&context, device.as_bytes(), &leaf.secret, row) {
@@ -255,6 +253,11 @@ impl Room {
             }
         }
         Err(fault)
+    }
+
+    /// The hint of our row under one of our leaf keys.
+    fn row_hint(&self, leaf: &Leaf, rotate: &Rotate) -> [u8; 8] {
+        hpke::row_hint(&leaf.secret.public(), self.me.device().as_bytes(), &rotate.commit)
     }
 
     pub(super) fn row_context(&self, rotate: &Rotate) -> RowContext {

@@ -112,7 +112,7 @@ impl Knowledge {
         let Rows::Inline(rows) = &rotate.rows else { return };
         let context = RowContext { room_id: room.0, commit: rotate.commit, member_root: rotate.member_root };
         let opened = self.leafs.iter().find_map(|leaf| {
-            let hint = hpke::row_hint(&leaf.public(), &rotate.commit);
+            let hint = hpke::row_hint(&leaf.public(), device.as_bytes(), &rotate.commit);
             let ours = |row: &&Row| row.hint == hint;
             rows.iter().filter(ours).find_map(|row| hpke::open_row(&context, device.as_bytes(), leaf, row).ok())
         });

@@ -54,7 +54,7 @@ impl Ledger {
             };
             let hints: BTreeSet<[u8; 8]> = rows.iter().map(|row| row.hint).collect();
             for (device, leaf) in leafs {
-                if hints.contains(&row_hint(leaf, &rotate.commit)) {
+                if hints.contains(&row_hint(leaf, device.as_bytes(), &rotate.commit)) {
                     self.hand(*device, epoch, 0);
                 }
             }

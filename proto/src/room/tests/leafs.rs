@@ -81,7 +81,7 @@ fn rows_go_to_the_newest_leaf_key_heard_of_also_after_a_restart_and_old_keys_ope
 }
 
 #[test]
-fn nobody_is_given_a_leaf_key_by_others_nor_that_of_another_device() {
+fn nobody_is_given_a_leaf_key_by_others() {
     let (mut alice, mut bob) = pair();
     let stranger = super::support::identity(66).entrant().leaf;
     assert_eq!(alice.room.accept_leaf(stranger), Err(KeyError::NotWanted));
@@ -90,14 +90,35 @@ fn nobody_is_given_a_leaf_key_by_others_nor_that_of_another_device() {
     let mut forged = real;
     forged.counter += 1;
     assert_eq!(alice.room.accept_leaf(forged), Err(KeyError::Open));
-    // Somebody with bob's device key names alice's leaf key as bob's.
-    let of_alice = alice.room.me().entrant().leaf.leaf_pk;
-    let taken = parlor_crypto::leaf::LeafPublic::parse(&of_alice).unwrap();
-    let taken = crate::control::LeafRecord::issue(bob.room.me().signing_key(), 9, &taken, 0);
-    assert_eq!(alice.room.accept_leaf(taken), Err(KeyError::Open));
     // And what is said of our own device is not asked of others.
     let mine = *alice.room.leafs().next().unwrap();
     let newer = crate::control::LeafRecord { counter: 9, ..mine };
     assert_eq!(alice.room.accept_leaf(newer), Ok(None));
     assert_eq!(alice.room.accept_leaf(real).map(|persist| persist.unwrap().keys.len()), Ok(1));
+}
+
+#[test]
+fn a_leaf_key_that_somebody_else_claims_first_is_its_owners_all_the_same() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut mallory = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    renew(&mut bob);
+    let real = bob.room.me().entrant().leaf;
+    let key = parlor_crypto::leaf::LeafPublic::parse(&real.leaf_pk).unwrap();
+    let claimed = crate::control::LeafRecord::issue(mallory.room.me().signing_key(), 9, &key, 0);
+    for leaf in [claimed, real] {
+        let persist = alice.room.accept_leaf(leaf).unwrap();
+        alice.write_down(persist.unwrap());
+    }
+    alice.now = bob.now;
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    alice.write("for those who hold their keys");
+    bob.sync_from(&alice);
+    assert_eq!(bob.shown(), ["for those who hold their keys"]);
+    assert_eq!(bob.room.maintain(bob.now, &mut bob.rng).0.accepted.len(), 0, "nothing to complain of");
+    mallory.sync_from(&alice);
+    assert_eq!(mallory.shown().len(), 0, "who claims a key without its secret has a row that nobody can open");
 }
