@@ -140,7 +140,7 @@ async fn catch_up(dir: &Path, room: &str, n: usize) -> Result<Round> {
     let (_, peak) = gauge::memory(me);
     let ports: HashSet<u16> = [nodes::port(&writer.app).await?, nodes::port(&reader.app).await?].into();
     let carried = gauge::tcp(&gauge::Which::Ports(&ports));
-    let newest = reader.app.history(room, parlor_node::app::Anchor::Newest, 1).await.map_err(nodes::problem)?;
+    let newest = reader.app.history(room, parlor_node::app::Anchor::Newest, 1, false).await.map_err(nodes::problem)?;
     let text = newest.items.first().map(|message| message.text.clone()).context("nothing to read")?;
     anyhow::ensure!(text == nodes::text(n - 1, TEXT).text, "the newest message is `{text}`");
     nodes::stop(reader).await?;
