@@ -47,6 +47,8 @@ pub(crate) const REST_MS: u64 = 5_000;
 pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Digits of an id that a user must type at least: fewer are a slip more often than a choice.
+pub(crate) const ID_PREFIX_MIN: usize = 4;
 /// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.
 pub(crate) const REQUESTS_MAX: usize = 256;
 /// A request that nobody answers is forgotten after 30 days; who still wants in asks again.

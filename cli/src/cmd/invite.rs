@@ -11,7 +11,7 @@ use ureq::http::Method;
 use crate::args::Globals;
 use crate::client::{Client, segment};
 use crate::cmd::member;
-use crate::cmd::room::{HistoryArg, role_name};
+use crate::cmd::room::HistoryArg;
 use crate::duration;
 use crate::out::{Done, Out};
 use crate::table::Table;
@@ -156,10 +156,7 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     out.line(&link)?;
     let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
     let until = time::local(&invite.expires_at);
-    out.note(format!(
-        "For {people}, as {}, until {until}. Whoever has it can join: send it privately.",
-        role_name(role)
-    ));
+    out.note(format!("For {people}, as {}, until {until}. Whoever has it can join: send it privately.", role.name()));
     if let Some(file) = &args.png {
         out.note(format!("QR code in {}", file.display()));
     }
@@ -205,8 +202,7 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
             false => format!("{} (gone)", joined.account.name),
         };
         let joined = invite.joined.iter().map(who).collect::<Vec<_>>().join(", ");
-        let (role, by, until) =
-            (role_name(invite.role).into(), invite.created_by_name, time::local(&invite.expires_at));
+        let (role, by, until) = (invite.role.name().into(), invite.created_by_name, time::local(&invite.expires_at));
         table.row([id, role, by, used, left, until, state.into(), joined]);
     }
     table.write(out, "no invites: make one with `parlor invite create ROOM`")

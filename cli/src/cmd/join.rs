@@ -9,7 +9,6 @@ use ureq::http::Method;
 use crate::args::{Globals, quoted};
 use crate::client::Client;
 use crate::cmd::invite::read_qr;
-use crate::cmd::room::role_name;
 use crate::display;
 use crate::duration;
 use crate::input;
@@ -50,7 +49,7 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
     match joined.state {
         JoinState::Joined => {
             let name = display::neutral_line(&joined.name);
-            out.line(format!("Joined {name} as {}.", role_name(joined.role)))?;
+            out.line(format!("Joined {name} as {}.", joined.role.name()))?;
             let program = globals.program();
             out.note(format!("Write: {program} send {} 'Hello'", quoted(&name)));
         }

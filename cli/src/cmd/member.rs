@@ -6,7 +6,6 @@ use serde_json::json;
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
-use crate::cmd::room::role_name;
 use crate::display::neutral_line;
 use crate::out::{Done, Out};
 
@@ -111,7 +110,7 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             if out.is_json() {
                 return out.json(&member);
             }
-            out.note(format!("{} is {} now.", neutral_line(&member.name), role_name(member.role)));
+            out.note(format!("{} is {} now.", neutral_line(&member.name), member.role.name()));
             Ok(())
         }
         Command::Remove { invite: true, room, who, how } => remove_joined(&room, &who, how.to_api(), node, out),

@@ -3,7 +3,6 @@
 use parlor_api::Member;
 
 use crate::client::{Client, segment};
-use crate::cmd::room::role_name;
 use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
@@ -30,15 +29,7 @@ pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
         let id: String = m.account.chars().take(8).collect();
         let name = if m.me { format!("{} (you)", m.name) } else { m.name };
         let devices = m.devices.len().to_string();
-        table.row([
-            id,
-            name,
-            role_name(m.role).into(),
-            time::local(&m.joined_at),
-            yes(m.online),
-            devices,
-            yes(m.verified),
-        ]);
+        table.row([id, name, m.role.name().into(), time::local(&m.joined_at), yes(m.online), devices, yes(m.verified)]);
     }
     table.write(out, "no members")
 }

@@ -6,7 +6,6 @@ use ureq::http::Method;
 
 use crate::args::{Globals, quoted};
 use crate::client::{Client, segment};
-use crate::cmd::room::role_name;
 use crate::display::neutral_line;
 use crate::out::{Done, Out};
 use crate::table::Table;
@@ -41,7 +40,7 @@ pub fn list(args: &ListArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     let mut table = Table::new(&["account", "name", "role", "invite", "asked"]);
     for r in requests {
         let short = |id: &str| id.chars().take(8).collect::<String>();
-        table.row([short(&r.account), r.name, role_name(r.role).into(), short(&r.invite), time::local(&r.asked_at)]);
+        table.row([short(&r.account), r.name, r.role.name().into(), short(&r.invite), time::local(&r.asked_at)]);
     }
     table.write(out, "nobody asks to come in")?;
     if some {

@@ -197,7 +197,7 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
     let post = match room.policy.post {
         Role::Observer => "everybody".to_owned(),
         Role::Member => "all but observers".to_owned(),
-        weakest => format!("{}s and above", role_name(weakest)),
+        weakest => format!("{}s and above", weakest.name()),
     };
     let newcomers = match room.policy.history {
         History::Shared => "newcomers read everything, also from before they came",
@@ -241,7 +241,7 @@ fn people(room: &Room, out: &mut Out) -> Done {
                 (_, true) => "yes",
                 (_, false) => "no",
             };
-            table.row([id.clone(), person.name.clone(), role_name(person.role).into(), named, online.into()]);
+            table.row([id.clone(), person.name.clone(), person.role.name().into(), named, online.into()]);
         }
     }
     table.write(out, "")
@@ -253,18 +253,7 @@ pub fn standing_name(standing: Standing) -> &'static str {
         Standing::Joining => "joining",
         Standing::Left => "left",
         Standing::Removed => "removed",
-        member => member.role().map_or("", role_name),
-    }
-}
-
-/// A role as it is written.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Admin => "admin",
-        Role::Moderator => "moderator",
-        Role::Member => "member",
-        Role::Observer => "observer",
+        member => member.role().map_or("", Role::name),
     }
 }
 

@@ -9,8 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use parlor_api::{Code, Problem, RoomItem, SyncState};
 use parlor_proto::RoomId;
 
-/// Digits of an id that a user must type at least.
-const PREFIX_MIN: usize = 4;
+use crate::limits::ID_PREFIX_MIN;
 
 /// One room at a glance.
 #[derive(Debug, Clone)]
@@ -89,7 +88,7 @@ impl Directory {
         }
         let prefixed: Vec<_> = all
             .iter()
-            .filter(|(room, _)| text.len() >= PREFIX_MIN && room.to_string().starts_with(&text.to_ascii_lowercase()))
+            .filter(|(room, _)| text.len() >= ID_PREFIX_MIN && room.to_string().starts_with(&text.to_ascii_lowercase()))
             .collect();
         match (named.as_slice(), prefixed.as_slice()) {
             ([(room, _)], _) | ([], [(room, _)]) => Ok(*room),

@@ -9,15 +9,10 @@ use super::entry::Turn;
 use super::log::with_article;
 use super::message::Reply;
 use super::settle::Settle;
-use super::views::{from_role, role, role_name};
+use super::views::{from_role, role};
+use super::who::no_member;
 use crate::app::Answer;
 use crate::bus::rfc3339;
-
-/// Digits of an account id that a user must type at least.
-const PREFIX_MIN: usize = 4;
-
-/// Accounts named in the hint of an ambiguous name.
-const NAMED_MAX: usize = 5;
 
 impl Turn<'_> {
     /// Gives somebody a role.
@@ -158,61 +153,14 @@ impl Turn<'_> {
         .hint("make another owner first: parlor member role ROOM WHO owner; or leave all the same with --force"))
     }
 
-    /// The member that a user means: by account, a unique beginning of it, or `@name`.
-    fn member_named(&self, who: &str) -> Answer<AccountId> {
-        let members: Vec<_> = self.entry.room.members().into_iter().map(|member| member.account).collect();
-        self.pick(&members, who)?.ok_or_else(|| no_member(who))
-    }
-
-    /// As [`member_named`](Self::member_named); if no member fits, somebody who was one.
-    fn known(&self, who: &str) -> Answer<AccountId> {
-        match self.member_named(who) {
-            Err(problem) if problem.code == Code::MemberNotFound => {
-                self.pick(&self.entry.room.accounts(), who)?.ok_or(problem)
-            }
-            found => found,
-        }
-    }
-
-    /// The one of `accounts` that a user means.
-    ///
-    /// # Errors
-    /// `ambiguous` with the candidates.
-    fn pick(&self, accounts: &[AccountId], who: &str) -> Answer<Option<AccountId>> {
-        let lower = who.to_ascii_lowercase();
-        let meant = |account: &&AccountId| match who.strip_prefix('@') {
-            Some(name) => self.name_of(account) == name,
-            None => who.len() >= PREFIX_MIN && account.to_string().starts_with(&lower),
-        };
-        let found: Vec<_> = accounts.iter().filter(meant).collect();
-        match found.as_slice() {
-            [] => Ok(None),
-            [one] => Ok(Some(**one)),
-            several => {
-                let named = several.iter().take(NAMED_MAX);
-                let lines: Vec<_> = named
-                    .map(|account| {
-                        let id: String = account.to_string().chars().take(16).collect();
-                        format!("{id} ({})", self.name_of(account))
-                    })
-                    .collect();
-                Err(Problem::new(Code::Ambiguous, "more than one member fits")
-                    .hint(format!("name the account: {}", lines.join(", "))))
-            }
-        }
-    }
-
     /// Why a role is not given.
     fn role_refused(&self, account: &AccountId, wanted: Role, why: Refusal) -> Problem {
         let Some(mine) = self.entry.room.role().map(role) else { return self.refused(Refusal::NotMember) };
         let name = self.name_of(account);
         match why {
             Refusal::TooStrong if wanted < mine => {
-                let detail = format!(
-                    "{} can not make anybody {}",
-                    with_article(role_name(mine)),
-                    with_article(role_name(wanted))
-                );
+                let detail =
+                    format!("{} can not make anybody {}", with_article(mine.name()), with_article(wanted.name()));
                 let who = if wanted == Role::Owner { "an owner can" } else { "an owner or admin can" };
                 Problem::new(Code::NotPermitted, detail).hint(who)
             }
@@ -247,7 +195,7 @@ impl Turn<'_> {
         let theirs = self.entry.room.member(account).map(|member| role(member.role));
         let (Some(mine), Some(theirs)) = (mine, theirs) else { return self.refused(Refusal::TooStrong) };
         let name = self.name_of(account);
-        let (mine_named, theirs_named) = (with_article(role_name(mine)), with_article(role_name(theirs)));
+        let (mine_named, theirs_named) = (with_article(mine.name()), with_article(theirs.name()));
         if theirs < mine {
             let stronger = if theirs == Role::Owner { "another owner" } else { "an owner" };
             return Problem::new(Code::NotPermitted, format!("{mine_named} can not {verb} {theirs_named}"))
@@ -256,20 +204,4 @@ impl Turn<'_> {
         let detail = format!("you can not {verb} {name}, who is {theirs_named} too and more senior");
         Problem::new(Code::NotPermitted, detail).hint("whoever made you both what you are, or an owner, can")
     }
-
-    /// The invite that a user means.
-    pub(super) fn invite_named(&self, text: &str) -> Answer<parlor_proto::room::InviteInfo> {
-        let lower = text.to_ascii_lowercase();
-        let fits = |id: &str| text.len() >= PREFIX_MIN && id.starts_with(&lower);
-        let found: Vec<_> = self.entry.room.invites().into_iter().filter(|info| fits(&info.id.to_string())).collect();
-        match <[_; 1]>::try_from(found) {
-            Ok([info]) => Ok(info),
-            Err(none) if none.is_empty() => Err(Problem::of(Code::InviteNotFound)),
-            Err(_) => Err(Problem::new(Code::Ambiguous, "more than one invite fits").hint("type more of its id")),
-        }
-    }
-}
-
-fn no_member(who: &str) -> Problem {
-    Problem::new(Code::MemberNotFound, format!("there is no member {who} in this room"))
 }

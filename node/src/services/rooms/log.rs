@@ -8,7 +8,7 @@ use parlor_proto::room::{Exit, ExitHow, Happened, LogLine};
 use parlor_proto::{AccountId, DeviceId};
 
 use super::entry::Turn;
-use super::views::{history, role, role_name};
+use super::views::{history, role};
 use crate::bus::rfc3339;
 
 /// Digits of the id of an event that stand in the place of a note: with the clock before them as long as the place of a
@@ -148,7 +148,7 @@ impl Turn<'_> {
     fn told(&self, line: &LogLine, note: &Note) -> String {
         let by = note.by.name.as_str();
         let who = names(&note.who);
-        let role = note.role.map_or("member", role_name);
+        let role = note.role.map_or("member", parlor_api::Role::name);
         let inviter = note.inviter.as_ref().map_or("somebody", |inviter| &inviter.name);
         let mut text = match note.what {
             NoteKind::Created if note.who.len() > 1 => format!("{by} made the room, owned by {who}"),

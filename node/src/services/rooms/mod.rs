@@ -30,6 +30,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod views;
+mod who;
 mod wishes;
 mod worker;
 

@@ -17,13 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::entry::Turn;
 use super::message::Reply;
 use super::settle::Settle;
+use super::who::pick;
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
 use crate::limits::{REQUEST_MS, REQUESTS_MAX};
-
-/// Digits of an account id that a user must type at least.
-const PREFIX_MIN: usize = 4;
 
 /// A request, by the account that made it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,8 +63,12 @@ impl Turn<'_> {
         }
         let name = join.entrant.cert.name.clone();
         let asked = Asked { invite, join, at_ms: self.now_ms, refused: false };
-        self.keep_request(account, asked, Settle::default());
-        self.tell_request(account, name, RequestChange::Asked);
+        let settle = Settle::reply(move |turn, done| {
+            if done.is_ok() {
+                turn.tell_request(account, name, RequestChange::Asked);
+            }
+        });
+        self.keep_request(account, asked, settle);
         JoinAnswer::Pending
     }
 
@@ -147,26 +149,15 @@ impl Turn<'_> {
 
     /// The request that a user means: by account, a unique beginning of it, or `@name`.
     fn request_of(&mut self, who: &str) -> Answer<(AccountId, Asked, Request)> {
-        let views = self.request_views();
-        let lower = who.to_ascii_lowercase();
-        let meant = |view: &&Request| match who.strip_prefix('@') {
-            Some(name) => view.name == name,
-            None => who.len() >= PREFIX_MIN && view.account.starts_with(&lower),
-        };
-        let found: Vec<_> = views.iter().filter(meant).collect();
-        let view = match found.as_slice() {
-            [view] => (*view).clone(),
-            [] => {
-                return Err(Problem::new(Code::NotFound, "nobody of that name asks to come in")
-                    .hint("parlor requests ROOM shows who asks"));
-            }
-            _ => {
-                return Err(Problem::new(Code::Ambiguous, "more than one request fits")
-                    .hint("name the account: parlor requests ROOM shows it"));
-            }
-        };
-        let account: AccountId = view.account.parse().map_err(|_| Problem::of(Code::Internal))?;
+        self.forget_old_requests();
+        let waiting = self.entry.requests.iter().filter(|(_, asked)| !asked.refused);
+        let called = waiting.map(|(account, asked)| (*account, asked.join.entrant.cert.name.clone()));
+        let account = pick(called, who)?.ok_or_else(|| {
+            Problem::new(Code::NotFound, "nobody of that name asks to come in")
+                .hint("parlor requests ROOM shows who asks")
+        })?;
         let asked = self.entry.requests.get(&account).cloned().ok_or_else(|| Problem::of(Code::Internal))?;
+        let view = self.request_view(&account, &asked).ok_or_else(|| Problem::of(Code::InviteNotFound))?;
         Ok((account, asked, view))
     }
 

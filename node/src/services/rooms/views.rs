@@ -293,17 +293,6 @@ pub(super) fn role(role: control::Role) -> Role {
     }
 }
 
-/// A role as it is written.
-pub(super) fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Admin => "admin",
-        Role::Moderator => "moderator",
-        Role::Member => "member",
-        Role::Observer => "observer",
-    }
-}
-
 pub(super) fn from_role(role: Role) -> control::Role {
     match role {
         Role::Owner => control::Role::Owner,

@@ -13,7 +13,7 @@ use super::entry::Turn;
 use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
-use super::views::{from_role, role, role_name};
+use super::views::{from_role, role};
 use crate::account::rng;
 use crate::app::Answer;
 
@@ -257,7 +257,7 @@ impl Turn<'_> {
         let detail = why.to_string();
         match why {
             Refusal::NotPermitted(permission) => {
-                let role = self.entry.room.role().map_or("nobody", |r| role_name(role(r)));
+                let role = self.entry.room.role().map_or("nobody", |r| role(r).name());
                 let to = allows(permission);
                 let detail =
                     format!("the permission `{permission}` ({to}) is missing: you are {} here", with_article(role));
