@@ -29,9 +29,15 @@ pub const SIGN_PEER_BINDING: &str = "peer binding";
 pub const SIGN_PRESENCE: &str = "presence";
 /// Signature with the key of a mailbox over the connection.
 pub const SIGN_MAILBOX: &str = "mailbox";
+/// Signature of a name at a relay by the account's root.
+pub const SIGN_NAME: &str = "name";
+/// Signature by the account's root that gives a name at a relay up, or to another account.
+pub const SIGN_NAME_MOVE: &str = "name move";
+/// Signature of a relay over a name it holds, with the date.
+pub const SIGN_NAME_HELD: &str = "name held";
 
 /// All signature labels.
-pub const SIGNATURES: [&str; 13] = [
+pub const SIGNATURES: [&str; 16] = [
     SIGN_EVENT,
     SIGN_LINK,
     SIGN_DEVICE_CERT,
@@ -45,6 +51,9 @@ pub const SIGNATURES: [&str; 13] = [
     SIGN_PEER_BINDING,
     SIGN_PRESENCE,
     SIGN_MAILBOX,
+    SIGN_NAME,
+    SIGN_NAME_MOVE,
+    SIGN_NAME_HELD,
 ];
 
 /// Commitment to an epoch secret, public in the Rotate.

@@ -3,11 +3,13 @@
 //! Everything here is a value or a state machine: inputs are events, time and random bytes as arguments, outputs are
 //! effects. The simulator drives the same machines as the node. No clock, thread, file or socket is named.
 
+pub mod access;
 pub mod binding;
 pub mod body;
 pub mod codec;
 pub mod control;
 pub mod dag;
+pub mod directory;
 pub mod epoch;
 pub mod event;
 pub mod gossip;
@@ -18,6 +20,7 @@ pub mod join;
 pub mod limits;
 pub mod link;
 pub mod marker;
+pub mod name;
 pub mod outbox;
 pub mod resolve;
 pub mod room;
