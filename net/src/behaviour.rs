@@ -5,16 +5,17 @@
 use std::time::Duration;
 
 use libp2p::{
-    allow_block_list, connection_limits,
+    allow_block_list, autonat, connection_limits, dcutr,
     gossipsub::{self, MessageAuthenticity, MessageId, ValidationMode},
     identify,
     identity::Keypair,
-    mdns, memory_connection_limits,
+    kad, mdns, memory_connection_limits, relay,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    upnp,
 };
 
-use crate::{NetworkConfig, NetworkError, Tuning, gate, join, limits::*, ping, stream};
+use crate::{NetworkConfig, NetworkError, Tuning, dht, gate, guarded::Guarded, join, limits::*, line, ping, stream};
 
 /// Everything that speaks on a connection.
 #[derive(NetworkBehaviour)]
@@ -29,13 +30,23 @@ pub(crate) struct Node {
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(crate) join: request_response::Behaviour<join::JoinCodec>,
     pub(crate) streams: stream::Behaviour,
+    pub(crate) lines: line::Behaviour,
+    pub(crate) circuits: Guarded<relay::client::Behaviour>,
+    pub(crate) punch: Guarded<dcutr::Behaviour>,
+    pub(crate) dht: Guarded<kad::Behaviour<kad::store::MemoryStore>>,
+    pub(crate) probes: autonat::v2::client::Behaviour,
+    pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
 }
 
 type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, TopicFilter>;
 type TopicFilter = gossipsub::MaxCountSubscriptionFilter<gossipsub::AllowAllSubscriptionFilter>;
 
 impl Node {
-    pub(crate) fn new(config: &NetworkConfig, key: &Keypair) -> Result<Self, NetworkError> {
+    pub(crate) fn new(
+        config: &NetworkConfig,
+        key: &Keypair,
+        circuits: relay::client::Behaviour,
+    ) -> Result<Self, NetworkError> {
         let tuning = &config.tuning;
         let peer = key.public().to_peer_id();
         let connections = connection_limits::ConnectionLimits::default()
@@ -58,8 +69,12 @@ impl Node {
         let join = request_response::Config::default()
             .with_request_timeout(tuning.request_deadline)
             .with_max_concurrent_streams(REQUEST_STREAMS);
+        // Our own announcements only, each once; nobody else's are ever held here.
+        let provided =
+            kad::store::MemoryStoreConfig { max_records: 0, max_provided_keys: PROVIDED_MAX, ..Default::default() };
+        let store = kad::store::MemoryStore::with_config(peer, provided);
         Ok(Self {
-            gate: gate::Behaviour::new(tuning.gate_loopback),
+            gate: gate::Behaviour::new(tuning.gate_loopback, u32::MAX),
             limits: connection_limits::Behaviour::new(connections),
             memory: memory_connection_limits::Behaviour::with_max_bytes(tuning.memory_max),
             banned: allow_block_list::Behaviour::default(),
@@ -69,6 +84,12 @@ impl Node {
             mdns: mdns.into(),
             join: request_response::Behaviour::new([(join::PROTOCOL, ProtocolSupport::Full)], join),
             streams: stream::Behaviour::default(),
+            lines: line::Behaviour::new(&[]),
+            circuits: Guarded::new(circuits, true),
+            punch: Guarded::new(dcutr::Behaviour::new(peer), tuning.private_addresses),
+            dht: Guarded::new(dht::behaviour(peer, store, kad::Mode::Client), tuning.private_addresses),
+            probes: autonat::v2::client::Behaviour::default(),
+            upnp: config.upnp.then(upnp::tokio::Behaviour::default).into(),
         })
     }
 }

@@ -14,6 +14,8 @@ pub struct NetworkConfig {
     pub listen: Vec<Address>,
     /// Announce and find peers on the local network. It shows the peer id in clear on every LAN, so: off unless chosen.
     pub mdns: bool,
+    /// Ask the router to map our listening ports (UPnP). Off unless chosen; useless on loopback.
+    pub upnp: bool,
     /// Which transports exist.
     pub carriers: Carriers,
     /// Times and sizes that tests and special programs change.
@@ -60,6 +62,9 @@ pub struct Tuning {
     /// The limits by source address hold for this machine's own addresses too; off, because several nodes on one machine are
     /// nobody's attack.
     pub gate_loopback: bool,
+    /// Private and loopback addresses may be dialled when strangers name them, for hole punching and in the DHT; off, because
+    /// strangers must not make us dial into our own network. For tests and closed networks.
+    pub private_addresses: bool,
     /// [`limits::CONNECTIONS_IN`].
     pub connections_in: u32,
     /// [`limits::MEMORY_MAX`].
@@ -75,6 +80,7 @@ impl NetworkConfig {
             key: Zeroizing::new(key),
             listen: Vec::new(),
             mdns: false,
+            upnp: false,
             carriers: Carriers::Internet,
             tuning: Tuning::default(),
         }
@@ -97,6 +103,7 @@ impl Default for Tuning {
             gossip_queue: limits::GOSSIP_QUEUE,
             rate_limits: true,
             gate_loopback: false,
+            private_addresses: false,
             connections_in: limits::CONNECTIONS_IN,
             memory_max: limits::MEMORY_MAX,
             ban_for: limits::BAN_FOR,
@@ -110,6 +117,7 @@ impl std::fmt::Debug for NetworkConfig {
             .field("key", &"..")
             .field("listen", &self.listen)
             .field("mdns", &self.mdns)
+            .field("upnp", &self.upnp)
             .field("carriers", &self.carriers)
             .finish_non_exhaustive()
     }

@@ -109,6 +109,24 @@ pub enum RequestError {
     Stopped,
 }
 
+/// Why the DHT could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// No relay that takes part in the DHT is known.
+    #[error("no relay to ask is connected")]
+    NoRelay,
+    /// More than [`crate::limits::FINDS_ASKED`] questions wait.
+    #[error("too many questions at once")]
+    TooMany,
+    /// No relay answered in time.
+    #[error("no relay answered in time")]
+    Timeout,
+    /// The network task has ended.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
 /// Why a peer went down, or never came up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

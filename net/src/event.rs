@@ -112,6 +112,20 @@ pub enum NetworkEvent {
         /// Begins, or is over.
         congested: bool,
     },
+    /// The reservation at a relay changed its state.
+    Relay {
+        /// Which.
+        peer: PeerId,
+        /// How it stands now.
+        state: crate::RelayState,
+    },
+    /// The addresses at which others can reach us from outside changed: through relays where we hold a reservation, and
+    /// confirmed direct ones. All of them, direct first; none means that only those who know where we listen reach us. Given to
+    /// others in links and bindings, they are what [`crate::NetworkHandle::keep`] and others dial.
+    Reachable {
+        /// The addresses, each ending in our peer id.
+        addresses: Vec<Address>,
+    },
     /// The peer's score reached the limit: it was disconnected and is refused for a while.
     Banned {
         /// Who.

@@ -12,8 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    Address, Carriers, GossipToken, NetworkConfig, NetworkError, NetworkEvent, NetworkStatus, PeerId, RequestError,
-    RequestToken, SendError, Topic, Verdict, behaviour::Node, limits, listen, task::NetworkTask, transport,
+    Address, Carriers, FindError, GossipToken, Line, LineError, LineKind, NetworkConfig, NetworkError, NetworkEvent,
+    NetworkStatus, PeerId, Provider, RequestError, RequestToken, SendError, Topic, Verdict, behaviour::Node, limits,
+    listen, task::NetworkTask, transport,
 };
 
 /// A running network.
@@ -47,8 +48,9 @@ pub async fn spawn(config: NetworkConfig) -> Result<Network, NetworkError> {
     let key = Keypair::ed25519_from_bytes(seed.as_mut_slice())
         .map_err(|error| NetworkError::Setup { part: "transport key", reason: error.to_string() })?;
     let peer = PeerId::from_seed(&config.key);
-    let transport = transport::build(config.carriers, &key)?;
-    let node = Node::new(&config, &key)?;
+    let (relayed, relay_client) = libp2p::relay::client::new(key.public().to_peer_id());
+    let transport = transport::build(config.carriers, &key, transport::For::Node(relayed))?;
+    let node = Node::new(&config, &key, relay_client)?;
     let settings =
         swarm::Config::with_tokio_executor().with_idle_connection_timeout(limits::IDLE_DEADLINE).with_smart_dial();
     let mut swarm = Swarm::new(transport, node, key.public().to_peer_id(), settings);
@@ -78,6 +80,12 @@ pub(crate) enum NetworkCommand {
     Request { peer: PeerId, addresses: Vec<Address>, data: Bytes, reply: oneshot::Sender<Result<Bytes, RequestError>> },
     Respond { token: RequestToken, data: Bytes },
     Punish { peer: PeerId, weight: u32 },
+    Relay { peer: PeerId, addresses: Vec<Address> },
+    Unrelay { peer: PeerId },
+    OpenLine { peer: PeerId, addresses: Vec<Address>, kind: LineKind, reply: oneshot::Sender<Result<Line, LineError>> },
+    Provide { key: [u8; 32] },
+    Unprovide { key: [u8; 32] },
+    Find { key: [u8; 32], reply: oneshot::Sender<Result<Vec<Provider>, FindError>> },
     Status { reply: oneshot::Sender<NetworkStatus> },
     Shutdown { reply: oneshot::Sender<()> },
 }
@@ -203,6 +211,63 @@ impl NetworkHandle {
     /// Counts `weight` against a peer, for what only the node can see. At [`limits::BAN_AT`] it is banned.
     pub async fn punish(&self, peer: PeerId, weight: u32) -> Result<(), SendError> {
         self.command(NetworkCommand::Punish { peer, weight }).await
+    }
+
+    /// Keeps a connection and a reservation at this relay from now on, so that others reach us through it. Both are renewed, and
+    /// tried again with growing pauses while the relay is away. [`NetworkEvent::Relay`] tells how it stands and
+    /// [`NetworkEvent::Reachable`] our addresses. Called again, it replaces the relay's addresses and tries at once.
+    ///
+    /// # Errors
+    /// More than [`limits::ADDRESSES_MAX`] addresses. Above [`limits::RELAYS_MAX`] relays, the call is reported as
+    /// [`NetworkEvent::DialFailed`].
+    pub async fn relay(&self, peer: PeerId, addresses: Vec<Address>) -> Result<(), SendError> {
+        bounded(&addresses)?;
+        self.command(NetworkCommand::Relay { peer, addresses }).await
+    }
+
+    /// Gives up the reservation at this relay, with its connection and the lines on it.
+    pub async fn unrelay(&self, peer: PeerId) -> Result<(), SendError> {
+        self.command(NetworkCommand::Unrelay { peer }).await
+    }
+
+    /// Opens a line to a relay, over its connection or a new one to these addresses, and waits until it stands, at most
+    /// [`limits::LINE_OPEN_DEADLINE`]. Dropping the future gives the line up. The relay need not be one of
+    /// [`NetworkHandle::relay`]; without a reservation its connection ends some time after the last line.
+    ///
+    /// # Errors
+    /// The relay cannot be reached, does not take such a line, or there are too many.
+    pub async fn open_line(&self, peer: PeerId, addresses: Vec<Address>, kind: LineKind) -> Result<Line, LineError> {
+        if addresses.len() > limits::ADDRESSES_MAX {
+            return Err(LineError::TooMany("addresses"));
+        }
+        let (reply, answer) = oneshot::channel();
+        let command = NetworkCommand::OpenLine { peer, addresses, kind, reply };
+        self.command(command).await.map_err(|_| LineError::Stopped)?;
+        answer.await.map_err(|_| LineError::Stopped)?
+    }
+
+    /// Announces under this key in the DHT of the relays where we can be reached, now, whenever that changes, and every
+    /// [`limits::PROVIDE_AGAIN`]. The relays near the key see it together with our peer id and addresses, so it must be blinded and
+    /// change with time. Without a relay or a confirmed address nothing is announced until there is one. At most
+    /// [`limits::PROVIDED_MAX`] keys; above, the oldest is given up.
+    pub async fn provide(&self, key: [u8; 32]) -> Result<(), SendError> {
+        self.command(NetworkCommand::Provide { key }).await
+    }
+
+    /// No longer announces this key. Relays forget it after [`limits::PROVIDED_FOR`] at the latest.
+    pub async fn unprovide(&self, key: [u8; 32]) -> Result<(), SendError> {
+        self.command(NetworkCommand::Unprovide { key }).await
+    }
+
+    /// Asks the DHT who announced this key, at most [`limits::FIND_DEADLINE`]. All of it are claims of strangers. Dropping the
+    /// future gives up the answer, not the question.
+    ///
+    /// # Errors
+    /// No relay is connected, or too many questions wait. Nobody found is no error.
+    pub async fn find(&self, key: [u8; 32]) -> Result<Vec<Provider>, FindError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(NetworkCommand::Find { key, reply }).await.map_err(|_| FindError::Stopped)?;
+        answer.await.map_err(|_| FindError::Stopped)?
     }
 
     /// The network at this moment.

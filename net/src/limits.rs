@@ -175,3 +175,70 @@ pub const WEIGHT_STALLED: u32 = 10;
 
 /// Time for the last goodbyes at shutdown.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Largest frame of a line in bytes: a sealed piece of a file of 256 KiB with its surroundings.
+pub const LINE_FRAME_MAX: usize = 288 * 1024;
+/// Frames waiting in each direction of a line. Eight of the largest are 2.3 MiB, and a push of small ones passes at once.
+pub const LINE_QUEUE: usize = 8;
+/// Bytes of waiting frames written together.
+pub const LINE_BURST: usize = 64 * 1024;
+/// Lines that a relay takes on one connection: a mailbox, a directory, and the same once more while a client restarts them.
+pub const LINES_PER_CONNECTION: usize = 4;
+/// Lines of a node that stand or are being opened: two kinds to four relays a room in 16 rooms with relays of their own.
+pub const LINES_OPEN: usize = 128;
+/// Time for a line to stand, with the connection that it needs.
+pub const LINE_OPEN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Relays at which a node keeps reservations. Each is one idle connection; with four, three may be down.
+pub const RELAYS_MAX: usize = 4;
+
+/// Keys that a node announces: a room's and an invite's each, in two periods.
+pub const PROVIDED_MAX: usize = 4096;
+/// A record of the DHT is forgotten by relays after so long: who left is listed no longer than that.
+pub const PROVIDED_FOR: Duration = Duration::from_secs(2 * 3600);
+/// A node announces again after so long: three may be lost.
+pub const PROVIDE_AGAIN: Duration = Duration::from_secs(30 * 60);
+/// Time for a question to the DHT.
+pub const FIND_DEADLINE: Duration = Duration::from_secs(20);
+/// Questions to the DHT at once.
+pub const FINDS_ASKED: usize = 32;
+
+/// Established connections of a relay. At some 40 kB each, 10,000 are 400 MB.
+pub const RELAY_CONNECTIONS: u32 = 10_000;
+/// Connections of a relay that are still shaking hands.
+pub const RELAY_CONNECTIONS_PENDING: u32 = 512;
+/// Established inbound connections of a relay from one source (an IPv4 address, an IPv6 /64): a school or an office behind one
+/// address.
+pub const RELAY_CONNECTIONS_PER_SOURCE: u32 = 512;
+/// Connections of one peer at a relay: the old one of a client that came back, and a spare.
+pub const RELAY_CONNECTIONS_PER_PEER: u32 = 3;
+/// Streams that a peer may have open on one connection to a relay: four lines, circuits each way, and small questions.
+pub const RELAY_STREAMS: usize = 64;
+/// Reservations of a relay: one for every connection.
+pub const RELAY_RESERVATIONS: usize = RELAY_CONNECTIONS as usize;
+/// A reservation is renewed at three quarters of this.
+pub const RELAY_RESERVATION: Duration = Duration::from_secs(3600);
+/// Circuits of a relay. Each holds two buffers of 8 KiB while it carries something.
+pub const RELAY_CIRCUITS: usize = 4096;
+/// Circuits of one peer, in and out: its rooms' members behind bad NATs.
+pub const RELAY_CIRCUITS_PER_PEER: usize = 64;
+/// A circuit lasts so long; nodes make another.
+pub const RELAY_CIRCUIT: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of a circuit, both ways together; nodes make another. An open relay is no free tunnel, and weeks of chat fit.
+pub const RELAY_CIRCUIT_BYTES: u64 = 256 * 1024 * 1024;
+/// Reservations and circuits asked for by one peer in one burst, and a minute.
+pub const RELAY_ASKS_PER_PEER: (u32, u32) = (60, 20);
+/// Reservations and circuits asked for from one source in one burst, and a minute: a shared address of many users.
+pub const RELAY_ASKS_PER_SOURCE: (u32, u32) = (600, 200);
+/// Records that a relay keeps of the DHT.
+pub const RELAY_RECORDS: usize = 200_000;
+/// Records that a relay keeps of one peer: the rooms and invites of a busy user, in two periods.
+pub const RELAY_RECORDS_PER_PEER: usize = 2_048;
+/// Providers that a relay keeps of one key: what an answer holds.
+pub const RELAY_PROVIDERS: usize = 20;
+/// Lines accepted and not yet taken by the program.
+pub const RELAY_EVENTS: usize = 256;
+/// A connection on which nothing came for so long is pinged by the relay.
+pub const RELAY_SILENCE: Duration = Duration::from_secs(240);
+/// Peers and sources that a relay may have banned or permitted.
+pub const RELAY_LIST_MAX: usize = 100_000;

@@ -5,15 +5,15 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
 };
 
-use libp2p::Swarm;
+use libp2p::{Swarm, swarm::NetworkBehaviour};
 
-use crate::{Address, Carrier, Endpoint, Host, NetworkError, behaviour::Node, task::root};
+use crate::{Address, Carrier, Endpoint, Host, NetworkError, task::root};
 
 /// Listens on an address.
 ///
 /// libp2p lets TCP listeners share a port, so a second node would start and get half of the first one's connections. So the
 /// port is first taken without sharing, as a test.
-pub(crate) fn listen(swarm: &mut Swarm<Node>, address: &Address) -> Result<(), NetworkError> {
+pub(crate) fn listen<B: NetworkBehaviour>(swarm: &mut Swarm<B>, address: &Address) -> Result<(), NetworkError> {
     let failed = |reason: String| NetworkError::Listen { address: address.clone(), reason };
     if let Some(Endpoint { host: Host::Ip(ip), port, carrier }) = address.endpoint() {
         let socket = SocketAddr::new(ip, port);

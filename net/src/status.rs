@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Address, PeerId, Topic};
+use crate::{Address, Nat, PeerId, RelayStatus, Topic};
 
 /// The network at one moment.
 #[derive(Debug, Clone)]
@@ -14,7 +14,17 @@ pub struct NetworkStatus {
     pub listening: Vec<Address>,
     /// Where others say they see us; unproven.
     pub observed: Vec<Address>,
-    /// All connected peers, also those that are not up yet.
+    /// Addresses at which others reach us from outside: see [`crate::NetworkEvent::Reachable`].
+    pub reachable: Vec<Address>,
+    /// What is known about the way in from the internet.
+    pub nat: Nat,
+    /// An address of ours was mapped by the router (UPnP).
+    pub upnp: Option<Address>,
+    /// The relays at which we keep reservations.
+    pub relays: Vec<RelayStatus>,
+    /// Attempts to turn a relayed connection into a direct one that succeeded, and that failed.
+    pub punched: (u64, u64),
+    /// All connected peers but relays, also those that are not up yet.
     pub peers: Vec<PeerStatus>,
     /// The topics we subscribe to.
     pub topics: Vec<TopicStatus>,

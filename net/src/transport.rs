@@ -19,7 +19,7 @@ use libp2p::{
         upgrade::Version,
     },
     identity::Keypair,
-    noise, quic, tcp, yamux,
+    noise, quic, relay, tcp, yamux,
 };
 use tokio::time::Sleep;
 
@@ -33,15 +33,33 @@ use crate::{
 
 type Connection = (libp2p::PeerId, StreamMuxerBox);
 
-/// Makes the transports of a node.
-pub(crate) fn build(carriers: Carriers, key: &Keypair) -> Result<Boxed<Connection>, NetworkError> {
-    let raw = match carriers {
+/// Whom the transports are for.
+pub(crate) enum For {
+    /// A node, which also reaches others through relays: the way there.
+    Node(relay::client::Transport),
+    /// A relay.
+    Relay,
+}
+
+/// Makes the transports of a node or a relay. Connections through relays are encrypted and multiplexed like others, within the stream
+/// that the relay carries.
+pub(crate) fn build(carriers: Carriers, key: &Keypair, whom: For) -> Result<Boxed<Connection>, NetworkError> {
+    let direct = match carriers {
         Carriers::Internet => internet(key)?,
         Carriers::Memory => MemoryTransport::default()
             .upgrade(Version::V1)
             .authenticate(noise_config(key)?)
             .multiplex(yamux_config())
             .boxed(),
+    };
+    let raw = match whom {
+        For::Node(relayed) => {
+            let relayed =
+                relayed.upgrade(Version::V1Lazy).authenticate(noise_config(key)?).multiplex(yamux_config()).boxed();
+            // The relayed one takes circuit addresses only, and must be asked first: the others would take their beginning.
+            relayed.or_transport(direct).map(|either, _| either.into_inner()).boxed()
+        }
+        For::Relay => direct,
     };
     Ok(TransportTimeout::new(raw, CONNECT_DEADLINE)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Brief { muxer, deadline: None })))

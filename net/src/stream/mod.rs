@@ -19,7 +19,7 @@
 //! while another waits), [`frame`] and [`hello`] are the formats, [`task`] moves frames with deadlines.
 
 mod behaviour;
-mod frame;
+pub(crate) mod frame;
 mod hello;
 mod task;
 

@@ -31,6 +31,16 @@ impl NetworkTask {
             NetworkCommand::Request { peer, addresses, data, reply } => self.request(peer, addresses, data, reply),
             NetworkCommand::Respond { token, data } => self.respond(&token, data),
             NetworkCommand::Punish { peer, weight } => self.punish(peer, weight),
+            NetworkCommand::Relay { .. }
+            | NetworkCommand::Unrelay { .. }
+            | NetworkCommand::Provide { .. }
+            | NetworkCommand::Unprovide { .. } => {}
+            NetworkCommand::OpenLine { reply, .. } => {
+                let _ = reply.send(Err(crate::LineError::Unreachable("not yet".to_owned())));
+            }
+            NetworkCommand::Find { reply, .. } => {
+                let _ = reply.send(Err(crate::FindError::NoRelay));
+            }
             NetworkCommand::Status { reply } => {
                 let _ = reply.send(self.status());
             }
@@ -63,6 +73,11 @@ impl NetworkTask {
             peer: self.us,
             listening: self.listening.clone(),
             observed: self.observed.iter().cloned().collect(),
+            reachable: Vec::new(),
+            nat: crate::Nat::Unknown,
+            upnp: None,
+            relays: Vec::new(),
+            punched: (0, 0),
             peers: self.peers.iter().filter_map(|(peer, entry)| self.peer_status(*peer, entry, now)).collect(),
             topics: self
                 .topics

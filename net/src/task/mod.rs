@@ -166,6 +166,12 @@ impl NetworkTask {
             NodeEvent::Ping(event) => self.on_ping(&event),
             NodeEvent::Identify(event) => self.on_identify(event),
             NodeEvent::Mdns(event) => self.on_mdns(event),
+            NodeEvent::Lines(_)
+            | NodeEvent::Circuits(_)
+            | NodeEvent::Punch(_)
+            | NodeEvent::Dht(_)
+            | NodeEvent::Probes(_)
+            | NodeEvent::Upnp(_) => {}
             NodeEvent::Gate(never) | NodeEvent::Limits(never) | NodeEvent::Memory(never) | NodeEvent::Banned(never) => {
                 match never {}
             }
