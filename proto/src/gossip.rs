@@ -13,7 +13,7 @@
 //! each gets it once.
 //!
 //! [`Coalescer`] joins events of a burst into one frame, since a frame costs every member the same whatever is in it. A
-//! lone event goes out at once; while frames go out faster than one in [`MAX_DELAY_MS`], events wait at most that long.
+//! lone event goes out at once; events that come sooner wait until [`MAX_DELAY_MS`] have passed since the frame before.
 //! The format is in `docs/spec/gossip.md`.
 
 use parlor_crypto::CryptoRng;
@@ -135,7 +135,6 @@ impl GossipFrame {
 pub struct Coalescer {
     waiting: Vec<Blob>,
     n_bytes: usize,
-    oldest_ms: u64,
     last_sent_ms: Option<u64>,
 }
 
@@ -147,9 +146,6 @@ impl Coalescer {
         let size = event.len() + PER_EVENT;
         if self.n_bytes + size > FULL_BYTES {
             frames.extend(self.flush(now_ms));
-        }
-        if self.waiting.is_empty() {
-            self.oldest_ms = now_ms;
         }
         self.waiting.push(Blob(event));
         self.n_bytes += size;
@@ -168,7 +164,9 @@ impl Coalescer {
 
     /// When [`tick`](Self::tick) is due; `None` when nothing waits.
     pub fn next_deadline(&self) -> Option<u64> {
-        (!self.waiting.is_empty()).then(|| self.oldest_ms.saturating_add(MAX_DELAY_MS))
+        // Counted from the frame before, not from the first event that waits: else a frame that went late makes the next event
+        // wait too, and so on for as long as events come at intervals below twice the delay.
+        self.last_sent_ms.filter(|_| !self.waiting.is_empty()).map(|last| last.saturating_add(MAX_DELAY_MS))
     }
 
     fn flush(&mut self, now_ms: u64) -> Option<GossipFrame> {
@@ -234,11 +232,30 @@ mod tests {
         assert_eq!(n_events(&coalescer.push(vec![0; 300], 1_000)), 1);
         assert_eq!(n_events(&coalescer.push(vec![0; 300], 1_001)), 0);
         assert_eq!(n_events(&coalescer.push(vec![0; 300], 1_003)), 0);
-        assert_eq!(coalescer.next_deadline(), Some(1_006));
-        assert_eq!(coalescer.tick(1_005), None);
-        assert_eq!(n_events(&coalescer.tick(1_006).into_iter().collect::<Vec<_>>()), 2);
+        assert_eq!(coalescer.next_deadline(), Some(1_005));
+        assert_eq!(coalescer.tick(1_004), None);
+        assert_eq!(n_events(&coalescer.tick(1_005).into_iter().collect::<Vec<_>>()), 2);
         assert_eq!(coalescer.next_deadline(), None);
         assert_eq!(n_events(&coalescer.push(vec![0; 300], 1_011)), 1);
+    }
+
+    #[test]
+    fn events_at_a_steady_pace_go_at_once_again_after_one_had_to_wait() {
+        let mut coalescer = Coalescer::default();
+        let mut waited = Vec::new();
+        for event in 0..20u64 {
+            // One comes early, and every timer fires two milliseconds late.
+            let now = 1_000 + event * 10 - if event == 1 { 7 } else { 0 };
+            let at = match coalescer.push(vec![0; 300], now).len() {
+                0 => coalescer.next_deadline().unwrap() + 2,
+                _ => now,
+            };
+            coalescer.tick(at);
+            assert_eq!(coalescer.next_deadline(), None);
+            waited.push(at - now);
+        }
+        assert!(waited[1] > 0, "the early one waits for company");
+        assert_eq!(waited[3..], [0; 17], "nobody after it: {waited:?}");
     }
 
     #[test]
