@@ -1,1 +1,3 @@
 //! The relay that anyone can host.
+
+pub mod mailbox;

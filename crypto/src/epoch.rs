@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::hash::PREV;
 use crate::limits::{MAX_GENERATION, MAX_SLICE};
+use crate::mailbox::BoxKeys;
 use crate::seal::MessageKey;
 use crate::secret::Secret;
-use crate::sign::SigningKey;
 use crate::wrap::GossipKey;
 use crate::{kdf, label};
 
@@ -78,11 +78,6 @@ impl EpochSecret {
         slice.advance_to(index)?;
         Ok(slice)
     }
-
-    /// The key whose public half names the epoch's mailbox.
-    pub fn mailbox(&self) -> SigningKey {
-        SigningKey::from_seed(&kdf::derive(&self.0, label::KDF_MAILBOX, &[]))
-    }
 }
 
 /// The secret of one slice of an epoch.
@@ -130,6 +125,11 @@ impl SliceSecret {
     /// The chain of a device's messages in this slice, at generation 0.
     pub fn sender(&self, device: &[u8; 32]) -> SenderChain {
         SenderChain { generation: 0, key: kdf::derive(&self.key, label::KDF_SENDER, &[device]) }
+    }
+
+    /// The keys of the mailbox of this slice: who is given a slice reaches its box and the later ones.
+    pub fn mailbox(&self) -> BoxKeys {
+        BoxKeys::of(&self.key)
     }
 
     /// The key that hides events on gossip while this slice lasts.

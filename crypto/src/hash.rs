@@ -77,6 +77,10 @@ pub static SALT: Domain = domain!("salt");
 pub static TOPIC: Domain = domain!("topic");
 /// Knock key of an invite.
 pub static KNOCK: Domain = domain!("knock");
+/// Secret of an invite's door mailbox.
+pub static DOOR: Domain = domain!("door");
+/// Name of a blob in a mailbox.
+pub static BLOB: Domain = domain!("blob");
 /// Rank in the election of a rotator.
 pub static ELECT: Domain = domain!("elect");
 /// Root of an epoch's recipients.

@@ -4,7 +4,7 @@
 //! prk     HKDF-Extract(salt = "parlor/1 invite", ikm = seed[16])
 //! sign    Ed25519 of KDF(prk, "invite sign", "", 32)     signs the JoinRequest; its public key stands in the Invite
 //! box     X25519 of KDF(prk, "invite box", "", 32)       rows for Instant invites are sealed to it
-//! door    Ed25519 of KDF(prk, "invite door", "", 32)     names the door mailbox
+//! door    Ed25519 of KDF(prk, "invite door", "", 32)     its public key stands in the Invite; the door mailbox follows from that
 //! knock   EnvelopeKey of H("knock", invite_pk)           known to holders of the link and to members
 //! ```
 
@@ -57,7 +57,7 @@ pub struct InviteKeys {
     pub sign: SigningKey,
     /// Opens what is sealed to `box_pk`.
     pub leaf: LeafSecret,
-    /// Proves the door mailbox.
+    /// Its public half stands in the Invite; [`crate::mailbox::BoxKeys::of_door`] takes it.
     pub door: SigningKey,
 }
 

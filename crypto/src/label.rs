@@ -74,8 +74,14 @@ pub const KDF_GOSSIP: &str = "gossip";
 pub const KDF_GOSSIP_HINT: &str = "gossip hint";
 /// A block of randomness mixed with secrets.
 pub const KDF_HEDGE: &str = "hedge";
-/// Mailbox key of an epoch.
+/// Key that proves the mailbox of a slice or a door.
 pub const KDF_MAILBOX: &str = "mailbox";
+/// Key that seals what is put in the mailbox of a slice or a door.
+pub const KDF_MAILBOX_SEAL: &str = "mailbox seal";
+/// Key that proves the inbox of an account.
+pub const KDF_INBOX: &str = "inbox";
+/// X25519 key that requests in an inbox are sealed to.
+pub const KDF_INBOX_BOX: &str = "inbox box";
 /// Sync probe.
 pub const KDF_PROBE: &str = "probe";
 /// Key that encrypts the sync proof.
@@ -94,7 +100,7 @@ pub const KDF_VAULT: &str = "vault";
 pub const KDF_VAULT_BLIND: &str = "vault blind";
 
 /// All KDF labels.
-pub const KDFS: [&str; 18] = [
+pub const KDFS: [&str; 21] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -105,6 +111,9 @@ pub const KDFS: [&str; 18] = [
     KDF_GOSSIP_HINT,
     KDF_HEDGE,
     KDF_MAILBOX,
+    KDF_MAILBOX_SEAL,
+    KDF_INBOX,
+    KDF_INBOX_BOX,
     KDF_PROBE,
     KDF_PROOF,
     KDF_ROOT,

@@ -13,7 +13,7 @@
 //! | [`phrase`] | recovery phrase |
 //! | [`hpke`] | sealing to a leaf key: rows, welcomes, boxes |
 //! | [`epoch`], [`seal`], [`padme`] | epoch, slice, sender and message keys; sealed messages |
-//! | [`envelope`], [`wrap`], [`topic`], [`invite`] | keys shared by a room or a link |
+//! | [`envelope`], [`wrap`], [`topic`], [`invite`], [`mailbox`] | keys shared by a room or a link |
 //! | [`vault`] | keys at rest |
 //!
 //! The formats are in `docs/spec/crypto.md`, their vectors in `docs/spec/vectors/crypto.json`.
@@ -30,6 +30,7 @@ pub mod kdf;
 pub mod label;
 pub mod leaf;
 pub mod limits;
+pub mod mailbox;
 pub mod padme;
 pub mod phrase;
 pub mod seal;

@@ -15,6 +15,7 @@ use parlor_crypto::epoch::EpochSecret;
 use parlor_crypto::hpke::{self, RowContext, WelcomeContext};
 use parlor_crypto::invite::{InviteSeed, knock_key};
 use parlor_crypto::leaf::{LeafRecord, LeafSecret};
+use parlor_crypto::mailbox::{BoxKeys, InboxSecret};
 use parlor_crypto::secret::SecretBytes;
 use parlor_crypto::topic::{Connection, Side, TopicSecret};
 use parlor_crypto::vault::{Stretch, Unlock, Vault};
@@ -32,6 +33,7 @@ fn the_code_computes_what_the_spec_says() {
         "message": message(),
         "topic": topic(),
         "invite": invite(),
+        "mailbox": mailbox(),
         "vault": vault(),
     });
     if std::env::var_os("PARLOR_WRITE_VECTORS").is_some() {
@@ -119,7 +121,6 @@ fn epoch() -> Value {
         "k_0": hex(epoch.secret().expose()),
         "room_id": hex(room_id), "commit": hex(commit), "member_root": hex(context.member_root), "device": hex(device),
         "row": { "leaf_secret": hex(leaf.to_secret().expose()), "hint": hex(row.hint), "enc": hex(row.enc), "ct": hex(row.ct) },
-        "mailbox_pk": hex(epoch.mailbox().public_bytes()),
         "k_2": hex(slice.secret().expose()),
         "k_2_commit": hex(slice.commit(&room_id)),
         "c_3": hex(chain.secret().expose()),
@@ -174,6 +175,22 @@ fn invite() -> Value {
             "room_id": hex(context.room_id), "invite": hex(context.invite), "device": hex(context.device),
             "leaf_secret": hex(leaf.to_secret().expose()), "plaintext": hex(b"welcome"), "sealed": hex(welcome),
         },
+    })
+}
+
+fn mailbox() -> Value {
+    let slice = EpochSecret::from_secret(Secret::new([0x77; 32])).slice(2).unwrap().mailbox();
+    let door = BoxKeys::of_door(&[0x0d; 32]);
+    let inbox = InboxSecret::from_secret(Secret::new([0x1b; 32])).keys();
+    let sealed = |keys: &BoxKeys| hex(keys.seal.seal(&mut Counting(0), b"aad", b"blob"));
+    json!({
+        "k_0": hex([0x77; 32]), "slice": 2, "aad": hex(b"aad"), "plaintext": hex(b"blob"),
+        "slice_box": { "name": hex(slice.sign.public_bytes()), "sealed": sealed(&slice) },
+        "door": hex([0x0d; 32]),
+        "door_box": { "name": hex(door.sign.public_bytes()), "sealed": sealed(&door) },
+        "inbox_secret": hex([0x1b; 32]),
+        "inbox": { "name": hex(inbox.sign.public_bytes()), "box_pk": hex(inbox.leaf.public().as_bytes()) },
+        "blob_name": hex(hash::BLOB.hash(&[b"blob"])),
     })
 }
 

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod join;
 pub mod limits;
 pub mod link;
+pub mod mailbox;
 pub mod marker;
 pub mod name;
 pub mod outbox;
