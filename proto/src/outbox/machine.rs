@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use parlor_crypto::CryptoRng;
-use rand::RngExt as _;
 
 use crate::ids::{DeviceId, EventId, RoomId};
 
 use super::reach::Reach;
 use super::{
-    Entry, FIRST_PAUSE_MS, Failure, In, KEEP_MS, KEEP_SENT, LONGEST_PAUSE_MS, Line, MAX_WAITING, MAX_WAITING_BYTES,
-    Nonce, Out, OutboxError, Stage, Status, WRITE_PAUSE_MS, Waiting,
+    Entry, Failure, In, KEEP_MS, KEEP_SENT, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce, Out, OutboxError, Stage,
+    Status, WRITE_PAUSE_MS, Waiting,
 };
 
 /// The outbox of a node. See the module's page.
@@ -123,6 +122,9 @@ impl Outbox {
             out.push(Out::Store(held.entry.clone()));
         }
         self.write_waiting(room, &mut out);
+        if let Some(reach) = self.rooms.get_mut(&room) {
+            reach.tried_to = u64::MAX;
+        }
         self.attempt(room, now_ms, rng, &mut out);
         Ok(out)
     }
@@ -168,7 +170,7 @@ impl Outbox {
                 let more = n > reach.n_connected;
                 reach.n_connected = n;
                 if more {
-                    reach.pause_ms = 0;
+                    (reach.pause_ms, reach.tried_to) = (0, u64::MAX);
                     self.attempt(room, now_ms, rng, &mut out);
                 }
             }
@@ -250,10 +252,13 @@ impl Outbox {
         reach.unsent.insert(seq, *nonce);
         out.push(Out::Changed { room, from: seq, to: seq });
         if reach.attempt_ms.is_none() {
-            self.attempt(room, now_ms, rng, out);
-        } else {
-            let connected = reach.n_connected > 0;
-            out.extend(connected.then_some(Out::Publish { room, from: seq, to: seq }));
+            if reach.n_connected > 0 {
+                // Its room gossips it as it does all that we write: to publish it here too would send everything twice.
+                reach.tried_to = seq;
+                reach.pause(now_ms, rng);
+            } else {
+                self.attempt(room, now_ms, rng, out);
+            }
         }
     }
 
@@ -377,11 +382,14 @@ impl Outbox {
             reach.attempt_ms = None;
             return;
         };
-        out.push(if reach.n_connected > 0 { Out::Publish { room, from: *from, to: *to } } else { Out::Seek(room) });
-        reach.attempts = reach.attempts.saturating_add(1);
-        reach.pause_ms = (reach.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-        let jitter = rng.random_range(0..=reach.pause_ms / 2);
-        reach.attempt_ms = Some(now_ms.saturating_add(reach.pause_ms * 3 / 4 + jitter));
+        let (from, to) = (*from, *to);
+        if reach.n_connected == 0 {
+            out.push(Out::Seek(room));
+        } else if from <= reach.tried_to {
+            out.push(Out::Publish { room, from, to: to.min(reach.tried_to) });
+        }
+        reach.tried_to = to;
+        reach.pause(now_ms, rng);
     }
 
     fn remove(&mut self, nonce: &Nonce) {

@@ -7,7 +7,7 @@
 //!    same message: a client that saw no answer may repeat itself.
 //! 2. **Queued.** On disk, and on no other device yet. The outbox tries again and again, the room's messages together:
 //!    [`Out::Publish`] when members are connected, [`Out::Seek`] when nobody is, with a back-off of 2 s doubling to
-//!    5 min, jittered by a quarter. A connection or a new message starts at once.
+//!    5 min, jittered by a quarter. A connection starts at once; what was written since the last try waits for the next.
 //! 3. **Sent.** A device of a member acknowledged that it has the message durably ([`In::PeerHas`], from a sync session).
 //! 4. **Delivered n of m.** n of the m other accounts have it on a device: by acknowledgement or by marker.
 //! 5. **Read.** Somebody's marker says so.
@@ -272,7 +272,8 @@ pub enum Out {
     Store(Entry),
     /// Remove the entry of this room with this nonce from the store.
     Remove(RoomId, Nonce),
-    /// Put our messages from `from` to `to` on gossip again; sync sessions go on by themselves.
+    /// Put our messages from `from` to `to` on gossip again; sync sessions go on by themselves. What was just written is
+    /// gossiped once by whoever wrote it, without being asked.
     Publish {
         /// Room.
         room: RoomId,

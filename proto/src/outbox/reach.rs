@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use parlor_crypto::CryptoRng;
+use rand::RngExt as _;
+
 use crate::ids::{AccountId, DeviceId};
 
-use super::{Nonce, Status, Waiting};
+use super::{FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Nonce, Status, Waiting};
 
 /// One room of the outbox.
 #[derive(Default)]
@@ -27,6 +30,9 @@ pub(super) struct Reach {
     pub(super) pause_ms: u64,
     /// Tries since the oldest unsent message.
     pub(super) attempts: u32,
+    /// What was written up to this number was sent before the last try: whoever has it could have said so. What is newer is
+    /// not sent again yet.
+    pub(super) tried_to: u64,
     me: Option<AccountId>,
     accounts: BTreeMap<DeviceId, AccountId>,
     /// Per device: our log is stored up to here, and read up to here.
@@ -58,6 +64,14 @@ impl Reach {
     /// Nothing is to be sent any more.
     pub(super) fn rest(&mut self) {
         (self.attempt_ms, self.pause_ms, self.attempts) = (None, 0, 0);
+    }
+
+    /// Sets the time of the next try, each pause twice the one before.
+    pub(super) fn pause(&mut self, now_ms: u64, rng: &mut impl CryptoRng) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.pause_ms = (self.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        let jitter = rng.random_range(0..=self.pause_ms / 2);
+        self.attempt_ms = Some(now_ms.saturating_add(self.pause_ms * 3 / 4 + jitter));
     }
 
     /// When something is to be tried.

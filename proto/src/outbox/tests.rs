@@ -277,6 +277,29 @@ fn tries_become_seldom_and_a_connection_starts_anew() {
 }
 
 #[test]
+fn what_is_written_while_members_are_connected_is_not_sent_twice() {
+    let mut desk = Desk::writable();
+    desk.tell(In::Connected { room: ROOM, n: 1 });
+    let publishes = |out: &[Out]| -> Vec<(u64, u64)> {
+        let range = |out: &Out| if let Out::Publish { from, to, .. } = out { Some((*from, *to)) } else { None };
+        out.iter().filter_map(range).collect()
+    };
+    for n in 1..=3 {
+        desk.submit(n);
+        assert_eq!(publishes(&desk.written(n)), [], "whoever wrote it gossips it");
+    }
+    // The first was written before the pause began; the others may be on their way still.
+    desk.now_ms = desk.outbox.next_deadline().unwrap();
+    assert_eq!(publishes(&desk.tell(In::Tick)), [(1, 1)]);
+    desk.has(BOB, 2);
+    desk.submit(4);
+    desk.written(4);
+    desk.now_ms = desk.outbox.next_deadline().unwrap();
+    assert_eq!(publishes(&desk.tell(In::Tick)), [(3, 3)]);
+    assert_eq!(publishes(&desk.tell(In::Connected { room: ROOM, n: 2 })), [(3, 4)], "who comes new may lack all");
+}
+
+#[test]
 fn a_full_outbox_says_so() {
     let mut desk = Desk::new(Outbox::default());
     let body = vec![0; MAX_WAITING_BYTES / 2];

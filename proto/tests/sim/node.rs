@@ -49,6 +49,8 @@ pub(crate) struct Commit {
     pub entries: Vec<Entry>,
     pub removed: Vec<Nonce>,
     pub markers: Vec<Marker>,
+    /// Messages that cover more of our own than was known when they were stored.
+    pub covers: Vec<(EventId, u64)>,
     pub opened: Vec<(EventId, MessageKey, Option<Body>)>,
     pub delivered: Option<(usize, u32, bool)>,
     pub answer: Option<(usize, Vec<u8>)>,
@@ -249,7 +251,8 @@ impl Node {
 
     /// The disk has taken a change.
     pub(crate) fn committed(&mut self, commit: Commit, now: u64) {
-        let Commit { room, outcome, entries, removed, markers, opened, delivered, answer, submitted, .. } = commit;
+        let Commit { room, outcome, entries, removed, markers, covers, opened, delivered, answer, submitted, .. } =
+            commit;
         if room.is_some() {
             self.disk.room = room;
         }
@@ -263,6 +266,10 @@ impl Node {
         }
         for nonce in &removed {
             self.disk.outbox.remove(nonce);
+        }
+        for stored in self.disk.messages.values_mut() {
+            let covered = covers.iter().find(|(id, _)| *id == stored.event.id());
+            stored.covers_own = covered.map_or(stored.covers_own, |(_, covers)| *covers);
         }
         for marker in &markers {
             if marker.replaces(self.disk.markers.get(&marker.device)) {
@@ -300,6 +307,8 @@ impl Node {
         }
         if outcome.accepted.iter().any(|accepted| matches!(accepted, Accepted::Message(_))) {
             self.running().throttle.touch();
+            self.resolve_markers(now);
+        } else if !covers.is_empty() {
             self.resolve_markers(now);
         }
         for marker in &markers {

@@ -294,7 +294,7 @@ impl Node {
                         markers.push(marker);
                     }
                 }
-                SeriesKind::Leaf | SeriesKind::Binding => panic!("nobody sends other records"),
+                SeriesKind::Leaf | SeriesKind::Binding => assert!(self.hostile, "nobody sends other records"),
             }
         }
         assert!(self.hostile || bad.is_empty(), "{bad:?}");
@@ -304,9 +304,11 @@ impl Node {
     }
 
     fn take(&mut self, received: Received, markers: Vec<Marker>, delivered: Option<(usize, u32, bool)>, now: u64) {
-        let Received { outcome, waiting, unknown_parents, unsure, .. } = received;
-        if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || delivered.is_some() || !markers.is_empty() {
-            self.commit(Commit { outcome, delivered, markers, ..Commit::default() }, now);
+        let Received { outcome, waiting, unknown_parents, unsure, covers_corrected: covers, .. } = received;
+        let nothing =
+            outcome.accepted.is_empty() && outcome.persist.is_empty() && markers.is_empty() && covers.is_empty();
+        if !nothing || delivered.is_some() {
+            self.commit(Commit { outcome, delivered, markers, covers, ..Commit::default() }, now);
         }
         if !unsure.is_empty() {
             self.take_unsure(unsure, now);
