@@ -22,6 +22,7 @@ mod keys;
 mod keys_tracker;
 mod knowledge;
 mod liar;
+mod marks;
 mod node;
 mod node_io;
 mod villain;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::rust::Source;
 use crate::Error;
 
-/// Folders that hold nothing of ours.
+/// Names of what holds nothing of ours.
 const SKIPPED: [&str; 5] = [".git", "target", "node_modules", "dist", "corpus"];
 
 /// Every text file, by its path from the root.
@@ -72,10 +72,12 @@ impl Tree {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
             let kind = entry.file_type()?;
+            // `.git` is a file in a second work tree of one repository.
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
-                    self.read_folder(root, &path)?;
-                }
+                self.read_folder(root, &path)?;
             } else if kind.is_file()
                 && let Ok(text) = String::from_utf8(std::fs::read(entry.path())?)
             {
