@@ -102,6 +102,34 @@ impl Address {
         self.0.iter().any(|it| it == Protocol::P2pCircuit)
     }
 
+    /// The relay on the way, if the way leads through one.
+    pub fn relay(&self) -> Option<PeerId> {
+        let before = self.0.iter().take_while(|it| *it != Protocol::P2pCircuit);
+        match before.last() {
+            Some(Protocol::P2p(id)) if self.is_relayed() => PeerId::from_libp2p(&id).ok(),
+            _ => None,
+        }
+    }
+
+    /// The relay's own address, of an address that leads through one: what comes before `/p2p-circuit`, ending in the relay's peer
+    /// id.
+    pub fn relay_address(&self) -> Option<Self> {
+        let before = self.0.iter().take_while(|it| *it != Protocol::P2pCircuit);
+        self.is_relayed().then(|| Self(before.collect()))
+    }
+
+    /// The address of `peer` through `relay`, which is reached at this address:
+    /// `<this>/p2p/<relay>/p2p-circuit/p2p/<peer>`.
+    pub fn through(&self, relay: PeerId, peer: PeerId) -> Self {
+        let Self(addr) = self.with_peer(relay);
+        Self(addr.with(Protocol::P2pCircuit).with(Protocol::P2p(peer.to_libp2p())))
+    }
+
+    /// The address is by IP and can be one of the public internet. Ranges for documentation count as such.
+    pub fn is_public(&self) -> bool {
+        crate::guarded::is_public(&self.0)
+    }
+
     /// The address is of this machine only (loopback, or the in-process transport of tests).
     pub fn is_loopback(&self) -> bool {
         match self.0.iter().next() {
@@ -208,6 +236,18 @@ mod tests {
         assert_eq!(full.with_peer(peer), full);
         assert_eq!(full.endpoint(), plain.endpoint());
         assert_eq!(full.to_string().parse(), Ok(full));
+    }
+
+    #[test]
+    fn a_way_through_a_relay_names_the_relay_and_the_peer() {
+        let (relay, peer) = (PeerId::from_seed(&[1; 32]), PeerId::from_seed(&[2; 32]));
+        let direct: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        let circuit = direct.through(relay, peer);
+        assert_eq!(circuit.to_string(), format!("/ip4/192.0.2.7/tcp/4001/p2p/{relay}/p2p-circuit/p2p/{peer}"));
+        assert_eq!((circuit.relay(), circuit.peer(), circuit.is_relayed()), (Some(relay), Some(peer), true));
+        assert_eq!(circuit.relay_address(), Some(direct.with_peer(relay)));
+        assert_eq!((direct.with_peer(peer).relay(), direct.relay_address(), circuit.endpoint()), (None, None, None));
+        assert_eq!(circuit.without_peer().with_peer(peer), circuit);
     }
 
     #[test]

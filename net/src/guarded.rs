@@ -77,7 +77,6 @@ pub(crate) fn is_public(address: &Multiaddr) -> bool {
     }
 }
 
-
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, ..] = ip.octets();
     // 100.64/10 is between a carrier's address translators (RFC 6598), 0/8 is this network.

@@ -191,6 +191,8 @@ pub const LINE_OPEN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Relays at which a node keeps reservations. Each is one idle connection; with four, three may be down.
 pub const RELAYS_MAX: usize = 4;
+/// Time for the answer to a request for a reservation.
+pub const RESERVE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Keys that a node announces: a room's and an invite's each, in two periods.
 pub const PROVIDED_MAX: usize = 4096;

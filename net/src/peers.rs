@@ -51,6 +51,14 @@ pub(crate) struct Peer {
 pub(crate) struct Connection {
     pub(crate) address: Address,
     pub(crate) outbound: bool,
+    /// The way leads through a relay.
+    pub(crate) relayed: bool,
+    /// The other side is a relay: no sync stream is expected on it.
+    pub(crate) service: bool,
+    /// What the other side speaks is known.
+    pub(crate) identified: bool,
+    /// It does not take a sync stream.
+    pub(crate) refused: bool,
     pub(crate) since: Instant,
     pub(crate) rtt: Option<Duration>,
     /// When something was heard on it last.
@@ -125,6 +133,12 @@ impl Peers {
     /// A connection to the peer stands and nobody is closing it: to a dead peer that takes a while.
     pub(crate) fn is_open(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|it| it.connections.values().any(Connection::is_open))
+    }
+
+    /// The open direct connection to a relay that is used for it, the oldest.
+    pub(crate) fn service(&self, peer: &PeerId) -> Option<(ConnectionId, &Connection)> {
+        let mut connections = self.peers.get(peer)?.connections.iter();
+        connections.find(|(_, it)| it.is_open() && it.service && !it.relayed).map(|(id, it)| (*id, it))
     }
 
     /// A connection was established. Begins a new stretch, named `link`, if the peer had none.
@@ -202,9 +216,7 @@ impl Peer {
             .connections
             .iter()
             .filter(|(_, it)| ready(it))
-            .min_by_key(|(id, it)| {
-                (it.address.is_relayed(), it.stream.as_ref().is_some_and(|it| it.go.is_some()), **id)
-            })
+            .min_by_key(|(id, it)| (it.relayed, it.stream.as_ref().is_some_and(|it| it.go.is_some()), **id))
             .map(|(id, _)| *id);
         let Some(best) = best else { return Decision::Stay };
         if let Some(go) = self.line_mut(best).and_then(|it| it.go.take()) {
@@ -226,10 +238,14 @@ impl Peer {
 
 impl Connection {
     /// A new connection.
-    pub(crate) fn new(address: Address, outbound: bool, since: Instant) -> Self {
+    pub(crate) fn new(address: Address, outbound: bool, relayed: bool, service: bool, since: Instant) -> Self {
         Self {
             address,
             outbound,
+            relayed,
+            service,
+            identified: false,
+            refused: false,
             since,
             rtt: None,
             heard: since,

@@ -101,7 +101,7 @@ impl Kept {
 }
 
 /// The pause before attempt number `attempt`, between a half and the whole by `jitter`.
-fn pause(first: Duration, last: Duration, attempt: u32, jitter: u8) -> Duration {
+pub(crate) fn pause(first: Duration, last: Duration, attempt: u32, jitter: u8) -> Duration {
     let whole = first.saturating_mul(1u32.checked_shl(attempt.min(31)).unwrap_or(u32::MAX)).min(last);
     whole / 2 + whole / 2 * u32::from(jitter) / 255
 }

@@ -38,7 +38,7 @@ pub(crate) struct Behaviour {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Opened by us, as `open` asked.
-    Opened { peer: PeerId, connection: ConnectionId, id: u64, stream: Stream },
+    Opened { id: u64, stream: Stream },
     /// The peer does not take it, or did not answer.
     Refused { id: u64 },
     /// Opened by the other side. [`Behaviour::ended`] must follow when its line is over.
@@ -106,7 +106,7 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
         let event = match event {
-            Outcome::Opened { id, stream } => Event::Opened { peer, connection, id, stream },
+            Outcome::Opened { id, stream } => Event::Opened { id, stream },
             Outcome::Refused { id } => Event::Refused { id },
             Outcome::Inbound { kind, stream } => {
                 let standing = self.standing.entry(connection).or_insert(0);

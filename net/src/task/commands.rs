@@ -31,16 +31,12 @@ impl NetworkTask {
             NetworkCommand::Request { peer, addresses, data, reply } => self.request(peer, addresses, data, reply),
             NetworkCommand::Respond { token, data } => self.respond(&token, data),
             NetworkCommand::Punish { peer, weight } => self.punish(peer, weight),
-            NetworkCommand::Relay { .. }
-            | NetworkCommand::Unrelay { .. }
-            | NetworkCommand::Provide { .. }
-            | NetworkCommand::Unprovide { .. } => {}
-            NetworkCommand::OpenLine { reply, .. } => {
-                let _ = reply.send(Err(crate::LineError::Unreachable("not yet".to_owned())));
-            }
-            NetworkCommand::Find { reply, .. } => {
-                let _ = reply.send(Err(crate::FindError::NoRelay));
-            }
+            NetworkCommand::Relay { peer, addresses } => self.relay(peer, addresses),
+            NetworkCommand::Unrelay { peer } => self.unrelay(peer),
+            NetworkCommand::OpenLine { peer, addresses, kind, reply } => self.open_line(peer, &addresses, kind, reply),
+            NetworkCommand::Provide { key } => self.provide(key),
+            NetworkCommand::Unprovide { key } => self.unprovide(&key),
+            NetworkCommand::Find { key, reply } => self.find(&key, reply),
             NetworkCommand::Status { reply } => {
                 let _ = reply.send(self.status());
             }
@@ -73,11 +69,11 @@ impl NetworkTask {
             peer: self.us,
             listening: self.listening.clone(),
             observed: self.observed.iter().cloned().collect(),
-            reachable: Vec::new(),
-            nat: crate::Nat::Unknown,
-            upnp: None,
-            relays: Vec::new(),
-            punched: (0, 0),
+            reachable: self.reachable(),
+            nat: self.nat(),
+            upnp: self.upnp(),
+            relays: self.relay_statuses(),
+            punched: self.reach.punched,
             peers: self.peers.iter().filter_map(|(peer, entry)| self.peer_status(*peer, entry, now)).collect(),
             topics: self
                 .topics
@@ -96,12 +92,13 @@ impl NetworkTask {
     }
 
     fn peer_status(&self, peer: PeerId, entry: &Peer, now: Instant) -> Option<PeerStatus> {
-        let connection = entry.active().or_else(|| entry.connections.values().find(|it| it.is_open()))?;
+        let open = || entry.connections.values().find(|it| it.is_open() && !it.service);
+        let connection = entry.active().or_else(open)?;
         Some(PeerStatus {
             peer,
             address: connection.address.clone(),
             outbound: connection.outbound,
-            relayed: connection.address.is_relayed(),
+            relayed: connection.relayed,
             up: entry.up.is_some(),
             connected_for: now.saturating_duration_since(connection.since),
             connections: entry.connections.values().filter(|it| it.is_open()).count(),

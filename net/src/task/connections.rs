@@ -31,12 +31,21 @@ impl NetworkTask {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.on_closed(peer_id, connection_id),
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => self.on_dial_error(peer_id, &error),
-            SwarmEvent::NewListenAddr { address, .. } => {
+            SwarmEvent::NewListenAddr { listener_id, address } => {
                 let address = Address::from_multiaddr(address);
+                if address.is_relayed() {
+                    return self.on_reservation(listener_id, &address);
+                }
                 self.listening.push(address.clone());
                 self.emit(NetworkEvent::Listening { address });
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_expired(Address::from_multiaddr(address)),
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } if self.relays.holds(listener_id) => {
+                let error = reason.err().map_or_else(|| "the reservation ended".to_owned(), |it| root(&it));
+                self.on_reservation_lost(listener_id, error);
+            }
+            SwarmEvent::ExternalAddrConfirmed { address } => self.on_confirmed(&Address::from_multiaddr(address)),
+            SwarmEvent::ExternalAddrExpired { address } => self.on_unconfirmed(&Address::from_multiaddr(address)),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 let address = addresses.first().cloned().map(Address::from_multiaddr);
                 for expired in addresses {
@@ -57,11 +66,21 @@ impl NetworkTask {
             self.swarm.close_connection(id);
             return;
         };
-        let address = Address::from_multiaddr(endpoint.get_remote_address().clone());
-        tracing::debug!(peer = ours.short(), outbound = endpoint.is_dialer(), "connected");
-        let connection = Connection::new(address, endpoint.is_dialer(), Instant::now());
+        let relayed = endpoint.is_relayed();
+        let address = match endpoint {
+            // Of a circuit that comes in, the remote address is the peer's id only: the way is in the local one.
+            ConnectedPoint::Listener { local_addr, .. } if relayed => {
+                Address::from_multiaddr(local_addr.clone()).without_peer().with_peer(ours)
+            }
+            _ => Address::from_multiaddr(endpoint.get_remote_address().clone()),
+        };
+        let service = !relayed && self.relays.knows(&ours);
+        tracing::debug!(peer = ours.short(), outbound = endpoint.is_dialer(), relayed, service, "connected");
+        let connection = Connection::new(address, endpoint.is_dialer(), relayed, service, Instant::now());
         self.peers.connected(ours, id, connection, rand::random());
-        if self.leads(&ours) {
+        if service {
+            self.on_service(ours, id);
+        } else if self.leads(&ours) {
             self.swarm.behaviour_mut().streams.open(peer, id);
         }
     }
@@ -72,6 +91,9 @@ impl NetworkTask {
         let Some(connection) = self.peers.connection_mut(&peer, id) else { return };
         connection.gone = Some(now);
         let awaited = connection.stream.is_some();
+        if connection.service {
+            self.on_service_closed(peer, id);
+        }
         if let Some(entry) = self.peers.get(&peer).filter(|it| !it.is_connected()) {
             let up_for = entry.up.map(|(_, since)| now - since).max(entry.was_up_for);
             self.kept.lost(&peer, up_for, now, rand::random());
@@ -100,12 +122,20 @@ impl NetworkTask {
             self.kept.failed(&peer, Instant::now(), rand::random());
             self.requests.dial_failed(&peer, &reason);
             tracing::debug!(peer = peer.short(), reason, "dial failed");
+            if self.relays.knows(&peer) {
+                // A hole that was not punched is no relay that failed.
+                if self.peers.service(&peer).is_none() {
+                    self.on_relay_failed(peer, reason);
+                }
+                return;
+            }
         }
         self.emit_lossy(NetworkEvent::DialFailed { peer, reason });
     }
 
     /// Dials a peer, unless it is connected or being dialled.
     pub(super) fn dial(&mut self, peer: PeerId, addresses: &[Address]) {
+        self.name_relays(addresses);
         let addresses = addresses
             .iter()
             .filter(|it| it.peer().is_none_or(|named| named == peer || it.is_relayed()))
@@ -121,8 +151,16 @@ impl NetworkTask {
         }
     }
 
+    /// The relays in addresses that are about to be dialled: connections to them are no strangers'.
+    pub(super) fn name_relays(&mut self, addresses: &[Address]) {
+        for relay in addresses.iter().filter_map(Address::relay).filter(|it| *it != self.us) {
+            self.relays.name(relay);
+        }
+    }
+
     /// Dials an address, whoever answers.
     pub(super) fn dial_anyone(&mut self, address: &Address) {
+        self.name_relays(std::slice::from_ref(address));
         let options = DialOpts::unknown_peer_id().address(address.as_multiaddr().clone()).build();
         if let Err(error) = self.swarm.dial(options) {
             self.on_dial_error(None, &error);
@@ -211,7 +249,8 @@ impl NetworkTask {
     }
 
     pub(super) fn on_identify(&mut self, event: identify::Event) {
-        let (identify::Event::Received { info, .. } | identify::Event::Pushed { info, .. }) = event else { return };
+        let identify::Event::Received { peer_id, connection_id, info } = event else { return };
+        self.on_identified(peer_id, connection_id, &info);
         let address = Address::from_multiaddr(info.observed_addr);
         if !self.observed.contains(&address) {
             self.observed.push_front(address);

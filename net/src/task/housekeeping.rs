@@ -8,6 +8,9 @@ use crate::{DownReason, NetworkEvent, limits::*};
 impl NetworkTask {
     pub(super) fn on_tick(&mut self, now: Instant) {
         self.redial(now);
+        self.serve_relays(now);
+        self.announce(now);
+        self.expire_lines(now);
         self.close_late(now);
         self.ping_silent(now);
         self.relax();
@@ -36,7 +39,7 @@ impl NetworkTask {
             let waits = |since: Instant| now.saturating_duration_since(since) > deadline;
             let line_ended = |it: &crate::peers::Connection| it.stream.as_ref().is_none_or(|it| it.task.is_finished());
             for (id, it) in &entry.connections {
-                if it.is_open() && line_ended(it) && waits(it.since) || it.gone.is_some_and(waits) {
+                if it.is_open() && !it.service && line_ended(it) && waits(it.since) || it.gone.is_some_and(waits) {
                     late.push((*peer, *id));
                 }
             }
@@ -60,6 +63,8 @@ impl NetworkTask {
             let idle = if us < *peer { tuning.ping_idle } else { tuning.ping_idle * 2 };
             let spoken = entry.spoken.max(published);
             for (id, connection) in &mut entry.connections {
+                // Relays have nothing to ask us.
+                let idle = if connection.service { tuning.ping_idle } else { idle };
                 let patience = if spoken > connection.heard { tuning.ping_interval } else { idle };
                 if connection.is_doubtful(now, patience) {
                     connection.asked = true;

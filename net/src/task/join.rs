@@ -67,6 +67,7 @@ impl NetworkTask {
             let _ = reply.send(Err(RequestError::TooMany));
             return;
         }
+        self.name_relays(&addresses);
         let addresses = addresses.iter().map(|it| it.without_peer().as_multiaddr().clone()).collect();
         let join = &mut self.swarm.behaviour_mut().join;
         let id = join.send_request_with_addresses(&peer.to_libp2p(), data, addresses);

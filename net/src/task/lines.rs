@@ -24,9 +24,20 @@ impl NetworkTask {
             }
             BehaviourEvent::Refused { peer, connection } => {
                 if let Ok(peer) = PeerId::from_libp2p(&peer) {
-                    self.never_up(peer, connection, DownReason::Incompatible);
+                    self.on_refused(peer, connection);
                 }
             }
+        }
+    }
+
+    /// The other side takes no sync stream: it speaks another version, or it is a relay that was met in the DHT. What it says of
+    /// itself may come later.
+    fn on_refused(&mut self, peer: PeerId, id: ConnectionId) {
+        let Some(connection) = self.peers.connection_mut(&peer, id) else { return };
+        connection.refused = true;
+        let undecided = connection.outbound && !connection.identified;
+        if !connection.service && !undecided {
+            self.never_up(peer, id, DownReason::Incompatible);
         }
     }
 
@@ -36,7 +47,7 @@ impl NetworkTask {
         let link = entry.link;
         let Some(connection) = entry.connections.get_mut(&id) else { return };
         // Only the leader opens, and once a connection; anything else is dropped unread.
-        if outbound != leads || !connection.is_open() || connection.stream.is_some() {
+        if outbound != leads || !connection.is_open() || connection.service || connection.stream.is_some() {
             return;
         }
         let (frames, queued) = mpsc::channel(SEND_QUEUE_FRAMES);

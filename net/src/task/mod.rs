@@ -2,7 +2,7 @@
 //!
 //! It owns the swarm and every table, and waits for nothing but its inputs: it never awaits a send, reads no disk, and no peer's
 //! bytes end it. What happens is translated in one file a subject: [`connections`], [`lines`] (sync streams), [`gossip`],
-//! [`join`], [`commands`], [`housekeeping`].
+//! [`join`], [`services`] (relays and lines to them), [`dht`], [`commands`], [`housekeeping`].
 //!
 //! Events for the node go through an outbox. When the node does not read: from [`OUTBOX_FRAMES`] on frames wait in their
 //! streams, so that their senders slow down; from [`OUTBOX_GOSSIP`] on gossip is ignored; at [`OUTBOX_HARD`] the network is
@@ -10,10 +10,12 @@
 
 mod commands;
 mod connections;
+mod dht;
 mod gossip;
 mod housekeeping;
 mod join;
 mod lines;
+mod services;
 
 pub(crate) use connections::root;
 
@@ -39,6 +41,7 @@ use crate::{
     peers::Peers,
     rate::Bucket,
     redial::Kept,
+    relays::Relays,
     score::Scores,
     stream::{StreamEvent, StreamKey},
 };
@@ -62,6 +65,10 @@ pub(crate) struct NetworkTask {
     kept: Kept,
     scores: Scores,
     requests: join::Requests,
+    relays: Relays,
+    lines: services::Lines,
+    reach: services::Reach,
+    dht: dht::Dht,
     topics: HashSet<Topic>,
     publish_rate: Bucket,
     publish_bytes: Bucket,
@@ -84,6 +91,7 @@ enum Step {
     Swarm(SwarmEvent<NodeEvent>),
     Room,
     LineEnded(Result<(), tokio::task::JoinError>),
+    ServiceEnded(Result<PeerId, tokio::task::JoinError>),
     Tick,
 }
 
@@ -112,6 +120,10 @@ impl NetworkTask {
             kept: Kept::new(tuning.redial_first, tuning.redial_last),
             scores: Scores::new(tuning.ban_for),
             requests: join::Requests::default(),
+            relays: Relays::new(tuning.redial_first, tuning.redial_last),
+            lines: services::Lines::default(),
+            reach: services::Reach::default(),
+            dht: dht::Dht::default(),
             topics: HashSet::new(),
             publish_rate: Bucket::new(PUBLISH_RATE, PUBLISH_BURST, now),
             publish_bytes: Bucket::new(PUBLISH_BYTE_RATE, PUBLISH_BURST_BYTES, now),
@@ -138,6 +150,7 @@ impl NetworkTask {
                 Some((key, event)) = self.inbox.recv(), if waiting < OUTBOX_FRAMES => Step::Line(key, event),
                 event = self.swarm.select_next_some(), if waiting < OUTBOX_HARD => Step::Swarm(event),
                 Some(end) = self.streams.join_next() => Step::LineEnded(end),
+                Some(end) = self.lines.tasks.join_next() => Step::ServiceEnded(end),
                 _ = tick.tick() => Step::Tick,
             };
             match step {
@@ -147,6 +160,7 @@ impl NetworkTask {
                 Step::Swarm(event) => self.on_swarm(event),
                 Step::Room => {}
                 Step::LineEnded(end) => self.on_line_ended(end),
+                Step::ServiceEnded(end) => self.on_line_over(end),
                 Step::Tick => self.on_tick(Instant::now()),
             }
             if self.stopping.is_some() {
@@ -154,7 +168,7 @@ impl NetworkTask {
             }
             self.flush();
         }
-        self.stop().await;
+        Box::pin(self.stop()).await;
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<NodeEvent>) {
@@ -166,12 +180,12 @@ impl NetworkTask {
             NodeEvent::Ping(event) => self.on_ping(&event),
             NodeEvent::Identify(event) => self.on_identify(event),
             NodeEvent::Mdns(event) => self.on_mdns(event),
-            NodeEvent::Lines(_)
-            | NodeEvent::Circuits(_)
-            | NodeEvent::Punch(_)
-            | NodeEvent::Dht(_)
-            | NodeEvent::Probes(_)
-            | NodeEvent::Upnp(_) => {}
+            NodeEvent::Lines(event) => self.on_line_stream(event),
+            NodeEvent::Circuits(event) => self.on_circuit(&event),
+            NodeEvent::Punch(event) => self.on_punch(&event),
+            NodeEvent::Dht(event) => self.on_dht(event),
+            NodeEvent::Probes(event) => self.on_probe(&event),
+            NodeEvent::Upnp(event) => self.on_upnp(event),
             NodeEvent::Gate(never) | NodeEvent::Limits(never) | NodeEvent::Memory(never) | NodeEvent::Banned(never) => {
                 match never {}
             }

@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use parlor_net::{
-    Address, Carriers, DownReason, NetworkConfig, NetworkEvent, NetworkHandle, PeerId, PublishFailure, Topic, Verdict,
-    spawn,
+    Address, Carriers, DownReason, NetworkConfig, NetworkEvent, NetworkHandle, PeerId, PublishFailure, RelayState,
+    Topic, Verdict, spawn,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) dials_failed: Vec<(Option<PeerId>, String)>,
     pub(crate) banned: Vec<PeerId>,
     pub(crate) congested: Vec<(PeerId, bool)>,
+    pub(crate) relays: HashMap<PeerId, RelayState>,
+    pub(crate) reachable: Vec<Address>,
 }
 
 /// A node whose events are read, until it is paused.
@@ -78,12 +80,13 @@ impl TestNode {
 
     /// Gossip that begins with `bad` is rejected; a request is answered by its bytes reversed, one that begins with `?` is not.
     pub(crate) async fn with(config: NetworkConfig) -> Self {
+        let listens = !config.listen.is_empty();
         let network = spawn(config).await.unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (reading, may_read) = watch::channel(true);
         let pump = tokio::spawn(pump(network.events, network.handle.clone(), seen.clone(), may_read));
         let node = Self { peer: network.peer, handle: network.handle, seen, reading, pump };
-        eventually("listening", || !node.seen().listening.is_empty()).await;
+        eventually("listening", || !listens || !node.seen().listening.is_empty()).await;
         node
     }
 
@@ -195,6 +198,10 @@ fn note(seen: &mut Seen, event: NetworkEvent) {
         NetworkEvent::Unpublished { reason, .. } => seen.unpublished.push(reason),
         NetworkEvent::DialFailed { peer, reason } => seen.dials_failed.push((peer, reason)),
         NetworkEvent::Banned { peer, .. } => seen.banned.push(peer),
+        NetworkEvent::Relay { peer, state } => {
+            seen.relays.insert(peer, state);
+        }
+        NetworkEvent::Reachable { addresses } => seen.reachable = addresses,
         NetworkEvent::Congested { peer, congested } => seen.congested.push((peer, congested)),
         _ => {}
     }

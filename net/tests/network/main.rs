@@ -10,3 +10,4 @@ mod connections;
 mod failures;
 mod harness;
 mod hostile;
+mod relays;

@@ -1,0 +1,348 @@
+//! Relays: reservations at them, lines to them, and what they tell about how we are reached.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+use libp2p::{
+    autonat, core::transport::ListenerId, dcutr, identify, multiaddr::Protocol, relay, swarm::ConnectionId, upnp,
+};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::NetworkTask;
+use crate::{
+    Address, DownReason, Line, LineError, LineKind, Nat, NetworkEvent, PeerId, RelayStatus, dht,
+    limits::*,
+    line,
+    relays::{Need, translation},
+};
+
+/// Confirmed direct addresses of ours that are remembered, the newest.
+const CONFIRMED_MAX: usize = 8;
+
+/// Lines that stand and that are being opened.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    opening: HashMap<u64, Opening>,
+    last_id: u64,
+    /// Their tasks, each with its relay.
+    pub(super) tasks: JoinSet<PeerId>,
+    standing: HashMap<PeerId, usize>,
+}
+
+/// A line that is being opened.
+#[derive(Debug)]
+struct Opening {
+    peer: PeerId,
+    kind: LineKind,
+    reply: oneshot::Sender<Result<Line, LineError>>,
+    deadline: Instant,
+    /// The connection on which it was asked for.
+    connection: Option<ConnectionId>,
+}
+
+/// What is known about how we are reached.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// Direct addresses that were tried from outside or mapped by the router, the newest first.
+    confirmed: VecDeque<Address>,
+    upnp: Option<Address>,
+    /// Where relays see us.
+    seen: HashMap<PeerId, Address>,
+    /// What was told last.
+    told: Vec<Address>,
+    pub(super) punched: (u64, u64),
+}
+
+impl NetworkTask {
+    pub(super) fn relay(&mut self, peer: PeerId, addresses: Vec<Address>) {
+        if peer == self.us || !self.relays.keep(peer, addresses, Instant::now()) {
+            let reason = if peer == self.us { "that is this node itself" } else { "too many relays" };
+            return self.emit(NetworkEvent::DialFailed { peer: Some(peer), reason: reason.to_owned() });
+        }
+        self.swarm.behaviour_mut().limits.bypass_peer_id(&peer.to_libp2p());
+        self.serve_relays(Instant::now());
+    }
+
+    /// Gives up a relay with its connections: a reservation cannot be handed back otherwise.
+    pub(super) fn unrelay(&mut self, peer: PeerId) {
+        if self.relays.forget(&peer) {
+            self.reach.seen.remove(&peer);
+            self.swarm.behaviour_mut().limits.remove_peer_id(&peer.to_libp2p());
+            self.drop_peer(peer, DownReason::Requested);
+            self.tell_reachable();
+        }
+    }
+
+    /// Dials relays and asks for reservations, where that is due.
+    pub(super) fn serve_relays(&mut self, now: Instant) {
+        let Self { relays, peers, .. } = self;
+        for (peer, need) in relays.needs(now, &mut rand::random, |it| peers.service(it).is_some()) {
+            match need {
+                Need::Dial(addresses) => self.dial(peer, &addresses),
+                Need::Reserve => {
+                    if let Some((_, connection)) = self.peers.service(&peer) {
+                        let address = connection.address.without_peer();
+                        self.relays.reached(&peer, address);
+                        self.reserve(peer);
+                    }
+                }
+                Need::GiveUp(listener) => {
+                    self.swarm.remove_listener(listener);
+                    self.on_reservation_lost(listener, "the relay did not answer in time".to_owned());
+                }
+            }
+        }
+    }
+
+    /// A connection to a relay stands.
+    pub(super) fn on_service(&mut self, peer: PeerId, id: ConnectionId) {
+        let connection = self.peers.get(&peer).and_then(|it| it.connections.get(&id));
+        let Some(connection) = connection.filter(|it| it.service && !it.relayed) else { return };
+        let (address, outbound) = (connection.address.without_peer(), connection.outbound);
+        if outbound && self.relays.reached(&peer, address) {
+            self.reserve(peer);
+        }
+        let waiting = self.lines.opening.iter_mut().filter(|(_, it)| it.peer == peer && it.connection.is_none());
+        for (line, opening) in waiting {
+            opening.connection = Some(id);
+            self.swarm.behaviour_mut().lines.open(peer.to_libp2p(), id, *line, opening.kind);
+        }
+    }
+
+    fn reserve(&mut self, peer: PeerId) {
+        let Some(address) = self.relays.reached_at(&peer) else { return };
+        let circuit = address.with_peer(peer).as_multiaddr().clone().with(Protocol::P2pCircuit);
+        match self.swarm.listen_on(circuit) {
+            Ok(listener) => self.relays.asked(&peer, listener, Instant::now()),
+            Err(error) => self.on_relay_failed(peer, error.to_string()),
+        }
+    }
+
+    /// A relay says that we are reached there through it.
+    pub(super) fn on_reservation(&mut self, listener: ListenerId, address: &Address) {
+        let lenient = self.tuning.private_addresses;
+        let believes = |it: &Address| lenient || it.is_public();
+        if let Some(peer) = self.relays.granted(self.us, listener, address, believes) {
+            self.tell_relay(peer);
+        }
+    }
+
+    /// A reservation is over, or was refused.
+    pub(super) fn on_reservation_lost(&mut self, listener: ListenerId, error: String) {
+        if let Some(peer) = self.relays.lost(listener, error, Instant::now(), rand::random()) {
+            self.tell_relay(peer);
+        }
+    }
+
+    /// A relay could not be reached, or its connection is gone.
+    pub(super) fn on_relay_failed(&mut self, peer: PeerId, error: String) {
+        let unreachable = |it: &Opening| it.peer == peer && it.connection.is_none();
+        self.lines.fail(unreachable, &LineError::Unreachable(error.clone()));
+        if self.relays.failed(&peer, error, Instant::now(), rand::random()) {
+            self.tell_relay(peer);
+        }
+    }
+
+    /// The connection to a relay is gone, and what was asked for on it.
+    pub(super) fn on_service_closed(&mut self, peer: PeerId, id: ConnectionId) {
+        let gone = LineError::Unreachable("the connection ended".to_owned());
+        self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &gone);
+        if self.peers.service(&peer).is_none() && self.relays.keeps(&peer) {
+            self.on_relay_failed(peer, "the connection to the relay ended".to_owned());
+        }
+    }
+
+    fn tell_relay(&mut self, peer: PeerId) {
+        let state = self.relays.iter().find(|(it, _)| **it == peer).map(|(_, it)| it.state.clone());
+        if let Some(state) = state {
+            tracing::debug!(relay = peer.short(), ?state, "relay");
+            self.emit(NetworkEvent::Relay { peer, state });
+        }
+        self.tell_reachable();
+    }
+
+    /// Tells the node when it is reached elsewhere, and the DHT.
+    fn tell_reachable(&mut self) {
+        let addresses = self.reachable();
+        if self.reach.told != addresses {
+            self.reach.told.clone_from(&addresses);
+            self.announce_all();
+            self.emit(NetworkEvent::Reachable { addresses });
+        }
+    }
+
+    pub(super) fn reachable(&self) -> Vec<Address> {
+        let direct = self.reach.confirmed.iter().map(|it| it.with_peer(self.us));
+        direct.chain(self.relays.addresses().cloned()).collect()
+    }
+
+    /// An address of ours works from outside; those through relays are told by their reservations.
+    pub(super) fn on_confirmed(&mut self, address: &Address) {
+        let address = address.without_peer();
+        if !address.is_relayed() && !self.reach.confirmed.contains(&address) {
+            self.reach.confirmed.push_front(address);
+            self.reach.confirmed.truncate(CONFIRMED_MAX);
+            self.tell_reachable();
+        }
+    }
+
+    /// An address of ours works no longer.
+    pub(super) fn on_unconfirmed(&mut self, address: &Address) {
+        let address = address.without_peer();
+        self.reach.confirmed.retain(|it| *it != address);
+        self.tell_reachable();
+    }
+
+    pub(super) fn on_identified(&mut self, peer: libp2p::PeerId, id: ConnectionId, info: &identify::Info) {
+        let Ok(peer) = PeerId::from_libp2p(&peer) else { return };
+        let serves = info.protocols.contains(&dht::PROTOCOL);
+        let Some(connection) = self.peers.connection_mut(&peer, id) else { return };
+        let first = !std::mem::replace(&mut connection.identified, true);
+        // Who was walked to in the DHT is a relay too. Inbound it could be anybody who wants to stay without a hello.
+        connection.service |= serves && connection.outbound && connection.stream.is_none() && first;
+        let (service, refused, address) = (connection.service, connection.refused, connection.address.without_peer());
+        if service {
+            if connection.outbound && !connection.relayed {
+                self.reach.seen.insert(peer, Address::from_multiaddr(info.observed_addr.clone()));
+            }
+            if serves && self.relays.knows(&peer) {
+                let known = (peer.to_libp2p(), address.as_multiaddr().clone());
+                self.swarm.behaviour_mut().dht.add_address(&known.0, known.1);
+                self.announce_all();
+            }
+        } else if refused && first {
+            self.never_up(peer, id, DownReason::Incompatible);
+        }
+    }
+
+    pub(super) fn on_circuit(&mut self, event: &relay::client::Event) {
+        tracing::debug!(?event, "circuit");
+    }
+
+    /// A direct connection was tried from a relayed one. If it stands, its sync stream decides when the relayed one goes.
+    pub(super) fn on_punch(&mut self, event: &dcutr::Event) {
+        let (worked, failed) = &mut self.reach.punched;
+        match &event.result {
+            Ok(_) => *worked += 1,
+            Err(error) => {
+                *failed += 1;
+                tracing::debug!(%error, "no direct way");
+            }
+        }
+    }
+
+    pub(super) fn on_probe(&mut self, event: &autonat::v2::client::Event) {
+        tracing::debug!(address = %event.tested_addr, reached = event.result.is_ok(), "probed from outside");
+    }
+
+    pub(super) fn on_upnp(&mut self, event: upnp::Event) {
+        match event {
+            upnp::Event::NewExternalAddr { external_addr, .. } => {
+                self.reach.upnp = Some(Address::from_multiaddr(external_addr));
+            }
+            upnp::Event::ExpiredExternalAddr { .. } => self.reach.upnp = None,
+            upnp::Event::GatewayNotFound => tracing::debug!("no router that maps ports"),
+            upnp::Event::NonRoutableGateway => tracing::debug!("the router is itself behind another"),
+        }
+    }
+
+    pub(super) fn open_line(
+        &mut self,
+        peer: PeerId,
+        addresses: &[Address],
+        kind: LineKind,
+        reply: oneshot::Sender<Result<Line, LineError>>,
+    ) {
+        if self.lines.opening.len() + self.lines.tasks.len() >= LINES_OPEN {
+            let _ = reply.send(Err(LineError::TooMany("lines")));
+            return;
+        }
+        self.relays.name(peer);
+        self.lines.last_id += 1;
+        let id = self.lines.last_id;
+        let connection = self.peers.service(&peer).map(|(connection, _)| connection);
+        let deadline = Instant::now() + LINE_OPEN_DEADLINE;
+        self.lines.opening.insert(id, Opening { peer, kind, reply, deadline, connection });
+        match connection {
+            Some(connection) => self.swarm.behaviour_mut().lines.open(peer.to_libp2p(), connection, id, kind),
+            None => self.dial(peer, addresses),
+        }
+    }
+
+    pub(super) fn on_line_stream(&mut self, event: line::BehaviourEvent) {
+        match event {
+            line::BehaviourEvent::Opened { id, stream } => {
+                let Some(Opening { peer, kind, reply, .. }) = self.lines.opening.remove(&id) else { return };
+                let (line, ends) = Line::new(peer, kind);
+                let deadline = self.tuning.frame_deadline;
+                *self.lines.standing.entry(peer).or_insert(0) += 1;
+                self.lines.tasks.spawn(async move {
+                    line::run(stream, ends, deadline).await;
+                    peer
+                });
+                // Who asked may have given up; then the line ends at once.
+                let _ = reply.send(Ok(line));
+            }
+            line::BehaviourEvent::Refused { id } => {
+                if let Some(opening) = self.lines.opening.remove(&id) {
+                    let _ = opening.reply.send(Err(LineError::Refused));
+                }
+            }
+            // Nodes accept none.
+            line::BehaviourEvent::Inbound { connection, .. } => self.swarm.behaviour_mut().lines.ended(connection),
+        }
+    }
+
+    pub(super) fn on_line_over(&mut self, peer: Result<PeerId, tokio::task::JoinError>) {
+        let Ok(peer) = peer else { return };
+        if let Some(standing) = self.lines.standing.get_mut(&peer) {
+            *standing -= 1;
+            if *standing == 0 {
+                self.lines.standing.remove(&peer);
+            }
+        }
+    }
+
+    /// Gives up lines that nobody waits for, or that do not come.
+    pub(super) fn expire_lines(&mut self, now: Instant) {
+        self.lines.opening.retain(|_, it| !it.reply.is_closed());
+        self.lines.fail(|it| it.deadline <= now, &LineError::Timeout);
+    }
+
+    /// What is known about the way in.
+    pub(super) fn nat(&self) -> Nat {
+        let open = self.reach.confirmed.iter().any(|it| !it.is_relayed());
+        if open { Nat::Open } else { translation(self.reach.seen.values()).unwrap_or(Nat::Unknown) }
+    }
+
+    pub(super) fn upnp(&self) -> Option<Address> {
+        self.reach.upnp.clone()
+    }
+
+    pub(super) fn relay_statuses(&self) -> Vec<RelayStatus> {
+        let status = |(peer, entry): (&PeerId, &crate::relays::Entry)| {
+            let connection = self.peers.service(peer).map(|(_, it)| it);
+            RelayStatus {
+                peer: *peer,
+                addresses: entry.addresses.clone(),
+                state: entry.state.clone(),
+                connected: connection.map(|it| it.address.clone()),
+                seen_at: self.reach.seen.get(peer).cloned(),
+                rtt: connection.and_then(|it| it.rtt),
+                lines: self.lines.standing.get(peer).copied().unwrap_or(0),
+            }
+        };
+        self.relays.iter().map(status).collect()
+    }
+}
+
+impl Lines {
+    fn fail(&mut self, which: impl Fn(&Opening) -> bool, error: &LineError) {
+        for (_, opening) in self.opening.extract_if(|_, it| which(it)) {
+            // Who asked may have given up.
+            let _ = opening.reply.send(Err(error.clone()));
+        }
+    }
+}
