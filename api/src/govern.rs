@@ -18,6 +18,28 @@ pub struct SetRole {
     /// He may invite others, also if the role alone does not let him.
     #[serde(default)]
     pub may_invite: bool,
+    /// With `may_invite`: how many steps the right goes on. 1, when not said: those he invites may not invite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite_depth: Option<u8>,
+    /// With `may_invite`: his invites, and those of whom he hands the right on to, work for so many seconds from now at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite_expires_in: Option<u64>,
+    /// With `may_invite`: each of them is for so many people at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite_uses: Option<u32>,
+}
+
+/// The right to invite, as somebody has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MayInvite {
+    /// How many steps it can be handed on; 1: those who are invited may not invite.
+    pub depth: u8,
+    /// When invites end at the latest; absent for no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// For how many people an invite can be; absent for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
 }
 
 /// Remove or ban somebody: `POST /rooms/{room}/members/{who}/remove` and `.../ban`; or all who came by an invite:

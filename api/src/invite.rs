@@ -31,6 +31,10 @@ pub struct CreateInvite {
     /// `approve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sponsor: Option<Role>,
+    /// Those who join may invite too: so many steps, 1 if those they invite may not. Their invites end no later than this one,
+    /// and none is for more people. As the role says when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<u8>,
 }
 
 impl CreateInvite {
@@ -60,6 +64,7 @@ impl Default for CreateInvite {
             instant: false,
             history: None,
             sponsor: None,
+            delegate: None,
         }
     }
 }
@@ -96,6 +101,9 @@ pub struct Invite {
     /// Whether somebody must say yes to each who comes by it.
     #[serde(default)]
     pub approve: bool,
+    /// How many steps those who come may hand on the right to invite; absent if they may not invite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<u8>,
     /// Who came by it, also those who are out again.
     #[serde(default)]
     pub joined: Vec<Joined>,

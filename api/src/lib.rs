@@ -21,7 +21,7 @@ pub use event::{
     PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange, RoomChanged, StatusChanged, SyncProgress,
     Ticket, Typing,
 };
-pub use govern::{Banned, Gone, Policy, RemoveMembers, Removed, SetRole, Standing};
+pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use invite::{CreateInvite, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};

@@ -201,6 +201,15 @@ pub struct Member {
     pub verified: bool,
     /// Whether this is the account of this home.
     pub me: bool,
+    /// Whether he may invite, and how far; absent if he may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_invite: Option<crate::MayInvite>,
+    /// Who invited him, or gave him his role; absent for the first owners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<crate::Author>,
+    /// The invite he came by, if he came by one and has no other role since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<String>,
 }
 
 /// A device of a member.

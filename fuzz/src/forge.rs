@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parlor_crypto::account::RootSeed;
 use parlor_proto::control::{
-    AccountUpdate, Admit, Complaint, Control, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite,
+    AccountUpdate, Admit, Complaint, Control, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite, InviteBounds,
     InviteHistory, InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, NewDevice, Permissions,
     Policy, PolicyChange, Power, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows, Sponsor, State,
     Target, Unban,
@@ -153,6 +153,7 @@ impl Forge {
                 power: Power(input.byte() % 5),
                 perms: permissions(input),
                 max_depth: input.byte() % 6,
+                invites: bounds(input),
             }),
             2..=5 => Control::Remove(self.remove(auth?, input)),
             6 => Control::Leave(Leave { auth: auth?, fence: Vec::new() }),
@@ -170,6 +171,7 @@ impl Forge {
                 history: InviteHistory::None,
                 sponsor: Sponsor::AnyMember,
                 max_depth: input.byte() % 4,
+                onward: bounds(input),
             }),
             8 => Control::InviteRevoke(InviteRevoke { auth: auth?, invite: self.invite(input)? }),
             9 | 10 => Control::Admit(Box::new(Admit {
@@ -300,6 +302,15 @@ impl Default for Forge {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Bounds of the right to invite, or none.
+fn bounds(input: &mut Input<'_>) -> InviteBounds {
+    if input.flag() {
+        return InviteBounds { history: InviteHistory::None, ..InviteBounds::NONE };
+    }
+    let history = if input.flag() { InviteHistory::Full } else { InviteHistory::None };
+    InviteBounds { until_ms: u64::from(input.byte()), uses: u32::from(input.byte()), history }
 }
 
 /// Those of a role, or any.

@@ -4,6 +4,7 @@
 //! never renumber. A kind we do not know is kept as it is and passed on ([`Control::Unknown`]); it changes nothing.
 
 mod account;
+mod bounds;
 mod join;
 mod membership;
 mod proof;
@@ -15,6 +16,7 @@ pub use parlor_crypto::leaf::LeafRecord;
 use serde::{Deserialize, Serialize};
 
 pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
+pub use self::bounds::InviteBounds;
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
 pub use self::proof::{Complaint, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
@@ -131,6 +133,8 @@ pub struct Invite {
     pub sponsor: Sponsor,
     /// How far the newcomer may delegate.
     pub max_depth: u8,
+    /// What the newcomer's own invites may say at most.
+    pub onward: InviteBounds,
 }
 
 /// An invite is open no more.

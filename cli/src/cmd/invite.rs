@@ -65,6 +65,9 @@ pub struct CreateArgs {
     /// Whose node may let them in: any member's, only a moderator's, or only an admin's
     #[arg(long, value_name = "WHO")]
     sponsor: Option<SponsorArg>,
+    /// Those who join may invite others too, so many steps: with 1 those they invite may not
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u8).range(1..))]
+    delegate: Option<u8>,
     /// Show the link as a QR code
     #[arg(long)]
     qr: bool,
@@ -133,14 +136,14 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     if let Some(file) = &args.png {
         can_hold(file)?;
     }
-    let CreateArgs { expires, uses, approve, instant, .. } = *args;
+    let CreateArgs { expires, uses, approve, instant, delegate, .. } = *args;
     let sponsor = args.sponsor.map(|sponsor| match sponsor {
         SponsorArg::Member => Role::Member,
         SponsorArg::Moderator => Role::Moderator,
         SponsorArg::Admin => Role::Admin,
     });
     let history = args.history.map(HistoryArg::to_api);
-    let request = CreateInvite { role, expires_in: expires, uses, approve, instant, history, sponsor };
+    let request = CreateInvite { role, expires_in: expires, uses, approve, instant, history, sponsor, delegate };
     let invite: Invite = node.send(Method::POST, &format!("/rooms/{}/invites", segment(&args.room)), &request)?;
     let link = invite.link.clone().unwrap_or_default();
     if let Some(file) = &args.png {
@@ -157,6 +160,13 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
     let until = time::local(&invite.expires_at);
     out.note(format!("For {people}, as {}, until {until}. Whoever has it can join: send it privately.", role.name()));
+    if let Some(depth) = invite.delegate.filter(|_| args.delegate.is_some()) {
+        let further = match depth {
+            1 => "whom they invite may not".to_owned(),
+            more => format!("and hand that on, {more} steps in all"),
+        };
+        out.note(format!("Those who come by it may invite others until then; {further}."));
+    }
     if let Some(file) = &args.png {
         out.note(format!("QR code in {}", file.display()));
     }

@@ -1,13 +1,15 @@
 //! `parlor member …`: gives roles, removes, bans.
 
 use clap::ValueEnum;
-use parlor_api::{Banned, Member, RemoveMembers, Removed, Role, SetRole};
+use parlor_api::{Banned, MayInvite, Member, RemoveMembers, Removed, Role, SetRole};
 use serde_json::json;
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
 use crate::display::neutral_line;
+use crate::duration;
 use crate::out::{Done, Out};
+use crate::time;
 
 /// What to do with members. WHO is an account, a unique beginning of one, or @name.
 #[derive(Debug, clap::Subcommand)]
@@ -20,9 +22,17 @@ pub enum Command {
         who: String,
         /// Which role
         role: AnyRole,
-        /// He may invite others, also if the role alone does not let him
-        #[arg(long)]
-        may_invite: bool,
+        /// He may invite others, also if the role alone does not let him; with a number he may hand that right on, so many
+        /// steps in all
+        #[arg(long, value_name = "DEPTH", num_args = 0..=1, require_equals = false, default_missing_value = "1",
+              value_parser = clap::value_parser!(u8).range(1..))]
+        may_invite: Option<u8>,
+        /// Invites he makes by that end after this time at the latest
+        #[arg(long, value_name = "DURATION", requires = "may_invite", value_parser = duration::parse)]
+        invites_for: Option<u64>,
+        /// Each invite he makes by that is for so many people at most
+        #[arg(long, value_name = "N", requires = "may_invite", value_parser = clap::value_parser!(u32).range(1..))]
+        invite_uses: Option<u32>,
     },
     /// Remove somebody: he keeps what he has, and reads nothing of what comes after
     Remove {
@@ -104,13 +114,22 @@ impl How {
 /// What the node answers.
 pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     match command {
-        Command::Role { room, who, role, may_invite } => {
-            let wanted = SetRole { role: role.to_api(), may_invite };
+        Command::Role { room, who, role, may_invite, invites_for, invite_uses } => {
+            let wanted = SetRole {
+                role: role.to_api(),
+                may_invite: may_invite.is_some(),
+                invite_depth: may_invite,
+                invite_expires_in: invites_for,
+                invite_uses,
+            };
             let member: Member = node.send(Method::PUT, &path(&room, &who, "role"), &wanted)?;
             if out.is_json() {
                 return out.json(&member);
             }
             out.note(format!("{} is {} now.", neutral_line(&member.name), member.role.name()));
+            if let Some(right) = member.may_invite.as_ref().filter(|_| may_invite.is_some()) {
+                out.note(format!("He may invite others: {}.", may_invite_text(right)));
+            }
             Ok(())
         }
         Command::Remove { invite: true, room, who, how } => remove_joined(&room, &who, how.to_api(), node, out),
@@ -129,6 +148,18 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             Ok(())
         }
     }
+}
+
+/// How far somebody may invite.
+pub fn may_invite_text(right: &MayInvite) -> String {
+    let mut parts = vec![match right.depth {
+        0 => "not any more".to_owned(),
+        1 => "those he invites may not".to_owned(),
+        more => format!("and hand that on, {more} steps in all"),
+    }];
+    parts.extend(right.uses.map(|uses| format!("at most {uses} people an invite")));
+    parts.extend(right.until.as_ref().map(|until| format!("until {}", time::local(until))));
+    parts.join(", ")
 }
 
 /// Removes all who came by an invite, and closes it.

@@ -1,6 +1,6 @@
 //! `parlor members`: who is in a room.
 
-use parlor_api::Member;
+use parlor_api::{MayInvite, Member, Role};
 
 use crate::client::{Client, segment};
 use crate::out::{Done, Out};
@@ -14,6 +14,17 @@ pub struct Args {
     room: String,
 }
 
+/// A role, with the right to invite where the role alone does not give it.
+pub fn role_text(role: Role, may_invite: Option<&MayInvite>) -> String {
+    match (role, may_invite) {
+        (Role::Member | Role::Observer, Some(right)) if right.depth > 1 => {
+            format!("{}, invites {} deep", role.name(), right.depth)
+        }
+        (Role::Member | Role::Observer, Some(_)) => format!("{}, invites", role.name()),
+        _ => role.name().to_owned(),
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -23,13 +34,22 @@ pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
     if out.is_json() {
         return members.iter().try_for_each(|member| out.json(member));
     }
-    let mut table = Table::new(&["account", "name", "role", "joined", "online", "devices", "verified"]);
+    let mut table = Table::new(&["account", "name", "role", "joined", "by", "online", "devices", "verified"]);
     let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
     for m in members {
         let id: String = m.account.chars().take(8).collect();
         let name = if m.me { format!("{} (you)", m.name) } else { m.name };
         let devices = m.devices.len().to_string();
-        table.row([id, name, m.role.name().into(), time::local(&m.joined_at), yes(m.online), devices, yes(m.verified)]);
+        table.row([
+            id,
+            name,
+            role_text(m.role, m.may_invite.as_ref()),
+            time::local(&m.joined_at),
+            m.by.map(|by| by.name).unwrap_or_default(),
+            yes(m.online),
+            devices,
+            yes(m.verified),
+        ]);
     }
     table.write(out, "no members")
 }

@@ -241,7 +241,8 @@ fn people(room: &Room, out: &mut Out) -> Done {
                 (_, true) => "yes",
                 (_, false) => "no",
             };
-            table.row([id.clone(), person.name.clone(), person.role.name().into(), named, online.into()]);
+            let role = super::members::role_text(person.role, person.may_invite.as_ref());
+            table.row([id.clone(), person.name.clone(), role, named, online.into()]);
         }
     }
     table.write(out, "")

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GrantId, InviteId, LogPoint, Permissions, Power};
+use super::{GrantId, InviteBounds, InviteId, LogPoint, Permissions, Power};
 use crate::ids::{AccountId, DeviceId, EventId};
 use crate::limits;
 
@@ -19,6 +19,8 @@ pub struct GrantRole {
     pub perms: Permissions,
     /// Less than that of `auth`.
     pub max_depth: u8,
+    /// What the invites made under it may say at most, and how much of the past its subject may read; no more than under `auth`.
+    pub invites: InviteBounds,
 }
 
 /// Grants end: the right to be in the room, or a role.

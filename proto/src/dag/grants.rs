@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::{Dag, Node, NodeIdx};
-use crate::control::{Control, Permissions, Power, Target};
+use crate::control::{Control, InviteBounds, Permissions, Power, Target};
 use crate::ids::{AccountId, EventId};
 
 /// The place of a grant in the order of acceptance.
@@ -26,6 +26,8 @@ pub struct Grant {
     pub perms: Permissions,
     /// How far it may be delegated.
     pub max_depth: u8,
+    /// What the invites made under it may say at most.
+    pub invites: InviteBounds,
     /// The grant that this one hangs below in seniority; none for the first owners.
     pub parent: Option<GrantIdx>,
     /// The grant that it was given or invited under: what a cascade follows; none for the first owners.
@@ -67,6 +69,7 @@ impl Dag {
                         power: Power::OWNER,
                         perms: Permissions::ALL,
                         max_depth: crate::limits::MAX_DEPTH,
+                        invites: InviteBounds::NONE,
                         parent: None,
                         giver: None,
                         depth: 0,
@@ -82,6 +85,7 @@ impl Dag {
                     power: grant.power,
                     perms: grant.perms,
                     max_depth: grant.max_depth,
+                    invites: grant.invites,
                     parent: Some(auth),
                     giver: Some(auth),
                     depth: self.grants.all[auth].depth + 1,
@@ -93,6 +97,7 @@ impl Dag {
                 let (Some(sponsor), Some(inviter)) = (node.auth, self.node(invite_at).auth) else { return };
                 let junior = if self.seniority(sponsor, inviter).is_lt() { inviter } else { sponsor };
                 let (power, perms, max_depth) = (invite.power, invite.perms, invite.max_depth);
+                let invites = invite.onward;
                 self.grants.by_invite.entry(invite_at).or_default().push(self.grants.all.len());
                 self.add_grant(Grant {
                     op: at,
@@ -100,6 +105,7 @@ impl Dag {
                     power,
                     perms,
                     max_depth,
+                    invites,
                     parent: Some(junior),
                     giver: Some(inviter),
                     depth: self.grants.all[junior].depth + 1,

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use parlor_crypto::CryptoRng;
 
 use super::Room;
+use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
-    AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteId, KeyComplaint, LogPosition,
-    MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target, Unban,
+    AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteBounds, InviteId, KeyComplaint,
+    LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target,
+    Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;
@@ -38,6 +40,8 @@ pub struct NewGrant {
     pub perms: Permissions,
     /// How far it can be delegated; less than ours.
     pub max_depth: u8,
+    /// What its invites may say at most; `None` as ours.
+    pub invites: Option<InviteBounds>,
 }
 
 /// Somebody who is banned.
@@ -77,7 +81,40 @@ impl Room {
     /// or a member we may not touch; [`Refusal::NoAccount`] for an account never heard of; [`Refusal::Banned`].
     pub fn grant_role(&mut self, account: &AccountId, role: Role, now_ms: u64) -> Result<Outcome, Refusal> {
         let kind = self.info().ok_or(Refusal::NotMember)?.kind;
-        let new = NewGrant { power: role.power(), perms: role.permissions(kind), max_depth: role.max_depth() };
+        let new =
+            NewGrant { power: role.power(), perms: role.permissions(kind), max_depth: role.max_depth(), invites: None };
+        self.grant_to(account, new, now_ms)
+    }
+
+    /// As [`grant_role`](Self::grant_role), with the right to invite, which may be handed on in turn: a step less each time, and
+    /// never for longer or for more people at once than here.
+    ///
+    /// # Errors
+    /// As [`grant_role`](Self::grant_role), and [`Refusal::Invite`] for more than our own right reaches to.
+    pub fn delegate(
+        &mut self,
+        account: &AccountId,
+        role: Role,
+        right: Delegation,
+        now_ms: u64,
+    ) -> Result<Outcome, Refusal> {
+        let kind = self.info().ok_or(Refusal::NotMember)?.kind;
+        let mine = self.permitted(Permission::Grant)?.clone();
+        let most = mine.max_depth.saturating_sub(1);
+        let until_ms = right.until_ms.unwrap_or(mine.invites.until_ms);
+        let uses = right.uses.unwrap_or(mine.invites.uses);
+        let perms = role.permissions(kind).with(Permission::Invite);
+        if right.depth == 0 || right.depth > most {
+            return Err(Refusal::Invite(InviteLimit::Depth(most)));
+        }
+        if until_ms > mine.invites.until_ms {
+            return Err(Refusal::Invite(InviteLimit::Until(mine.invites.until_ms)));
+        }
+        if uses > mine.invites.uses {
+            return Err(Refusal::Invite(InviteLimit::Uses(mine.invites.uses)));
+        }
+        let invites = InviteBounds { until_ms, uses, history: mine.invites.history };
+        let new = NewGrant { power: role.power(), perms, max_depth: right.depth, invites: Some(invites) };
         self.grant_to(account, new, now_ms)
     }
 
@@ -97,16 +134,19 @@ impl Room {
         }
         self.not_banned(account)?;
         let max_depth = new.max_depth.min(below);
+        let invites = new.invites.unwrap_or(mine.invites);
         let had = self.resolved.members().get(account).copied();
         // Of two grants of one strength the earlier one is the more senior and would go on counting.
         let replaces = had.is_some_and(|had| self.dag.grants()[had].power <= new.power);
         let same = had.map(|had| &self.dag.grants()[had]);
-        if same.is_some_and(|had| (had.power, had.perms, had.max_depth) == (new.power, new.perms, max_depth)) {
+        if same.is_some_and(|had| {
+            (had.power, had.perms, had.max_depth, had.invites) == (new.power, new.perms, max_depth, invites)
+        }) {
             return Ok(Outcome::default());
         }
         let replaced = if replaces { self.replaced_grants(account, new.power)? } else { Vec::new() };
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
-        let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth };
+        let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth, invites };
         let mut outcome = self.write_control(Control::Grant(grant), now_ms)?;
         for old in replaced {
             let messages = if new.perms.has(Permission::Post) { MessageFate::Kept } else { MessageFate::Fenced };

@@ -7,9 +7,10 @@ use parlor_crypto::hash::Domain;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
+use super::invites::InviteInfo;
 use super::messages::Fit;
-use super::types::{EpochStatus, InviteInfo, Member, NoEpoch, RoomInfo, Standing, Tip};
-use crate::control::{Control, InviteId, Permissions, Role, Setting};
+use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
+use crate::control::{Control, InviteId, Permission, Permissions, Role, Setting};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
@@ -90,6 +91,8 @@ impl Room {
             joined_at_ms: op.ts_ms,
             invite,
             sponsor,
+            invites: grant.perms.has(Permission::Invite).then_some((grant.max_depth, grant.invites)),
+            by: grant.giver.map(|giver| self.dag.grants()[giver].subject),
         }
     }
 
@@ -144,6 +147,7 @@ impl Room {
             revoked: self.resolved.is_closed(&self.dag, at),
             approval: invite.approval,
             sponsor: invite.sponsor,
+            delegates: invite.perms.has(Permission::Invite).then_some(invite.max_depth),
         })
     }
 

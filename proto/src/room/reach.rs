@@ -42,9 +42,13 @@ impl Epochs {
         epoch: &EpochId,
         known: impl Fn(NodeIdx) -> bool,
     ) -> bool {
-        let Control::Admit(admit) = &dag.node(op).control else { return shared == History::Full };
-        let Some((_, invite)) = dag.invite(&admit.invite) else { return false };
-        shared == History::Full && self.invite_reaches(&invite.history, epoch, known)
+        let history = match &dag.node(op).control {
+            Control::Admit(admit) => dag.invite(&admit.invite).map(|(_, invite)| invite.history),
+            Control::Grant(grant) => Some(grant.invites.history),
+            _ => Some(InviteHistory::Full),
+        };
+        let reaches = |history: InviteHistory| self.invite_reaches(&history, epoch, known);
+        shared == History::Full && history.is_some_and(reaches)
     }
 
     /// Whether an invite lets its newcomers read an epoch made before, by the epochs that are `known`.

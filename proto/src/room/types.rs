@@ -6,10 +6,11 @@ use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
 
 use super::branches::{MessageTip, Placed};
+use super::invites::InviteLimit;
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
-    History, InviteHistory, InviteId, JoinRequestError, Permission, Permissions, Power, Role, RoomKind, Sponsor,
+    History, InviteBounds, InviteId, JoinRequestError, Permission, Permissions, Power, Role, RoomKind,
 };
 use crate::epoch::Page;
 use crate::event::{Event, EventError, LogId};
@@ -30,23 +31,6 @@ pub struct NewRoom {
     pub about: String,
     /// How long messages live in milliseconds; `None` for ever.
     pub ttl_ms: Option<u64>,
-}
-
-/// An invite to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewInvite {
-    /// What the newcomer becomes.
-    pub role: Role,
-    /// Until when, milliseconds since the epoch; `None` for no end.
-    pub expires_ms: Option<u64>,
-    /// For how many accounts; `None` for any number.
-    pub uses: Option<u32>,
-    /// Whether a member must say yes each time.
-    pub approval: bool,
-    /// Who may admit.
-    pub sponsor: Sponsor,
-    /// What the newcomer may read; `None` as the room allows.
-    pub history: Option<InviteHistory>,
 }
 
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
@@ -305,6 +289,9 @@ pub enum Refusal {
     /// The role to be given is stronger than ours, or we may not delegate further.
     #[error("a role can not be given by a weaker one")]
     TooStrong,
+    /// More than our right to invite, which was handed on to us, reaches to.
+    #[error("more than the own right to invite: {0}")]
+    Invite(InviteLimit),
     /// We left or were removed, or are not in yet.
     #[error("not a member of this room")]
     NotMember,
@@ -419,33 +406,10 @@ pub struct Member {
     pub invite: Option<InviteId>,
     /// Who admitted; `None` for the first owners.
     pub sponsor: Option<AccountId>,
-}
-
-/// An invite of the room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InviteInfo {
-    /// Its id.
-    pub id: InviteId,
-    /// Its public key, as in the link.
-    pub invite_pk: [u8; 32],
-    /// Who made it.
-    pub by: AccountId,
-    /// When, by its author's clock.
-    pub created_at_ms: u64,
-    /// What it gives.
-    pub role: Role,
-    /// Accounts that came by it.
-    pub used: u32,
-    /// How many may come; `None` for any number.
-    pub max_uses: Option<u32>,
-    /// Until when; `None` for no end.
-    pub expires_ms: Option<u64>,
-    /// Whether it was revoked, or died with its maker's membership.
-    pub revoked: bool,
-    /// Whether a member must say yes each time.
-    pub approval: bool,
-    /// Who may admit.
-    pub sponsor: Sponsor,
+    /// How far the right to invite can be handed on, and what its invites may say at most; `None` without it.
+    pub invites: Option<(u8, InviteBounds)>,
+    /// Under whose grant this one was given: who invited, or gave the role. `None` for the first owners.
+    pub by: Option<AccountId>,
 }
 
 /// The settings of the room.

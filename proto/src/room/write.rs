@@ -7,10 +7,12 @@ use parlor_crypto::invite::InviteSeed;
 use parlor_crypto::seal;
 
 use super::Room;
-use super::types::{Accepted, Message, NewInvite, Outcome, Persist, Refusal, Verdict, Written};
+use super::invites::{InviteLimit, NewInvite};
+use super::types::{Accepted, Message, Outcome, Persist, Refusal, Verdict, Written};
 use crate::body::Body;
 use crate::control::{
-    Control, History, Invite, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, Permission, Setting, State,
+    Control, History, Invite, InviteBounds, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, Permission,
+    Setting, State,
 };
 use crate::dag::{Grant, Insert, NodeIdx, Set};
 use crate::event::{ControlHeader, Event, Header, MESSAGE_KIND, MessageHeader, sealing_header};
@@ -76,14 +78,23 @@ impl Room {
     ) -> Result<(InviteSeed, Outcome), Refusal> {
         let grant = self.permitted(Permission::Invite)?.clone();
         let info = self.info().ok_or(Refusal::NotMember)?;
-        let perms = new.role.permissions(info.kind);
-        let below = grant.max_depth.checked_sub(1).ok_or(Refusal::TooStrong)?;
+        let mut perms = new.role.permissions(info.kind);
+        let below = grant.max_depth.checked_sub(1).ok_or(Refusal::Invite(InviteLimit::Depth(0)))?;
+        let mut max_depth = below.min(new.role.max_depth());
+        if let Some(depth) = new.delegate.filter(|depth| *depth > 0) {
+            perms = perms.with(Permission::Invite);
+            max_depth = depth;
+        }
         if new.role.power() < grant.power || !perms.within(grant.perms) {
             return Err(Refusal::TooStrong);
         }
-        let history = match (info.history, new.history) {
-            (History::None, _) => InviteHistory::None,
-            (History::Full, asked) => asked.unwrap_or(InviteHistory::Full),
+        if max_depth > below {
+            return Err(Refusal::Invite(InviteLimit::Depth(below)));
+        }
+        let says = self.invite_says(new, info.history, &grant.invites)?;
+        let onward = match new.delegate {
+            Some(_) => says,
+            None => InviteBounds { history: says.history, ..grant.invites },
         };
         let seed = InviteSeed::generate(rng);
         let keys = seed.keys();
@@ -96,15 +107,39 @@ impl Room {
             perms,
             // A sponsor's clock may be behind ours.
             not_before_ms: now_ms.saturating_sub(limits::MAX_AHEAD_MS),
-            expires_ms: new.expires_ms.unwrap_or(u64::MAX),
-            max_uses: new.uses.unwrap_or(u32::MAX),
+            expires_ms: says.until_ms,
+            max_uses: says.uses,
             approval: new.approval,
-            history,
+            history: says.history,
             sponsor: new.sponsor,
-            max_depth: below.min(new.role.max_depth()),
+            max_depth,
+            onward,
         };
         let outcome = self.write_control(Control::Invite(invite), now_ms)?;
         Ok((seed, outcome))
+    }
+
+    /// How long, for how many and with how much of the past an invite is to be, if `mine` reaches to it.
+    fn invite_says(&self, new: &NewInvite, room: History, mine: &InviteBounds) -> Result<InviteBounds, Refusal> {
+        let most = match room {
+            History::None => InviteHistory::None,
+            History::Full => mine.history,
+        };
+        let says = InviteBounds {
+            until_ms: new.expires_ms.unwrap_or(mine.until_ms),
+            uses: new.uses.unwrap_or(mine.uses),
+            history: if room == History::None { most } else { new.history.unwrap_or(most) },
+        };
+        if says.until_ms > mine.until_ms {
+            return Err(Refusal::Invite(InviteLimit::Until(mine.until_ms)));
+        }
+        if says.uses > mine.uses {
+            return Err(Refusal::Invite(InviteLimit::Uses(mine.uses)));
+        }
+        let later = |first: &EpochId, bound: &EpochId| {
+            self.epochs.order(bound).is_some_and(|bound| self.epochs.order(first) >= Some(bound))
+        };
+        if says.history.within(&mine.history, later) { Ok(says) } else { Err(Refusal::Invite(InviteLimit::History)) }
     }
 
     /// Takes an invite back. Doing it again changes nothing.

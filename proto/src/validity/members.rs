@@ -1,18 +1,25 @@
 //! What an event says about membership: roles given, people removed, invites made and closed. Nobody gives more than he
 //! has, and nobody touches a senior.
 
+use std::cmp::Reverse;
+
 use super::Invalid;
 use super::papers::{Facts, known_account, permitted};
 use crate::control::{
-    Control, GrantRole, History, Invite, InviteHistory, InviteId, Permission, Permissions, Power, Remove, Target, Unban,
+    Control, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions, Power, Remove,
+    Target, Unban,
 };
 use crate::dag::{Grant, GrantIdx};
+use crate::ids::EpochId;
 
 impl Facts<'_> {
     pub(super) fn invite(&self, invite: &Invite, giver: &Grant) -> Result<(), Invalid> {
         permitted(giver, Permission::Invite)?;
-        let history = invite.history == InviteHistory::None || self.history_ever_shared();
-        if history {
+        let shared = invite.history == InviteHistory::None || self.history_ever_shared();
+        let says = InviteBounds { until_ms: invite.expires_ms, uses: invite.max_uses, history: invite.history };
+        let onward = self.bounded(&invite.onward, &giver.invites)
+            && invite.onward.history.within(&invite.history, |first, bound| self.not_before(first, bound));
+        if shared && onward && self.bounded(&says, &giver.invites) {
             attenuated(giver, invite.power, invite.perms, invite.max_depth)
         } else {
             Err(Invalid::Attenuation)
@@ -24,7 +31,24 @@ impl Facts<'_> {
         if !known_account(self.dag, &new.subject, self.past) {
             return Err(Invalid::Reference);
         }
+        if !self.bounded(&new.invites, &giver.invites) {
+            return Err(Invalid::Attenuation);
+        }
         attenuated(giver, new.power, new.perms, new.max_depth)
+    }
+
+    /// Whether bounds let hand on no more than those of the giver.
+    fn bounded(&self, bounds: &InviteBounds, giver: &InviteBounds) -> bool {
+        bounds.within(giver, |first, bound| self.not_before(first, bound))
+    }
+
+    /// Whether an epoch is `bound` or a later one, both in the past.
+    fn not_before(&self, epoch: &EpochId, bound: &EpochId) -> bool {
+        let order = |epoch: &EpochId| {
+            let (at, _) = self.dag.epoch(epoch).filter(|(at, _)| self.past.has(*at))?;
+            Some((self.dag.node(at).lamport, Reverse(self.dag.node(at).event.id())))
+        };
+        epoch == bound || order(bound).is_some_and(|bound| order(epoch) >= Some(bound))
     }
 
     /// A removal names something in its past that its author may end, and fences with what lies in its past.

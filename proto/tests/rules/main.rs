@@ -18,6 +18,7 @@
 )]
 
 mod cases;
+mod chains;
 mod claims;
 mod people;
 mod summary;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_proto::control::{
-    AccountUpdate, Admit, Control, DeviceFence, GrantRole, History, Invite, InviteHistory, InviteRevoke, Leave,
-    LogPosition, MessageFate, Policy, PolicyChange, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows,
-    Sponsor, State, Target, Unban,
+    AccountUpdate, Admit, Control, DeviceFence, GrantRole, History, Invite, InviteRevoke, Leave, LogPosition,
+    MessageFate, Policy, PolicyChange, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows, Sponsor, State,
+    Target, Unban,
 };
 use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Set};
 use parlor_proto::event::{ControlHeader, Event, Header};
@@ -274,7 +274,8 @@ impl World {
     }
 
     pub(crate) fn invitation(&mut self, auth: GrantIdx, role: Role, max_uses: u32) -> Invite {
-        let below = self.dag.grants()[auth].max_depth.saturating_sub(1);
+        let giver = &self.dag.grants()[auth];
+        let (below, invites) = (giver.max_depth.saturating_sub(1), giver.invites);
         let perms = role.permissions(RoomKind::Group);
         Invite {
             auth: self.id(self.dag.grants()[auth].op),
@@ -284,12 +285,13 @@ impl World {
             power: role.power(),
             perms,
             not_before_ms: 0,
-            expires_ms: u64::MAX,
-            max_uses,
+            expires_ms: invites.until_ms,
+            max_uses: max_uses.min(invites.uses),
             approval: false,
-            history: InviteHistory::Full,
+            history: invites.history,
             sponsor: Sponsor::AnyMember,
             max_depth: role.max_depth().min(below),
+            onward: invites,
         }
     }
 
@@ -313,6 +315,7 @@ impl World {
             power: role.power(),
             perms: role.permissions(RoomKind::Group),
             max_depth: role.max_depth().min(grant.max_depth.saturating_sub(1)),
+            invites: grant.invites,
         }
     }
 

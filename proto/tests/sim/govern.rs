@@ -21,13 +21,16 @@ impl Node {
             approval: false,
             sponsor: Sponsor::AnyMember,
             history: None,
+            delegate: None,
         };
         let me = Arc::clone(&self.me);
         let mut rng = self.fork_rng();
         let room = self.running().room.as_mut()?;
         let (seed, outcome) = match room.invite(&new, now, &mut rng) {
             Ok(made) => made,
-            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong) => return None,
+            Err(Refusal::NotMember | Refusal::NotPermitted(_) | Refusal::TooStrong | Refusal::Invite(_)) => {
+                return None;
+            }
             Err(Refusal::Cloned | Refusal::Held) => return None,
             Err(why) => panic!("invite: {why}"),
         };

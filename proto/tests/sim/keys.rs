@@ -143,6 +143,7 @@ impl World {
             approval: false,
             sponsor: Sponsor::AnyMember,
             history: None,
+            delegate: None,
         };
         let mut link = None;
         self.act(who, |room, now, rng| {

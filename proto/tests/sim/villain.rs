@@ -12,9 +12,9 @@ use parlor_crypto::epoch::EpochSecret;
 use parlor_crypto::hpke::{Row, RowContext, seal_row};
 use parlor_crypto::leaf::LeafPublic;
 use parlor_proto::control::{
-    AccountUpdate, Admit, Complaint, Control, DeviceFence, GrantRole, History, Invite, InviteHistory, InviteRevoke,
-    JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, Permissions, Policy, PolicyChange, Power, Remove,
-    RevokeFence, Rotate, RotateReason, Rows, Sponsor, State, Target, Unban,
+    AccountUpdate, Admit, Complaint, Control, DeviceFence, GrantRole, History, Invite, InviteBounds, InviteHistory,
+    InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, Permissions, Policy, PolicyChange, Power,
+    Remove, RevokeFence, Rotate, RotateReason, Rows, Sponsor, State, Target, Unban,
 };
 use parlor_proto::epoch::member_root;
 use parlor_proto::event::{ControlHeader, Event, Header};
@@ -242,6 +242,7 @@ impl Node {
                 power: Power(rng.random_range(0..5)),
                 perms: Permissions(rng.random_range(0..64)),
                 max_depth: rng.random_range(0..4),
+                invites: InviteBounds::NONE,
             }),
             1..4 => {
                 let target = match rng.random_range(0..4) {
@@ -313,6 +314,7 @@ impl Node {
             history: InviteHistory::Full,
             sponsor: Sponsor::AnyMember,
             max_depth: 0,
+            onward: InviteBounds::NONE,
         })
     }
 

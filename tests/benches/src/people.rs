@@ -77,6 +77,7 @@ impl Crowd {
             approval: false,
             sponsor: Sponsor::AnyMember,
             history: None,
+            delegate: None,
         };
         let (link, outcome) = founder.room.invite(&new, START, &mut founder.rng).unwrap();
         founder.keep(outcome);

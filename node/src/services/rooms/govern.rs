@@ -2,8 +2,8 @@
 
 use parlor_api::{Banned, Code, Member, Problem, RemoveMembers, Removed, Role, SetRole};
 use parlor_proto::AccountId;
-use parlor_proto::control::{Permission, Target};
-use parlor_proto::room::{NewGrant, Outcome, Refusal, Removal};
+use parlor_proto::control::Target;
+use parlor_proto::room::{Delegation, Outcome, Refusal, Removal};
 
 use super::entry::Turn;
 use super::log::with_article;
@@ -39,10 +39,12 @@ impl Turn<'_> {
         let now_ms = self.now_ms;
         let room = &mut self.entry.room;
         let done = if wanted.may_invite {
-            let kind = room.info().ok_or_else(|| Problem::of(Code::Busy))?.kind;
-            let perms = given.permissions(kind).with(Permission::Invite);
-            let new = NewGrant { power: given.power(), perms, max_depth: given.max_depth().max(1) };
-            room.grant_to(&account, new, now_ms)
+            let right = Delegation {
+                depth: wanted.invite_depth.unwrap_or(given.max_depth().max(1)),
+                until_ms: wanted.invite_expires_in.map(|secs| now_ms.saturating_add(secs.saturating_mul(1000))),
+                uses: wanted.invite_uses,
+            };
+            room.delegate(&account, given, right, now_ms)
         } else {
             room.grant_role(&account, given, now_ms)
         };

@@ -1,8 +1,8 @@
 //! Rooms, members, invites and messages in the words of the API.
 
 use parlor_api::{
-    Author, History as HistoryView, Invite, Joined, Member, Message, MessageKind, MessageStatus, OutboxEntry, Policy,
-    Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
+    Author, History as HistoryView, Invite, Joined, MayInvite, Member, Message, MessageKind, MessageStatus,
+    OutboxEntry, Policy, Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
 };
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_proto::body::Body;
@@ -170,6 +170,13 @@ impl Turn<'_> {
                 devices,
                 verified: false,
                 me: member.account == me,
+                may_invite: member.invites.filter(|(depth, _)| *depth > 0).map(|(depth, most)| MayInvite {
+                    depth,
+                    until: (most.until_ms != u64::MAX).then(|| rfc3339(most.until_ms)),
+                    uses: (most.uses != u32::MAX).then_some(most.uses),
+                }),
+                by: member.by.map(|account| self.author_of(&account)),
+                invite: member.invite.map(|invite| invite.to_string()),
             }
         };
         members.into_iter().map(view).collect()
@@ -194,6 +201,7 @@ impl Turn<'_> {
             created_by_name: self.name_of(&info.by),
             created_at: rfc3339(info.created_at_ms),
             approve: info.approval,
+            delegate: info.delegates,
             joined: joined.map(|(account, member)| Joined { account: self.author_of(&account), member }).collect(),
         }
     }

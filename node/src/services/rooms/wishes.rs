@@ -5,7 +5,7 @@ use parlor_proto::body::{Body, BodyError, Text};
 use parlor_proto::control::{History, InviteHistory, Permission, Policy, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
-use parlor_proto::room::{NewInvite, Outcome, Refusal};
+use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
 use parlor_proto::{EventId, room};
 
 use super::delivery::status_of;
@@ -16,6 +16,7 @@ use super::settle::Settle;
 use super::views::{from_role, role};
 use crate::account::rng;
 use crate::app::Answer;
+use crate::bus::rfc3339;
 
 /// Labels the hash that turns a client's idempotency key into a nonce.
 static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client id");
@@ -81,18 +82,18 @@ impl Turn<'_> {
                 parlor_api::History::FromJoin => InviteHistory::None,
                 parlor_api::History::Shared => InviteHistory::Full,
             }),
+            delegate: request.delegate,
         };
         let (seed, outcome) = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
         let invite_pk = seed.keys().sign.public_bytes();
         let id = self.entry.room.invite_by_key(&invite_pk).ok_or_else(|| Problem::of(Code::Internal))?;
         let kind = self.entry.room.info().map_or(parlor_proto::control::RoomKind::Group, |info| info.kind);
-        let caveats = Caveats {
-            power: new.role.power(),
-            perms: new.role.permissions(kind),
-            expires_ms,
-            max_uses: request.uses.max(1),
-            sponsor: new.sponsor,
-        };
+        let mut perms = new.role.permissions(kind);
+        if new.delegate.is_some() {
+            perms = perms.with(Permission::Invite);
+        }
+        let caveats =
+            Caveats { power: new.role.power(), perms, expires_ms, max_uses: request.uses.max(1), sponsor: new.sponsor };
         let device = self.context.identity.signing_key();
         let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses);
         Ok((id, link.to_text(), outcome))
@@ -267,6 +268,7 @@ impl Turn<'_> {
                 Problem::new(Code::NotPermitted, "your role is too weak for this, or stands too far below")
                     .hint("somebody more senior in the room can do it")
             }
+            Refusal::Invite(limit) => beyond_right(limit),
             Refusal::NotMember => self.no_member(),
             Refusal::Banned => {
                 Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")
@@ -296,6 +298,20 @@ impl Turn<'_> {
         };
         Problem::new(Code::NotPermitted, gone.text).hint(hint)
     }
+}
+
+/// More than the own right to invite reaches to, which somebody handed on.
+fn beyond_right(limit: InviteLimit) -> Problem {
+    let detail = match limit {
+        InviteLimit::Depth(0) => "the right to invite ends with you: you can not hand it on".to_owned(),
+        InviteLimit::Depth(most) => format!("your right to invite can be handed on {most} steps at most"),
+        InviteLimit::Until(ms) => {
+            format!("your right to invite is for invites that end by {} at the latest", rfc3339(ms))
+        }
+        InviteLimit::Uses(most) => format!("your right to invite is for at most {most} people an invite"),
+        InviteLimit::History => "newcomers can not read more of the past by your invite than you could".to_owned(),
+    };
+    Problem::new(Code::NotPermitted, detail).hint("whoever gave you the right, or somebody more senior, can do more")
 }
 
 /// What a permission is for.

@@ -6,11 +6,14 @@ use rand::rngs::StdRng;
 
 use super::support::{Person, START, new_invite};
 use crate::control::{
-    AccountUpdate, Complaint, Control, GrantRole, History, NewDevice, Permission, Policy, RevokeFence, Role, Target,
+    AccountUpdate, Complaint, Control, GrantRole, History, InviteBounds, InviteHistory, NewDevice, Permission, Policy,
+    RevokeFence, Role, Target,
 };
 use crate::event::{Event, Header};
 use crate::identity::Identity;
-use crate::room::{Change, JoinRefusal, NewInvite, Outcome, Refusal, Reject, Removal, Standing, Verdict};
+use crate::room::{
+    Change, Delegation, InviteLimit, JoinRefusal, NewInvite, Outcome, Refusal, Reject, Removal, Standing, Verdict,
+};
 use crate::validity::Invalid;
 
 /// A founder with people of these roles, who all know each other.
@@ -153,7 +156,8 @@ fn a_refusal_to_govern_names_the_permission_and_writes_nothing_and_others_refuse
     let auth = moderator.room.grant_id(moderator.room.grant().unwrap());
     let power = Role::Member.power();
     let perms = crate::control::Permissions::NONE;
-    let grant = Control::Grant(GrantRole { auth, subject: account(member), power, perms, max_depth: 0 });
+    let invites = crate::control::InviteBounds::NONE;
+    let grant = Control::Grant(GrantRole { auth, subject: account(member), power, perms, max_depth: 0, invites });
     let header = Header::Control(moderator.room.control_header(grant.kind(), &[], START).unwrap());
     let key = moderator.room.me().signing_key();
     let event = Event::sign(&moderator.room.id(), header, &grant.encode(), key).unwrap();
@@ -308,4 +312,59 @@ fn of_the_flood_of_a_former_member_little_enters_a_day_unless_a_member_brings_it
     // What members write passes by any way.
     let outcome = alice.room.set_state(vec![(crate::control::Setting::About, b"ours".to_vec())], START).unwrap();
     assert_eq!(outcome.accepted.len(), 1);
+}
+
+#[test]
+fn the_right_to_invite_is_handed_on_no_deeper_longer_or_wider_than_it_was_given() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Member]);
+    let right = |depth, until_ms, uses| Delegation { depth, until_ms, uses };
+    let until = START + 3_600_000;
+    let bob = account(&others[1]);
+    // The admin may hand on one step less than he was given, which is four.
+    let too_deep = others[0].room.delegate(&bob, Role::Member, right(4, None, None), START);
+    assert_eq!(too_deep.unwrap_err(), Refusal::Invite(InviteLimit::Depth(3)));
+    let given = others[0].room.delegate(&bob, Role::Member, right(2, Some(until), Some(2)), START).unwrap();
+    others[0].keep(given);
+    settle(&mut alice, &mut others);
+    let bounds = InviteBounds { until_ms: until, uses: 2, history: InviteHistory::Full };
+    assert_eq!(alice.room.member(&bob).unwrap().invites, Some((2, bounds)));
+    assert_eq!(alice.room.member(&bob).unwrap().by, Some(account(&others[0])));
+    let [_, bob] = &mut others[..] else { unreachable!() };
+    let fair = NewInvite { delegate: Some(1), expires_ms: Some(until), uses: Some(2), ..new_invite(Role::Member) };
+    let mut refused = |new: NewInvite| bob.room.invite(&new, START, &mut bob.rng).map(|_| ()).unwrap_err();
+    assert_eq!(refused(NewInvite { delegate: Some(2), ..fair.clone() }), Refusal::Invite(InviteLimit::Depth(1)));
+    assert_eq!(
+        refused(NewInvite { expires_ms: Some(until + 1), ..fair.clone() }),
+        Refusal::Invite(InviteLimit::Until(until))
+    );
+    assert_eq!(refused(NewInvite { uses: Some(3), ..fair.clone() }), Refusal::Invite(InviteLimit::Uses(2)));
+    assert_eq!(refused(NewInvite { role: Role::Moderator, ..fair.clone() }), Refusal::TooStrong);
+    // Whoever comes by it has one step left, and whom he lets in none.
+    let link = bob.invite(&fair);
+    let mut carol = Person::join(20, &link, &mut others[1]);
+    let theirs = carol.room.member(&account(&carol)).unwrap().invites;
+    assert_eq!(theirs, Some((1, bounds)));
+    let last = carol.invite(&NewInvite { expires_ms: Some(until), ..new_invite(Role::Member) });
+    let dave = Person::join(21, &last, &mut carol);
+    assert_eq!(dave.room.member(&account(&dave)).unwrap().invites, None);
+    assert_eq!(dave.room.permissions(), Role::Member.permissions(crate::control::RoomKind::Group));
+}
+
+#[test]
+fn who_may_read_nothing_of_the_past_invites_nobody_who_may() {
+    let (mut alice, mut others) = founded(History::Full, &[]);
+    let _ = alice.write("before");
+    let blind = NewInvite { history: Some(InviteHistory::None), ..new_invite(Role::Moderator) };
+    let link = alice.invite(&blind);
+    let mut bob = Person::join(2, &link, &mut alice);
+    let all = NewInvite { history: Some(InviteHistory::Full), ..new_invite(Role::Member) };
+    let refused = bob.room.invite(&all, START, &mut bob.rng).map(|_| ()).unwrap_err();
+    assert_eq!(refused, Refusal::Invite(InviteLimit::History));
+    let link = bob.invite(&new_invite(Role::Member));
+    let puppet = Person::join(3, &link, &mut bob);
+    assert!(puppet.shown().is_empty());
+    others.clear();
+    alice.sync_from(&bob);
+    let of = |person: &Person| alice.room.epochs_for(&person.room.me().device());
+    assert!(of(&puppet).is_subset(&of(&bob)), "nothing that he could not read himself");
 }

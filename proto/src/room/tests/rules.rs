@@ -2,8 +2,8 @@
 
 use super::support::{Person, START, identity, new_invite};
 use crate::control::{
-    Admit, Control, History, Invite, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power, Role,
-    RoomKind, Sponsor,
+    Admit, Control, History, Invite, InviteBounds, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power,
+    Role, RoomKind, Sponsor,
 };
 use crate::event::{ControlHeader, Event, Header};
 use crate::ids::EventId;
@@ -121,6 +121,7 @@ fn an_invite_gives_no_more_than_its_author_has() {
         history: InviteHistory::Full,
         sponsor: Sponsor::AnyMember,
         max_depth: 0,
+        onward: InviteBounds { history: InviteHistory::None, ..InviteBounds::NONE },
     };
     let greedy = [
         Invite { power: Power::ADMIN, ..fair.clone() },

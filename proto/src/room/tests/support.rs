@@ -52,6 +52,7 @@ pub(super) fn new_invite(role: Role) -> NewInvite {
         approval: false,
         sponsor: Sponsor::AnyMember,
         history: None,
+        delegate: None,
     }
 }
 

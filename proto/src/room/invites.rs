@@ -1,0 +1,81 @@
+//! Invites, and the right to make them: what is wanted, what is there, and what the own right does not reach to.
+
+use crate::control::{InviteHistory, InviteId, Role, Sponsor};
+use crate::ids::AccountId;
+
+/// An invite to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInvite {
+    /// What the newcomer becomes.
+    pub role: Role,
+    /// Until when, milliseconds since the epoch; `None` for no end.
+    pub expires_ms: Option<u64>,
+    /// For how many accounts; `None` for any number.
+    pub uses: Option<u32>,
+    /// Whether a member must say yes each time.
+    pub approval: bool,
+    /// Who may admit.
+    pub sponsor: Sponsor,
+    /// What the newcomer may read; `None` as the room and our own right to invite allow.
+    pub history: Option<InviteHistory>,
+    /// The newcomer may invite too: so many steps, 1 if those it invites may not. Its invites end no later and are for no more
+    /// people than this one. `None`: as the role says.
+    pub delegate: Option<u8>,
+}
+
+/// The right to invite, handed on with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delegation {
+    /// How many steps it goes on: 1 if those who are invited may not invite.
+    pub depth: u8,
+    /// Until when invites may be used, milliseconds since the epoch; `None`: as ours.
+    pub until_ms: Option<u64>,
+    /// For how many accounts each invite may be; `None`: as ours.
+    pub uses: Option<u32>,
+}
+
+/// What the right to invite does not reach to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InviteLimit {
+    /// It can be handed on so many steps at most.
+    #[error("it can be handed on {0} steps at most")]
+    Depth(u8),
+    /// Invites end at this time at the latest, milliseconds since the epoch.
+    #[error("it ends earlier")]
+    Until(u64),
+    /// An invite is for so many people at most.
+    #[error("an invite is for {0} people at most")]
+    Uses(u32),
+    /// Newcomers read no more of the past than we may hand on.
+    #[error("it lets read less of the past")]
+    History,
+}
+
+/// An invite of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteInfo {
+    /// Its id.
+    pub id: InviteId,
+    /// Its public key, as in the link.
+    pub invite_pk: [u8; 32],
+    /// Who made it.
+    pub by: AccountId,
+    /// When, by its author's clock.
+    pub created_at_ms: u64,
+    /// What it gives.
+    pub role: Role,
+    /// Accounts that came by it.
+    pub used: u32,
+    /// How many may come; `None` for any number.
+    pub max_uses: Option<u32>,
+    /// Until when; `None` for no end.
+    pub expires_ms: Option<u64>,
+    /// Whether it was revoked, or died with its maker's membership.
+    pub revoked: bool,
+    /// Whether a member must say yes each time.
+    pub approval: bool,
+    /// Who may admit.
+    pub sponsor: Sponsor,
+    /// How far those who come may hand on the right to invite; `None` if they may not invite.
+    pub delegates: Option<u8>,
+}
