@@ -14,7 +14,7 @@ use std::{
 
 use libp2p::swarm::ConnectionId;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
 };
 
@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) identified: bool,
     /// It does not take a sync stream.
     pub(crate) refused: bool,
+    /// Ends the lines of the connection when it is dropped.
+    pub(crate) lines: Option<watch::Sender<()>>,
     pub(crate) since: Instant,
     pub(crate) rtt: Option<Duration>,
     /// When something was heard on it last.
@@ -246,6 +248,7 @@ impl Connection {
             service,
             identified: false,
             refused: false,
+            lines: None,
             since,
             rtt: None,
             heard: since,

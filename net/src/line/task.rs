@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::Ends;
 use crate::{
@@ -14,11 +17,18 @@ use crate::{
     stream::frame,
 };
 
-/// Runs the line to its end.
-pub(crate) async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends, deadline: Duration) {
+/// Runs the line to its end. That is also when the sender of `gone` is dropped: Yamux 0.14 does not wake the streams of a connection
+/// that is closed in good order, so its end must be told.
+pub(crate) async fn run(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    ends: Ends,
+    mut gone: watch::Receiver<()>,
+    deadline: Duration,
+) {
     let (mut reader, mut writer) = stream.split();
     let Ends { mut outgoing, incoming } = ends;
     tokio::select! {
+        _ = gone.changed() => {}
         () = receive(&mut reader, &incoming, deadline) => {}
         () = transmit(&mut writer, &mut outgoing, deadline) => {}
     }

@@ -21,7 +21,7 @@ use libp2p::{
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -84,6 +84,8 @@ struct Connection {
     asked: bool,
     silences: u8,
     records: Bucket,
+    /// Ends the lines of the connection when it is dropped.
+    lines: watch::Sender<()>,
 }
 
 /// Sets a relay up and spawns its task.
@@ -185,7 +187,9 @@ impl RelayTask {
                 };
                 let now = Instant::now();
                 let records = Bucket::new(RECORD_RATE, RECORD_BURST, now);
-                let connection = Connection { peer: peer_id, source, heard: now, asked: false, silences: 0, records };
+                let lines = watch::Sender::new(());
+                let connection =
+                    Connection { peer: peer_id, source, heard: now, asked: false, silences: 0, records, lines };
                 self.connections.insert(connection_id, connection);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
@@ -244,6 +248,7 @@ impl RelayTask {
         let Some((entry, peer)) = known else { return self.swarm.behaviour_mut().lines.ended(connection) };
         entry.heard = Instant::now();
         let (line, ends) = Line::new(peer, kind);
+        let gone = entry.lines.subscribe();
         // The program takes lines at once, or is in trouble: then clients had better try elsewhere.
         if self.events.try_send(RelayEvent::Line { line, source: entry.source }).is_err() {
             self.traffic.lines_refused += 1;
@@ -252,7 +257,7 @@ impl RelayTask {
         self.traffic.lines += 1;
         let deadline = self.tuning.frame_deadline;
         self.lines.spawn(async move {
-            line::run(stream, ends, deadline).await;
+            line::run(stream, ends, gone, deadline).await;
             connection
         });
     }

@@ -15,8 +15,8 @@ impl NetworkTask {
                 let result = self.listen(&address);
                 let _ = reply.send(result);
             }
-            NetworkCommand::Dial { peer: Some(peer), addresses } => self.dial(peer, &addresses),
-            NetworkCommand::Dial { peer: None, addresses } => addresses.iter().for_each(|it| self.dial_anyone(it)),
+            NetworkCommand::Dial { peer: Some(peer), addresses } => self.dial(peer, addresses),
+            NetworkCommand::Dial { peer: None, addresses } => addresses.into_iter().for_each(|it| self.dial_anyone(it)),
             NetworkCommand::Keep { peer, addresses } => self.keep(peer, addresses),
             NetworkCommand::Forget { peer } => {
                 self.kept.forget(&peer);
@@ -33,7 +33,7 @@ impl NetworkTask {
             NetworkCommand::Punish { peer, weight } => self.punish(peer, weight),
             NetworkCommand::Relay { peer, addresses } => self.relay(peer, addresses),
             NetworkCommand::Unrelay { peer } => self.unrelay(peer),
-            NetworkCommand::OpenLine { peer, addresses, kind, reply } => self.open_line(peer, &addresses, kind, reply),
+            NetworkCommand::OpenLine { peer, addresses, kind, reply } => self.open_line(peer, addresses, kind, reply),
             NetworkCommand::Provide { key } => self.provide(key),
             NetworkCommand::Unprovide { key } => self.unprovide(&key),
             NetworkCommand::Find { key, reply } => self.find(&key, reply),

@@ -11,7 +11,7 @@ use libp2p::{
     },
 };
 
-use super::NetworkTask;
+use super::{NetworkTask, deferred::Dialling};
 use crate::{
     Address, DownReason, NetworkEvent, PeerId,
     behaviour::NodeEvent,
@@ -126,6 +126,7 @@ impl NetworkTask {
                 // A hole that was not punched is no relay that failed.
                 if self.peers.service(&peer).is_none() {
                     self.on_relay_failed(peer, reason);
+                    self.relay_decided(&peer);
                 }
                 return;
             }
@@ -134,8 +135,14 @@ impl NetworkTask {
     }
 
     /// Dials a peer, unless it is connected or being dialled.
-    pub(super) fn dial(&mut self, peer: PeerId, addresses: &[Address]) {
-        self.name_relays(addresses);
+    pub(super) fn dial(&mut self, peer: PeerId, addresses: Vec<Address>) {
+        if !self.peers.is_connected(&peer) {
+            self.dial_when_relays_stand(Dialling::Peer { peer, addresses });
+        }
+    }
+
+    /// As [`Self::dial`], at once.
+    pub(super) fn dial_peer(&mut self, peer: PeerId, addresses: &[Address]) {
         let addresses = addresses
             .iter()
             .filter(|it| it.peer().is_none_or(|named| named == peer || it.is_relayed()))
@@ -151,16 +158,13 @@ impl NetworkTask {
         }
     }
 
-    /// The relays in addresses that are about to be dialled: connections to them are no strangers'.
-    pub(super) fn name_relays(&mut self, addresses: &[Address]) {
-        for relay in addresses.iter().filter_map(Address::relay).filter(|it| *it != self.us) {
-            self.relays.name(relay);
-        }
+    /// Dials an address, whoever answers.
+    pub(super) fn dial_anyone(&mut self, address: Address) {
+        self.dial_when_relays_stand(Dialling::Anyone { address });
     }
 
-    /// Dials an address, whoever answers.
-    pub(super) fn dial_anyone(&mut self, address: &Address) {
-        self.name_relays(std::slice::from_ref(address));
+    /// As [`Self::dial_anyone`], at once.
+    pub(super) fn dial_address(&mut self, address: &Address) {
         let options = DialOpts::unknown_peer_id().address(address.as_multiaddr().clone()).build();
         if let Err(error) = self.swarm.dial(options) {
             self.on_dial_error(None, &error);

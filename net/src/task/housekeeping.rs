@@ -11,6 +11,7 @@ impl NetworkTask {
         self.serve_relays(now);
         self.announce(now);
         self.expire_lines(now);
+        self.dial_deferred(now);
         self.close_late(now);
         self.ping_silent(now);
         self.relax();
@@ -25,7 +26,7 @@ impl NetworkTask {
         let Self { kept, peers, .. } = self;
         let due = kept.due(now, DIALS_PER_TURN, &mut rand::random, |it| !peers.is_connected(it));
         for (peer, addresses) in due {
-            self.dial(peer, &addresses);
+            self.dial(peer, addresses);
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel};
 use tokio::sync::oneshot;
 
-use super::NetworkTask;
+use super::{NetworkTask, deferred::Dialling};
 use crate::{Address, NetworkEvent, PeerId, RequestError, RequestToken, limits::*};
 
 /// What is asked and what waits for an answer.
@@ -61,13 +61,27 @@ impl NetworkTask {
         data: Bytes,
         reply: oneshot::Sender<Result<Bytes, RequestError>>,
     ) {
+        if self.peers.is_connected(&peer) {
+            self.send_request(peer, &addresses, data, reply);
+        } else {
+            self.dial_when_relays_stand(Dialling::Request { peer, addresses, data, reply });
+        }
+    }
+
+    /// Asks; dials if need be.
+    pub(super) fn send_request(
+        &mut self,
+        peer: PeerId,
+        addresses: &[Address],
+        data: Bytes,
+        reply: oneshot::Sender<Result<Bytes, RequestError>>,
+    ) {
         // libp2p drops what is above the streams of a connection with an error that looks like the peer's.
         let same_peer = self.requests.asked.values().filter(|it| it.peer == peer).count();
         if self.requests.asked.len() >= REQUESTS_ASKED || same_peer >= REQUEST_STREAMS {
             let _ = reply.send(Err(RequestError::TooMany));
             return;
         }
-        self.name_relays(&addresses);
         let addresses = addresses.iter().map(|it| it.without_peer().as_multiaddr().clone()).collect();
         let join = &mut self.swarm.behaviour_mut().join;
         let id = join.send_request_with_addresses(&peer.to_libp2p(), data, addresses);

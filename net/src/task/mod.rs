@@ -2,7 +2,7 @@
 //!
 //! It owns the swarm and every table, and waits for nothing but its inputs: it never awaits a send, reads no disk, and no peer's
 //! bytes end it. What happens is translated in one file a subject: [`connections`], [`lines`] (sync streams), [`gossip`],
-//! [`join`], [`services`] (relays and lines to them), [`dht`], [`commands`], [`housekeeping`].
+//! [`join`], [`services`] (relays and lines to them), [`deferred`], [`dht`], [`commands`], [`housekeeping`].
 //!
 //! Events for the node go through an outbox. When the node does not read: from [`OUTBOX_FRAMES`] on frames wait in their
 //! streams, so that their senders slow down; from [`OUTBOX_GOSSIP`] on gossip is ignored; at [`OUTBOX_HARD`] the network is
@@ -10,6 +10,7 @@
 
 mod commands;
 mod connections;
+mod deferred;
 mod dht;
 mod gossip;
 mod housekeeping;
@@ -69,6 +70,7 @@ pub(crate) struct NetworkTask {
     lines: services::Lines,
     reach: services::Reach,
     dht: dht::Dht,
+    deferred: Vec<deferred::Deferred>,
     topics: HashSet<Topic>,
     publish_rate: Bucket,
     publish_bytes: Bucket,
@@ -124,6 +126,7 @@ impl NetworkTask {
             lines: services::Lines::default(),
             reach: services::Reach::default(),
             dht: dht::Dht::default(),
+            deferred: Vec::new(),
             topics: HashSet::new(),
             publish_rate: Bucket::new(PUBLISH_RATE, PUBLISH_BURST, now),
             publish_bytes: Bucket::new(PUBLISH_BYTE_RATE, PUBLISH_BURST_BYTES, now),

@@ -8,7 +8,10 @@ use std::{
 use libp2p::{
     autonat, core::transport::ListenerId, dcutr, identify, multiaddr::Protocol, relay, swarm::ConnectionId, upnp,
 };
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 use super::NetworkTask;
 use crate::{
@@ -80,7 +83,7 @@ impl NetworkTask {
         let Self { relays, peers, .. } = self;
         for (peer, need) in relays.needs(now, &mut rand::random, |it| peers.service(it).is_some()) {
             match need {
-                Need::Dial(addresses) => self.dial(peer, &addresses),
+                Need::Dial(addresses) => self.dial(peer, addresses),
                 Need::Reserve => {
                     if let Some((_, connection)) = self.peers.service(&peer) {
                         let address = connection.address.without_peer();
@@ -109,6 +112,7 @@ impl NetworkTask {
             opening.connection = Some(id);
             self.swarm.behaviour_mut().lines.open(peer.to_libp2p(), id, *line, opening.kind);
         }
+        self.relay_decided(&peer);
     }
 
     fn reserve(&mut self, peer: PeerId) {
@@ -251,7 +255,7 @@ impl NetworkTask {
     pub(super) fn open_line(
         &mut self,
         peer: PeerId,
-        addresses: &[Address],
+        addresses: Vec<Address>,
         kind: LineKind,
         reply: oneshot::Sender<Result<Line, LineError>>,
     ) {
@@ -274,12 +278,20 @@ impl NetworkTask {
     pub(super) fn on_line_stream(&mut self, event: line::BehaviourEvent) {
         match event {
             line::BehaviourEvent::Opened { id, stream } => {
-                let Some(Opening { peer, kind, reply, .. }) = self.lines.opening.remove(&id) else { return };
+                let Some(Opening { peer, kind, reply, connection, .. }) = self.lines.opening.remove(&id) else {
+                    return;
+                };
+                let connection = connection.and_then(|it| self.peers.connection_mut(&peer, it));
+                let Some(connection) = connection else {
+                    let _ = reply.send(Err(LineError::Unreachable("the connection ended".to_owned())));
+                    return;
+                };
+                let gone = connection.lines.get_or_insert_with(|| watch::Sender::new(())).subscribe();
                 let (line, ends) = Line::new(peer, kind);
                 let deadline = self.tuning.frame_deadline;
                 *self.lines.standing.entry(peer).or_insert(0) += 1;
                 self.lines.tasks.spawn(async move {
-                    line::run(stream, ends, deadline).await;
+                    line::run(stream, ends, gone, deadline).await;
                     peer
                 });
                 // Who asked may have given up; then the line ends at once.

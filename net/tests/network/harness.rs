@@ -247,7 +247,11 @@ const SILENT: u8 = 1;
 
 impl Proxy {
     pub(crate) async fn before(node: &TestNode) -> Self {
-        let address = node.address().to_string();
+        Self::to(&node.address()).await
+    }
+
+    pub(crate) async fn to(address: &Address) -> Self {
+        let address = address.to_string();
         let port: u16 = address.rsplit('/').next().unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()).parse().unwrap();

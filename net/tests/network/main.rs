@@ -8,6 +8,7 @@
 mod basics;
 mod connections;
 mod failures;
+mod floods;
 mod harness;
 mod hostile;
 mod relays;
