@@ -26,6 +26,12 @@ pub enum Namespace {
     Peer = 6,
     /// Settings and other single values.
     Meta = 7,
+    /// Names at a relay: who has each.
+    Name = 8,
+    /// Names at a relay: the records, what looks alike, and what accounts have.
+    Record = 9,
+    /// Peers and addresses that a relay refuses.
+    Ban = 10,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod bench;
+mod deb;
 mod fuzz;
 mod mutants;
 mod shell;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   fuzz [TARGET]... [--seconds N]
                         runs the fuzz targets (all, or those named) for N seconds each (60)
   mutants [--only PART] breaks each rule by one line, in a copy of the tree, and expects a test to fail
+  deb [--program FILE] [--out DIR]
+                        a Debian package of the relay
   soak [--minutes N]    simulators with new seeds, kills, fuzz targets and mutants in turn, for N minutes (10)
 ";
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&root, rest),
         "fuzz" => fuzz::run(&root, rest),
         "mutants" => mutants::run(&root, rest),
+        "deb" => deb::run(&root, rest),
         "soak" => soak::run(&root, rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

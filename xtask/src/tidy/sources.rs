@@ -12,7 +12,7 @@ const MAX_FILE_LINES: usize = 600;
 const MAX_FUNCTION_LINES: usize = 80;
 
 /// Crates that hold what others send them, so that everything in them has a bound with a reason.
-const BOUNDED: [&str; 5] = ["crypto", "proto", "storage", "net", "node"];
+const BOUNDED: [&str; 6] = ["crypto", "proto", "storage", "net", "node", "bootstrap"];
 
 /// Words of unfinished work, in pieces so that this file does not hold them.
 const UNFINISHED: [&str; 4] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];

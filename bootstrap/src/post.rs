@@ -1,0 +1,270 @@
+//! One client's line to the mailboxes: the rules are the session's ([`parlor_proto::mailbox::session`]), what is kept is the
+//! store's; here stand deadlines, quotas and order.
+//!
+//! As many requests run side by side as the terms allow, and no more frames are read meanwhile. Answers and pushes go down the
+//! line as they come; a client that does not take one in time loses the line and nothing else. When the relay stops, what was
+//! asked is still answered.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::FuturesUnordered;
+use parlor_net::{Line, LineSender, PeerId};
+use parlor_proto::mailbox::{Answer, BoxName, Call, Refusal, RelayId, Session, Step, Terms, limits as terms};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::guard::{TooMuch, Use};
+use crate::limits;
+use crate::mailbox::{Feed, Listing, MailboxStore, News, StoreError};
+use crate::metrics::{MailboxRequest, Outcome};
+use crate::relay::{Relay, told};
+
+/// A line and what it waits for.
+struct Post<'a> {
+    relay: &'a Relay,
+    store: &'a dyn MailboxStore,
+    peer: PeerId,
+    source: Option<IpAddr>,
+    session: Session,
+    feed: Feed,
+    sender: LineSender,
+    work: FuturesUnordered<BoxFuture<'a, (u32, Answer)>>,
+    /// Boxes that this line put into: known to be there.
+    known: HashSet<BoxName>,
+}
+
+/// The line is to be closed.
+struct Over;
+
+/// Serves a line until its client ends it, breaks a rule or stalls, or the relay stops.
+pub async fn serve(
+    relay: &Relay,
+    store: &dyn MailboxStore,
+    line: Line,
+    source: Option<IpAddr>,
+    nonce: [u8; 32],
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(id) = RelayId::new(relay.key()) else { return };
+    let allowed =
+        Terms { token: relay.token.is_some(), keep_ms: terms::KEEP_MS, slots: terms::MAX_SLOTS, window: terms::WINDOW };
+    let (session, hello) = Session::begin(nonce, id, store.id(), allowed);
+    let peer = line.peer();
+    let (sender, mut receiver) = line.split();
+    let feed = store.hub().feed();
+    let work = FuturesUnordered::new();
+    let mut post = Post { relay, store, peer, source, session, feed, sender, work, known: HashSet::new() };
+    if post.send(hello).await.is_err() {
+        return;
+    }
+    let mut stopping = false;
+    loop {
+        let open = !stopping && post.work.len() < usize::from(terms::WINDOW);
+        let went = tokio::select! {
+            () = told(&mut stopped), if !stopping => {
+                stopping = true;
+                Ok(())
+            }
+            Some((number, answer)) = post.work.next(), if !post.work.is_empty() => post.answer(number, answer).await,
+            news = post.feed.next(), if !stopping => post.tell(news).await,
+            frame = receiver.recv(), if open => match frame {
+                Some(frame) => post.hear(&frame).await,
+                None => Err(Over),
+            },
+        };
+        if went.is_err() || stopping && post.work.is_empty() {
+            return;
+        }
+    }
+}
+
+impl<'a> Post<'a> {
+    async fn send(&mut self, frame: Vec<u8>) -> Result<(), Over> {
+        match timeout(limits::SEND_DEADLINE, self.sender.send(Bytes::from(frame))).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Over),
+        }
+    }
+
+    /// Takes a frame of the client.
+    async fn hear(&mut self, frame: &[u8]) -> Result<(), Over> {
+        let steps = self.session.frame(frame).map_err(|error| {
+            tracing::debug!(peer = %self.peer.short(), %error, "a client broke the rules of its line");
+            Over
+        })?;
+        self.carry_out(steps).await
+    }
+
+    /// Gives the answer to a call to the client.
+    async fn answer(&mut self, number: u32, answer: Answer) -> Result<(), Over> {
+        let steps = self.session.answer(number, answer);
+        self.carry_out(steps).await
+    }
+
+    /// Tells the client what came into its boxes.
+    async fn tell(&mut self, news: News) -> Result<(), Over> {
+        let frame = match &news {
+            News::Entry { name, entry, blob } => self.session.push(name, *entry, blob),
+            News::Behind { name } => self.session.behind(name),
+        };
+        let Some(frame) = frame else { return Ok(()) };
+        self.relay.metrics.pushed();
+        self.send(frame).await
+    }
+
+    async fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), Over> {
+        let mut steps = std::collections::VecDeque::from(steps);
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Send(frame) => self.send(frame).await?,
+                Step::Call(Call::Unsubscribe { name }) => self.feed.unsubscribe(&name),
+                Step::Call(Call::Token { number, token }) => {
+                    if !self.relay.admit(self.peer, self.source, &token.0).await {
+                        // The client is told why before the line ends.
+                        for step in self.session.answer(number, Answer::Refused(Refusal::Token)) {
+                            if let Step::Send(frame) = step {
+                                self.send(frame).await?;
+                            }
+                        }
+                        return Err(Over);
+                    }
+                    steps.extend(self.session.answer(number, Answer::Done));
+                }
+                Step::Call(Call::Subscribe { number, name }) => {
+                    self.feed.subscribe(name);
+                    steps.extend(self.session.answer(number, Answer::Done));
+                    self.relay.metrics.mailbox(MailboxRequest::Subscribe, Outcome::Done);
+                }
+                Step::Call(call) => self.begin(call),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a call on the store.
+    fn begin(&mut self, call: Call) {
+        let (relay, store, source) = (self.relay, self.store, self.source);
+        if let Err(wait) = self.take(Use::Request, 1) {
+            let number = number_of(&call);
+            return self.work.push(async move { (number, quota(wait)) }.boxed());
+        }
+        let work = match call {
+            Call::Put { number, name, id, blob } => {
+                if let Err(wait) = self.take(Use::PutBytes, blob.len() as u64) {
+                    return self.work.push(async move { (number, quota(wait)) }.boxed());
+                }
+                let known = !self.known.insert(name);
+                async move { (number, put(relay, store, source, name, id, Bytes::from(blob), known).await) }.boxed()
+            }
+            Call::List { number, name, after, limit } => async move {
+                let listed = within(store.list(name, after, limit)).await;
+                (number, count(relay, MailboxRequest::List, listed.map(from_listing)))
+            }
+            .boxed(),
+            Call::Get { number, name, id } => async move {
+                let got = within(store.get(name, id)).await;
+                if let Ok(Some(blob)) = &got {
+                    relay.metrics.got(blob.len());
+                }
+                (number, count(relay, MailboxRequest::Get, got.map(|blob| Answer::Blob(blob.map(Vec::from)))))
+            }
+            .boxed(),
+            Call::Drop { number, name, id } => async move {
+                let dropped = within(store.remove(name, id)).await;
+                (number, count(relay, MailboxRequest::Drop, dropped.map(|()| Answer::Done)))
+            }
+            .boxed(),
+            // Answered before it comes here.
+            Call::Token { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. } => return,
+        };
+        self.work.push(work);
+    }
+
+    fn take(&self, what: Use, amount: u64) -> Result<(), Duration> {
+        take(self.relay, self.source, what, amount)
+    }
+}
+
+/// Puts a blob. The first one into a box that was empty counts as a new box.
+#[allow(clippy::too_many_arguments, reason = "what a request names, and whose it is")]
+async fn put(
+    relay: &Relay,
+    store: &dyn MailboxStore,
+    source: Option<IpAddr>,
+    name: BoxName,
+    id: parlor_proto::mailbox::BlobId,
+    blob: Bytes,
+    known: bool,
+) -> Answer {
+    if !known {
+        match within(store.usage(name)).await {
+            Ok(usage) if usage.blobs == 0 => {
+                if let Err(wait) = take(relay, source, Use::NewBox, 1) {
+                    return quota(wait);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return count(relay, MailboxRequest::Put, Err(error)),
+        }
+    }
+    let (began, bytes) = (Instant::now(), blob.len());
+    let stored = within(store.put(name, id, blob)).await;
+    if stored.is_ok() {
+        relay.metrics.put(bytes, began.elapsed());
+    }
+    count(relay, MailboxRequest::Put, stored.map(Answer::Stored))
+}
+
+fn take(relay: &Relay, source: Option<IpAddr>, what: Use, amount: u64) -> Result<(), Duration> {
+    relay.guard.take(source, what, amount, Instant::now()).map_err(|TooMuch(wait)| {
+        relay.metrics.refused_by_quota(what);
+        wait
+    })
+}
+
+fn quota(wait: Duration) -> Answer {
+    Answer::Refused(Refusal::Quota { retry_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
+}
+
+/// Waits for the store, but not for ever.
+async fn within<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| Err(StoreError::Failed("it did not answer in time".to_owned()));
+    timeout(limits::STORE_DEADLINE, work).await.unwrap_or_else(late)
+}
+
+/// The answer for the client, counted.
+fn count(relay: &Relay, request: MailboxRequest, answered: Result<Answer, StoreError>) -> Answer {
+    let outcome = match &answered {
+        Ok(Answer::Blob(None)) => Outcome::Unknown,
+        Ok(_) => Outcome::Done,
+        Err(StoreError::Failed(why)) => {
+            tracing::error!(why, "the mailboxes failed");
+            Outcome::Failed
+        }
+        Err(_) => Outcome::Refused,
+    };
+    relay.metrics.mailbox(request, outcome);
+    answered.unwrap_or_else(|error| Answer::Refused(error.refusal()))
+}
+
+fn from_listing(listing: Listing) -> Answer {
+    let Listing { entries, more, end } = listing;
+    Answer::Listed { entries, more, end }
+}
+
+fn number_of(call: &Call) -> u32 {
+    match call {
+        Call::Token { number, .. }
+        | Call::Put { number, .. }
+        | Call::List { number, .. }
+        | Call::Get { number, .. }
+        | Call::Subscribe { number, .. }
+        | Call::Drop { number, .. } => *number,
+        Call::Unsubscribe { .. } => 0,
+    }
+}
