@@ -261,3 +261,6 @@ impl ServerFrame {
         if bounded { Ok(frame) } else { Err(FrameError::Bounds) }
     }
 }
+
+#[cfg(test)]
+mod tests;

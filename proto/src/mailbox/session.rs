@@ -279,6 +279,7 @@ impl Session {
             (Waiting::Subscribe { slot, name, inline }, Answer::Done) => {
                 match self.slots.get_mut(&slot).filter(|slot| slot.name == name) {
                     Some(slot) => slot.subscribed = Some(inline),
+                    None if self.names.contains_key(&name) => {}
                     None => after = Some(Step::Call(Call::Unsubscribe { name })),
                 }
                 Reply::Done
@@ -327,3 +328,6 @@ impl Session {
 fn reply(number: u32, reply: Reply) -> Step {
     Step::Send(ServerFrame::Reply { number, reply }.encode())
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,6 +235,8 @@ struct At {
     pushed: u64,
     /// A listing is under way, of what follows this.
     listing: Option<u64>,
+    /// Whether a listing waits to be asked for.
+    queued: bool,
     /// Whether to list again as soon as that may be.
     again: bool,
     /// Whether a time to list again is set.
@@ -323,6 +325,7 @@ impl At {
             listed: cursor.at,
             pushed: 0,
             listing: None,
+            queued: false,
             again: false,
             relist: false,
             pending: BTreeMap::new(),

@@ -14,6 +14,7 @@ const RELIST_MS: u64 = 60 * 60 * 1_000;
 impl At {
     /// Where to list from, if it is time to list.
     pub(super) fn begin_listing(&mut self) -> Option<(u64, u16)> {
+        self.queued = false;
         if self.listing.is_some() || self.pending.len() >= limits::MAX_PENDING {
             self.again = true;
             return None;
@@ -52,7 +53,8 @@ impl Mailboxes {
         let Some(at) = self.at(relay, &name).filter(|at| at.open) else { return };
         if at.listing.is_some() {
             at.again = true;
-        } else {
+        } else if !at.queued {
+            at.queued = true;
             self.job(relay, Job::List(name));
         }
     }
