@@ -1,7 +1,8 @@
 //! A node that does nothing: 100 rooms, 20 connected peers who are members of some of them. Memory, processor time and bytes of
 //! the node, which runs in a process of its own, over a minute in which nobody writes.
 //!
-//! `ROOMS`, `PEERS`, `MEMBERS` (peers in each room) and `SECONDS` in the environment make it smaller or larger.
+//! `ROOMS`, `PEERS`, `MEMBERS` (peers in each room) and `SECONDS` in the environment make it smaller or larger; `SETTLE` are the
+//! seconds before that, in which everything is compared at growing intervals.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use parlor_benches_net::{gauge, nodes};
 use parlor_node::launch::Running;
 
 /// After the start everything is compared and acknowledged; the pauses between comparisons then double up to five minutes.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE_SECONDS: usize = 60;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -32,7 +33,7 @@ async fn main() -> Result<()> {
     let mut node = Process::start(&home)?;
     connected(&peers).await?;
     say("connected; waiting until everything is compared");
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(Duration::from_secs(setting("SETTLE", SETTLE_SECONDS) as u64)).await;
     let before = (gauge::cpu_seconds(node.pid()), gauge::tcp(&gauge::Which::Process(node.pid())), Instant::now());
     tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
     let elapsed = before.2.elapsed().as_secs_f64();
