@@ -21,6 +21,7 @@ pub use self::set::Set;
 use crate::control::{Control, Entrant, Genesis, Inception, Invite, LeafRecord, Policy, Rotate};
 use crate::event::{Event, LogId};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
+use crate::limits;
 use crate::validity::{self, Invalid, Papers};
 
 /// The place of an event in the order of acceptance.
@@ -321,8 +322,18 @@ impl Dag {
 
     /// As [`account_in`](Self::account_in), with the view as a question.
     pub fn account_where(&self, device: DeviceNo, in_view: impl Fn(NodeIdx) -> bool) -> Option<AccountId> {
+        self.first_cert(device, in_view).map(|(_, account)| account)
+    }
+
+    /// Where the certificate stands in the room's order that says whose device it is; nothing on a device without one.
+    pub fn came_in(&self, device: DeviceNo, in_view: impl Fn(NodeIdx) -> bool) -> Option<(u64, EventId, DeviceId)> {
+        let (at, _) = self.first_cert(device, in_view)?;
+        Some((self.nodes[at].lamport, self.nodes[at].event.id(), self.devices.get(device)?.device))
+    }
+
+    fn first_cert(&self, device: DeviceNo, in_view: impl Fn(NodeIdx) -> bool) -> Option<(NodeIdx, AccountId)> {
         let certs = self.devices.get(device)?.certs.iter().filter(|(at, _)| in_view(*at));
-        certs.min_by_key(|(at, _)| (self.nodes[*at].lamport, self.nodes[*at].event.id())).map(|(_, account)| *account)
+        certs.min_by_key(|(at, _)| (self.nodes[*at].lamport, self.nodes[*at].event.id())).copied()
     }
 
     /// Who came with this leaf key, and where.
@@ -364,6 +375,14 @@ impl Dag {
     /// Events by what they are.
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// Whether somebody who knows `view` may be let in at this slice of an epoch: the one after the last that may be written in.
+    pub fn slice_in_reach(&self, epoch: &EpochId, slice: u32, view: &Set) -> bool {
+        let Some(before) = slice.checked_sub(limits::SLICE_REACH + 1).filter(|before| *before > 0) else { return true };
+        // The last one is the highest, as a rule.
+        let admits = self.kinds.slices.get(epoch).map_or(&[][..], Vec::as_slice);
+        admits.iter().rev().any(|(at, opened)| *opened >= before && view.has(*at))
     }
 
     /// The highest slice that admissions in `view` have opened in an epoch.

@@ -37,6 +37,9 @@ pub const MAX_FENCE: usize = 64;
 pub const MAX_REMOVE_FENCE: usize = 200;
 /// Longest fence inside a DeviceRevoke: a room and two places in logs.
 pub const MAX_REVOKE_FENCE: usize = 160;
+/// Most devices of an account that are live at once, those that came first: each has a row in every epoch, so a room of
+/// 4,096 accounts has an epoch whatever they do.
+pub const MAX_DEVICES: usize = 16;
 /// Most devices that one AccountUpdate brings and revokes.
 pub const MAX_UPDATE_DEVICES: usize = 16;
 /// Deepest delegation below an owner.
@@ -45,6 +48,9 @@ pub const MAX_DEPTH: u8 = 16;
 pub const MAX_GEN: u32 = 65_535;
 /// Highest slice of an epoch, for the same reason. An epoch that reaches it is replaced.
 pub const MAX_SLICE: u32 = 65_535;
+/// How many slices of an epoch may be begun beyond the last that an admission opened. A slice lasts a day and an epoch a week,
+/// so whoever needs more is rare; and nobody uses up the slices of an epoch by naming the last one.
+pub const SLICE_REACH: u32 = 16;
 /// Rows in a page of an epoch: 22 KiB, one blob to fetch.
 pub const ROWS_PER_PAGE: usize = 256;
 /// Up to this many rows travel in the Rotate itself: small rooms never fetch a page.
@@ -99,6 +105,9 @@ pub const COMPLAIN_MS: u64 = 30_000;
 pub const MAX_COMPLAINTS: usize = 3;
 /// How long a member waits for a row or page before it asks everybody and may rotate itself.
 pub const ROW_WAIT_MS: u64 = 60_000;
+
+/// The same if the row came and is wrong, and nobody without the key can write: somebody who has it may still give it.
+pub const WRONG_ROW_WAIT_MS: u64 = 5_000;
 
 // Memory.
 

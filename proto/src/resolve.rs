@@ -18,6 +18,7 @@
 //! only what one more event may change, which for the usual event is itself. Both give the same for every set.
 
 mod advance;
+mod between;
 mod decide;
 mod outsiders;
 mod settings;
@@ -29,6 +30,7 @@ use self::settings::Settings;
 use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
+use crate::limits;
 
 /// What a view of the control events means.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +48,7 @@ pub struct Resolved {
     uses: HashMap<NodeIdx, BTreeMap<AccountId, u32>>,
     /// The revocations of devices.
     revoked: HashMap<DeviceId, Vec<(NodeIdx, DeviceFence)>>,
-    /// The devices of the members, without those revoked.
+    /// The devices of the members, without those revoked, and no more of each than [`limits::MAX_DEVICES`].
     live: Set,
     /// What brought in those who are out.
     outsiders: Set,
@@ -70,7 +72,8 @@ pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
             resolved.members.entry(grant.subject).or_insert(g);
         }
     }
-    (0..dag.devices().len()).for_each(|no| resolved.refresh_device(dag, no));
+    let accounts: Vec<AccountId> = resolved.members.keys().copied().collect();
+    accounts.iter().for_each(|account| resolved.refresh_devices(dag, account));
     resolved.find_outsiders(dag);
     resolved.play_settings(dag);
     resolved
@@ -160,7 +163,7 @@ impl Resolved {
         !self.kills(g).iter().all(keeps) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
     }
 
-    /// The devices of the members, without those revoked.
+    /// The devices of the members, without those revoked; of an account the first [`limits::MAX_DEVICES`].
     pub fn live(&self) -> &Set {
         &self.live
     }
@@ -194,19 +197,34 @@ impl Resolved {
         }
     }
 
-    /// Works out whether a device is one of a member.
-    fn refresh_device(&mut self, dag: &Dag, no: DeviceNo) {
-        let device = &dag.devices()[no].device;
-        let owner = dag.account_in(no, &self.view).filter(|account| self.members.contains_key(account));
-        let revoked = |account: &AccountId| {
-            let revokes = self.revoked.get(device).map_or(&[][..], Vec::as_slice);
-            revokes.iter().any(|(at, _)| dag.node(*at).author == *account)
-        };
-        if owner.is_some_and(|account| !revoked(&account)) {
-            self.live.put(no);
-        } else {
-            self.live.take(no);
+    /// Works out which devices of an account are live: if it is a member, those it has not revoked, and of more than
+    /// [`limits::MAX_DEVICES`] those that came first.
+    fn refresh_devices(&mut self, dag: &Dag, account: &AccountId) {
+        let member = self.members.contains_key(account);
+        let theirs = dag.devices_of(account).iter().copied();
+        let theirs: Vec<DeviceNo> = theirs.filter(|no| dag.account_in(*no, &self.view) == Some(*account)).collect();
+        let mut live = Vec::new();
+        for no in theirs {
+            if member && !self.revoked_by(dag, no, account) {
+                live.push((dag.came_in(no, |at| self.view.has(at)), no));
+            } else {
+                self.live.take(no);
+            }
         }
+        live.sort_unstable();
+        for (n, (_, no)) in live.into_iter().enumerate() {
+            if n < limits::MAX_DEVICES {
+                self.live.put(no);
+            } else {
+                self.live.take(no);
+            }
+        }
+    }
+
+    /// Whether the account has revoked the device.
+    fn revoked_by(&self, dag: &Dag, no: DeviceNo, account: &AccountId) -> bool {
+        let revokes = self.revoked.get(&dag.devices()[no].device).map_or(&[][..], Vec::as_slice);
+        revokes.iter().any(|(at, _)| dag.node(*at).author == *account)
     }
 }
 

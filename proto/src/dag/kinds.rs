@@ -14,7 +14,7 @@ pub struct Kinds {
     pub invites: Vec<NodeIdx>,
     /// What closes an invite: its revocations, and removals of it with all who came by it.
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
-    /// All that ends grants or closes invites: removals, leaves, revocations of invites.
+    /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
     pub ends: Vec<NodeIdx>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
@@ -46,7 +46,8 @@ pub struct Kinds {
 
 impl Dag {
     pub(super) fn add_kind(&mut self, at: NodeIdx, node: &Node) {
-        if matches!(node.control, Control::Remove(_) | Control::Leave(_) | Control::InviteRevoke(_)) {
+        let revokes = matches!(&node.control, Control::AccountUpdate(update) if !update.revokes.is_empty());
+        if revokes || matches!(node.control, Control::Remove(_) | Control::Leave(_) | Control::InviteRevoke(_)) {
             self.kinds.ends.push(at);
         }
         match &node.control {

@@ -109,10 +109,11 @@ impl Resolved {
             }
             _ => return,
         };
-        for no in devices.iter().filter_map(|device| dag.device_no(device)) {
-            self.refresh_device(dag, no);
-            work.delta.accounts.extend(dag.devices()[no].certs.iter().map(|(_, account)| *account));
-        }
+        let known = devices.iter().filter_map(|device| dag.device_no(device));
+        let accounts: BTreeSet<AccountId> =
+            known.flat_map(|no| dag.devices()[no].certs.iter().map(|(_, account)| *account)).collect();
+        accounts.iter().for_each(|account| self.refresh_devices(dag, account));
+        work.delta.accounts.extend(accounts);
     }
 
     /// Sends those whose decision asks whether `op` counts.
@@ -276,7 +277,7 @@ impl Resolved {
         };
         work.delta.accounts.insert(account);
         if before.is_some() != best.is_some() {
-            dag.devices_of(&account).iter().for_each(|no| self.refresh_device(dag, *no));
+            self.refresh_devices(dag, &account);
         }
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn fence_holds(dag: &Dag, fence: &DeviceFence, op: NodeIdx) -> bool {
 }
 
 /// Whether the Remove `kill`, which names the grant `h`, ends it for good and all that hangs below it.
-fn cascades_over(dag: &Dag, kill: NodeIdx, h: GrantIdx) -> bool {
+pub(super) fn cascades_over(dag: &Dag, kill: NodeIdx, h: GrantIdx) -> bool {
     let cascades = matches!(&dag.node(kill).control, Control::Remove(remove) if remove.cascade);
     cascades && dag.node(kill).auth.is_some_and(|auth| dag.seniority(auth, h).is_lt())
 }

@@ -61,8 +61,8 @@ pub(super) struct Epochs {
     pub(super) lacking: BTreeMap<EpochId, Lacking>,
     /// Epochs whose row was not looked for yet.
     pub(super) untried: Vec<EpochId>,
-    /// The highest slice that admissions opened in an epoch, among the first `counted` control events.
-    admitted: HashMap<EpochId, u32>,
+    /// The highest slice that admissions opened in an epoch, and by which, among the first `counted` control events.
+    admitted: HashMap<EpochId, (u32, NodeIdx)>,
     counted: NodeIdx,
     /// What we were when keys were asked for last: when that changes we may be entitled to more.
     pub(super) asked_as: (Option<GrantIdx>, usize),
@@ -184,7 +184,8 @@ impl Epochs {
             && recipients.len() == rotate.n_rows as usize;
         let called_for = match rotate.reason {
             RotateReason::NoSafeEpoch => self.safe_in(dag, resolved, &recipients, &view).next().is_none(),
-            RotateReason::Age | RotateReason::History | RotateReason::Hand => self.rested(dag, at),
+            RotateReason::Hand => self.rested(dag, at) || self.answers(dag, at, resolved, &view),
+            RotateReason::Age | RotateReason::History => self.rested(dag, at),
         };
         view.put(at);
         if rotate.reason != RotateReason::NoSafeEpoch {
@@ -207,6 +208,28 @@ impl Epochs {
         earlier.all(|ts_ms| node.ts_ms >= ts_ms.saturating_add(limits::ROTATE_EVERY_MS))
     }
 
+    /// Whether the Rotate answers an epoch that was missing and whose key its author complains of, in its past: each device
+    /// answers such a one once, however often it happens.
+    fn answers(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, view: &Set) -> bool {
+        let device = dag.node(at).event.device();
+        let mut wrong = self.safe_in(dag, resolved, resolved.live(), view).filter(|epoch| answerable(dag, &epoch.id));
+        wrong.any(|epoch| {
+            let complained = dag.complaints(&epoch.id).any(|(op, node)| view.has(op) && node.event.device() == device);
+            complained && !self.has_answered(dag, epoch, &device, |op| view.has(op))
+        })
+    }
+
+    /// Whether a device has made an epoch of its own accord after this one.
+    pub(super) fn has_answered(
+        &self,
+        dag: &Dag,
+        epoch: &EpochInfo,
+        device: &DeviceId,
+        known: impl Fn(NodeIdx) -> bool,
+    ) -> bool {
+        self.idle_of(device).iter().any(|op| known(*op) && dag.in_past(epoch.at, *op))
+    }
+
     /// The Rotates of a device that nothing missing called for.
     pub(super) fn idle_of(&self, device: &DeviceId) -> &[NodeIdx] {
         self.idle.get(device).map_or(&[], Vec::as_slice)
@@ -220,10 +243,16 @@ impl Epochs {
         live: &'a Set,
         view: &'a Set,
     ) -> impl Iterator<Item = &'a EpochInfo> {
-        let safe = move |epoch: &&EpochInfo| {
-            is_safe(dag, epoch, resolved, live, view) && self.reaches_all(dag, epoch, resolved, live, view)
-        };
-        self.by_order.values().rev().filter(safe)
+        self.by_order.values().rev().filter(move |epoch| self.is_safe(dag, epoch, resolved, live, view))
+    }
+
+    /// Whether an epoch is safe in a view.
+    pub(super) fn is_safe_in(&self, dag: &Dag, epoch: &EpochId, resolved: &Resolved, view: &Set) -> bool {
+        self.info(epoch).is_some_and(|epoch| self.is_safe(dag, epoch, resolved, resolved.live(), view))
+    }
+
+    fn is_safe(&self, dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: &Set) -> bool {
+        is_safe(dag, epoch, resolved, live, view) && self.reaches_all(dag, epoch, resolved, live, view)
     }
 
     /// The epochs, the best first.
@@ -311,10 +340,12 @@ impl Epochs {
 
     /// Notes which slices new control events have opened.
     pub(super) fn count_admissions(&mut self, dag: &Dag) {
-        for node in dag.nodes().get(self.counted..).unwrap_or_default() {
-            if let Control::Admit(admit) = &node.control {
-                let highest = self.admitted.entry(admit.epoch).or_default();
-                *highest = admit.slice.max(*highest);
+        for at in self.counted..dag.len() {
+            if let Control::Admit(admit) = &dag.node(at).control {
+                let highest = self.admitted.entry(admit.epoch).or_insert((admit.slice, at));
+                if admit.slice > highest.0 {
+                    *highest = (admit.slice, at);
+                }
             }
         }
         self.counted = dag.len();
@@ -322,7 +353,12 @@ impl Epochs {
 
     /// The highest slice of the epoch that an admission opened.
     pub(super) fn admitted_slice(&self, epoch: &EpochId) -> u32 {
-        self.admitted.get(epoch).copied().unwrap_or(0)
+        self.admitted.get(epoch).map_or(0, |(slice, _)| *slice)
+    }
+
+    /// Which admission opened it.
+    pub(super) fn opened_by(&self, epoch: &EpochId) -> Option<NodeIdx> {
+        self.admitted.get(epoch).filter(|(slice, _)| *slice > 0).map(|(_, at)| *at)
     }
 
     /// A message in this slice was seen.
@@ -353,6 +389,11 @@ impl Epochs {
     }
 }
 
+/// Whether an epoch was made because none was safe: if its key can not be had, nobody can write.
+pub(super) fn answerable(dag: &Dag, epoch: &EpochId) -> bool {
+    dag.epoch(epoch).is_some_and(|(_, rotate)| rotate.reason == RotateReason::NoSafeEpoch)
+}
+
 /// Whether an epoch reaches nobody but live members of the view, and everybody it must: the safe-epoch rule. It never
 /// looks at a clock.
 fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: &Set) -> bool {
@@ -365,31 +406,5 @@ fn is_safe(dag: &Dag, epoch: &EpochInfo, resolved: &Resolved, live: &Set, view: 
     }
     // Whoever came in later may have been handed the key, whether or not that counts now; and so may who was out when it was
     // made, was in for a while because that had been undone, and was put out again.
-    resolved.outsiders().within(&node.past) && !puts_out_again(dag, &node.past, resolved, view)
-}
-
-/// Whether a grant of somebody who is out was ended by nothing in `past`: only by what came after it.
-fn puts_out_again(dag: &Dag, past: &Set, resolved: &Resolved, view: &Set) -> bool {
-    let out = |g: &GrantIdx| {
-        let grant = &dag.grants()[*g];
-        view.has(grant.op) && !resolved.members().contains_key(&grant.subject)
-    };
-    dag.kinds().ends.iter().copied().filter(|end| view.has(*end) && !past.has(*end)).any(|end| {
-        let node = dag.node(end);
-        let ended = |g: &GrantIdx| {
-            let kills = resolved.kills(*g);
-            out(g) && kills.contains(&end) && !kills.iter().any(|kill| past.has(*kill))
-        };
-        match &node.control {
-            Control::Remove(remove) if remove.cascade => dag.subtree(&remove.target).iter().any(ended),
-            Control::Remove(remove) => dag.targets(&remove.target).iter().any(ended),
-            Control::Leave(_) => dag.grants_of(&node.author).iter().any(ended),
-            Control::InviteRevoke(revoke) => {
-                let closed = |g: &GrantIdx| out(g) && !dag.in_past(dag.grants()[*g].op, end);
-                let admitted = dag.find(&revoke.invite).map_or(&[][..], |at| dag.grants_by_invite(at));
-                admitted.iter().any(closed) && resolved.is_admissible(dag, end)
-            }
-            _ => false,
-        }
-    })
+    resolved.let_in_nobody_else(dag, &node.past, Some(&epoch.id))
 }

@@ -9,7 +9,11 @@ use super::Room;
 use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
+<<<<<<< HEAD
     AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteBounds, InviteId, KeyComplaint,
+=======
+    AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole, InviteId, KeyComplaint,
+>>>>>>> b85dbc3 (A former member forces no epoch, an account has sixteen devices, slices and wrong rows stop nobody)
     LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target,
     Unban,
 };
@@ -254,10 +258,16 @@ impl Room {
     /// [`revoke_fence`](Self::revoke_fence).
     ///
     /// # Errors
-    /// [`Refusal::NotMember`]; [`Refusal::Limit`] if the papers do not hold.
+    /// [`Refusal::NotMember`]; [`Refusal::Limit`] if the papers do not hold, or for more than [`limits::MAX_DEVICES`] live ones.
     pub fn update_account(&mut self, update: AccountUpdate, now_ms: u64) -> Result<Outcome, Refusal> {
         if !self.is_member() {
             return Err(Refusal::NotMember);
+        }
+        let live = self.dag.devices_of(&self.me.account()).iter().filter(|no| self.live.has(**no)).count();
+        let goes = |revoke: &DeviceRevoke| self.is_live_device(&DeviceId(revoke.device_pk));
+        let stay = live - update.revokes.iter().filter(|revoke| goes(revoke)).count();
+        if !update.devices.is_empty() && stay + update.devices.len() > limits::MAX_DEVICES {
+            return Err(Refusal::Limit);
         }
         self.write_control(Control::AccountUpdate(update), now_ms)
     }

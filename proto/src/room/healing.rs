@@ -5,7 +5,7 @@
 //! for all to see who made it; so are a row and a page that nobody could give. Few complain, whoever comes first.
 
 use super::Room;
-use super::epochs::EpochInfo;
+use super::epochs::{EpochInfo, answerable};
 use super::types::Outcome;
 use crate::control::Complaint;
 use crate::epoch::election_delay_ms;
@@ -47,12 +47,35 @@ impl Room {
         next
     }
 
-    /// The best epoch that is safe and better than the one we write under, whose key we lack; and since when.
-    pub(super) fn lacks_better(&self) -> Option<u64> {
+    /// The best epoch that is safe and better than the one we write under, whose key we lack.
+    pub(super) fn lacks_better(&self) -> Option<(EpochId, Lacking)> {
         let usable = |epoch: &&EpochInfo| self.best.and_then(|b| self.epochs.order(&b)).is_none_or(|b| epoch.order > b);
         let safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
         let better = safe.take_while(usable).find(|epoch| self.epochs.lacking.contains_key(&epoch.id))?;
-        self.epochs.lacking.get(&better.id).map(|lacking| lacking.since_ms)
+        self.epochs.lacking.get(&better.id).map(|lacking| (better.id, *lacking))
+    }
+
+    /// The epoch without whose key nobody can write that lacks it, for none was safe before: each device answers such a one with
+    /// another, once, also within the hour.
+    pub(super) fn owes_answer(&self) -> Option<(EpochId, Lacking)> {
+        let (epoch, lacking) = self.lacks_better().filter(|_| self.best.is_none())?;
+        let info = self.epochs.info(&epoch).filter(|_| answerable(&self.dag, &epoch))?;
+        let answered = self.epochs.has_answered(&self.dag, info, &self.me.device(), |_| true);
+        (!answered).then_some((epoch, lacking))
+    }
+
+    /// From when on another epoch may be made instead of one whose key does not come.
+    pub(super) fn patience_ms(&self, lacking: &Lacking) -> u64 {
+        // A row that is wrong does not become right. Others may have the key, if they hear of it soon.
+        let wrong = lacking.fault.is_some_and(|fault| fault != Complaint::NoPage) && self.owes_answer().is_some();
+        lacking.since_ms.saturating_add(if wrong { limits::WRONG_ROW_WAIT_MS } else { limits::ROW_WAIT_MS })
+    }
+
+    /// Before an answer: says which epoch it answers, unless we did.
+    pub(super) fn complain_before_answer(&mut self, now_ms: u64, outcome: &mut Outcome) {
+        if let Some((epoch, lacking)) = self.owes_answer() {
+            self.complain_of(&epoch, lacking.fault, now_ms, outcome);
+        }
     }
 
     /// Notes what is missing from now on, and forgets what came.

@@ -58,13 +58,18 @@ impl Room {
             self.turn = Some(turn);
             return (Outcome::default(), Some(at_ms));
         }
+        let mut outcome = Outcome::default();
+        if reason == RotateReason::Hand {
+            self.complain_before_answer(now_ms, &mut outcome);
+        }
         match self.make_epoch(reason, now_ms, rng) {
             // With more than eight control heads one Rotate does not see all: another follows.
-            Ok(outcome) => {
+            Ok(made) => {
+                outcome.merge(made);
                 let again = self.rotation_needed(now_ms).map(|_| now_ms.saturating_add(limits::ELECTION_BASE_MS));
                 (outcome, again.or_else(|| self.next_age_ms()))
             }
-            Err(_) => (Outcome::default(), Some(now_ms.saturating_add(limits::ROW_WAIT_MS))),
+            Err(_) => (outcome, Some(now_ms.saturating_add(limits::ROW_WAIT_MS))),
         }
     }
 
@@ -100,6 +105,9 @@ impl Room {
         if self.best.is_none() && safe.next().is_none() {
             return Some(RotateReason::NoSafeEpoch);
         }
+        if self.owes_answer().is_some() {
+            return Some(RotateReason::Hand);
+        }
         if now_ms < self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS) {
             return None;
         }
@@ -115,7 +123,7 @@ impl Room {
         let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
         let end = self.messages.end(&self.me.device()).filter(|end| end.epoch == best);
         let used = end.is_some_and(|end| end.generation >= limits::EPOCH_MESSAGES);
-        let used = used || self.current_slice(&best) >= limits::MAX_SLICE;
+        let used = used || self.slices_used_up(&best);
         let old = now_ms >= made_ms.saturating_add(limits::EPOCH_MS);
         (used || old).then_some(RotateReason::Age)
     }
@@ -126,7 +134,10 @@ impl Room {
         let delay = election_delay_ms(&heads, &self.me.device(), &devices);
         let at_ms = match reason {
             // Since the key is missing, whatever came meanwhile.
-            RotateReason::Hand => self.lacks_better().unwrap_or(now_ms).saturating_add(limits::ROW_WAIT_MS + delay),
+            RotateReason::Hand => {
+                let lacking = self.lacks_better().map(|(_, lacking)| self.patience_ms(&lacking));
+                lacking.unwrap_or(now_ms.saturating_add(limits::ROW_WAIT_MS)).saturating_add(delay)
+            }
             // New heads draw anew, but not for ever.
             RotateReason::NoSafeEpoch => {
                 let longest_ms = self.missing_ms.unwrap_or(now_ms).saturating_add(limits::ELECTION_MAX_MS + delay);
@@ -150,7 +161,7 @@ impl Room {
         if heads.any(removes) { limits::REMOVALS_MS } else { 0 }
     }
 
-    fn is_live_device(&self, device: &DeviceId) -> bool {
+    pub(super) fn is_live_device(&self, device: &DeviceId) -> bool {
         self.dag.device_no(device).is_some_and(|no| self.live.has(no))
     }
 

@@ -15,6 +15,7 @@ use crate::dag::{Insert, NodeIdx, Set};
 use crate::event::{Event, EventError, MessageHeader};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
+use crate::limits;
 use crate::resolve::Resolved;
 use crate::validity::Invalid;
 
@@ -324,7 +325,7 @@ impl Room {
         if view.at.is_none() {
             return Err(Invalid::Epoch);
         }
-        if header.slice < view.slice {
+        if !(view.slice..=view.slice.saturating_add(limits::SLICE_REACH)).contains(&header.slice) {
             return Err(Invalid::Generation);
         }
         let previous = before.map(|end| end.epoch);
@@ -365,7 +366,7 @@ impl Room {
     }
 
     fn safe_for(&self, resolved: &Resolved, epoch: &EpochId, view: &Set) -> bool {
-        self.epochs.safe_in(&self.dag, resolved, resolved.live(), view).any(|safe| safe.id == *epoch)
+        self.epochs.is_safe_in(&self.dag, epoch, resolved, view)
     }
 
     fn judge_in_context(&self, event: &Event, header: &MessageHeader, author: &AccountId) -> Verdict {

@@ -36,7 +36,20 @@ impl Room {
         let current = self.current_slice(epoch);
         let began_ms = self.epochs.began(epoch).last().filter(|(slice, _)| *slice == current).map(|(_, ms)| *ms);
         let old = began_ms.is_some_and(|began_ms| now_ms >= began_ms.saturating_add(limits::SLICE_MS));
-        if old && current < limits::MAX_SLICE && self.key_lifetime_ms(epoch).is_some() { current + 1 } else { current }
+        let next = old && current < self.last_slice(epoch) && self.key_lifetime_ms(epoch).is_some();
+        if next { current + 1 } else { current }
+    }
+
+    /// The last slice of the epoch that may be written in until somebody is let in.
+    pub(super) fn last_slice(&self, epoch: &EpochId) -> u32 {
+        self.epochs.admitted_slice(epoch).saturating_add(limits::SLICE_REACH).min(limits::MAX_SLICE)
+    }
+
+    /// Whether the slices of the epoch are used up: none can be begun, though keys are to go, or few are left for newcomers.
+    pub(super) fn slices_used_up(&self, epoch: &EpochId) -> bool {
+        let current = self.current_slice(epoch);
+        let forgets = self.key_lifetime_ms(epoch).is_some();
+        (forgets && current >= self.last_slice(epoch)) || current >= limits::MAX_SLICE - 2 * limits::SLICE_REACH
     }
 
     /// Notes which slices began, destroys the keys of those that ended long enough ago, and answers when to look again.

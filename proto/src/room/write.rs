@@ -246,6 +246,7 @@ impl Room {
             Control::Admit(admit) => {
                 named.extend(self.dag.find(&admit.invite));
                 named.extend(self.dag.epoch(&admit.epoch).map(|(at, _)| at));
+                named.extend(self.epochs.opened_by(&admit.epoch));
             }
             _ => {}
         }
@@ -296,7 +297,7 @@ impl Room {
         if generation > limits::MAX_GEN {
             (slice, generation) = (slice + 1, 0);
         }
-        if slice > limits::MAX_SLICE || seq > limits::MAX_SEQ {
+        if slice > self.last_slice(&epoch) || seq > limits::MAX_SEQ {
             return Err(Refusal::Limit);
         }
         Ok(MessageHeader {
@@ -332,12 +333,13 @@ impl Room {
     fn control_heads(&self, epoch: &EpochId) -> Vec<EventId> {
         let rotate = self.epochs.info(epoch).map(|info| info.at);
         let grant = self.grant().map(|grant| self.dag.grants()[grant].op);
-        let named: Vec<NodeIdx> = rotate.into_iter().chain(grant).collect();
+        // The slice is bounded by what admissions opened in the view of the message.
+        let named: Vec<NodeIdx> = rotate.into_iter().chain(grant).chain(self.epochs.opened_by(epoch)).collect();
         self.choose_heads(None, &named)
     }
 
     /// The control frontier without `prev`, ascending. Of more than eight heads: those with `named` below them as far as that
-    /// is not below `prev`, then those with the most below them.
+    /// is not below `prev`, then of those with the most below them and of those that came first half each.
     fn choose_heads(&self, prev: Option<NodeIdx>, named: &[NodeIdx]) -> Vec<EventId> {
         let heads = self.dag.frontier().iter().filter_map(|head| self.dag.find(head));
         let mut heads: Vec<NodeIdx> = heads.filter(|head| Some(*head) != prev).collect();
@@ -353,6 +355,10 @@ impl Room {
                 }
             }
             heads.sort_by_key(|head| (!first.has(*head), Reverse(self.dag.node(*head).past.len())));
+            // Half of the others those that wait longest: nobody keeps a head out by extending more than eight of his own.
+            let named = heads.iter().filter(|head| first.has(**head)).count().min(limits::MAX_PARENTS);
+            let largest = named + (limits::MAX_PARENTS - named) / 2;
+            heads[largest..].sort_unstable();
             heads.truncate(limits::MAX_PARENTS);
         }
         let mut ids: Vec<EventId> = heads.into_iter().map(|head| self.dag.node(head).event.id()).collect();

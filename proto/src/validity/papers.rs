@@ -76,6 +76,9 @@ impl Facts<'_> {
         if !(invite.not_before_ms..=invite.expires_ms).contains(&self.ts_ms) {
             return Err(Invalid::Window);
         }
+        if !self.dag.slice_in_reach(&admit.epoch, admit.slice, self.past) {
+            return Err(Invalid::Generation);
+        }
         if sponsor.power > invite.sponsor.weakest() || sponsor.power > invite.power {
             return Err(Invalid::Permission);
         }

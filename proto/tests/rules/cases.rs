@@ -1,13 +1,14 @@
 //! The attacks on roles by name, each in the smallest history that shows it.
 
 use parlor_proto::control::{
-    AccountUpdate, Control, GrantRole, Leave, Permissions, Power, RevokeFence, Role, State, Target, Unban,
+    AccountUpdate, Control, GrantRole, Leave, LogPosition, Permissions, Power, RevokeFence, Role, State, Target, Unban,
 };
 use parlor_proto::dag::{Insert, NodeIdx};
 use parlor_proto::resolve::resolve;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::claims::grown_is_as_from_scratch;
 use crate::people::person;
 use crate::world::{How, Who, World};
 
@@ -485,4 +486,40 @@ fn a_fence_below_an_invite_takes_along_whoever_came_by_it() {
     assert!(world.is_member((9, 0)));
     world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
     assert!(!world.is_member((9, 0)), "nothing that he wrote counts");
+}
+
+#[test]
+fn of_leaves_at_once_that_beyond_a_later_fence_ends_nothing_whichever_way_it_is_worked_out() {
+    let mut world = world(1);
+    let [bob] = world.with(&[Role::Admin])[..] else { unreachable!() };
+    let mut devices = vec![person(bob.0).papers(1), person(bob.0).papers(2)];
+    devices.sort_by_key(|new| new.device());
+    let update = Control::AccountUpdate(AccountUpdate { devices, revokes: Vec::new() });
+    world.write(bob, &update, How::default()).unwrap();
+    world.tell_all();
+    let admin = world.grant_of(bob).unwrap();
+    world.give(FOUNDER, bob, Role::Member).unwrap();
+    world.tell_all();
+    // No device knows of the leaves of the others; the founder knows of two when he takes the role of admin.
+    let leaves: Vec<NodeIdx> = (0..3).map(|n| world.leave((bob.0, n), How::default()).unwrap()).collect();
+    let known = &leaves[..2];
+    let target = Target::Grant(world.id(world.dag.grants()[admin].op), person(bob.0).account());
+    let auth = world.grant_of(FOUNDER).unwrap();
+    for n in 0..2 {
+        world.tell(FOUNDER, (bob.0, n));
+    }
+    let view = world.view(FOUNDER);
+    let mut remove = world.removal(auth, target, false, false, &view);
+    remove.fence.retain(|fence| fence.device != person(bob.0).device(2));
+    for fence in &mut remove.fence {
+        let leave = known.iter().find(|at| world.dag.node(**at).event.device() == fence.device).unwrap();
+        fence.control = Some(LogPosition { seq: world.dag.node(*leave).event.seq(), id: world.id(*leave) });
+    }
+    world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
+    let resolved = resolve(&world.dag, &world.everything);
+    let member = world.dag.grants_of(&person(bob.0).account()).iter().find(|g| **g != admin).unwrap();
+    assert_eq!(resolved.kills(*member), known);
+    for _ in 0..30 {
+        grown_is_as_from_scratch(&mut world);
+    }
 }

@@ -17,6 +17,7 @@
     reason = "a program of tests: it fails by panicking"
 )]
 
+mod between;
 mod cases;
 mod chains;
 mod claims;

@@ -1,12 +1,12 @@
 //! Rows that lie, rows that do not come, and how a room gets over them (attacks 22, 30, 33).
 
-use super::keys::{forged_rotate, large, many, secret};
+use super::keys::{forged_answer, forged_rotate, large, many, secret};
 use super::support::Person;
-use crate::control::{Complaint, Control, History, Role};
+use crate::control::{Complaint, Control, History, Role, Target};
 use crate::event::Event;
 use crate::ids::{DeviceId, EpochId};
 use crate::limits::{COMPLAIN_MS, PAGE_WAIT_MS, ROTATE_EVERY_MS, ROW_WAIT_MS};
-use crate::room::{Outcome, Room};
+use crate::room::{Outcome, Removal, Room};
 
 const SECOND: u64 = 1_000;
 
@@ -169,4 +169,48 @@ fn of_many_who_can_not_read_few_complain() {
         people.iter_mut().for_each(|person| drop(person.receive(written.clone())));
     }
     assert_eq!(complaints(&people[0].room).len(), crate::limits::MAX_COMPLAINTS);
+}
+
+#[test]
+fn an_admin_who_makes_epochs_with_wrong_rows_after_each_removal_holds_up_writing_for_seconds() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let link = alice.invite(&many(Role::Admin));
+    let mut mallory = Person::join(3, &link, &mut alice);
+    let ids = [alice.room.me().clone(), bob.room.me().clone(), mallory.room.me().clone()];
+    let puppets = mallory.invite(&many(Role::Member));
+    for n in 0..6 {
+        mallory.sync_from(&alice);
+        mallory.sync_from(&bob);
+        let puppet = Person::join(100 + n, &puppets, &mut mallory);
+        let target = Target::Account(puppet.room.me().account());
+        let removal = Removal { target, ban: false, cascade: false, purge: false };
+        // His node makes the epoch with the removal; what he hands on instead is his own.
+        let outcome = mallory.room.remove(&[removal], mallory.now, &mut mallory.rng).unwrap();
+        let removed = outcome.events().next().unwrap().clone();
+        let mut liar = mallory.clone_with_all_secrets();
+        liar.receive(vec![removed.clone()]);
+        let all: Vec<&crate::identity::Identity> = ids.iter().map(|me| &**me).collect();
+        let wrong = forged_answer(&mut liar, &all, &secret(1));
+        mallory = liar;
+        mallory.receive(vec![wrong.clone()]);
+        for person in [&mut alice, &mut bob] {
+            person.sync_from(&mallory);
+            assert_eq!(person.room.epoch_status().epoch, None, "the removal took the one before");
+        }
+        for _ in 0..20 {
+            for person in [&mut alice, &mut bob] {
+                person.now += SECOND;
+                person.look();
+            }
+            alice.sync_from(&bob);
+            bob.sync_from(&alice);
+        }
+        let epoch = alice.room.epoch_status().epoch;
+        assert!(epoch.is_some() && bob.room.epoch_status().epoch == epoch, "the {n}th time");
+        alice.write("for all of us");
+        bob.sync_from(&alice);
+        assert_eq!(bob.shown().len() as u64, n + 1);
+    }
 }

@@ -102,7 +102,12 @@ pub(super) fn forged_rotate(
     given: &EpochSecret,
     committed: &EpochSecret,
 ) -> Event {
-    rotate_with(person, devices, &[], given, committed)
+    rotate_with(person, devices, &[], given, committed, RotateReason::Hand)
+}
+
+/// The same, made as if because no epoch was safe.
+pub(super) fn forged_answer(person: &mut Person, devices: &[&Identity], given: &EpochSecret) -> Event {
+    rotate_with(person, devices, &[], given, &secret(2), RotateReason::NoSafeEpoch)
 }
 
 /// The same, with rows for `ghosts` that the root of members does not name.
@@ -112,6 +117,7 @@ fn rotate_with(
     ghosts: &[&Identity],
     given: &EpochSecret,
     committed: &EpochSecret,
+    reason: RotateReason,
 ) -> Event {
     let room = person.room.id();
     let commit = committed.commit(room.as_bytes());
@@ -126,7 +132,7 @@ fn rotate_with(
     let n_rows = rows.len() as u32;
     let rotate = Rotate {
         auth: person.room.grant_id(person.room.grant().unwrap()),
-        reason: RotateReason::Hand,
+        reason,
         parents: Vec::new(),
         commit,
         share_history: History::Full,
@@ -172,7 +178,7 @@ fn an_epoch_with_a_ghost_or_without_a_member_is_never_safe() {
             "hidden ghost" => (vec![&a, &b, &c], vec![&stranger]),
             _ => (vec![&a, &b], vec![]),
         };
-        let rotate = rotate_with(&mut alice, &all, &ghosts, &secret(1), &secret(1));
+        let rotate = rotate_with(&mut alice, &all, &ghosts, &secret(1), &secret(1), RotateReason::Hand);
         let before = carol.room.epoch_status().epoch;
         for person in [&mut bob, &mut carol] {
             person.receive(vec![rotate.clone()]);

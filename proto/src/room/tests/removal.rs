@@ -333,3 +333,23 @@ fn two_hundred_devices_that_heal_after_five_removals_make_at_most_three_epochs_o
     assert!(made.iter().all(|made| *made >= 1), "somebody makes one");
     assert!(mean <= 3.0, "{mean} on the average: {made:?}");
 }
+
+#[test]
+fn an_epoch_by_somebody_whose_right_to_make_it_had_ended_is_not_written_under() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.sync(&mut bob);
+    let before = alice.room.epoch_status().epoch;
+    // He makes an epoch while he is made an observer: a live member all the while, so it reaches nobody else.
+    let made = bob.room.rotate(bob.now, &mut bob.rng).unwrap();
+    bob.keep(made);
+    let observer = alice.room.grant_role(&bob.room.me().account(), Role::Observer, alice.now).unwrap();
+    alice.keep(observer);
+    alice.sync_from(&bob);
+    bob.sync_from(&alice);
+    assert!(bob.room.is_member());
+    for person in [&alice, &bob] {
+        assert_eq!(person.room.epoch_status().epoch, before);
+    }
+}

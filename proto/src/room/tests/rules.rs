@@ -363,6 +363,51 @@ fn more_heads_than_an_event_can_name_stop_nobody() {
 }
 
 #[test]
+fn who_extends_more_branches_than_an_event_can_name_keeps_no_removal_out_of_the_next_epochs() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Moderator) });
+    let mut dave = Person::join(2, &link, &mut alice);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let mallory = Person::join(3, &link, &mut alice);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let eve = Person::join(4, &link, &mut alice);
+    dave.sync_from(&alice);
+    let mut branches: Vec<Person> = (0..12).map(|_| mallory.clone_with_all_secrets()).collect();
+    let extend = |branches: &mut Vec<Person>, others: &Person, round: usize| -> Vec<Event> {
+        let all = others.events().into_iter().filter(|event| event.device() != mallory.room.me().device());
+        let all: Vec<Event> = all.collect();
+        let written = branches.iter_mut().enumerate().flat_map(|(n, branch)| {
+            branch.receive(all.clone());
+            let about = vec![(crate::control::Setting::About, vec![b'a' + n as u8; 1 + round])];
+            let outcome = branch.room.set_state(about, branch.now).unwrap();
+            branch.keep(outcome.clone());
+            outcome.events().cloned().collect::<Vec<_>>()
+        });
+        written.collect()
+    };
+    for round in 0..3 {
+        let written = extend(&mut branches, &alice, round);
+        alice.receive(written);
+    }
+    // Dave removes Eve and is gone before he makes an epoch.
+    let target = crate::control::Target::Account(eve.room.me().account());
+    let removal = crate::room::Removal { target, ban: false, cascade: false, purge: false };
+    let removed = dave.room.remove(&[removal], dave.now, &mut dave.rng).unwrap().events().next().unwrap().clone();
+    alice.receive(vec![removed.clone()]);
+    for round in 3..8 {
+        let written = extend(&mut branches, &alice, round);
+        alice.receive(written);
+        // Time for one epoch, and all branches grow again.
+        alice.look();
+        alice.now += 2 * crate::limits::ELECTION_MAX_MS;
+        alice.look();
+    }
+    let (removed, all) = (alice.room.dag.find(&removed.id()).unwrap(), alice.room.dag.kinds());
+    let made = all.rotates.iter().filter(|at| alice.room.dag.in_past(removed, **at)).count();
+    assert!(made > 0 && alice.room.epoch_status().epoch.is_some());
+}
+
+#[test]
 fn a_member_without_the_key_does_not_make_epochs_without_end() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Member));

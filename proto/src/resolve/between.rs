@@ -1,0 +1,317 @@
+//! What may have counted meanwhile: between a view and a larger one.
+//!
+//! Who holds the key of an epoch knows all that the epoch was made on, and hands the key on by what he knows beside. Seen
+//! from a view `V` he may have known any part of it that holds that past `P` and the ancestors of all its events. Whether an
+//! event counts is not monotone: a removal can be undone and done again. So every grant is decided between bounds: what is
+//! sure in each such part, and what may be in one of them. A removal is sure if it lies in `P` and nothing in `V` could make
+//! it void; a grant may live if it may be ok and no removal of it is sure. The bounds are wider than what the parts say
+//! together, never narrower: an epoch may be given up in vain, and is never kept wrongly.
+//!
+//! Nothing that somebody writes whose removal is sure may count, so he can not make an epoch unsafe by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Resolved;
+use super::decide::{cascades_over, fence_holds, inside, max_uses};
+use crate::control::{Control, DeviceFence};
+use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
+use crate::ids::{AccountId, DeviceId, EpochId, EventId};
+use crate::limits;
+
+/// A grant between the two views. What is said of a part holds where the part has the event of the grant.
+#[derive(Debug, Clone, Default)]
+struct Bounds {
+    /// It is ok in some part,
+    may_ok: bool,
+    /// in every part.
+    sure_ok: bool,
+    /// What ends it in some part,
+    may_end: Vec<NodeIdx>,
+    /// in every part.
+    sure_end: Vec<NodeIdx>,
+}
+
+/// The grants decided so far, all that they ask for among them.
+struct Between<'a> {
+    dag: &'a Dag,
+    past: &'a Set,
+    view: &'a Set,
+    decided: BTreeMap<GrantIdx, Bounds>,
+}
+
+/// Where a device came in, in the room's order.
+type Place = (u64, EventId, DeviceId);
+/// Of accounts: the last place that fits.
+type Full = BTreeMap<AccountId, Option<Place>>;
+
+impl Resolved {
+    /// Whether nobody who is out of this view can have been in, in any part of it that holds `past`, which lies in it: so an
+    /// epoch made on `past` for live devices of this view was handed to nobody who is out. `epoch` is that epoch: who was
+    /// admitted into it may have its key even if a ban kept him out.
+    ///
+    /// Devices that were live in `past` are left to the caller.
+    pub fn let_in_nobody_else(&self, dag: &Dag, past: &Set, epoch: Option<&EpochId>) -> bool {
+        // Nothing ended meanwhile, so whoever is out now and was in for a while came in meanwhile.
+        let ended = |end: &&NodeIdx| self.view.has(**end) && !past.has(**end);
+        if self.outsiders.within(past) && dag.kinds().ends.iter().rev().find(ended).is_none() {
+            return true;
+        }
+        let out = |g: &GrantIdx| !self.members.contains_key(&dag.grants()[*g].subject);
+        let asked: Vec<GrantIdx> = self.outsiders.iter().flat_map(|op| dag.grants_by(op)).filter(out).collect();
+        let mut between = Between { dag, past, view: &self.view, decided: BTreeMap::new() };
+        between.decide(&asked);
+        let mut full = Full::new();
+        !asked.iter().any(|g| between.was_in(*g, epoch))
+            && !self.outsiders.iter().any(|op| self.had_device(dag, past, op, &mut full))
+    }
+
+    /// Whether a device that is not live, which `op` brought to a member, can have been live in a part of the view.
+    fn had_device(&self, dag: &Dag, past: &Set, op: NodeIdx, full: &mut Full) -> bool {
+        brought_by(dag, op).into_iter().filter(|(no, _)| !self.live.has(*no)).any(|(no, account)| {
+            let revoked = dag.device_revokes(&dag.devices()[no].device).iter();
+            let mut revoked = revoked.filter(|(at, _)| past.has(*at)).map(|(at, _)| dag.node(*at).author);
+            let theirs = dag.account_where(no, |at| at == op || past.has(at)) == Some(account);
+            if !self.members.contains_key(&account) || !theirs || revoked.any(|by| by == account) {
+                return false;
+            }
+            let last = full.entry(account).or_insert_with(|| self.last_that_fits(dag, past, &account));
+            last.is_none_or(|last| dag.came_in(no, |at| self.view.has(at)).is_none_or(|came| came < last))
+        })
+    }
+
+    /// Where the device of an account came in after which none is live in any part of the view, for so many surely came
+    /// before it and were not revoked.
+    fn last_that_fits(&self, dag: &Dag, past: &Set, account: &AccountId) -> Option<Place> {
+        let stays = |no: &DeviceNo| {
+            let place = dag.came_in(*no, |at| past.has(at));
+            let same = place == dag.came_in(*no, |at| self.view.has(at));
+            let theirs = dag.account_in(*no, past) == Some(*account);
+            place.filter(|_| same && theirs && !self.revoked_by(dag, *no, account))
+        };
+        let mut sure: Vec<Place> = dag.devices_of(account).iter().filter_map(stays).collect();
+        sure.sort_unstable();
+        sure.get(limits::MAX_DEVICES - 1).copied()
+    }
+}
+
+/// The devices that an event certifies, each with whose it makes them.
+fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
+    let no = |device: DeviceId, account: AccountId| dag.device_no(&device).map(|no| (no, account));
+    match &dag.node(op).control {
+        Control::Genesis(genesis) => genesis.owners.iter().filter_map(|o| no(o.device(), o.account())).collect(),
+        Control::Admit(admit) => no(admit.join.entrant.device(), admit.join.entrant.account()).into_iter().collect(),
+        Control::AccountUpdate(update) => {
+            update.devices.iter().filter_map(|new| no(new.device(), dag.node(op).author)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl Between<'_> {
+    /// Decides these grants, and before them all that they ask for, the most senior first.
+    fn decide(&mut self, asked: &[GrantIdx]) {
+        let mut todo = asked.to_vec();
+        let mut cone = BTreeSet::new();
+        while let Some(g) = todo.pop() {
+            if cone.insert((self.dag.place(g), g)) {
+                self.asks_for(g, &mut todo);
+            }
+        }
+        for (_, g) in cone {
+            let mut bounds = Bounds { may_ok: self.ok(g, false), sure_ok: self.ok(g, true), ..Bounds::default() };
+            // Which Leaves count is asked with the Removes known.
+            bounds.may_end = self.removes(g, false);
+            bounds.sure_end = self.removes(g, true);
+            let (may, sure) = (self.leaves(g, &bounds, false), self.leaves(g, &bounds, true));
+            bounds.may_end.extend(may);
+            bounds.sure_end.extend(sure);
+            self.decided.insert(g, bounds);
+        }
+    }
+
+    /// The grants that the decision about `g` asks for: all more senior.
+    fn asks_for(&self, g: GrantIdx, todo: &mut Vec<GrantIdx>) {
+        let (dag, view) = (self.dag, self.view);
+        let auth = |op: &NodeIdx| dag.node(*op).auth;
+        let grant = &dag.grants()[g];
+        todo.extend(auth(&grant.op));
+        if let Some(invite) = dag.invite_behind(g) {
+            todo.extend(auth(&invite));
+            todo.extend(self.closings(invite).filter_map(|at| auth(&at)));
+            if max_uses(dag, invite).is_some() {
+                todo.extend(self.earlier_uses(invite, g));
+            }
+        }
+        let removes = self.candidates(g).into_iter().filter(|(kill, _)| view.has(*kill));
+        for (kill, _) in removes {
+            todo.extend(auth(&kill).filter(|auth| dag.seniority(*auth, g).is_lt()));
+            todo.extend(self.unbans(kill, grant.op).filter_map(|at| auth(&at)));
+        }
+        let senior = |other: &GrantIdx| dag.seniority(*other, g).is_lt();
+        todo.extend(self.leaves_of(g).filter_map(|at| auth(&at)).filter(senior));
+    }
+
+    /// Whether the subject of a grant can have been in by it.
+    fn was_in(&self, g: GrantIdx, epoch: Option<&EpochId>) -> bool {
+        let Some(bounds) = self.decided.get(&g) else { return true };
+        let into = match &self.dag.node(self.dag.grants()[g].op).control {
+            Control::Admit(admit) => epoch == Some(&admit.epoch),
+            _ => false,
+        };
+        bounds.may_ok && (into || bounds.sure_end.is_empty())
+    }
+
+    /// Whether a part that has `op` has `at`: surely, or perhaps.
+    fn has(&self, at: NodeIdx, op: NodeIdx, sure: bool) -> bool {
+        if sure { self.past.has(at) || self.dag.in_past(at, op) } else { self.view.has(at) }
+    }
+
+    fn ok(&self, g: GrantIdx, sure: bool) -> bool {
+        let (dag, op) = (self.dag, self.dag.grants()[g].op);
+        if dag.grants()[g].parent.is_none() {
+            return true;
+        }
+        if !self.admissible(op, sure) {
+            return false;
+        }
+        let Some(invite) = dag.invite_behind(g) else { return true };
+        let inviter = dag.node(invite).auth.and_then(|auth| self.decided.get(&auth));
+        let ends = inviter.map_or(&[][..], |inviter| if sure { &inviter.may_end } else { &inviter.sure_end });
+        let closes = |close: &NodeIdx| self.has(*close, op, !sure) && self.admissible(*close, !sure);
+        self.admissible(invite, sure)
+            && self.closings(invite).filter(closes).all(|close| dag.in_past(op, close))
+            && ends.iter().all(|end| dag.in_past(op, *end))
+            && self.takes_use(invite, g, sure)
+    }
+
+    /// Whether the invite has a use for the grant, which fits.
+    fn takes_use(&self, invite: NodeIdx, g: GrantIdx, sure: bool) -> bool {
+        let Some(most) = max_uses(self.dag, invite) else { return true };
+        let (op, subject) = (self.dag.grants()[g].op, self.dag.grants()[g].subject);
+        let (mut may, mut always) = (BTreeSet::new(), BTreeSet::new());
+        for other in self.earlier_uses(invite, g) {
+            let Some(bounds) = self.decided.get(&other) else { continue };
+            let grant = &self.dag.grants()[other];
+            if bounds.may_ok {
+                may.insert(grant.subject);
+            }
+            if bounds.sure_ok && self.has(grant.op, op, true) {
+                always.insert(grant.subject);
+            }
+        }
+        if sure {
+            may.remove(&subject);
+            always.contains(&subject) || may.len() < most
+        } else {
+            may.contains(&subject) || always.len() < most
+        }
+    }
+
+    /// The Removes that end a grant.
+    fn removes(&self, g: GrantIdx, sure: bool) -> Vec<NodeIdx> {
+        let (dag, op) = (self.dag, self.dag.grants()[g].op);
+        let ends = |(kill, named): &(NodeIdx, bool)| {
+            let Some(auth) = dag.node(*kill).auth.filter(|_| self.has(*kill, op, sure)) else { return false };
+            let hits = !dag.in_past(*kill, op) || (*named && self.bans_return(*kill, auth, g, sure));
+            hits && dag.seniority(auth, g).is_lt() && self.admissible(*kill, sure)
+        };
+        self.candidates(g).into_iter().filter(ends).map(|(kill, _)| kill).collect()
+    }
+
+    /// The Removes that name a grant, and those that name one above it and cascade; each with whether it names this one.
+    fn candidates(&self, g: GrantIdx) -> Vec<(NodeIdx, bool)> {
+        let dag = self.dag;
+        let mut found: Vec<(NodeIdx, bool)> = dag.removes_naming(g).map(|kill| (kill, true)).collect();
+        if dag.kinds().cascades > 0 {
+            let mut above = dag.grants()[g].giver;
+            while let Some(h) = above {
+                found.extend(
+                    dag.removes_naming(h).filter(|kill| cascades_over(dag, *kill, h)).map(|kill| (kill, false)),
+                );
+                above = dag.grants()[h].giver;
+            }
+        }
+        found
+    }
+
+    /// Whether a grant made knowing the Remove `kill` is forbidden by a ban in it.
+    fn bans_return(&self, kill: NodeIdx, auth: GrantIdx, g: GrantIdx, sure: bool) -> bool {
+        let bans = matches!(&self.dag.node(kill).control, Control::Remove(remove) if remove.ban);
+        let junior = self.dag.grants()[g].parent.is_some_and(|parent| self.dag.seniority(parent, auth).is_gt());
+        bans && junior && !self.unbans(kill, self.dag.grants()[g].op).any(|unban| self.admissible(unban, !sure))
+    }
+
+    /// The Unbans of `kill` that `op` knew.
+    fn unbans(&self, kill: NodeIdx, op: NodeIdx) -> impl Iterator<Item = NodeIdx> {
+        let unbans = self.dag.kinds().unbans.get(&kill).map_or(&[][..], Vec::as_slice);
+        unbans.iter().copied().filter(move |unban| self.dag.in_past(*unban, op))
+    }
+
+    /// The Leaves that end a grant whose Removes are known.
+    fn leaves(&self, g: GrantIdx, own: &Bounds, sure: bool) -> Vec<NodeIdx> {
+        let (dag, op) = (self.dag, self.dag.grants()[g].op);
+        let removals = |ends: &[NodeIdx]| -> Vec<NodeIdx> {
+            let removal = |end: &&NodeIdx| matches!(dag.node(**end).control, Control::Remove(_));
+            ends.iter().filter(removal).copied().collect()
+        };
+        let ends = |leave: &NodeIdx| {
+            let Some(auth) = dag.node(*leave).auth.filter(|_| self.has(*leave, op, sure)) else { return false };
+            if (auth != g && dag.seniority(auth, g).is_gt()) || dag.in_past(*leave, op) {
+                return false;
+            }
+            let Some(of_auth) = (if auth == g { Some(own) } else { self.decided.get(&auth) }) else { return !sure };
+            let of_auth = Bounds {
+                may_ok: of_auth.may_ok,
+                sure_ok: of_auth.sure_ok,
+                may_end: removals(&of_auth.may_end),
+                sure_end: removals(&of_auth.sure_end),
+            };
+            let of_own = if sure { &own.may_end } else { &own.sure_end };
+            of_own.iter().all(|kill| inside(dag, *kill, *leave)) && self.admits(*leave, auth, &of_auth, sure)
+        };
+        self.leaves_of(g).filter(ends).collect()
+    }
+
+    fn leaves_of(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> {
+        let leaves = self.dag.kinds().leaves.get(&self.dag.grants()[g].subject).map_or(&[][..], Vec::as_slice);
+        leaves.iter().copied().filter(|leave| self.view.has(*leave))
+    }
+
+    fn closings(&self, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> {
+        let revokes = self.dag.kinds().revokes.get(&invite).map_or(&[][..], Vec::as_slice);
+        revokes.iter().copied().filter(|revoke| self.view.has(*revoke))
+    }
+
+    /// The more senior grants by an invite.
+    fn earlier_uses(&self, invite: NodeIdx, g: GrantIdx) -> impl Iterator<Item = GrantIdx> {
+        let all = self.dag.grants_by_invite(invite).iter().copied();
+        all.filter(move |other| self.view.has(self.dag.grants()[*other].op) && self.dag.seniority(*other, g).is_lt())
+    }
+
+    /// Whether an event counts: in every part that has it, or in some.
+    fn admissible(&self, op: NodeIdx, sure: bool) -> bool {
+        let Some(auth) = self.dag.node(op).auth else { return true };
+        self.decided.get(&auth).map_or(!sure, |bounds| self.admits(op, auth, bounds, sure))
+    }
+
+    fn admits(&self, op: NodeIdx, auth: GrantIdx, bounds: &Bounds, sure: bool) -> bool {
+        let ok = if sure { bounds.sure_ok } else { bounds.may_ok };
+        let ends = if sure { &bounds.may_end } else { &bounds.sure_end };
+        ok && ends.iter().all(|end| inside(self.dag, *end, op))
+            && self.revocations(op, auth, bounds, sure).all(|fence| fence_holds(self.dag, fence, op))
+    }
+
+    /// The fences of the revocations of the device of `op` that may bind what it does under a grant; those that bind it in
+    /// every part, if it is asked what may count.
+    fn revocations(&self, op: NodeIdx, g: GrantIdx, bounds: &Bounds, sure: bool) -> impl Iterator<Item = &DeviceFence> {
+        let subject = self.dag.grants()[g].subject;
+        let ends: Vec<NodeIdx> = if sure { bounds.sure_end.clone() } else { bounds.may_end.clone() };
+        let binds = move |at: NodeIdx| {
+            self.has(at, op, !sure)
+                && self.dag.node(at).author == subject
+                && ends.iter().all(|end| inside(self.dag, *end, at))
+        };
+        let revokes = self.dag.device_revokes(&self.dag.node(op).event.device()).iter();
+        revokes.filter(move |(at, _)| binds(*at)).map(|(_, fence)| fence)
+    }
+}
