@@ -81,6 +81,8 @@ pub const EPOCH_MESSAGES: u32 = 10_000;
 pub const SLICE_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The key of a slice that ended is kept this long, for messages that come late.
 pub const SLICE_GRACE_MS: u64 = 48 * 60 * 60 * 1_000;
+/// Chains for late messages of a slice whose key is gone are kept this long: as long as leaf keys.
+pub const LATE_KEPT_MS: u64 = LEAF_KEPT_MS;
 /// How often a room that forgets looks which slices began and which keys are to go.
 pub const SLICE_LOOK_MS: u64 = 60 * 60 * 1_000;
 /// A leaf key is replaced after this time.
@@ -132,6 +134,14 @@ pub const RECENT_MESSAGES: usize = 8_192;
 pub const MAX_BRANCHES: usize = 256;
 /// Sender chains kept at the place they have reached.
 pub const MAX_CHAINS: usize = 512;
+/// Most devices of an epoch for each of which chains for late messages are kept; in larger rooms none are.
+pub const MAX_LATE_DEVICES: usize = 256;
+/// Of the slices that end at once: so many of the first and of the last are kept of each device.
+pub const LATE_SLICES: u32 = 8;
+/// How many slices further somebody may have written who was away when an epoch was replaced: a week of days.
+pub const LATE_AHEAD: u32 = 7;
+/// Most chains for late messages in a room: 300 KiB.
+pub const MAX_LATE_CHAINS: usize = 4_096;
 /// Slice keys kept beside the first of their epoch.
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.

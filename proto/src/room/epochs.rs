@@ -10,6 +10,7 @@ use parlor_crypto::wrap::GossipKey;
 
 use super::cache::Cache;
 use super::healing::Lacking;
+use super::late::Late;
 use crate::control::{Complaint, Control, RotateReason};
 use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
@@ -76,6 +77,8 @@ pub(super) struct Epochs {
     began: HashMap<EpochId, Vec<(u32, u64)>>,
     /// Epochs whose stored row is not what is here.
     changed: BTreeSet<EpochId>,
+    /// Chains for late messages of slices whose keys are gone.
+    pub(super) late: Late,
 }
 
 impl Epochs {
@@ -101,6 +104,7 @@ impl Epochs {
             gone: BTreeSet::new(),
             began: HashMap::new(),
             changed: BTreeSet::new(),
+            late: Late::default(),
         }
     }
 
@@ -328,7 +332,10 @@ impl Epochs {
             chain.advance_to(header.generation).ok()?;
             return Some(chain.message_key(&digest));
         }
-        let mut chain = self.slice(&header.epoch, header.slice)?.sender(header.device.as_bytes());
+        let Some(slice) = self.slice(&header.epoch, header.slice) else {
+            return self.late.message_key(header, &digest);
+        };
+        let mut chain = slice.sender(header.device.as_bytes());
         chain.advance_to(header.generation).ok()?;
         let key = chain.message_key(&digest);
         // An old message is opened from the beginning, and the place where the chain had been is kept.

@@ -33,6 +33,7 @@ mod govern;
 mod healing;
 mod invites;
 mod keys;
+mod late;
 mod log;
 mod maintain;
 mod messages;

@@ -89,6 +89,9 @@ impl Room {
                 break;
             }
         }
+        if self.epochs.late.has_changed() {
+            self.note_rows(&mut received.outcome);
+        }
         received.waiting = self.missing();
         received.covers_corrected = self.messages.take_corrected();
         if received.outcome.accepted.iter().any(|accepted| matches!(accepted, Accepted::Message(_))) {

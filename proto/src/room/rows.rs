@@ -28,6 +28,8 @@ pub type StoredKeys = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 const TOPIC: &[u8] = b"room";
 /// Before the id of an epoch in the name of its row.
 const EPOCH: &[u8] = b"epoch";
+/// Before the id of an epoch in the name of the row of its chains for late messages.
+const LATE: &[u8] = b"late";
 /// Before the device in the name of the row of its leaf record.
 const LEAF: &[u8] = b"leaf";
 
@@ -98,6 +100,12 @@ impl Room {
         for epoch in self.epochs.take_changed() {
             outcome.persist.keys.insert([EPOCH, epoch.as_bytes()].concat(), self.epoch_row(&epoch));
         }
+        outcome.persist.keys.extend(self.late_rows());
+    }
+
+    fn late_rows(&mut self) -> KeyRows {
+        let changed = self.epochs.late.take_changed().into_iter();
+        changed.map(|epoch| ([LATE, epoch.as_bytes()].concat(), self.epochs.late.row(&epoch))).collect()
     }
 
     /// Every row there is.
@@ -107,6 +115,8 @@ impl Room {
         for epoch in self.epochs.take_changed() {
             rows.insert([EPOCH, epoch.as_bytes()].concat(), self.epoch_row(&epoch));
         }
+        self.epochs.late.change_all();
+        rows.extend(self.late_rows());
         // Our own is in the identity.
         let others = self.leafs.values().filter(|leaf| leaf.device != self.me.device().0);
         rows.extend(others.map(leaf_row));
@@ -160,6 +170,8 @@ impl Room {
                 let (epoch, EpochRow { key, began, .. }) = EpochRow::decode(name, bytes)?;
                 let held = key.map(|HeldRow { slice, checked, key }| Held { slice, key, checked });
                 self.epochs.restore(epoch, held, began);
+            } else if let Some(epoch) = name.strip_prefix(LATE) {
+                self.epochs.late.restore(EpochId(epoch.try_into().ok()?), bytes)?;
             } else if name.starts_with(LEAF) {
                 self.restore_leaf(codec::decode(bytes, usize::MAX).ok()?);
             }

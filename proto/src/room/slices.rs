@@ -2,7 +2,8 @@
 //!
 //! In rooms that forget (without history, or with a time to live) a slice ends when somebody is let in and a day after it
 //! began; whoever writes next begins another, and the others follow when they see it. Some time after a slice ended its
-//! key is replaced by that of the next, so that nothing here gives back the keys of its messages. A message keeps its own
+//! key is replaced by that of the next, so that nothing here gives back the keys of its messages; for what did not come yet
+//! see [`super::late`]. A message keeps its own
 //! key beside it for as long as it is kept itself.
 //!
 //! Clocks say when a key is destroyed and when a writer moves on; no rule for others depends on one.
@@ -63,11 +64,16 @@ impl Room {
                 self.epochs.note_slice(epoch, self.current_slice(&epoch), now_ms);
             }
             if self.overtaken_ms(&epoch).is_some_and(|ms| now_ms >= ms.saturating_add(lifetime_ms)) {
+                // Who is away begins another slice each day.
+                let ahead = self.current_slice(&epoch).saturating_add(limits::LATE_AHEAD).min(self.last_slice(&epoch));
+                self.keep_late(&epoch, ahead.saturating_add(1), now_ms);
                 self.epochs.destroy(epoch);
-            } else {
-                self.epochs.destroy_before(epoch, now_ms.saturating_sub(lifetime_ms));
+            } else if let Some(first) = self.epochs.ended_before(&epoch, now_ms.saturating_sub(lifetime_ms)) {
+                self.keep_late(&epoch, first, now_ms);
+                self.epochs.destroy_before(epoch, first);
             }
         }
+        self.epochs.late.expire(now_ms);
         self.note_rows(outcome);
         forgets.then(|| now_ms.saturating_add(limits::SLICE_LOOK_MS))
     }
@@ -94,13 +100,15 @@ impl Epochs {
         }
     }
 
-    /// Goes on to the latest slice that began before `before_ms`: the keys of those before it can not be had any more.
-    fn destroy_before(&mut self, epoch: EpochId, before_ms: u64) {
-        let Some(at) = self.began(&epoch).iter().rposition(|(_, ms)| *ms <= before_ms).filter(|at| *at > 0) else {
-            return;
-        };
-        self.began_mut(epoch).drain(..at);
-        let first = self.began(&epoch).first().map_or(0, |(slice, _)| *slice);
+    /// The latest slice that began before `before_ms`, if others came before it.
+    fn ended_before(&self, epoch: &EpochId, before_ms: u64) -> Option<u32> {
+        let at = self.began(epoch).iter().rposition(|(_, ms)| *ms <= before_ms).filter(|at| *at > 0)?;
+        self.began(epoch).get(at).map(|(slice, _)| *slice)
+    }
+
+    /// Goes on to a slice that began: the keys of those before it can not be had any more.
+    fn destroy_before(&mut self, epoch: EpochId, first: u32) {
+        self.began_mut(epoch).retain(|(slice, _)| *slice >= first);
         self.advance_held(&epoch, first);
         self.change(epoch);
     }

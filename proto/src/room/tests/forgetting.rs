@@ -6,7 +6,7 @@ use super::support::{Person, new_invite, new_room};
 use crate::control::{History, Role};
 use crate::event::Event;
 use crate::ids::EpochId;
-use crate::limits::{EPOCH_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
+use crate::limits::{EPOCH_MS, LATE_KEPT_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
 use crate::room::{EpochRow, Message, NewInvite, NewRoom};
 
 const HOUR: u64 = 3_600_000;
@@ -81,9 +81,8 @@ fn a_quiet_room_stays_in_its_slice_however_long() {
 
 #[test]
 fn two_days_after_a_slice_ended_its_keys_are_gone_from_memory_and_disk() {
-    let (mut alice, mut bob) = pair(new_room(History::None));
+    let (mut alice, _) = pair(new_room(History::None));
     let old = alice.write("one");
-    bob.sync_from(&alice);
     later(&mut alice, SLICE_MS + HOUR);
     let new = alice.write("two");
     later(&mut alice, SLICE_GRACE_MS - 2 * HOUR);
@@ -98,9 +97,6 @@ fn two_days_after_a_slice_ended_its_keys_are_gone_from_memory_and_disk() {
         alice.restart();
         alice.look();
     }
-    let late = bob.write("too late");
-    alice.sync_from(&bob);
-    assert!(alice.room.open_later(&late.event).is_none());
     // A message that is kept keeps its own key.
     assert!(old.key.is_some());
     assert_eq!(alice.shown(), ["one", "two"]);
@@ -168,4 +164,69 @@ fn in_a_room_whose_messages_expire_the_keys_expire_with_them() {
     carol.write("hello");
     alice.sync_from(&carol);
     assert_eq!(alice.shown().last().map(String::as_str), Some("hello"));
+}
+
+/// Bob was away while alice moved on and destroyed the keys of the slice he knows.
+fn away(rotated: bool) -> (Person, Person) {
+    let (mut alice, mut bob) = pair(new_room(History::None));
+    alice.write("one");
+    bob.sync_from(&alice);
+    bob.look();
+    let before = bob.write("two");
+    alice.sync_from(&bob);
+    if rotated {
+        let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+        alice.keep(outcome);
+    } else {
+        later(&mut alice, SLICE_MS + HOUR);
+    }
+    alice.write("three");
+    later(&mut alice, SLICE_GRACE_MS + 2 * HOUR);
+    assert!(alice.room.open_later(&before.event).is_none(), "what came can not be opened again");
+    assert!(!disk_gives(&alice, &before));
+    (alice, bob)
+}
+
+#[test]
+fn what_was_written_by_who_was_away_when_the_others_moved_on_can_be_read_once_it_comes() {
+    for rotated in [false, true] {
+        let (mut alice, mut bob) = away(rotated);
+        let first = bob.write("from the train");
+        alice.sync_from(&bob);
+        assert_eq!(alice.shown().len(), 4, "{rotated}");
+        // He begins another slice, as he would with nobody away.
+        later(&mut bob, SLICE_MS + HOUR);
+        let second = bob.write("from the ship");
+        let third = bob.write("from the pier");
+        alice.restart();
+        alice.look();
+        bob.now = alice.now;
+        alice.sync_from(&bob);
+        let shown = alice.shown();
+        assert!(
+            shown.contains(&"from the ship".to_owned()) && shown.contains(&"from the pier".to_owned()),
+            "{shown:?}"
+        );
+        // The chains moved on: what came once is not opened again, in memory or from the disk.
+        let of_destroyed = if rotated { vec![&first, &second, &third] } else { vec![&first] };
+        for _ in 0..2 {
+            assert!(of_destroyed.iter().all(|message| alice.room.open_later(&message.event).is_none()));
+            alice.restart();
+            alice.look();
+        }
+    }
+}
+
+#[test]
+fn after_a_month_what_did_not_come_of_a_slice_is_given_up() {
+    let (mut alice, mut bob) = away(true);
+    let late = bob.write("in a bottle");
+    let end = alice.now + LATE_KEPT_MS;
+    while alice.now < end {
+        alice.now += 12 * HOUR;
+        alice.maintain();
+    }
+    alice.receive(vec![late.event.clone()]);
+    assert!(alice.room.open_later(&late.event).is_none());
+    assert!(!alice.shown().contains(&"in a bottle".to_owned()));
 }

@@ -166,7 +166,7 @@ fn a_former_member_makes_no_epoch_unsafe_whatever_devices_he_certifies_and_whome
     alice.maintain();
     let epoch = alice.room.epoch_status().epoch;
     let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
-    for n in 0..20 {
+    for n in 0..12 {
         let phone = Identity::add_device(&root, "phone", 2 + n, START, &mut bob.rng).unwrap();
         let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
         let update = Control::AccountUpdate(AccountUpdate { devices, revokes: Vec::new() });
