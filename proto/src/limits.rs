@@ -146,8 +146,8 @@ pub const MAX_LATE_CHAINS: usize = 4_096;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
-/// Most control events of a former member taken in a day from others than members: what he wrote before he heard of his removal
-/// is less.
+/// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
+/// before it heard of its removal is less.
 pub const MAX_FORMER_EVENTS: usize = 64;
 /// Views of the control events kept resolved beside that of all.
 pub const MAX_VIEWS: usize = 8;

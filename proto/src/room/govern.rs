@@ -9,13 +9,9 @@ use super::Room;
 use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
-<<<<<<< HEAD
-    AccountUpdate, Complaint, Control, DeviceFence, EquivProof, GrantRole, InviteBounds, InviteId, KeyComplaint,
-=======
-    AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole, InviteId, KeyComplaint,
->>>>>>> b85dbc3 (A former member forces no epoch, an account has sixteen devices, slices and wrong rows stop nobody)
-    LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove, Role, Target,
-    Unban,
+    AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole, InviteBounds, InviteId,
+    KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove,
+    Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;

@@ -95,7 +95,6 @@ pub struct Room {
     last: changes::Snapshot,
     pending: Pending,
     forks: forks::Forks,
-    flood: flood::Flood,
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
@@ -129,7 +128,6 @@ impl Room {
             last: changes::Snapshot::default(),
             pending: Pending::default(),
             forks: forks::Forks::default(),
-            flood: flood::Flood::default(),
             epochs: Epochs::new(),
             best: None,
             turn: None,

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use parlor_crypto::seal;
 
 use super::branches::Placed;
+use super::flood::Flood;
 use super::messages::{Fit, LogEnd, Messages};
 use super::run::authentic;
 use super::types::{Accepted, Message, Missing, Opened, Outcome, Received, Reject, Rejected, Verdict};
@@ -54,7 +55,7 @@ impl Room {
     }
 
     /// As [`receive`](Self::receive), from somebody who is no member, or nobody knows who: a joiner, gossip. Of what former
-    /// members wrote only so much is taken a day; the rest is refused as [`Reject::Full`] and comes by members who have it.
+    /// members wrote only so much is taken, ever; the rest is refused as [`Reject::Full`] and comes by members who have it.
     pub fn receive_unvouched(&mut self, batch: Vec<Event>, now_ms: u64) -> Received {
         self.receive_from(batch, false, now_ms)
     }
@@ -63,8 +64,9 @@ impl Room {
         let mut received = Received::default();
         let (mut control, messages) = self.screen(batch, &mut received);
         if !vouched {
+            let mut flood = Flood::new();
             control.retain(|event| {
-                let floods = self.floods(event, now_ms);
+                let floods = self.floods(event, &mut flood);
                 if floods {
                     received.rejected.push(Rejected { id: event.id(), why: Reject::Full, of_batch: true });
                 }
