@@ -5,6 +5,7 @@
 //! Fields are only ever added. Ids are lower-case hexadecimal strings, times are RFC 3339 strings in UTC, and cursors are
 //! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
 
+mod device;
 mod event;
 mod govern;
 mod invite;
@@ -16,6 +17,7 @@ mod outbox;
 mod problem;
 mod room;
 
+pub use device::{NotRevoked, OwnDevice, RevokedDevice};
 pub use event::{
     ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, OutboxChanged, PeerChanged,
     PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange, RoomChanged, StatusChanged, SyncProgress,
@@ -32,7 +34,7 @@ pub use message::{
 pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};
 pub use problem::{Code, Problem};
-pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, UpdateRoom};
+pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, SplitView, UpdateRoom};
 
 /// First path segments of every route of this version of the API.
 pub const PREFIX: &str = "/api/v1";

@@ -47,6 +47,7 @@ macro_rules! codes {
                     Self::MemberNotFound => "parlor members ROOM shows who is in the room",
                     Self::Stopping | Self::NoNode => "start the node with: parlor run",
                     Self::Busy | Self::TimedOut | Self::RateLimited => "try again in a moment",
+                    Self::SplitView => "update parlor on both sides; compare the state in `parlor room show` with others",
                     Self::DeviceCloned => "run one copy of a home only; with a new home you can be invited again",
                     Self::Banned | Self::JoinRefused => "ask the one who invited you",
                     Self::Internal => "look into the log of the node (parlor run -v), and report it",
@@ -86,6 +87,7 @@ codes! {
     InviteRevoked     "invite_revoked"      410    4    "the invite has been revoked"
     JoinRefused       "join_refused"        403    4    "joining was refused"
     Banned            "banned"              403    4    "this account is banned from the room"
+    SplitView         "split_view"          409    1    "a member sees another room in the same events"
     DeviceCloned      "device_cloned"       409    1    "this device was copied and both have written: it writes nothing any more"
 
     NotFound          "not_found"           404    5    "there is no such thing"

@@ -178,8 +178,22 @@ pub struct Room {
     pub people: Vec<Member>,
     /// Ids of the last events about who may do what, and keys: those nothing is built on yet.
     pub control_frontier: Vec<String>,
-    /// Equal on all nodes that see the same members and events: compare it when in doubt.
+    /// Equal on all nodes that see the same members and events: compare it when in doubt. Connected members do so by themselves.
     pub fingerprint: String,
+    /// Members whose node holds the same events and sees another room in them: one of both is wrong, or lies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split_views: Vec<SplitView>,
+}
+
+/// A member's device that sees another room in the same events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SplitView {
+    /// Whose.
+    pub who: crate::Author,
+    /// Which device.
+    pub device: String,
+    /// The same for people, as a whole sentence without full stop.
+    pub text: String,
 }
 
 /// A member of a room: `GET /rooms/{room}/members`.

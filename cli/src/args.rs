@@ -145,6 +145,9 @@ pub enum Command {
     /// Show, retry and discard what waits to be sent
     #[command(subcommand)]
     Outbox(cmd::outbox::Command),
+    /// List and revoke the devices of this account
+    #[command(subcommand)]
+    Device(cmd::device::Command),
     /// Print completions for a shell
     Completions(cmd::completions::Args),
     /// Write manual pages into a folder
@@ -192,6 +195,11 @@ mod tests {
             "join parlor://join/1/x --timeout 60s",
             "join --qr F.png",
             "members R",
+            "member role R @W member --may-invite 2 --invites-for 7d --invite-uses 3",
+            "invite create R --delegate 2",
+            "device list",
+            "device revoke D",
+            "init --name A --recover F",
             "member role R W moderator",
             "member role R @W member --may-invite",
             "member remove R W --cascade --purge",

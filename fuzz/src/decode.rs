@@ -151,7 +151,11 @@ pub fn rows(data: &[u8]) {
             for hint in &hints {
                 assert!(epoch::pages_of(index, hint).count() > 0, "every row is found");
             }
+            assert!(index.len() <= parlor_proto::limits::PAGE_FANOUT);
         }
+    }
+    if let Ok(names) = epoch::decode_names(data) {
+        assert_eq!(codec::encode(&names), data);
     }
     if let Some(Rows::Pages(index)) = canonical::<Rows>(data) {
         for (hint, _) in &index {

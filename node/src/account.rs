@@ -66,13 +66,15 @@ pub(crate) struct Me {
     account: AccountId,
     device: DeviceId,
     signing: SigningKey,
+    root: SigningKey,
     now: RwLock<Arc<Identity>>,
 }
 
 impl Me {
-    pub(crate) fn new(identity: Arc<Identity>) -> Self {
+    pub(crate) fn new(account: &Account) -> Self {
+        let (identity, root) = (account.identity(), SigningKey::from_seed(&account.keys.root));
         let (account, device) = (identity.account(), identity.device());
-        Self { account, device, signing: identity.signing_key().clone(), now: RwLock::new(identity) }
+        Self { account, device, signing: identity.signing_key().clone(), root, now: RwLock::new(identity) }
     }
 
     /// The identity with the leaf keys of now. Not to be kept: rooms are told of another one.
@@ -96,18 +98,38 @@ impl Me {
     pub(crate) fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
+
+    /// The root key of the account: it certifies devices and revokes them, nothing else.
+    pub(crate) fn root(&self) -> &SigningKey {
+        &self.root
+    }
 }
 
 impl Account {
     /// Makes the account of a home. See [`crate::launch::init_account`].
-    pub(crate) fn make(home: &Home, name: &str, passphrase: &Passphrase, now_ms: u64) -> Result<NewAccount, Problem> {
+    pub(crate) fn make(
+        home: &Home,
+        name: &str,
+        passphrase: &Passphrase,
+        recovery: Option<&str>,
+        now_ms: u64,
+    ) -> Result<NewAccount, Problem> {
         let name = checked_name(name)?;
         if home.has_account() {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
         }
-        let (seed, identity) = Identity::create(name, now_ms, &mut rng())
-            .map_err(|error| Problem::new(Code::BadRequest, format!("the name can not be used: {error}")))?;
+        let made = match recovery {
+            None => Identity::create(name, now_ms, &mut rng()),
+            Some(text) => {
+                let seed = phrase::parse(text).map_err(|error| {
+                    Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))
+                })?;
+                Identity::add_device(&seed, name, now_ms, now_ms, &mut rng()).map(|identity| (seed, identity))
+            }
+        };
+        let (seed, identity) =
+            made.map_err(|error| Problem::new(Code::BadRequest, format!("the name can not be used: {error}")))?;
         let keys = Keys {
             version: Keys::VERSION,
             name: name.to_owned(),
@@ -286,7 +308,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let home = Home::at(dir.path());
             home.create().unwrap();
-            Account::make(&home, "alice", &passphrase, NOW).unwrap();
+            Account::make(&home, "alice", &passphrase, None, NOW).unwrap();
             let mut account = Account::open(&home, &passphrase).unwrap();
             assert!(account.renew_leaf(&home, NOW + 1).unwrap().is_none(), "young enough");
             let due_ms = account.leaf_due_ms();
@@ -303,7 +325,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("home"));
         home.create().unwrap();
-        Account::make(&home, "alice", &Passphrase::None, NOW).unwrap();
+        Account::make(&home, "alice", &Passphrase::None, None, NOW).unwrap();
         let mut account = Account::open(&home, &Passphrase::None).unwrap();
         let before = account.identity();
         std::fs::rename(dir.path().join("home"), dir.path().join("moved")).unwrap();

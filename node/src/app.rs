@@ -8,9 +8,9 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 use parlor_api::{
-    Banned, Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, OutboxAnswer,
-    OutboxEntry, Page, Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, Room, RoomItem, SendAnswer,
-    SendRequest, SetRole, Status, UpdateRoom,
+    Banned, Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, NotRevoked, OutboxAnswer,
+    OutboxEntry, OwnDevice, Page, Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room,
+    RoomItem, SendAnswer, SendRequest, SetRole, Status, UpdateRoom,
 };
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use crate::bus::{Bus, Subscription, rfc3339};
 use crate::clock::now_ms;
 use crate::services::joins::{self, Joins};
 use crate::services::peers::dialable;
+use crate::services::rooms::devices;
 use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
 
 /// The result of everything a client asks.
@@ -263,6 +264,52 @@ impl App {
     /// The members of a room, strongest role first, then by name.
     pub async fn members(&self, room: &str) -> Answer<Vec<Member>> {
         self.node.rooms.members(self.find_room(room).await?).await
+    }
+
+    /// The devices of this account that its rooms know, this one first.
+    pub async fn devices(&self) -> Answer<Vec<OwnDevice>> {
+        let context = &self.node.context;
+        let this = OwnDevice {
+            device: context.identity.device().to_string(),
+            name: context.name.clone(),
+            since: None,
+            this: true,
+            online: true,
+            rooms: Vec::new(),
+            revoked: false,
+            contradicts_itself: false,
+        };
+        let mut of_rooms = Vec::new();
+        for (room, _) in context.directory.all() {
+            of_rooms.push(self.node.rooms.own_devices(room).await?);
+        }
+        Ok(devices::merged(this, of_rooms))
+    }
+
+    /// Revokes another device of this account in all rooms that know it: durable with the keys that follow from it when it returns.
+    /// Doing it again tells the rooms that were not told.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`; `conflict` for this device.
+    pub async fn revoke_device(&self, device: &str) -> Answer<RevokedDevice> {
+        let found = devices::named(self.devices().await?, device)?;
+        if found.this {
+            return Err(Problem::new(Code::Conflict, "a device does not revoke itself")
+                .hint("do it from another device of this account; or leave its rooms"));
+        }
+        let id = found.device.parse().map_err(|_| Problem::of(Code::Internal))?;
+        let mut answer = RevokedDevice { device: found.device, name: found.name, rooms: Vec::new(), left: Vec::new() };
+        for room in found.rooms {
+            let done = match room.parse() {
+                Ok(room) => self.node.rooms.revoke_device(room, id).await,
+                Err(_) => Err(Problem::of(Code::Internal)),
+            };
+            match done {
+                Ok(()) => answer.rooms.push(room),
+                Err(problem) => answer.left.push(NotRevoked { room, why: problem.detail }),
+            }
+        }
+        Ok(answer)
     }
 
     /// Stores messages of this account in the order given, in one durable commit, and sends them by and by. A request

@@ -46,7 +46,23 @@ pub struct NewAccount {
 pub fn init_account(home: &Home, name: &str, passphrase: &Passphrase) -> Result<NewAccount, Problem> {
     home.create()?;
     let _lock = lock(home)?;
-    Account::make(home, name, passphrase, now_ms())
+    Account::make(home, name, passphrase, None, now_ms())
+}
+
+/// As [`init_account`], of an account that exists: a new device of it, by its recovery phrase. It is in no room yet; an invite
+/// brings it into one, as the same member.
+///
+/// # Errors
+/// As [`init_account`]; `bad_request` for what is no recovery phrase.
+pub fn recover_account(
+    home: &Home,
+    name: &str,
+    passphrase: &Passphrase,
+    recovery: &str,
+) -> Result<NewAccount, Problem> {
+    home.create()?;
+    let _lock = lock(home)?;
+    Account::make(home, name, passphrase, Some(recovery), now_ms())
 }
 
 /// A running node.
@@ -76,7 +92,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let bus = Bus::new(now_ms());
     let peers = Peers::new();
     let context = Arc::new(Context {
-        identity: Me::new(account.identity()),
+        identity: Me::new(&account),
         name: account.name().to_owned(),
         peer,
         store: store.clone(),

@@ -16,7 +16,7 @@ mod services;
 pub use app::App;
 pub use config::{Config, Passphrase};
 pub use home::Home;
-pub use launch::{NewAccount, Running, init_account, start};
+pub use launch::{NewAccount, Running, init_account, recover_account, start};
 
 /// Something of the home is damaged: what it is, with the remedy.
 fn home_damaged(detail: impl Into<String>) -> parlor_api::Problem {

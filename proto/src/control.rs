@@ -28,6 +28,8 @@ use crate::limits;
 
 /// The kind of a Remove.
 pub const REMOVE_KIND: u8 = 3;
+/// The kind of an AccountUpdate.
+pub const ACCOUNT_UPDATE_KIND: u8 = 8;
 /// The kind of a Rotate.
 pub const ROTATE_KIND: u8 = 11;
 
@@ -250,13 +252,17 @@ pub struct Rotate {
     pub rows: Rows,
 }
 
+/// A page of rows, or of names of pages: the hint of its first row and its hash.
+pub type PageName = ([u8; 8], [u8; 32]);
+
 /// The rows of an epoch, sorted by hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rows {
     /// Here, up to [`limits::INLINE_ROWS`].
     Inline(Vec<Row>),
-    /// In pages of [`limits::ROWS_PER_PAGE`]: the first hint and the hash of each.
-    Pages(Vec<([u8; 8], [u8; 32])>),
+    /// In pages of [`limits::ROWS_PER_PAGE`], under pages that name them ([`crate::epoch::levels`]): the first hint and the hash of
+    /// each page at the top.
+    Pages(Vec<PageName>),
 }
 
 /// A control event's payload, decoded.
@@ -321,7 +327,7 @@ impl Control {
             5 => Self::Invite(codec::decode(payload, max)?),
             6 => Self::InviteRevoke(codec::decode(payload, max)?),
             7 => Self::Admit(Box::new(codec::decode(payload, max)?)),
-            8 => Self::AccountUpdate(codec::decode(payload, max)?),
+            ACCOUNT_UPDATE_KIND => Self::AccountUpdate(codec::decode(payload, max)?),
             9 => Self::Policy(codec::decode(payload, max)?),
             10 => Self::State(codec::decode(payload, max)?),
             ROTATE_KIND => Self::Rotate(codec::decode(payload, max)?),
@@ -344,7 +350,7 @@ impl Control {
             Self::Invite(_) => 5,
             Self::InviteRevoke(_) => 6,
             Self::Admit(_) => 7,
-            Self::AccountUpdate(_) => 8,
+            Self::AccountUpdate(_) => ACCOUNT_UPDATE_KIND,
             Self::Policy(_) => 9,
             Self::State(_) => 10,
             Self::Rotate(_) => ROTATE_KIND,
@@ -445,8 +451,8 @@ impl Rotate {
                 limit(rows.is_sorted_by(|a, b| a.hint <= b.hint), "rows")
             }
             Rows::Pages(pages) => {
-                limit(n_rows > limits::INLINE_ROWS && pages.len() <= limits::MAX_PAGES, "pages")?;
-                limit(pages.len() == n_rows.div_ceil(limits::ROWS_PER_PAGE), "pages")?;
+                limit(n_rows > limits::INLINE_ROWS && n_rows <= limits::MAX_ROWS, "rows")?;
+                limit(pages.len() == crate::epoch::levels(n_rows).0, "pages")?;
                 limit(pages.is_sorted_by(|a, b| a.0 <= b.0), "pages")
             }
         }

@@ -51,12 +51,16 @@ pub const MAX_SLICE: u32 = 65_535;
 /// How many slices of an epoch may be begun beyond the last that an admission opened. A slice lasts a day and an epoch a week,
 /// so whoever needs more is rare; and nobody uses up the slices of an epoch by naming the last one.
 pub const SLICE_REACH: u32 = 16;
-/// Rows in a page of an epoch: 22 KiB, one blob to fetch.
-pub const ROWS_PER_PAGE: usize = 256;
+/// Rows in a page of an epoch: 705 bytes. A member needs one row, so small pages make what it fetches small.
+pub const ROWS_PER_PAGE: usize = 8;
+/// Pages named by a Rotate, or by a page above them: 640 bytes, as much as a page of rows.
+pub const PAGE_FANOUT: usize = 16;
 /// Up to this many rows travel in the Rotate itself: small rooms never fetch a page.
 pub const INLINE_ROWS: usize = 64;
-/// Most pages of an epoch: rooms of 65,536 devices.
-pub const MAX_PAGES: usize = 256;
+/// Most rows of an epoch: what three levels of pages above those of rows can name. Sealing them takes a minute.
+pub const MAX_ROWS: usize = ROWS_PER_PAGE * PAGE_FANOUT * PAGE_FANOUT * PAGE_FANOUT * PAGE_FANOUT;
+/// Rows sealed in one piece, which may run beside others: some 7 ms.
+pub const ROWS_PER_JOB: usize = 64;
 /// Highest sequence number: nobody writes so much, and sums of them never overflow.
 pub const MAX_SEQ: u64 = u32::MAX as u64;
 

@@ -199,6 +199,9 @@ pub struct Digests {
     pub messages: [u8; 16],
     /// Of leaf records and markers.
     pub records: [u8; 16],
+    /// What the control events mean to the sender: the beginning of [`crate::room::Room::fingerprint`]. `None` while it is not of
+    /// exactly these logs. No part of the content.
+    pub view: Option<[u8; 8]>,
 }
 
 /// A series by its tag: a hash of kind and device salted with the connection, so that nobody can prepare collisions.
@@ -318,6 +321,17 @@ pub enum Asked {
 }
 
 impl Digests {
+    /// Whether both are of the same content.
+    pub fn same_content(&self, other: &Self) -> bool {
+        (self.control, self.messages, self.records) == (other.control, other.messages, other.records)
+    }
+
+    /// Whether the other side sees another room in the same control events; `None` where that can not be told.
+    pub fn split_from(&self, other: &Self) -> Option<bool> {
+        let (ours, theirs) = self.view.zip(other.view)?;
+        (self.control == other.control).then_some(ours != theirs)
+    }
+
     /// The digest that series of this kind are in.
     pub fn of(&self, kind: SeriesKind) -> [u8; 16] {
         match kind {

@@ -6,8 +6,9 @@
 use std::path::PathBuf;
 
 use parlor_api::{Code, Problem};
-use parlor_node::{Home, NewAccount, Passphrase, init_account};
+use parlor_node::{Home, NewAccount, Passphrase, init_account, recover_account};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::args::Globals;
 use crate::display;
@@ -23,6 +24,9 @@ pub struct Args {
     /// Lock the account with the passphrase in the first line of this file
     #[arg(long, value_name = "F", env = "PARLOR_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
+    /// A new device of an account that exists: its recovery phrase stands in this file
+    #[arg(long, value_name = "F")]
+    recover: Option<PathBuf>,
     /// Put the recovery phrase into the answer also with --json
     #[arg(long)]
     show_recovery: bool,
@@ -44,7 +48,9 @@ struct Answer<'a> {
 /// Why there is no account now.
 pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
-    let (made, _) = make(&home, args.name, args.passphrase_file, out)?;
+    let recovery = args.recover.as_deref().map(recovery_phrase).transpose()?;
+    let recovers = recovery.is_some();
+    let (made, _) = make(&home, args.name, args.passphrase_file, recovery, out)?;
     if out.is_json() {
         return out.json(&Answer {
             account: &made.account,
@@ -58,7 +64,14 @@ pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
     out.line(format!("device   {}", made.device))?;
     out.line(format!("name     {}", display::neutral_line(&made.name)))?;
     out.line(format!("home     {}", home.dir().display()))?;
-    show_phrase(&made, out)
+    if recovers { Ok(()) } else { show_phrase(&made, out) }
+}
+
+/// The recovery phrase in a file.
+fn recovery_phrase(file: &std::path::Path) -> Result<Zeroizing<String>, Problem> {
+    let unreadable =
+        |e: std::io::Error| Problem::new(Code::NotFound, format!("could not read {}: {e}", file.display()));
+    std::fs::read_to_string(file).map(Zeroizing::new).map_err(unreadable)
 }
 
 /// Makes the account, asking for what is not told when there is a terminal. Answers also how to unlock it.
@@ -69,6 +82,7 @@ pub fn make(
     home: &Home,
     name: Option<String>,
     file: Option<PathBuf>,
+    recovery: Option<Zeroizing<String>>,
     out: &Out,
 ) -> Result<(NewAccount, Passphrase), Problem> {
     if home.has_account() {
@@ -87,7 +101,10 @@ pub fn make(
         None if ask => new_passphrase(out)?,
         None => Passphrase::None,
     };
-    let made = init_account(home, &name, &passphrase)?;
+    let made = match recovery {
+        Some(text) => recover_account(home, &name, &passphrase, &text)?,
+        None => init_account(home, &name, &passphrase)?,
+    };
     Ok((made, passphrase))
 }
 

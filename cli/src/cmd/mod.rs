@@ -1,6 +1,7 @@
 //! One command, one file. Each takes its arguments, asks the node, and writes the answer.
 
 pub mod completions;
+pub mod device;
 pub mod history;
 pub mod init;
 pub mod invite;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),
+        Command::Device(command) => device::run(command, &node()?, out),
         Command::Outbox(command) => outbox::run(command, &node()?, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -221,6 +221,7 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
         ("reading", format!("{newcomers};\n         {removed}")),
         ("keys", keys),
         ("state", format!("{} (last events: {})", short(&room.fingerprint), frontier.join(" "))),
+        ("split", room.split_views.iter().map(|split| split.text.clone()).collect::<Vec<_>>().join("\n         ")),
         ("banned", banned.join("\n         ")),
     ]
 }

@@ -87,7 +87,7 @@ fn first_run(home: &Home, told: Passphrase, out: &mut Out) -> Result<Passphrase,
         Passphrase::File(path) => Some(path),
         Passphrase::None | Passphrase::Given(_) => None,
     };
-    let (made, unlock) = init::make(home, None, file, out)?;
+    let (made, unlock) = init::make(home, None, file, None, out)?;
     if input::can_ask() && !out.is_json() {
         init::show_phrase(&made, out)?;
         out.line("")?;

@@ -43,6 +43,16 @@ pub(super) struct Held {
     pub(super) checked: bool,
 }
 
+/// A page on the way to our row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WantedPage {
+    pub(super) epoch: EpochId,
+    /// How many levels above the rows.
+    pub(super) level: u8,
+    /// For the row of which of our leaf keys: the newest first.
+    pub(super) leaf: usize,
+}
+
 /// All epochs.
 #[derive(Debug)]
 pub(super) struct Epochs {
@@ -55,7 +65,7 @@ pub(super) struct Epochs {
     /// Highest slice seen in a message of an epoch.
     used_slices: HashMap<EpochId, u32>,
     pub(super) pages: BTreeMap<[u8; 32], Vec<u8>>,
-    pub(super) pages_wanted: BTreeMap<[u8; 32], EpochId>,
+    pub(super) pages_wanted: BTreeMap<[u8; 32], WantedPage>,
     /// What was wrong with our row of an epoch,
     pub(super) faults: BTreeMap<EpochId, Complaint>,
     /// and since when its key is missing.
@@ -143,7 +153,7 @@ impl Epochs {
         self.gone.insert(epoch);
         self.keys_wanted.remove(&epoch);
         self.lacking.remove(&epoch);
-        self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
+        self.pages_wanted.retain(|_, wanted| wanted.epoch != epoch);
         self.forget_derived(&epoch, u32::MAX);
         self.changed.insert(epoch);
     }
@@ -290,7 +300,7 @@ impl Epochs {
             self.held.insert(epoch, key);
             self.changed.insert(epoch);
             self.keys_wanted.remove(&epoch);
-            self.pages_wanted.retain(|_, wanted_for| *wanted_for != epoch);
+            self.pages_wanted.retain(|_, wanted| wanted.epoch != epoch);
         }
         better
     }

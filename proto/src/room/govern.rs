@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use parlor_crypto::CryptoRng;
+use parlor_crypto::{CryptoRng, SigningKey};
 
 use super::Room;
 use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
-    AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole, InviteBounds, InviteId,
-    KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange, Power, REMOVE_KIND, Remove,
-    Role, Target, Unban,
+    ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
+    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange,
+    Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;
@@ -266,6 +266,42 @@ impl Room {
             return Err(Refusal::Limit);
         }
         self.write_control(Control::AccountUpdate(update), now_ms)
+    }
+
+    /// Revokes another device of our account with its root key: what it wrote up to now counts, and the next epoch is made without
+    /// it in the same outcome. Nothing if it is revoked.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`]; [`Refusal::NoAccount`] for a device that is not our account's; [`Refusal::OwnDevice`].
+    pub fn revoke_device(
+        &mut self,
+        device: &DeviceId,
+        root: &SigningKey,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, Refusal> {
+        let me = self.me.account();
+        if *device == self.me.device() {
+            return Err(Refusal::OwnDevice);
+        }
+        if self.account_of(device) != Some(me) {
+            return Err(Refusal::NoAccount);
+        }
+        if self.resolved.is_revoked(device) {
+            return Ok(Outcome::default());
+        }
+        if !self.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        let header = self.control_header(ACCOUNT_UPDATE_KIND, &[], now_ms)?;
+        let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
+        let view = self.dag.past_of(before);
+        let fence = self.device_fence(device, &view);
+        let revoke = RevokeFence::revoke(root, me, self.id, fence).map_err(|_| Refusal::Limit)?;
+        let update = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
+        let mut outcome = self.write_under(header, &Control::AccountUpdate(update))?;
+        self.rotate_at_once(&mut outcome, now_ms, rng);
+        Ok(outcome)
     }
 
     /// How far the logs of a device are known here: what a revocation written now lets count.

@@ -81,7 +81,8 @@ impl Room {
     /// Notes what is missing from now on, and forgets what came.
     fn note_lacking(&mut self, now_ms: u64) {
         let me = self.me.device();
-        let wanted = self.epochs.keys_wanted.iter().chain(self.epochs.pages_wanted.values()).copied();
+        let wanted = self.epochs.keys_wanted.iter().copied();
+        let wanted = wanted.chain(self.epochs.pages_wanted.values().map(|wanted| wanted.epoch));
         let wanted: Vec<EpochId> = wanted.filter(|epoch| self.was_recipient(&me, epoch)).collect();
         for epoch in wanted {
             let fault = self.epochs.faults.get(&epoch).copied();

@@ -10,18 +10,18 @@ use parlor_crypto::secret::Secret;
 use parlor_crypto::wrap::GossipKey;
 
 use super::Room;
-use super::epochs::Held;
+use super::epochs::{Held, WantedPage};
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
-use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, Rotate, Row, Rows};
+use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, PageName, Rotate, Row, Rows};
 use crate::dag::{DeviceEntry, NodeIdx};
-use crate::epoch::{WelcomeKey, decode_page, page_hash, pages_of};
+use crate::epoch::{WelcomeKey, decode_names, decode_page, levels, page_hash, pages_of};
 use crate::identity::Leaf;
 use crate::ids::{AccountId, DeviceId, EpochId};
 
 /// Labels a key share.
 const SHARE: &str = "key share";
-/// Pages kept in memory for members who ask: those of the newest epochs of a large room.
-const PAGES_IN_MEMORY: usize = 512;
+/// Pages kept in memory for members who ask: those of the newest epochs of a large room, some 12 MB.
+const PAGES_IN_MEMORY: usize = 16_384;
 
 impl Room {
     /// The hashes of pages on which our row must be: fetch them from any member.
@@ -29,26 +29,43 @@ impl Room {
         self.epochs.pages_wanted.keys().copied().collect()
     }
 
-    /// Takes a page of rows that was wanted.
+    /// Who made the epoch that a wanted page is of, and so held the page from the beginning: ask him first.
+    pub fn page_author(&self, hash: &[u8; 32]) -> Option<DeviceId> {
+        let (at, _) = self.dag.epoch(&self.epochs.pages_wanted.get(hash)?.epoch)?;
+        Some(self.dag.node(at).event.device())
+    }
+
+    /// Takes a page that was wanted; then more may be, on the way to our row.
     ///
     /// # Errors
     /// See [`KeyError`]; the sender is at fault unless the page is no longer wanted.
     pub fn accept_page(&mut self, bytes: Vec<u8>) -> Result<Outcome, KeyError> {
         let hash = page_hash(&bytes);
-        let epoch = self.epochs.pages_wanted.remove(&hash).ok_or(KeyError::NotWanted)?;
-        let rows = decode_page(&bytes).map_err(|_| KeyError::Open);
+        let wanted = self.epochs.pages_wanted.remove(&hash).ok_or(KeyError::NotWanted)?;
         let mut outcome = Outcome::default();
-        let own = rows.as_ref().map_or(Err(Complaint::NoRow), |rows| self.own_row(&epoch, rows));
-        match own {
-            Ok(secret) => self.hold_secret(epoch, &secret, &mut outcome),
-            // It may be on another page.
-            Err(fault) if !self.epochs.pages_wanted.values().any(|wanted| *wanted == epoch) => {
-                self.epochs.faults.insert(epoch, fault);
-                self.epochs.keys_wanted.insert(epoch);
-            }
-            Err(_) => {}
+        let read = if wanted.level > 0 {
+            decode_names(&bytes).map(|names| self.want_pages(&names, wanted))
+        } else {
+            decode_page(&bytes).map(|rows| match self.own_row(&wanted.epoch, &rows) {
+                Ok(secret) => {
+                    self.hold_secret(wanted.epoch, &secret, &mut outcome);
+                    true
+                }
+                Err(fault) => {
+                    let worst = self.epochs.faults.get(&wanted.epoch).copied().map_or(fault, |other| other.max(fault));
+                    self.epochs.faults.insert(wanted.epoch, worst);
+                    false
+                }
+            })
+        };
+        let leads_on = read.as_ref().is_ok_and(|leads_on| *leads_on);
+        // It may be on another page, or under an older leaf key, if its author had not heard of the newest.
+        let last = !self.epochs.pages_wanted.values().any(|other| other.epoch == wanted.epoch);
+        if !leads_on && last && !self.want_row(wanted.epoch, wanted.leaf + 1) {
+            self.epochs.faults.entry(wanted.epoch).or_insert(Complaint::NoRow);
+            self.epochs.keys_wanted.insert(wanted.epoch);
         }
-        rows?;
+        read.map_err(|_| KeyError::Open)?;
         self.keep_page(hash, bytes.clone());
         outcome.persist.pages.push((hash, bytes));
         self.choose_epoch_noting(&mut outcome);
@@ -193,7 +210,7 @@ impl Room {
         let now = (self.resolved.members().get(&me).copied(), self.dag.grants_of(&me).len());
         if std::mem::replace(&mut self.epochs.asked_as, now) != now {
             let lacking = self.epochs.all().map(|epoch| epoch.id).filter(|epoch| self.lacks(epoch));
-            let on_pages: HashSet<EpochId> = self.epochs.pages_wanted.values().copied().collect();
+            let on_pages: HashSet<EpochId> = self.epochs.pages_wanted.values().map(|wanted| wanted.epoch).collect();
             for epoch in lacking.filter(|epoch| !on_pages.contains(epoch)).collect::<Vec<_>>() {
                 self.want_key(epoch);
             }
@@ -216,16 +233,31 @@ impl Room {
                     self.want_key(epoch);
                 }
             },
-            Rows::Pages(pages) => {
-                let hints = self.me.leafs().iter().map(|leaf| self.row_hint(leaf, rotate));
-                let pages: Vec<[u8; 32]> = hints.flat_map(|hint| pages_of(pages, &hint).collect::<Vec<_>>()).collect();
-                if self.was_recipient(&self.me.device(), &epoch) {
-                    self.epochs.pages_wanted.extend(pages.into_iter().map(|page| (page, epoch)));
-                } else {
+            Rows::Pages(_) => {
+                if !self.was_recipient(&self.me.device(), &epoch) || !self.want_row(epoch, 0) {
                     self.want_key(epoch);
                 }
             }
         }
+    }
+
+    /// Wants the pages at the top that lead to our row, sealed to our leaf key number `leaf` or the first one before it for which
+    /// there are any. Whether there are.
+    fn want_row(&mut self, epoch: EpochId, leaf: usize) -> bool {
+        let Some((_, rotate)) = self.dag.epoch(&epoch) else { return false };
+        let Rows::Pages(names) = &rotate.rows else { return false };
+        let (names, (_, level)) = (names.clone(), levels(rotate.n_rows as usize));
+        (leaf..self.me.leafs().len()).any(|leaf| self.want_pages(&names, WantedPage { epoch, level: level + 1, leaf }))
+    }
+
+    /// Wants those of the pages named on the page `of` that lead to our row. Whether there are any.
+    fn want_pages(&mut self, names: &[PageName], of: WantedPage) -> bool {
+        let Some((_, rotate)) = self.dag.epoch(&of.epoch) else { return false };
+        let Some(hint) = self.me.leafs().get(of.leaf).map(|leaf| self.row_hint(leaf, rotate)) else { return false };
+        let below = WantedPage { level: of.level - 1, ..of };
+        let pages: Vec<[u8; 32]> = pages_of(names, &hint).collect();
+        self.epochs.pages_wanted.extend(pages.iter().map(|page| (*page, below)));
+        !pages.is_empty()
     }
 
     /// Wants a share of the key, if we are entitled to one.

@@ -112,6 +112,8 @@ pub enum ExitHow {
     Removed,
     /// Its admission does not count: the invite was used up or closed, or who admitted had no right to (any more).
     NotAdmitted,
+    /// Another device of the account revoked this one.
+    Revoked,
 }
 
 impl Room {
@@ -128,7 +130,10 @@ impl Room {
     /// How an account came out of the room; `None` for members and for who never was in.
     pub fn exit(&self, account: &AccountId) -> Option<Exit> {
         if self.resolved.members().contains_key(account) {
-            return None;
+            // The account is in; this device of it may be out.
+            let ours = *account == self.me.account();
+            let revoke = self.dag.device_revokes(&self.me.device()).first().filter(|_| ours);
+            return revoke.map(|(at, _)| exit(self.dag.node(*at), ExitHow::Revoked, false));
         }
         let grants = self.dag.grants_of(account);
         let banned = !self.resolved.bans(&self.dag, account).is_empty();

@@ -210,7 +210,7 @@ impl Room {
         let commit = secret.commit(self.id.as_bytes());
         let root = member_root(leafs.iter().map(|(device, _)| *device));
         let context = RowContext { room_id: self.id.0, commit, member_root: root };
-        let rows = seal_rows(&context, &secret, leafs.iter().map(|(device, leaf)| (*device, leaf)), rng);
+        let rows = seal_rows(&context, &secret, &leafs, self.spread, rng);
         let n_rows = u32::try_from(rows.len()).map_err(|_| Refusal::Limit)?;
         let (rows, pages) = page_rows(rows);
         let rotate = Rotate { auth, reason, parents, commit, share_history, member_root: root, n_rows, rows };

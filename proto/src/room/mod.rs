@@ -71,6 +71,7 @@ use self::run::KeyCache;
 pub use self::types::*;
 use crate::control::LeafRecord;
 use crate::dag::{Dag, GrantIdx, Set};
+use crate::epoch::{Spread, one_by_one};
 use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
@@ -113,6 +114,8 @@ pub struct Room {
     generation: u32,
     /// The stored rows are of the first version: all are written with the next change.
     old_rows: bool,
+    /// How the rows of a large epoch are sealed.
+    spread: Spread,
 }
 
 impl Room {
@@ -140,8 +143,14 @@ impl Room {
             topic,
             generation: 0,
             old_rows: false,
+            spread: one_by_one,
             me,
         }
+    }
+
+    /// The rows of epochs are sealed like this from now on; one by one unless said.
+    pub fn seal_with(&mut self, spread: Spread) {
+        self.spread = spread;
     }
 
     /// Our own strongest live grant.

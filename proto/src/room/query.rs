@@ -273,6 +273,11 @@ impl Room {
         FINGERPRINT.hash(&[&bytes])
     }
 
+    /// How many control events are here.
+    pub fn n_control(&self) -> usize {
+        self.dag.len()
+    }
+
     /// Hash of all that the control events mean: equal events give equal hashes, whatever the order in which they came.
     /// What this device alone knows (keys, messages) is not in it.
     pub fn state_hash(&self) -> [u8; 32] {

@@ -292,6 +292,9 @@ pub enum Refusal {
     /// More than our right to invite, which was handed on to us, reaches to.
     #[error("more than the own right to invite: {0}")]
     Invite(InviteLimit),
+    /// A device does not revoke itself: who has only this one would be locked out of all rooms.
+    #[error("a device does not revoke itself")]
+    OwnDevice,
     /// We left or were removed, or are not in yet.
     #[error("not a member of this room")]
     NotMember,

@@ -41,6 +41,8 @@ pub struct Tables {
     /// Counts the changes of which series there are.
     shape: u64,
     digests: OnceLock<Digests>,
+    /// What the control logs mean together, if that was said of them as they are.
+    view: Option<[u8; 8]>,
 }
 
 impl Series {
@@ -81,6 +83,7 @@ impl Tables {
         let tip = if is_record(series.kind) { Tip { id: [0; 32], ..tip } } else { tip };
         let moved = tip.seq > self.seq(&series);
         if moved {
+            self.forget_view(series.kind);
             self.shape += u64::from(self.tips.insert(series, tip).is_none());
             self.digests = OnceLock::new();
         }
@@ -91,6 +94,7 @@ impl Tables {
     /// kind from now on, numbered from 1. Nothing if it does not reach so far.
     pub fn cut(&mut self, series: Series, end: u64, id: [u8; 32], rest: DeviceId) {
         let Some(tip) = self.tip(&series).filter(|tip| tip.seq > end) else { return };
+        self.forget_view(series.kind);
         self.tips.remove(&series);
         if end > 0 {
             self.tips.insert(series, Tip { seq: end, id });
@@ -98,6 +102,24 @@ impl Tables {
         self.tips.insert(Series { device: rest, ..series }, Tip { seq: tip.seq - end, id: tip.id });
         self.shape += 1;
         self.digests = OnceLock::new();
+    }
+
+    /// Says what the control logs mean together: the fingerprint of the room that holds `n_control` control events. Nothing if the
+    /// tables are of fewer: then some are not durable yet, and the fingerprint is not of what is told here.
+    pub fn mean(&mut self, n_control: usize, fingerprint: &[u8; 32]) {
+        let control = self.tips.iter().filter(|(series, _)| series.kind == SeriesKind::Control);
+        let told: u64 = control.map(|(_, tip)| tip.seq).sum();
+        let view = fingerprint.first_chunk().copied().filter(|_| told == n_control as u64);
+        if view != self.view {
+            self.view = view;
+            self.digests = OnceLock::new();
+        }
+    }
+
+    fn forget_view(&mut self, kind: SeriesKind) {
+        if kind == SeriesKind::Control {
+            self.view = None;
+        }
     }
 
     /// Takes the markers and bindings of everybody out whom `keep` does not know: those of a former member are no longer
@@ -136,6 +158,7 @@ impl Tables {
             }
             series.kind != SeriesKind::Control || end.is_some()
         });
+        self.view = None;
         self.shape += 1;
         self.digests = OnceLock::new();
     }
@@ -168,6 +191,7 @@ impl Tables {
     /// Digests of the tables; computed once after a change (about 70 bytes of hashing a series).
     pub fn digests(&self) -> Digests {
         *self.digests.get_or_init(|| Digests {
+            view: self.view,
             control: self.digest(&[SeriesKind::Control]),
             messages: self.digest(&[SeriesKind::Message]),
             records: self.digest(&[SeriesKind::Leaf, SeriesKind::Marker, SeriesKind::Binding]),

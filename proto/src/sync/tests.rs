@@ -22,6 +22,44 @@ fn equal_rooms_are_done_in_one_round_trip_of_less_than_200_bytes() {
 }
 
 #[test]
+fn who_sees_another_room_in_the_same_events_is_noticed_by_both_sides_and_until_it_is_over() {
+    let (mut a, mut b) = (Node::new(1), Node::new(2));
+    a.write(10, SeriesKind::Control, 5);
+    b.copy_from(&a);
+    a.tables.mean(5, &[1; 32]);
+    b.tables.mean(5, &[2; 32]);
+    let mut pair = Pair::new(a, b);
+    pair.connect();
+    pair.run_ms(10_000);
+    assert!(pair.a.equal && pair.b.equal, "they hold the same");
+    assert_eq!((&pair.a.splits[..], &pair.b.splits[..]), (&[true][..], &[true][..]), "told once");
+    pair.b.tables.mean(5, &[1; 32]);
+    pair.run_ms(2 * 3_600_000);
+    assert_eq!((&pair.a.splits[..], &pair.b.splits[..]), (&[true, false][..], &[true, false][..]));
+}
+
+#[test]
+fn of_logs_that_differ_and_of_what_is_not_durable_yet_no_views_are_compared() {
+    let (mut a, mut b) = (Node::new(1), Node::new(2));
+    a.write(10, SeriesKind::Control, 5);
+    b.copy_from(&a);
+    // The room of one has taken an event that its tables do not tell yet.
+    a.tables.mean(6, &[1; 32]);
+    b.tables.mean(5, &[2; 32]);
+    assert_eq!(a.tables.digests().view, None);
+    // What came after the view was said takes it back.
+    b.write(11, SeriesKind::Control, 1);
+    assert_eq!(b.tables.digests().view, None);
+    b.tables.mean(6, &[2; 32]);
+    a.tables.mean(5, &[1; 32]);
+    let mut pair = Pair::new(a, b);
+    pair.connect();
+    pair.run_ms(10_000);
+    pair.assert_same();
+    assert!(pair.a.splits.is_empty() && pair.b.splits.is_empty());
+}
+
+#[test]
 fn both_sides_get_what_they_lack_in_the_order_of_the_logs() {
     let (mut a, mut b) = (Node::new(1), Node::new(2));
     a.write(10, SeriesKind::Control, 5);

@@ -14,7 +14,7 @@ use parlor_crypto::hpke::row_hint;
 use parlor_crypto::leaf::LeafPublic;
 use parlor_proto::control::{Control, History, InviteHistory, Rows};
 use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Set};
-use parlor_proto::epoch::decode_page;
+use parlor_proto::epoch::{decode_names, decode_page, levels};
 use parlor_proto::event::{Event, MessageHeader};
 use parlor_proto::resolve::{Resolved, resolve};
 use parlor_proto::{AccountId, DeviceId, EpochId, EventId, RoomId};
@@ -48,7 +48,12 @@ impl Ledger {
             let rows = match &rotate.rows {
                 Rows::Inline(rows) => rows.clone(),
                 Rows::Pages(named) => {
-                    let held = named.iter().filter_map(|(_, hash)| decode_page(pages.get(hash)?).ok());
+                    let mut named: Vec<[u8; 32]> = named.iter().map(|(_, hash)| *hash).collect();
+                    for _ in 0..levels(rotate.n_rows as usize).1 {
+                        let held = named.iter().filter_map(|hash| decode_names(pages.get(hash)?).ok());
+                        named = held.flatten().map(|(_, hash)| hash).collect();
+                    }
+                    let held = named.iter().filter_map(|hash| decode_page(pages.get(hash)?).ok());
                     held.flatten().collect()
                 }
             };

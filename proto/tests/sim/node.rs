@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     Answer { to: usize, bytes: Vec<u8> },
     /// Honest nodes never find each other at fault.
     Blame { peer: usize, why: String },
+    /// The peer says that it holds the same control events and sees another room.
+    Split { peer: usize },
 }
 
 /// A change on its way to the disk, and what follows when it is there.
@@ -153,7 +155,10 @@ impl Node {
     /// Starts with what is on the disk.
     pub(crate) fn start(&mut self, now_ms: u64) {
         let room = self.disk.restore(&self.me);
-        let tables = self.disk.tables(room.as_ref());
+        let mut tables = self.disk.tables(room.as_ref());
+        if let Some(room) = &room {
+            tables.mean(room.n_control(), &room.fingerprint());
+        }
         let mut outbox = Outbox::restore(self.disk.outbox.values().cloned());
         let now = self.clock(now_ms);
         if let Some(room) = &room {
@@ -352,6 +357,9 @@ impl Node {
         // Of somebody who left meanwhile nothing is told.
         let markers: Vec<_> = markers.iter().filter(|marker| live(&marker.device)).collect();
         running.tables.retain_records(live);
+        if let Some(room) = &running.room {
+            running.tables.mean(room.n_control(), &room.fingerprint());
+        }
         for marker in markers {
             let series = Series::marker(marker.device);
             running.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] });

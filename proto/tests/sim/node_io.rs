@@ -162,6 +162,7 @@ impl Node {
                     self.hold(now);
                 }
                 Out::Equal => self.give_up_missing(now),
+                Out::View { split, .. } => self.out.extend(split.then_some(Effect::Split { peer })),
                 Out::Forked { series, seq } => assert!(self.forks, "an honest log forked: {series:?} at {seq}"),
                 Out::Asked { id, device, what } => {
                     let bytes = self.answer_ask(&device, what);

@@ -486,6 +486,10 @@ impl World {
             Effect::Dial { to } => self.at(soon, What::Dialled { who: from, to }),
             Effect::Knock { to, bytes } => self.at(soon, What::Knock { from, to, bytes }),
             Effect::Answer { to, bytes } => self.at(soon, What::Answer { from, to, bytes }),
+            Effect::Split { peer } => {
+                let hostile = self.nodes[peer].is_villain() || self.nodes[from].is_villain();
+                assert!(hostile, "honest nodes {from} and {peer} hold the same events and see two rooms");
+            }
             Effect::Blame { peer, why } => {
                 let hostile = self.nodes[peer].is_villain() || self.nodes[from].is_villain();
                 assert!(hostile, "node {from} finds honest node {peer} at fault: {why}");

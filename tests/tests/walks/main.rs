@@ -8,6 +8,7 @@
 mod bad_input;
 mod catching_up;
 mod copies;
+mod devices;
 mod history;
 mod joining;
 mod local_api;

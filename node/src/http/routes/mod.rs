@@ -1,5 +1,6 @@
 //! The table of all routes, and what stands before them.
 
+mod devices;
 mod invites;
 mod live;
 mod members;
@@ -48,6 +49,7 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(messages::history))
         .routes(routes!(messages::show))
         .routes(routes!(outbox::list))
+        .routes(routes!(devices::list))
         .routes(routes!(live::ticket))
 }
 
@@ -79,6 +81,7 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(members::remove))
         .routes(routes!(members::ban))
         .routes(routes!(members::unban))
+        .routes(routes!(devices::revoke))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
 }

@@ -77,6 +77,8 @@ pub(super) struct Entry {
     /// Key under which the room gossiped before the present one: what replaces an epoch is wrapped under it.
     pub(super) gossip_key: Option<GossipKey>,
     pub(super) former_gossip_key: Option<GossipKey>,
+    /// Devices that see another room in the same events.
+    pub(super) split: std::collections::BTreeSet<DeviceId>,
     /// The newest marker of each device, ours included.
     pub(super) markers: HashMap<DeviceId, Marker>,
     /// The newest peer binding of each device, ours included.
@@ -166,10 +168,12 @@ impl Turn<'_> {
 
 impl Entry {
     /// An entry for a room of which nothing is stored yet.
-    pub(super) fn new(room: Room) -> Self {
+    pub(super) fn new(mut room: Room) -> Self {
+        room.seal_with(super::cores::over_cores);
         Self {
             room,
             tables: Tables::new(),
+            split: std::collections::BTreeSet::new(),
             control_tips: HashMap::new(),
             sessions: HashMap::new(),
             coalescer: Coalescer::default(),
@@ -282,6 +286,12 @@ impl Entry {
         for leaf in self.room.leafs() {
             self.tables.advance(Series::leaf(DeviceId(leaf.device)), Tip { seq: leaf.counter, id: [0; 32] });
         }
+        self.note_view();
+    }
+
+    /// Tells in the tables what the control logs mean together, as far as both are of the same events.
+    pub(super) fn note_view(&mut self) {
+        self.tables.mean(self.room.n_control(), &self.room.fingerprint());
     }
 
     /// Counts messages of others after the read marker. Blocks.

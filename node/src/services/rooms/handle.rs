@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer,
-    RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
+    Banned, Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
+    ReadAnswer, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::identity::Identity;
 use parlor_proto::room::{Outcome, Room};
-use parlor_proto::{EventId, RoomId};
+use parlor_proto::{DeviceId, EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Command, Knock, Opened, Reply, Wish};
@@ -182,6 +182,14 @@ impl Rooms {
 
     pub(crate) async fn unban(&self, room: RoomId, who: String) -> Answer<Banned> {
         self.wish(room, |reply| Wish::Unban(who, reply)).await
+    }
+
+    pub(crate) async fn own_devices(&self, room: RoomId) -> Answer<Vec<OwnDevice>> {
+        self.wish(room, Wish::OwnDevices).await
+    }
+
+    pub(crate) async fn revoke_device(&self, room: RoomId, device: DeviceId) -> Answer<()> {
+        self.wish(room, |reply| Wish::RevokeDevice(device, reply)).await
     }
 
     pub(crate) async fn mark_read(&self, room: RoomId, message: Option<EventId>) -> Answer<ReadAnswer> {

@@ -40,6 +40,7 @@ impl Turn<'_> {
             ExitHow::Left => "you left the room".to_owned(),
             ExitHow::Removed if exit.banned => format!("you were banned from the room by {}", by.name),
             ExitHow::Removed => format!("you were removed from the room by {}", by.name),
+            ExitHow::Revoked => "this device was revoked by another one of your account".to_owned(),
             ExitHow::NotAdmitted => {
                 "you are not in the room: the invite was used up or closed, or who let you in had no right to"
                     .to_owned()

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, Page, ReadAnswer, RemoveMembers, Removed,
-    Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
+    Banned, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, ReadAnswer,
+    RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::identity::Identity;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
-use parlor_proto::{EventId, RoomId};
+use parlor_proto::{DeviceId, EventId, RoomId};
 use tokio::sync::oneshot;
 
 use crate::app::{Anchor, Answer};
@@ -94,6 +94,8 @@ pub(super) enum Wish {
     Remove(String, RemoveMembers, bool, Reply<Removed>),
     RemoveJoined(String, RemoveMembers, Reply<Removed>),
     Unban(String, Reply<Banned>),
+    OwnDevices(Reply<Vec<OwnDevice>>),
+    RevokeDevice(DeviceId, Reply<()>),
 }
 
 impl Wish {
@@ -102,6 +104,8 @@ impl Wish {
         match self {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
+            Self::RevokeDevice(..) => true,
+            Self::OwnDevices(_) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
         }
@@ -114,7 +118,8 @@ impl Wish {
             Self::Members(reply) => drop(reply.send(Err(problem))),
             Self::Invites(reply) => drop(reply.send(Err(problem))),
             Self::CreateInvite(_, _, reply) | Self::Revoke(_, reply) => drop(reply.send(Err(problem))),
-            Self::Leave(_, reply) => drop(reply.send(Err(problem))),
+            Self::Leave(_, reply) | Self::RevokeDevice(_, reply) => drop(reply.send(Err(problem))),
+            Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, _, reply) => drop(reply.send(Err(problem))),

@@ -10,7 +10,9 @@
 //! from the store, and its peers are dropped so that sync begins anew.
 
 mod commit;
+mod cores;
 mod delivery;
+pub(crate) mod devices;
 mod directory;
 mod entry;
 mod forks;
@@ -27,6 +29,7 @@ mod reads;
 mod requests;
 mod sessions;
 mod settle;
+mod split;
 #[cfg(test)]
 mod tests;
 mod views;

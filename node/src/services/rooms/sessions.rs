@@ -18,6 +18,8 @@ use super::message::Opened;
 use super::settle::Settle;
 use crate::account::rng;
 
+/// Members of whom a page of rows is asked at once: each that has it sends it.
+const PAGE_ASKS: usize = 3;
 /// What a broken rule of sync counts against a peer: twice is a ban.
 const WEIGHT: u32 = 50;
 /// Longest key share in bytes.
@@ -134,6 +136,7 @@ impl Turn<'_> {
             }
             SyncOut::PeerHas { .. } => {}
             SyncOut::Equal => self.on_equal(peer),
+            SyncOut::View { device, split } => self.on_view(device, split),
             SyncOut::OwnLogs => self.guard_compared(),
             SyncOut::Forked { series, seq } => {
                 tracing::warn!(room = %self.id().short(), device = %series.device.short(), seq, "a device wrote two events of one number");
@@ -303,7 +306,11 @@ impl Turn<'_> {
             }
         };
         match outcome {
-            Ok(outcome) => self.commit(outcome, Settle::default()),
+            Ok(outcome) => {
+                self.commit(outcome, Settle::default());
+                // A page may lead to others.
+                self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+            }
             Err(why) => tracing::debug!(room = %self.id().short(), %why, "key material refused"),
         }
     }
@@ -313,12 +320,22 @@ impl Turn<'_> {
         let pages = self.entry.room.pages_wanted().into_iter().map(Asked::Page);
         let keys = self.entry.room.keys_wanted().into_iter().map(Asked::Key);
         let wanted: Vec<_> = pages.chain(keys).take(parlor_proto::sync::MAX_ASKS).collect();
-        let members: Vec<_> =
-            self.entry.sessions.iter().filter(|(_, linked)| linked.device.is_some()).map(|(peer, _)| *peer).collect();
         for what in wanted {
-            for peer in &members {
-                self.session(*peer, SyncIn::Ask(what));
+            for peer in self.who_may_give(what) {
+                self.session(peer, SyncIn::Ask(what));
             }
         }
+    }
+
+    /// Members to ask. For a page some, who made it first: when they do not give it the key is asked for, of all.
+    fn who_may_give(&self, what: Asked) -> Vec<PeerId> {
+        let members = self.entry.sessions.iter().filter_map(|(peer, linked)| Some((*peer, linked.device?)));
+        let mut members: Vec<(PeerId, DeviceId)> = members.collect();
+        if let Asked::Page(hash) = what {
+            let author = self.entry.room.page_author(&hash);
+            members.sort_by_key(|(_, device)| Some(*device) != author);
+            members.truncate(PAGE_ASKS);
+        }
+        members.into_iter().map(|(peer, _)| peer).collect()
     }
 }

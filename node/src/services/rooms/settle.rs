@@ -121,6 +121,9 @@ impl Turn<'_> {
                 None => advances.push(Advance { series, seq, bytes, from }),
             }
         }
+        if settle.accepted.iter().any(|accepted| matches!(accepted, Accepted::Control(_))) {
+            self.entry.note_view();
+        }
         for leaf in self.entry.room.leafs() {
             let series = Series::leaf(parlor_proto::DeviceId(leaf.device));
             if self.entry.tables.advance(series, Tip { seq: leaf.counter, id: [0; 32] }) {

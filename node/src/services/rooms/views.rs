@@ -31,7 +31,7 @@ impl Turn<'_> {
         if name.is_empty() { account.to_string().chars().take(NAMELESS).collect() } else { name }
     }
 
-    fn author(&self, device: &DeviceId) -> Author {
+    pub(super) fn author(&self, device: &DeviceId) -> Author {
         match self.entry.room.account_of(device) {
             Some(account) => self.author_of(&account),
             None => Author { account: String::new(), name: device.short() },
@@ -127,6 +127,7 @@ impl Turn<'_> {
             people: self.member_views(),
             control_frontier: self.entry.room.control_frontier().iter().map(ToString::to_string).collect(),
             fingerprint: hex(&self.entry.room.fingerprint()),
+            split_views: self.split_views(),
         })
     }
 

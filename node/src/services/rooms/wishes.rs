@@ -44,6 +44,8 @@ impl Turn<'_> {
             Wish::Remove(who, how, ban, reply) => self.remove(&who, how, ban, reply),
             Wish::RemoveJoined(invite, how, reply) => self.remove_joined(&invite, how, reply),
             Wish::Unban(who, reply) => self.unban(&who, reply),
+            Wish::OwnDevices(reply) => drop(reply.send(Ok(self.own_devices()))),
+            Wish::RevokeDevice(device, reply) => self.revoke_device(&device, reply),
         }
     }
 

@@ -12,7 +12,8 @@ use crate::control::{
 use crate::event::{Event, Header};
 use crate::identity::Identity;
 use crate::room::{
-    Change, Delegation, InviteLimit, JoinRefusal, NewInvite, Outcome, Refusal, Reject, Removal, Standing, Verdict,
+    Change, Delegation, InviteLimit, JoinRefusal, NewInvite, Outcome, Refusal, Reject, Removal, ShareRefusal, Standing,
+    Verdict,
 };
 use crate::validity::Invalid;
 
@@ -239,6 +240,36 @@ fn an_account_brings_and_revokes_devices_and_nobody_else_does() {
     assert!(alice.room.devices(&account(bob))[1].revoked);
     assert!(alice.room.epoch_status().epoch.is_some());
     assert_eq!(alice.room.state_hash(), bob.room.state_hash());
+}
+
+#[test]
+fn revoking_a_device_makes_the_epoch_without_it_in_the_same_batch_and_touches_no_other_account() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let link = alice.open(Role::Member);
+    let phone = Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap();
+    alice.admit(&phone, &link).unwrap();
+    settle(&mut alice, &mut others);
+    let bob = &mut others[0];
+    assert_eq!(bob.room.devices(&account(bob)).len(), 2, "by an invite a second device of a member comes in");
+    let key = root.root_key(0);
+    let revoke = |bob: &mut Person, device| bob.room.revoke_device(&device, &key, bob.now, &mut bob.rng);
+    let own = bob.room.me().device();
+    assert_eq!(revoke(bob, own).map(|_| ()), Err(Refusal::OwnDevice));
+    assert_eq!(revoke(bob, alice.room.me().device()).map(|_| ()), Err(Refusal::NoAccount));
+    let outcome = revoke(bob, phone.device()).unwrap();
+    let kinds: Vec<u8> = outcome.events().filter_map(|event| event.control().map(|header| header.kind)).collect();
+    assert_eq!(kinds, [8, 11]);
+    bob.keep(outcome);
+    assert!(revoke(bob, phone.device()).unwrap().accepted.is_empty(), "once is enough");
+    alice.sync(bob);
+    assert_eq!(alice.room.standing(&phone.device()), Standing::Removed);
+    assert_eq!(alice.room.standing(&own), Standing::Live);
+    let epoch = alice.room.epoch_status().epoch.unwrap();
+    assert_eq!(
+        alice.room.key_share_for(&phone.device(), &epoch, &mut alice.rng).map(|_| ()),
+        Err(ShareRefusal::NotEntitled)
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 
 use super::support::{Person, identity, new_invite};
 use crate::control::{Control, History, Role, Rotate, RotateReason};
-use crate::epoch::{member_root, page_rows, seal_rows};
+use crate::epoch::{decode_names, decode_page, levels, member_root, page_rows, pages_of, seal_rows};
 use crate::event::{Event, Header};
 use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId};
@@ -128,7 +128,7 @@ fn rotate_with(
         .chain(ghosts)
         .map(|me| (me.device(), LeafPublic::parse(&me.entrant().leaf.leaf_pk).unwrap()))
         .collect();
-    let rows = seal_rows(&context, given, leafs.iter().map(|(device, leaf)| (*device, leaf)), &mut person.rng);
+    let rows = seal_rows(&context, given, &leafs, crate::epoch::one_by_one, &mut person.rng);
     let n_rows = rows.len() as u32;
     let rotate = Rotate {
         auth: person.room.grant_id(person.room.grant().unwrap()),
@@ -288,12 +288,13 @@ fn in_a_large_room_the_row_comes_on_a_page_and_any_holder_heals_a_missing_one() 
     let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
     let pages = outcome.persist.pages.clone();
     alice.keep(outcome);
-    assert_eq!(pages.len(), 1);
+    assert_eq!(pages.len(), 66_usize.div_ceil(limits::ROWS_PER_PAGE), "no page above those of rows");
     bob.sync_from(&alice);
     let epoch = alice.room.epoch_status().epoch.unwrap();
     assert_ne!(bob.room.epoch_status().epoch, Some(epoch), "no key yet");
-    assert_eq!(bob.room.pages_wanted(), [pages[0].0]);
-    assert_eq!(alice.room.page(&pages[0].0), Some(pages[0].1.as_slice()));
+    let [wanted] = bob.room.pages_wanted()[..] else { panic!("one page") };
+    let page = pages.iter().find(|(hash, _)| *hash == wanted).unwrap();
+    assert_eq!(alice.room.page(&page.0), Some(page.1.as_slice()));
     alice.write("paged");
     bob.sync_from(&alice);
     assert!(bob.shown().is_empty());
@@ -301,13 +302,89 @@ fn in_a_large_room_the_row_comes_on_a_page_and_any_holder_heals_a_missing_one() 
 
     let share = alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut alice.rng).unwrap();
     assert_eq!(bob.room.accept_key_share(&share).err(), Some(KeyError::NotWanted), "the page may still come");
-    let outcome = bob.room.accept_page(pages[0].1.clone()).unwrap();
+    let outcome = bob.room.accept_page(page.1.clone()).unwrap();
     assert_eq!(outcome.persist.keys.len(), 1, "one row for the one key");
     bob.keep(outcome);
     assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
     let opened = bob.room.open_later(&messages(&alice)[0]).unwrap();
     assert_eq!(opened.verdict, Verdict::Shown);
     assert!(bob.room.pages_wanted().is_empty() && bob.room.keys_wanted().is_empty());
+}
+
+#[test]
+fn a_tree_of_pages_names_every_row_and_nothing_else_whatever_the_number_of_rows() {
+    let row = |n: usize| crate::control::Row {
+        // Some share a hint, also over the border of pages.
+        hint: ((n / 3) as u64 * 7_919).to_be_bytes(),
+        enc: [1; 32],
+        ct: [2; 48],
+    };
+    let (rows_page, fanout) = (limits::ROWS_PER_PAGE, limits::PAGE_FANOUT);
+    let edges = [rows_page * fanout, rows_page * fanout * fanout];
+    for n in [65, 100, edges[0] - 1, edges[0], edges[0] + 1, 1_000, edges[1], edges[1] + 1, 5_000] {
+        let rows: Vec<_> = (0..n).map(row).collect();
+        let (crate::control::Rows::Pages(top), pages) = page_rows(rows.clone()) else { panic!("pages") };
+        let (tops, height) = levels(n);
+        assert_eq!(top.len(), tops);
+        assert!(top.len() <= fanout);
+        let pages: std::collections::HashMap<_, _> = pages.into_iter().collect();
+        for row in rows.iter().step_by(37).chain(rows.last()) {
+            let mut names: Vec<[u8; 32]> = pages_of(&top, &row.hint).collect();
+            for _ in 0..height {
+                let below = names.iter().flat_map(|hash| decode_names(&pages[hash]).unwrap());
+                let below: Vec<_> = below.collect();
+                names = pages_of(&below, &row.hint).collect();
+            }
+            let found = names.iter().any(|hash| decode_page(&pages[hash]).unwrap().contains(row));
+            assert!(found && names.len() <= 2, "{n} rows");
+            assert!(names.iter().all(|hash| pages[hash].len() < 1_024));
+        }
+    }
+}
+
+#[test]
+fn a_member_with_older_leaf_keys_finds_its_row_under_whichever_its_author_knew() {
+    let (mut alice, mut bob) = large();
+    // Bob has a new leaf key, of which nobody has heard.
+    let due_ms = bob.room.me().leaf_due_ms();
+    let me = bob.room.me().renewed(due_ms, &mut bob.rng).unwrap();
+    bob.room.set_me(std::sync::Arc::new(me));
+    alice.now += limits::ROTATE_EVERY_MS;
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    let pages: std::collections::HashMap<_, _> = outcome.persist.pages.iter().cloned().collect();
+    alice.keep(outcome);
+    let epoch = alice.room.epoch_status().epoch.unwrap();
+    bob.sync_from(&alice);
+    for _ in 0..4 {
+        for hash in bob.room.pages_wanted() {
+            let outcome = bob.room.accept_page(pages[&hash].clone()).unwrap();
+            bob.keep(outcome);
+        }
+    }
+    assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
+    assert!(bob.room.pages_wanted().is_empty() && bob.room.keys_wanted().is_empty());
+}
+
+#[test]
+fn rows_sealed_side_by_side_open_like_others() {
+    fn backwards(jobs: Vec<crate::epoch::SealJob>) -> Vec<crate::control::Row> {
+        assert!(jobs.len() > 1, "several pieces");
+        std::thread::scope(|scope| {
+            let running: Vec<_> = jobs.into_iter().rev().map(|job| scope.spawn(move || job.run())).collect();
+            running.into_iter().flat_map(|job| job.join().unwrap()).collect()
+        })
+    }
+    let (mut alice, mut bob) = large();
+    alice.room.seal_with(backwards);
+    alice.now += limits::ROTATE_EVERY_MS;
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    let pages: std::collections::HashMap<_, _> = outcome.persist.pages.iter().cloned().collect();
+    alice.keep(outcome);
+    bob.sync_from(&alice);
+    let [wanted] = bob.room.pages_wanted()[..] else { panic!("one page") };
+    let outcome = bob.room.accept_page(pages[&wanted].clone()).unwrap();
+    bob.keep(outcome);
+    assert_eq!(bob.room.epoch_status().epoch, alice.room.epoch_status().epoch);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(super) struct Rounds {
     /// The last summary of the peer.
     peer_told: Option<Told>,
     last_equal: bool,
+    /// The peer sees another room in the same events.
+    split: bool,
     /// Our tables when they were told last.
     last_digests: Option<Digests>,
     pause_ms: u64,
@@ -215,9 +217,10 @@ impl Session {
         self.rounds.peer_told = Some(theirs);
         self.rounds.last_equal = false;
         self.stream.clear_owed();
+        self.compare_views(&ours, &theirs, turn);
         match (ours, theirs) {
             (Told::Nothing, Told::Nothing) => {}
-            (Told::All(ours), Told::All(theirs)) if ours == theirs => self.all_equal(ours, turn),
+            (Told::All(ours), Told::All(theirs)) if ours.same_content(&theirs) => self.all_equal(ours, turn),
             (Told::All(a), Told::All(b)) => {
                 if a.control == b.control && a.messages == b.messages {
                     turn.out.push(Out::Equal);
@@ -234,12 +237,21 @@ impl Session {
         Ok(())
     }
 
+    /// Notices that the peer sees another room in the same control events (a split view), and that it does no longer.
+    fn compare_views(&mut self, ours: &Told, theirs: &Told, turn: &mut Turn<'_>) {
+        let (Told::All(ours), Told::All(theirs), Some(device)) = (ours, theirs, self.peer) else { return };
+        let Some(split) = ours.split_from(theirs) else { return };
+        if std::mem::replace(&mut self.rounds.split, split) != split {
+            turn.out.push(Out::View { device, split });
+        }
+    }
+
     fn all_equal(&mut self, digests: Digests, turn: &mut Turn<'_>) {
         self.rounds.last_equal = true;
         self.stream.clear_backs();
         turn.out.push(Out::Equal);
         // What is new since we told our digests, the peer need not have.
-        if turn.tables.digests() == digests {
+        if turn.tables.digests().same_content(&digests) {
             for (series, tip) in turn.tables.iter() {
                 self.note_has(*series, tip.seq, turn);
             }

@@ -204,6 +204,14 @@ pub enum Out {
     },
     /// Both sides held the same logs in this round: what is still missing here, this peer does not have either.
     Equal,
+    /// The peer, a member, holds the same control events as we and sees another room in them (`split`); or it did, and does no
+    /// longer. One of both nodes is wrong, or lies.
+    View {
+        /// The peer's device.
+        device: DeviceId,
+        /// Whether the views differ now.
+        split: bool,
+    },
     /// The peer's event of this number is another than ours: its author wrote two.
     Forked {
         /// The log.

@@ -1,0 +1,50 @@
+//! The devices of this account.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A device of this account: item of `GET /devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnDevice {
+    /// Device id.
+    pub device: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// When it came into the first of these rooms, by the clock of whoever let it in; absent if it is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Whether it is the device of this home.
+    pub this: bool,
+    /// Whether it is connected to us now, or it is this one.
+    pub online: bool,
+    /// The rooms that know it.
+    pub rooms: Vec<String>,
+    /// Whether it was revoked, in any of them.
+    pub revoked: bool,
+    /// Whether it wrote two different things in one place: it was copied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contradicts_itself: bool,
+}
+
+/// Answer of `POST /devices/{device}/revoke`: durable here, and nobody holding the device can read what is written from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevokedDevice {
+    /// Device id.
+    pub device: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// The rooms in which it was revoked.
+    pub rooms: Vec<String>,
+    /// Rooms that could not be told now, with the reason for people: revoke it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<NotRevoked>,
+}
+
+/// A room that was not told of a revocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotRevoked {
+    /// The room.
+    pub room: String,
+    /// Why, for people.
+    pub why: String,
+}

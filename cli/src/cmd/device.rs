@@ -1,0 +1,72 @@
+//! `parlor device …`: the devices of this account.
+
+use parlor_api::{OwnDevice, RevokedDevice};
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::client::{Client, segment};
+use crate::display::neutral_line;
+use crate::out::{Done, Out};
+use crate::table::Table;
+use crate::time;
+
+/// What to do with devices.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List the devices of this account
+    List,
+    /// Revoke a device that is lost or sold: it reads nothing of what comes after, in any room
+    Revoke {
+        /// Its id, a unique beginning of it, or its name
+        device: String,
+    },
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
+    match command {
+        Command::List => list(node, out),
+        Command::Revoke { device } => {
+            let path = format!("/devices/{}/revoke", segment(&device));
+            let revoked: RevokedDevice = node.send(Method::POST, &path, &json!({}))?;
+            if out.is_json() {
+                return out.json(&revoked);
+            }
+            let short: String = revoked.device.chars().take(8).collect();
+            let rooms = match revoked.rooms.len() {
+                1 => "one room".to_owned(),
+                n => format!("{n} rooms"),
+            };
+            out.note(format!("Revoked {short} {} in {rooms}.", neutral_line(&revoked.name)));
+            for left in &revoked.left {
+                let room: String = left.room.chars().take(8).collect();
+                out.note(format!("Room {room} is not told yet ({}): revoke it again.", neutral_line(&left.why)));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn list(node: &Client, out: &mut Out) -> Done {
+    let devices: Vec<OwnDevice> = node.get("/devices")?;
+    if out.is_json() {
+        return devices.iter().try_for_each(|device| out.json(device));
+    }
+    let mut table = Table::new(&["device", "name", "since", "rooms", "state"]);
+    for device in devices {
+        let short: String = device.device.chars().take(8).collect();
+        let state = match &device {
+            device if device.revoked => "revoked",
+            device if device.contradicts_itself => "contradicts itself",
+            device if device.this => "this one",
+            device if device.online => "connected",
+            _ => "",
+        };
+        let since = device.since.as_deref().map(time::local).unwrap_or_default();
+        table.row([short, device.name.clone(), since, device.rooms.len().to_string(), state.to_owned()]);
+    }
+    table.write(out, "no devices")
+}

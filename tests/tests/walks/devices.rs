@@ -1,0 +1,56 @@
+//! Several devices of one account: a second one by the recovery phrase, and one that is revoked.
+
+use parlor_tests::{Options, Person, eventually};
+
+#[test]
+fn a_lost_device_is_revoked_from_another_one_and_reads_nothing_of_what_comes_after() {
+    let mut alice = Person::new("Alice", Options::default());
+    let made = alice.cli(&["init", "--name", "Alice", "--show-recovery"]).done().object();
+    alice.run();
+    let mut phone = Person::new("Phone", Options::default());
+    let phrase = phone.scratch().join("phrase");
+    std::fs::write(&phrase, made["recovery_phrase"].as_str().unwrap()).unwrap();
+    let file = phrase.to_str().unwrap();
+    let second = phone.cli(&["init", "--name", "Phone", "--recover", file]).done().object();
+    assert_eq!(second["account"], made["account"], "the same account");
+    assert_ne!(second["device"], made["device"], "another device");
+    phone.run();
+    let bob = Person::start("Bob");
+    let room = alice.create_room("Club");
+    let link = alice.invite(&room, &["--uses", "2"]);
+    bob.join(&link);
+    phone.join(&link);
+    bob.say(&room, "Before");
+    phone.holds(&room, 1);
+    bob.sees(&room, &[("Alice", "owner"), ("Bob", "member")]);
+    let listed = eventually("both devices are listed", || {
+        let devices = alice.cli(&["device", "list"]).done().lines();
+        (devices.len() == 2).then_some(devices)
+    });
+    assert_eq!((&listed[0]["device"], &listed[0]["this"]), (&made["device"], &true.into()));
+    assert_eq!((&listed[1]["device"], &listed[1]["name"]), (&second["device"], &"Phone".into()));
+
+    let own = made["device"].as_str().unwrap();
+    alice.cli(&["device", "revoke", own]).refused(1, "conflict");
+    alice.cli(&["device", "revoke", "nothing"]).refused(5, "not_found");
+    let before = alice.cli(&["room", "show", &room]).done().object();
+    let revoked = alice.cli(&["device", "revoke", "Phone"]).done().object();
+    assert_eq!((&revoked["device"], &revoked["rooms"]), (&second["device"], &serde_json::json!([room])));
+    let after = alice.cli(&["room", "show", &room]).done().object();
+    assert_ne!(after["epoch"], before["epoch"], "keys without it are made at once");
+    eventually("Bob has the new keys", || {
+        let seen = bob.cli(&["room", "show", &room]).done().object();
+        (seen["epoch"] == after["epoch"]).then_some(())
+    });
+    bob.say(&room, "After");
+    alice.holds(&room, 2);
+    eventually("the phone knows that it is out", || (phone.cli(&["send", &room, "Still?"]).code == 4).then_some(()));
+    let held = phone.cli(&["history", &room]).done().lines();
+    let texts: Vec<&str> = held.iter().filter_map(|line| line["text"].as_str()).collect();
+    assert_eq!(texts, ["Before"]);
+    // Once more changes nothing, and another node lists it as revoked.
+    alice.cli(&["device", "revoke", "Phone"]).done();
+    let listed = alice.cli(&["device", "list"]).done().lines();
+    assert_eq!(listed.iter().map(|line| line["revoked"] == true).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(bob.cli(&["members", &room]).done().lines().len(), 2, "the account is in as before");
+}
