@@ -44,11 +44,11 @@ pub struct RelayStatus {
     pub addresses: Vec<Address>,
     /// The reservation.
     pub state: RelayState,
-    /// The address of the connection to it, if one stands: over TCP although QUIC addresses are known means that UDP is
-    /// probably blocked.
+    /// The address of the connection to it, if one stands.
     pub connected: Option<Address>,
-    /// The address at which it sees us.
-    pub seen_at: Option<Address>,
+    /// The addresses at which it sees us, over each transport by which it was reached. QUIC addresses of it are known, and none is here:
+    /// UDP is probably blocked.
+    pub seen_at: Vec<Address>,
     /// Round trip of the last ping.
     pub rtt: Option<std::time::Duration>,
     /// Lines to it that stand.
@@ -106,6 +106,8 @@ pub(crate) struct Entry {
     listener: Option<(ListenerId, Instant)>,
     /// The address at which it was reached.
     reached: Option<Address>,
+    /// It was also tried over the other transport since.
+    tried_both: bool,
 }
 
 /// What is to be done for a relay.
@@ -136,7 +138,7 @@ impl Relays {
             return false;
         }
         let state = RelayState::Connecting { attempts: 0, error: None };
-        let entry = Entry { addresses, state, due: now, attempts: 0, listener: None, reached: None };
+        let entry = Entry { addresses, state, due: now, attempts: 0, listener: None, reached: None, tried_both: false };
         self.entries.insert(peer, entry);
         true
     }
@@ -213,7 +215,21 @@ impl Relays {
     pub(crate) fn reached(&mut self, peer: &PeerId, address: Address) -> bool {
         let Some(entry) = self.entries.get_mut(peer).filter(|it| it.listener.is_none()) else { return false };
         entry.reached = Some(address);
+        entry.tried_both = false;
         true
+    }
+
+    /// The addresses of a relay over the other transport than the one in use, once: an address of ours seen there is what a hole can be
+    /// punched for, if the other side has only that transport.
+    pub(crate) fn other_transport(&mut self, peer: &PeerId) -> Vec<Address> {
+        let Some(entry) = self.entries.get_mut(peer) else { return Vec::new() };
+        let carrier = |it: &Address| it.endpoint().map(|it| it.carrier);
+        let used = entry.reached.as_ref().and_then(carrier);
+        if used.is_none() || std::mem::replace(&mut entry.tried_both, true) {
+            return Vec::new();
+        }
+        let other = |it: &&Address| carrier(it).is_some_and(|it| Some(it) != used);
+        entry.addresses.iter().filter(other).cloned().collect()
     }
 
     /// The address at which to ask this relay.
@@ -361,6 +377,21 @@ mod tests {
         assert_eq!(told.len(), ADDRESSES_PER_RELAY);
         assert_eq!(*told[0], here.through(relay, us));
         assert!(told.iter().all(|it| it.relay() == Some(relay) && it.peer() == Some(us)));
+    }
+
+    #[test]
+    fn a_relay_is_tried_over_its_other_transport_once() {
+        let relay = PeerId::from_seed(&[2; 32]);
+        let (tcp, quic) = (address("/ip4/192.0.2.7/tcp/1"), address("/ip4/192.0.2.7/udp/1/quic-v1"));
+        let mut relays = Relays::new(FIRST, LAST);
+        relays.keep(relay, vec![tcp.clone(), quic.clone()], Instant::now());
+        assert!(relays.other_transport(&relay).is_empty(), "not reached yet");
+        relays.reached(&relay, tcp.clone());
+        assert_eq!(relays.other_transport(&relay), [quic]);
+        assert!(relays.other_transport(&relay).is_empty());
+        relays.failed(&relay, "gone".to_owned(), Instant::now(), 0);
+        relays.reached(&relay, address("/ip4/192.0.2.7/udp/1/quic-v1"));
+        assert_eq!(relays.other_transport(&relay), [tcp]);
     }
 
     #[test]

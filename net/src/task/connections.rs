@@ -115,6 +115,11 @@ impl NetworkTask {
     fn on_dial_error(&mut self, peer: Option<libp2p::PeerId>, error: &DialError) {
         let peer = peer.and_then(|it| PeerId::from_libp2p(&it).ok());
         let reason = explain(error);
+        if let Some(peer) = peer.filter(|it| self.peers.is_open(it) && !self.relays.knows(it)) {
+            // A second way, such as a hole that was not punched.
+            tracing::debug!(peer = peer.short(), reason, "no other way");
+            return self.requests.dial_failed(&peer, &reason);
+        }
         if let Some(peer) = peer {
             if matches!(error, DialError::LocalPeerId { .. }) {
                 self.kept.hopeless(&peer);

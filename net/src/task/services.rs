@@ -6,7 +6,16 @@ use std::{
 };
 
 use libp2p::{
-    autonat, core::transport::ListenerId, dcutr, identify, multiaddr::Protocol, relay, swarm::ConnectionId, upnp,
+    autonat,
+    core::transport::ListenerId,
+    dcutr, identify,
+    multiaddr::Protocol,
+    relay,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    upnp,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -15,7 +24,7 @@ use tokio::{
 
 use super::NetworkTask;
 use crate::{
-    Address, DownReason, Line, LineError, LineKind, Nat, NetworkEvent, PeerId, RelayStatus, dht,
+    Address, Carrier, DownReason, Line, LineError, LineKind, Nat, NetworkEvent, PeerId, RelayStatus, dht,
     limits::*,
     line,
     relays::{Need, translation},
@@ -23,6 +32,8 @@ use crate::{
 
 /// Confirmed direct addresses of ours that are remembered, the newest.
 const CONFIRMED_MAX: usize = 8;
+/// Observations of relays that are remembered: of ours, and of those walked to in the DHT.
+const SEEN_MAX: usize = 64;
 
 /// Lines that stand and that are being opened.
 #[derive(Debug, Default)]
@@ -51,8 +62,8 @@ pub(super) struct Reach {
     /// Direct addresses that were tried from outside or mapped by the router, the newest first.
     confirmed: VecDeque<Address>,
     upnp: Option<Address>,
-    /// Where relays see us.
-    seen: HashMap<PeerId, Address>,
+    /// Where relays see us, over each transport.
+    seen: HashMap<(PeerId, Option<Carrier>), Address>,
     /// What was told last.
     told: Vec<Address>,
     pub(super) punched: (u64, u64),
@@ -71,7 +82,7 @@ impl NetworkTask {
     /// Gives up a relay with its connections: a reservation cannot be handed back otherwise.
     pub(super) fn unrelay(&mut self, peer: PeerId) {
         if self.relays.forget(&peer) {
-            self.reach.seen.remove(&peer);
+            self.reach.seen.retain(|(it, _), _| *it != peer);
             self.swarm.behaviour_mut().limits.remove_peer_id(&peer.to_libp2p());
             self.drop_peer(peer, DownReason::Requested);
             self.tell_reachable();
@@ -208,16 +219,37 @@ impl NetworkTask {
         connection.service |= serves && connection.outbound && connection.stream.is_none() && first;
         let (service, refused, address) = (connection.service, connection.refused, connection.address.without_peer());
         if service {
-            if connection.outbound && !connection.relayed {
-                self.reach.seen.insert(peer, Address::from_multiaddr(info.observed_addr.clone()));
+            if connection.outbound && !connection.relayed && self.reach.seen.len() < SEEN_MAX {
+                let seen = Address::from_multiaddr(info.observed_addr.clone());
+                self.reach.seen.insert((peer, seen.endpoint().map(|it| it.carrier)), seen);
             }
             if serves && self.relays.knows(&peer) {
                 let known = (peer.to_libp2p(), address.as_multiaddr().clone());
                 self.swarm.behaviour_mut().dht.add_address(&known.0, known.1);
                 self.announce_all();
             }
+            if first && self.relays.keeps(&peer) {
+                self.on_relay_identified(peer, id);
+            }
         } else if refused && first {
             self.never_up(peer, id, DownReason::Incompatible);
+        }
+    }
+
+    /// A relay said where it sees us. Over the other transport it is asked for that too, and that connection closed again.
+    fn on_relay_identified(&mut self, peer: PeerId, id: ConnectionId) {
+        if self.peers.service(&peer).is_some_and(|(first, _)| first != id) {
+            return self.close_connection(peer, id, DownReason::Moved);
+        }
+        let others: Vec<_> =
+            self.relays.other_transport(&peer).iter().map(|it| it.without_peer().as_multiaddr().clone()).collect();
+        if others.is_empty() {
+            return;
+        }
+        let options =
+            DialOpts::peer_id(peer.to_libp2p()).addresses(others).condition(PeerCondition::NotDialing).build();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(relay = peer.short(), %error, "not tried over the other transport");
         }
     }
 
@@ -341,7 +373,7 @@ impl NetworkTask {
                 addresses: entry.addresses.clone(),
                 state: entry.state.clone(),
                 connected: connection.map(|it| it.address.clone()),
-                seen_at: self.reach.seen.get(peer).cloned(),
+                seen_at: self.reach.seen.iter().filter(|((it, _), _)| it == peer).map(|(_, it)| it.clone()).collect(),
                 rtt: connection.and_then(|it| it.rtt),
                 lines: self.lines.standing.get(peer).copied().unwrap_or(0),
             }
