@@ -372,30 +372,41 @@ fn who_extends_more_branches_than_an_event_can_name_keeps_no_removal_out_of_the_
     let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
     let eve = Person::join(4, &link, &mut alice);
     dave.sync_from(&alice);
-    let mut branches: Vec<Person> = (0..12).map(|_| mallory.clone_with_all_secrets()).collect();
-    let extend = |branches: &mut Vec<Person>, others: &Person, round: usize| -> Vec<Event> {
-        let all = others.events().into_iter().filter(|event| event.device() != mallory.room.me().device());
-        let all: Vec<Event> = all.collect();
+    let mut branches: Vec<Person> = (0..30).map(|_| mallory.clone_with_all_secrets()).collect();
+    // On all that is known but what `without` is, and what was built on that.
+    let extend = |branches: &mut Vec<Person>, others: &Person, round: usize, without: Option<EventId>| -> Vec<Event> {
+        let dag = &others.room.dag;
+        let without = without.and_then(|id| dag.find(&id));
+        let takes = |event: &Event| {
+            let at = dag.find(&event.id()).filter(|_| event.device() != mallory.room.me().device());
+            at.is_some_and(|at| without.is_none_or(|without| !dag.in_past(without, at)))
+        };
+        let all: Vec<Event> = others.events().into_iter().filter(takes).collect();
         let written = branches.iter_mut().enumerate().flat_map(|(n, branch)| {
             branch.receive(all.clone());
-            let about = vec![(crate::control::Setting::About, vec![b'a' + n as u8; 1 + round])];
+            let about = vec![(crate::control::Setting::About, vec![b'A' + n as u8; 1 + round])];
             let outcome = branch.room.set_state(about, branch.now).unwrap();
             branch.keep(outcome.clone());
             outcome.events().cloned().collect::<Vec<_>>()
         });
         written.collect()
     };
-    for round in 0..3 {
-        let written = extend(&mut branches, &alice, round);
+    for round in 0..20 {
+        let written = extend(&mut branches, &alice, round, None);
         alice.receive(written);
+        // The proof of the fork is written, once.
+        alice.look();
+        alice.now += 2 * crate::limits::ELECTION_MAX_MS;
+        alice.look();
     }
+    assert_eq!(alice.room.dag.kinds().proofs.len(), 1);
     // Dave removes Eve and is gone before he makes an epoch.
     let target = crate::control::Target::Account(eve.room.me().account());
     let removal = crate::room::Removal { target, ban: false, cascade: false, purge: false };
     let removed = dave.room.remove(&[removal], dave.now, &mut dave.rng).unwrap().events().next().unwrap().clone();
     alice.receive(vec![removed.clone()]);
-    for round in 3..8 {
-        let written = extend(&mut branches, &alice, round);
+    for round in 20..25 {
+        let written = extend(&mut branches, &alice, round, Some(removed.id()));
         alice.receive(written);
         // Time for one epoch, and all branches grow again.
         alice.look();
