@@ -37,6 +37,17 @@ struct Between<'a> {
     past: &'a Set,
     view: &'a Set,
     decided: BTreeMap<GrantIdx, Bounds>,
+    /// The accounts that came by an invite, as far as it is decided.
+    uses: BTreeMap<NodeIdx, Uses>,
+}
+
+/// The accounts that came by an invite, by grants more senior than the one that is decided:
+#[derive(Debug, Default)]
+struct Uses {
+    /// in some part,
+    may: BTreeSet<AccountId>,
+    /// in every part.
+    sure: BTreeSet<AccountId>,
 }
 
 /// Where a device came in, in the room's order.
@@ -58,7 +69,7 @@ impl Resolved {
         }
         let out = |g: &GrantIdx| !self.members.contains_key(&dag.grants()[*g].subject);
         let asked: Vec<GrantIdx> = self.outsiders.iter().flat_map(|op| dag.grants_by(op)).filter(out).collect();
-        let mut between = Between { dag, past, view: &self.view, decided: BTreeMap::new() };
+        let mut between = Between { dag, past, view: &self.view, decided: BTreeMap::new(), uses: BTreeMap::new() };
         between.decide(&asked);
         let mut full = Full::new();
         !asked.iter().any(|g| between.was_in(*g, epoch))
@@ -111,10 +122,17 @@ impl Between<'_> {
     /// Decides these grants, and before them all that they ask for, the most senior first.
     fn decide(&mut self, asked: &[GrantIdx]) {
         let mut todo = asked.to_vec();
-        let mut cone = BTreeSet::new();
+        let (mut cone, mut invites) = (BTreeSet::new(), BTreeSet::new());
         while let Some(g) = todo.pop() {
-            if cone.insert((self.dag.place(g), g)) {
-                self.asks_for(g, &mut todo);
+            if !cone.insert((self.dag.place(g), g)) {
+                continue;
+            }
+            self.asks_for(g, &mut todo);
+            // Who came by one invite is asked for together: there may be many of them.
+            let bounded = self.dag.invite_behind(g).filter(|invite| max_uses(self.dag, *invite).is_some());
+            if let Some(invite) = bounded.filter(|invite| invites.insert(*invite)) {
+                let all = self.dag.grants_by_invite(invite).iter().copied();
+                todo.extend(all.filter(|g| self.view.has(self.dag.grants()[*g].op)));
             }
         }
         for (_, g) in cone {
@@ -125,6 +143,7 @@ impl Between<'_> {
             let (may, sure) = (self.leaves(g, &bounds, false), self.leaves(g, &bounds, true));
             bounds.may_end.extend(may);
             bounds.sure_end.extend(sure);
+            self.note_use(g, &bounds);
             self.decided.insert(g, bounds);
         }
     }
@@ -138,9 +157,6 @@ impl Between<'_> {
         if let Some(invite) = dag.invite_behind(g) {
             todo.extend(auth(&invite));
             todo.extend(self.closings(invite).filter_map(|at| auth(&at)));
-            if max_uses(dag, invite).is_some() {
-                todo.extend(self.earlier_uses(invite, g));
-            }
         }
         let removes = self.candidates(g).into_iter().filter(|(kill, _)| view.has(*kill));
         for (kill, _) in removes {
@@ -187,23 +203,24 @@ impl Between<'_> {
     /// Whether the invite has a use for the grant, which fits.
     fn takes_use(&self, invite: NodeIdx, g: GrantIdx, sure: bool) -> bool {
         let Some(most) = max_uses(self.dag, invite) else { return true };
-        let (op, subject) = (self.dag.grants()[g].op, self.dag.grants()[g].subject);
-        let (mut may, mut always) = (BTreeSet::new(), BTreeSet::new());
-        for other in self.earlier_uses(invite, g) {
-            let Some(bounds) = self.decided.get(&other) else { continue };
-            let grant = &self.dag.grants()[other];
-            if bounds.may_ok {
-                may.insert(grant.subject);
-            }
-            if bounds.sure_ok && self.has(grant.op, op, true) {
-                always.insert(grant.subject);
-            }
-        }
+        let Some(uses) = self.uses.get(&invite) else { return true };
+        let subject = &self.dag.grants()[g].subject;
         if sure {
-            may.remove(&subject);
-            always.contains(&subject) || may.len() < most
+            uses.sure.contains(subject) || uses.may.len() - usize::from(uses.may.contains(subject)) < most
         } else {
-            may.contains(&subject) || always.len() < most
+            uses.may.contains(subject) || uses.sure.len() < most
+        }
+    }
+
+    /// Notes whether a grant took a use of its invite.
+    fn note_use(&mut self, g: GrantIdx, bounds: &Bounds) {
+        let Some(invite) = self.dag.invite_behind(g) else { return };
+        let (uses, grant) = (self.uses.entry(invite).or_default(), &self.dag.grants()[g]);
+        if bounds.may_ok {
+            uses.may.insert(grant.subject);
+        }
+        if bounds.sure_ok && self.past.has(grant.op) {
+            uses.sure.insert(grant.subject);
         }
     }
 
@@ -280,12 +297,6 @@ impl Between<'_> {
     fn closings(&self, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> {
         let revokes = self.dag.kinds().revokes.get(&invite).map_or(&[][..], Vec::as_slice);
         revokes.iter().copied().filter(|revoke| self.view.has(*revoke))
-    }
-
-    /// The more senior grants by an invite.
-    fn earlier_uses(&self, invite: NodeIdx, g: GrantIdx) -> impl Iterator<Item = GrantIdx> {
-        let all = self.dag.grants_by_invite(invite).iter().copied();
-        all.filter(move |other| self.view.has(self.dag.grants()[*other].op) && self.dag.seniority(*other, g).is_lt())
     }
 
     /// Whether an event counts: in every part that has it, or in some.
