@@ -7,7 +7,7 @@ use super::Invalid;
 use super::papers::{Facts, known_account, permitted};
 use crate::control::{
     Control, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions, Power, Remove,
-    Target, Unban,
+    Sponsor, Target, Unban,
 };
 use crate::dag::{Grant, GrantIdx};
 use crate::ids::EpochId;
@@ -19,7 +19,7 @@ impl Facts<'_> {
         let says = InviteBounds { until_ms: invite.expires_ms, uses: invite.max_uses, history: invite.history };
         let onward = self.bounded(&invite.onward, &giver.invites)
             && invite.onward.history.within(&invite.history, |first, bound| self.not_before(first, bound));
-        if shared && onward && self.bounded(&says, &giver.invites) {
+        if shared && onward && plain_if_instant(invite) && self.bounded(&says, &giver.invites) {
             attenuated(giver, invite.power, invite.perms, invite.max_depth)
         } else {
             Err(Invalid::Attenuation)
@@ -110,6 +110,12 @@ impl Facts<'_> {
         let began = self.dag.policy().is_some_and(|policy| policy.history == History::Full);
         began || self.dag.kinds().policies.iter().any(shares)
     }
+}
+
+/// Whether an invite that needs no member's word is for a plain member, who hands on nothing.
+fn plain_if_instant(invite: &Invite) -> bool {
+    let plain = invite.power == Power::MEMBER && invite.perms.within(Permissions::NONE.with(Permission::Post));
+    invite.sponsor != Sponsor::Instant || (plain && invite.max_depth == 0 && !invite.approval)
 }
 
 /// Power not stronger, permissions a subset, and one step less to delegate.

@@ -134,6 +134,22 @@ fn an_invite_gives_no_more_than_its_author_has() {
     }
     let event = forge(&bob, &Control::Invite(fair.clone()), |_| ());
     assert_eq!(why(&mut alice, event), None);
+    // A link that needs no member's word is for plain members.
+    let instant = Invite { sponsor: Sponsor::Instant, ..fair.clone() };
+    let owner = |invite: Invite| Control::Invite(Invite { auth: auth(&alice), ..invite });
+    let strong = [
+        Invite { power: Power::MODERATOR, ..instant.clone() },
+        Invite { power: Power::OBSERVER, ..instant.clone() },
+        Invite { perms: Role::Moderator.permissions(crate::control::RoomKind::Group), ..instant.clone() },
+        Invite { max_depth: 1, ..instant.clone() },
+        Invite { approval: true, ..instant.clone() },
+    ];
+    let strong: Vec<_> = strong.into_iter().map(|invite| forge(&alice, &owner(invite), |_| ())).collect();
+    let plain = forge(&alice, &owner(instant), |_| ());
+    for event in strong {
+        assert_eq!(why(&mut alice, event), Some(Invalid::Attenuation));
+    }
+    assert_eq!(why(&mut alice, plain), None);
     // No history where the room has none.
     let mut closed = Person::founder(5, History::None);
     let invite = Invite { auth: auth(&closed), ..fair };
