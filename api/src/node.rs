@@ -61,6 +61,24 @@ pub struct Relay {
     pub address: String,
     /// Whether it is connected.
     pub connected: bool,
+    /// Its libp2p peer id.
+    #[serde(default)]
+    pub peer_id: String,
+    /// Whether others can reach us through it now.
+    #[serde(default)]
+    pub reserved: bool,
+    /// Whether its mailbox answers; false also when no room of ours has one there.
+    #[serde(default)]
+    pub mailbox: bool,
+    /// How many rooms of ours have a mailbox there.
+    #[serde(default)]
+    pub rooms: u32,
+    /// Events of ours that its mailbox does not have yet.
+    #[serde(default)]
+    pub waiting: u64,
+    /// What went wrong last, if it has not gone well since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// How far a room is synchronised.

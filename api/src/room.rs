@@ -74,12 +74,23 @@ pub struct CreateRoom {
     /// Messages disappear after so many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
+    /// Relays that keep mailboxes for it, as multiaddresses with a peer id, at most four; when not said, the relays of the
+    /// node that makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailboxes: Option<Vec<String>>,
 }
 
 impl CreateRoom {
     /// A group of this name with shared history.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), kind: RoomKind::Group, history: History::Shared, about: None, ttl: None }
+        Self {
+            name: name.into(),
+            kind: RoomKind::Group,
+            history: History::Shared,
+            about: None,
+            ttl: None,
+            mailboxes: None,
+        }
     }
 
     fn default_kind() -> RoomKind {
@@ -107,6 +118,10 @@ pub struct UpdateRoom {
     /// What newcomers read, of what is written from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    /// Relays that keep mailboxes for it from now on, as multiaddresses with a peer id, at most four; an empty list takes
+    /// all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailboxes: Option<Vec<String>>,
 }
 
 /// A room of the list: `GET /rooms`.
@@ -174,6 +189,9 @@ pub struct Room {
     /// Why not, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_not: Option<String>,
+    /// The relays that keep mailboxes for it, as multiaddresses with a peer id.
+    #[serde(default)]
+    pub mailboxes: Vec<String>,
     /// The members with their devices, strongest role first.
     pub people: Vec<Member>,
     /// Ids of the last events about who may do what, and keys: those nothing is built on yet.

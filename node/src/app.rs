@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::bus::{Bus, Subscription, rfc3339};
 use crate::clock::now_ms;
 use crate::services::joins::{self, Joins};
-use crate::services::peers::dialable;
+use crate::services::mailboxes::{Relay, RelayView};
 use crate::services::rooms::devices;
 use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
 
@@ -58,8 +58,6 @@ pub(crate) struct Node {
     /// Address of the local API.
     pub(crate) api: String,
     pub(crate) started_ms: u64,
-    /// Relays of the settings.
-    pub(crate) relays: Vec<String>,
     /// Becomes true when the node is to stop.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -100,18 +98,36 @@ impl App {
             api: ready.api,
             listen: ready.listen,
             peers: peers.collect(),
-            relays: self
-                .node
-                .relays
-                .iter()
-                .map(|r| parlor_api::Relay { address: r.clone(), connected: false })
-                .collect(),
+            relays: self.relays(&network),
             rooms: all.into_iter().map(|(_, summary)| summary.sync).collect(),
             outbox: self.node.rooms.outbox().await?.len() as u64,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
             started_at: rfc3339(self.node.started_ms),
             warnings,
         })
+    }
+
+    fn relays(&self, network: &parlor_net::NetworkStatus) -> Vec<parlor_api::Relay> {
+        let views = self.node.context.mailboxes.relays();
+        let relay = |(peer, view): (parlor_net::PeerId, RelayView)| {
+            let known = network.relays.iter().find(|relay| relay.peer == peer);
+            let reserved = known.is_some_and(|it| matches!(it.state, parlor_net::RelayState::Reserved { .. }));
+            let refused = known.and_then(|it| match &it.state {
+                parlor_net::RelayState::Connecting { error, .. } => error.clone(),
+                _ => None,
+            });
+            parlor_api::Relay {
+                address: view.texts.first().cloned().unwrap_or_default(),
+                connected: view.up || known.is_some_and(|it| it.connected.is_some()),
+                peer_id: peer.to_string(),
+                reserved,
+                mailbox: view.up,
+                rooms: view.rooms,
+                waiting: view.lacks,
+                error: view.error.or(refused),
+            }
+        };
+        views.into_iter().map(relay).collect()
     }
 
     /// What the `ready` event says.
@@ -145,7 +161,12 @@ impl App {
     pub async fn create_room(&self, request: CreateRoom) -> Answer<Room> {
         let now_ms = now_ms();
         let identity = self.node.context.identity.now();
-        let made = Machine::create(identity, new_room(request), now_ms, &mut crate::account::rng());
+        // Those who are away get what is written through the relays that the maker of the room uses.
+        let mailboxes = match &request.mailboxes {
+            Some(texts) => Relay::mailboxes(&Relay::parse(texts, Code::BadRequest)?)?,
+            None => Relay::some_mailboxes(self.node.context.mailboxes.own()),
+        };
+        let made = Machine::create(identity, new_room(request, mailboxes), now_ms, &mut crate::account::rng());
         let (room, outcome) = made.map_err(|why| creation_problem(&why))?;
         let id = room.id();
         self.node.rooms.begin(room, outcome).await?;
@@ -215,8 +236,8 @@ impl App {
     /// Makes an invite; the answer holds its link.
     pub async fn create_invite(&self, room: &str, request: CreateInvite) -> Answer<Invite> {
         let room = self.find_room(room).await?;
-        let listening = self.node.context.peers.listening().borrow().clone();
-        let addresses = dialable(&listening).iter().filter_map(joins::to_link).collect();
+        let ours = self.node.context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
+        let addresses = ours.iter().filter_map(joins::to_link).collect();
         self.node.rooms.create_invite(room, request, addresses).await
     }
 

@@ -23,6 +23,7 @@ use crate::listen;
 use crate::lock::{HomeLock, LockError};
 use crate::services::joins::Joins;
 use crate::services::leafs;
+use crate::services::mailboxes::{self, Mailboxes, Relay};
 use crate::services::peers::{self, Peers};
 use crate::services::rooms::{self, Context, Directory};
 
@@ -83,6 +84,7 @@ pub struct Running {
 /// # Errors
 /// `no_account`, `home_locked`, `home_denied`, `home_damaged`, `wrong_passphrase`, `passphrase_needed`, `port_in_use`.
 pub async fn start(config: Config) -> Result<Running, Problem> {
+    let relays = Relay::parse(&config.relays, Code::BadConfig)?;
     let (lock, account, store) = open(&config).await?;
     let listener = http::bind(config.api).await?;
     let api = listener.local_addr().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
@@ -90,7 +92,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let Network { peer, handle: net, events, task: network } = network;
 
     let bus = Bus::new(now_ms());
-    let peers = Peers::new();
+    let (peers, mailboxes) = (Peers::new(), Mailboxes::new(relays));
     let context = Arc::new(Context {
         identity: Me::new(&account),
         name: account.name().to_owned(),
@@ -100,6 +102,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
         directory: Directory::default(),
         peers: peers.clone(),
+        mailboxes: mailboxes.clone(),
     });
     let mut tasks = JoinSet::new();
     let rooms = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -115,6 +118,11 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
     };
     tasks.spawn(peers::run(parts));
+    let (net, store_of) = (context.net.clone(), store.clone());
+    let parts =
+        mailboxes::Parts { handle: mailboxes, net, rooms: rooms.clone(), store: store_of, context: context.clone() };
+    let mailboxes = tokio::spawn(mailboxes::run(parts));
+    tasks.spawn(async move { drop(mailboxes.await) });
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
@@ -127,7 +135,6 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
         api: format!("http://{api}"),
         started_ms: now_ms(),
-        relays: config.relays.clone(),
         stopping: stop,
     };
     let app = App { node: Arc::new(node) };
@@ -171,6 +178,7 @@ impl Running {
             // The API finishes what was begun; the rooms what was handed to the disk; then friends are told goodbye.
             let _ = api.await;
             home.remove_api();
+            app.node.context.mailboxes.stop().await;
             app.node.rooms.stop().await;
             app.node.context.net.shutdown().await;
         };

@@ -55,3 +55,45 @@ pub(crate) const REQUESTS_MAX: usize = 256;
 pub(crate) const REQUEST_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How long a stop waits for commits and goodbyes.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Events in one blob of what waited: a reader takes it in at one go.
+pub(crate) const LETTER_EVENTS: usize = 32;
+/// Bytes of events in such a blob. A lone message is a blob of its own.
+pub(crate) const LETTER_BYTES: usize = 16 * 1024;
+/// Bytes of own events read from the store in one go for mailboxes.
+pub(crate) const LETTERS_BYTES: usize = 256 * 1024;
+/// Stretches of own logs of one room on their way to mailboxes: enough for a line of a second's round trip.
+pub(crate) const FEED_WINDOW: usize = 64;
+/// A relay that can be reached and does not take what is put holds up the others for this long.
+pub(crate) const FEED_PATIENCE_MS: u64 = 30_000;
+/// Own messages that a relay new to a room is given: who lacks older ones has them from members.
+pub(crate) const NEW_RELAY_MESSAGES: u64 = 1_000;
+/// Blobs shown to a room at once, and their bytes: one batch of the store.
+pub(crate) const INTAKE_BLOBS: usize = 32;
+/// See [`INTAKE_BLOBS`].
+pub(crate) const INTAKE_BYTES: usize = 128 * 1024;
+/// How often a blob is shown in which something waits for what does not come: for some ten minutes.
+pub(crate) const INTAKE_TRIES: u32 = 16;
+/// Bytes of such blobs of one room: a quarter of what the machine hands over before it rests.
+pub(crate) const INTAKE_WAITING_BYTES: usize = 1024 * 1024;
+/// Frames that wait for a relay: more than its window of requests, so only one that takes nothing fills it.
+pub(crate) const LINE_FRAMES: usize = 1_024;
+/// Frames of all relays that wait to be looked at; then lines are read slower.
+pub(crate) const LINE_EVENTS: usize = 64;
+/// What was read and put is remembered on disk this long after it changed: a crash before costs doing some of it again.
+pub(crate) const MAIL_KEPT_MS: u64 = 1_000;
+/// Shortest pause between two looks at what is due.
+pub(crate) const MAIL_LOOK_MS: u64 = 100;
+/// Our marker goes into mailboxes at most once in this time: each is a blob for a month.
+pub(crate) const MARKER_EVERY_MS: u64 = 10_000;
+/// Relays at which a reservation is kept.
+pub(crate) const RESERVED_MAX: usize = 4;
+/// Bytes of control events left for a newcomer: what a door's box holds, with room for others. In larger rooms he gets them from
+/// members.
+pub(crate) const SNAPSHOT_BYTES: usize = 2 * 1024 * 1024;
+/// Knocks of one room that wait for an answer: each is kept by the relay, too.
+pub(crate) const KNOCKS_WAITING: usize = 64;
+/// Members who are online together do not answer a knock at once: each waits for up to so long.
+pub(crate) const KNOCK_SPREAD_MS: u64 = 2_000;
+/// A knock that could not be answered is looked at again after this long.
+pub(crate) const KNOCK_AGAIN_MS: u64 = 30_000;

@@ -18,8 +18,8 @@ use crate::link::Address;
 
 /// Most addresses of a binding: two transports on two networks.
 pub const MAX_ADDRESSES: usize = 4;
-/// Longest binding in bytes: names in all addresses.
-pub const MAX_BINDING: usize = 32 + 10 + 32 + 1 + MAX_ADDRESSES * 80 + 10 + 64;
+/// Longest binding in bytes: relays with names in all addresses.
+pub const MAX_BINDING: usize = 32 + 10 + 32 + 1 + MAX_ADDRESSES * 112 + 10 + 64;
 
 /// A device's word by which peer, and where, it can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_binding_is_worth_something_in_its_room_only_and_unchanged() {
-        let made = binding(4, &"a".repeat(63));
+        let made = binding(4, &"a".repeat(64));
         let bytes = made.encode();
         assert!(bytes.len() <= MAX_BINDING, "{}", bytes.len());
         assert_eq!(Binding::decode(&ROOM, &bytes), Ok(made));
@@ -130,6 +130,17 @@ mod tests {
             changed[place] ^= 1;
             assert!(Binding::decode(&ROOM, &changed).is_err(), "byte {place}");
         }
+    }
+
+    #[test]
+    fn a_binding_holds_four_ways_through_relays() {
+        let device = SigningKey::from_seed(&Secret::new([1; 32]));
+        let name = Address { host: Host::Name("a".repeat(64)), transport: Transport::Quic, port: 65_535 };
+        let ways: Vec<_> = (0..4).filter_map(|n| name.via([n; 32])).collect();
+        let made = Binding::sign(&ROOM, &device, u64::MAX, [9; 32], &ways, u64::MAX);
+        assert!(made.encode().len() <= MAX_BINDING);
+        assert_eq!(Binding::decode(&ROOM, &made.encode()), Ok(made.clone()));
+        assert_eq!(made.addresses, ways);
     }
 
     #[test]

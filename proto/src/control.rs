@@ -6,6 +6,7 @@
 mod account;
 mod bounds;
 mod join;
+mod mailboxes;
 mod membership;
 mod proof;
 mod role;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
 pub use self::bounds::InviteBounds;
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
+pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, Mailboxes};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
 pub use self::proof::{Complaint, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
 pub use self::role::{Permission, Permissions, Power, Role};
@@ -216,6 +218,8 @@ pub enum Setting {
     Ttl = 3,
     /// How often the topic moved on, 4 bytes big endian.
     TopicGeneration = 4,
+    /// The relays that keep mailboxes for the room: [`Mailboxes`].
+    Mailboxes = 5,
 }
 
 /// Why somebody makes an epoch.

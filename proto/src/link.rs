@@ -1,11 +1,14 @@
 //! Invite links: a signed capability as text that fits a QR code.
 //!
 //! ```text
-//! text     parlor://join/1/#<b64>  or  parlor://join/1/<b64>  or  https://HOST/join#1/<b64>      base64url, no padding
+//! text     parlor://join/V/#<b64>  or  parlor://join/V/<b64>  or  https://HOST/join#V/<b64>      base64url, no padding
 //! QR       PARLOR://JOIN/1/<b32>                                                       RFC 4648 base32, no padding
+//!          PARLOR://JOIN/2/<b43>                                                       base 43, see below
+//! V        2 if one of the addresses leads through a relay, otherwise 1
 //! payload  fields | sig[64] | check[4]
 //! fields   seed[16] | room_id[32] | issuer[32] | power | perms | expires_ms | max_uses | sponsor | peer[32] | addresses (<= 3)
 //! address  0 ip4[4] | 1 ip6[16] | 2 name      then 0 tcp | 1 quic, port                               (postcard)
+//!          3 relay[32] ip4 | 4 relay[32] ip6 | 5 relay[32] name    of the relay, whose peer is named: through it to `peer`
 //! sig      by the issuer's device, label "link", over invite_pk || fields
 //! check    first 4 bytes of H("link check", fields || sig)
 //! ```
@@ -31,18 +34,20 @@ use crate::control::{Permissions, Power, Sponsor};
 use crate::ids::{DeviceId, RoomId};
 
 mod base32;
+mod base43;
 
 /// Longest link in characters: fits a QR code of version 11 in alphanumeric mode, 61 modules wide.
 pub const MAX_TEXT: usize = 400;
-/// Longest payload in bytes: base32 of it with the prefix has [`MAX_TEXT`] characters.
-pub const MAX_PAYLOAD: usize = (MAX_TEXT - QR_PREFIX.len()) * 5 / 8;
+/// Longest payload of version 1 in bytes: base32 of it with the prefix has [`MAX_TEXT`] characters.
+pub const MAX_PAYLOAD_1: usize = (MAX_TEXT - QR_PREFIX.len()) * 5 / 8;
+/// Longest payload in bytes: the same in base 43, of version 2. It has room for a relay and an address.
+pub const MAX_PAYLOAD: usize = base43::bytes(MAX_TEXT - QR_PREFIX.len());
 /// Most addresses in a link.
 pub const MAX_ADDRESSES: usize = 3;
 /// Longest host name in an address: more would not leave room for a second address.
 pub const MAX_NAME: usize = 64;
 
 const QR_PREFIX: &str = "PARLOR://JOIN/1/";
-const PREFIX: &str = "parlor://join/1/#";
 const TAIL: usize = 64 + 4;
 
 static CHECK: Domain = domain!("link check");
@@ -89,6 +94,12 @@ pub enum Host {
     Ip6([u8; 16]),
     /// A DNS name: letters, digits, dots and hyphens, at most [`MAX_NAME`].
     Name(String),
+    /// Through the relay of this peer, which is at an IPv4.
+    ViaIp4([u8; 32], [u8; 4]),
+    /// Through the relay of this peer, which is at an IPv6.
+    ViaIp6([u8; 32], [u8; 16]),
+    /// Through the relay of this peer, which is at a DNS name.
+    ViaName([u8; 32], String),
 }
 
 /// A transport.
@@ -161,7 +172,7 @@ impl Link {
         for address in addresses.iter().filter(|address| address.is_sound()) {
             fields.addresses.push(address.clone());
             let len = codec::encode(&fields).len() + TAIL;
-            if fields.addresses.len() > MAX_ADDRESSES || len > MAX_PAYLOAD {
+            if fields.addresses.len() > MAX_ADDRESSES || len > longest(fields.version()) {
                 fields.addresses.pop();
             }
         }
@@ -175,15 +186,16 @@ impl Link {
     /// # Errors
     /// See [`LinkError`].
     pub fn parse(text: &str, now_ms: u64) -> Result<Self, LinkError> {
-        let link = Self::from_payload(&payload(text.trim())?)?;
+        let (version, payload) = payload(text.trim())?;
+        let link = Self::from_payload(version, &payload)?;
         if link.fields.caveats.expires_ms < now_ms {
             return Err(LinkError::Expired(link.fields.caveats.expires_ms));
         }
         Ok(link)
     }
 
-    fn from_payload(payload: &[u8]) -> Result<Self, LinkError> {
-        if payload.len() > MAX_PAYLOAD {
+    fn from_payload(version: u32, payload: &[u8]) -> Result<Self, LinkError> {
+        if payload.len() > longest(version) {
             return Err(LinkError::Damaged);
         }
         let (covered, check) = payload.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
@@ -192,7 +204,9 @@ impl Link {
         }
         let (bytes, sig) = covered.split_last_chunk::<64>().ok_or(LinkError::Damaged)?;
         let fields: Fields = codec::decode(bytes, MAX_PAYLOAD).map_err(|_| LinkError::Damaged)?;
-        if fields.addresses.len() > MAX_ADDRESSES || !fields.addresses.iter().all(Address::is_sound) {
+        // A link that needs no version 2 is of version 1: one text each.
+        let sound = fields.addresses.iter().all(Address::is_sound) && fields.version() == version;
+        if fields.addresses.len() > MAX_ADDRESSES || !sound {
             return Err(LinkError::Damaged);
         }
         let sig = Signature(*sig);
@@ -204,17 +218,20 @@ impl Link {
 
     /// The usual form: `parlor://join/1/#...`. The payload is in the fragment, which no browser sends.
     pub fn to_text(&self) -> String {
-        format!("{PREFIX}{}", BASE64.encode(self.payload()))
+        format!("parlor://join/{}/#{}", self.fields.version(), BASE64.encode(self.payload()))
     }
 
     /// The form for people without the program: a page at `host` that tells how to get it.
     pub fn to_web_text(&self, host: &str) -> String {
-        format!("https://{host}/join#1/{}", BASE64.encode(self.payload()))
+        format!("https://{host}/join#{}/{}", self.fields.version(), BASE64.encode(self.payload()))
     }
 
-    /// The form for QR codes: upper case letters, digits, `:` and `/` only, so that alphanumeric mode holds it.
+    /// The form for QR codes: only what alphanumeric mode holds and a link may have.
     pub fn to_qr_text(&self) -> String {
-        format!("{QR_PREFIX}{}", base32::encode(&self.payload()))
+        match self.fields.version() {
+            1 => format!("{QR_PREFIX}{}", base32::encode(&self.payload())),
+            version => format!("PARLOR://JOIN/{version}/{}", base43::encode(&self.payload())),
+        }
     }
 
     /// The keys that the link's seed gives.
@@ -261,11 +278,52 @@ impl Link {
     }
 }
 
+impl Fields {
+    /// The oldest version that can say this.
+    fn version(&self) -> u32 {
+        if self.addresses.iter().any(|address| address.relay().is_some()) { 2 } else { 1 }
+    }
+}
+
+fn longest(version: u32) -> usize {
+    if version == 1 { MAX_PAYLOAD_1 } else { MAX_PAYLOAD }
+}
+
 impl Address {
+    /// The relay that the way leads through, if it does: the bytes of its peer's Ed25519 key.
+    pub fn relay(&self) -> Option<&[u8; 32]> {
+        match &self.host {
+            Host::Ip4(_) | Host::Ip6(_) | Host::Name(_) => None,
+            Host::ViaIp4(relay, _) | Host::ViaIp6(relay, _) | Host::ViaName(relay, _) => Some(relay),
+        }
+    }
+
+    /// The address of the relay itself, if the way leads through one.
+    pub fn of_relay(&self) -> Option<Self> {
+        let host = match &self.host {
+            Host::Ip4(_) | Host::Ip6(_) | Host::Name(_) => return None,
+            Host::ViaIp4(_, ip) => Host::Ip4(*ip),
+            Host::ViaIp6(_, ip) => Host::Ip6(*ip),
+            Host::ViaName(_, name) => Host::Name(name.clone()),
+        };
+        Some(Self { host, ..self.clone() })
+    }
+
+    /// The way through the relay of this peer, which is at this address. `None` for an address that leads through one itself.
+    pub fn via(&self, relay: [u8; 32]) -> Option<Self> {
+        let host = match &self.host {
+            Host::Ip4(ip) => Host::ViaIp4(relay, *ip),
+            Host::Ip6(ip) => Host::ViaIp6(relay, *ip),
+            Host::Name(name) => Host::ViaName(relay, name.clone()),
+            Host::ViaIp4(..) | Host::ViaIp6(..) | Host::ViaName(..) => return None,
+        };
+        Some(Self { host, ..self.clone() })
+    }
+
     pub(crate) fn is_sound(&self) -> bool {
         match &self.host {
-            Host::Ip4(_) | Host::Ip6(_) => true,
-            Host::Name(name) => {
+            Host::Ip4(_) | Host::Ip6(_) | Host::ViaIp4(..) | Host::ViaIp6(..) => true,
+            Host::Name(name) | Host::ViaName(_, name) => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
                 !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(allowed)
             }
@@ -274,29 +332,31 @@ impl Address {
 }
 
 impl fmt::Display for Address {
-    /// As a multiaddress without the peer id.
+    /// As a multiaddress without the peer id; of a relay only that the way leads through one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            Host::Ip4(ip) => write!(f, "/ip4/{}", std::net::Ipv4Addr::from(*ip))?,
-            Host::Ip6(ip) => write!(f, "/ip6/{}", std::net::Ipv6Addr::from(*ip))?,
-            Host::Name(name) => write!(f, "/dns/{name}")?,
+            Host::Ip4(ip) | Host::ViaIp4(_, ip) => write!(f, "/ip4/{}", std::net::Ipv4Addr::from(*ip))?,
+            Host::Ip6(ip) | Host::ViaIp6(_, ip) => write!(f, "/ip6/{}", std::net::Ipv6Addr::from(*ip))?,
+            Host::Name(name) | Host::ViaName(_, name) => write!(f, "/dns/{name}")?,
         }
         match self.transport {
-            Transport::Tcp => write!(f, "/tcp/{}", self.port),
-            Transport::Quic => write!(f, "/udp/{}/quic-v1", self.port),
+            Transport::Tcp => write!(f, "/tcp/{}", self.port)?,
+            Transport::Quic => write!(f, "/udp/{}/quic-v1", self.port)?,
         }
+        if self.relay().is_some() { f.write_str("/p2p-circuit") } else { Ok(()) }
     }
 }
 
-/// Finds the payload of an invite link in `text`, or says what else it is.
-fn payload(text: &str) -> Result<Vec<u8>, LinkError> {
+/// Finds the version and the payload of an invite link in `text`, or says what else it is.
+fn payload(text: &str) -> Result<(u32, Vec<u8>), LinkError> {
     if let Some(rest) = text.strip_prefix("PARLOR://") {
-        let rest = versioned(rest, "JOIN/", "CONTACT/", "LINK/")?;
-        return base32::decode(rest).ok_or(LinkError::Damaged);
+        let (version, rest) = versioned(rest, "JOIN/", "CONTACT/", "LINK/")?;
+        let bytes = if version == 1 { base32::decode(rest) } else { base43::decode(rest) };
+        return Ok((version, bytes.ok_or(LinkError::Damaged)?));
     }
-    let rest = if let Some(rest) = text.strip_prefix("parlor://") {
-        let rest = versioned(rest, "join/", "contact/", "link/")?;
-        rest.strip_prefix('#').unwrap_or(rest)
+    let (version, rest) = if let Some(rest) = text.strip_prefix("parlor://") {
+        let (version, rest) = versioned(rest, "join/", "contact/", "link/")?;
+        (version, rest.strip_prefix('#').unwrap_or(rest))
     } else if let Some(rest) = text.strip_prefix("https://") {
         let (_, path) = rest.split_once('/').ok_or(LinkError::NotALink)?;
         versioned(path, "join#", "contact#", "link#")?
@@ -306,11 +366,11 @@ fn payload(text: &str) -> Result<Vec<u8>, LinkError> {
     if rest.len() > MAX_TEXT {
         return Err(LinkError::Damaged);
     }
-    BASE64.decode(rest).map_err(|_| LinkError::Damaged)
+    Ok((version, BASE64.decode(rest).map_err(|_| LinkError::Damaged)?))
 }
 
-/// What follows `join` and the version.
-fn versioned<'a>(text: &'a str, join: &str, contact: &str, device: &str) -> Result<&'a str, LinkError> {
+/// The version, and what follows `join` and it.
+fn versioned<'a>(text: &'a str, join: &str, contact: &str, device: &str) -> Result<(u32, &'a str), LinkError> {
     let wrong = |kind| Err(LinkError::WrongKind(kind));
     let Some(rest) = text.strip_prefix(join) else {
         return match text {
@@ -323,8 +383,8 @@ fn versioned<'a>(text: &'a str, join: &str, contact: &str, device: &str) -> Resu
     let (version, rest) = rest.split_at(digits);
     let rest = rest.strip_prefix('/').ok_or(LinkError::Damaged)?;
     match version.parse() {
-        Ok(1) if version == "1" => Ok(rest),
-        Ok(version) if version > 1 => Err(LinkError::NewerVersion(version)),
+        Ok(number) if version == "1" || version == "2" => Ok((number, rest)),
+        Ok(version) if version > 2 => Err(LinkError::NewerVersion(version)),
         _ => Err(LinkError::Damaged),
     }
 }

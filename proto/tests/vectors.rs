@@ -157,7 +157,7 @@ fn sync_frames_are_those_of_the_page() {
     );
 }
 
-fn link() -> Link {
+fn link(through_relay: bool) -> Link {
     let caveats = Caveats {
         power: Power(3),
         perms: Permissions(1),
@@ -169,13 +169,15 @@ fn link() -> Link {
         Address { host: Host::Ip4([192, 0, 2, 7]), transport: Transport::Quic, port: 4_242 },
         Address { host: Host::Name("chat.example".into()), transport: Transport::Tcp, port: 443 },
     ];
+    let relayed = addresses.iter().filter_map(|address| address.via([0x99; 32])).next();
+    let addresses: Vec<_> = relayed.into_iter().filter(|_| through_relay).chain(addresses.clone()).collect();
     let seed = InviteSeed::from_secret(SecretBytes::new([0x55; 16]));
     Link::issue(seed, ROOM, caveats, &device(1), [0x66; 32], &addresses)
 }
 
 #[test]
 fn links_and_knocks_are_those_of_the_page() {
-    let link = link();
+    let (relayed, link) = (link(true), link(false));
     let mut rng = Counting(0);
     let (_, joiner) = Identity::create("laptop", 1_700_000_000_000, &mut rng).unwrap();
     let keys = link.keys();
@@ -191,6 +193,11 @@ fn links_and_knocks_are_those_of_the_page() {
             "power": 3, "perms": 1, "expires_ms": 1_800_000_000_000_u64, "max_uses": 5, "sponsor": 0,
             "addresses": link.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "text": link.to_text(), "web": link.to_web_text("parlor.example"), "qr": link.to_qr_text(),
+            "relayed": {
+                "relay": hex([0x99; 32]), "text": relayed.to_text(), "web": relayed.to_web_text("parlor.example"),
+                "qr": relayed.to_qr_text(),
+                "addresses": relayed.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            },
             "invite_pk": hex(request.invite_pk), "join_request": hex(codec::encode(&request)),
             "knock": hex(bytes), "answer_used_up": hex(sealed),
             "answers": {

@@ -30,6 +30,12 @@ pub enum Command {
         /// Messages disappear after this time, such as 7d
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         ttl: Option<u64>,
+        /// A relay that keeps a mailbox for it, instead of those your node uses; can be repeated
+        #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_mailbox")]
+        mailbox: Vec<String>,
+        /// Nothing is kept for members who are away
+        #[arg(long)]
+        no_mailbox: bool,
     },
     /// List your rooms
     List,
@@ -62,6 +68,12 @@ pub enum Command {
         /// What newcomers can read of what is written from now on
         #[arg(long, value_name = "WHAT", group = "what")]
         history: Option<HistoryArg>,
+        /// A relay that keeps a mailbox for it, instead of those it has; can be repeated
+        #[arg(long, value_name = "MULTIADDR", group = "what", conflicts_with = "no_mailbox")]
+        mailbox: Vec<String>,
+        /// Take its mailboxes away
+        #[arg(long, group = "what")]
+        no_mailbox: bool,
     },
     /// Leave a room; what you hold of it stays readable
     Leave {
@@ -98,10 +110,12 @@ impl HistoryArg {
 /// What the node answers.
 pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     match command {
-        Command::Create { name, channel, history, about, ttl } => {
+        Command::Create { name, channel, history, about, ttl, mailbox, no_mailbox } => {
             let kind = if channel { RoomKind::Channel } else { RoomKind::Group };
             let history = history.to_api();
-            let room: Room = node.send(Method::POST, "/rooms", &CreateRoom { name, kind, history, about, ttl })?;
+            let mailboxes = mailboxes(mailbox, no_mailbox);
+            let request = CreateRoom { name, kind, history, about, ttl, mailboxes };
+            let room: Room = node.send(Method::POST, "/rooms", &request)?;
             if out.is_json() {
                 return out.json(&room);
             }
@@ -114,9 +128,10 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
         Command::Rename { room, name } => {
             update(node, &room, &UpdateRoom { name: Some(name), ..UpdateRoom::default() }, out)
         }
-        Command::Set { room, name, about, ttl, history } => {
+        Command::Set { room, name, about, ttl, history, mailbox, no_mailbox } => {
             let history = history.map(HistoryArg::to_api);
-            update(node, &room, &UpdateRoom { name, about, ttl, history }, out)
+            let mailboxes = mailboxes(mailbox, no_mailbox);
+            update(node, &room, &UpdateRoom { name, about, ttl, history, mailboxes }, out)
         }
         Command::Leave { room, force } => {
             let room: Room = node.get(&path(&room))?;
@@ -128,6 +143,11 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             Ok(())
         }
     }
+}
+
+/// The mailboxes that were said: these, none, or nothing.
+fn mailboxes(relays: Vec<String>, none: bool) -> Option<Vec<String>> {
+    (none || !relays.is_empty()).then_some(relays)
 }
 
 fn path(room: &str) -> String {
@@ -185,6 +205,7 @@ fn show(room: &Room, out: &mut Out) -> Done {
     if let Some(ttl) = room.ttl {
         rows.push(("ttl", format!("messages disappear after {}", spoken(ttl))));
     }
+    rows.extend(room.mailboxes.iter().map(|relay| ("mailbox", relay.clone())));
     rows.extend(rules(room));
     rows.into_iter()
         .filter(|(_, value)| !value.is_empty())

@@ -1,6 +1,6 @@
 //! `parlor status`: how the node does.
 
-use parlor_api::Status;
+use parlor_api::{Relay, Status};
 
 use crate::client::Client;
 use crate::display;
@@ -27,6 +27,9 @@ pub fn run(node: &Client, out: &mut Out) -> Done {
         status.relays.iter().filter(|r| r.connected).count(),
         status.relays.len()
     ))?;
+    for relay in &status.relays {
+        out.line(format!("           {}  {}", display::neutral_line(&relay.address), of_relay(relay)))?;
+    }
     out.line(format!("peers      {}", status.peers.len()))?;
     for peer in &status.peers {
         let name = peer.name.as_deref().map(display::neutral_line).unwrap_or_default();
@@ -47,4 +50,19 @@ pub fn run(node: &Client, out: &mut Out) -> Done {
         table.row([room.name, room.peers.to_string(), room.have.to_string(), room.want.to_string(), done.into()]);
     }
     table.write(out, "no rooms yet: make one with `parlor room create NAME`")
+}
+
+/// How a relay does, in words.
+fn of_relay(relay: &Relay) -> String {
+    let mut parts = Vec::new();
+    parts.push(if relay.connected { "connected" } else { "not connected" }.to_owned());
+    parts.extend(relay.reserved.then(|| "reachable through it".to_owned()));
+    match (relay.rooms, relay.mailbox) {
+        (0, _) => {}
+        (_, true) => parts.push("mailbox answers".to_owned()),
+        (_, false) => parts.push("mailbox does not answer".to_owned()),
+    }
+    parts.extend((relay.waiting > 0).then(|| format!("{} events wait for it", relay.waiting)));
+    parts.extend(relay.error.as_ref().map(|error| display::neutral_line(error)));
+    parts.join(", ")
 }

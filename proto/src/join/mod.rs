@@ -16,6 +16,7 @@
 //! the room's decision; all that is said here is how it is asked. The format is in `docs/spec/invites.md`.
 
 mod door;
+mod door_mail;
 mod joiner;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::control::JoinRequest;
 use crate::wire::Blob;
 
 pub use door::{Doorkeeper, KnockError, Knocker};
+pub use door_mail::DoorMail;
 pub use joiner::{
     ASK_TIMEOUT_MS, DIAL_TIMEOUT_MS, Door, FIRST_PAUSE_MS, Failure, In, Joiner, LONGEST_PAUSE_MS, Out,
     PENDING_PAUSE_MS, SYNC_TIMEOUT_MS, State,

@@ -57,15 +57,40 @@ fn addresses_that_do_not_fit_are_left_out() {
     assert!(forms(&link).iter().all(|text| text.len() <= MAX_TEXT && Link::parse(text, 0).is_ok()));
 }
 
+fn via(address: Address) -> Address {
+    address.via([0xab; 32]).unwrap()
+}
+
+#[test]
+fn a_link_with_a_relay_is_of_version_2_and_as_short() {
+    let name = Address { host: Host::Name("relay.example.org".into()), ..ip4(1) };
+    for relay in [via(ip4(9)), via(name), via(ip6(3))] {
+        let link = link(&[ip4(1), relay.clone(), ip4(2)]);
+        assert_eq!(link.addresses().get(..2), Some(&[ip4(1), relay.clone()][..]));
+        assert_eq!((relay.relay(), relay.via([1; 32])), (Some(&[0xab; 32]), None));
+        for text in forms(&link) {
+            assert!(text.contains("/2/") || text.contains("#2/"), "{text}");
+            assert!(text.len() <= MAX_TEXT, "{} characters", text.len());
+            assert_eq!(Link::parse(&text, 0).as_ref(), Ok(&link), "{text}");
+            let older = text.replacen("/2/", "/1/", 1).replacen("#2/", "#1/", 1);
+            assert_eq!(Link::parse(&older, 0), Err(LinkError::Damaged), "{older}");
+        }
+    }
+    assert_eq!(via(ip4(9)).of_relay(), Some(ip4(9)));
+    assert_eq!(ip4(9).of_relay(), None);
+}
+
 #[test]
 fn a_changed_or_lost_character_never_gives_another_link() {
-    let link = link(&[ip4(1), ip6(2)]);
-    for text in forms(&link) {
+    let (link, relayed) = (link(&[ip4(1), ip6(2)]), link(&[ip4(1), via(ip4(2))]));
+    for (link, text) in
+        forms(&link).map(|text| (&link, text)).into_iter().chain(forms(&relayed).map(|text| (&relayed, text)))
+    {
         for place in 0..text.len() {
             for other in ["", "A", "b", "2", "-", "_", "#", "/", "é"] {
                 let changed = format!("{}{other}{}", &text[..place], &text[place + 1..]);
                 match Link::parse(&changed, 0) {
-                    Ok(parsed) => assert_eq!(parsed, link, "character {place} of {text}"),
+                    Ok(parsed) => assert_eq!(parsed, *link, "character {place} of {text}"),
                     Err(LinkError::BadSignature) => panic!("damage taken for a forgery at {place}"),
                     Err(_) => {}
                 }
@@ -82,7 +107,7 @@ fn a_changed_or_lost_character_never_gives_another_link() {
 fn every_refusal_has_its_reason() {
     let link = link(&[ip4(1)]);
     let text = link.to_text();
-    let payload = text.strip_prefix(PREFIX).unwrap();
+    let payload = text.strip_prefix("parlor://join/1/#").unwrap();
     let parse = |text: &str| Link::parse(text, 0).unwrap_err();
     assert_eq!(parse(""), LinkError::NotALink);
     assert_eq!(parse("https://example.com/"), LinkError::NotALink);
@@ -90,7 +115,8 @@ fn every_refusal_has_its_reason() {
     assert_eq!(parse(&format!("parlor://contact/1/{payload}")), LinkError::WrongKind(LinkKind::Contact));
     assert_eq!(parse(&format!("parlor://link/1#{payload}")), LinkError::WrongKind(LinkKind::Device));
     assert_eq!(parse(&format!("https://h/contact#1/{payload}")), LinkError::WrongKind(LinkKind::Contact));
-    assert_eq!(parse(&format!("parlor://join/2/#{payload}")), LinkError::NewerVersion(2));
+    assert_eq!(parse(&format!("parlor://join/3/#{payload}")), LinkError::NewerVersion(3));
+    assert_eq!(parse(&format!("parlor://join/2/#{payload}")), LinkError::Damaged);
     assert_eq!(parse("PARLOR://JOIN/17/AAAA"), LinkError::NewerVersion(17));
     assert_eq!(parse(&text[..text.len() - 3]), LinkError::Damaged);
     assert_eq!(Link::parse(&text, 1_800_000_000_001), Err(LinkError::Expired(1_800_000_000_000)));

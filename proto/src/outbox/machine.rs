@@ -161,6 +161,7 @@ impl Outbox {
             In::Members { room, me, devices } => {
                 self.rooms.entry(room).or_default().set_members(me, devices);
             }
+            In::Stored { room, seq } => self.on_stored(room, seq, now_ms, &mut out),
             In::PeerHas { room, device, seq } => self.on_has(room, device, seq, 0, now_ms, &mut out),
             In::Marked { room, device, delivered, read } => {
                 self.on_has(room, device, delivered, read, now_ms, &mut out);
@@ -313,6 +314,23 @@ impl Outbox {
     fn on_has(&mut self, room: RoomId, device: DeviceId, seq: u64, read: u64, now_ms: u64, out: &mut Vec<Out>) {
         let reach = self.rooms.entry(room).or_default();
         let Some((from, to)) = reach.raise(device, seq, read) else { return };
+        self.arrive(room, seq, now_ms, out);
+        out.push(Out::Changed { room, from, to });
+        self.forget_sent(now_ms, out);
+    }
+
+    fn on_stored(&mut self, room: RoomId, seq: u64, now_ms: u64, out: &mut Vec<Out>) {
+        let Some(reach) = self.rooms.get(&room) else { return };
+        let Some((from, _)) = reach.unsent.range(..=seq).chain(reach.failed.range(..=seq)).min() else { return };
+        let from = *from;
+        self.arrive(room, seq, now_ms, out);
+        out.push(Out::Changed { room, from, to: seq });
+        self.forget_sent(now_ms, out);
+    }
+
+    /// Our messages up to `seq` are durable elsewhere.
+    fn arrive(&mut self, room: RoomId, seq: u64, now_ms: u64, out: &mut Vec<Out>) {
+        let reach = self.rooms.entry(room).or_default();
         // A message that was given up may have gone out after all, by a device that had it or after we came back.
         let arrived = reach.unsent.range(..=seq).chain(reach.failed.range(..=seq));
         let arrived: Vec<_> = arrived.map(|(_, nonce)| *nonce).collect();
@@ -329,8 +347,6 @@ impl Outbox {
             self.sent.push_back((now_ms, room, nonce));
             out.push(Out::Store(held.entry.clone()));
         }
-        out.push(Out::Changed { room, from, to });
-        self.forget_sent(now_ms, out);
     }
 
     /// Forgets the sent messages that are too old or too many.

@@ -8,7 +8,8 @@
 //! 2. **Queued.** On disk, and on no other device yet. The outbox tries again and again, the room's messages together:
 //!    [`Out::Publish`] when members are connected, [`Out::Seek`] when nobody is, with a back-off of 2 s doubling to
 //!    5 min, jittered by a quarter. A connection starts at once; what was written since the last try waits for the next.
-//! 3. **Sent.** A device of a member acknowledged that it has the message durably ([`In::PeerHas`], from a sync session).
+//! 3. **Sent.** A device of a member acknowledged that it has the message durably ([`In::PeerHas`], from a sync session), or
+//!    a mailbox of the room did ([`In::Stored`]).
 //! 4. **Delivered n of m.** n of the m other accounts have it on a device: by acknowledgement or by marker.
 //! 5. **Read.** Somebody's marker says so.
 //!
@@ -151,7 +152,7 @@ pub enum Waiting {
 pub enum Status {
     /// On this device only.
     Queued(Waiting),
-    /// On another device, of our own account only so far.
+    /// In a mailbox, or on another device of our own account; on nobody else's as far as we know.
     Sent,
     /// Of `of` other accounts `to` have it, at least one.
     Delivered {
@@ -237,6 +238,13 @@ pub enum In {
         room: RoomId,
         /// Device.
         device: DeviceId,
+        /// Number in our message log.
+        seq: u64,
+    },
+    /// A mailbox of the room acknowledged that it has our message log durably up to here. It says nothing of any member.
+    Stored {
+        /// Room.
+        room: RoomId,
         /// Number in our message log.
         seq: u64,
     },

@@ -310,3 +310,22 @@ fn a_full_outbox_says_so() {
     desk.outbox.discard(&[0; 16]).unwrap();
     assert!(desk.outbox.submit([3; 16], ROOM, vec![0], 0).is_ok());
 }
+
+#[test]
+fn a_mailbox_that_has_a_message_makes_it_sent_and_never_delivered() {
+    let mut desk = Desk::writable();
+    for n in 1..=3 {
+        desk.submit(n);
+        desk.written(n);
+    }
+    let out = desk.tell(In::Stored { room: ROOM, seq: 2 });
+    let stored = out.iter().filter(|out| matches!(out, Out::Store(entry) if matches!(entry.stage, Stage::Sent { .. })));
+    assert_eq!(stored.count(), 2);
+    assert!(out.contains(&Out::Changed { room: ROOM, from: 1, to: 2 }));
+    assert_eq!([1, 2, 3].map(|n| desk.status(n)), [Status::Sent, Status::Sent, Status::Queued(Waiting::Unreachable)]);
+    assert!(desk.tell(In::Stored { room: ROOM, seq: 2 }).is_empty(), "nothing new");
+    desk.tell(In::Stored { room: ROOM, seq: 3 });
+    assert!(desk.outbox.lines().is_empty());
+    desk.has(BOB, 2);
+    assert_eq!([2, 3].map(|n| desk.status(n)), [Status::Delivered { to: 1, of: 2 }, Status::Sent]);
+}

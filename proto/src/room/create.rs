@@ -45,6 +45,9 @@ impl Room {
         if let Some(ttl_ms) = new.ttl_ms {
             writes.push((Setting::Ttl, ttl_ms.to_be_bytes().to_vec()));
         }
+        if !new.mailboxes.list().is_empty() {
+            writes.push((Setting::Mailboxes, new.mailboxes.encode()));
+        }
         outcome.merge(room.set_state(writes, now_ms)?);
         outcome.merge(room.make_epoch(RotateReason::NoSafeEpoch, now_ms, rng)?);
         outcome.persist.keys = room.all_rows();

@@ -264,5 +264,7 @@ fn exit(node: &Node, how: ExitHow, banned: bool) -> Exit {
 
 /// The setting of a number, if people see it.
 fn people_see(number: u8) -> Option<Setting> {
-    [Setting::Name, Setting::About, Setting::Ttl].into_iter().find(|setting| *setting as u8 == number)
+    [Setting::Name, Setting::About, Setting::Ttl, Setting::Mailboxes]
+        .into_iter()
+        .find(|setting| *setting as u8 == number)
 }

@@ -21,6 +21,7 @@
 //! outcome and at the time it asks for.
 
 mod admit;
+mod boxes;
 mod branches;
 mod cache;
 mod changes;
@@ -57,6 +58,7 @@ use std::sync::Arc;
 
 use parlor_crypto::topic::TopicSecret;
 
+pub use self::boxes::{MAX_READ, Slice};
 pub use self::branches::{Cut, MessageTip, Place, Placed, Sibling};
 use self::cache::Cache;
 use self::epochs::Epochs;

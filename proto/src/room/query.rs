@@ -10,12 +10,15 @@ use super::Room;
 use super::invites::InviteInfo;
 use super::messages::Fit;
 use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
-use crate::control::{Control, InviteId, Permission, Permissions, Role, Setting};
+use crate::control::{Control, InviteId, Mailboxes, Permission, Permissions, Role, Setting};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
 use crate::ids::{AccountId, DeviceId, EventId, RoomId};
 use crate::limits;
+
+/// Doors of one room that are watched: a room with more open invites than that has old ones nobody uses.
+const MAX_DOORS: usize = 32;
 
 static FINGERPRINT: Domain = domain!("fingerprint");
 static STATE: Domain = domain!("state");
@@ -48,9 +51,11 @@ impl Room {
             value.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
         };
         let ttl = self.resolved.settings().get(&(Setting::Ttl as u8));
+        let mailboxes = self.resolved.settings().get(&(Setting::Mailboxes as u8));
         Some(RoomInfo {
             name: text(Setting::Name),
             about: text(Setting::About),
+            mailboxes: mailboxes.and_then(|bytes| Mailboxes::decode(bytes)).unwrap_or_default(),
             ttl_ms: ttl.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u64::from_be_bytes),
             kind: genesis.kind,
             history: genesis.policy.history,
@@ -130,6 +135,19 @@ impl Room {
     /// The invite with this public key.
     pub fn invite_by_key(&self, invite_pk: &[u8; 32]) -> Option<InviteId> {
         self.invites_with_key(invite_pk).next().map(|at| self.dag.node(at).event.id())
+    }
+
+    /// The door keys of the invites on which we may let somebody in now, the newest first; at most 32. Also of those that are
+    /// used up: whoever was let in by one may not have had the answer yet.
+    pub fn open_doors(&self, now_ms: u64) -> Vec<[u8; 32]> {
+        let Some(power) = self.grant().map(|g| self.dag.grants()[g].power) else { return Vec::new() };
+        let open = |at: &NodeIdx| {
+            let invite = self.invite_at(*at)?;
+            let ours = power <= invite.sponsor.weakest() && power <= invite.power;
+            let closed = now_ms > invite.expires_ms || self.resolved.is_closed(&self.dag, *at);
+            (ours && !closed).then_some(invite.door)
+        };
+        self.dag.kinds().invites.iter().rev().filter_map(open).take(MAX_DOORS).collect()
     }
 
     fn describe_invite(&self, at: NodeIdx) -> Option<InviteInfo> {

@@ -10,7 +10,7 @@ use super::invites::InviteLimit;
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
-    History, InviteBounds, InviteId, JoinRequestError, Permission, Permissions, Power, Role, RoomKind,
+    History, InviteBounds, InviteId, JoinRequestError, Mailboxes, Permission, Permissions, Power, Role, RoomKind,
 };
 use crate::epoch::Page;
 use crate::event::{Event, EventError, LogId};
@@ -31,6 +31,8 @@ pub struct NewRoom {
     pub about: String,
     /// How long messages live in milliseconds; `None` for ever.
     pub ttl_ms: Option<u64>,
+    /// The relays that keep mailboxes for it.
+    pub mailboxes: Mailboxes,
 }
 
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
@@ -424,6 +426,8 @@ pub struct RoomInfo {
     pub about: String,
     /// How long messages live.
     pub ttl_ms: Option<u64>,
+    /// The relays that keep mailboxes for the room.
+    pub mailboxes: Mailboxes,
     /// What sort of room.
     pub kind: RoomKind,
     /// What newcomers may read.

@@ -66,7 +66,14 @@ impl World {
                 }
             })
             .collect();
-        let new = NewRoom { name: "keys".into(), kind: RoomKind::Group, history, about: String::new(), ttl_ms: None };
+        let new = NewRoom {
+            name: "keys".into(),
+            kind: RoomKind::Group,
+            history,
+            about: String::new(),
+            ttl_ms: None,
+            mailboxes: Default::default(),
+        };
         let (room, outcome) = Room::create(people[0].me.clone(), new, START, &mut rng).unwrap();
         let mut tracker = Tracker::new(room.id());
         people.iter().for_each(|person| tracker.is(&person.me));

@@ -183,6 +183,7 @@ impl World {
             history: self.plan.history,
             about: String::new(),
             ttl_ms: None,
+            mailboxes: Default::default(),
         };
         self.nodes[0].found(new, START);
         let n = self.nodes.len();

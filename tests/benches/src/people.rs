@@ -67,6 +67,7 @@ impl Crowd {
             history: History::Full,
             about: String::new(),
             ttl_ms: None,
+            mailboxes: Default::default(),
         };
         let (room, outcome) = Room::create(identity(0), new, START, &mut rng).unwrap();
         let mut founder = Person { room, persist: outcome.persist, rng, now_ms: START };

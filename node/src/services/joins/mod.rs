@@ -4,28 +4,34 @@
 //! word outlives the node too: it is kept on disk until it is answered or the invite ends.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_api::{Code, JoinAnswer, JoinState, Problem};
-use parlor_net::{Address, Carrier, Endpoint, Host, PeerId};
+use parlor_net::{Address, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::control::JoinRequest;
 use parlor_proto::epoch::Welcome;
-use parlor_proto::join::{Door, Failure, In, Joiner, Out, Refusal};
-use parlor_proto::link::{self, Link, LinkError};
+use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
+use parlor_proto::link::{Link, LinkError};
 use parlor_proto::room::Room;
 use parlor_storage::Namespace;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::rng;
-use crate::app::Answer;
+use crate::app;
 use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
 use crate::limits::JOINS_MAX;
+use crate::services::mailboxes::DoorNews;
 use crate::services::rooms::{Context, Rooms};
 
+pub(crate) use ways::{to_address, to_link};
+
 mod kept;
+mod letterbox;
+mod ways;
+
+use letterbox::Letterbox;
 
 /// Candidates that wait at a join.
 const CANDIDATES: usize = 16;
@@ -79,7 +85,7 @@ impl Joins {
         context: Arc<Context>,
         rooms: Rooms,
         request: parlor_api::JoinRequest,
-    ) -> Answer<JoinAnswer> {
+    ) -> app::Answer<JoinAnswer> {
         let link = Link::parse(&request.link, now_ms()).map_err(|error| link_problem(&error))?;
         let room = link.room();
         if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.role().is_some()) {
@@ -98,7 +104,7 @@ impl Joins {
         link: Link,
         request: Option<JoinRequest>,
         deadline: Option<u64>,
-    ) -> Answer<oneshot::Receiver<Answer<JoinAnswer>>> {
+    ) -> app::Answer<oneshot::Receiver<app::Answer<JoinAnswer>>> {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
         {
@@ -112,8 +118,11 @@ impl Joins {
         let joins = self.clone();
         tokio::spawn(async move {
             let request = request.unwrap_or_else(|| sign(&context, &link));
-            let joining = Joining { context, rooms, link, request, candidates };
+            let (door, news) = Letterbox::at(&context, &link, &request);
+            let mailboxes = context.mailboxes.clone();
+            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false };
             joining.run(client, deadline).await;
+            mailboxes.leave_door(room);
             joins.joins().remove(&room);
         });
         Ok(finished)
@@ -139,15 +148,22 @@ struct Joining {
     link: Link,
     request: JoinRequest,
     candidates: mpsc::Receiver<PeerId>,
+    /// Where the request waits when nobody is online,
+    door: Letterbox,
+    /// what comes of that,
+    news: mpsc::Receiver<DoorNews>,
+    /// and whether a relay keeps it.
+    waits: bool,
 }
 
 impl Joining {
     /// Answers the client; goes on without him while a member has to approve.
-    async fn run(mut self, client: oneshot::Sender<Answer<JoinAnswer>>, deadline: Option<u64>) {
+    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, deadline: Option<u64>) {
         let room = self.link.room();
         if let Some(deadline) = deadline {
             let done = self.round(Some(deadline)).await;
-            let waits = matches!(done, Err(Failure::StillPending));
+            let kept = self.waits && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
+            let waits = kept || matches!(done, Err(Failure::StillPending));
             if waits {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
@@ -180,15 +196,30 @@ impl Joining {
                 match out {
                     // Dialling and asking are one step of the network.
                     Out::Dial(_) => inputs.push(In::Connected),
-                    Out::Ask { door, bytes } => inputs.push(self.ask(&door, bytes).await),
-                    Out::Welcomed { door, welcome } => inputs.push(self.enter(&door, &welcome, end).await),
+                    Out::Ask { door, bytes } => match self.ask(&door, bytes).await {
+                        Ok(input) => inputs.push(input),
+                        Err(news) => {
+                            inputs.push(In::AskFailed);
+                            if let Some(done) = self.on_news(news, end).await {
+                                return done;
+                            }
+                        }
+                    },
+                    Out::Welcomed { door, welcome } => inputs.push(self.enter(Some(&door), &welcome, end).await),
                     Out::Changed(_) => {}
                     Out::Joined(_) => return Ok(()),
                     Out::Failed(failure) => return Err(failure),
                 }
             }
             if inputs.is_empty() {
-                inputs.push(self.wait(joiner.next_deadline()).await);
+                match self.wait(joiner.next_deadline()).await {
+                    Ok(input) => inputs.push(input),
+                    Err(news) => {
+                        if let Some(done) = self.on_news(news, end).await {
+                            return done;
+                        }
+                    }
+                }
             }
             for input in inputs.drain(..) {
                 todo.extend(joiner.handle(input, now_ms(), &mut rng()));
@@ -203,12 +234,32 @@ impl Joining {
         up.map(|peer| In::Candidate(peer.peer.as_key().to_vec())).collect()
     }
 
-    /// The next thing that happens by itself. Cancel safe.
-    async fn wait(&mut self, due: Option<u64>) -> In {
+    /// The next thing that happens by itself, or news of the mailbox. Cancel safe.
+    async fn wait(&mut self, due: Option<u64>) -> Result<In, DoorNews> {
         let due = due.unwrap_or_else(|| now_ms() + 1000);
         tokio::select! {
-            Some(peer) = self.candidates.recv() => In::Candidate(peer.as_key().to_vec()),
-            () = tokio::time::sleep(until(due)) => In::Tick,
+            Some(peer) = self.candidates.recv() => Ok(In::Candidate(peer.as_key().to_vec())),
+            Some(news) = self.news.recv() => Err(news),
+            () = tokio::time::sleep(until(due)) => Ok(In::Tick),
+        }
+    }
+
+    /// Something came of the request that waits in a mailbox. The end of the join, if that is one.
+    async fn on_news(&mut self, news: DoorNews, end: u64) -> Option<Result<(), Failure>> {
+        let bytes = match news {
+            DoorNews::Waits => {
+                self.waits = true;
+                return None;
+            }
+            DoorNews::Answer(bytes) => bytes,
+        };
+        match self.door.knock.open(&bytes)? {
+            Answer::Welcome(welcome) => match self.enter(None, &welcome.0, end).await {
+                In::Ready => Some(Ok(())),
+                _ => None,
+            },
+            Answer::Refused(why) if !why.is_passing() => Some(Err(Failure::Refused(why))),
+            Answer::Refused(_) | Answer::Pending => None,
         }
     }
 
@@ -219,26 +270,31 @@ impl Joining {
         }
     }
 
-    async fn ask(&self, door: &Door, bytes: Vec<u8>) -> In {
-        let Some((peer, addresses)) = self.door(door) else { return In::AskFailed };
-        match self.context.net.request(peer, addresses, bytes.into()).await {
+    /// Knocks at somebody's, unless there is news of the mailbox before he answers.
+    async fn ask(&mut self, door: &Door, bytes: Vec<u8>) -> Result<In, DoorNews> {
+        let Some((peer, addresses)) = self.door(door) else { return Ok(In::AskFailed) };
+        let answer = tokio::select! {
+            answer = self.context.net.request(peer, addresses, bytes.into()) => answer,
+            Some(DoorNews::Answer(bytes)) = self.news.recv() => return Err(DoorNews::Answer(bytes)),
+        };
+        Ok(match answer {
             Ok(answer) => In::Answered(answer.to_vec()),
             Err(error) => {
                 tracing::debug!(peer = %peer.short(), %error, "a knock failed");
                 In::AskFailed
             }
-        }
+        })
     }
 
     /// We are let in: holds the room from now on and waits until it can be written to.
-    async fn enter(&self, door: &Door, welcome: &[u8], deadline: u64) -> In {
+    async fn enter(&self, door: Option<&Door>, welcome: &[u8], deadline: u64) -> In {
         let (room, invite_pk) = (self.link.room(), self.link.keys().sign.public_bytes());
         let Ok(welcome) = Welcome::open(&self.context.identity.now(), &room, &invite_pk, welcome) else {
             return In::BadWelcome;
         };
-        if let Some((peer, addresses)) = self.door(door) {
+        if let Some((peer, addresses)) = door.and_then(|door| self.door(door)) {
             let all = self.link.addresses().iter().map(to_address);
-            let others = all.filter(|_| matches!(door, Door::Issuer(_)));
+            let others = all.filter(|_| matches!(door, Some(Door::Issuer(_))));
             let addresses: Vec<_> = addresses.into_iter().chain(others).collect();
             self.context.peers.keep(room, peer, addresses);
         }
@@ -254,12 +310,12 @@ impl Joining {
         }
     }
 
-    fn joined(&self, room: RoomId) -> Answer<JoinAnswer> {
+    fn joined(&self, room: RoomId) -> app::Answer<JoinAnswer> {
         let summary = self.context.directory.get(&room).ok_or_else(|| Problem::of(Code::Internal))?;
         Ok(answer(room, &summary, JoinState::Joined))
     }
 
-    fn failed(&self, failure: Failure) -> Answer<JoinAnswer> {
+    fn failed(&self, failure: Failure) -> app::Answer<JoinAnswer> {
         let pending = |waits_for: &str| {
             Ok(JoinAnswer {
                 room: self.link.room().to_string(),
@@ -270,6 +326,7 @@ impl Joining {
             })
         };
         match failure {
+            Failure::Unreachable if self.waits => pending("a relay keeps the request until a member comes by"),
             Failure::Unsynced => pending("the room is being fetched"),
             Failure::StillPending => pending("a member has to approve"),
             Failure::Refused(refusal) => Err(refused(refusal)),
@@ -314,33 +371,4 @@ fn link_problem(error: &LinkError) -> Problem {
         LinkError::NewerVersion(_) => Problem::new(Code::LinkDamaged, error.to_string()).hint("update parlor"),
         other => Problem::new(Code::LinkDamaged, other.to_string()).hint(again),
     }
-}
-
-/// An address of a link as the network dials it.
-pub(crate) fn to_address(address: &link::Address) -> Address {
-    let host = match &address.host {
-        link::Host::Ip4(ip) => Host::Ip(IpAddr::from(*ip)),
-        link::Host::Ip6(ip) => Host::Ip(IpAddr::from(*ip)),
-        link::Host::Name(name) => Host::Dns(name.clone()),
-    };
-    let carrier = match address.transport {
-        link::Transport::Tcp => Carrier::Tcp,
-        link::Transport::Quic => Carrier::Quic,
-    };
-    Endpoint { host, port: address.port, carrier }.into()
-}
-
-/// An address of ours as a link carries it.
-pub(crate) fn to_link(address: &Address) -> Option<link::Address> {
-    let Endpoint { host, port, carrier } = address.endpoint()?;
-    let host = match host {
-        Host::Ip(IpAddr::V4(ip)) => link::Host::Ip4(ip.octets()),
-        Host::Ip(IpAddr::V6(ip)) => link::Host::Ip6(ip.octets()),
-        Host::Dns(name) => link::Host::Name(name),
-    };
-    let transport = match carrier {
-        Carrier::Tcp => link::Transport::Tcp,
-        Carrier::Quic => link::Transport::Quic,
-    };
-    Some(link::Address { host, transport, port })
 }

@@ -132,6 +132,10 @@ impl Actor {
                 self.moved = true;
                 self.parts.peers.set_listening(|list| list.retain(|a| *a != address));
             }
+            NetworkEvent::Reachable { addresses } => {
+                self.moved = true;
+                self.parts.peers.set_reachable(addresses);
+            }
             NetworkEvent::PeerUp { peer, address, outbound, .. } => self.on_up(peer, address, outbound).await,
             NetworkEvent::PeerDown { peer, .. } => self.on_down(peer).await,
             NetworkEvent::Frame { peer, data } => self.link(peer, LinkIn::Frame(&data)).await,

@@ -8,12 +8,18 @@ use parlor_net::{Address, PeerId, Topic};
 use parlor_proto::RoomId;
 use tokio::sync::{Notify, watch};
 
+use super::book::dialable;
+
+/// Ways through relays that are given to others, if there are so many.
+const WAYS: usize = 2;
+
 /// A handle on the peers service. Its methods never wait: what is told lies in a slot until the service looks.
 #[derive(Clone)]
 pub(crate) struct Peers {
     slots: Arc<Mutex<Slots>>,
     told: Arc<Notify>,
     listening: watch::Sender<Vec<Address>>,
+    reachable: watch::Sender<Vec<Address>>,
 }
 
 /// What was told and not looked at yet. Each kind is bounded by what it is about: rooms, sessions, peers.
@@ -39,6 +45,7 @@ impl Peers {
             slots: Arc::new(Mutex::new(Slots::default())),
             told: Arc::new(Notify::new()),
             listening: watch::Sender::new(Vec::new()),
+            reachable: watch::Sender::new(Vec::new()),
         }
     }
 
@@ -83,6 +90,26 @@ impl Peers {
     /// The addresses we listen on, now and whenever they change.
     pub(crate) fn listening(&self) -> watch::Receiver<Vec<Address>> {
         self.listening.subscribe()
+    }
+
+    /// The addresses to give to others, at most `most`, best first: confirmed ones, those we listen on, and ways through
+    /// relays, for which two places are kept.
+    pub(crate) fn to_give(&self, most: usize) -> Vec<Address> {
+        let reachable = self.reachable.borrow().clone();
+        let (ways, mut direct): (Vec<_>, Vec<_>) = reachable.into_iter().partition(Address::is_relayed);
+        direct.iter_mut().for_each(|address| *address = address.without_peer());
+        for address in dialable(&self.listening.borrow()) {
+            if !direct.contains(&address) {
+                direct.push(address);
+            }
+        }
+        direct.truncate(most - ways.len().min(WAYS).min(most));
+        let left = most - direct.len();
+        direct.into_iter().chain(ways.into_iter().take(left)).collect()
+    }
+
+    pub(super) fn set_reachable(&self, addresses: Vec<Address>) {
+        self.reachable.send_replace(addresses);
     }
 
     pub(super) fn set_listening(&self, change: impl FnOnce(&mut Vec<Address>)) {

@@ -10,5 +10,4 @@ mod book;
 mod handle;
 
 pub(crate) use actor::{Parts, run};
-pub(crate) use book::dialable;
 pub(crate) use handle::Peers;

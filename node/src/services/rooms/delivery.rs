@@ -14,7 +14,6 @@ use parlor_proto::room::Outcome;
 use super::entry::{Job, Turn};
 use super::settle::Settle;
 use crate::account::rng;
-use crate::services::peers::dialable;
 
 /// Status events sent for one change: of a longer stretch only the newest messages are told one by one.
 const STATUS_EVENTS: u64 = 256;
@@ -62,8 +61,8 @@ impl Turn<'_> {
             return;
         }
         let me = self.context.identity.device();
-        let listening = self.context.peers.listening().borrow().clone();
-        let addresses: Vec<_> = dialable(&listening).iter().filter_map(crate::services::joins::to_link).collect();
+        let ours = self.context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
+        let addresses: Vec<_> = ours.iter().filter_map(crate::services::joins::to_link).collect();
         let held = self.entry.bindings.get(&me);
         let counter = held.map_or(0, |held| held.counter) + 1;
         let (key, peer) = (self.context.identity.signing_key(), self.context.peer.to_key());

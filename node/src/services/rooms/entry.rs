@@ -28,6 +28,7 @@ use super::settle::Settle;
 use super::worker::Context;
 use crate::home_damaged;
 use crate::limits::UNREAD_MAX;
+use crate::services::mailboxes::Tips;
 
 /// Names of what is stored beside the events of a room.
 pub(super) mod names {
@@ -109,6 +110,12 @@ pub(super) struct Entry {
     /// How many events of the room are told and not here, as last shown.
     pub(super) shown_want: u64,
     pub(super) topics: Vec<Topic>,
+    /// Whether the mailboxes service knows of this room: it has mailboxes, or is not here yet.
+    pub(super) mailed: bool,
+    /// The slices whose boxes are read, as last told,
+    pub(super) slices_mark: (Option<parlor_proto::room::Slice>, usize),
+    /// and how far our own logs are durable, as last told.
+    pub(super) told_tips: Tips,
     /// Who asks to come in here.
     pub(super) requests: super::requests::Requests,
 }
@@ -198,6 +205,9 @@ impl Entry {
             noted_ms: None,
             shown_want: 0,
             topics: Vec::new(),
+            mailed: false,
+            slices_mark: (None, 0),
+            told_tips: Tips::default(),
             requests: Default::default(),
         }
     }

@@ -8,12 +8,14 @@ use parlor_api::{
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::identity::Identity;
+use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::{DeviceId, EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::message::{Command, Knock, Opened, Reply, Wish};
+use super::message::{Command, Knock, Knocked, Opened, Post, Reply, Wish};
 use crate::app::{Anchor, Answer};
+use crate::services::mailboxes::{Letter, Tips};
 
 /// A handle on the workers. Clones are the same service. Methods wait for room in the worker's inbox, and those that
 /// answer for the answer; dropping such a future gives up the answer, not the change.
@@ -91,10 +93,44 @@ impl Rooms {
             let (reply, answer) = oneshot::channel();
             worker.send(Command::Knock(Knock { peer, data: data.clone(), reply })).await.ok()?;
             if let Some(answer) = answer.await.ok().flatten() {
-                return Some(answer);
+                return Some(answer.bytes);
             }
         }
         None
+    }
+
+    /// Lets a room look at a knock that waited in the mailbox of one of its doors, of which `peer` is the key.
+    pub(crate) async fn knock_at_door(&self, room: RoomId, peer: PeerId, data: bytes::Bytes) -> Option<Knocked> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(&room, Command::Knock(Knock { peer, data, reply })).await.ok()?;
+        answer.await.ok().flatten()
+    }
+
+    /// Has a room take in what came out of a mailbox; see [`Post::Came`]. `None` if the room is not here.
+    pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Mail>) -> Option<bool> {
+        self.post(room, |reply| Post::Came { mails, reply }).await
+    }
+
+    /// What of our own in a room comes after these places.
+    pub(crate) async fn letters(&self, room: RoomId, after: Tips) -> Option<Vec<Letter>> {
+        self.post(room, |reply| Post::Letters { after, reply }).await
+    }
+
+    /// A mailbox of the room has our messages up to here.
+    pub(crate) async fn stored(&self, room: RoomId, seq: u64) {
+        // Stopped: then it is told again after the next start.
+        let _ = self.tell(&room, Command::Post { room, post: Post::Stored { seq } }).await;
+    }
+
+    /// All control events of a room, for a newcomer.
+    pub(crate) async fn snapshot(&self, room: RoomId) -> Vec<Mail> {
+        self.post(room, |reply| Post::Snapshot { reply }).await.unwrap_or_default()
+    }
+
+    async fn post<T>(&self, room: RoomId, post: impl FnOnce(oneshot::Sender<T>) -> Post) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(&room, Command::Post { room, post: post(reply) }).await.ok()?;
+        answer.await.ok()
     }
 
     /// Begins to hold a room that was just made, or that let us in; durable when it returns.

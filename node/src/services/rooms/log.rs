@@ -2,7 +2,7 @@
 //! for it; every window shows them as they are.
 
 use parlor_api::{Author, Device, Gone, Message, MessageKind, MessageStatus, Note, NoteKind, Standing, UpdateRoom};
-use parlor_proto::control::{Policy, Setting};
+use parlor_proto::control::{Mailboxes, Policy, Setting};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::room::{Exit, ExitHow, Happened, LogLine};
 use parlor_proto::{AccountId, DeviceId};
@@ -10,6 +10,7 @@ use parlor_proto::{AccountId, DeviceId};
 use super::entry::Turn;
 use super::views::{history, role};
 use crate::bus::rfc3339;
+use crate::services::mailboxes::Relay;
 
 /// Digits of the id of an event that stand in the place of a note: with the clock before them as long as the place of a
 /// message, so that both compare.
@@ -222,6 +223,10 @@ fn settings(writes: &[(Setting, Vec<u8>)]) -> UpdateRoom {
                 let ms = value.as_slice().try_into().map_or(0, u64::from_be_bytes);
                 update.ttl = Some(ms / 1000);
             }
+            Setting::Mailboxes => {
+                let mailboxes = Mailboxes::decode(value).unwrap_or_default();
+                update.mailboxes = Some(mailboxes.list().iter().flat_map(|it| Relay::of_mailbox(it).texts()).collect());
+            }
             _ => {}
         }
     }
@@ -243,6 +248,10 @@ fn changed(update: &UpdateRoom) -> String {
     parts.extend(update.ttl.map(|seconds| match seconds {
         0 => "has messages kept".to_owned(),
         seconds => format!("has messages disappear after {seconds} s"),
+    }));
+    parts.extend(update.mailboxes.as_ref().map(|relays| match relays.as_slice() {
+        [] => "has nothing kept at relays any more".to_owned(),
+        relays => format!("has what is written kept for those who are away, at {}", relays.join(" and ")),
     }));
     parts.extend(update.history.map(|history| match history {
         parlor_api::History::Shared => "lets newcomers read everything written from now on".to_owned(),
@@ -320,8 +329,12 @@ mod tests {
 
     #[test]
     fn settings_are_told_in_one_sentence() {
-        let update =
-            UpdateRoom { name: Some("Garden".into()), about: Some(String::new()), ttl: Some(60), history: None };
+        let update = UpdateRoom {
+            name: Some("Garden".into()),
+            about: Some(String::new()),
+            ttl: Some(60),
+            ..UpdateRoom::default()
+        };
         let told = "named the room Garden, took the description of the room away and has messages disappear after 60 s";
         assert_eq!(changed(&update), told);
     }

@@ -8,12 +8,14 @@ use parlor_api::{
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::identity::Identity;
+use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
 use parlor_proto::{DeviceId, EventId, RoomId};
 use tokio::sync::oneshot;
 
 use crate::app::{Anchor, Answer};
+use crate::services::mailboxes::{Letter, Tips};
 
 /// Where an answer goes. Nobody may be waiting any more; that is no error.
 pub(super) type Reply<T> = oneshot::Sender<Answer<T>>;
@@ -32,6 +34,8 @@ pub(super) enum Command {
     Knock(Knock),
     /// Begin to hold a room that was just made, or that let us in.
     Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
+    /// Something of mailboxes.
+    Post { room: RoomId, post: Post },
     /// Something a client wants of a room.
     Wish { room: RoomId, wish: Wish },
     /// Our leaf key is another.
@@ -71,7 +75,41 @@ pub(crate) struct Knock {
     /// What he sent.
     pub(crate) data: bytes::Bytes,
     /// The answer for him; `None` when no room here knows the invite.
-    pub(crate) reply: oneshot::Sender<Option<Vec<u8>>>,
+    pub(crate) reply: oneshot::Sender<Option<Knocked>>,
+}
+
+/// The answer to a knock.
+#[derive(Debug)]
+pub(crate) struct Knocked {
+    /// As it goes to the joiner.
+    pub(crate) bytes: Vec<u8>,
+    /// What it says.
+    pub(crate) end: KnockEnd,
+}
+
+/// What the answer to a knock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KnockEnd {
+    /// He is in.
+    In,
+    /// He is not, and will not be.
+    Refused,
+    /// A person has to approve.
+    Pending,
+    /// Not by us, or not now.
+    Passing,
+}
+
+/// What the mailboxes service tells and asks of a room.
+pub(super) enum Post {
+    /// Take in what came out of a mailbox.
+    Came { mails: Vec<Mail>, reply: oneshot::Sender<bool> },
+    /// What of ours comes after these places?
+    Letters { after: Tips, reply: oneshot::Sender<Vec<Letter>> },
+    /// A mailbox has our messages up to here.
+    Stored { seq: u64 },
+    /// All control events.
+    Snapshot { reply: oneshot::Sender<Vec<Mail>> },
 }
 
 /// What a client wants of one room.

@@ -23,6 +23,7 @@ mod guard;
 mod handle;
 mod ingest;
 mod log;
+mod mail;
 mod message;
 mod outgoing;
 mod reads;
@@ -39,6 +40,6 @@ mod worker;
 
 pub(crate) use directory::{Directory, Summary};
 pub(crate) use handle::Rooms;
-pub(crate) use message::Opened;
+pub(crate) use message::{KnockEnd, Knocked, Opened};
 pub(crate) use wishes::{creation_problem, new_room};
 pub(crate) use worker::{Context, start};

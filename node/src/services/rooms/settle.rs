@@ -87,6 +87,7 @@ impl Turn<'_> {
         }
         self.show_progress();
         self.summarise();
+        self.tell_mailboxes();
     }
 
     /// Notes in the tables what is durable now, and says what moved.
@@ -230,6 +231,7 @@ impl Turn<'_> {
         if !changes.is_empty() {
             self.entry.maintain_ms = Some(self.now_ms);
             self.announce();
+            self.plan_mail();
         }
     }
 

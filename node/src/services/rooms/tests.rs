@@ -30,6 +30,7 @@ fn new_room(name: &str) -> CreateRoom {
         history: parlor_api::History::Shared,
         about: None,
         ttl: None,
+        mailboxes: None,
     }
 }
 

@@ -17,6 +17,7 @@ use super::delivery::status_of;
 use super::directory::{Online, Summary};
 use super::entry::Turn;
 use crate::bus::rfc3339;
+use crate::services::mailboxes::Relay;
 
 /// Hexadecimal digits of an account id that stand for a name nobody knows.
 const NAMELESS: usize = 8;
@@ -120,6 +121,7 @@ impl Turn<'_> {
             created_at: rfc3339(info.created_at_ms),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
             policy: Policy { history: history(policy.history), post: posters(info.kind) },
+            mailboxes: info.mailboxes.list().iter().flat_map(|it| Relay::of_mailbox(it).texts()).collect(),
             banned: self.banned_views(),
             epoch: status.epoch.map(|epoch| epoch.short()),
             safe,

@@ -2,7 +2,7 @@
 
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text};
-use parlor_proto::control::{History, InviteHistory, Permission, Policy, Setting, Sponsor};
+use parlor_proto::control::{History, InviteHistory, Mailboxes, Permission, Policy, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
@@ -17,6 +17,7 @@ use super::views::{from_role, role};
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
+use crate::services::mailboxes::Relay;
 
 /// Labels the hash that turns a client's idempotency key into a nonce.
 static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client id");
@@ -97,6 +98,8 @@ impl Turn<'_> {
         let caveats =
             Caveats { power: new.role.power(), perms, expires_ms, max_uses: request.uses.max(1), sponsor: new.sponsor };
         let device = self.context.identity.signing_key();
+        let mailboxes = self.entry.room.info().map(|info| info.mailboxes).unwrap_or_default();
+        let addresses = &for_link(addresses, &mailboxes);
         let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses);
         Ok((id, link.to_text(), outcome))
     }
@@ -132,6 +135,13 @@ impl Turn<'_> {
         if let Some(ttl) = update.ttl {
             let value = if ttl == 0 { Vec::new() } else { ttl.saturating_mul(1000).to_be_bytes().to_vec() };
             writes.push((Setting::Ttl, value));
+        }
+        if let Some(texts) = update.mailboxes {
+            let relays = Relay::parse(&texts, Code::BadRequest).and_then(|relays| Relay::mailboxes(&relays));
+            match relays {
+                Ok(mailboxes) => writes.push((Setting::Mailboxes, mailboxes.encode())),
+                Err(problem) => return drop(reply.send(Err(problem))),
+            }
         }
         match self.change(writes, update.history) {
             Err(why) => drop(reply.send(Err(self.refused(why)))),
@@ -343,7 +353,7 @@ fn sponsor(request: &CreateInvite) -> Answer<Sponsor> {
 }
 
 /// The room that a client wants made.
-pub(crate) fn new_room(request: parlor_api::CreateRoom) -> room::NewRoom {
+pub(crate) fn new_room(request: parlor_api::CreateRoom, mailboxes: Mailboxes) -> room::NewRoom {
     use parlor_proto::control::{History, RoomKind};
     room::NewRoom {
         name: request.name,
@@ -358,6 +368,7 @@ pub(crate) fn new_room(request: parlor_api::CreateRoom) -> room::NewRoom {
         },
         about: request.about.unwrap_or_default(),
         ttl_ms: request.ttl.filter(|ttl| *ttl > 0).map(|ttl| ttl.saturating_mul(1000)),
+        mailboxes,
     }
 }
 
@@ -412,4 +423,21 @@ fn failed_problem(failure: Failure) -> Problem {
 
 fn not_ready() -> Problem {
     Problem::new(Code::Busy, "the room is still being fetched").hint("try again in a moment")
+}
+
+/// The addresses of a link, best first: one to reach us directly, the relays where the request can wait, more of ours.
+fn for_link(ours: &[Address], mailboxes: &Mailboxes) -> Vec<Address> {
+    let through = |mailbox: &parlor_proto::control::Mailbox| mailbox.addresses.first()?.via(mailbox.peer);
+    let mut ways: Vec<Address> = mailboxes.list().iter().filter_map(through).collect();
+    ways.extend(ours.iter().filter(|address| address.relay().is_some()).cloned());
+    let mut direct = ours.iter().filter(|address| address.relay().is_none()).cloned();
+    let mut addresses: Vec<Address> = direct.next().into_iter().collect();
+    for way in ways {
+        // One address of a relay is enough.
+        if !addresses.iter().any(|known| known.relay() == way.relay()) {
+            addresses.push(way);
+        }
+    }
+    addresses.extend(direct);
+    addresses
 }

@@ -20,12 +20,13 @@ use tokio::sync::mpsc;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::handle::Rooms;
-use super::message::{Command, Knock};
+use super::message::{Command, Knock, KnockEnd, Knocked};
 use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
 use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
+use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
 
 /// What every worker works with.
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) bus: Bus,
     pub(crate) directory: Directory,
     pub(crate) peers: Peers,
+    pub(crate) mailboxes: Mailboxes,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
@@ -172,6 +174,8 @@ impl Worker {
             Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
+            // Whoever asked a room that is not here sees that nobody answers.
+            Command::Post { room, post } => self.turn(room, |turn| turn.post(post)).await,
             Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
             Command::Renewed(identity) => {
                 let rooms: Vec<_> = self.rooms.keys().copied().collect();
@@ -438,7 +442,8 @@ impl Worker {
                     turn.commit(
                         admission.outcome,
                         Settle::reply(move |_, done| {
-                            drop(reply.send(done.ok().map(|()| seal.seal(&answer, &mut rng()))));
+                            let bytes = || seal.seal(&answer, &mut rng());
+                            drop(reply.send(done.ok().map(|()| Knocked { bytes: bytes(), end: KnockEnd::In })));
                         }),
                     );
                 }
@@ -447,7 +452,12 @@ impl Worker {
                         JoinRefusal::Approval => turn.asked_to_come_in(knocker.invite, knocker.request),
                         why => refusal(why),
                     };
-                    drop(reply.send(Some(seal.seal(&answer, &mut rng()))));
+                    let end = match &answer {
+                        JoinAnswer::Pending => KnockEnd::Pending,
+                        JoinAnswer::Refused(why) if why.is_passing() => KnockEnd::Passing,
+                        _ => KnockEnd::Refused,
+                    };
+                    drop(reply.send(Some(Knocked { bytes: seal.seal(&answer, &mut rng()), end })));
                 }
             }
         })
@@ -516,6 +526,7 @@ impl Turn<'_> {
         self.announce();
         self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
         self.begin_parting();
+        self.plan_mail();
     }
 
     /// A room is new here: stores it, then others learn of it.

@@ -41,7 +41,14 @@ pub(super) fn identity(seed: u64) -> Arc<Identity> {
 }
 
 pub(super) fn new_room(history: History) -> NewRoom {
-    NewRoom { name: "kitchen".into(), kind: RoomKind::Group, history, about: String::new(), ttl_ms: None }
+    NewRoom {
+        name: "kitchen".into(),
+        kind: RoomKind::Group,
+        history,
+        about: String::new(),
+        ttl_ms: None,
+        mailboxes: Default::default(),
+    }
 }
 
 pub(super) fn new_invite(role: Role) -> NewInvite {

@@ -188,6 +188,7 @@ fn event_bytes() -> Result<usize> {
         history: parlor_proto::control::History::Full,
         about: String::new(),
         ttl_ms: None,
+        mailboxes: Default::default(),
     };
     let (mut room, _) = Room::create(std::sync::Arc::new(identity), new, now_ms, &mut rng)?;
     let mut len = 0;

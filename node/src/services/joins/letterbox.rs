@@ -1,0 +1,57 @@
+//! The request of a join as it waits in the mailbox of an invite's door.
+
+use std::time::Duration;
+
+use parlor_crypto::hedge::Hedged;
+use parlor_proto::codec;
+use parlor_proto::control::JoinRequest;
+use parlor_proto::join::{Knock, knock};
+use parlor_proto::link::Link;
+use rand::SeedableRng as _;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::services::mailboxes::{DoorNews, JoinDoor, Relay};
+use crate::services::rooms::Context;
+
+/// Whoever is online answers before: then nothing is left at a relay.
+const FIRST_ASKED: Duration = Duration::from_secs(3);
+/// Answers that wait for the join.
+const NEWS: usize = 8;
+
+/// The request at the relays of the link.
+pub(super) struct Letterbox {
+    /// Opens the answer.
+    pub(super) knock: Knock,
+    waits: Option<AbortHandle>,
+}
+
+impl Letterbox {
+    /// Leaves the request at the relays that the link names, after those who are online were asked. Made from the same request
+    /// it is the same: after a restart it is not left twice, and the answer opens.
+    pub(super) fn at(context: &Context, link: &Link, request: &JoinRequest) -> (Self, mpsc::Receiver<DoorNews>) {
+        let seed = context.identity.signing_key().to_seed();
+        let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
+        let mut rng = Hedged::new(&mut zeros, &[seed.expose(), b"knock", &codec::encode(request)]);
+        let (knock, bytes) = knock(&request.invite_pk, request, &mut rng);
+        let (news, heard) = mpsc::channel(NEWS);
+        let relays = Relay::of_link(link);
+        let door = link.keys().door.public_bytes();
+        let door = JoinDoor { room: link.room(), relays, door, knock: bytes, news };
+        let mailboxes = context.mailboxes.clone();
+        let waits = (!door.relays.is_empty()).then(|| {
+            let leave = async move {
+                tokio::time::sleep(FIRST_ASKED).await;
+                mailboxes.knock(door);
+            };
+            tokio::spawn(leave).abort_handle()
+        });
+        (Self { knock, waits }, heard)
+    }
+}
+
+impl Drop for Letterbox {
+    fn drop(&mut self) {
+        self.waits.iter().for_each(AbortHandle::abort);
+    }
+}

@@ -1,0 +1,675 @@
+//! The owner of the lines, the boxes and the places in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use parlor_crypto::hedge::Hedged;
+use parlor_net::{NetworkHandle, PeerId};
+use parlor_proto::join::DoorMail;
+use parlor_proto::mailbox::{
+    self as mailbox, BlobId, BoxKind, BoxName, BoxSetup, Bundle, Cursor, Fault, Mail, Mailboxes as Machine, Out,
+    RelayId,
+};
+use parlor_proto::wire::Blob;
+use parlor_proto::{DeviceId, RoomId};
+use parlor_storage::Store;
+use rand::SeedableRng as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::doors::{DoorNews, JoinDoor, Knocks};
+use super::feed::Feed;
+use super::handle::{Mailboxes, RelayView, Slots};
+use super::intake::{Came, Intake};
+use super::kept::Kept;
+use super::lines::{LineEvent, OurLine, What};
+use super::plan::{Letter, Plan, SharedBox, Tips};
+use super::relays::Relay;
+use crate::clock::{now_ms, until};
+use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS, RESERVED_MAX, SNAPSHOT_BYTES};
+use crate::services::rooms::{Context, KnockEnd, Knocked, Rooms};
+
+/// Pause between two pictures of the relays for the status.
+const SHOW_MS: u64 = 200;
+
+/// What the service is made of.
+pub(crate) struct Parts {
+    pub(crate) handle: Mailboxes,
+    pub(crate) net: NetworkHandle,
+    pub(crate) rooms: Rooms,
+    pub(crate) store: Store,
+    pub(crate) context: Arc<Context>,
+}
+
+/// A room with mailboxes, or one that is being joined.
+#[derive(Default)]
+struct RoomMail {
+    plan: Plan,
+    tips: Tips,
+    feed: Feed,
+    kept: Kept,
+    intake: Intake,
+    knocks: Knocks,
+    /// What of ours is being read from the log.
+    reading: bool,
+    /// Up to which of our messages the room was told that a mailbox has them.
+    told_sent: u64,
+    /// The marker that may go out now, and when a later one may.
+    marker: u64,
+    marker_ms: u64,
+    /// Since when what is on disk is behind.
+    dirty_ms: Option<u64>,
+}
+
+/// What a box is for.
+struct Use {
+    room: RoomId,
+    keys: SharedBox,
+}
+
+/// A relay that some box is at, or that the settings name.
+struct At {
+    relay: Relay,
+    line: Option<OurLine>,
+    up: bool,
+    error: Option<String>,
+}
+
+/// The end of something that was asked of the rooms service.
+enum Done {
+    Shown(RoomId, Option<bool>),
+    Letters(RoomId, Option<Vec<Letter>>),
+    Knocked { room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail> },
+    Stored,
+}
+
+type Asked = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+struct Actor {
+    parts: Parts,
+    machine: Machine,
+    rooms: BTreeMap<RoomId, RoomMail>,
+    boxes: HashMap<BoxName, Use>,
+    relays: BTreeMap<RelayId, At>,
+    joins: HashMap<BoxName, (JoinDoor, Option<BlobId>)>,
+    reserved: BTreeSet<PeerId>,
+    asked: FuturesUnordered<Asked>,
+    lines: mpsc::Sender<LineEvent>,
+    numbers: u64,
+    /// When the status was shown last.
+    shown_ms: u64,
+    device: DeviceId,
+    /// Secret of this device, so that what is put twice is sealed alike and looks like nothing to others.
+    seed: parlor_crypto::Secret,
+}
+
+/// Runs the service until it is stopped.
+pub(crate) async fn run(parts: Parts) {
+    let (lines, mut events) = mpsc::channel(LINE_EVENTS);
+    let identity = &parts.context.identity;
+    let (device, seed) = (identity.device(), identity.signing_key().to_seed());
+    let handle = parts.handle.clone();
+    let mut actor = Actor {
+        parts,
+        machine: Machine::new(),
+        rooms: BTreeMap::new(),
+        boxes: HashMap::new(),
+        relays: BTreeMap::new(),
+        joins: HashMap::new(),
+        reserved: BTreeSet::new(),
+        asked: FuturesUnordered::new(),
+        lines,
+        numbers: 0,
+        shown_ms: 0,
+        device,
+        seed,
+    };
+    actor.reserve().await;
+    loop {
+        let due = actor.due_ms();
+        tokio::select! {
+            () = handle.told() => {
+                let slots = handle.take();
+                if let Some(done) = actor.on_told(slots).await {
+                    actor.keep_all().await;
+                    // Whoever stops us may have gone.
+                    let _ = done.send(());
+                    return;
+                }
+            }
+            Some(event) = events.recv() => actor.on_line(event),
+            Some(done) = actor.asked.next(), if !actor.asked.is_empty() => actor.on_done(done),
+            () = tokio::time::sleep(until(due)) => {}
+        }
+        actor.tick();
+    }
+}
+
+impl Actor {
+    async fn on_told(&mut self, slots: Slots) -> Option<oneshot::Sender<()>> {
+        for (room, plan) in slots.plans {
+            self.on_plan(room, plan, slots.tips.get(&room)).await;
+        }
+        for (room, tips) in slots.tips {
+            if let Some(mail) = self.rooms.get_mut(&room) {
+                mail.tips = tips;
+                mail.knocks.look_again(now_ms());
+            }
+        }
+        for door in slots.doors {
+            self.on_join_door(door);
+        }
+        for room in slots.left {
+            self.leave_doors(&room);
+        }
+        self.reserve().await;
+        // What is shown is never older than what was told.
+        self.shown_ms = 0;
+        slots.stop
+    }
+
+    /// A room wants something else read, or is at other relays.
+    async fn on_plan(&mut self, room: RoomId, plan: Plan, tips: Option<&Tips>) {
+        if !self.rooms.contains_key(&room) {
+            if plan.relays.is_empty() {
+                return;
+            }
+            let (store, id) = (self.parts.store.clone(), room);
+            let kept = tokio::task::spawn_blocking(move || Kept::load(&store, &id)).await.unwrap_or_default();
+            self.rooms.insert(room, RoomMail { kept, ..RoomMail::default() });
+        }
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        mail.plan = plan;
+        mail.tips = tips.copied().unwrap_or(mail.tips);
+        if mail.plan.member {
+            self.leave_doors(&room);
+        }
+        self.apply(room);
+    }
+
+    /// Opens and closes boxes as the plan of the room says.
+    fn apply(&mut self, room: RoomId) {
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        let mut relays = mail.plan.relays.clone();
+        for relay in self.joins.values().filter(|(door, _)| door.room == room).flat_map(|(door, _)| &door.relays) {
+            // Who is not in yet knows those of the link.
+            if !relays.iter().any(|it| it.peer == relay.peer) && relays.len() < mailbox::limits::MAX_BOX_RELAYS {
+                relays.push(relay.clone());
+            }
+        }
+        for relay in &relays {
+            if let Some(id) = relay.id() {
+                let at = At { relay: relay.clone(), line: None, up: false, error: None };
+                self.relays.entry(id).or_insert(at).relay = relay.clone();
+            }
+        }
+        let wanted: Vec<SharedBox> = if relays.is_empty() {
+            Vec::new()
+        } else {
+            mail.plan.boxes.iter().chain(&mail.plan.doors).cloned().collect()
+        };
+        let peers: Vec<PeerId> = if mail.plan.member { relays.iter().map(|it| it.peer).collect() } else { Vec::new() };
+        let over = mail.feed.set_relays(&peers, &mail.kept.put, &mail.tips);
+        mail.kept.retain(|name| wanted.iter().any(|it| it.name == *name));
+        let kept = mail.kept.taken.clone();
+        let now = now_ms();
+        let mut out = Vec::new();
+        over.iter().for_each(|(name, id)| self.machine.unput(name, id));
+        let gone = self.boxes.iter().filter(|(name, used)| {
+            used.room == room && !wanted.iter().any(|it| it.name == **name) && !self.joins.contains_key(*name)
+        });
+        for name in gone.map(|(name, _)| *name).collect::<Vec<_>>() {
+            out.extend(self.machine.close(&name, now));
+            self.boxes.remove(&name);
+        }
+        for shared in wanted {
+            let at = |relay: &Relay| {
+                let cursor = kept.get(&(shared.name, relay.peer)).copied().unwrap_or_default();
+                Some((relay.id()?, cursor))
+            };
+            let setup = BoxSetup {
+                name: shared.name,
+                key: Some(shared.keys.sign.clone()),
+                read: true,
+                relays: relays.iter().filter_map(at).collect(),
+            };
+            match self.machine.open(setup, now) {
+                Ok(more) => out.extend(more),
+                Err(error) => tracing::warn!(room = %room.short(), %error, "a mailbox can not be used"),
+            }
+            self.boxes.insert(shared.name, Use { room, keys: shared });
+        }
+        self.carry_out(out);
+    }
+
+    fn on_join_door(&mut self, door: JoinDoor) {
+        let (shared, room) = (door.shared(), door.room);
+        let name = shared.name;
+        for relay in &door.relays {
+            if let Some(id) = relay.id() {
+                let at = At { relay: relay.clone(), line: None, up: false, error: None };
+                self.relays.entry(id).or_insert(at);
+            }
+        }
+        let relays = door.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
+        let setup = BoxSetup { name, key: Some(shared.keys.sign.clone()), read: true, relays };
+        let now = now_ms();
+        let Ok(out) = self.machine.open(setup, now) else { return };
+        let knock = DoorMail::Knock(Blob(door.knock.clone())).encode();
+        self.boxes.insert(name, Use { room, keys: shared });
+        self.rooms.entry(room).or_default();
+        self.carry_out(out);
+        let id = self.put(&name, &knock);
+        self.joins.insert(name, (door, id));
+        self.apply(room);
+    }
+
+    /// The doors at which we knocked for this room are of no interest any more.
+    fn leave_doors(&mut self, room: &RoomId) {
+        let names: Vec<_> =
+            self.joins.iter().filter(|(_, (door, _))| door.room == *room).map(|(name, _)| *name).collect();
+        for name in names {
+            self.joins.remove(&name);
+            let planned = self.rooms.get(room).is_some_and(|mail| mail.plan.doors.iter().any(|it| it.name == name));
+            if !planned {
+                self.boxes.remove(&name);
+                let out = self.machine.close(&name, now_ms());
+                self.carry_out(out);
+            }
+        }
+    }
+
+    /// Keeps reservations at the relays of the settings, and at those of rooms while there is room for more.
+    async fn reserve(&mut self) {
+        let of_rooms = self.rooms.values().flat_map(|mail| &mail.plan.relays);
+        let of_doors = self.joins.values().flat_map(|(door, _)| &door.relays);
+        let mut wanted: Vec<Relay> = Vec::new();
+        for relay in self.parts.handle.own().iter().chain(of_rooms).chain(of_doors) {
+            if wanted.len() < RESERVED_MAX && !wanted.iter().any(|it| it.peer == relay.peer) {
+                wanted.push(relay.clone());
+            }
+        }
+        let peers: BTreeSet<PeerId> = wanted.iter().map(|relay| relay.peer).collect();
+        for peer in self.reserved.difference(&peers) {
+            let _ = self.parts.net.unrelay(*peer).await;
+        }
+        for relay in wanted.iter().filter(|relay| !self.reserved.contains(&relay.peer)) {
+            let _ = self.parts.net.relay(relay.peer, relay.addresses.clone()).await;
+        }
+        self.reserved = peers;
+    }
+
+    fn on_line(&mut self, event: LineEvent) {
+        let Some(id) = event.relay.id() else { return };
+        let Some(at) =
+            self.relays.get_mut(&id).filter(|at| at.line.as_ref().is_some_and(|line| line.number == event.number))
+        else {
+            return;
+        };
+        let now = now_ms();
+        let out = match event.what {
+            What::Open => {
+                self.machine.connected(&id, now);
+                Vec::new()
+            }
+            What::Frame(bytes) => self.machine.frame(&id, &bytes, now),
+            What::Over(error) => {
+                at.line = None;
+                at.error = error.or_else(|| at.error.take());
+                self.machine.disconnected(&id, now)
+            }
+        };
+        self.carry_out(out);
+    }
+
+    /// What the machine wants done.
+    fn carry_out(&mut self, out: Vec<Out>) {
+        let mut todo: VecDeque<Out> = out.into();
+        while let Some(out) = todo.pop_front() {
+            match out {
+                Out::Connect { relay } => self.connect(&relay),
+                Out::HangUp { relay } => {
+                    if let Some(at) = self.relays.get_mut(&relay) {
+                        at.line = None;
+                    }
+                }
+                Out::Send { relay, bytes } => {
+                    let line = self.relays.get_mut(&relay).map(|at| &mut at.line);
+                    let full = line.is_some_and(|line| line.take_if(|line| !line.send(bytes)).is_some());
+                    if full {
+                        todo.extend(self.machine.disconnected(&relay, now_ms()));
+                    }
+                }
+                Out::Got { name, id, blob } => todo.extend(self.on_got(name, id, &blob)),
+                Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
+                Out::Settled { .. } | Out::CaughtUp { .. } => {}
+                Out::Refused { relay, refusal, .. } => self.note_error(&relay, refusal.to_string()),
+                Out::Cursor { name, relay, cursor } => self.on_cursor(name, &relay, cursor),
+                Out::Fault { relay, fault, .. } => self.on_fault(&relay, fault),
+            }
+        }
+    }
+
+    fn connect(&mut self, relay: &RelayId) {
+        let Some(at) = self.relays.get_mut(relay) else { return };
+        self.numbers += 1;
+        let (net, told) = (self.parts.net.clone(), self.lines.clone());
+        at.line = Some(OurLine::open(net, at.relay.clone(), self.numbers, told));
+    }
+
+    fn note_error(&mut self, relay: &RelayId, error: String) {
+        if let Some(at) = self.relays.get_mut(relay) {
+            at.error = Some(error);
+        }
+    }
+
+    fn on_fault(&mut self, relay: &RelayId, fault: Fault) {
+        let Some(at) = self.relays.get_mut(relay) else { return };
+        if !(fault == Fault::Unreachable && at.error.is_some()) {
+            at.error = Some(fault.to_string());
+        }
+        let peer = at.relay.peer;
+        tracing::debug!(relay = %peer.short(), %fault, "a relay does not do as it should");
+        if matches!(fault, Fault::NewStore | Fault::Dropped(_)) {
+            for mail in self.rooms.values_mut() {
+                mail.feed.begin_anew(&peer, &mail.tips);
+                mail.dirty_ms.get_or_insert(now_ms());
+            }
+        }
+    }
+
+    fn on_stored(&mut self, name: &BoxName, id: &BlobId, relay: &RelayId) {
+        if let Some((door, knock)) = self.joins.get(name)
+            && knock.as_ref() == Some(id)
+        {
+            // Full: it was told already.
+            let _ = door.news.try_send(DoorNews::Waits);
+        }
+        let Some(peer) = self.relays.get(relay).map(|at| at.relay.peer) else { return };
+        let Some(room) = self.boxes.get(name).map(|used| used.room) else { return };
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        if mail.feed.stored(peer, name, id) {
+            mail.kept.put = mail.feed.places().clone();
+            mail.dirty_ms.get_or_insert(now_ms());
+        }
+    }
+
+    fn on_cursor(&mut self, name: BoxName, relay: &RelayId, cursor: Cursor) {
+        let Some(peer) = self.relays.get(relay).map(|at| at.relay.peer) else { return };
+        let Some(used) = self.boxes.get(&name) else { return };
+        if let Some(mail) = self.rooms.get_mut(&used.room).filter(|_| !self.joins.contains_key(&name)) {
+            mail.kept.taken.insert((name, peer), cursor);
+            mail.dirty_ms.get_or_insert(now_ms());
+        }
+    }
+
+    /// A blob came out of a box. What is worth nothing is taken at once.
+    fn on_got(&mut self, name: BoxName, id: BlobId, blob: &[u8]) -> Vec<Out> {
+        let now = now_ms();
+        let Some(used) = self.boxes.get(&name) else { return self.machine.taken(name, id, now) };
+        let room = used.room;
+        let Ok(content) = mailbox::open_blob(&name, &used.keys.keys.seal, blob) else {
+            return self.machine.taken(name, id, now);
+        };
+        let Some(mail) = self.rooms.get_mut(&room) else { return self.machine.taken(name, id, now) };
+        if name.kind == BoxKind::Room {
+            match Bundle::decode(&content) {
+                Ok(bundle) => mail.intake.push(Came::new(name, id, bundle.0)),
+                Err(_) => return self.machine.taken(name, id, now),
+            }
+            return Vec::new();
+        }
+        match (DoorMail::decode(&content), self.joins.get(&name)) {
+            (Some(DoorMail::Answer { to, bytes, .. }), Some((door, knock))) if *knock == Some(to) => {
+                // Full: the joiner is busy with another answer, and this one is here again with the next line.
+                let _ = door.news.try_send(DoorNews::Answer(bytes.0));
+            }
+            (Some(DoorMail::Events(bundle)), Some(_)) => {
+                mail.intake.push(Came::new(name, id, bundle.0));
+                return Vec::new();
+            }
+            (Some(DoorMail::Knock(bytes)), None) if mail.plan.member => {
+                if mail.knocks.add(name, id, bytes.0, &self.device.0, now) {
+                    return Vec::new();
+                }
+            }
+            (Some(DoorMail::Answer { to, last: true, .. }), None) => {
+                let was_waiting = mail.knocks.answered(&to);
+                let mut out = self.machine.taken(name, id, now);
+                if was_waiting {
+                    out.extend(self.machine.taken(name, to, now));
+                }
+                return out;
+            }
+            _ => {}
+        }
+        self.machine.taken(name, id, now)
+    }
+
+    /// Seals content and puts it in a box. The same again is the same blob.
+    fn put(&mut self, name: &BoxName, content: &[u8]) -> Option<BlobId> {
+        let used = self.boxes.get(name)?;
+        let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
+        let mut rng = Hedged::new(&mut zeros, &[self.seed.expose(), &name.to_bytes(), content]);
+        let blob = mailbox::seal_blob(&mut rng, name, &used.keys.keys.seal, content).ok()?;
+        match self.machine.put(*name, blob.into(), now_ms()) {
+            Ok((id, out)) => {
+                self.carry_out(out);
+                Some(id)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "something can not be put in a mailbox now");
+                None
+            }
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        let now = now_ms();
+        match done {
+            Done::Shown(room, complete) => {
+                let Some(mail) = self.rooms.get_mut(&room) else { return };
+                let taken = mail.intake.shown(complete.unwrap_or(false), now);
+                let out: Vec<_> = taken.into_iter().flat_map(|(name, id)| self.machine.taken(name, id, now)).collect();
+                self.carry_out(out);
+            }
+            Done::Letters(room, letters) => self.on_letters(room, letters.unwrap_or_default()),
+            Done::Knocked { room, name, id, what, events } => self.on_knocked(room, name, id, what, events),
+            Done::Stored => {}
+        }
+    }
+
+    fn on_letters(&mut self, room: RoomId, letters: Vec<Letter>) {
+        if let Some(mail) = self.rooms.get_mut(&room) {
+            mail.reading = false;
+        }
+        let now = now_ms();
+        for letter in letters {
+            let mut blobs = Vec::new();
+            let mut whole = true;
+            for shared in &letter.boxes {
+                if !self.boxes.contains_key(&shared.name) {
+                    self.open_to_write(room, shared);
+                }
+                for bundle in Bundle::pack(letter.mails.iter().cloned()) {
+                    match self.put(&shared.name, &bundle.encode()) {
+                        Some(id) => blobs.push((shared.name, id)),
+                        None => whole = false,
+                    }
+                }
+            }
+            let Some(mail) = self.rooms.get_mut(&room) else { return };
+            if !whole {
+                // Too much waits in all: later.
+                return;
+            }
+            mail.feed.sent(letter.kind, letter.from, letter.to, blobs, now);
+            mail.kept.put = mail.feed.places().clone();
+        }
+    }
+
+    /// A box in which something of ours goes and that is not read: of a slice long over.
+    fn open_to_write(&mut self, room: RoomId, shared: &SharedBox) {
+        let Some(mail) = self.rooms.get(&room) else { return };
+        let relays = mail.plan.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
+        let setup = BoxSetup { name: shared.name, key: Some(shared.keys.sign.clone()), read: false, relays };
+        if let Ok(out) = self.machine.open(setup, now_ms()) {
+            self.boxes.insert(shared.name, Use { room, keys: shared.clone() });
+            self.carry_out(out);
+        }
+    }
+
+    /// The room has looked at a knock.
+    fn on_knocked(&mut self, room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail>) {
+        let Some(Knocked { bytes, end }) = what else { return };
+        let last = match end {
+            // It is looked at again.
+            KnockEnd::Passing => return,
+            KnockEnd::Pending => false,
+            KnockEnd::In | KnockEnd::Refused => true,
+        };
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        if !last && !mail.knocks.tell_pending(&id) {
+            return;
+        }
+        let mut size = 0;
+        for bundle in Bundle::pack(events) {
+            let content = DoorMail::Events(bundle).encode();
+            size += content.len();
+            if size > SNAPSHOT_BYTES {
+                break;
+            }
+            self.put(&name, &content);
+        }
+        self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
+        if last {
+            if let Some(mail) = self.rooms.get_mut(&room) {
+                mail.knocks.answered(&id);
+            }
+            let out = self.machine.taken(name, id, now_ms());
+            self.carry_out(out);
+        }
+    }
+
+    /// Does what is due: shows, reads on, lets go, writes down.
+    fn tick(&mut self) {
+        let now = now_ms();
+        let out = self.machine.tick(now);
+        self.carry_out(out);
+        let mut up = Vec::new();
+        for (id, at) in &mut self.relays {
+            let is_up = self.machine.is_up(id);
+            if is_up && !std::mem::replace(&mut at.up, is_up) {
+                at.error = None;
+            }
+            at.up = is_up;
+            up.extend(is_up.then_some(at.relay.peer));
+        }
+        let rooms: Vec<RoomId> = self.rooms.keys().copied().collect();
+        for room in rooms {
+            self.tick_room(room, &up, now);
+        }
+        if now >= self.shown_ms.saturating_add(SHOW_MS) {
+            self.shown_ms = now;
+            self.show();
+        }
+    }
+
+    fn tick_room(&mut self, room: RoomId, up: &[PeerId], now: u64) {
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        let rooms = self.parts.rooms.clone();
+        if let Some(mails) = mail.intake.next(now) {
+            let rooms = rooms.clone();
+            self.asked.push(Box::pin(async move { Done::Shown(room, rooms.mail(room, mails).await) }));
+        }
+        if mail.tips.marker > mail.marker && now >= mail.marker_ms {
+            (mail.marker, mail.marker_ms) = (mail.tips.marker, now.saturating_add(MARKER_EVERY_MS));
+        }
+        let over = mail.feed.done(up, now);
+        let tips = Tips { marker: mail.marker, ..mail.tips };
+        if !mail.reading
+            && mail.plan.member
+            && let Some(after) = mail.feed.next(up, &tips)
+        {
+            mail.reading = true;
+            let rooms = rooms.clone();
+            self.asked.push(Box::pin(async move { Done::Letters(room, rooms.letters(room, after).await) }));
+        }
+        let sent = mail.feed.sent_up_to();
+        if sent > mail.told_sent {
+            mail.told_sent = sent;
+            let rooms = rooms.clone();
+            self.asked.push(Box::pin(async move {
+                rooms.stored(room, sent).await;
+                Done::Stored
+            }));
+        }
+        if let Some((name, id, bytes)) = mail.knocks.next(now) {
+            self.asked.push(Box::pin(async move {
+                let what = rooms.knock_at_door(room, PeerId::from_key(name.key), bytes.into()).await;
+                let events = match &what {
+                    Some(knocked) if knocked.end == KnockEnd::In => rooms.snapshot(room).await,
+                    _ => Vec::new(),
+                };
+                Done::Knocked { room, name, id, what, events }
+            }));
+        }
+        if mail.dirty_ms.is_some_and(|since| now >= since.saturating_add(MAIL_KEPT_MS)) {
+            mail.dirty_ms = None;
+            let (store, batch) = (self.parts.store.clone(), mail.kept.store(room));
+            self.asked.push(Box::pin(async move {
+                if let Err(error) = store.commit(batch).await {
+                    tracing::warn!(%error, "what was read of mailboxes could not be remembered");
+                }
+                Done::Stored
+            }));
+        }
+        over.iter().for_each(|(name, id)| self.machine.unput(name, id));
+    }
+
+    /// When something is due, if nothing happens before.
+    fn due_ms(&self) -> u64 {
+        let now = now_ms();
+        let of = |mail: &RoomMail| {
+            let marker = (mail.tips.marker > mail.marker).then_some(mail.marker_ms);
+            let dirty = mail.dirty_ms.map(|since| since.saturating_add(MAIL_KEPT_MS));
+            [marker, dirty, mail.intake.due_ms(), mail.knocks.due_ms(), mail.feed.due_ms().filter(|due| *due > now)]
+        };
+        let rooms = self.rooms.values().flat_map(of).flatten().min();
+        // A moment at least: what is due and can not be done yet does not spin.
+        let due = [rooms, self.machine.next_ms()].into_iter().flatten().min().unwrap_or(u64::MAX);
+        due.clamp(now.saturating_add(MAIL_LOOK_MS), now.saturating_add(SHOW_MS.max(1_000)))
+    }
+
+    /// Writes down what is remembered of all rooms.
+    async fn keep_all(&mut self) {
+        for (room, mail) in self.rooms.iter().filter(|(_, mail)| mail.dirty_ms.is_some()) {
+            let _ = self.parts.store.commit(mail.kept.store(*room)).await;
+        }
+    }
+
+    fn show(&self) {
+        let mut view: BTreeMap<PeerId, RelayView> = BTreeMap::new();
+        for relay in self.parts.handle.own() {
+            view.insert(relay.peer, RelayView { texts: relay.texts(), ..RelayView::default() });
+        }
+        for at in self.relays.values() {
+            let peer = at.relay.peer;
+            let uses = self.rooms.values().filter(|mail| mail.plan.relays.iter().any(|relay| relay.peer == peer));
+            let rooms = uses.clone().count();
+            let lacks = uses.map(|mail| mail.feed.lacks(&peer, &mail.tips)).sum();
+            let shown = view.entry(peer).or_default();
+            *shown = RelayView {
+                texts: at.relay.texts(),
+                up: at.up,
+                rooms: u32::try_from(rooms).unwrap_or(u32::MAX),
+                lacks,
+                error: at.error.clone(),
+            };
+        }
+        self.parts.handle.show(view);
+    }
+}

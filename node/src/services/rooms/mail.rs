@@ -1,0 +1,230 @@
+//! Mailboxes, as a room sees them: which are to be read, what of ours goes in, and what came out.
+//!
+//! The mailboxes service ([`crate::services::mailboxes`]) owns the lines to relays; here is what only the room knows. What
+//! comes out of a box is taken in like gossip: nobody vouches for it but its author.
+
+use parlor_crypto::mailbox::BoxKeys;
+use parlor_proto::control::{Control, ROTATE_KIND, Rows};
+use parlor_proto::event::Event;
+use parlor_proto::mailbox::{BoxKind, BoxName, Mail};
+use parlor_proto::outbox::In as OutboxIn;
+use parlor_proto::room::{Outcome, Reject};
+use parlor_proto::sync::Series;
+use parlor_proto::wire::{Blob, Item, SeriesKind};
+use parlor_proto::{DeviceId, RoomId, codec};
+use parlor_storage::{LogKind, LogRow, Store, Want};
+use tokio::sync::oneshot;
+
+use super::entry::Turn;
+use super::message::Post;
+use super::settle::Settle;
+use crate::limits::{GOSSIP_COMMITS_MAX, LETTER_BYTES, LETTER_EVENTS, LETTERS_BYTES};
+use crate::services::mailboxes::{Letter, Plan, Relay, SharedBox, Tips};
+
+impl Turn<'_> {
+    /// The mailboxes service learns what there is to read and to write, if that changed.
+    pub(super) fn plan_mail(&mut self) {
+        let room = &self.entry.room;
+        let info = room.info();
+        let relays: Vec<Relay> = info.iter().flat_map(|info| info.mailboxes.list()).map(Relay::of_mailbox).collect();
+        // Of a room that is being joined the relays are those of the link.
+        self.entry.mailed = !relays.is_empty() || !room.is_member();
+        self.entry.slices_mark = room.slices_mark();
+        if !self.entry.mailed {
+            self.context.mailboxes.plan(self.id(), Plan::default());
+            return;
+        }
+        let keys = room.slices_to_read().into_iter().filter_map(|slice| room.box_keys(&slice));
+        let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
+        let doors = room.open_doors(self.now_ms).into_iter();
+        let doors = doors.map(|door| shared(BoxKind::Door, BoxKeys::of_door(&door))).collect();
+        let plan = Plan { relays, boxes, doors, member: room.is_member() };
+        self.context.mailboxes.plan(self.id(), plan);
+        self.tell_mailboxes();
+    }
+
+    /// After a change: the mailboxes service learns what of ours is durable, and what is to be read if that changed.
+    pub(super) fn tell_mailboxes(&mut self) {
+        if !self.entry.mailed {
+            return;
+        }
+        if self.entry.slices_mark != self.entry.room.slices_mark() {
+            return self.plan_mail();
+        }
+        let tips = self.own_tips();
+        if self.entry.told_tips != tips {
+            self.entry.told_tips = tips;
+            self.context.mailboxes.wrote(self.id(), tips);
+        }
+    }
+
+    /// How far our own logs and records are durable.
+    fn own_tips(&self) -> Tips {
+        let me = self.context.identity.device();
+        let seq = |series: Series| self.entry.tables.seq(&series);
+        Tips {
+            control: seq(Series::control(me)),
+            message: seq(Series::messages(me)),
+            marker: seq(Series::marker(me)),
+            leaf: seq(Series::leaf(me)),
+            binding: seq(Series::binding(me)),
+        }
+    }
+
+    /// What the mailboxes service wants.
+    pub(super) fn post(&mut self, post: Post) {
+        match post {
+            Post::Came { mails, reply } => self.take_mail(mails, reply),
+            Post::Letters { after, reply } => self.letters(after, reply),
+            Post::Stored { seq } => self.tell_outbox(OutboxIn::Stored { room: self.id(), seq }),
+            Post::Snapshot { reply } => drop(reply.send(self.snapshot())),
+        }
+    }
+
+    /// What of ours comes after `after`, in the order in which it is to be put: some of it, if it is much.
+    fn letters(&mut self, after: Tips, reply: oneshot::Sender<Vec<Letter>>) {
+        let (room, device, tips) = (self.id(), self.context.identity.device(), self.own_tips());
+        self.read(move |store| {
+            let control = rows(store, &room, LogKind::Control, device, after.control, tips.control);
+            let pages: Vec<_> = control.iter().map(|row| pages_of(store, &room, row)).collect();
+            let messages = rows(store, &room, LogKind::Message, device, after.message, tips.message);
+            Box::new(move |turn| {
+                let mut letters = Vec::new();
+                for (row, pages) in control.into_iter().zip(pages) {
+                    turn.add_letter(&mut letters, SeriesKind::Control, row, pages);
+                }
+                for row in messages {
+                    turn.add_letter(&mut letters, SeriesKind::Message, row, Vec::new());
+                }
+                turn.add_records(&mut letters, after);
+                drop(reply.send(letters));
+            })
+        });
+    }
+
+    /// One more event: to the last letter, if that is of the same kind, for the same boxes, and has room.
+    fn add_letter(&self, letters: &mut Vec<Letter>, kind: SeriesKind, row: LogRow, pages: Vec<Mail>) {
+        let Ok(event) = Event::decode(&self.id(), &row.bytes) else { return };
+        let slices: Vec<_> = self.entry.room.slices_of(&event).into_iter().collect();
+        let bytes = row.bytes.len() + pages.iter().map(mail_bytes).sum::<usize>();
+        let item = Mail::Record(Item { kind, bytes: Blob(row.bytes) });
+        if let Some(last) = letters.last_mut().filter(|last| last.kind == kind && last.slices == slices)
+            && last.to + 1 == row.seq
+            && last.mails.len() < LETTER_EVENTS
+            && last.mails.iter().map(mail_bytes).sum::<usize>() + bytes <= LETTER_BYTES
+        {
+            last.to = row.seq;
+            last.mails.push(item);
+            last.mails.extend(pages);
+            return;
+        }
+        let keys = slices.iter().filter_map(|slice| self.entry.room.box_keys(slice));
+        let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
+        let mails = std::iter::once(item).chain(pages).collect();
+        letters.push(Letter { kind, from: row.seq, to: row.seq, slices, boxes, mails });
+    }
+
+    /// Our newest marker, leaf record and binding, those that are newer than `after`.
+    fn add_records(&self, letters: &mut Vec<Letter>, after: Tips) {
+        let me = self.context.identity.device();
+        let entry = &self.entry;
+        let leaf = entry.room.me().entrant().leaf;
+        let marker = entry.markers.get(&me).map(|marker| (marker.counter, marker.encode()));
+        let binding = entry.bindings.get(&me).map(|binding| (binding.counter, binding.encode()));
+        let records = [
+            (SeriesKind::Leaf, after.leaf, Some((leaf.counter, codec::encode(&leaf)))),
+            (SeriesKind::Binding, after.binding, binding),
+            (SeriesKind::Marker, after.marker, marker),
+        ];
+        let slices: Vec<_> = entry.slices_mark.0.into_iter().collect();
+        for (kind, put, record) in records {
+            let Some((counter, bytes)) = record.filter(|(counter, _)| *counter > put) else { continue };
+            let keys = slices.iter().filter_map(|slice| entry.room.box_keys(slice));
+            let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
+            let mails = vec![Mail::Record(Item { kind, bytes: Blob(bytes) })];
+            letters.push(Letter { kind, from: put + 1, to: counter, slices: slices.clone(), boxes, mails });
+        }
+    }
+
+    /// Takes in what came out of mailboxes. The answer, when all of it is durable, says whether none of it waits for something
+    /// else: then it need not be shown again.
+    fn take_mail(&mut self, mails: Vec<Mail>, reply: oneshot::Sender<bool>) {
+        if self.entry.committing >= GOSSIP_COMMITS_MAX {
+            // The disk lags: it is shown again later.
+            let _ = reply.send(false);
+            return;
+        }
+        let mut items = Vec::with_capacity(mails.len());
+        for mail in mails {
+            match mail {
+                Mail::Record(item) => items.push(item),
+                Mail::Page(page) => {
+                    if let Ok(outcome) = self.entry.room.accept_page(page.0) {
+                        self.commit(outcome, Settle::default());
+                    }
+                }
+            }
+        }
+        // One at a time: what somebody put between keeps nothing out.
+        let (mut events, mut settle) = (Vec::new(), Settle::default());
+        for item in items {
+            if let Some((found, records)) = self.sort(vec![item]) {
+                events.extend(found);
+                settle.markers.extend(records.markers);
+                settle.bindings.extend(records.bindings);
+            }
+        }
+        let shown = events.clone();
+        let received = self.entry.room.receive_unvouched(events, self.now_ms);
+        let refused: Vec<_> = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id).collect();
+        let unsure: Vec<_> = received.unsure.iter().map(Event::id).collect();
+        let lost = |event: &Event| refused.contains(&event.id()) || unsure.contains(&event.id());
+        let complete = shown.iter().all(|event| lost(event) || self.entry.room.seen(event));
+        self.take(received, settle);
+        self.commit(
+            Outcome::default(),
+            Settle::reply(move |_, done| {
+                // The service has stopped if nobody waits.
+                let _ = reply.send(done.is_ok() && complete);
+            }),
+        );
+    }
+
+    /// All control events, for somebody who comes in while nobody is online.
+    fn snapshot(&self) -> Vec<Mail> {
+        let control = |event: &Event| Item { kind: SeriesKind::Control, bytes: Blob(event.bytes().to_vec()) };
+        self.entry.room.control_events().map(|event| Mail::Record(control(event))).collect()
+    }
+}
+
+fn shared(kind: BoxKind, keys: BoxKeys) -> SharedBox {
+    SharedBox { name: BoxName { kind, key: keys.sign.public_bytes() }, keys }
+}
+
+fn mail_bytes(mail: &Mail) -> usize {
+    match mail {
+        Mail::Record(item) => item.bytes.0.len(),
+        Mail::Page(page) => page.0.len(),
+    }
+}
+
+/// Events of our own log after `after`, as many as are worth reading at a time. Blocks.
+fn rows(store: &Store, room: &RoomId, kind: LogKind, device: DeviceId, after: u64, to: u64) -> Vec<LogRow> {
+    if after >= to {
+        return Vec::new();
+    }
+    let want = Want { device, from: after + 1, to };
+    store.missing(room, kind, &[want], LETTERS_BYTES).unwrap_or_default()
+}
+
+/// The pages of rows that belong to an event: of a Rotate in a large room. Blocks.
+fn pages_of(store: &Store, room: &RoomId, row: &LogRow) -> Vec<Mail> {
+    let Ok(event) = Event::decode(room, &row.bytes) else { return Vec::new() };
+    if event.control().is_none_or(|header| header.kind != ROTATE_KIND) {
+        return Vec::new();
+    }
+    let Ok(Control::Rotate(rotate)) = Control::decode(ROTATE_KIND, event.payload()) else { return Vec::new() };
+    let Rows::Pages(pages) = rotate.rows else { return Vec::new() };
+    let stored = pages.iter().filter_map(|(_, hash)| store.page_blob(room, hash).ok().flatten());
+    stored.map(|page| Mail::Page(Blob(page))).collect()
+}

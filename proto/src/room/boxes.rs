@@ -1,0 +1,106 @@
+//! The mailboxes of a room's slices: which are read, and in which an event of ours goes.
+//!
+//! Whoever holds the key of a slice can use its box (`docs/spec/mailbox.md`). A member who was away goes from box to box:
+//! what ends an epoch or a slice is put in the box of *before*, so that it finds the way on.
+
+use std::collections::BTreeSet;
+
+use parlor_crypto::epoch::SliceSecret;
+use parlor_crypto::mailbox::BoxKeys;
+
+use super::Room;
+use crate::control::{Control, ROTATE_KIND};
+use crate::event::Event;
+use crate::ids::EpochId;
+
+/// Boxes of a room that are read at a time: of its newest epochs. A relay allows thousands in all.
+pub const MAX_READ: usize = 16;
+/// Slices before the current one whose boxes are still read: who wrote before it knew of the next.
+const BACK: u32 = 2;
+/// Slices after the current one whose boxes are looked at: one may have begun by a message alone.
+const AHEAD: u32 = 1;
+
+/// A slice of an epoch, whose box is meant.
+pub type Slice = (EpochId, u32);
+
+impl Room {
+    /// The slices whose boxes are to be read, of the newest epoch first; at most [`MAX_READ`]. Of a room that was joined and
+    /// whose events are not here yet, those that the Welcome gave keys of.
+    pub fn slices_to_read(&self) -> Vec<Slice> {
+        let known = self.epochs.all().map(|epoch| epoch.id);
+        let unknown = self.epochs.held().keys().copied().filter(|epoch| self.epochs.order(epoch).is_none());
+        let mut slices = Vec::new();
+        for epoch in known.chain(unknown) {
+            let Some(held) = self.epochs.held().get(&epoch) else { continue };
+            let current = self.current_slice(&epoch).max(held.slice);
+            let first = current.saturating_sub(BACK).max(held.slice);
+            slices.extend((first..=current.saturating_add(AHEAD)).rev().map(|slice| (epoch, slice)));
+            if slices.len() >= MAX_READ {
+                break;
+            }
+        }
+        slices.truncate(MAX_READ);
+        slices
+    }
+
+    /// Something that changes whenever [`slices_to_read`](Self::slices_to_read) may: cheap to compare.
+    pub fn slices_mark(&self) -> (Option<Slice>, usize) {
+        (self.best.map(|epoch| (epoch, self.current_slice(&epoch))), self.epochs.held().len())
+    }
+
+    /// The keys of the box of a slice; `None` if the key of the slice is not held. Also of a key that is not checked yet: a
+    /// wrong one names a box in which nothing is.
+    pub fn box_keys(&self, (epoch, slice): &Slice) -> Option<BoxKeys> {
+        let held = self.epochs.held().get(epoch).filter(|held| held.slice <= *slice)?;
+        let mut secret = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
+        secret.advance_to(*slice).ok()?;
+        Some(secret.mailbox())
+    }
+
+    /// In the boxes of which slices an event of ours goes. A control event that one of our Rotates followed is put where that
+    /// one goes, for who was away needs both; none if no key is held any more.
+    pub fn slices_of(&self, event: &Event) -> BTreeSet<Slice> {
+        let slices = match event.message() {
+            Some(header) => BTreeSet::from([(header.epoch, header.slice)]),
+            None => self.slices_of_control(event),
+        };
+        slices.into_iter().filter(|(epoch, slice)| self.holds(epoch, *slice)).collect()
+    }
+
+    fn slices_of_control(&self, event: &Event) -> BTreeSet<Slice> {
+        let mut slices = BTreeSet::new();
+        let node = self.dag.find(&event.id()).map(|at| self.dag.node(at));
+        if let Some(Control::Admit(admit)) = node.map(|node| &node.control) {
+            slices.insert((admit.epoch, admit.slice.saturating_sub(1)));
+            slices.insert((admit.epoch, admit.slice));
+        }
+        let rotate = self
+            .control_log(&event.device(), event.seq())
+            .find(|later| later.control().is_some_and(|header| header.kind == ROTATE_KIND));
+        let Some(rotate) = rotate else {
+            // Under whatever is written now; if nothing is safe, where the others still look.
+            let newest = self.best.or_else(|| self.newest_held(None));
+            slices.extend(newest.map(|epoch| (epoch, self.current_slice(&epoch))));
+            return slices;
+        };
+        let own = EpochId::of(&rotate.id());
+        let parents = self.dag.epoch(&own).map(|(_, rotate)| rotate.parents.clone()).unwrap_or_default();
+        let before = parents.into_iter().chain(self.newest_held(Some(&own)));
+        slices.extend(before.map(|epoch| (epoch, self.current_slice(&epoch))));
+        if rotate.id() == event.id() {
+            slices.insert((own, 0));
+        }
+        slices
+    }
+
+    /// The newest epoch whose key is held, of those before `before`.
+    fn newest_held(&self, before: Option<&EpochId>) -> Option<EpochId> {
+        let limit = before.and_then(|epoch| self.epochs.order(epoch));
+        let earlier = self.epochs.all().filter(|epoch| limit.is_none_or(|limit| epoch.order < limit));
+        earlier.map(|epoch| epoch.id).find(|epoch| self.epochs.held().contains_key(epoch))
+    }
+
+    fn holds(&self, epoch: &EpochId, slice: u32) -> bool {
+        self.epochs.held().get(epoch).is_some_and(|held| held.slice <= slice)
+    }
+}
