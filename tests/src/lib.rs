@@ -9,6 +9,8 @@
 
 mod answer;
 mod capture;
+#[cfg(target_os = "linux")]
+pub mod lab;
 mod patience;
 mod person;
 mod program;

@@ -22,6 +22,8 @@ pub struct Options {
     pub run_args: Vec<String>,
     /// File that holds the passphrase of the home.
     pub passphrase_file: Option<PathBuf>,
+    /// The network namespace of its machine: see `lab`.
+    pub namespace: Option<String>,
 }
 
 /// A person with a home, whose node runs or not.
@@ -222,7 +224,14 @@ impl Person {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        let mut command = match &self.options.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program());
+                command
+            }
+            None => Command::new(program()),
+        };
         command.arg("--home").arg(self.home()).arg("--json");
         command.env_remove("PARLOR_HOME").env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
         command

@@ -8,6 +8,7 @@
 mod bench;
 mod deb;
 mod fuzz;
+mod lab;
 mod mutants;
 mod shell;
 mod soak;

@@ -1,13 +1,14 @@
 //! `cargo xtask soak`: what takes longer than a test may, again and again until the time is over.
 //!
 //! The tests of the tree run fixed seeds, so that they are quick and repeatable. A round of this runs the seeded campaigns
-//! with seeds of its own, printed before each with the command that repeats it; then one fuzz target for a while. When all
+//! with seeds of its own, printed before each with the command that repeats it; then one fuzz target for a while. Before all rounds the
+//! network lab walks its whole matrix and writes it into `docs/measures.md`. When all
 //! targets had their turn, the mutants are run. The first failure ends it.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::{Error, fuzz, mutants, shell};
+use crate::{Error, fuzz, lab, mutants, shell};
 
 /// The seeded campaigns: package, test target, which of its tests, and the variable that gives them their seed.
 const CAMPAIGNS: [(&str, &str, &str, &str); 5] = [
@@ -39,6 +40,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let targets = fuzz::targets(root)?;
     let mut seed = first;
     let mut rounds = 0;
+    lab::matrix(root)?;
     while Instant::now() < end {
         for _ in 0..SEEDS {
             seed += 1;

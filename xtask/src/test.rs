@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::{Error, bench, shell, shell::Step, tidy};
+use crate::{Error, bench, lab, shell, shell::Step, tidy};
 
 /// What the runner reported, summed over all executables.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     timed("deny", || deny(root))?;
     timed("lints", || ours(root, ["clippy"]).args(["--all-targets", "--", "-D", "warnings"]).run())?;
     timed("build", || ours(root, ["build"]).args(["--bins", "--tests"]).run())?;
+    lab::tools(root);
     let mut count = Count::default();
     let outcome = timed("tests", || tests(root, nextest, &mut count));
     // Alone on the last line, in a form that people and machines read alike.

@@ -1,0 +1,143 @@
+//! Real programs behind real address translators: two people, a relay, and what lies between.
+//!
+//! Needs root, `ip` and `nft`; without, the tests say that they were skipped. The whole matrix takes many minutes: `cargo xtask soak`
+//! runs it and writes the table into `docs/measures.md`.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
+
+use std::time::{Duration, Instant};
+
+use parlor_tests::lab::{Lab, Link, NatKind, RELAY, RelayHost};
+use parlor_tests::{Options, Person, eventually};
+
+/// An ordinary way through a town: 80 ms there and back between two hosts.
+const TOWN: Link = Link { delay: 20, jitter: 0, loss: 0.0 };
+/// A bad radio link.
+const RADIO: Link = Link { delay: 50, jitter: 20, loss: 1.0 };
+/// How long a direct way is waited for: three attempts to punch a hole.
+const PUNCHING: Duration = Duration::from_secs(40);
+
+/// Two people, each on a side, and their relay.
+struct Meeting {
+    alice: Person,
+    bob: Person,
+    room: String,
+    /// From the joining to the first message read.
+    first_message: Duration,
+    relay: RelayHost,
+    lab: Lab,
+}
+
+/// The lab, or word of why there is none.
+fn lab(a: NatKind, b: NatKind, link: Link) -> Option<Lab> {
+    match Lab::build(a, b, link) {
+        Ok(lab) => Some(lab),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+fn person(lab: &Lab, relay: &RelayHost, name: &str, host: &str) -> Person {
+    let relays = relay.addresses.iter().flat_map(|it| ["--relay".to_owned(), it.clone()]).collect();
+    let listen = vec!["/ip4/0.0.0.0/udp/4001/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/4001".to_owned()];
+    let options = Options { listen, run_args: relays, namespace: Some(lab.namespace(host)), ..Options::default() };
+    let person = Person::start_with(name, options);
+    eventually(&format!("{name} is reached through the relay"), || {
+        let relays = person.cli(&["status"]).done().object()["relays"].clone();
+        relays.as_array()?.iter().any(|it| it["reserved"] == true).then_some(())
+    });
+    person
+}
+
+/// Alice invites Bob, and he reads what she wrote.
+fn meet(a: NatKind, b: NatKind, link: Link) -> Option<Meeting> {
+    let lab = lab(a, b, link)?;
+    let relay = RelayHost::start(&lab, "relay", RELAY);
+    let (alice, bob) = (person(&lab, &relay, "alice", "hostA"), person(&lab, &relay, "bob", "hostB"));
+    let room = alice.create_room("town");
+    let invite = alice.invite(&room, &[]);
+    let start = Instant::now();
+    bob.join(&invite);
+    alice.say(&room, "hello");
+    heard(&bob, &room, "hello");
+    Some(Meeting { first_message: start.elapsed(), alice, bob, room, relay, lab })
+}
+
+fn heard(who: &Person, room: &str, text: &str) {
+    eventually(&format!("{} hears {text}", who.name), || {
+        who.history(room).iter().any(|it| it.text == text).then_some(())
+    });
+}
+
+impl Meeting {
+    /// Whether Alice's connection to Bob goes without the relay, once the attempts are over.
+    fn becomes_direct(&self) -> bool {
+        let end = Instant::now() + PUNCHING;
+        loop {
+            let status = self.alice.cli(&["status"]).done().object();
+            if status["peers"].as_array().is_some_and(|it| it.iter().any(|peer| peer["direct"] == true)) {
+                return true;
+            }
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+}
+
+#[test]
+#[ignore = "nodes keep no relays yet"]
+fn behind_usual_routers_people_meet_and_end_up_connected_directly() {
+    let Some(meeting) = meet(NatKind::PortRestricted, NatKind::PortRestricted, TOWN) else { return };
+    assert!(meeting.becomes_direct());
+    meeting.bob.say(&meeting.room, "directly");
+    heard(&meeting.alice, &meeting.room, "directly");
+}
+
+#[test]
+#[ignore = "nodes keep no relays yet"]
+fn behind_symmetric_routers_and_without_udp_people_talk_through_the_relay() {
+    for (a, b) in [(NatKind::Symmetric, NatKind::Symmetric), (NatKind::UdpBlocked, NatKind::Carrier)] {
+        let Some(meeting) = meet(a, b, TOWN) else { return };
+        meeting.bob.say(&meeting.room, "anyway");
+        heard(&meeting.alice, &meeting.room, "anyway");
+    }
+}
+
+#[test]
+#[ignore = "nodes keep no relays yet"]
+fn a_link_that_loses_is_cut_and_heals_and_an_address_that_changes_lose_nothing() {
+    let Some(mut meeting) = meet(NatKind::PortRestricted, NatKind::Symmetric, RADIO) else { return };
+    meeting.lab.cut('B', true);
+    meeting.alice.say(&meeting.room, "while it was cut");
+    meeting.lab.cut('B', false);
+    heard(&meeting.bob, &meeting.room, "while it was cut");
+    meeting.lab.readdress('B');
+    meeting.alice.say(&meeting.room, "at the new address");
+    heard(&meeting.bob, &meeting.room, "at the new address");
+    meeting.lab.set_link('B', TOWN);
+    assert!(!meeting.relay.addresses.is_empty());
+}
+
+/// Prints the table of `docs/measures.md`.
+#[test]
+#[ignore = "takes many minutes: cargo xtask soak"]
+fn the_whole_matrix() {
+    if lab(NatKind::Open, NatKind::Open, TOWN).is_none() {
+        return;
+    }
+    println!("| Alice \\ Bob | {} |", NatKind::ALL.map(|it| it.to_string()).join(" | "));
+    println!("|---|{}", "---|".repeat(NatKind::ALL.len()));
+    for a in NatKind::ALL {
+        let cells = NatKind::ALL.map(|b| {
+            let meeting = meet(a, b, TOWN).unwrap();
+            let way = if meeting.becomes_direct() { "direct" } else { "relayed" };
+            format!("{way}, {:.1} s", meeting.first_message.as_secs_f32())
+        });
+        println!("| {a} | {} |", cells.join(" | "));
+    }
+}
