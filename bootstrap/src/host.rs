@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parlor_crypto::{Secret, SigningKey};
 use parlor_net::relay::{self as network, RelayConfig, RelayEvent};
 use parlor_net::{Address, Line, LineKind, NetworkError};
-use parlor_storage::{OpenError, OpenOptions, Store};
+use parlor_storage::{MailOptions, OpenError, OpenOptions, Store};
 use rand::Rng;
 use serde::Serialize;
 use tokio::net::{TcpListener, UnixListener};
@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::ban::Bans;
-use crate::config::Config;
+use crate::config::{Config, MailboxPlace};
 use crate::data::{DataDir, DataLock};
 use crate::directory::{self, Book};
 use crate::guard::Guard;
-use crate::mailbox::MailboxStore;
+use crate::mailbox::{MailboxStore, NatsOptions, NatsStore, SledStore};
 use crate::problem::{Code, Problem};
 use crate::relay::{Parts, Relay, now_ms};
 use crate::{admin, http, limits, post};
@@ -71,7 +71,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let store = open_store(&data, &key).await?;
     let listener = http::bind(config.metrics.0, config.metrics.1).await?;
     let commands = admin::bind(&data)?;
-    let mailboxes: Option<Arc<dyn MailboxStore>> = None;
+    let mailboxes = Some(open_mailboxes(&config).await?);
     let network = network::spawn(network_config(&config, &key)).await.map_err(network_problem)?;
     let signing = SigningKey::from_seed(&Secret::new(*key));
     let (books, names) = (store.clone(), config.numbers.names);
@@ -249,6 +249,9 @@ impl Running {
         self.network.handle.shutdown().await;
         while self.helpers.join_next().await.is_some() {}
         let _ = std::fs::remove_file(self.relay.data.admin_socket());
+        if let Some(mailboxes) = &self.relay.mailboxes {
+            mailboxes.close().await;
+        }
         drop(self.relay);
         let store = self.store;
         // It fails only when the runtime ends, and everything acknowledged is durable already.
@@ -261,6 +264,26 @@ async fn open_store(data: &DataDir, key: &[u8; 32]) -> Result<Store, Problem> {
     let dir = data.store_dir();
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, &vault, OpenOptions::default())).await;
     opened.map_err(Problem::internal)?.map_err(|error| store_problem(&error))
+}
+
+async fn open_mailboxes(config: &Config) -> Result<Arc<dyn MailboxStore>, Problem> {
+    let max_bytes = config.numbers.mailbox_bytes;
+    match &config.mailbox {
+        MailboxPlace::Sled => {
+            let dir = config.data.mailbox_dir();
+            let options = MailOptions { max_bytes, ..MailOptions::default() };
+            let opened = tokio::task::spawn_blocking(move || SledStore::open(&dir, options)).await;
+            let store = opened.map_err(Problem::internal)?.map_err(|error| store_problem(&error))?;
+            Ok(Arc::new(store))
+        }
+        MailboxPlace::Nats(servers) => {
+            let options = NatsOptions { max_bytes: Some(max_bytes), ..NatsOptions::default() };
+            let store = NatsStore::connect(&servers.join(","), options).await;
+            let store =
+                store.map_err(|error| Problem::new(Code::Unreachable, format!("the mailboxes in NATS: {error}")))?;
+            Ok(Arc::new(store))
+        }
+    }
 }
 
 fn store_problem(error: &OpenError) -> Problem {

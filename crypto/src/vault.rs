@@ -138,6 +138,11 @@ impl Vault {
         Self(Secret::random(rng))
     }
 
+    /// The vault of a storage key that is kept elsewhere, or that hides nothing.
+    pub const fn from_secret(key: Secret) -> Self {
+        Self(key)
+    }
+
     /// The file that locks this vault. `stretch` matters only for a passphrase. Writing it again with something else to
     /// unlock changes the passphrase.
     ///

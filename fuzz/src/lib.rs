@@ -12,6 +12,7 @@ pub mod doors;
 pub mod forge;
 pub mod history;
 pub mod input;
+pub mod mailbox;
 pub mod people;
 pub mod stored;
 pub mod streams;

@@ -28,6 +28,7 @@ mod faults;
 mod group;
 mod journal;
 mod log;
+mod mail;
 mod mark;
 mod opened;
 mod opening;
@@ -47,6 +48,7 @@ mod writer;
 
 pub use batch::{Batch, Chain, Namespace};
 pub use error::{CommitError, OpenError, ReadError};
+pub use mail::{MailListing, MailOptions, MailStore, MailUsage, PutError, Told};
 pub use outcome::HEADS;
 pub use rows::{ControlRow, KeyValue, LogKind, LogRow, MessageKey, MessageRow, Tip, Tips, Want};
 pub use store::{OpenOptions, Store};

@@ -55,5 +55,11 @@ pub(crate) const REMEMBERED_VALUES: usize = 4_096;
 /// Bytes of one of them. With the number above at most 4 MiB, usually half.
 pub(crate) const REMEMBERED_BYTES: usize = 1_024;
 
+/// Entries in one listing of a mailbox: as many as the protocol allows.
+pub const MAX_MAIL_LISTED: usize = 512;
+
+/// Boxes whose contents are known without counting: some 6 MB. Counting a full box takes milliseconds.
+pub(crate) const MAIL_BOXES: usize = 65_536;
+
 /// How often a log whose writing failed is tried again while nobody commits: a full disk is not freed sooner.
 pub(crate) const REOPEN_RETRY: Duration = Duration::from_millis(250);

@@ -31,11 +31,17 @@ pub(crate) enum TreeId {
     Values = 10,
     Pieces = 11,
     Applied = 12,
+    /// Of the mailboxes of a relay (`mail/rows.rs`), as those below.
+    MailBlobs = 13,
+    MailArrivals = 14,
+    MailEntries = 15,
+    MailNames = 16,
+    MailState = 17,
 }
 
 impl TreeId {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Rooms,
         Self::Authors,
         Self::Control,
@@ -48,6 +54,11 @@ impl TreeId {
         Self::Values,
         Self::Pieces,
         Self::Applied,
+        Self::MailBlobs,
+        Self::MailArrivals,
+        Self::MailEntries,
+        Self::MailNames,
+        Self::MailState,
     ];
 
     /// Trees whose keys begin with a room number: what forgetting a room empties.
@@ -61,7 +72,8 @@ impl TreeId {
 
     /// Whether its values are cells.
     pub(crate) fn holds_cells(self) -> bool {
-        !matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied)
+        let plain = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied);
+        !plain && (self as u8) < Self::MailBlobs as u8
     }
 
     /// Its name on disk.
@@ -79,6 +91,11 @@ impl TreeId {
             Self::Values => "values",
             Self::Pieces => "pieces",
             Self::Applied => "applied",
+            Self::MailBlobs => "mail blobs",
+            Self::MailArrivals => "mail arrivals",
+            Self::MailEntries => "mail entries",
+            Self::MailNames => "mail names",
+            Self::MailState => "mail state",
         }
     }
 }

@@ -135,9 +135,7 @@ impl Writer {
             }
         }
         drop(requests);
-        self.rest();
-        self.shared.replace(|| Slot::Closed);
-        drop(self);
+        self.close();
         if let Some(answer) = closing {
             // Whoever closed may be gone; the store is closed all the same.
             let _ = answer.send(());
@@ -221,7 +219,7 @@ impl Writer {
     }
 
     /// Makes the rows of the next group durable and applies them.
-    fn write(&mut self, core: &Core, rows: Vec<Row>) -> Result<(), Fault> {
+    pub(crate) fn write(&mut self, core: &Core, rows: Vec<Row>) -> Result<(), Fault> {
         let group = self.next.group;
         if rows.is_empty() {
             return Ok(());
@@ -236,6 +234,12 @@ impl Writer {
         })
     }
 
+    /// Makes everything durable and gives the files back.
+    pub(crate) fn close(mut self) {
+        self.rest();
+        self.shared.replace(|| Slot::Closed);
+    }
+
     /// Makes sled durable before the store closes, so that nothing is to be applied when it opens.
     fn rest(&mut self) {
         if let Ok(core) = self.shared.core()
@@ -247,7 +251,7 @@ impl Writer {
     }
 
     /// The store, ready to be written to: opened again if writing failed before, with space to write.
-    fn ready(&mut self) -> Result<Arc<Core>, CommitError> {
+    pub(crate) fn ready(&mut self) -> Result<Arc<Core>, CommitError> {
         let free = fs4::available_space(self.folder.dir()).map_err(|error| CommitError::Io(error.to_string()))?;
         if self.ballast.refuses(free) {
             return Err(CommitError::DiskFull);
@@ -264,7 +268,7 @@ impl Writer {
     }
 
     /// Opens a failed log again, in the space of the ballast if there is no other.
-    fn mend(&mut self) {
+    pub(crate) fn mend(&mut self) {
         self.failed |= self.shared.core().is_ok_and(|core| core.engine.has_failed());
         if self.failed {
             if fs4::available_space(self.folder.dir()).is_ok_and(|free| self.ballast.is_needed(free)) {

@@ -31,6 +31,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     timed("tidy", || tidy::run(root, &[]))?;
     timed("deny", || deny(root))?;
     timed("lints", || ours(root, ["clippy"]).args(["--all-targets", "--", "-D", "warnings"]).run())?;
+    timed("nats-server", || nats(root))?;
     timed("build", || ours(root, ["build"]).args(["--bins", "--tests"]).run())?;
     lab::tools(root);
     let mut count = Count::default();
@@ -84,6 +85,19 @@ fn deny(root: &Path) -> Result<(), Error> {
     }
     // Advisories need their database from the network at the time of the check: `cargo deny check advisories`.
     shell::cargo(root, ["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
+}
+
+/// The server that shared mailboxes are tested with, from the system's packages where they can be had.
+fn nats(root: &Path) -> Result<(), Error> {
+    let run = |program: &str, args: &[&str]| shell::program(Path::new(program), root).args(args).succeeds();
+    if run("nats-server", &["--version"]) {
+        return Ok(());
+    }
+    let args = ["install", "-y", "-qq", "--no-install-recommends", "nats-server"];
+    if !(run("apt-get", &args) && run("nats-server", &["--version"])) {
+        eprintln!("note: nats-server can not be installed here; the tests of shared mailboxes skip what needs it");
+    }
+    Ok(())
 }
 
 fn timed<T>(what: &str, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {

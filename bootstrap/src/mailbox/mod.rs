@@ -5,13 +5,17 @@
 //! (`parlor_proto::mailbox::limits`) and let blobs go after their time; one suite of tests runs on both. Who may do what
 //! was decided before, by the session of the line (`parlor_proto::mailbox::session`). Quotas of clients are not kept here.
 
+pub mod disk;
 pub mod hub;
+pub mod nats;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parlor_proto::mailbox::{BlobId, BoxName, Entry, Refusal, StoreId};
 
+pub use disk::SledStore;
 pub use hub::{Feed, Hub, News};
+pub use nats::{NatsOptions, NatsStore};
 
 /// What is in a box after some number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,11 @@ pub trait MailboxStore: Send + Sync + 'static {
     /// Lets go what is older than the store keeps, as of `now_ms`; to be called every minute or so. How many blobs went.
     /// Nothing where the store does so by itself.
     fn expire(&self, now_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Finishes what waits and gives back what is held; nothing is stored after. Nothing to do for a store elsewhere.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// What tells of everything that comes in, after it is durable and in the order of its box.
     fn hub(&self) -> &Hub;

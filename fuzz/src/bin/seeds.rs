@@ -19,6 +19,7 @@ use parlor_proto::hlc::Hlc;
 use parlor_proto::ids::{AccountId, DeviceId, EpochId, EventId};
 use parlor_proto::join::{self, Answer};
 use parlor_proto::link::{Address, Caveats, Host, Link, Transport};
+use parlor_proto::mailbox::{Bundle, Mail};
 use parlor_proto::marker::Marker;
 use parlor_proto::sync::Tables;
 use parlor_proto::wire::{
@@ -69,6 +70,7 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("session", sessions()),
         ("stored", stored()),
         ("api", api()),
+        ("mailbox", mailboxes()),
         ("room", choices(400)),
         ("resolution", choices(500)),
     ]
@@ -243,6 +245,14 @@ fn api() -> Seeds {
 }
 
 /// Choices for whole histories.
+/// Random choices for both ends of a line, and a bundle.
+fn mailboxes() -> Seeds {
+    let item = Item { kind: SeriesKind::Message, bytes: Blob(vec![1; 20]) };
+    let bundle = Bundle(vec![Mail::Record(item), Mail::Page(Blob(vec![2; 30]))]).encode();
+    let ends = (0..8).map(|seed| [&[seed as u8 % 2], noise(300, seed + 1).as_slice()].concat());
+    ends.chain([[&[2], bundle.as_slice()].concat()]).collect()
+}
+
 fn choices(len: usize) -> Seeds {
     (1..=8).map(|seed| noise(len, seed)).collect()
 }

@@ -9,6 +9,7 @@ mod common;
 mod corrupt;
 mod disk;
 mod kill;
+mod mail;
 mod model;
 #[cfg(target_os = "linux")]
 mod power;

@@ -1,0 +1,440 @@
+//! Mailboxes in a NATS JetStream cluster, which any number of relays share: none of them keeps anything.
+//!
+//! ```text
+//! stream    parlor-mailboxes, subjects parlor.mail.>, replicated, a blob a message, kept for as long as blobs are
+//! subject   parlor.mail.<kind and key of the box in hex>.<blob id in hex>.<length>
+//! number    the sequence number of the message in the stream
+//! store id  in the description of the stream, made with it
+//! ```
+//! One message a subject, further ones refused: putting a blob twice finds the first. Acknowledged is what JetStream
+//! acknowledged, that is a majority of the replicas. Every relay follows the whole stream for its subscribers, so its
+//! bandwidth is that of all puts; how much is in a box is counted by the cluster and remembered for some seconds, so a box
+//! can be overfilled by what its relays take in that time.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, StorageType, Stream};
+use async_nats::jetstream::{self, Context, message::StreamMessage};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::TryStreamExt as _;
+use futures::future::{BoxFuture, FutureExt};
+use parlor_proto::mailbox::{BlobId, BoxName, Entry, StoreId, limits};
+use tokio::task::JoinHandle;
+
+use super::{Hub, Listing, MailboxStore, StoreError, Usage};
+
+const STREAM: &str = "parlor-mailboxes";
+const PREFIX: &str = "parlor.mail";
+/// A cluster that does not answer for this long has no majority.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// One attempt to put.
+const ATTEMPT: Duration = Duration::from_secs(4);
+/// Pause between two attempts, and before the stream is followed anew.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the count of a box is believed.
+const COUNTED_FOR: Duration = Duration::from_secs(10);
+/// Boxes whose count is remembered: some 10 MB.
+const COUNTED: usize = 65_536;
+
+/// How to keep mailboxes in a cluster.
+#[derive(Debug, Clone)]
+pub struct NatsOptions {
+    /// Copies of each blob; as many as the cluster has servers, if it has fewer.
+    pub replicas: usize,
+    /// How long blobs are kept.
+    pub keep: Duration,
+    /// Bytes of all blobs, with what JetStream adds; `None`: what the servers allow.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self { replicas: 3, keep: Duration::from_millis(limits::KEEP_MS), max_bytes: None }
+    }
+}
+
+/// Mailboxes in a cluster.
+#[derive(Debug)]
+pub struct NatsStore {
+    context: Context,
+    stream: Stream,
+    id: StoreId,
+    hub: Hub,
+    counted: Mutex<HashMap<BoxName, (Instant, Usage)>>,
+    follower: JoinHandle<()>,
+}
+
+impl NatsStore {
+    /// Connects to the cluster at these addresses (`nats://HOST:PORT`, several with commas between) and makes the stream if
+    /// it is not there. Bounded by some seconds.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]: no server, no JetStream, or a stream of that name that is not ours.
+    pub async fn connect(addresses: &str, options: NatsOptions) -> Result<Self, StoreError> {
+        let servers: Vec<&str> = addresses.split(',').map(str::trim).collect();
+        let client = async_nats::ConnectOptions::new()
+            .name("parlor-bootstrap")
+            .connection_timeout(ATTEMPT)
+            .request_timeout(Some(ATTEMPT))
+            .ping_interval(Duration::from_secs(5))
+            .reconnect_delay_callback(|attempts| PAUSE * u32::try_from(attempts.min(10)).unwrap_or(10))
+            .connect(servers)
+            .await
+            .map_err(failed)?;
+        let context = jetstream::new(client);
+        let stream = patiently(|| open_stream(&context, &options)).await?;
+        let description = stream.cached_info().config.description.clone().unwrap_or_default();
+        let id = parse_id(&description).ok_or_else(|| {
+            StoreError::Failed(format!("the stream {STREAM} was not made by a relay: rename or remove it"))
+        })?;
+        let hub = Hub::new();
+        let first = patiently(|| follower(&stream)).await?;
+        let follower = tokio::spawn(follow(stream.clone(), hub.clone(), first));
+        Ok(Self { context, stream, id, hub, counted: Mutex::default(), follower })
+    }
+
+    async fn find(&self, name: &BoxName, id: &BlobId) -> Result<Option<StreamMessage>, StoreError> {
+        let subject = format!("{PREFIX}.{}.{}.*", hex(&name.to_bytes()), hex(&id.0));
+        patiently(|| async {
+            match self.stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .await
+    }
+
+    /// What is in a box, as counted some seconds ago.
+    async fn count(&self, name: &BoxName) -> Result<Usage, StoreError> {
+        if let Some((at, usage)) = self.lock_counted().get(name).copied()
+            && at.elapsed() < COUNTED_FOR
+        {
+            return Ok(usage);
+        }
+        let usage = patiently(|| async {
+            let filter = format!("{PREFIX}.{}.>", hex(&name.to_bytes()));
+            let mut subjects = self.stream.info_with_subjects(filter).await.map_err(failed)?;
+            let mut usage = Usage::default();
+            while let Some((subject, _)) = subjects.try_next().await.map_err(failed)? {
+                usage.blobs += 1;
+                usage.bytes += parse_subject(&subject).map_or(0, |(_, _, size)| u64::from(size));
+            }
+            Ok(usage)
+        })
+        .await?;
+        let mut counted = self.lock_counted();
+        if counted.len() >= COUNTED {
+            counted.clear();
+        }
+        counted.insert(*name, (Instant::now(), usage));
+        Ok(usage)
+    }
+
+    fn lock_counted(&self) -> std::sync::MutexGuard<'_, HashMap<BoxName, (Instant, Usage)>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn try_put(&self, name: &BoxName, id: &BlobId, blob: &Bytes) -> Result<u64, StoreError> {
+        let full = self.count(name).await?;
+        let len = blob.len() as u64;
+        if full.blobs >= name.kind.max_blobs() || full.bytes + len > name.kind.max_bytes() {
+            // It may be there already.
+            return self.find(name, id).await?.map(|message| message.sequence).ok_or(StoreError::BoxFull);
+        }
+        let subject = format!("{PREFIX}.{}.{}.{len}", hex(&name.to_bytes()), hex(&id.0));
+        let stored = patiently(|| async {
+            let sent = self.context.publish(subject.clone(), blob.clone()).await;
+            let acknowledged = match sent {
+                Ok(waiting) => waiting.await,
+                Err(error) => Err(error),
+            };
+            match acknowledged {
+                Ok(ack) => Ok(Stored::At(ack.sequence)),
+                Err(error) => refusal(&error),
+            }
+        })
+        .await?;
+        match stored {
+            Stored::At(at) => {
+                if let Some((_, usage)) = self.lock_counted().get_mut(name) {
+                    usage.blobs += 1;
+                    usage.bytes += len;
+                }
+                Ok(at)
+            }
+            Stored::Before => {
+                let found = self.find(name, id).await?;
+                found
+                    .map(|message| message.sequence)
+                    .ok_or_else(|| StoreError::Failed("it expired just now".to_owned()))
+            }
+            Stored::Full => Err(StoreError::Full),
+        }
+    }
+
+    async fn try_list(&self, name: &BoxName, after: u64, limit: usize) -> Result<Listing, StoreError> {
+        // The end first: what comes meanwhile is beyond it.
+        let end = self.stream.get_info().await.map_err(failed)?.state.last_sequence;
+        let mut listing = Listing { entries: Vec::new(), more: false, end };
+        if after >= end || limit == 0 {
+            return Ok(listing);
+        }
+        let consumer = self
+            .stream
+            .create_consumer(pull::Config {
+                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+                ack_policy: AckPolicy::None,
+                filter_subject: format!("{PREFIX}.{}.>", hex(&name.to_bytes())),
+                headers_only: true,
+                inactive_threshold: PATIENCE,
+                num_replicas: 1,
+                memory_storage: true,
+                ..pull::Config::default()
+            })
+            .await
+            .map_err(failed)?;
+        let consumer_name = consumer.cached_info().name.clone();
+        let listed = self.read_entries(&consumer, limit, &mut listing).await;
+        // It would be forgotten by itself.
+        let _ = self.stream.delete_consumer(&consumer_name).await;
+        listed.map(|()| listing)
+    }
+
+    async fn read_entries(
+        &self,
+        consumer: &jetstream::consumer::Consumer<pull::Config>,
+        limit: usize,
+        listing: &mut Listing,
+    ) -> Result<(), StoreError> {
+        let waiting = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
+        let mut wanted = waiting.min(limit.saturating_add(1));
+        while wanted > 0 {
+            let batch = consumer.fetch().max_messages(wanted).expires(ATTEMPT).messages().await.map_err(failed)?;
+            let messages: Vec<_> = batch.try_collect().await.map_err(|error| StoreError::Failed(error.to_string()))?;
+            if messages.is_empty() {
+                return Err(StoreError::Failed("the list was cut short".to_owned()));
+            }
+            wanted = wanted.saturating_sub(messages.len());
+            for message in messages {
+                let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
+                let Some((_, id, size)) = parse_subject(&message.subject) else { continue };
+                if at > listing.end {
+                    return Ok(());
+                }
+                if listing.entries.len() == limit {
+                    listing.more = true;
+                    return Ok(());
+                }
+                listing.entries.push(Entry { at, id, size });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NatsStore {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl MailboxStore for NatsStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn put(&self, name: BoxName, id: BlobId, blob: Bytes) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move { self.try_put(&name, &id, &blob).await }.boxed()
+    }
+
+    fn list(&self, name: BoxName, after: u64, limit: usize) -> BoxFuture<'_, Result<Listing, StoreError>> {
+        async move { patiently(|| self.try_list(&name, after, limit)).await }.boxed()
+    }
+
+    fn get(&self, name: BoxName, id: BlobId) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        async move { Ok(self.find(&name, &id).await?.map(|message| message.payload)) }.boxed()
+    }
+
+    fn remove(&self, name: BoxName, id: BlobId) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let Some(message) = self.find(&name, &id).await? else { return Ok(()) };
+            self.stream.delete_message(message.sequence).await.map_err(failed)?;
+            self.lock_counted().remove(&name);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn usage(&self, name: BoxName) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        async move { self.count(&name).await }.boxed()
+    }
+
+    fn total(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        async move {
+            let state = self.stream.get_info().await.map_err(failed)?.state;
+            Ok(Usage { blobs: state.messages, bytes: state.bytes })
+        }
+        .boxed()
+    }
+
+    fn expire(&self, _now_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        std::future::ready(Ok(0)).boxed()
+    }
+
+    fn hub(&self) -> &Hub {
+        &self.hub
+    }
+}
+
+/// What a put came to.
+enum Stored {
+    At(u64),
+    /// There is a message with this subject already.
+    Before,
+    Full,
+}
+
+/// What JetStream means by an error; an error again where another attempt may help.
+fn refusal(error: &PublishError) -> Result<Stored, StoreError> {
+    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    if error.kind() == PublishErrorKind::Other && text.contains("per subject exceeded") {
+        return Ok(Stored::Before);
+    }
+    if text.contains("maximum bytes exceeded")
+        || text.contains("resource limits exceeded")
+        || text.contains("insufficient")
+    {
+        return Ok(Stored::Full);
+    }
+    Err(StoreError::Failed(text))
+}
+
+async fn open_stream(context: &Context, options: &NatsOptions) -> Result<Stream, StoreError> {
+    let mut config = Config {
+        name: STREAM.to_owned(),
+        subjects: vec![format!("{PREFIX}.>")],
+        description: Some(format!("mailboxes {}", hex(&rand::random::<[u8; 16]>()))),
+        max_age: options.keep,
+        max_bytes: options.max_bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1),
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        discard_new_per_subject: true,
+        storage: StorageType::File,
+        num_replicas: options.replicas.max(1),
+        duplicate_window: options.keep.min(Duration::from_secs(2)),
+        ..Config::default()
+    };
+    loop {
+        match context.get_or_create_stream(config.clone()).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => {
+                let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                // A server alone, or a cluster with too few for so many copies.
+                let too_many = text.contains("replicas > 1 not supported");
+                if !too_many || config.num_replicas == 1 {
+                    return Err(StoreError::Failed(text));
+                }
+                config.num_replicas = 1;
+            }
+        }
+    }
+}
+
+type Follower = jetstream::consumer::Consumer<pull::OrderedConfig>;
+
+/// A consumer of what comes into the stream from now on.
+async fn follower(stream: &Stream) -> Result<Follower, StoreError> {
+    let config = pull::OrderedConfig { deliver_policy: DeliverPolicy::New, ..pull::OrderedConfig::default() };
+    stream.create_consumer(config).await.map_err(failed)
+}
+
+/// Tells the hub of everything that comes into the stream, for ever. After every interruption subscribers list again.
+async fn follow(stream: Stream, hub: Hub, first: Follower) {
+    let mut following = Some(first);
+    loop {
+        if let Some(consumer) = following.take()
+            && let Err(error) = tell(consumer, &hub).await
+        {
+            tracing::warn!(%error, "following the mailboxes of the cluster was interrupted");
+        }
+        tokio::time::sleep(PAUSE).await;
+        if let Ok(consumer) = follower(&stream).await {
+            following = Some(consumer);
+            // What came between the two consumers was told to nobody.
+            hub.tell_behind();
+        }
+    }
+}
+
+/// Tells of what a consumer brings, until it ends.
+async fn tell(consumer: Follower, hub: &Hub) -> Result<(), StoreError> {
+    let mut messages = consumer.messages().await.map_err(failed)?;
+    while let Some(message) = messages.next().await {
+        let message = message.map_err(failed)?;
+        let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
+        if let Some((name, id, size)) = parse_subject(&message.subject)
+            && message.payload.len() == size as usize
+        {
+            hub.tell(name, Entry { at, id, size }, &message.payload);
+        }
+    }
+    Ok(())
+}
+
+/// Tries until it works or patience ends: a server that went away is replaced within some seconds.
+async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let tried = tokio::time::timeout(2 * ATTEMPT, attempt()).await;
+        match tried.unwrap_or_else(|_| Err(StoreError::Failed("the cluster does not answer".to_owned()))) {
+            Err(StoreError::Failed(reason)) if Instant::now() < deadline => {
+                tracing::debug!(reason, "trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn failed(error: impl std::error::Error) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn parse_id(description: &str) -> Option<StoreId> {
+    unhex(description.strip_prefix("mailboxes ")?).map(StoreId)
+}
+
+fn parse_subject(subject: &str) -> Option<(BoxName, BlobId, u32)> {
+    let mut parts = subject.strip_prefix(PREFIX)?.strip_prefix('.')?.split('.');
+    let name = BoxName::from_bytes(&unhex(parts.next()?)?)?;
+    let id = BlobId(unhex(parts.next()?)?);
+    Some((name, id, parts.next()?.parse().ok()?))
+}
