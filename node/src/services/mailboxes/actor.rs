@@ -1,4 +1,6 @@
-//! The owner of the lines, the boxes and the places in them.
+//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`].
+
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -7,7 +9,6 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use parlor_crypto::hedge::Hedged;
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::join::DoorMail;
 use parlor_proto::mailbox::{
@@ -17,19 +18,18 @@ use parlor_proto::mailbox::{
 use parlor_proto::wire::Blob;
 use parlor_proto::{DeviceId, RoomId};
 use parlor_storage::Store;
-use rand::SeedableRng as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::doors::{DoorNews, JoinDoor, Knocks};
 use super::feed::Feed;
-use super::handle::{Mailboxes, RelayView, Slots};
+use super::handle::{Mailboxes, Slots};
 use super::intake::{Came, Intake};
 use super::kept::Kept;
 use super::lines::{LineEvent, OurLine, What};
 use super::plan::{Letter, Plan, SharedBox, Tips};
 use super::relays::Relay;
 use crate::clock::{now_ms, until};
-use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS, RESERVED_MAX, SNAPSHOT_BYTES};
+use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS, RESERVED_MAX};
 use crate::services::rooms::{Context, KnockEnd, Knocked, Rooms};
 
 /// Pause between two pictures of the relays for the status.
@@ -449,24 +449,6 @@ impl Actor {
         self.machine.taken(name, id, now)
     }
 
-    /// Seals content and puts it in a box. The same again is the same blob.
-    fn put(&mut self, name: &BoxName, content: &[u8]) -> Option<BlobId> {
-        let used = self.boxes.get(name)?;
-        let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
-        let mut rng = Hedged::new(&mut zeros, &[self.seed.expose(), &name.to_bytes(), content]);
-        let blob = mailbox::seal_blob(&mut rng, name, &used.keys.keys.seal, content).ok()?;
-        match self.machine.put(*name, blob.into(), now_ms()) {
-            Ok((id, out)) => {
-                self.carry_out(out);
-                Some(id)
-            }
-            Err(error) => {
-                tracing::debug!(%error, "something can not be put in a mailbox now");
-                None
-            }
-        }
-    }
-
     fn on_done(&mut self, done: Done) {
         let now = now_ms();
         match done {
@@ -479,78 +461,6 @@ impl Actor {
             Done::Letters(room, letters) => self.on_letters(room, letters.unwrap_or_default()),
             Done::Knocked { room, name, id, what, events } => self.on_knocked(room, name, id, what, events),
             Done::Stored => {}
-        }
-    }
-
-    fn on_letters(&mut self, room: RoomId, letters: Vec<Letter>) {
-        if let Some(mail) = self.rooms.get_mut(&room) {
-            mail.reading = false;
-        }
-        let now = now_ms();
-        for letter in letters {
-            let mut blobs = Vec::new();
-            let mut whole = true;
-            for shared in &letter.boxes {
-                if !self.boxes.contains_key(&shared.name) {
-                    self.open_to_write(room, shared);
-                }
-                for bundle in Bundle::pack(letter.mails.iter().cloned()) {
-                    match self.put(&shared.name, &bundle.encode()) {
-                        Some(id) => blobs.push((shared.name, id)),
-                        None => whole = false,
-                    }
-                }
-            }
-            let Some(mail) = self.rooms.get_mut(&room) else { return };
-            if !whole {
-                // Too much waits in all: later.
-                return;
-            }
-            mail.feed.sent(letter.kind, letter.from, letter.to, blobs, now);
-            mail.kept.put = mail.feed.places().clone();
-        }
-    }
-
-    /// A box in which something of ours goes and that is not read: of a slice long over.
-    fn open_to_write(&mut self, room: RoomId, shared: &SharedBox) {
-        let Some(mail) = self.rooms.get(&room) else { return };
-        let relays = mail.plan.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
-        let setup = BoxSetup { name: shared.name, key: Some(shared.keys.sign.clone()), read: false, relays };
-        if let Ok(out) = self.machine.open(setup, now_ms()) {
-            self.boxes.insert(shared.name, Use { room, keys: shared.clone() });
-            self.carry_out(out);
-        }
-    }
-
-    /// The room has looked at a knock.
-    fn on_knocked(&mut self, room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail>) {
-        let Some(Knocked { bytes, end }) = what else { return };
-        let last = match end {
-            // It is looked at again.
-            KnockEnd::Passing => return,
-            KnockEnd::Pending => false,
-            KnockEnd::In | KnockEnd::Refused => true,
-        };
-        let Some(mail) = self.rooms.get_mut(&room) else { return };
-        if !last && !mail.knocks.tell_pending(&id) {
-            return;
-        }
-        let mut size = 0;
-        for bundle in Bundle::pack(events) {
-            let content = DoorMail::Events(bundle).encode();
-            size += content.len();
-            if size > SNAPSHOT_BYTES {
-                break;
-            }
-            self.put(&name, &content);
-        }
-        self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
-        if last {
-            if let Some(mail) = self.rooms.get_mut(&room) {
-                mail.knocks.answered(&id);
-            }
-            let out = self.machine.taken(name, id, now_ms());
-            self.carry_out(out);
         }
     }
 
@@ -649,27 +559,5 @@ impl Actor {
         for (room, mail) in self.rooms.iter().filter(|(_, mail)| mail.dirty_ms.is_some()) {
             let _ = self.parts.store.commit(mail.kept.store(*room)).await;
         }
-    }
-
-    fn show(&self) {
-        let mut view: BTreeMap<PeerId, RelayView> = BTreeMap::new();
-        for relay in self.parts.handle.own() {
-            view.insert(relay.peer, RelayView { texts: relay.texts(), ..RelayView::default() });
-        }
-        for at in self.relays.values() {
-            let peer = at.relay.peer;
-            let uses = self.rooms.values().filter(|mail| mail.plan.relays.iter().any(|relay| relay.peer == peer));
-            let rooms = uses.clone().count();
-            let lacks = uses.map(|mail| mail.feed.lacks(&peer, &mail.tips)).sum();
-            let shown = view.entry(peer).or_default();
-            *shown = RelayView {
-                texts: at.relay.texts(),
-                up: at.up,
-                rooms: u32::try_from(rooms).unwrap_or(u32::MAX),
-                lacks,
-                error: at.error.clone(),
-            };
-        }
-        self.parts.handle.show(view);
     }
 }

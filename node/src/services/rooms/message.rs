@@ -8,6 +8,7 @@ use parlor_api::{
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::identity::Identity;
+use parlor_proto::join::Answer as JoinAnswer;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
@@ -85,6 +86,19 @@ pub(crate) struct Knocked {
     pub(crate) bytes: Vec<u8>,
     /// What it says.
     pub(crate) end: KnockEnd,
+}
+
+impl Knocked {
+    /// The answer with its bytes.
+    pub(super) fn of(answer: &JoinAnswer, bytes: Vec<u8>) -> Self {
+        let end = match answer {
+            JoinAnswer::Welcome(_) => KnockEnd::In,
+            JoinAnswer::Pending => KnockEnd::Pending,
+            JoinAnswer::Refused(why) if why.is_passing() => KnockEnd::Passing,
+            JoinAnswer::Refused(_) => KnockEnd::Refused,
+        };
+        Self { bytes, end }
+    }
 }
 
 /// What the answer to a knock says.

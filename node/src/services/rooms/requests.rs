@@ -194,3 +194,17 @@ fn approval_problem(why: JoinRefusal) -> Problem {
         _ => Problem::new(Code::Conflict, detail),
     }
 }
+
+/// What somebody who is not let in is told.
+pub(super) fn refusal(why: JoinRefusal) -> JoinAnswer {
+    JoinAnswer::Refused(match why {
+        JoinRefusal::Expired => JoinRefused::Expired,
+        JoinRefusal::NotYet => JoinRefused::NotYet,
+        JoinRefusal::Revoked => JoinRefused::Revoked,
+        JoinRefusal::UsesExhausted => JoinRefused::UsedUp,
+        JoinRefusal::Banned => JoinRefused::Banned,
+        JoinRefusal::NotSponsor => JoinRefused::NotSponsor,
+        JoinRefusal::Request(_) => JoinRefused::Invalid,
+        _ => JoinRefused::Later,
+    })
+}

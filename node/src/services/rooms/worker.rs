@@ -11,7 +11,7 @@ use parlor_api::{Code, OutboxAnswer, Problem};
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::codec;
-use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper, Refusal as JoinRefused};
+use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper};
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_proto::room::{JoinRefusal, Outcome};
 use parlor_storage::{Batch, CommitError, Namespace, Store};
@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::handle::Rooms;
-use super::message::{Command, Knock, KnockEnd, Knocked};
+use super::message::{Command, Knock, Knocked};
+use super::requests::refusal;
 use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
@@ -443,7 +444,7 @@ impl Worker {
                         admission.outcome,
                         Settle::reply(move |_, done| {
                             let bytes = || seal.seal(&answer, &mut rng());
-                            drop(reply.send(done.ok().map(|()| Knocked { bytes: bytes(), end: KnockEnd::In })));
+                            drop(reply.send(done.ok().map(|()| Knocked::of(&answer, bytes()))));
                         }),
                     );
                 }
@@ -452,12 +453,7 @@ impl Worker {
                         JoinRefusal::Approval => turn.asked_to_come_in(knocker.invite, knocker.request),
                         why => refusal(why),
                     };
-                    let end = match &answer {
-                        JoinAnswer::Pending => KnockEnd::Pending,
-                        JoinAnswer::Refused(why) if why.is_passing() => KnockEnd::Passing,
-                        _ => KnockEnd::Refused,
-                    };
-                    drop(reply.send(Some(Knocked { bytes: seal.seal(&answer, &mut rng()), end })));
+                    drop(reply.send(Some(Knocked::of(&answer, seal.seal(&answer, &mut rng())))));
                 }
             }
         })
@@ -582,19 +578,6 @@ fn room_of(out: &OutboxOut) -> RoomId {
         | OutboxOut::Changed { room, .. }
         | OutboxOut::ChangedUnwritten { room, .. } => *room,
     }
-}
-
-fn refusal(why: JoinRefusal) -> JoinAnswer {
-    JoinAnswer::Refused(match why {
-        JoinRefusal::Expired => JoinRefused::Expired,
-        JoinRefusal::NotYet => JoinRefused::NotYet,
-        JoinRefusal::Revoked => JoinRefused::Revoked,
-        JoinRefusal::UsesExhausted => JoinRefused::UsedUp,
-        JoinRefusal::Banned => JoinRefused::Banned,
-        JoinRefusal::NotSponsor => JoinRefused::NotSponsor,
-        JoinRefusal::Request(_) => JoinRefused::Invalid,
-        _ => JoinRefused::Later,
-    })
 }
 
 fn commit_problem(error: &CommitError) -> Problem {
