@@ -81,6 +81,8 @@ pub struct Numbers {
     pub memory: usize,
     /// Bytes of all mailboxes.
     pub mailbox_bytes: u64,
+    /// Bytes that one source may put at once.
+    pub put_bytes_at_once: u64,
     /// Bytes that one source may put a day, sustained.
     pub put_bytes_per_day: u64,
     /// Requests that one source may make a second on its lines, sustained.
@@ -143,6 +145,7 @@ impl Default for Numbers {
             circuit_bytes: parlor_net::limits::RELAY_CIRCUIT_BYTES,
             memory: parlor_net::limits::MEMORY_MAX,
             mailbox_bytes: limits::MAILBOX_BYTES,
+            put_bytes_at_once: limits::PUT_BYTES_AT_ONCE,
             put_bytes_per_day: limits::PUT_BYTES_PER_DAY,
             requests_per_second: limits::REQUESTS_PER_SECOND,
             boxes_per_day: limits::BOXES_PER_DAY,

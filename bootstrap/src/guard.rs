@@ -88,7 +88,7 @@ impl Guard {
         let rate = |burst: u64, amount: u64, every| Rate { burst, amount, every };
         let rates = [
             rate(limits::REQUESTS_BURST.into(), numbers.requests_per_second.into(), Duration::from_secs(1)),
-            rate(limits::PUT_BYTES_BURST, numbers.put_bytes_per_day, DAY),
+            rate(numbers.put_bytes_at_once, numbers.put_bytes_per_day, DAY),
             rate(limits::BOXES_BURST.into(), numbers.boxes_per_day.into(), DAY),
             rate(limits::NAMES_BURST.into(), numbers.names_per_day.into(), DAY),
             rate(limits::CHANGES_BURST.into(), limits::CHANGES_PER_MINUTE.into(), MINUTE),
@@ -176,15 +176,17 @@ impl Drop for LinePlace<'_> {
     }
 }
 
-/// What is remembered of a source. When too many are, those that use nothing are forgotten, or one that has no line.
+/// What is remembered of a source. When too many are, those that use nothing are forgotten; if they are few, an eighth of all
+/// that have no line, whichever they are: a look at all of them is then paid by thousands of newcomers.
 fn entry(sources: &mut HashMap<IpAddr, Source>, source: IpAddr, now: Instant) -> &mut Source {
     if sources.len() >= limits::SOURCES && !sources.contains_key(&source) {
         sources.retain(|_, entry| entry.is_busy(now));
-        if sources.len() >= limits::SOURCES {
-            let idle = sources.iter().find(|(_, entry)| entry.lines == 0).map(|(source, _)| *source);
-            // With a line for each, connections are the bound: they are fewer than sources.
-            idle.map(|source| sources.remove(&source));
-        }
+        let mut too_many = sources.len().saturating_sub(limits::SOURCES / 8 * 7);
+        sources.retain(|_, entry| {
+            let goes = too_many > 0 && entry.lines == 0 && !entry.is_wrong_lately(now);
+            too_many -= usize::from(goes);
+            !goes
+        });
     }
     sources.entry(source).or_default()
 }
@@ -308,8 +310,8 @@ mod tests {
         let numbers = Numbers { put_bytes_per_day: 0, ..Numbers::default() };
         let guard = Guard::new(&numbers);
         let now = Instant::now();
-        assert!(guard.take(source(1), Use::PutBytes, limits::PUT_BYTES_BURST + 1, now).is_err());
-        guard.take(source(1), Use::PutBytes, limits::PUT_BYTES_BURST, now).unwrap();
+        assert!(guard.take(source(1), Use::PutBytes, limits::PUT_BYTES_AT_ONCE + 1, now).is_err());
+        guard.take(source(1), Use::PutBytes, limits::PUT_BYTES_AT_ONCE, now).unwrap();
         assert_eq!(guard.take(source(1), Use::PutBytes, 1, now + 30 * DAY), Err(TooMuch(DAY)));
     }
 }

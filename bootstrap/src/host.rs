@@ -71,7 +71,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let store = open_store(&data, &key).await?;
     let listener = http::bind(config.metrics.0, config.metrics.1).await?;
     let commands = admin::bind(&data)?;
-    let mailboxes = Some(open_mailboxes(&config).await?);
+    let mailboxes = open_mailboxes(&config).await?;
     let network = network::spawn(network_config(&config, &key)).await.map_err(network_problem)?;
     let signing = SigningKey::from_seed(&Secret::new(*key));
     let (books, names) = (store.clone(), config.numbers.names);
@@ -140,8 +140,7 @@ async fn keep_house(relay: &Relay) {
         if let Err(error) = relay.bans.expire(now_ms()).await {
             tracing::warn!(%error, "bans that ended could not be taken out");
         }
-        let Some(mailboxes) = &relay.mailboxes else { continue };
-        match mailboxes.expire(now_ms()).await {
+        match relay.mailboxes.expire(now_ms()).await {
             Ok(0) => {}
             Ok(blobs) => tracing::info!(blobs, "blobs have had their time"),
             Err(error) => tracing::warn!(%error, "old blobs could not be taken out"),
@@ -228,9 +227,7 @@ impl Running {
                 LineKind::Mailbox => {
                     let mut nonce = [0; 32];
                     rand::rng().fill_bytes(&mut nonce);
-                    if let Some(mailboxes) = &relay.mailboxes {
-                        post::serve(&relay, mailboxes.as_ref(), line, source, nonce, stopped).await;
-                    }
+                    post::serve(&relay, line, source, nonce, stopped).await;
                 }
                 LineKind::Directory => directory::line::serve(&relay, line, source, stopped).await,
                 _ => {}
@@ -249,9 +246,7 @@ impl Running {
         self.network.handle.shutdown().await;
         while self.helpers.join_next().await.is_some() {}
         let _ = std::fs::remove_file(self.relay.data.admin_socket());
-        if let Some(mailboxes) = &self.relay.mailboxes {
-            mailboxes.close().await;
-        }
+        self.relay.mailboxes.close().await;
         drop(self.relay);
         let store = self.store;
         // It fails only when the runtime ends, and everything acknowledged is durable already.
@@ -279,8 +274,10 @@ async fn open_mailboxes(config: &Config) -> Result<Arc<dyn MailboxStore>, Proble
         MailboxPlace::Nats(servers) => {
             let options = NatsOptions { max_bytes: Some(max_bytes), ..NatsOptions::default() };
             let store = NatsStore::connect(&servers.join(","), options).await;
-            let store =
-                store.map_err(|error| Problem::new(Code::Unreachable, format!("the mailboxes in NATS: {error}")))?;
+            let store = store.map_err(|error| {
+                Problem::new(Code::Unreachable, format!("the mailboxes in NATS: {error}"))
+                    .hint("start nats-server with JetStream (-js) there, or name it with --mailbox nats://HOST:PORT")
+            })?;
             Ok(Arc::new(store))
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Bytes of all mailboxes: a month of 10,000 people who write 50 messages a day into two relays each is some 15 GB.
 pub const MAILBOX_BYTES: u64 = 20 * 1_024 * 1_024 * 1_024;
 /// Bytes that one source may put at once: a node that comes back after a week offline, with its rooms' epochs.
-pub const PUT_BYTES_BURST: u64 = 64 * 1_024 * 1_024;
+pub const PUT_BYTES_AT_ONCE: u64 = 64 * 1_024 * 1_024;
 /// Bytes that one source may put a day, sustained: an office of a hundred people behind one address.
 pub const PUT_BYTES_PER_DAY: u64 = 256 * 1_024 * 1_024;
 /// Requests that one source may make at once on its lines: opening and listing the boxes of a hundred rooms, for ten nodes.

@@ -44,13 +44,13 @@ struct Over;
 /// Serves a line until its client ends it, breaks a rule or stalls, or the relay stops.
 pub async fn serve(
     relay: &Relay,
-    store: &dyn MailboxStore,
     line: Line,
     source: Option<IpAddr>,
     nonce: [u8; 32],
     mut stopped: watch::Receiver<bool>,
 ) {
     let Some(id) = RelayId::new(relay.key()) else { return };
+    let store = relay.mailboxes.as_ref();
     let allowed =
         Terms { token: relay.token.is_some(), keep_ms: terms::KEEP_MS, slots: terms::MAX_SLOTS, window: terms::WINDOW };
     let (session, hello) = Session::begin(nonce, id, store.id(), allowed);

@@ -37,7 +37,7 @@ pub struct Relay {
     /// Counts.
     pub metrics: Metrics,
     /// Mailboxes.
-    pub mailboxes: Option<Arc<dyn MailboxStore>>,
+    pub mailboxes: Arc<dyn MailboxStore>,
     /// When it started.
     pub started: Instant,
     key: [u8; 32],
@@ -109,7 +109,7 @@ pub(crate) struct Parts {
     pub(crate) book: Book,
     pub(crate) bans: Bans,
     pub(crate) guard: Guard,
-    pub(crate) mailboxes: Option<Arc<dyn MailboxStore>>,
+    pub(crate) mailboxes: Arc<dyn MailboxStore>,
 }
 
 impl Relay {
@@ -173,13 +173,7 @@ impl Relay {
         if network.as_ref().is_some_and(|network| network.listening.is_empty()) {
             faults.push("it listens nowhere".to_owned());
         }
-        let total = async {
-            match &self.mailboxes {
-                Some(mailboxes) => mailboxes.total().await,
-                None => Ok(Usage::default()),
-            }
-        };
-        let usage = match timeout(limits::STORE_DEADLINE, total).await {
+        let usage = match timeout(limits::STORE_DEADLINE, self.mailboxes.total()).await {
             Ok(Ok(usage)) => usage,
             Ok(Err(error)) => {
                 faults.push(format!("the mailboxes can not be read: {error}"));

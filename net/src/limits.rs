@@ -176,9 +176,9 @@ pub const WEIGHT_STALLED: u32 = 10;
 /// Time for the last goodbyes at shutdown.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Largest frame of a line in bytes: a sealed piece of a file of 256 KiB with its surroundings.
-pub const LINE_FRAME_MAX: usize = 288 * 1024;
-/// Frames waiting in each direction of a line. Eight of the largest are 2.3 MiB, and a push of small ones passes at once.
+/// Largest frame of a line in bytes: the largest blob of a mailbox with its surroundings is 68 KiB.
+pub const LINE_FRAME_MAX: usize = 72 * 1024;
+/// Frames waiting in each direction of a line. Eight of the largest are 0.6 MiB, and a push of small ones passes at once.
 pub const LINE_QUEUE: usize = 8;
 /// Bytes of waiting frames written together.
 pub const LINE_BURST: usize = 64 * 1024;

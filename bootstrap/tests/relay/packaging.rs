@@ -62,7 +62,8 @@ fn the_shipped_settings_are_read_as_they_are_and_with_every_line_in_use() {
 fn the_unit_runs_the_program_with_the_shipped_settings_and_no_rights() {
     let unit = shipped("parlor-bootstrap.service");
     for line in [
-        "ExecStart=/usr/bin/parlor-bootstrap run --json --config /etc/parlor-bootstrap/config.toml",
+        "LoadCredential=config.toml:/etc/parlor-bootstrap/config.toml",
+        "ExecStart=/usr/bin/parlor-bootstrap run --json --config %d/config.toml",
         "DynamicUser=yes",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",

@@ -58,7 +58,10 @@ impl TestRelay {
                 LineKind::Directory => {
                     parlor_bootstrap::directory::line::serve(&relay, there, source, stopped).await;
                 }
-                _ => panic!("no such line"),
+                _ => {
+                    let nonce = std::array::from_fn(|_| rand::random());
+                    parlor_bootstrap::post::serve(&relay, there, source, nonce, stopped).await;
+                }
             }
         });
         here

@@ -1,7 +1,7 @@
 //! Lines to relays: ordered streams of frames, one protocol a kind.
 //!
 //! A node opens lines ([`crate::NetworkHandle::open_line`]), a relay accepts them ([`crate::relay::RelayEvent::Line`]). On the wire a
-//! line is a stream of the connection, each frame `u32 length || 1 ..= 294,912 bytes`, in both directions at once. A line
+//! line is a stream of the connection, each frame `u32 length || 1 ..= 73,728 bytes`, in both directions at once. A line
 //! carries opaque bytes; what they mean is in `docs/spec/mailbox.md` and beyond.
 //!
 //! Frames arrive in order and whole, or the line ends. Each direction has a queue of [`LINE_QUEUE`] frames, and what does not fit
