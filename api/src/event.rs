@@ -56,9 +56,12 @@ pub enum EventBody {
     /// An invite is new, used or revoked.
     #[serde(rename = "invite")]
     Invite(InviteChanged),
-    /// Somebody asks to come in, or was answered.
+    /// Somebody asks to come in or to write to us, or was answered.
     #[serde(rename = "request")]
     Request(RequestChanged),
+    /// A contact is another.
+    #[serde(rename = "contact")]
+    Contact(ContactChanged),
     /// Catching up.
     #[serde(rename = "sync")]
     Sync(SyncProgress),
@@ -87,11 +90,11 @@ impl EventBody {
             Self::Room(e) => Some(&e.room),
             Self::Member(e) => Some(&e.room),
             Self::Invite(e) => Some(&e.room),
-            Self::Request(e) => Some(&e.room),
+            Self::Request(e) => Some(e.room.as_str()).filter(|room| !room.is_empty()),
             Self::Sync(e) => Some(&e.room),
             Self::Outbox(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Error(_) => None,
+            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Error(_) => None,
         }
     }
 }
@@ -248,10 +251,36 @@ pub enum RequestChange {
     Refused,
 }
 
-/// Somebody asks to come in, or was answered.
+/// What happened to a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactChange {
+    /// It is new in the book, or named, verified, blocked otherwise.
+    Updated,
+    /// Both want to write to each other now.
+    Accepted,
+    /// A device came to the account after it was verified: compare safety numbers again.
+    DevicesChanged,
+    /// It is no longer in the book.
+    Removed,
+}
+
+/// A contact is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContactChanged {
+    /// Account id.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// What happened.
+    pub change: ContactChange,
+}
+
+/// Somebody asks to come in or to write to us, or was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestChanged {
-    /// The room.
+    /// The room; none when somebody wants to write to us.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub room: String,
     /// Account that asks.
     pub account: String,

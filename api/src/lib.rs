@@ -5,7 +5,9 @@
 //! Fields are only ever added. Ids are lower-case hexadecimal strings, times are RFC 3339 strings in UTC, and cursors are
 //! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
 
+mod contact;
 mod device;
+mod doctor;
 mod event;
 mod govern;
 mod invite;
@@ -17,11 +19,16 @@ mod outbox;
 mod problem;
 mod room;
 
+pub use contact::{
+    AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
+    OpenDirect, Safety, VerifyContact,
+};
 pub use device::{NotRevoked, OwnDevice, RevokedDevice};
+pub use doctor::{Diagnosis, Finding, Level};
 pub use event::{
-    ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange, MemberChanged, OutboxChanged, PeerChanged,
-    PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange, RoomChanged, StatusChanged, SyncProgress,
-    Ticket, Typing,
+    ContactChange, ContactChanged, ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange,
+    MemberChanged, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange,
+    RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use invite::{CreateInvite, Invite, Joined, Request};

@@ -44,6 +44,8 @@ macro_rules! codes {
                     Self::RoomNotFound => "parlor room list shows the rooms of this account",
                     Self::MessageNotFound => "parlor history ROOM --json shows the ids of messages",
                     Self::InviteNotFound => "parlor invite list ROOM shows the invites",
+                    Self::ContactNotFound => "parlor contact list shows who is in your book; add somebody by his card",
+                    Self::Blocked => "parlor contact block WHO --undo takes the block back",
                     Self::MemberNotFound => "parlor members ROOM shows who is in the room",
                     Self::Stopping | Self::NoNode => "start the node with: parlor run",
                     Self::Busy | Self::TimedOut | Self::RateLimited => "try again in a moment",
@@ -86,6 +88,7 @@ codes! {
     InviteExhausted   "invite_exhausted"    410    4    "the invite is used up"
     InviteRevoked     "invite_revoked"      410    4    "the invite has been revoked"
     JoinRefused       "join_refused"        403    4    "joining was refused"
+    Blocked           "blocked"             409    4    "the contact is blocked"
     Banned            "banned"              403    4    "this account is banned from the room"
     SplitView         "split_view"          409    1    "a member sees another room in the same events"
     DeviceCloned      "device_cloned"       409    1    "this device was copied and both have written: it writes nothing any more"
@@ -95,6 +98,7 @@ codes! {
     RoomNotFound      "room_not_found"      404    5    "there is no such room"
     MessageNotFound   "message_not_found"   404    5    "there is no such message"
     InviteNotFound    "invite_not_found"    404    5    "there is no such invite"
+    ContactNotFound   "contact_not_found"   404    5    "there is no such contact"
     MemberNotFound    "member_not_found"    404    5    "there is no such member"
 
     Unreachable       "unreachable"         504    6    "nobody who could answer is reachable"
@@ -107,6 +111,9 @@ codes! {
     FellBehind        "fell_behind"         410    1    "events were missed: read the state again"
     AlreadyExists     "already_exists"      409    1    "it exists already"
     Conflict          "conflict"            409    1    "it does not fit the present state"
+    DevicesChanged    "devices_changed"     409    1    "a device came to a verified account: compare safety numbers again"
+    NameTaken         "name_taken"          409    1    "the name is taken, or looks like one that is"
+    SafetyDiffers     "safety_differs"      409    1    "the safety numbers differ"
     LastOwner         "last_owner"          409    1    "the room would be left without an owner"
     HomeLocked        "home_locked"         409    1    "another node owns this home"
     HomeDenied        "home_denied"         500    1    "the home can not be read or written"

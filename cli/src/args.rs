@@ -113,6 +113,8 @@ pub enum Command {
     Run(cmd::run::Args),
     /// Show how the node does
     Status,
+    /// Say what is wrong, and what to do about it
+    Doctor(cmd::doctor::Args),
     /// Stop the running node
     Stop,
     /// Make, list, show, change and leave rooms
@@ -129,6 +131,14 @@ pub enum Command {
     Approve(cmd::requests::AnswerArgs),
     /// Do not let somebody in who asks
     Refuse(cmd::requests::AnswerArgs),
+    /// Your card, and whom you know: add, accept, block, verify, name
+    #[command(subcommand)]
+    Contact(cmd::contact::Command),
+    /// Take a name at a relay, or look one up
+    #[command(subcommand)]
+    Name(cmd::name::Command),
+    /// Write to one person
+    Dm(cmd::dm::Args),
     /// List the members of a room
     Members(cmd::members::Args),
     /// Give roles, remove, ban
@@ -226,6 +236,24 @@ mod tests {
             "outbox list",
             "outbox retry I",
             "outbox discard",
+            "contact card --qr --png F",
+            "contact add parlor://contact/1/x --name N --text T",
+            "contact add --qr F.png",
+            "contact list",
+            "contact accept W",
+            "contact block W",
+            "contact block W --undo",
+            "contact verify W",
+            "contact verify W --yes",
+            "contact verify W --scan F.png",
+            "contact name W N",
+            "contact remove W",
+            "doctor",
+            "doctor --report F",
+            "name claim N --relay R",
+            "name lookup @N@R",
+            "dm W",
+            "dm @W text",
             "completions bash",
             "man D",
         ];

@@ -36,8 +36,13 @@ pub const SIGN_NAME_MOVE: &str = "name move";
 /// Signature of a relay over a name it holds, with the date.
 pub const SIGN_NAME_HELD: &str = "name held";
 
+/// Signature of an account's contact key by its root.
+pub const SIGN_CONTACT_KEY: &str = "contact key";
+/// Signature of a letter between two accounts by the device that writes it.
+pub const SIGN_LETTER: &str = "letter";
+
 /// All signature labels.
-pub const SIGNATURES: [&str; 16] = [
+pub const SIGNATURES: [&str; 18] = [
     SIGN_EVENT,
     SIGN_LINK,
     SIGN_DEVICE_CERT,
@@ -54,6 +59,8 @@ pub const SIGNATURES: [&str; 16] = [
     SIGN_NAME,
     SIGN_NAME_MOVE,
     SIGN_NAME_HELD,
+    SIGN_CONTACT_KEY,
+    SIGN_LETTER,
 ];
 
 /// Commitment to an epoch secret, public in the Rotate.
@@ -98,9 +105,13 @@ pub const KDF_INVITE_DOOR: &str = "invite door";
 pub const KDF_VAULT: &str = "vault";
 /// Blinding key of a vault's purpose.
 pub const KDF_VAULT_BLIND: &str = "vault blind";
+/// Contact key of an account, from its root key.
+pub const KDF_CONTACT: &str = "contact";
+/// What two accounts agree on, from their contact keys.
+pub const KDF_DIRECT: &str = "direct";
 
 /// All KDF labels.
-pub const KDFS: [&str; 21] = [
+pub const KDFS: [&str; 23] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -122,6 +133,8 @@ pub const KDFS: [&str; 21] = [
     KDF_INVITE_DOOR,
     KDF_VAULT,
     KDF_VAULT_BLIND,
+    KDF_CONTACT,
+    KDF_DIRECT,
 ];
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`hash`], [`kdf`], [`label`] | labelled BLAKE3 and HKDF |
 //! | [`secret`] | secret bytes |
-//! | [`sign`], [`account`], [`leaf`] | Ed25519 keys, certificates, X25519 leaf keys |
+//! | [`sign`], [`account`], [`leaf`], [`contact`] | Ed25519 keys, certificates, X25519 leaf keys, contact keys |
 //! | [`phrase`] | recovery phrase |
 //! | [`hpke`] | sealing to a leaf key: rows, welcomes, boxes |
 //! | [`epoch`], [`seal`], [`padme`] | epoch, slice, sender and message keys; sealed messages |
@@ -20,6 +20,7 @@
 
 pub mod account;
 pub mod array;
+pub mod contact;
 pub mod envelope;
 pub mod epoch;
 pub mod hash;

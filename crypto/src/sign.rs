@@ -57,6 +57,11 @@ impl SigningKey {
         Secret::fill(|out| out.copy_from_slice(self.0.as_bytes()))
     }
 
+    /// The secret scalar: of an X25519 key whose public half is [`PublicKey::to_montgomery`].
+    pub(crate) fn to_scalar(&self) -> Secret {
+        Secret::fill(|out| out.copy_from_slice(&self.0.to_scalar_bytes()))
+    }
+
     /// The key others verify with.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())
@@ -100,6 +105,11 @@ impl PublicKey {
     /// The bytes of the key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
+    }
+
+    /// The same point as an X25519 public key (RFC 7748 section 4.1). Never of low order, since this key is not.
+    pub(crate) fn to_montgomery(self) -> [u8; 32] {
+        self.0.to_montgomery().to_bytes()
     }
 
     /// Checks a signature over the parts in a row for the use that `label` names, with the strict equation.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use parlor_api::{Code, Problem};
+use parlor_crypto::contact::{ContactKey, ContactSecret};
 use parlor_crypto::secret::exposed;
 use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
 use parlor_crypto::{Secret, SigningKey, phrase};
@@ -202,6 +203,18 @@ impl Account {
     /// Papers and device keys, as every room uses them.
     pub(crate) fn identity(&self) -> Arc<Identity> {
         self.identity.clone()
+    }
+
+    /// The key that signs names at relays: that of the root.
+    pub(crate) fn root_key(&self) -> SigningKey {
+        SigningKey::from_seed(&self.keys.root)
+    }
+
+    /// The contact key, with the root's word for it.
+    pub(crate) fn contact_keys(&self) -> crate::services::contacts::Keys {
+        let secret = ContactSecret::of_root(&self.keys.root);
+        let public = ContactKey::issue(&self.root_key(), &self.identity.account().0, &secret);
+        crate::services::contacts::Keys { secret, public }
     }
 
     /// When the leaf key is to be replaced, milliseconds since 1970.

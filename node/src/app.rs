@@ -8,9 +8,10 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 use parlor_api::{
-    Banned, Code, CreateInvite, CreateRoom, Invite, JoinAnswer, JoinRequest, Member, Message, NotRevoked, OutboxAnswer,
-    OutboxEntry, OwnDevice, Page, Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room,
-    RoomItem, SendAnswer, SendRequest, SetRole, Status, UpdateRoom,
+    AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreateRoom, Direct, Invite, JoinAnswer, JoinRequest,
+    Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
+    ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room, RoomItem, Safety, SendAnswer, SendRequest,
+    SetRole, Status, UpdateRoom, VerifyContact,
 };
 use std::sync::Arc;
 
@@ -20,8 +21,11 @@ use tokio::sync::watch;
 
 use crate::bus::{Bus, Subscription, rfc3339};
 use crate::clock::now_ms;
+use crate::limits::CONTACT_KEY_WAIT;
+use crate::services::contacts::Contacts;
 use crate::services::joins::{self, Joins};
 use crate::services::mailboxes::{Relay, RelayView};
+use crate::services::names::{self, Names};
 use crate::services::rooms::devices;
 use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
 
@@ -58,6 +62,10 @@ pub(crate) struct Node {
     /// Address of the local API.
     pub(crate) api: String,
     pub(crate) started_ms: u64,
+    /// The folder of the home.
+    pub(crate) home: std::path::PathBuf,
+    /// Asks directories of relays.
+    pub(crate) names: Names,
     /// Becomes true when the node is to stop.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -88,7 +96,11 @@ impl App {
             let code = Code::DeviceCloned;
             format!("{}: {}: {}", code.as_str(), summary.item.name, code.title())
         });
-        let warnings = warnings.collect();
+        let changed = self.contacts().changed_since().into_iter().map(|name| {
+            let code = Code::DevicesChanged;
+            format!("{}: {name}: {}", code.as_str(), code.title())
+        });
+        let warnings = warnings.chain(changed).collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,
@@ -376,6 +388,128 @@ impl App {
     /// Gives up one message, or all: they stay in the history as failed and are not tried again.
     pub async fn discard(&self, message: Option<&str>) -> Answer<OutboxAnswer> {
         self.node.rooms.discard(message.map(str::to_owned)).await
+    }
+
+    /// The card of this account.
+    pub async fn contact_card(&self) -> Answer<ContactCard> {
+        self.contacts().card().await
+    }
+
+    /// The book of contacts, with who asks to be in it and who is blocked.
+    pub async fn list_contacts(&self) -> Answer<Vec<Contact>> {
+        self.contacts().list().await
+    }
+
+    /// Adds somebody by his card, or somebody of a room, and asks him; who asks us is accepted by that.
+    ///
+    /// # Errors
+    /// `link_damaged`, `contact_not_found`, `ambiguous`, `blocked`, `too_long`.
+    pub async fn add_contact(&self, mut request: AddContact) -> Answer<Contact> {
+        request.who = self.whom(&request.who).await?;
+        self.contacts().add(request).await
+    }
+
+    /// Says yes to somebody who asks to write to us.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`, `blocked`.
+    pub async fn accept_contact(&self, who: &str) -> Answer<Contact> {
+        self.contacts().accept(self.whom(who).await?).await
+    }
+
+    /// Blocks somebody, or takes that back. Nobody is told.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`.
+    pub async fn block_contact(&self, who: &str, blocked: bool) -> Answer<Contact> {
+        self.contacts().block(self.whom(who).await?, blocked).await
+    }
+
+    /// Names somebody; an empty name takes ours back.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`, `too_long`.
+    pub async fn name_contact(&self, who: &str, name: &str) -> Answer<Contact> {
+        self.contacts().rename(self.whom(who).await?, name.to_owned()).await
+    }
+
+    /// The safety number with somebody; with `verify`, marks him as verified or takes that back.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`, `safety_differs`.
+    pub async fn safety(&self, who: &str, verify: Option<VerifyContact>) -> Answer<Safety> {
+        self.contacts().safety(self.whom(who).await?, verify).await
+    }
+
+    /// Takes somebody out of the book. The direct chat stays.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`, `blocked`.
+    pub async fn remove_contact(&self, who: &str) -> Answer<()> {
+        self.contacts().remove(self.whom(who).await?).await
+    }
+
+    /// Opens the direct chat with somebody, and writes into it. Whoever is no contact yet is asked first; what is written waits
+    /// until he accepts.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `ambiguous`, `blocked`; `unreachable` for somebody of a room whose node was never online with ours.
+    pub async fn open_direct(&self, request: OpenDirect) -> Answer<Direct> {
+        let who = self.whom(&request.who).await?;
+        let mut changes = self.contacts().changes();
+        let deadline = tokio::time::Instant::now() + CONTACT_KEY_WAIT;
+        let (account, room, name, state) = loop {
+            let (account, room, name, state) = self.contacts().open(who.clone()).await?;
+            if let Some(room) = room {
+                break (account, room, name, state);
+            }
+            // Known from a room only: his node is being asked for his card.
+            let wait = tokio::time::timeout_at(deadline, changes.changed()).await;
+            if !matches!(wait, Ok(Ok(()))) {
+                return Err(Problem::new(
+                    Code::Unreachable,
+                    format!("{name} could not be asked: the node is not online"),
+                )
+                .hint("try again when both are online, or ask for a contact card"));
+            }
+        };
+        let message = match request.text.filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => {
+                let sent = self.node.rooms.send(room, vec![SendRequest { text, ..SendRequest::default() }]).await?;
+                sent.into_iter().next().map(|sent| sent.message)
+            }
+        };
+        Ok(Direct { room: room.to_string(), message, account: account.to_string(), name, state })
+    }
+
+    /// Claims a name for this account at a relay: its whole address, or of the relays of the settings the host.
+    ///
+    /// # Errors
+    /// `name_taken`, `bad_request`, `not_found`, `unreachable`, `not_permitted`.
+    pub async fn claim_name(&self, name: &str, relay: &str) -> Answer<NameEntry> {
+        let card = self.contacts().own_card().await?;
+        self.node.names.claim(name, relay, &card).await
+    }
+
+    /// Whom `@alice@relay` leads to.
+    ///
+    /// # Errors
+    /// `contact_not_found`, `bad_request`, `not_found`, `unreachable`.
+    pub async fn lookup_name(&self, who: &str) -> Answer<NameEntry> {
+        Ok(self.node.names.lookup(who).await?.0)
+    }
+
+    /// What a user typed to say who, with names at relays resolved to the cards they lead to.
+    async fn whom(&self, who: &str) -> Answer<String> {
+        if !names::is_remote(who) {
+            return Ok(who.to_owned());
+        }
+        Ok(self.node.names.lookup(who).await?.1.to_text())
+    }
+
+    fn contacts(&self) -> &Contacts {
+        &self.node.context.contacts
     }
 
     /// Follows events: from now, or without a gap after event number `since`. A subscription that asks for more than

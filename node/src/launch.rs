@@ -21,9 +21,11 @@ use crate::http::{self, Tokens};
 use crate::limits::STOP_DEADLINE;
 use crate::listen;
 use crate::lock::{HomeLock, LockError};
+use crate::services::contacts::{self, Contacts};
 use crate::services::joins::Joins;
 use crate::services::leafs;
 use crate::services::mailboxes::{self, Mailboxes, Relay};
+use crate::services::names::{self, Names};
 use crate::services::peers::{self, Peers};
 use crate::services::rooms::{self, Context, Directory};
 
@@ -93,6 +95,9 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
 
     let bus = Bus::new(now_ms());
     let (peers, mailboxes) = (Peers::new(), Mailboxes::new(relays));
+    let relays = names::own_relays(&config.relays);
+    let names = Names::new(net.clone(), relays.clone(), account.root_key(), account.identity().entrant().account);
+    let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
     let context = Arc::new(Context {
         identity: Me::new(&account),
         name: account.name().to_owned(),
@@ -103,6 +108,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         directory: Directory::default(),
         peers: peers.clone(),
         mailboxes: mailboxes.clone(),
+        contacts: contacts.clone(),
     });
     let mut tasks = JoinSet::new();
     let rooms = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -114,6 +120,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         peers: peers.clone(),
         rooms: rooms.clone(),
         joins: joins.clone(),
+        contacts: contacts.clone(),
         store: store.clone(),
         bus: bus.clone(),
     };
@@ -123,6 +130,10 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         mailboxes::Parts { handle: mailboxes, net, rooms: rooms.clone(), store: store_of, context: context.clone() };
     let mailboxes = tokio::spawn(mailboxes::run(parts));
     tasks.spawn(async move { drop(mailboxes.await) });
+    tasks.spawn(contacts::run(
+        contacts::Parts { context: context.clone(), rooms: rooms.clone(), relays: relays.clone() },
+        letters,
+    ));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
@@ -135,6 +146,8 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bus: bus.clone(),
         api: format!("http://{api}"),
         started_ms: now_ms(),
+        home: config.home.dir().to_owned(),
+        names,
         stopping: stop,
     };
     let app = App { node: Arc::new(node) };

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bus;
 mod clock;
 pub mod config;
+mod doctor;
 pub mod home;
 pub mod http;
 pub mod launch;

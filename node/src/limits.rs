@@ -97,3 +97,11 @@ pub(crate) const KNOCKS_WAITING: usize = 64;
 pub(crate) const KNOCK_SPREAD_MS: u64 = 2_000;
 /// A knock that could not be answered is looked at again after this long.
 pub(crate) const KNOCK_AGAIN_MS: u64 = 30_000;
+/// Commands that wait at the contacts service: strangers' letters are among them, and are dropped when it is full.
+pub(crate) const CONTACTS_INBOX: usize = 64;
+/// How long opening a direct chat waits for the contact key of somebody known from a room.
+pub(crate) const CONTACT_KEY_WAIT: Duration = Duration::from_secs(10);
+/// Relays at which an inbox is read, and of somebody else's in which a letter is put: one of them is enough.
+pub(crate) const CONTACT_RELAYS: usize = 4;
+/// Inboxes of others that are open at once for a letter on its way: each may keep a line for a while.
+pub(crate) const LETTERS_MAILED: usize = 64;

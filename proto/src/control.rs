@@ -5,6 +5,7 @@
 
 mod account;
 mod bounds;
+mod direct;
 mod join;
 mod mailboxes;
 mod membership;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
 pub use self::bounds::InviteBounds;
+pub use self::direct::{DIRECT_KIND, DIRECT_PERMS, DIRECT_POLICY, Direct};
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
 pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, Mailboxes};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
@@ -301,6 +303,8 @@ pub enum Control {
     EquivProof(Box<EquivProof>),
     /// Kind 14.
     Unban(Unban),
+    /// [`DIRECT_KIND`]: what a direct chat begins with. Nobody signs or sends it.
+    Direct(Direct),
     /// A kind of a newer version. Kept, passed on, without effect.
     Unknown(u8),
 }
@@ -338,6 +342,7 @@ impl Control {
             12 => Self::KeyComplaint(codec::decode(payload, max)?),
             13 => Self::EquivProof(Box::new(codec::decode(payload, max)?)),
             14 => Self::Unban(codec::decode(payload, max)?),
+            DIRECT_KIND => Self::Direct(codec::decode(payload, max)?),
             other => Self::Unknown(other),
         };
         control.check()?;
@@ -361,6 +366,7 @@ impl Control {
             Self::KeyComplaint(_) => 12,
             Self::EquivProof(_) => 13,
             Self::Unban(_) => 14,
+            Self::Direct(_) => DIRECT_KIND,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -382,6 +388,7 @@ impl Control {
             Self::KeyComplaint(value) => codec::encode(value),
             Self::EquivProof(value) => codec::encode(value),
             Self::Unban(value) => codec::encode(value),
+            Self::Direct(value) => codec::encode(value),
             Self::Unknown(_) => Vec::new(),
         }
     }
@@ -389,7 +396,9 @@ impl Control {
     /// The grant it is made under. A genesis, what proves itself (account updates, proofs) and unknown kinds have none.
     pub fn auth(&self) -> Option<GrantId> {
         match self {
-            Self::Genesis(_) | Self::AccountUpdate(_) | Self::EquivProof(_) | Self::Unknown(_) => None,
+            Self::Genesis(_) | Self::Direct(_) | Self::AccountUpdate(_) | Self::EquivProof(_) | Self::Unknown(_) => {
+                None
+            }
             Self::Grant(value) => Some(value.auth),
             Self::Remove(value) => Some(value.auth),
             Self::Policy(value) => Some(value.auth),
@@ -436,9 +445,12 @@ impl Control {
                 limit(state.writes.iter().all(|(_, value)| value.len() <= limits::MAX_SETTING), "setting")
             }
             Self::Rotate(rotate) => rotate.check(),
-            Self::InviteRevoke(_) | Self::Policy(_) | Self::KeyComplaint(_) | Self::Unban(_) | Self::Unknown(_) => {
-                Ok(())
-            }
+            Self::InviteRevoke(_)
+            | Self::Policy(_)
+            | Self::KeyComplaint(_)
+            | Self::Unban(_)
+            | Self::Direct(_)
+            | Self::Unknown(_) => Ok(()),
         }
     }
 }

@@ -18,7 +18,9 @@ use self::grants::Grants;
 pub use self::grants::{Grant, GrantIdx};
 pub use self::kinds::Kinds;
 pub use self::set::Set;
-use crate::control::{Control, Entrant, Genesis, Inception, Invite, LeafRecord, Policy, Rotate};
+use crate::control::{
+    Control, DIRECT_POLICY, Direct, Entrant, Genesis, Inception, Invite, LeafRecord, Policy, RoomKind, Rotate,
+};
 use crate::event::{Event, LogId};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
@@ -174,9 +176,12 @@ impl Dag {
         match &node.control {
             Control::Genesis(genesis) => genesis.owners.iter().for_each(|owner| self.add_entrant(at, owner)),
             Control::Admit(admit) => self.add_entrant(at, &admit.join.entrant),
+            Control::Direct(direct) => {
+                self.inceptions.extend(direct.accounts.iter().map(|account| (AccountId(account.account()), *account)));
+            }
             Control::AccountUpdate(update) => {
                 for new in &update.devices {
-                    self.add_device(at, node.author, new.device(), &new.cert.name, new.leaf);
+                    self.add_device(at, AccountId(new.cert.account), new.device(), &new.cert.name, new.leaf);
                 }
             }
             Control::EquivProof(proof) => {
@@ -367,9 +372,24 @@ impl Dag {
         }
     }
 
+    /// What a direct chat begins with; `None` for other rooms.
+    pub fn direct(&self) -> Option<&Direct> {
+        match &self.nodes.first()?.control {
+            Control::Direct(direct) => Some(direct),
+            _ => None,
+        }
+    }
+
+    /// What sort of room.
+    pub fn kind(&self) -> Option<RoomKind> {
+        let direct = self.direct().map(|_| RoomKind::Direct);
+        direct.or_else(|| self.genesis().map(|genesis| genesis.kind))
+    }
+
     /// The settings fixed at the beginning.
     pub fn policy(&self) -> Option<&Policy> {
-        self.genesis().map(|genesis| &genesis.policy)
+        let direct = self.direct().map(|_| &DIRECT_POLICY);
+        direct.or_else(|| self.genesis().map(|genesis| &genesis.policy))
     }
 
     /// Events by what they are.

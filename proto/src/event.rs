@@ -224,6 +224,18 @@ impl Event {
         Ok(Self(Arc::new(Inner { id, header, header_len: header_bytes.len(), bytes })))
     }
 
+    /// The beginning of a direct chat, which nobody signs: `header` is of [`DIRECT_KIND`](crate::control::DIRECT_KIND).
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    pub(crate) fn unsigned(room: &RoomId, mut header: ControlHeader, payload: &[u8]) -> Result<Self, EventError> {
+        header.payload_len = u32::try_from(payload.len()).map_err(|_| EventError::Payload)?;
+        header.payload_hash = hash_payload(payload);
+        let bytes = Header::Control(header).encode();
+        let header_len = u16::try_from(bytes.len()).map_err(|_| EventError::Shape)?;
+        Self::decode(room, &[&header_len.to_be_bytes(), bytes.as_slice(), &[0; 64], payload].concat())
+    }
+
     /// Checks the signature (strictly, finding F1) as one over an event of `room` by its device.
     ///
     /// # Errors
@@ -450,7 +462,7 @@ impl ControlHeader {
         if self.kind >= MESSAGE_KIND || self.kind == 0 {
             return Err(EventError::Limit);
         }
-        if self.kind == GENESIS_KIND {
+        if self.kind == GENESIS_KIND || self.kind == crate::control::DIRECT_KIND {
             let first = self.seq == 1 && self.parents.is_empty() && self.lamport == 1;
             return if first { Ok(()) } else { Err(EventError::Sequence) };
         }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod binding;
 pub mod body;
 pub mod codec;
+pub mod contact;
 pub mod control;
 pub mod dag;
 pub mod directory;

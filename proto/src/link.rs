@@ -130,7 +130,7 @@ pub enum LinkError {
     #[error("not a parlor link")]
     NotALink,
     /// A link, but for something else.
-    #[error("not an invite link")]
+    #[error("a link for something else: {0}")]
     WrongKind(LinkKind),
     /// Made by a newer version.
     #[error("link of format version {0}, made by a newer version of parlor")]
@@ -186,7 +186,7 @@ impl Link {
     /// # Errors
     /// See [`LinkError`].
     pub fn parse(text: &str, now_ms: u64) -> Result<Self, LinkError> {
-        let (version, payload) = payload(text.trim())?;
+        let (version, payload) = payload(text.trim(), LinkKind::Join)?;
         let link = Self::from_payload(version, &payload)?;
         if link.fields.caveats.expires_ms < now_ms {
             return Err(LinkError::Expired(link.fields.caveats.expires_ms));
@@ -347,19 +347,19 @@ impl fmt::Display for Address {
     }
 }
 
-/// Finds the version and the payload of an invite link in `text`, or says what else it is.
-fn payload(text: &str) -> Result<(u32, Vec<u8>), LinkError> {
+/// Finds the version and the payload of a link of kind `wanted` in `text`, or says what else it is.
+pub(crate) fn payload(text: &str, wanted: LinkKind) -> Result<(u32, Vec<u8>), LinkError> {
     if let Some(rest) = text.strip_prefix("PARLOR://") {
-        let (version, rest) = versioned(rest, "JOIN/", "CONTACT/", "LINK/")?;
+        let (version, rest) = versioned(rest, wanted, |kind| format!("{}/", kind.word().to_ascii_uppercase()))?;
         let bytes = if version == 1 { base32::decode(rest) } else { base43::decode(rest) };
         return Ok((version, bytes.ok_or(LinkError::Damaged)?));
     }
     let (version, rest) = if let Some(rest) = text.strip_prefix("parlor://") {
-        let (version, rest) = versioned(rest, "join/", "contact/", "link/")?;
+        let (version, rest) = versioned(rest, wanted, |kind| format!("{}/", kind.word()))?;
         (version, rest.strip_prefix('#').unwrap_or(rest))
     } else if let Some(rest) = text.strip_prefix("https://") {
         let (_, path) = rest.split_once('/').ok_or(LinkError::NotALink)?;
-        versioned(path, "join#", "contact#", "link#")?
+        versioned(path, wanted, |kind| format!("{}#", kind.word()))?
     } else {
         return Err(LinkError::NotALink);
     };
@@ -369,24 +369,47 @@ fn payload(text: &str) -> Result<(u32, Vec<u8>), LinkError> {
     Ok((version, BASE64.decode(rest).map_err(|_| LinkError::Damaged)?))
 }
 
-/// The version, and what follows `join` and it.
-fn versioned<'a>(text: &'a str, join: &str, contact: &str, device: &str) -> Result<(u32, &'a str), LinkError> {
-    let wrong = |kind| Err(LinkError::WrongKind(kind));
-    let Some(rest) = text.strip_prefix(join) else {
-        return match text {
-            text if text.starts_with(contact) => wrong(LinkKind::Contact),
-            text if text.starts_with(device) => wrong(LinkKind::Device),
-            _ => Err(LinkError::NotALink),
-        };
-    };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (version, rest) = rest.split_at(digits);
+/// The version, and what follows the word of the wanted kind and it.
+fn versioned(text: &str, wanted: LinkKind, prefix: impl Fn(LinkKind) -> String) -> Result<(u32, &str), LinkError> {
+    let kinds = [LinkKind::Join, LinkKind::Contact, LinkKind::Device];
+    let kind = kinds.into_iter().find(|kind| text.starts_with(&prefix(*kind))).ok_or(LinkError::NotALink)?;
+    if kind != wanted {
+        return Err(LinkError::WrongKind(kind));
+    }
+    let text = text.strip_prefix(&prefix(kind)).unwrap_or_default();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (version, rest) = text.split_at(digits);
     let rest = rest.strip_prefix('/').ok_or(LinkError::Damaged)?;
     match version.parse() {
         Ok(number) if version == "1" || version == "2" => Ok((number, rest)),
         Ok(version) if version > 2 => Err(LinkError::NewerVersion(version)),
         _ => Err(LinkError::Damaged),
     }
+}
+
+impl fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Join => "an invite to a room",
+            Self::Contact => "a contact card",
+            Self::Device => "a new device",
+        })
+    }
+}
+
+impl LinkKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Contact => "contact",
+            Self::Device => "link",
+        }
+    }
+}
+
+/// RFC 4648 base32 in upper case without padding, as in QR codes.
+pub(crate) fn base32_encode(bytes: &[u8]) -> String {
+    base32::encode(bytes)
 }
 
 #[cfg(test)]

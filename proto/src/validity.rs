@@ -10,7 +10,7 @@ mod members;
 mod papers;
 
 use self::papers::Facts;
-use crate::control::{Control, Genesis};
+use crate::control::{Control, Direct, Genesis};
 use crate::dag::{Dag, GrantIdx, Node, NodeIdx, Set};
 use crate::event::{ControlHeader, Event};
 use crate::ids::{AccountId, DeviceId};
@@ -103,6 +103,7 @@ pub(crate) fn check(
     }
     let (author, auth) = match &control {
         Control::Genesis(genesis) => (genesis_author(dag, genesis, header.device)?, None),
+        Control::Direct(direct) => (direct_author(dag, direct, header)?, None),
         _ => author(dag, &control, header.device, &past)?,
     };
     let facts = Facts { dag, past: &past, ts_ms: header.ts_ms, papers, author, device: header.device };
@@ -124,6 +125,15 @@ fn genesis_author(dag: &Dag, genesis: &Genesis, device: DeviceId) -> Result<Acco
     }
     genesis.owners.iter().try_for_each(|owner| owner.verify()).map_err(|_| Invalid::Papers)?;
     Ok(first.account())
+}
+
+/// The beginning of a direct chat is the same for everybody; it stands for the lower account.
+fn direct_author(dag: &Dag, direct: &Direct, header: &ControlHeader) -> Result<AccountId, Invalid> {
+    let one_form = header.device == DeviceId([0; 32]) && header.ts_ms == 0 && dag.is_empty();
+    if !one_form || !direct.begins(&dag.room()) || direct.accounts.iter().any(|account| account.root().is_err()) {
+        return Err(Invalid::Genesis);
+    }
+    direct.ids().first().copied().ok_or(Invalid::Genesis)
 }
 
 /// The author's account and the grant the event is made under: one in its past, given to an account that certified the

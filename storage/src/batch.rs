@@ -32,6 +32,8 @@ pub enum Namespace {
     Record = 9,
     /// Peers and addresses that a relay refuses.
     Ban = 10,
+    /// The book of contacts.
+    Contact = 16,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

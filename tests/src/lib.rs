@@ -14,6 +14,7 @@ pub mod lab;
 mod patience;
 mod person;
 mod program;
+mod relay;
 mod room;
 
 pub use answer::Answer;
@@ -21,4 +22,5 @@ pub use capture::Capture;
 pub use patience::{DEADLINE, eventually};
 pub use person::{Options, Person, Stream};
 pub use program::{program, run_to_end};
+pub use relay::Relay;
 pub use room::Message;

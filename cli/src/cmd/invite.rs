@@ -179,8 +179,11 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     Ok(())
 }
 
-/// Before an invite is made whose picture could not be written then.
-fn can_hold(file: &Path) -> Done {
+/// Whether a picture can be written there: asked before anything is made that it shows.
+///
+/// # Errors
+/// `not_found`.
+pub fn can_hold(file: &Path) -> Done {
     let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let what = if file.is_dir() {
         format!("{} is a folder", file.display())
@@ -219,7 +222,10 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
 }
 
 /// The link as a QR code, drawn by the node, so that all windows show the same.
-fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, Problem> {
+///
+/// # Errors
+/// What the node answers.
+pub fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, Problem> {
     node.bytes("/qr", &json!({"text": link, "format": format}))
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use parlor_api::{
-    Code, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, RequestChange, Room, RoomChange,
+    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, RequestChange, Room,
+    RoomChange,
 };
 
 use crate::args::Globals;
@@ -110,11 +111,24 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
         }
         EventBody::Request(r) => {
             let what = match r.change {
+                RequestChange::Asked if r.room.is_empty() => "asks to write to you",
+                RequestChange::Approved if r.room.is_empty() => "may write to you now",
+                RequestChange::Refused if r.room.is_empty() => return None,
                 RequestChange::Asked => "asks to come in",
                 RequestChange::Approved => "was let in",
                 RequestChange::Refused => "was not let in",
             };
             format!("* {} {what}", neutral_line(&r.name))
+        }
+        EventBody::Contact(c) if c.change == ContactChange::DevicesChanged => {
+            let name = neutral_line(&c.name);
+            out.paint(
+                Look::Bad,
+                &format!("* a new device came to {name}, who is verified: compare safety numbers again"),
+            )
+        }
+        EventBody::Contact(c) if c.change == ContactChange::Accepted => {
+            format!("* {} is a contact", neutral_line(&c.name))
         }
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
         EventBody::Error(e) => out.paint(Look::Bad, &format!("error: {}", neutral_line(&e.message))),

@@ -1,7 +1,10 @@
 //! One command, one file. Each takes its arguments, asks the node, and writes the answer.
 
 pub mod completions;
+pub mod contact;
 pub mod device;
+pub mod dm;
+pub mod doctor;
 pub mod history;
 pub mod init;
 pub mod invite;
@@ -10,6 +13,7 @@ pub mod listen;
 pub mod man;
 pub mod member;
 pub mod members;
+pub mod name;
 pub mod outbox;
 pub mod read;
 pub mod requests;
@@ -42,6 +46,10 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Requests(args) => requests::list(&args, &node()?, &globals, out),
         Command::Approve(args) => requests::approve(&args, &node()?, out),
         Command::Refuse(args) => requests::refuse(&args, &node()?, out),
+        Command::Contact(command) => contact::run(command, &node()?, &globals, out),
+        Command::Doctor(args) => doctor::run(&args, &node()?, out),
+        Command::Name(command) => name::run(command, &node()?, out),
+        Command::Dm(args) => dm::run(args, &node()?, &globals, out),
         Command::Members(args) => members::run(&args, &node()?, out),
         Command::Member(command) => member::run(command, &node()?, out),
         Command::Send(args) => send::run(args, node, out),

@@ -6,10 +6,30 @@
 //! | [`peers`] | the connections: sync links, whom to stay connected to, known addresses |
 //! | [`joins`] | joins under way, and strangers who knock |
 //! | [`mailboxes`] | lines to relays: what is written for members who are away, and read of them |
+//! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
+//! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
+pub(crate) mod contacts;
 pub(crate) mod joins;
 pub(crate) mod leafs;
 pub(crate) mod mailboxes;
+pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod rooms;
+
+use parlor_api::{Code, Problem};
+use parlor_storage::CommitError;
+
+/// What a failed commit means to the user.
+pub(crate) fn commit_problem(error: &CommitError) -> Problem {
+    match error {
+        CommitError::DiskFull => {
+            Problem::of(Code::DiskFull).hint("make room on the disk and try again: nothing is lost")
+        }
+        CommitError::ReadOnly => Problem::new(Code::HomeDenied, error.to_string()).hint("remount it writable"),
+        CommitError::Damaged(_) => crate::home_damaged(error.to_string()),
+        CommitError::Closed => Problem::of(Code::Stopping),
+        other => Problem::new(Code::Internal, other.to_string()),
+    }
+}

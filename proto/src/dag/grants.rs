@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::{Dag, Node, NodeIdx};
-use crate::control::{Control, InviteBounds, Permissions, Power, Target};
+use crate::control::{Control, Direct, InviteBounds, Permissions, Power, Target};
 use crate::ids::{AccountId, EventId};
 
 /// The place of a grant in the order of acceptance.
@@ -69,6 +69,22 @@ impl Dag {
                         power: Power::OWNER,
                         perms: Permissions::ALL,
                         max_depth: crate::limits::MAX_DEPTH,
+                        invites: InviteBounds::NONE,
+                        parent: None,
+                        giver: None,
+                        depth: 0,
+                        rank: (place as u64, id),
+                    });
+                }
+            }
+            Control::Direct(direct) => {
+                for (place, account) in direct.ids().into_iter().enumerate() {
+                    self.add_grant(Grant {
+                        op: at,
+                        subject: account,
+                        power: Power::OWNER,
+                        perms: Direct::perms(),
+                        max_depth: 0,
                         invites: InviteBounds::NONE,
                         parent: None,
                         giver: None,

@@ -83,7 +83,11 @@ impl Dag {
             Control::KeyComplaint(complaint) => {
                 self.kinds.complaints.entry(complaint.epoch).or_default().push(at);
             }
-            Control::Genesis(_) | Control::Grant(_) | Control::EquivProof(_) | Control::Unknown(_) => {}
+            Control::Genesis(_)
+            | Control::Direct(_)
+            | Control::Grant(_)
+            | Control::EquivProof(_)
+            | Control::Unknown(_) => {}
         }
     }
 

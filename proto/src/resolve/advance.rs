@@ -71,7 +71,7 @@ impl Resolved {
     fn enter(&mut self, dag: &Dag, at: NodeIdx, work: &mut Work) {
         let node = dag.node(at);
         match &node.control {
-            Control::Genesis(_) | Control::Grant(_) | Control::Admit(_) => {
+            Control::Genesis(_) | Control::Direct(_) | Control::Grant(_) | Control::Admit(_) => {
                 dag.grants_by(at).for_each(|g| self.push(dag, g, work));
             }
             Control::State(_) | Control::Policy(_) => {
@@ -120,7 +120,7 @@ impl Resolved {
     fn touch(&self, dag: &Dag, op: NodeIdx, work: &mut Work) {
         let node = dag.node(op);
         match &node.control {
-            Control::Genesis(_) | Control::Grant(_) | Control::Admit(_) => {
+            Control::Genesis(_) | Control::Direct(_) | Control::Grant(_) | Control::Admit(_) => {
                 dag.grants_by(op).for_each(|g| self.push(dag, g, work));
             }
             Control::Invite(_) => self.touch_invite(dag, op, work),

@@ -112,7 +112,7 @@ fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
         Control::Genesis(genesis) => genesis.owners.iter().filter_map(|o| no(o.device(), o.account())).collect(),
         Control::Admit(admit) => no(admit.join.entrant.device(), admit.join.entrant.account()).into_iter().collect(),
         Control::AccountUpdate(update) => {
-            update.devices.iter().filter_map(|new| no(new.device(), dag.node(op).author)).collect()
+            update.devices.iter().filter_map(|new| no(new.device(), AccountId(new.cert.account))).collect()
         }
         _ => Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Room;
 use super::types::Change;
 use crate::control::{Policy, Power};
-use crate::dag::NodeIdx;
+use crate::dag::{NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId, EpochId};
 
 /// What the caller was told last.
@@ -13,6 +13,8 @@ use crate::ids::{AccountId, DeviceId, EpochId};
 pub(super) struct Snapshot {
     members: HashMap<AccountId, Power>,
     joined: bool,
+    /// The devices of the members.
+    live: Set,
     settings: BTreeMap<u8, Vec<u8>>,
     policy: Option<Policy>,
     /// Of every invite how many came by it, and whether it is closed.
@@ -26,6 +28,11 @@ impl Room {
     pub(super) fn compare(&mut self, changes: &mut Vec<Change>) {
         let delta = std::mem::take(&mut self.delta);
         let mut gone = Vec::new();
+        let was_live = if delta.accounts.is_empty() {
+            Set::default()
+        } else {
+            std::mem::replace(&mut self.last.live, self.live.clone())
+        };
         for account in delta.accounts {
             let now = self.resolved.members().get(&account).map(|g| self.dag.grants()[*g].power);
             let before = match now {
@@ -36,6 +43,12 @@ impl Room {
                 (None, Some(_)) => changes.push(Change::MemberIn(account)),
                 (Some(_), None) => gone.push(Change::MemberOut(account)),
                 (Some(before), Some(now)) if before != now => changes.push(Change::MemberRole(account)),
+                (Some(_), Some(_)) => {
+                    let theirs = self.dag.devices_of(&account);
+                    if theirs.iter().any(|no| was_live.has(*no) != self.live.has(*no)) {
+                        changes.push(Change::Devices(account));
+                    }
+                }
                 _ => {}
             }
         }

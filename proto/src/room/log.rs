@@ -210,13 +210,15 @@ impl Room {
             Control::Policy(change) => Happened::Policy(change.policy.clone()),
             Control::Rotate(_) if node.past.len() < MADE_WITH => return None,
             Control::Rotate(rotate) => Happened::Keys(EpochId::of(&node.event.id()), rotate.reason),
+            Control::AccountUpdate(_) if self.dag.direct().is_some() && node.past.len() < MADE_WITH => return None,
             Control::AccountUpdate(update) => Happened::Devices {
                 added: update.devices.iter().map(|new| (new.device(), new.cert.name.clone())).collect(),
                 revoked: update.revokes.iter().map(|revoke| DeviceId(revoke.device_pk)).collect(),
             },
             Control::EquivProof(proof) => self.contradiction(proof)?,
             Control::KeyComplaint(complaint) => Happened::Complaint(complaint.epoch, complaint.what),
-            Control::Unknown(_) => return None,
+            // It was always there.
+            Control::Direct(_) | Control::Unknown(_) => return None,
         })
     }
 

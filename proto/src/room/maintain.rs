@@ -101,6 +101,9 @@ impl Room {
     /// Why an epoch is needed now, if we are one who may make it.
     fn rotation_needed(&self, now_ms: u64) -> Option<RotateReason> {
         self.permitted(Permission::Post).ok()?;
+        if self.waits_for_other() {
+            return None;
+        }
         let mut safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
         if self.best.is_none() && safe.next().is_none() {
             return Some(RotateReason::NoSafeEpoch);
@@ -191,6 +194,9 @@ impl Room {
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, Refusal> {
         self.permitted(Permission::Post)?;
+        if self.waits_for_other() {
+            return Err(Refusal::NoSafeEpoch);
+        }
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let grant = self.dag.grants()[self.grant().ok_or(Refusal::NotMember)?].op;
         let header = self.control_header(ROTATE_KIND, &[grant], now_ms)?;

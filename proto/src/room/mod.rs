@@ -26,6 +26,7 @@ mod branches;
 mod cache;
 mod changes;
 mod create;
+mod direct;
 mod epochs;
 mod flood;
 mod forks;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use parlor_crypto::domain;
 use parlor_crypto::hash::Domain;
+use parlor_crypto::leaf::LeafPublic;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
 use super::invites::InviteInfo;
 use super::messages::Fit;
 use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
-use crate::control::{Control, InviteId, Mailboxes, Permission, Permissions, Role, Setting};
+use crate::control::{Control, Inception, InviteId, Mailboxes, Permission, Permissions, Role, Setting};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
@@ -45,7 +46,7 @@ impl Room {
 
     /// Name and settings; `None` until the genesis is here.
     pub fn info(&self) -> Option<RoomInfo> {
-        let genesis = self.dag.genesis()?;
+        let (kind, policy) = (self.dag.kind()?, self.dag.policy()?);
         let text = |setting: Setting| {
             let value = self.resolved.settings().get(&(setting as u8));
             value.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -57,10 +58,15 @@ impl Room {
             about: text(Setting::About),
             mailboxes: mailboxes.and_then(|bytes| Mailboxes::decode(bytes)).unwrap_or_default(),
             ttl_ms: ttl.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u64::from_be_bytes),
-            kind: genesis.kind,
-            history: genesis.policy.history,
-            created_at_ms: self.dag.node(0).ts_ms,
+            kind,
+            history: policy.history,
+            created_at_ms: self.created_ms(),
         })
+    }
+
+    /// When it began, by the clock of who began it. The beginning of a direct chat itself has no time.
+    fn created_ms(&self) -> u64 {
+        self.dag.nodes().iter().take(2).map(|node| node.ts_ms).max().unwrap_or(0)
     }
 
     /// The members, ascending by account.
@@ -93,7 +99,7 @@ impl Room {
             power: grant.power,
             perms: grant.perms,
             devices: theirs.map(|entry| (entry.device, entry.name.clone())).collect(),
-            joined_at_ms: op.ts_ms,
+            joined_at_ms: if self.dag.direct().is_some() { self.created_ms() } else { op.ts_ms },
             invite,
             sponsor,
             invites: grant.perms.has(Permission::Invite).then_some((grant.max_depth, grant.invites)),
@@ -105,6 +111,18 @@ impl Room {
     pub fn name_of(&self, account: &AccountId) -> Option<String> {
         let first = self.dag.devices_of(account).first()?;
         self.dag.devices().get(*first).map(|entry| entry.name.clone())
+    }
+
+    /// What an account of the room began with, also of a former member.
+    pub fn inception_of(&self, account: &AccountId) -> Option<Inception> {
+        self.dag.inception(account).copied()
+    }
+
+    /// The live devices of a member with the leaf keys that are sealed to.
+    pub fn leafs_of(&self, account: &AccountId) -> Vec<(DeviceId, LeafPublic)> {
+        let devices = self.dag.devices_of(account).iter().filter(|no| self.live.has(**no));
+        let theirs = devices.filter_map(|no| self.dag.devices().get(*no)).map(|entry| entry.device);
+        theirs.filter_map(|device| Some((device, LeafPublic::parse(&self.leaf_of(&device)?.leaf_pk).ok()?))).collect()
     }
 
     /// Our own role; `None` if we are no member.

@@ -260,6 +260,8 @@ pub enum Change {
     MemberOut(AccountId),
     /// Somebody's role is another.
     MemberRole(AccountId),
+    /// A member has other devices now.
+    Devices(AccountId),
     /// An invite was made, used, or revoked.
     Invite(InviteId),
     /// Name or another setting.
@@ -325,6 +327,9 @@ pub enum Refusal {
     /// The account is banned by somebody more senior.
     #[error("banned by somebody more senior")]
     Banned,
+    /// A direct chat belongs to its two accounts for ever.
+    #[error("a direct chat belongs to its two accounts")]
+    Direct,
     /// The log or the clock is at its end, or an event does not fit its limits.
     #[error("a limit of the room is reached")]
     Limit,

@@ -163,8 +163,11 @@ impl Room {
     /// Leaves the room. What is held stays readable.
     ///
     /// # Errors
-    /// [`Refusal::NotMember`].
+    /// [`Refusal::NotMember`]; [`Refusal::Direct`].
     pub fn leave(&mut self, now_ms: u64) -> Result<Outcome, Refusal> {
+        if self.dag.direct().is_some() {
+            return Err(Refusal::Direct);
+        }
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let ours = |device: &crate::ids::DeviceId| self.account_of(device) == Some(self.me.account());
         let ends = self.messages.ends().iter().filter(|(device, _)| ours(device));

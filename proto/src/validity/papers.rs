@@ -19,7 +19,8 @@ pub(super) struct Facts<'a> {
 
 /// Whether a device of the account is certified in the past.
 pub(super) fn known_account(dag: &Dag, account: &AccountId, past: &Set) -> bool {
-    dag.devices_of(account).iter().any(|no| dag.account_in(*no, past) == Some(*account))
+    let owner = dag.direct().is_some_and(|direct| direct.ids().contains(account));
+    owner || dag.devices_of(account).iter().any(|no| dag.account_in(*no, past) == Some(*account))
 }
 
 pub(super) fn permitted(grant: &Grant, permission: Permission) -> Result<(), Invalid> {
@@ -60,8 +61,11 @@ impl Facts<'_> {
                 let again = before.any(|(at, node)| self.past.has(at) && node.event.device() == self.device);
                 if again { Err(Invalid::Repeated) } else { Ok(()) }
             }
+            // Nobody could be taken back.
+            Control::Leave(_) if self.dag.direct().is_some() => Err(Invalid::Permission),
             Control::Leave(_)
             | Control::Genesis(_)
+            | Control::Direct(_)
             | Control::Unknown(_)
             | Control::AccountUpdate(_)
             | Control::EquivProof(_) => Ok(()),
@@ -97,14 +101,20 @@ impl Facts<'_> {
         let inception = self.dag.inception(&self.author).ok_or(Invalid::Author)?;
         let of_author = |account: &[u8; 32]| if *account == self.author.0 { Ok(()) } else { Err(Invalid::Papers) };
         for (at, new) in update.devices.iter().enumerate() {
-            of_author(&new.cert.account)?;
+            // In a direct chat who begins brings the other's devices too: their papers speak for themselves.
+            let account = AccountId(new.cert.account);
+            let direct = self.dag.direct().is_some_and(|direct| direct.ids().contains(&account));
+            if !direct {
+                of_author(&account.0)?;
+            }
+            let inception = self.dag.inception(&account).ok_or(Invalid::Papers)?;
             let device = new.device();
             if self.dag.device_no(&device).is_some_and(|no| self.dag.account_in(no, self.past).is_some())
                 || update.devices[..at].iter().any(|other| other.leaf.leaf_pk == new.leaf.leaf_pk)
             {
                 return Err(Invalid::KeyTaken);
             }
-            self.keys_free(&self.author, device, &new.leaf.leaf_pk)?;
+            self.keys_free(&account, device, &new.leaf.leaf_pk)?;
             if self.papers == Papers::Check {
                 new.verify(inception).map_err(|_| Invalid::Papers)?;
             }

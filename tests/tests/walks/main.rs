@@ -7,8 +7,10 @@
 
 mod bad_input;
 mod catching_up;
+mod contacts;
 mod copies;
 mod devices;
+mod doctor;
 mod history;
 mod joining;
 mod local_api;

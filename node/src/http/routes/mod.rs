@@ -1,5 +1,6 @@
 //! The table of all routes, and what stands before them.
 
+mod contacts;
 mod devices;
 mod invites;
 mod live;
@@ -43,12 +44,14 @@ impl FromRef<Api> for App {
 fn read() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(node::status))
+        .routes(routes!(node::doctor))
         .routes(routes!(rooms::list))
         .routes(routes!(rooms::show))
         .routes(routes!(rooms::members))
         .routes(routes!(messages::history))
         .routes(routes!(messages::show))
         .routes(routes!(outbox::list))
+        .routes(routes!(contacts::list))
         .routes(routes!(devices::list))
         .routes(routes!(live::ticket))
 }
@@ -81,6 +84,7 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(members::remove))
         .routes(routes!(members::ban))
         .routes(routes!(members::unban))
+        .routes(routes!(contacts::card))
         .routes(routes!(devices::revoke))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
@@ -88,12 +92,22 @@ fn manage() -> OpenApiRouter<Api> {
 
 /// Routes of [`read`] that may wait for others and have deadlines of their own.
 fn patient_read() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(messages::wait)).routes(routes!(live::lines))
+    OpenApiRouter::new().routes(routes!(messages::wait)).routes(routes!(live::lines)).routes(routes!(contacts::safety))
 }
 
 /// Routes of [`manage`] that may wait for others and have deadlines of their own.
 fn patient_manage() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(invites::join))
+    OpenApiRouter::new()
+        .routes(routes!(invites::join))
+        .routes(routes!(contacts::open))
+        .routes(routes!(contacts::add))
+        .routes(routes!(contacts::accept))
+        .routes(routes!(contacts::block))
+        .routes(routes!(contacts::name))
+        .routes(routes!(contacts::verify))
+        .routes(routes!(contacts::remove))
+        .routes(routes!(contacts::claim))
+        .routes(routes!(contacts::lookup))
 }
 
 /// The WebSocket, which a ticket opens as well.

@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use parlor_api::{Code, Problem};
+use parlor_proto::contact::Card;
 use parlor_proto::link::Link;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,6 +68,9 @@ pub(crate) async fn read(request: Request) -> Reply<QrText> {
 /// A link in its form for QR codes, which takes a third fewer modules; other text as it is.
 fn compact(text: String) -> String {
     // At time zero no link has expired: whether it still works is the joiner's question.
+    if let Ok(card) = Card::parse(&text) {
+        return card.to_qr_text();
+    }
     Link::parse(&text, 0).map_or(text, |link| link.to_qr_text())
 }
 

@@ -9,6 +9,7 @@ use parlor_api::{EventBody, PeerChanged};
 use parlor_crypto::topic::TopicSecret;
 use parlor_net::{Address, NetworkEvent, NetworkHandle, PeerId, Topic, Verdict};
 use parlor_proto::RoomId;
+use parlor_proto::contact::LETTER_MAGIC;
 use parlor_proto::sync::{LinkIn, LinkOut, LinkSetup, PeerLink, Side};
 use parlor_storage::{CommitError, Store};
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use crate::account::rng;
 use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::limits::MUTE_PAUSE_MS;
+use crate::services::contacts::Contacts;
 use crate::services::joins::Joins;
 use crate::services::rooms::{Opened, Rooms};
 
@@ -41,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) peers: Peers,
     pub(crate) rooms: Rooms,
     pub(crate) joins: Joins,
+    pub(crate) contacts: Contacts,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
 }
@@ -173,6 +176,7 @@ impl Actor {
         }
         self.tell_peer(peer, true);
         self.parts.joins.candidate(peer);
+        self.parts.contacts.peer_up(peer);
     }
 
     async fn on_down(&mut self, peer: PeerId) {
@@ -219,9 +223,13 @@ impl Actor {
 
     /// A stranger knocks. The rooms look at it in a task of its own; how many there are is bounded by the network.
     fn on_request(&self, peer: PeerId, data: bytes::Bytes, token: parlor_net::RequestToken) {
-        let (rooms, net) = (self.parts.rooms.clone(), self.parts.net.clone());
+        let (rooms, net, contacts) = (self.parts.rooms.clone(), self.parts.net.clone(), self.parts.contacts.clone());
         tokio::spawn(async move {
-            let answer = rooms.knock(peer, data).await.unwrap_or_default();
+            let answer = if data.starts_with(LETTER_MAGIC) {
+                contacts.letter(peer, data).await.unwrap_or_default()
+            } else {
+                rooms.knock(peer, data).await.unwrap_or_default()
+            };
             let _ = net.respond(token, answer.into()).await;
         });
     }
@@ -243,6 +251,9 @@ impl Actor {
     async fn on_told(&mut self, slots: Slots) {
         for (room, (secret, topics)) in slots.rooms {
             self.have_room(room, secret, topics).await;
+        }
+        for room in slots.hidden {
+            self.hide_room(room).await;
         }
         for (room, wanted) in slots.wanted {
             self.book.want(room, wanted);
@@ -304,9 +315,27 @@ impl Actor {
         if self.rooms.insert(room, secret.clone()).is_some() {
             return;
         }
+        self.book.want(room, true);
         let peers: Vec<_> = self.links.keys().copied().collect();
         for peer in peers {
             self.link(peer, LinkIn::AddRoom { room, topic_secret: &secret }).await;
+        }
+    }
+
+    /// Takes back the offer of a room, and leaves its topics.
+    async fn hide_room(&mut self, room: RoomId) {
+        let topics: Vec<_> =
+            self.topics.iter().filter(|(_, of)| **of == room).map(|(topic, _)| topic.clone()).collect();
+        for topic in topics {
+            self.topics.remove(&topic);
+            let _ = self.parts.net.unsubscribe(topic).await;
+        }
+        self.book.want(room, false);
+        if self.rooms.remove(&room).is_some() {
+            let peers: Vec<_> = self.links.keys().copied().collect();
+            for peer in peers {
+                self.link(peer, LinkIn::RemoveRoom { room }).await;
+            }
         }
     }
 

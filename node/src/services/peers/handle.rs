@@ -27,6 +27,8 @@ pub(crate) struct Peers {
 pub(super) struct Slots {
     /// Rooms with their topic secrets and topics.
     pub(super) rooms: BTreeMap<RoomId, (TopicSecret, Vec<Topic>)>,
+    /// Rooms that are offered to nobody any more.
+    pub(super) hidden: BTreeSet<RoomId>,
     /// A member of the room is behind this connection.
     pub(super) proved: BTreeSet<(RoomId, PeerId)>,
     /// Rooms of which nobody is connected.
@@ -51,7 +53,18 @@ impl Peers {
 
     /// We hold this room: offer it on every connection, take part in its topics.
     pub(crate) fn have_room(&self, room: RoomId, secret: TopicSecret, topics: Vec<Topic>) {
-        self.tell(|slots| drop(slots.rooms.insert(room, (secret, topics))));
+        self.tell(|slots| {
+            slots.hidden.remove(&room);
+            slots.rooms.insert(room, (secret, topics));
+        });
+    }
+
+    /// We hold this room and offer it to nobody: the other of a direct chat is blocked.
+    pub(crate) fn hide_room(&self, room: RoomId) {
+        self.tell(|slots| {
+            slots.rooms.remove(&room);
+            slots.hidden.insert(room);
+        });
     }
 
     /// A member of the room is behind this connection.

@@ -7,14 +7,16 @@ use parlor_api::{
     ReadAnswer, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::control::NewDevice;
 use parlor_proto::identity::Identity;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
-use parlor_proto::{DeviceId, EventId, RoomId};
+use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Command, Knock, Knocked, Opened, Post, Reply, Wish};
 use crate::app::{Anchor, Answer};
+use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Letter, Tips};
 
 /// A handle on the workers. Clones are the same service. Methods wait for room in the worker's inbox, and those that
@@ -230,6 +232,32 @@ impl Rooms {
 
     pub(crate) async fn mark_read(&self, room: RoomId, message: Option<EventId>) -> Answer<ReadAnswer> {
         self.wish(room, |reply| Wish::Read(message, reply)).await
+    }
+
+    /// Brings devices of the other account into a direct chat; durable when it returns.
+    pub(crate) async fn introduce(&self, room: RoomId, devices: Vec<NewDevice>) -> Answer<()> {
+        self.wish(room, |reply| Wish::Introduce(devices, reply)).await
+    }
+
+    /// Everybody else in our rooms, with what they call themselves.
+    pub(crate) async fn people(&self) -> Answer<Vec<(AccountId, String)>> {
+        Ok(self.each(|reply| Command::People { reply }).await?.into_iter().flatten().collect())
+    }
+
+    /// What our rooms know of somebody, other than the direct chat with him.
+    pub(crate) async fn acquaintance(&self, account: AccountId) -> Answer<Option<Acquaintance>> {
+        let found = self.each(|reply| Command::Acquaintance { account, reply }).await?;
+        Ok(found.into_iter().flatten().reduce(|mut all, more| {
+            all.merge(more.devices, more.peers);
+            all
+        }))
+    }
+
+    /// What the book of contacts says is different: names, marks, blocks.
+    pub(crate) async fn refresh(&self) {
+        for worker in &self.workers {
+            let _ = worker.send(Command::Refresh).await;
+        }
     }
 
     pub(crate) async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {

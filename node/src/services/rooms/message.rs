@@ -7,15 +7,17 @@ use parlor_api::{
     RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::control::NewDevice;
 use parlor_proto::identity::Identity;
 use parlor_proto::join::Answer as JoinAnswer;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
-use parlor_proto::{DeviceId, EventId, RoomId};
+use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use tokio::sync::oneshot;
 
 use crate::app::{Anchor, Answer};
+use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Letter, Tips};
 
 /// Where an answer goes. Nobody may be waiting any more; that is no error.
@@ -43,6 +45,12 @@ pub(super) enum Command {
     Renewed(Arc<Identity>),
     /// We listen elsewhere now.
     Moved,
+    /// Everybody else in the rooms here.
+    People { reply: Reply<Vec<(AccountId, String)>> },
+    /// What the rooms here know of a member.
+    Acquaintance { account: AccountId, reply: Reply<Option<Acquaintance>> },
+    /// What the book of contacts says is different.
+    Refresh,
     /// The outbox of this worker's rooms.
     Outbox { reply: Reply<Vec<OutboxEntry>> },
     /// Try one message now, or all.
@@ -148,6 +156,7 @@ pub(super) enum Wish {
     Unban(String, Reply<Banned>),
     OwnDevices(Reply<Vec<OwnDevice>>),
     RevokeDevice(DeviceId, Reply<()>),
+    Introduce(Vec<NewDevice>, Reply<()>),
 }
 
 impl Wish {
@@ -156,7 +165,7 @@ impl Wish {
         match self {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
-            Self::RevokeDevice(..) => true,
+            Self::RevokeDevice(..) | Self::Introduce(..) => true,
             Self::OwnDevices(_) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
@@ -170,7 +179,9 @@ impl Wish {
             Self::Members(reply) => drop(reply.send(Err(problem))),
             Self::Invites(reply) => drop(reply.send(Err(problem))),
             Self::CreateInvite(_, _, reply) | Self::Revoke(_, reply) => drop(reply.send(Err(problem))),
-            Self::Leave(_, reply) | Self::RevokeDevice(_, reply) => drop(reply.send(Err(problem))),
+            Self::Leave(_, reply) | Self::RevokeDevice(_, reply) | Self::Introduce(_, reply) => {
+                drop(reply.send(Err(problem)))
+            }
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) => drop(reply.send(Err(problem))),

@@ -13,6 +13,7 @@ mod commit;
 mod cores;
 mod delivery;
 pub(crate) mod devices;
+mod direct;
 mod directory;
 mod entry;
 mod forks;

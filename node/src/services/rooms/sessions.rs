@@ -29,6 +29,9 @@ impl Turn<'_> {
     /// A connection has this room on both sides.
     pub(super) fn open_session(&mut self, opened: Opened) {
         let Opened { room, peer, channel, connection, version, side } = opened;
+        if self.entry.room.other().is_some_and(|other| self.context.contacts.is_blocked(&other)) {
+            return;
+        }
         let topic_secret = self.entry.room.topic_secret().clone();
         let device = self.context.identity.signing_key();
         let setup = SessionSetup { room, topic_secret: &topic_secret, connection, version, side, device };

@@ -76,6 +76,9 @@ impl Turn<'_> {
                 self.tell_outbox(OutboxIn::Written { nonce: entry.nonce, event, seq });
             }
         }
+        if settle.accepted.iter().any(|accepted| matches!(accepted, Accepted::Control(_))) {
+            self.tell_devices();
+        }
         self.tell_log(&settle.accepted);
         self.tell_changes(&settle.changes);
         if settle.accepted.iter().filter_map(message).next().is_some() {
@@ -174,7 +177,7 @@ impl Turn<'_> {
             }
             self.entry.own_clock.push_back((event.seq(), event.message().map_or(Hlc::ZERO, |header| header.hlc)));
         }
-        if message.verdict != Verdict::Shown {
+        if message.verdict != Verdict::Shown || self.is_of_blocked(&event.device()) {
             return;
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
@@ -214,8 +217,9 @@ impl Turn<'_> {
                 _ => {}
             }
         }
-        let members =
-            |c: &Change| matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Joined | Change::Out);
+        let members = |c: &Change| {
+            matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Devices(_) | Change::Joined | Change::Out)
+        };
         if changes.iter().any(members) {
             self.entry.forget_former();
             self.tell_members();
@@ -253,7 +257,7 @@ impl Turn<'_> {
     }
 
     fn tell_room(&mut self, change: RoomChange) {
-        let name = self.entry.room.info().map(|info| info.name).unwrap_or_default();
+        let name = self.title();
         let gone = self.gone();
         self.publish(EventBody::Room(RoomChanged { room: self.id().to_string(), name, change, gone }));
     }

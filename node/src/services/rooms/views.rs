@@ -28,8 +28,17 @@ impl Turn<'_> {
         if *account == self.context.identity.account() {
             return self.context.name.clone();
         }
-        let name = self.entry.room.name_of(account).unwrap_or_default();
+        if let Some(name) = self.context.contacts.petname(account) {
+            return name;
+        }
+        let name = self.entry.room.name_of(account).filter(|name| !name.is_empty());
+        let name = name.or_else(|| self.context.contacts.shown(account)).unwrap_or_default();
         if name.is_empty() { account.to_string().chars().take(NAMELESS).collect() } else { name }
+    }
+
+    /// Whether a device is of somebody who is blocked.
+    pub(super) fn is_of_blocked(&self, device: &DeviceId) -> bool {
+        self.entry.room.account_of(device).is_some_and(|account| self.context.contacts.is_blocked(&account))
     }
 
     pub(super) fn author(&self, device: &DeviceId) -> Author {
@@ -96,6 +105,7 @@ impl Turn<'_> {
         let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
         let body = open(&self.id(), &event, &row.row);
         let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
+        let shown = shown && !self.is_of_blocked(&event.device());
         shown.then(|| self.message_view(&event, body.as_ref(), row.position, row.row.received_ms))
     }
 
@@ -107,7 +117,7 @@ impl Turn<'_> {
         let safe = self.entry.room.is_member() && status.epoch.is_some();
         Some(RoomView {
             room: self.id().to_string(),
-            name: info.name,
+            name: self.title(),
             about: info.about,
             kind: kind(info.kind),
             history: history(policy.history),
@@ -137,6 +147,7 @@ impl Turn<'_> {
     fn why_not_safe(&self, why: Option<NoEpoch>) -> String {
         let why = match why {
             _ if !self.entry.room.is_member() => "you are no member of this room",
+            _ if self.entry.room.waits_for_other() => "the other has not accepted yet, or was not online since",
             Some(NoEpoch::NoRoom) => "the room is still being fetched",
             Some(NoEpoch::NoKey(_)) => {
                 "the keys were made, but are not here yet: any member who is connected gives them"
@@ -171,7 +182,7 @@ impl Turn<'_> {
                 joined_at: rfc3339(member.joined_at_ms),
                 online: devices.iter().any(|device| device.online),
                 devices,
-                verified: false,
+                verified: self.context.contacts.is_verified(&member.account),
                 me: member.account == me,
                 may_invite: member.invites.filter(|(depth, _)| *depth > 0).map(|(depth, most)| MayInvite {
                     depth,
@@ -227,7 +238,7 @@ impl Turn<'_> {
         let Some(info) = self.entry.room.info() else { return };
         let item = RoomItem {
             room: self.id().to_string(),
-            name: info.name.clone(),
+            name: self.title(),
             kind: kind(info.kind),
             role: self.standing(),
             gone: self.gone(),
@@ -258,7 +269,7 @@ impl Turn<'_> {
         let want = self.entry.sessions.values().map(|linked| linked.session.n_owed(tables)).max().unwrap_or(0);
         SyncState {
             room: self.id().to_string(),
-            name: self.entry.room.info().map(|info| info.name).unwrap_or_default(),
+            name: self.title(),
             peers: count(self.entry.connected().len()),
             have: have.sum(),
             want,

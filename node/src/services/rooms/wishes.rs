@@ -47,6 +47,7 @@ impl Turn<'_> {
             Wish::Unban(who, reply) => self.unban(&who, reply),
             Wish::OwnDevices(reply) => drop(reply.send(Ok(self.own_devices()))),
             Wish::RevokeDevice(device, reply) => self.revoke_device(&device, reply),
+            Wish::Introduce(devices, reply) => self.introduce(&devices, reply),
         }
     }
 
@@ -291,6 +292,8 @@ impl Turn<'_> {
             Refusal::Body(error) => body_problem(error),
             Refusal::Setting => Problem::new(Code::BadRequest, detail),
             Refusal::NoInvite => Problem::of(Code::InviteNotFound),
+            Refusal::Direct => Problem::new(Code::Conflict, detail)
+                .hint("block the other to hear nothing more: parlor contact block WHO"),
             _ => Problem::new(Code::Conflict, detail),
         }
     }

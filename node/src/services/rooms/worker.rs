@@ -27,6 +27,8 @@ use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
 use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
+use crate::services::commit_problem;
+use crate::services::contacts::Contacts;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
 
@@ -43,15 +45,16 @@ pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) peers: Peers,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) contacts: Contacts,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
 type Read = Pin<Box<dyn Future<Output = (RoomId, Option<After>)> + Send>>;
 
-struct Worker {
-    context: Arc<Context>,
+pub(super) struct Worker {
+    pub(super) context: Arc<Context>,
     inbox: mpsc::Receiver<Command>,
-    rooms: HashMap<RoomId, Entry>,
+    pub(super) rooms: HashMap<RoomId, Entry>,
     outbox: Outbox,
     doorkeeper: Doorkeeper,
     /// In the order in which they were handed over, which is that in which they become durable.
@@ -191,6 +194,9 @@ impl Worker {
                     self.turn(room, |turn| turn.bind()).await;
                 }
             }
+            Command::People { reply } => drop(reply.send(Ok(self.people()))),
+            Command::Acquaintance { account, reply } => drop(reply.send(Ok(self.acquaintance(&account)))),
+            Command::Refresh => self.refresh_all().await,
             Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
             Command::Retry { message, reply } => {
                 let answer = self.outbox_each(message, |outbox, nonce| outbox.retry(nonce, now_ms(), &mut rng())).await;
@@ -205,7 +211,7 @@ impl Worker {
     }
 
     /// Lends a room to a handler, does what it leaves to be done, and notes when the room is due next.
-    async fn turn(&mut self, room: RoomId, handler: impl FnOnce(&mut Turn<'_>)) {
+    pub(super) async fn turn(&mut self, room: RoomId, handler: impl FnOnce(&mut Turn<'_>)) {
         let mut jobs = Vec::new();
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let context = self.context.clone();
@@ -420,6 +426,10 @@ impl Worker {
     async fn announce(&mut self, room: RoomId) {
         let Some(entry) = self.rooms.get(&room) else { return };
         let secret = entry.room.topic_secret().clone();
+        // Of somebody who is blocked nothing is taken and nothing is told: as if the chat were not here.
+        if entry.room.other().is_some_and(|other| self.context.contacts.is_blocked(&other)) {
+            return self.context.peers.hide_room(room);
+        }
         let topics = entry.topics.clone();
         self.context.peers.have_room(room, secret, topics);
     }
@@ -577,17 +587,5 @@ fn room_of(out: &OutboxOut) -> RoomId {
         | OutboxOut::Seek(room)
         | OutboxOut::Changed { room, .. }
         | OutboxOut::ChangedUnwritten { room, .. } => *room,
-    }
-}
-
-fn commit_problem(error: &CommitError) -> Problem {
-    match error {
-        CommitError::DiskFull => {
-            Problem::of(Code::DiskFull).hint("make room on the disk and try again: nothing is lost")
-        }
-        CommitError::ReadOnly => Problem::new(Code::HomeDenied, error.to_string()).hint("remount it writable"),
-        CommitError::Damaged(_) => crate::home_damaged(error.to_string()),
-        CommitError::Closed => Problem::of(Code::Stopping),
-        other => Problem::new(Code::Internal, other.to_string()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod attacks;
+mod direct;
 mod forgetting;
 mod forks;
 mod format;

@@ -76,7 +76,7 @@ impl Person {
         person
     }
 
-    fn with(room: Room, rng: StdRng) -> Self {
+    pub(super) fn with(room: Room, rng: StdRng) -> Self {
         let (stored, persist, places, keys) = (Vec::new(), Persist::default(), HashMap::new(), StoredKeys::new());
         Self { room, rng, now: START, stored, persist, places, keys }
     }

@@ -1,0 +1,51 @@
+//! `parlor dm`: opens the direct chat with somebody, and writes into it.
+
+use std::time::Duration;
+
+use parlor_api::{ContactState, Direct, OpenDirect};
+use ureq::http::Method;
+
+use crate::args::{Globals, quoted};
+use crate::client::Client;
+use crate::display::neutral_line;
+use crate::input;
+use crate::out::{Done, Out};
+
+/// How long the node may take: it asks somebody known from a room for his card first.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// With whom: a contact, @name, an account, a contact card
+    who: String,
+    /// What to write; `-` reads it from standard input
+    text: Option<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    let text = match args.text.as_deref() {
+        Some("-") => Some(input::message(std::io::stdin().lock())?),
+        Some(text) => Some(input::text(text.as_bytes().to_vec())?),
+        None => None,
+    };
+    let sent = text.is_some();
+    let chat: Direct = node.send_within(Method::POST, "/dm", &OpenDirect { who: args.who, text }, PATIENCE)?;
+    if out.is_json() {
+        return out.json(&chat);
+    }
+    let name = neutral_line(&chat.name);
+    if chat.state != ContactState::Contact {
+        let what = if sent { "What you wrote waits" } else { "What you write waits" };
+        out.note(format!("{name} is asked whether you may write. {what} until the answer is yes."));
+    }
+    if !sent {
+        let room: String = chat.room.chars().take(12).collect();
+        out.note(format!("Write: {} send {} 'Hello'", globals.program(), quoted(&room)));
+    }
+    Ok(())
+}

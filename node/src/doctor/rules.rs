@@ -1,0 +1,534 @@
+//! From what is observed to what is told: one rule a function, none of which looks at anything but the facts.
+
+use parlor_api::{Finding, Level};
+
+use super::facts::{Clock, Facts, NatKind, RelayFact, RelayTrouble, RoomFact, Udp};
+
+/// Less free space than this is a problem: the store stops to write.
+const DISK_PROBLEM: u64 = 100 << 20;
+/// Less than this is worth a warning.
+const DISK_WARNING: u64 = 1 << 30;
+/// Rooms told one by one; of more only the number.
+const ROOMS_TOLD: usize = 5;
+
+/// What follows from the facts, the worst first. Never empty.
+pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
+    let rules: [fn(&Facts) -> Vec<Finding>; 10] =
+        [device, clock, disk, listening, way_in, udp, relays, people, rooms, waiting];
+    let mut all: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
+    if all.iter().all(|finding| finding.level == Level::Note) {
+        all.push(told(
+            "all_well",
+            Level::Fine,
+            "nothing is wrong that this node can see",
+            "if somebody still can not be reached, ask him to run the doctor too",
+        ));
+    }
+    all.sort_by_key(|finding| finding.level);
+    all
+}
+
+fn told(code: &str, level: Level, text: impl Into<String>, hint: impl Into<String>) -> Finding {
+    Finding { code: code.into(), level, text: text.into(), hint: hint.into(), tried: Vec::new() }
+}
+
+fn tried(mut finding: Finding, what: Vec<String>) -> Finding {
+    finding.tried = what;
+    finding
+}
+
+fn plural(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+/// This device was copied, or somebody's devices changed.
+fn device(facts: &Facts) -> Vec<Finding> {
+    let cloned = facts.rooms.iter().filter(|room| room.cloned).map(|room| {
+        told(
+            "device_cloned",
+            Level::Problem,
+            format!(
+                "this device was copied and both copies have written in {}: it writes nothing there any more",
+                room.name
+            ),
+            "run one copy of a home only; with a new home you can be invited again",
+        )
+    });
+    let changed = facts.changed.iter().map(|name| {
+        told(
+            "devices_changed",
+            Level::Warning,
+            format!("a new device came to {name}, whom you had verified"),
+            "compare safety numbers again: parlor contact verify WHO",
+        )
+    });
+    cloned.chain(changed).collect()
+}
+
+fn clock(facts: &Facts) -> Vec<Finding> {
+    let hint = "set the clock of this machine, or have it set from the network";
+    match facts.clock {
+        Clock::Plausible => Vec::new(),
+        Clock::Unset => vec![told(
+            "clock_wrong",
+            Level::Problem,
+            "the clock of this machine shows a time before this program was made: invites seem not open yet, and messages stand at the wrong place",
+            hint,
+        )],
+        Clock::Behind(seconds) => vec![told(
+            "clock_behind",
+            Level::Warning,
+            format!(
+                "the newest message is from {} minutes ahead of this machine's clock: either this clock is behind, or that of its author is ahead",
+                seconds / 60
+            ),
+            hint,
+        )],
+    }
+}
+
+fn disk(facts: &Facts) -> Vec<Finding> {
+    let Some(free) = facts.disk_free else { return Vec::new() };
+    let text = format!("the disk that holds the home has {} MiB left", free >> 20);
+    let hint = "make room on the disk: a full one takes no messages, neither yours nor those of others";
+    match free {
+        _ if free < DISK_PROBLEM => vec![told("disk_full", Level::Problem, text, hint)],
+        _ if free < DISK_WARNING => vec![told("disk_low", Level::Warning, text, hint)],
+        _ => Vec::new(),
+    }
+}
+
+fn listening(facts: &Facts) -> Vec<Finding> {
+    if facts.listening == 0 {
+        let text = "the node listens nowhere: nobody can connect to it, not even through a relay";
+        return vec![told(
+            "not_listening",
+            Level::Problem,
+            text,
+            "start it with: parlor run --listen /ip4/0.0.0.0/udp/0/quic-v1",
+        )];
+    }
+    if facts.loopback_only {
+        let text = "the node listens on this machine alone: others can not reach it directly";
+        return vec![told(
+            "loopback_only",
+            Level::Note,
+            text,
+            "start it without --listen, or name an address of the network",
+        )];
+    }
+    Vec::new()
+}
+
+/// What stands between us and the internet.
+fn way_in(facts: &Facts) -> Vec<Finding> {
+    let helped = facts.relays.iter().any(|relay| relay.reserved);
+    let level = if helped { Level::Note } else { Level::Warning };
+    let punched = format!("punching holes: {} worked, {} did not", facts.punched.0, facts.punched.1);
+    let mapping = "asking the router to map a port (UPnP)".to_owned();
+    match facts.nat {
+        NatKind::Symmetric => {
+            let text = "the router gives each connection another port (symmetric NAT): direct connections from outside hardly ever work";
+            let hint = if helped {
+                "nothing: what can not go directly goes through a relay; a port forwarded in the router makes it direct"
+            } else {
+                "add a relay: parlor run --relay ADDRESS; or forward a port in the router and listen on it"
+            };
+            vec![tried(told("nat_symmetric", level, text, hint), vec![mapping, punched])]
+        }
+        NatKind::Cone if facts.mapped => Vec::new(),
+        NatKind::Cone => {
+            let text = "this machine is behind a router (NAT): others reach it after a relay has introduced them";
+            let hint = if helped { "nothing: it works" } else { "add a relay: parlor run --relay ADDRESS" };
+            vec![tried(told("nat_cone", level, text, hint), vec![mapping, punched])]
+        }
+        NatKind::Open | NatKind::Unknown => Vec::new(),
+    }
+}
+
+fn udp(facts: &Facts) -> Vec<Finding> {
+    if facts.udp != Udp::Blocked {
+        return Vec::new();
+    }
+    let text = "this network lets no UDP through: connections go over TCP, and holes in routers can hardly be punched";
+    let hint = "allow outgoing UDP in the firewall, or go on with relays: messages arrive all the same";
+    vec![told("udp_blocked", Level::Warning, text, hint)]
+}
+
+fn relays(facts: &Facts) -> Vec<Finding> {
+    if facts.relays.is_empty() {
+        let text = "there is no relay: people behind routers can not reach each other, and nobody keeps mail while all are away";
+        return vec![told(
+            "no_relay",
+            Level::Note,
+            text,
+            "add one: parlor run --relay ADDRESS; anybody can run parlor-bootstrap",
+        )];
+    }
+    let broken: Vec<Finding> = facts.relays.iter().filter(|relay| !relay.reserved).filter_map(relay).collect();
+    let none_left = facts.relays.iter().all(|relay| !relay.reserved);
+    if none_left {
+        broken
+    } else {
+        broken.into_iter().map(|finding| Finding { level: Level::Warning, ..finding }).collect()
+    }
+}
+
+fn relay(relay: &RelayFact) -> Option<Finding> {
+    let name = &relay.name;
+    let (code, text, hint) = match relay.trouble {
+        // Just begun.
+        None if relay.attempts == 0 => return None,
+        Some(RelayTrouble::Full) => (
+            "relay_full",
+            format!("the relay {name} has no place left for this node"),
+            "add another relay, or ask who runs it for a higher limit",
+        ),
+        Some(RelayTrouble::Refused) => (
+            "relay_refused",
+            format!("the relay {name} serves its own users only"),
+            "ask who runs it for a token, or use another relay",
+        ),
+        Some(RelayTrouble::OtherKey) => (
+            "relay_other_key",
+            format!("at the address of the relay {name} somebody answers with another key"),
+            "ask who runs it for the present address: it was set up anew, or somebody stands between",
+        ),
+        Some(RelayTrouble::Down) => (
+            "relay_down",
+            format!("the relay {name} does not answer"),
+            "ask who runs it; look whether this machine is online; add another relay meanwhile",
+        ),
+        Some(RelayTrouble::Other) | None => (
+            "relay_trouble",
+            format!("the relay {name} is of no use now"),
+            "start the node with -v to see why, or use another relay",
+        ),
+    };
+    let times = plural(relay.attempts as usize, "attempt", "attempts");
+    Some(tried(told(code, Level::Problem, text, hint), vec![format!("connecting: {times} without success, going on")]))
+}
+
+/// Who is there.
+fn people(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let shared = facts.rooms.iter().filter(|room| room.others > 0).count();
+    let online = facts.rooms.iter().any(|room| room.online > 0);
+    if shared > 0 && !online {
+        let text = match facts.peers {
+            0 => "nobody of your rooms is online, or nobody can be reached".to_owned(),
+            n => format!(
+                "{} connected, but nobody of your rooms",
+                if n == 1 { "1 peer is".into() } else { format!("{n} peers are") }
+            ),
+        };
+        let hint = "ask whether they are online, and have them run the doctor too; what you write waits and goes out by itself";
+        let dials = format!("dialling {} again and again", plural(facts.redialling, "known node", "known nodes"));
+        let reserved = facts.relays.iter().filter(|relay| relay.reserved).count();
+        let finding = told("nobody_online", Level::Warning, text, hint);
+        found.push(tried(finding, vec![dials, format!("waiting at {}", plural(reserved, "relay", "relays"))]));
+    } else if facts.redialling > 0 && shared > 0 {
+        let text = format!("{} can not be reached now", plural(facts.redialling, "known node", "known nodes"));
+        found.push(tried(
+            told("peers_away", Level::Note, text, "nothing: they are dialled again when they may be back"),
+            vec!["dialling with growing pauses, at all addresses that are known".into()],
+        ));
+    }
+    if facts.banned > 0 {
+        let text = format!("{} broke the rules and are refused for a while", plural(facts.banned, "peer", "peers"));
+        found.push(told(
+            "peers_refused",
+            Level::Note,
+            text,
+            "if it is a friend's node: both should run the newest version",
+        ));
+    }
+    found
+}
+
+/// What is wrong in rooms.
+fn rooms(facts: &Facts) -> Vec<Finding> {
+    let stuck: Vec<&RoomFact> = facts.rooms.iter().filter(|room| !room.writable && !room.cloned).collect();
+    let mut found: Vec<Finding> = stuck.iter().take(ROOMS_TOLD).map(|room| stuck_room(room)).collect();
+    if stuck.len() > ROOMS_TOLD {
+        let text = format!("{} more rooms can not be written to now", stuck.len() - ROOMS_TOLD);
+        found.push(told("rooms_wait", Level::Note, text, "parlor room show ROOM says why of each"));
+    }
+    let missing: u64 = facts.rooms.iter().map(|room| room.missing).sum();
+    if missing > 0 {
+        let text = format!("{missing} messages are known of and still on their way");
+        found.push(told("catching_up", Level::Note, text, "wait: they come from whoever is online"));
+    }
+    found
+}
+
+fn stuck_room(room: &RoomFact) -> Finding {
+    let name = &room.name;
+    if room.waits_for_other {
+        let text = format!(
+            "in the chat with {name} nothing goes out yet: the other has not accepted, or was not online since"
+        );
+        return told("chat_waits", Level::Note, text, "what you write waits, and goes out by itself");
+    }
+    let text = format!(
+        "in the room {name} nothing can be written now: its keys are made or handed out by a member who is online"
+    );
+    let finding = told(
+        "room_waits",
+        Level::Warning,
+        text,
+        "wait until another member is online; parlor room show ROOM says more",
+    );
+    let online = plural(room.online as usize, "device of a member", "devices of members");
+    tried(finding, vec![format!("asking {online} for the keys")])
+}
+
+/// What waits.
+fn waiting(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if facts.outbox > 0 {
+        let text = format!("{} of yours nobody else holds yet", plural(facts.outbox, "message", "messages"));
+        found.push(tried(
+            told("outbox_waits", Level::Note, text, "parlor outbox list says why; they go out by themselves"),
+            vec!["sending again whenever a member is reached, and with growing pauses".into()],
+        ));
+    }
+    if facts.joining > 0 {
+        let text = format!(
+            "{} not answered yet",
+            if facts.joining == 1 {
+                "1 request to join is".into()
+            } else {
+                format!("{} requests to join are", facts.joining)
+            }
+        );
+        found.push(told("join_waits", Level::Note, text, "a member has to be online, or to approve"));
+    }
+    if facts.asked > 0 {
+        let text = format!(
+            "{} asked whether you may write, and did not answer yet",
+            if facts.asked == 1 { "1 person was".into() } else { format!("{} people were", facts.asked) }
+        );
+        found.push(told(
+            "request_waits",
+            Level::Note,
+            text,
+            "their nodes are asked again and again; tell them by another way",
+        ));
+    }
+    if facts.asking > 0 {
+        let text = format!(
+            "{} to write to you",
+            if facts.asking == 1 { "1 person asks".into() } else { format!("{} people ask", facts.asking) }
+        );
+        found.push(told("requests_in", Level::Note, text, "parlor contact list shows who; accept or block them"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::observe_clock;
+
+    fn well() -> Facts {
+        Facts {
+            listening: 2,
+            nat: NatKind::Open,
+            relays: vec![relay_at("r", true)],
+            disk_free: Some(1 << 40),
+            ..Facts::default()
+        }
+    }
+
+    fn relay_at(name: &str, reserved: bool) -> RelayFact {
+        RelayFact { name: name.into(), reserved, attempts: 0, trouble: None }
+    }
+
+    fn room(name: &str) -> RoomFact {
+        RoomFact {
+            name: name.into(),
+            others: 1,
+            online: 1,
+            missing: 0,
+            writable: true,
+            waits_for_other: false,
+            cloned: false,
+        }
+    }
+
+    fn codes(facts: &Facts) -> Vec<String> {
+        findings(facts).into_iter().map(|finding| finding.code).collect()
+    }
+
+    fn level(facts: &Facts, code: &str) -> Level {
+        findings(facts).into_iter().find(|finding| finding.code == code).unwrap().level
+    }
+
+    #[test]
+    fn a_healthy_node_is_told_that_all_is_well() {
+        assert_eq!(codes(&well()), ["all_well"]);
+        let busy = Facts { rooms: vec![room("kitchen")], peers: 1, ..well() };
+        assert_eq!(codes(&busy), ["all_well"]);
+    }
+
+    #[test]
+    fn the_worst_stands_first_and_every_finding_says_what_to_do() {
+        let facts = Facts {
+            listening: 0,
+            nat: NatKind::Symmetric,
+            udp: Udp::Blocked,
+            relays: vec![RelayFact { trouble: Some(RelayTrouble::Down), attempts: 3, ..relay_at("r", false) }],
+            rooms: vec![
+                RoomFact { online: 0, writable: false, ..room("kitchen") },
+                RoomFact { cloned: true, ..room("attic") },
+            ],
+            outbox: 2,
+            joining: 1,
+            asked: 1,
+            asking: 2,
+            banned: 1,
+            changed: vec!["Bob".into()],
+            clock: Clock::Behind(7_200),
+            disk_free: Some(0),
+            redialling: 3,
+            ..Facts::default()
+        };
+        let found = findings(&Facts {
+            rooms: facts.rooms.iter().map(|it| RoomFact { online: 0, ..it.clone() }).collect(),
+            ..facts
+        });
+        assert!(found.is_sorted_by_key(|finding| finding.level));
+        assert!(found.iter().all(|finding| !finding.text.is_empty() && !finding.hint.is_empty()));
+        let mut codes: Vec<_> = found.iter().map(|finding| finding.code.as_str()).collect();
+        for code in [
+            "not_listening",
+            "nat_symmetric",
+            "udp_blocked",
+            "relay_down",
+            "nobody_online",
+            "room_waits",
+            "device_cloned",
+            "outbox_waits",
+            "join_waits",
+            "request_waits",
+            "requests_in",
+            "peers_refused",
+            "devices_changed",
+            "clock_behind",
+            "disk_full",
+        ] {
+            assert!(codes.contains(&code), "{code} is missing in {codes:?}");
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), found.len(), "each is told once");
+    }
+
+    #[test]
+    fn a_nat_is_a_warning_without_a_relay_and_a_note_with_one() {
+        for (nat, code) in [(NatKind::Symmetric, "nat_symmetric"), (NatKind::Cone, "nat_cone")] {
+            let with = Facts { nat, ..well() };
+            assert_eq!(level(&with, code), Level::Note);
+            let without = Facts { relays: Vec::new(), ..with };
+            assert_eq!(level(&without, code), Level::Warning);
+            let finding = findings(&without).into_iter().find(|finding| finding.code == code).unwrap();
+            assert!(finding.hint.contains("--relay") && finding.tried.len() == 2);
+        }
+        assert_eq!(
+            codes(&Facts { nat: NatKind::Cone, mapped: true, ..well() }),
+            ["all_well"],
+            "the router mapped a port"
+        );
+    }
+
+    #[test]
+    fn a_relay_that_is_down_full_or_closed_is_told_apart_and_matters_less_beside_one_that_works() {
+        let troubles = [
+            (RelayTrouble::Down, "relay_down"),
+            (RelayTrouble::Full, "relay_full"),
+            (RelayTrouble::Refused, "relay_refused"),
+            (RelayTrouble::OtherKey, "relay_other_key"),
+            (RelayTrouble::Other, "relay_trouble"),
+        ];
+        for (trouble, code) in troubles {
+            let broken = RelayFact { trouble: Some(trouble), attempts: 4, ..relay_at("north", false) };
+            let alone = Facts { relays: vec![broken.clone()], ..well() };
+            assert_eq!(level(&alone, code), Level::Problem);
+            let beside = Facts { relays: vec![broken, relay_at("south", true)], ..well() };
+            assert_eq!(level(&beside, code), Level::Warning);
+        }
+        assert_eq!(codes(&Facts { relays: vec![relay_at("new", false)], ..well() }), ["all_well"], "it has just begun");
+        assert_eq!(level(&Facts { relays: Vec::new(), ..well() }, "no_relay"), Level::Note);
+    }
+
+    #[test]
+    fn words_of_the_network_about_relays_are_understood() {
+        let words = [
+            ("Reservation request failed: resource limit exceeded", RelayTrouble::Full),
+            ("the relay has no room", RelayTrouble::Full),
+            ("Permission denied", RelayTrouble::Refused),
+            ("dial failed: Connection refused (os error 111)", RelayTrouble::Down),
+            ("handshake timed out", RelayTrouble::Down),
+            ("another peer answered", RelayTrouble::OtherKey),
+            ("strange", RelayTrouble::Other),
+        ];
+        for (words, trouble) in words {
+            assert_eq!(RelayTrouble::of(words), trouble, "{words}");
+        }
+    }
+
+    #[test]
+    fn who_is_alone_is_told_what_was_tried() {
+        let alone = Facts { rooms: vec![RoomFact { online: 0, ..room("kitchen") }], redialling: 2, ..well() };
+        let finding = findings(&alone).remove(0);
+        assert_eq!(finding.code, "nobody_online");
+        assert_eq!(finding.tried, ["dialling 2 known nodes again and again", "waiting at 1 relay"]);
+        let empty = Facts { rooms: vec![RoomFact { others: 0, online: 0, ..room("mine") }], ..well() };
+        assert_eq!(codes(&empty), ["all_well"], "a room of one's own misses nobody");
+        let some = Facts { rooms: vec![room("kitchen")], redialling: 1, ..well() };
+        assert_eq!(codes(&some), ["peers_away", "all_well"], "a note spoils nothing");
+    }
+
+    #[test]
+    fn the_clock_and_the_disk_are_judged() {
+        assert_eq!(observe_clock(1_000, None), Clock::Unset);
+        let now = 1_800_000_000_000;
+        assert_eq!(observe_clock(now, Some(now - 1)), Clock::Plausible);
+        assert_eq!(observe_clock(now, Some(now + 300_000)), Clock::Plausible);
+        assert_eq!(observe_clock(now, Some(now + 3_600_000)), Clock::Behind(3_600));
+        assert_eq!(level(&Facts { clock: Clock::Unset, ..well() }, "clock_wrong"), Level::Problem);
+        assert_eq!(level(&Facts { disk_free: Some(10 << 20), ..well() }, "disk_full"), Level::Problem);
+        assert_eq!(level(&Facts { disk_free: Some(500 << 20), ..well() }, "disk_low"), Level::Warning);
+        assert_eq!(codes(&Facts { disk_free: None, ..well() }), ["all_well"]);
+    }
+
+    #[test]
+    fn a_chat_that_waits_for_the_other_is_no_trouble_and_many_rooms_are_summed_up() {
+        let waits = RoomFact { writable: false, waits_for_other: true, online: 0, others: 0, ..room("Bob") };
+        assert_eq!(level(&Facts { rooms: vec![waits], ..well() }, "chat_waits"), Level::Note);
+        let rooms = (0..9).map(|n| RoomFact { writable: false, ..room(&n.to_string()) }).collect();
+        let found = codes(&Facts { rooms, ..well() });
+        assert_eq!(found.iter().filter(|code| *code == "room_waits").count(), ROOMS_TOLD);
+        assert!(found.contains(&"rooms_wait".to_owned()));
+    }
+
+    #[test]
+    fn a_report_names_nobody() {
+        let facts = Facts {
+            rooms: vec![RoomFact { writable: false, ..room("secret plans") }],
+            changed: vec!["Bob Miller".into()],
+            relays: vec![RelayFact {
+                trouble: Some(RelayTrouble::Down),
+                attempts: 1,
+                ..relay_at("relay.example", false)
+            }],
+            ..well()
+        };
+        let facts = facts.nameless();
+        let text = format!("{:?} {:?}", findings(&facts), facts.observed());
+        for name in ["secret plans", "Bob", "relay.example"] {
+            assert!(!text.contains(name), "{text}");
+        }
+    }
+}

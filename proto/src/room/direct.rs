@@ -1,0 +1,129 @@
+//! Direct chats: rooms of two accounts that either may begin, and both at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parlor_crypto::CryptoRng;
+use parlor_crypto::topic::TopicSecret;
+
+use super::Room;
+use super::types::{Accepted, Outcome, Refusal};
+use crate::control::{AccountUpdate, Control, DIRECT_KIND, Direct, NewDevice, RotateReason};
+use crate::dag::Insert;
+use crate::event::{ControlHeader, Event};
+use crate::identity::Identity;
+use crate::ids::{AccountId, DeviceId, EventId};
+use crate::limits;
+
+impl Room {
+    /// Begins the direct chat of two accounts, one of which is ours, with the devices of the other as far as they are known.
+    /// `topic` is what both derive from their contact keys. Whoever else begins it holds the same room.
+    ///
+    /// Without a device of the other nobody can be written to yet: texts wait until [`introduce`](Self::introduce) brings one.
+    ///
+    /// # Errors
+    /// [`Refusal::NoAccount`] if the chat is not ours.
+    pub fn direct(
+        me: Arc<Identity>,
+        chat: &Direct,
+        topic: TopicSecret,
+        devices: &[NewDevice],
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Outcome), Refusal> {
+        if !chat.ids().contains(&me.account()) {
+            return Err(Refusal::NoAccount);
+        }
+        let mut room = Self::new(me, chat.room(), topic);
+        let genesis = virtual_genesis(chat)?;
+        if !matches!(room.insert_control(&genesis), Insert::New(_)) {
+            return Err(Refusal::Limit);
+        }
+        let mut outcome = Outcome::default();
+        outcome.accepted.push(Accepted::Control(genesis));
+        room.settle(&mut outcome);
+        outcome.merge(room.introduce(devices, now_ms, rng)?);
+        outcome.persist.keys = room.all_rows();
+        outcome.persist.heads = Some(room.messages.to_bytes());
+        Ok((room, outcome))
+    }
+
+    /// Brings our own device and these of the other account into a direct chat, and makes the first epoch when both are in. Papers
+    /// that do not hold, and devices that are in, are left out; with nothing to say nothing is written.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; [`Refusal::Direct`] in a room of another sort.
+    pub fn introduce(
+        &mut self,
+        devices: &[NewDevice],
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, Refusal> {
+        if self.dag.direct().is_none() {
+            return Err(Refusal::Direct);
+        }
+        self.may_write()?;
+        let own = NewDevice::sign(self.me.signing_key(), self.me.entrant());
+        let mut new: BTreeMap<DeviceId, &NewDevice> = BTreeMap::new();
+        for device in [&own].into_iter().chain(devices).filter(|device| self.is_welcome(device)) {
+            if new.values().all(|other| other.leaf.leaf_pk != device.leaf.leaf_pk) {
+                new.insert(device.device(), device);
+            }
+        }
+        // Our own device is the first to be in: it writes the event.
+        let own_id = own.device();
+        let mut chosen: Vec<NewDevice> = new.remove(&own_id).into_iter().cloned().collect();
+        let room_left = limits::MAX_UPDATE_DEVICES.saturating_sub(chosen.len());
+        chosen.extend(new.into_values().take(room_left).cloned());
+        chosen.sort_unstable_by_key(|device| device.cert.device_pk);
+        if chosen.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let update = Control::AccountUpdate(AccountUpdate { devices: chosen, revokes: Vec::new() });
+        let mut outcome = self.write_control(update, now_ms)?;
+        if !self.waits_for_other() && self.best.is_none() {
+            outcome.merge(self.make_epoch(RotateReason::NoSafeEpoch, now_ms, rng)?);
+        }
+        Ok(outcome)
+    }
+
+    /// The other account of a direct chat; `None` in rooms of another sort.
+    pub fn other(&self) -> Option<AccountId> {
+        self.dag.direct()?.ids().into_iter().find(|account| *account != self.me.account())
+    }
+
+    /// Whether this is a direct chat of which one account has no device here yet: nothing can be written that it could read.
+    pub fn waits_for_other(&self) -> bool {
+        let live = |account: &AccountId| self.dag.devices_of(account).iter().any(|no| self.live.has(*no));
+        self.dag.direct().is_some_and(|direct| !direct.ids().iter().all(live))
+    }
+
+    /// Whether a device with its papers may be brought in: of one of the two, with papers that hold, not here yet, not revoked.
+    fn is_welcome(&self, device: &NewDevice) -> bool {
+        let account = AccountId(device.cert.account);
+        let ours = self.dag.direct().is_some_and(|direct| direct.ids().contains(&account));
+        let known = self.dag.device_no(&device.device()).is_some();
+        let holds = self.dag.inception(&account).is_some_and(|inception| device.verify(inception).is_ok());
+        let leaf_free = self.dag.leaf_owners(&device.leaf.leaf_pk).is_empty();
+        ours && !known && leaf_free && holds
+    }
+}
+
+/// The beginning of a direct chat: the same bytes on every node.
+fn virtual_genesis(chat: &Direct) -> Result<Event, Refusal> {
+    let header = ControlHeader {
+        v: limits::VERSION,
+        suite: limits::SUITE,
+        kind: DIRECT_KIND,
+        device: DeviceId([0; 32]),
+        seq: 1,
+        prev: EventId::ZERO,
+        parents: Vec::new(),
+        lamport: 1,
+        ts_ms: 0,
+        payload_len: 0,
+        payload_hash: [0; 32],
+    };
+    let payload = Control::Direct(chat.clone()).encode();
+    Event::unsigned(&chat.room(), header, &payload).map_err(|_| Refusal::Limit)
+}

@@ -1,0 +1,74 @@
+//! A relay: the program `parlor-bootstrap` on loopback, open to all.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::Ended;
+use crate::{eventually, program};
+
+/// A relay that runs until it is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    folder: TempDir,
+    _process: Ended,
+    /// Its addresses with its peer id, as nodes name it with `--relay`.
+    pub addresses: Vec<String>,
+}
+
+/// The relay program beside the `parlor` under test.
+fn relay_program() -> PathBuf {
+    let name = format!("parlor-bootstrap{}", std::env::consts::EXE_SUFFIX);
+    program().parent().unwrap_or(Path::new(".")).join(name)
+}
+
+#[allow(clippy::expect_used, clippy::panic, reason = "the harness of tests fails by panicking")]
+impl Relay {
+    /// Starts a relay on a port of its own choosing and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it ends before.
+    #[track_caller]
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("parlor-relay-").tempdir().expect("a temporary folder");
+        let out = folder.path().join("out");
+        let file = |name: &str| File::create(folder.path().join(name)).expect("a temporary file");
+        let mut command = Command::new(relay_program());
+        command.arg("--data").arg(folder.path().join("data")).args(["--json", "run", "--open"]);
+        command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--metrics", "127.0.0.1:0"]).stdin(Stdio::null());
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("parlor-bootstrap is built");
+        let mut process = Ended(child);
+        let ready = eventually("the relay is ready", || {
+            let text = std::fs::read_to_string(&out).unwrap_or_default();
+            if let Some((first, _)) = text.split_once('\n') {
+                return Some(serde_json::from_str::<Value>(first).expect("the first line is JSON"));
+            }
+            if let Some(status) = process.0.try_wait().expect("a child can be waited for") {
+                let log = std::fs::read_to_string(folder.path().join("err")).unwrap_or_default();
+                panic!("the relay ended at once: {status}: {log}");
+            }
+            None
+        });
+        let peer = ready["peer_id"].as_str().unwrap_or_default().to_owned();
+        let listen = ready["listen"].as_array().cloned().unwrap_or_default();
+        let whole = |text: &str| if text.contains("/p2p/") { text.to_owned() } else { format!("{text}/p2p/{peer}") };
+        let addresses = listen.iter().filter_map(Value::as_str).map(whole).collect();
+        Self { folder, _process: process, addresses }
+    }
+
+    /// The address to name it by.
+    ///
+    /// # Panics
+    /// If it said none.
+    pub fn address(&self) -> &str {
+        self.addresses.first().expect("a relay listens somewhere")
+    }
+
+    /// What it stores.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
