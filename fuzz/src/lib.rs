@@ -8,11 +8,16 @@
 //! earlier runs found, not kept).
 
 pub mod decode;
+pub mod disk;
 pub mod doors;
 pub mod forge;
+pub mod frames;
 pub mod history;
 pub mod input;
 pub mod mailbox;
+#[path = "../../net/src/limits.rs"]
+#[allow(dead_code, reason = "of the network only the version is used")]
+pub(crate) mod limits;
 pub mod people;
 pub mod stored;
 pub mod streams;

@@ -97,6 +97,24 @@ impl Address {
         parts.next().is_none().then_some(Endpoint { host, port, carrier })
     }
 
+    /// The machine that is dialled: of a way through a relay, the relay.
+    pub fn host(&self) -> Option<Host> {
+        match self.0.iter().next()? {
+            Protocol::Ip4(ip) => Some(Host::Ip(ip.into())),
+            Protocol::Ip6(ip) => Some(Host::Ip(ip.into())),
+            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(Host::Dns(name.into_owned())),
+            _ => None,
+        }
+    }
+
+    /// The port that is dialled.
+    pub fn port(&self) -> Option<u16> {
+        match self.0.iter().nth(1)? {
+            Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+            _ => None,
+        }
+    }
+
     /// The way leads through a relay.
     pub fn is_relayed(&self) -> bool {
         self.0.iter().any(|it| it == Protocol::P2pCircuit)

@@ -27,7 +27,7 @@ pub struct NetworkConfig {
 pub enum Carriers {
     /// TCP and QUIC, names resolved.
     Internet,
-    /// The in-process transport, for tests: addresses are [`Address::memory`].
+    /// The in-process transport, for tests: addresses are [`Address::memory`], or `/ip4/A/tcp/P`, which stands for a place in memory.
     Memory,
 }
 

@@ -31,6 +31,8 @@ mod join;
 pub mod limits;
 mod line;
 mod listen;
+mod memory;
+mod message;
 mod peer_id;
 mod peers;
 mod ping;

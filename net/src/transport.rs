@@ -15,7 +15,7 @@ use libp2p::{
     Transport,
     core::{
         muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, SubstreamBox},
-        transport::{Boxed, MemoryTransport, OptionalTransport, timeout::TransportTimeout},
+        transport::{Boxed, OptionalTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
     identity::Keypair,
@@ -29,6 +29,7 @@ use crate::{
         CLOSE_DEADLINE, CONNECT_DEADLINE, QUIC_CONNECTION_WINDOW, QUIC_IDLE, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW,
         STREAMS_MAX,
     },
+    memory::InProcess,
 };
 
 type Connection = (libp2p::PeerId, StreamMuxerBox);
@@ -46,11 +47,9 @@ pub(crate) enum For {
 pub(crate) fn build(carriers: Carriers, key: &Keypair, whom: For) -> Result<Boxed<Connection>, NetworkError> {
     let direct = match carriers {
         Carriers::Internet => internet(key)?,
-        Carriers::Memory => MemoryTransport::default()
-            .upgrade(Version::V1)
-            .authenticate(noise_config(key)?)
-            .multiplex(yamux_config())
-            .boxed(),
+        Carriers::Memory => {
+            InProcess::default().upgrade(Version::V1).authenticate(noise_config(key)?).multiplex(yamux_config()).boxed()
+        }
     };
     let raw = match whom {
         For::Node(relayed) => {

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use parlor_api::{Code, Problem};
+use parlor_net::Carriers;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -99,6 +100,8 @@ pub struct Config {
     pub mdns: bool,
     /// Where the passphrase comes from.
     pub passphrase: Passphrase,
+    /// What carries the connections; no setting of users. [`Carriers::Memory`] is for tests of many nodes in one process.
+    pub carriers: Carriers,
 }
 
 /// What `config.toml` may say.
@@ -122,6 +125,7 @@ impl Config {
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             mdns: true,
             passphrase: Passphrase::None,
+            carriers: Carriers::Internet,
         }
     }
 

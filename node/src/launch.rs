@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use parlor_api::{Code, Problem};
-use parlor_net::{Address, Network, NetworkConfig, NetworkError};
+use parlor_net::{Address, Carriers, Network, NetworkConfig, NetworkError};
 use parlor_storage::{OpenError, OpenOptions, Store};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -253,6 +253,11 @@ async fn network(config: &Config, account: &Account, store: &Store) -> Result<Ne
         let mut settings = NetworkConfig::new(account.transport_seed());
         settings.listen = listen;
         settings.mdns = config.mdns;
+        settings.carriers = config.carriers;
+        if config.carriers == Carriers::Memory {
+            // The memory of the process is that of all the nodes in it.
+            settings.tuning.memory_max = usize::MAX;
+        }
         settings
     };
     match parlor_net::spawn(settings(remembered.clone())).await {
@@ -264,7 +269,7 @@ async fn network(config: &Config, account: &Account, store: &Store) -> Result<Ne
     }
 }
 
-fn lock(home: &Home) -> Result<HomeLock, Problem> {
+pub(crate) fn lock(home: &Home) -> Result<HomeLock, Problem> {
     HomeLock::take(home.dir(), &home.lock_file()).map_err(|error| match error {
         LockError::Taken { .. } => Problem::new(Code::HomeLocked, error.to_string())
             .hint("use it, stop it with: parlor stop, or name another home with --home DIR"),
@@ -283,7 +288,7 @@ fn network_problem(error: NetworkError) -> Problem {
     }
 }
 
-fn store_problem(error: OpenError) -> Problem {
+pub(crate) fn store_problem(error: OpenError) -> Problem {
     let detail = error.to_string();
     match error {
         OpenError::Locked { .. } => Problem::new(Code::HomeLocked, detail),

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod app;
+mod at_rest;
 pub mod bus;
 mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ mod lock;
 mod services;
 
 pub use app::App;
+pub use at_rest::AtRest;
 pub use config::{Config, Passphrase};
 pub use home::Home;
 pub use launch::{NewAccount, Running, init_account, recover_account, start};

@@ -94,7 +94,7 @@ pub(crate) fn read(path: &Path, sealer: &Sealer) -> io::Result<Vec<Record>> {
     Ok(records)
 }
 
-fn record(group: u64, rows: &[Row], sealer: &Sealer) -> io::Result<Vec<u8>> {
+pub(crate) fn record(group: u64, rows: &[Row], sealer: &Sealer) -> io::Result<Vec<u8>> {
     let content: usize = rows.iter().map(|row| 6 + row.key.len() + row.value.as_ref().map_or(0, Vec::len)).sum();
     let len = u32::try_from(content).map_err(|_| io::Error::other("a group is too large"))?;
     let mut bytes = Vec::with_capacity(HEAD + content + CHECK);
@@ -113,7 +113,7 @@ fn record(group: u64, rows: &[Row], sealer: &Sealer) -> io::Result<Vec<u8>> {
 }
 
 /// The record at the beginning of `bytes`, which then begin after it.
-fn next(bytes: &mut &[u8], sealer: &Sealer) -> Option<Record> {
+pub(crate) fn next(bytes: &mut &[u8], sealer: &Sealer) -> Option<Record> {
     let len = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
     let (body, rest) = bytes.split_at_checked(HEAD + len)?;
     let (check, rest) = rest.split_first_chunk::<CHECK>()?;

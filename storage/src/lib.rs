@@ -25,6 +25,8 @@ mod error;
 mod examine;
 mod fault;
 mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod group;
 mod journal;
 mod log;

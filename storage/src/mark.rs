@@ -52,7 +52,7 @@ impl Mark {
         }))
     }
 
-    fn parse(bytes: &[u8], sealer: &Sealer) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8], sealer: &Sealer) -> Option<Self> {
         let (body, check) = bytes.split_at_checked(BODY)?;
         if sealer.blind(Blind::Mark, NO_ROOM, body) != check {
             return None;

@@ -24,6 +24,8 @@ pub struct Options {
     pub passphrase_file: Option<PathBuf>,
     /// The network namespace of its machine: see `lab`.
     pub namespace: Option<String>,
+    /// Finds others by what the local network announces. Only in a namespace: elsewhere it would be heard outside.
+    pub mdns: bool,
 }
 
 /// A person with a home, whose node runs or not.
@@ -223,6 +225,11 @@ impl Person {
         &mut self.options
     }
 
+    /// The machine has other addresses from the next run on.
+    pub fn moved(&mut self) {
+        self.listen.clear();
+    }
+
     fn command(&self) -> Command {
         let mut command = match &self.options.namespace {
             Some(namespace) => {
@@ -239,7 +246,8 @@ impl Person {
 
     fn run_command(&self) -> Command {
         let mut command = self.command();
-        command.args(["run", "--no-mdns"]);
+        assert!(self.options.namespace.is_some() || !self.options.mdns, "announcements stay in a namespace");
+        command.arg("run").args((!self.options.mdns).then_some("--no-mdns"));
         if !self.options.run_args.iter().any(|arg| arg == "--api") {
             command.args(["--api", "127.0.0.1:0"]);
         }

@@ -7,13 +7,15 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::shell::Tested;
 use crate::{Error, shell};
 
 const LIST: &str = "xtask/mutants.toml";
 /// Folders that are no sources.
 const SKIPPED: [&str; 5] = [".git", "target", "corpus", "artifacts", "node_modules"];
-/// A test of a mutant that takes longer than this has noticed: some mutants never end.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Tests of a mutant that take longer than this are ended: some mutants never end. On a machine that is busy with other things a
+/// mutant may survive slowly, so that this is told apart from a test that failed.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// One change of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,35 +32,43 @@ struct Mutant {
 /// What became of a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// A test failed.
     Killed,
+    /// Every test passed.
     Survived,
+    /// The tests did not end. Most likely that is what the mutant did.
+    Endless,
     /// Its text is not in the file exactly once.
     Lost,
     /// What it makes does not compile.
     Broken,
 }
 
-/// `mutants [--only PART]`: those whose name has `PART` in it, or all.
+/// `mutants [--only PART] [--from N]`: those whose name has `PART` in it, or all; from the Nth of them on, so that a run that was
+/// interrupted can go on.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
-    let part = match args {
-        [] => "",
-        [flag, part] if flag == "--only" => part.as_str(),
-        _ => return Err("mutants takes only --only PART".into()),
-    };
+    let (mut part, mut from) = ("", 1);
+    for pair in args.chunks(2) {
+        match pair {
+            [flag, given] if flag == "--only" => part = given,
+            [flag, given] if flag == "--from" => from = given.parse().map_err(|_| "--from wants a number")?,
+            _ => return Err("mutants takes only --only PART and --from N".into()),
+        }
+    }
     let mutants: Vec<Mutant> = list(root)?.into_iter().filter(|mutant| mutant.name.contains(part)).collect();
-    if mutants.is_empty() {
-        return Err(format!("no mutant with `{part}` in its name").into());
+    if mutants.len() < from {
+        return Err(format!("there are {} mutants with `{part}` in their names", mutants.len()).into());
     }
     let place = root.join("target/mutants");
     let tree = place.join("tree");
     mirror(root, &tree)?;
     let mut left = Vec::new();
-    for (n, mutant) in mutants.iter().enumerate() {
+    for (n, mutant) in mutants.iter().enumerate().skip(from.saturating_sub(1)) {
         let start = Instant::now();
         let fate = mutant.try_in(&tree, &place.join("target"))?;
         let seconds = start.elapsed().as_secs_f64();
         println!("[{}/{}] {fate:?}: {} ({seconds:.0} s)", n + 1, mutants.len(), mutant.name);
-        if fate != Fate::Killed {
+        if !matches!(fate, Fate::Killed | Fate::Endless) {
             left.push(format!("{fate:?}: {} in {}", mutant.name, mutant.file));
         }
     }
@@ -117,8 +127,10 @@ impl Mutant {
         let Ok(built) = built else { return Ok(Fate::Broken) };
         let folder = tree.join(self.file.split('/').next().unwrap_or_default());
         for program in executables(&built) {
-            if !shell::program(&program, &folder).args(&names).succeeds_within(PATIENCE)? {
-                return Ok(Fate::Killed);
+            match shell::program(&program, &folder).args(&names).test(PATIENCE)? {
+                Tested::Passed => {}
+                Tested::Failed => return Ok(Fate::Killed),
+                Tested::Endless => return Ok(Fate::Endless),
             }
         }
         Ok(Fate::Survived)

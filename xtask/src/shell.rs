@@ -4,9 +4,22 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Error;
+
+/// How a test program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tested {
+    /// Every test passed.
+    Passed,
+    /// One failed.
+    Failed,
+    /// It did not end in time.
+    Endless,
+}
 
 /// A command that says what it does before it does it.
 pub(crate) struct Step(Command);
@@ -75,19 +88,37 @@ impl Step {
         self.0.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
 
-    /// As [`succeeds`](Self::succeeds); after `patience` it is ended and has not succeeded.
-    pub(crate) fn succeeds_within(mut self, patience: Duration) -> Result<bool, Error> {
-        let mut child = self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    /// Runs it as a test program, silently, and ends it at the first test that fails, or when `patience` is over.
+    pub(crate) fn test(mut self, patience: Duration) -> Result<Tested, Error> {
+        let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let failed = Arc::new(AtomicBool::new(false));
+        let (seen, stdout) = (Arc::clone(&failed), child.stdout.take());
+        let reader = std::thread::spawn(move || {
+            // What can not be read any more says nothing; then the exit code does.
+            let _ = read_lines(stdout, |line| {
+                if line.starts_with("test ") && line.trim_end().ends_with("... FAILED") {
+                    seen.store(true, Ordering::Relaxed);
+                }
+            });
+        });
         let end = Instant::now() + patience;
-        while Instant::now() < end {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status.success());
+        let tested = loop {
+            if failed.load(Ordering::Relaxed) {
+                break Tested::Failed;
             }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        child.kill()?;
+            if let Some(status) = child.try_wait()? {
+                break if status.success() { Tested::Passed } else { Tested::Failed };
+            }
+            if Instant::now() > end {
+                break Tested::Endless;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        // It may have ended by itself meanwhile.
+        let _ = child.kill();
         child.wait()?;
-        Ok(false)
+        drop(reader.join());
+        Ok(tested)
     }
 
     fn announce(&self) {

@@ -2,7 +2,7 @@
 //!
 //! The tests of the tree run fixed seeds, so that they are quick and repeatable. A round of this runs the seeded campaigns
 //! with seeds of its own, printed before each with the command that repeats it; then one fuzz target for a while. Before all rounds the
-//! network lab walks its whole matrix and writes it into `docs/measures.md`. When all
+//! network lab walks its whole matrix and writes it into `docs/measures.md`; the first round walks a room of 200 nodes, too. When all
 //! targets had their turn, the mutants are run. The first failure ends it.
 
 use std::path::Path;
@@ -22,6 +22,8 @@ const CAMPAIGNS: [(&str, &str, &str, &str); 5] = [
 const POWER: &str = "power -- --ignored";
 /// Seeds for each campaign in a round.
 const SEEDS: u64 = 20;
+/// People in the largest room that is walked.
+const CROWD: &str = "200";
 /// Seconds for the fuzz target of a round.
 const FUZZ_SECONDS: u64 = 120;
 /// Minutes when none are given.
@@ -46,6 +48,9 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
             seed += 1;
             CAMPAIGNS.iter().try_for_each(|campaign| run_seed(root, campaign, seed))?;
         }
+        if rounds == 0 {
+            crowd(root)?;
+        }
         let turn = rounds % targets.len().max(1);
         fuzz::each(root, targets.get(turn..=turn).unwrap_or_default(), FUZZ_SECONDS)?;
         rounds += 1;
@@ -55,6 +60,13 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     }
     println!("{rounds} rounds, {} seeds, nothing failed", seed - first);
     Ok(())
+}
+
+/// Many whole nodes in one process.
+fn crowd(root: &Path) -> Result<(), Error> {
+    println!("PARLOR_CROWD={CROWD} cargo test --release --package parlor-tests --test crowd");
+    let test = ["test", "--quiet", "--release", "--locked", "--package", "parlor-tests", "--test", "crowd"];
+    shell::cargo(root, test).args(["--", "--nocapture", "--test-threads", "1"]).env("PARLOR_CROWD", CROWD).run()
 }
 
 fn number(text: &str) -> Result<u64, Error> {

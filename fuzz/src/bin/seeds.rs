@@ -73,6 +73,29 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("mailbox", mailboxes()),
         ("room", choices(400)),
         ("resolution", choices(500)),
+        ("frames", streams()),
+        ("disk", disks()),
+    ]
+}
+
+/// A hello, two frames of a sync stream, a message of a join.
+fn streams() -> Seeds {
+    let hello = [&b"parlor"[..], &1_u16.to_be_bytes(), &1_u16.to_be_bytes(), &[3; 24]].concat();
+    let framed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+    vec![[framed(&hello), framed(&[9; 40])].concat(), hello, framed(b"join")]
+}
+
+/// Rows of a record of the journal, a mark, and plain values.
+fn disks() -> Seeds {
+    let row = |tree: u8, key: &[u8], value: &[u8]| {
+        [&[tree, key.len() as u8][..], &(value.len() as u32 + 1).to_be_bytes(), key, value].concat()
+    };
+    vec![
+        [row(1, &[2; 24], &[3; 30]), vec![4, 2, 0, 0, 0, 0, 7, 7]].concat(),
+        [[0; 7].as_slice(), &[9], &[0; 16]].concat(),
+        encode(&(5_u32, 6_u32, EventId([7; 32]), &b"bytes of an event"[..])),
+        encode(&(&b"name"[..], &b"value"[..])),
+        [vec![1], vec![2; 20]].concat(),
     ]
 }
 

@@ -11,10 +11,12 @@ mod contacts;
 mod copies;
 mod devices;
 mod doctor;
+mod doctored;
 mod history;
 mod joining;
 mod local_api;
 mod many;
+mod nearby;
 mod privacy;
 #[cfg(unix)]
 mod readme;

@@ -200,6 +200,59 @@ fn of_two_admins_apart_the_more_senior_decides_and_what_the_other_did_meanwhile_
 }
 
 #[test]
+fn of_two_admins_who_remove_each_other_apart_one_and_the_same_stays_everywhere() {
+    // Two owners; Bob is made an admin by the one and Carol by the other, each where the other side sees nothing of it. So each
+    // may remove the other, who is a member as far as he knows.
+    let (mut alice, mut others, room) = club(&["Olga", "Bob", "Carol", "Dave"]);
+    alice.cli(&["member", "role", &room, "@Olga", "owner"]).done();
+    let all = [("Alice", "owner"), ("Olga", "owner"), ("Bob", "member"), ("Carol", "member"), ("Dave", "member")];
+    others.iter().for_each(|person| person.sees(&room, &all));
+    // Then they know where to find each other.
+    others.iter().for_each(|person| person.connected_to(4));
+    let [olga, bob, carol, dave] = others.as_mut_slice() else { unreachable!() };
+    olga.stop();
+    carol.stop();
+    alice.cli(&["member", "role", &room, "@Bob", "admin"]).done();
+    bob.sees(
+        &room,
+        &[("Alice", "owner"), ("Olga", "owner"), ("Bob", "admin"), ("Carol", "member"), ("Dave", "member")],
+    );
+    bob.cli(&["member", "remove", &room, "@Carol"]).done();
+    bob.say(&room, "Carol is out");
+    alice.holds(&room, 1);
+    dave.stop();
+    alice.stop();
+    bob.stop();
+    olga.run();
+    carol.run();
+    olga.cli(&["member", "role", &room, "@Carol", "admin"]).done();
+    carol.sees(
+        &room,
+        &[("Alice", "owner"), ("Olga", "owner"), ("Bob", "member"), ("Carol", "admin"), ("Dave", "member")],
+    );
+    carol.cli(&["member", "remove", &room, "@Bob"]).done();
+    carol.say(&room, "Bob is out");
+    olga.holds(&room, 1);
+    // Both sides meet. Bob has his role from the first owner, so his word counts, and what Carol did meanwhile does not.
+    [&mut alice, bob, dave].into_iter().for_each(Person::run);
+    assert_eq!(carol.is_removed(&room), "Bob");
+    let stay = [("Alice", "owner"), ("Olga", "owner"), ("Bob", "admin"), ("Dave", "member")];
+    for person in [&alice, olga, bob, dave] {
+        person.sees(&room, &stay);
+        let tried = "Bob was removed by Carol, which does not count";
+        eventually(&format!("{} is told what was tried", person.name), || {
+            person.notes(&room).iter().any(|note| note == tried).then_some(())
+        });
+    }
+    agree(&[&alice, olga, bob, dave], &room);
+    bob.say(&room, "I stay");
+    for person in [&alice, olga, dave] {
+        eventually("all who stay read on", || person.texts(&room).contains(&"I stay".to_owned()).then_some(()));
+    }
+    assert!(!carol.texts(&room).contains(&"I stay".to_owned()));
+}
+
+#[test]
 fn a_removal_holds_for_the_half_of_the_room_that_was_away() {
     let (alice, mut others, room) = club(&["Bob", "Carol", "Dave", "Erin", "Frank"]);
     alice.say(&room, "Before");

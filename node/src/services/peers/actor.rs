@@ -242,7 +242,7 @@ impl Actor {
             for address in &addresses {
                 self.book.reached(peer, address);
             }
-            let _ = self.parts.net.keep(peer, self.book.addresses(&peer)).await;
+            let _ = self.parts.net.keep(peer, self.addresses(&peer)).await;
         } else if self.found.len() < FOUND_MAX && self.found.insert(peer) {
             let _ = self.parts.net.dial(Some(peer), addresses).await;
         }
@@ -264,7 +264,7 @@ impl Actor {
             }
             self.book.member(peer, room);
             for address in addresses.iter().rev() {
-                self.book.reached(peer, address);
+                self.book.told(peer, address);
             }
             self.store(peer);
         }
@@ -277,7 +277,7 @@ impl Actor {
         for room in slots.sought {
             for peer in self.book.sought(&room, &mut rng()) {
                 if !self.links.contains_key(&peer) {
-                    let _ = self.parts.net.dial(Some(peer), self.book.addresses(&peer)).await;
+                    let _ = self.parts.net.dial(Some(peer), self.addresses(&peer)).await;
                 }
             }
         }
@@ -376,19 +376,28 @@ impl Actor {
 
     /// Has the network stay connected to those that the book chooses.
     async fn keep_chosen(&mut self) {
-        let chosen = self.book.chosen(&self.parts.me);
+        let chosen = self.book.chosen();
         for peer in self.kept.difference(&chosen) {
             let _ = self.parts.net.forget(*peer).await;
         }
         for peer in chosen.difference(&self.kept) {
-            let _ = self.parts.net.keep(*peer, self.book.addresses(peer)).await;
+            let _ = self.parts.net.keep(*peer, self.addresses(peer)).await;
         }
         self.kept = chosen;
+    }
+
+    /// Where a peer is dialled from where we are.
+    fn addresses(&self, peer: &PeerId) -> Vec<Address> {
+        self.book.addresses(peer, &self.parts.peers.listening().borrow())
     }
 
     async fn on_look(&mut self) {
         if std::mem::take(&mut self.moved) {
             self.parts.rooms.moved().await;
+            // What members told of the network where we are now is dialled from now on, and of others no more.
+            for peer in self.kept.clone() {
+                let _ = self.parts.net.keep(peer, self.addresses(&peer)).await;
+            }
         }
         let now = now_ms();
         let due = |linked: &Linked| linked.link.next_deadline().is_some_and(|due| due <= now);

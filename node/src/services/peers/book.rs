@@ -3,6 +3,7 @@
 //! Stored under the peer's key: after a restart the node finds its friends again without anybody's help.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 
 use parlor_net::{Address, PeerId};
 use parlor_proto::{RoomId, codec};
@@ -10,6 +11,7 @@ use parlor_storage::{Batch, Namespace, ReadError, Store};
 use rand::seq::IteratorRandom as _;
 use serde::{Deserialize, Serialize};
 
+use super::near::may_dial;
 use crate::limits::{ADDRESSES_PER_PEER, KEPT_PER_ROOM, SOUGHT_AT_ONCE, TOLD_PER_ROOM};
 
 /// Longest entry in bytes.
@@ -22,12 +24,31 @@ pub(super) struct Known {
     rooms: BTreeSet<RoomId>,
     /// Where it was reached, the last one first.
     addresses: Vec<String>,
+    /// Where members say it can be reached, the last one first.
+    told: Vec<String>,
+}
+
+/// [`Known`] as it was stored before what was told stood apart.
+#[derive(Serialize, Deserialize)]
+struct KnownOnce {
+    rooms: BTreeSet<RoomId>,
+    addresses: Vec<String>,
+}
+
+impl Known {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let once = |bytes| codec::decode::<KnownOnce>(bytes, MAX_ENTRY);
+        let before = || once(bytes).map(|it| Self { rooms: it.rooms, told: it.addresses, addresses: Vec::new() });
+        codec::decode(bytes, MAX_ENTRY).or_else(|_| before()).ok()
+    }
 }
 
 /// The address book.
 #[derive(Default)]
 pub(super) struct Book {
     peers: BTreeMap<PeerId, Known>,
+    /// The order in which this node prefers peers: random, so that nobody knows it or makes keys that come first.
+    order: RandomState,
     /// Rooms that we are out of: nobody is dialled for them.
     parted: BTreeSet<RoomId>,
 }
@@ -37,25 +58,26 @@ impl Book {
     pub(super) fn load(store: &Store) -> Result<Self, ReadError> {
         let mut peers = BTreeMap::new();
         for (key, bytes) in store.scan(None, Namespace::Peer, &[])? {
-            let known = codec::decode::<Known>(&bytes, MAX_ENTRY).ok();
-            if let (Ok(key), Some(known)) = (<[u8; 32]>::try_from(key.as_slice()), known) {
+            if let (Ok(key), Some(known)) = (<[u8; 32]>::try_from(key.as_slice()), Known::decode(&bytes)) {
                 peers.insert(PeerId::from_key(key), known);
             }
         }
-        Ok(Self { peers, parted: BTreeSet::new() })
+        Ok(Self { peers, ..Self::default() })
     }
 
-    /// The peer was reached there, or is said to be. Returns whether that is news.
+    /// The peer was reached there, or is there by somebody's word whom we asked ourselves. Returns whether that is news.
     pub(super) fn reached(&mut self, peer: PeerId, address: &Address) -> bool {
         let known = self.peers.entry(peer).or_default();
         let text = address.without_peer().to_string();
-        if known.addresses.first() == Some(&text) {
-            return false;
-        }
-        known.addresses.retain(|held| *held != text);
-        known.addresses.insert(0, text);
-        known.addresses.truncate(ADDRESSES_PER_PEER);
-        true
+        known.told.retain(|held| *held != text);
+        put_first(&mut known.addresses, text)
+    }
+
+    /// The peer can be reached there, a member says. Returns whether that is news.
+    pub(super) fn told(&mut self, peer: PeerId, address: &Address) -> bool {
+        let known = self.peers.entry(peer).or_default();
+        let text = address.without_peer().to_string();
+        !known.addresses.contains(&text) && put_first(&mut known.told, text)
     }
 
     /// The peer proved to be a member of the room. Returns whether that is news.
@@ -83,15 +105,18 @@ impl Book {
         self.peers.get(peer).is_some_and(|known| !known.rooms.is_subset(&self.parted))
     }
 
-    /// Where the peer may be reached.
-    pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Address> {
-        let known = self.peers.get(peer);
-        known.into_iter().flat_map(|known| &known.addresses).filter_map(|text| text.parse().ok()).collect()
+    /// Where the peer may be reached, from a node that listens on `ours`: where it was before all, then what members say, if that
+    /// is to be dialled on their word.
+    pub(super) fn addresses(&self, peer: &PeerId, ours: &[Address]) -> Vec<Address> {
+        let Some(known) = self.peers.get(peer) else { return Vec::new() };
+        let told = known.told.iter().filter_map(|text| text.parse().ok()).filter(|told| may_dial(told, ours));
+        let reached = known.addresses.iter().filter_map(|text| text.parse().ok());
+        reached.chain(told).take(ADDRESSES_PER_PEER).collect()
     }
 
     /// Members of the room with an address, as far as known.
     pub(super) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
-        let of = |known: &Known| known.rooms.contains(room) && !known.addresses.is_empty();
+        let of = |known: &Known| known.rooms.contains(room) && !(known.addresses.is_empty() && known.told.is_empty());
         self.peers.iter().filter(|(_, known)| of(known)).map(|(peer, _)| *peer).collect()
     }
 
@@ -101,14 +126,15 @@ impl Book {
         self.of_room(room).into_iter().sample(rng, SOUGHT_AT_ONCE)
     }
 
-    /// Those to stay connected to: of every room a few, chosen differently by every node (`me`), so that the rooms hang
-    /// together without everybody dialling everybody.
-    pub(super) fn chosen(&self, me: &PeerId) -> BTreeSet<PeerId> {
+    /// Those to stay connected to: of every room a few, chosen by every node at random, so that the rooms hang together without
+    /// everybody dialling everybody. Not those whose keys are near to ours: whole quarters of a room would choose only each
+    /// other, and after everybody had been away at once the room would fall apart into them.
+    pub(super) fn chosen(&self) -> BTreeSet<PeerId> {
         let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.rooms.iter().copied()).collect();
         let mut chosen = BTreeSet::new();
         for room in rooms.difference(&self.parted) {
             let mut members = self.of_room(room);
-            members.sort_by_key(|peer| distance(me, peer));
+            members.sort_by_key(|peer| self.order.hash_one(peer.as_key()));
             chosen.extend(members.into_iter().take(KEPT_PER_ROOM));
         }
         chosen
@@ -126,10 +152,15 @@ impl Book {
     }
 }
 
-fn distance(me: &PeerId, peer: &PeerId) -> [u8; 32] {
-    let mut distance = *peer.as_key();
-    distance.iter_mut().zip(me.as_key()).for_each(|(byte, mine)| *byte ^= mine);
-    distance
+/// Puts `text` first, if it is not there; only so many stay.
+fn put_first(list: &mut Vec<String>, text: String) -> bool {
+    if list.first() == Some(&text) {
+        return false;
+    }
+    list.retain(|held| *held != text);
+    list.insert(0, text);
+    list.truncate(ADDRESSES_PER_PEER);
+    true
 }
 
 /// The addresses of ours that others can dial, best first: global ones, then those of local networks, loopback only when
@@ -160,9 +191,39 @@ mod tests {
             book.reached(peer(n), &address);
             book.member(peer(n), RoomId([n % 2; 32]));
         }
-        let mine = book.chosen(&peer(100));
+        let mine = book.chosen();
         assert_eq!(mine.len(), 2 * KEPT_PER_ROOM);
-        assert_ne!(mine, book.chosen(&peer(77)));
+        assert_eq!(mine, book.chosen(), "and stay chosen");
+        book.order = RandomState::new();
+        assert_ne!(mine, book.chosen());
+    }
+
+    #[test]
+    fn whoever_each_node_chooses_a_room_hangs_together() {
+        let address: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        let mut rng = crate::account::rng();
+        for n in [20, 50, 200] {
+            let peers: Vec<PeerId> = (0..n).map(|_| PeerId::from_key(rand::RngExt::random(&mut rng))).collect();
+            let choice = |me: &PeerId| {
+                let mut book = Book::default();
+                for peer in peers.iter().filter(|peer| *peer != me) {
+                    book.reached(*peer, &address);
+                    book.member(*peer, RoomId([1; 32]));
+                }
+                book.chosen()
+            };
+            let lines: Vec<(PeerId, PeerId)> =
+                peers.iter().flat_map(|me| choice(me).into_iter().map(|peer| (*me, peer))).collect();
+            let mut reached = BTreeSet::from([peers[0]]);
+            while let Some(next) = lines
+                .iter()
+                .flat_map(|(one, other)| [(one, other), (other, one)])
+                .find(|(from, to)| reached.contains(from) && !reached.contains(to))
+            {
+                reached.insert(*next.1);
+            }
+            assert_eq!(reached.len(), n, "the room falls apart");
+        }
     }
 
     #[test]
@@ -174,10 +235,10 @@ mod tests {
         }
         book.member(peer(3), RoomId([2; 32]));
         book.want(RoomId([1; 32]), false);
-        assert_eq!(book.chosen(&peer(100)), BTreeSet::from([peer(3)]));
+        assert_eq!(book.chosen(), BTreeSet::from([peer(3)]));
         assert!(!book.knows(&peer(1)) && book.knows(&peer(3)));
         book.want(RoomId([1; 32]), true);
-        assert_eq!(book.chosen(&peer(100)).len(), 3);
+        assert_eq!(book.chosen().len(), 3);
     }
 
     #[test]
@@ -215,12 +276,36 @@ mod tests {
     }
 
     #[test]
+    fn what_members_say_is_judged_by_where_we_are_and_what_worked_is_not() {
+        let mut book = Book::default();
+        let [private, public] = ["/ip4/10.0.0.9/tcp/4001", "/ip4/203.0.113.9/tcp/4001"].map(|it| it.parse().unwrap());
+        assert!(book.told(peer(1), &private) && book.told(peer(1), &public) && !book.told(peer(1), &public));
+        let here: Address = "/ip4/192.168.1.7/tcp/4001".parse().unwrap();
+        let there: Address = "/ip4/10.0.3.7/tcp/4001".parse().unwrap();
+        assert_eq!(book.addresses(&peer(1), &[here.clone()]), [public.clone()]);
+        assert_eq!(book.addresses(&peer(1), &[there]), [public.clone(), private.clone()]);
+        // Who was reached there is looked for there again, and members' word does not move that.
+        assert!(book.reached(peer(1), &private) && !book.told(peer(1), &private));
+        assert_eq!(book.addresses(&peer(1), &[here]), [private, public]);
+    }
+
+    #[test]
+    fn an_entry_of_before_is_read_as_what_was_told() {
+        let once = (BTreeSet::from([RoomId([1; 32])]), vec!["/ip4/203.0.113.9/tcp/4001".to_owned()]);
+        let known = Known::decode(&codec::encode(&once)).unwrap();
+        assert_eq!((known.rooms, known.told, known.addresses), (once.0, once.1, Vec::new()));
+        let now = Known { told: vec!["/dns/a.example/tcp/1".into()], ..Known::default() };
+        assert_eq!(Known::decode(&codec::encode(&now)), Some(now));
+        assert_eq!(Known::decode(&[9; 40]), None);
+    }
+
+    #[test]
     fn addresses_are_few_and_the_last_that_worked_comes_first() {
         let mut book = Book::default();
         for port in 0..20 {
             book.reached(peer(1), &format!("/ip4/192.0.2.7/tcp/{port}").parse().unwrap());
         }
-        let addresses = book.addresses(&peer(1));
+        let addresses = book.addresses(&peer(1), &[]);
         assert_eq!(addresses.len(), ADDRESSES_PER_PEER);
         assert_eq!(addresses[0].to_string(), "/ip4/192.0.2.7/tcp/19");
     }

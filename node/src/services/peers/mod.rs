@@ -8,6 +8,7 @@
 mod actor;
 mod book;
 mod handle;
+mod near;
 
 pub(crate) use actor::{Parts, run};
 pub(crate) use handle::Peers;

@@ -341,7 +341,7 @@ impl Entry {
 pub(super) const OWN_CLOCK: usize = 4_096;
 
 /// What the store holds of a room. Blocks.
-fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
+pub(crate) fn parts(store: &Store, id: RoomId) -> Result<RoomParts, Problem> {
     let event = |bytes: &[u8]| {
         Event::decode(&id, bytes)
             .map_err(|error| home_damaged(format!("a stored event of room {}: {error}", id.short())))

@@ -40,6 +40,7 @@ mod wishes;
 mod worker;
 
 pub(crate) use directory::{Directory, Summary};
+pub(crate) use entry::parts as stored_parts;
 pub(crate) use handle::Rooms;
 pub(crate) use message::{KnockEnd, Knocked, Opened};
 pub(crate) use wishes::{creation_problem, new_room};

@@ -2,11 +2,13 @@
 
 use super::support::{Person, START, identity, new_invite};
 use crate::control::{
-    Admit, Control, History, Invite, InviteBounds, InviteHistory, InviteRevoke, JoinRequest, Leave, Permissions, Power,
-    Role, RoomKind, Sponsor,
+    Admit, Control, Genesis, History, Invite, InviteBounds, InviteHistory, InviteRevoke, JoinRequest, Leave,
+    Permissions, Policy, Power, Role, RoomKind, Sponsor,
 };
+use crate::dag::{Dag, Insert};
 use crate::event::{ControlHeader, Event, Header};
-use crate::ids::EventId;
+use crate::ids::{EventId, RoomId};
+use crate::limits;
 use crate::room::{Accepted, Change, Missing, NewInvite, NewRoom, Reject, Verdict};
 use crate::validity::Invalid;
 
@@ -67,6 +69,44 @@ fn a_sponsor_is_of_the_class_asked_and_no_weaker_than_what_he_gives() {
         let event = forge(&bob, &control, |_| ());
         assert_eq!(why(&mut alice, event), Some(Invalid::Permission));
     }
+}
+
+#[test]
+fn a_room_begins_only_with_owners_who_are_who_they_say() {
+    let (alice, bob, carol) = (identity(1), identity(2), identity(3).entrant());
+    let begin = |owners: Vec<crate::control::Entrant>| {
+        let (policy, kind, suite) = (Policy { history: History::Full }, RoomKind::Group, limits::SUITE);
+        let control = Control::Genesis(Genesis { rules: limits::RULES, suite, kind, owners, policy, nonce: [7; 32] });
+        let header = ControlHeader {
+            v: limits::VERSION,
+            suite: limits::SUITE,
+            kind: control.kind(),
+            device: alice.device(),
+            seq: 1,
+            prev: EventId::ZERO,
+            parents: Vec::new(),
+            lamport: 1,
+            ts_ms: START,
+            payload_len: 0,
+            payload_hash: [0; 32],
+        };
+        let event =
+            Event::sign(&RoomId([0; 32]), Header::Control(header), &control.encode(), alice.signing_key()).unwrap();
+        match Dag::new(RoomId(event.id().0)).insert(&event) {
+            Insert::Invalid(why) => Some(why),
+            _ => None,
+        }
+    };
+    assert_eq!(begin(vec![alice.entrant(), bob.entrant()]), None);
+    for what in 0..2 {
+        let mut forged = bob.entrant();
+        match what {
+            0 => forged.leaf = carol.leaf.clone(),
+            _ => forged.account = carol.account.clone(),
+        }
+        assert_eq!(begin(vec![alice.entrant(), forged]), Some(Invalid::Papers));
+    }
+    assert_eq!(begin(vec![bob.entrant(), alice.entrant()]), Some(Invalid::Genesis), "the first one's device signs");
 }
 
 #[test]
