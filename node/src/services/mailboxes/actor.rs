@@ -432,7 +432,8 @@ impl Actor {
                 return Vec::new();
             }
             (Some(DoorMail::Knock(bytes)), None) if mail.plan.member => {
-                if mail.knocks.add(name, id, bytes.0, &self.device.0, now) {
+                let waits = mail.knocks.add(name, id, bytes.0, &self.device.0, now);
+                if waits {
                     return Vec::new();
                 }
             }

@@ -85,7 +85,7 @@ fn scope_of_name(name: &str) -> Scope {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let local = ["localhost", "local", "lan", "internal", "intranet", "home", "corp", "home.arpa"];
     let ends = |with: &&str| name == **with || name.strip_suffix(*with).is_some_and(|rest| rest.ends_with('.'));
-    if !name.contains('.') || local.iter().any(|with| ends(&with)) || name.parse::<IpAddr>().is_ok() {
+    if !name.contains('.') || local.iter().any(ends) || name.parse::<IpAddr>().is_ok() {
         return Scope::Nowhere;
     }
     Scope::Everywhere

@@ -8,6 +8,7 @@ mod forks;
 mod format;
 mod former;
 mod govern;
+mod heads;
 mod healing;
 mod hostile;
 mod keys;

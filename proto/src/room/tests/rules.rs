@@ -13,18 +13,18 @@ use crate::room::{Accepted, Change, Missing, NewInvite, NewRoom, Reject, Verdict
 use crate::validity::Invalid;
 
 /// `control` as the next event of `person`, with a header changed by `change`.
-fn forge(person: &Person, control: &Control, change: impl Fn(&mut ControlHeader)) -> Event {
+pub(super) fn forge(person: &Person, control: &Control, change: impl Fn(&mut ControlHeader)) -> Event {
     let mut header = person.room.control_header(control.kind(), &[], person.now).unwrap();
     change(&mut header);
     let payload = control.encode();
     Event::sign(&person.room.id(), Header::Control(header), &payload, person.room.me().signing_key()).unwrap()
 }
 
-fn auth(person: &Person) -> EventId {
+pub(super) fn auth(person: &Person) -> EventId {
     person.room.grant_id(person.room.grant().unwrap())
 }
 
-fn why(person: &mut Person, event: Event) -> Option<Invalid> {
+pub(super) fn why(person: &mut Person, event: Event) -> Option<Invalid> {
     match person.receive(vec![event]).rejected.first().map(|rejected| rejected.why.clone()) {
         Some(Reject::Invalid(invalid)) => Some(invalid),
         Some(other) => unreachable!("{other}"),
@@ -33,7 +33,7 @@ fn why(person: &mut Person, event: Event) -> Option<Invalid> {
 }
 
 /// An Admit of `joiner` by `sponsor` that asks nobody whether it may be.
-fn admit(sponsor: &Person, link: &parlor_crypto::invite::InviteSeed, join: JoinRequest) -> Admit {
+pub(super) fn admit(sponsor: &Person, link: &parlor_crypto::invite::InviteSeed, join: JoinRequest) -> Admit {
     let invite = sponsor.room.invite_by_key(&link.keys().sign.public_bytes()).unwrap();
     let epoch = sponsor.room.epoch_status().epoch.unwrap();
     Admit { auth: auth(sponsor), invite, join, epoch, slice: 0, slice_commit: [0; 32] }
@@ -101,8 +101,8 @@ fn a_room_begins_only_with_owners_who_are_who_they_say() {
     for what in 0..2 {
         let mut forged = bob.entrant();
         match what {
-            0 => forged.leaf = carol.leaf.clone(),
-            _ => forged.account = carol.account.clone(),
+            0 => forged.leaf = carol.leaf,
+            _ => forged.account = carol.account,
         }
         assert_eq!(begin(vec![alice.entrant(), forged]), Some(Invalid::Papers));
     }
@@ -381,97 +381,6 @@ fn messages_wait_for_the_control_events_they_were_written_under() {
     let received = alice.receive(control);
     assert!(received.waiting.is_empty());
     assert_eq!(alice.shown(), ["welcome carol"]);
-}
-
-#[test]
-fn more_heads_than_an_event_can_name_stop_nobody() {
-    let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
-    let mut people: Vec<Person> = (2..16).map(|seed| Person::join(seed, &link, &mut alice)).collect();
-    for person in &mut people {
-        person.sync_from(&alice);
-    }
-    // All act at once, and three of them leave.
-    for (n, person) in people.iter_mut().enumerate() {
-        let outcome = match n {
-            0..3 => person.room.leave(person.now).unwrap(),
-            _ => person.room.set_state(vec![(crate::control::Setting::About, vec![b'a'; n])], person.now).unwrap(),
-        };
-        person.keep(outcome);
-    }
-    for person in &people {
-        alice.sync_from(person);
-    }
-    assert_eq!(alice.room.control_frontier().len(), 14);
-    alice.maintain();
-    alice.write("after all of it");
-    for person in &mut people {
-        person.sync_from(&alice);
-        assert_eq!(person.shown().len(), usize::from(person.room.is_member()));
-    }
-    // Somebody who has written no control event yet stands on more than eight heads as well.
-    let mut last = Person::join(99, &link, &mut alice);
-    let name = vec![(crate::control::Setting::Name, b"quiet".to_vec())];
-    let outcome = last.room.set_state(name, last.now).unwrap();
-    last.keep(outcome);
-    alice.sync_from(&last);
-    assert_eq!(alice.room.info().unwrap().name, "quiet");
-}
-
-#[test]
-fn who_extends_more_branches_than_an_event_can_name_keeps_no_removal_out_of_the_next_epochs() {
-    let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Moderator) });
-    let mut dave = Person::join(2, &link, &mut alice);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
-    let mallory = Person::join(3, &link, &mut alice);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
-    let eve = Person::join(4, &link, &mut alice);
-    dave.sync_from(&alice);
-    let mut branches: Vec<Person> = (0..30).map(|_| mallory.clone_with_all_secrets()).collect();
-    // On all that is known but what `without` is, and what was built on that.
-    let extend = |branches: &mut Vec<Person>, others: &Person, round: usize, without: Option<EventId>| -> Vec<Event> {
-        let dag = &others.room.dag;
-        let without = without.and_then(|id| dag.find(&id));
-        let takes = |event: &Event| {
-            let at = dag.find(&event.id()).filter(|_| event.device() != mallory.room.me().device());
-            at.is_some_and(|at| without.is_none_or(|without| !dag.in_past(without, at)))
-        };
-        let all: Vec<Event> = others.events().into_iter().filter(takes).collect();
-        let written = branches.iter_mut().enumerate().flat_map(|(n, branch)| {
-            branch.receive(all.clone());
-            let about = vec![(crate::control::Setting::About, vec![b'A' + n as u8; 1 + round])];
-            let outcome = branch.room.set_state(about, branch.now).unwrap();
-            branch.keep(outcome.clone());
-            outcome.events().cloned().collect::<Vec<_>>()
-        });
-        written.collect()
-    };
-    for round in 0..20 {
-        let written = extend(&mut branches, &alice, round, None);
-        alice.receive(written);
-        // The proof of the fork is written, once.
-        alice.look();
-        alice.now += 2 * crate::limits::ELECTION_MAX_MS;
-        alice.look();
-    }
-    assert_eq!(alice.room.dag.kinds().proofs.len(), 1);
-    // Dave removes Eve and is gone before he makes an epoch.
-    let target = crate::control::Target::Account(eve.room.me().account());
-    let removal = crate::room::Removal { target, ban: false, cascade: false, purge: false };
-    let removed = dave.room.remove(&[removal], dave.now, &mut dave.rng).unwrap().events().next().unwrap().clone();
-    alice.receive(vec![removed.clone()]);
-    for round in 20..25 {
-        let written = extend(&mut branches, &alice, round, Some(removed.id()));
-        alice.receive(written);
-        // Time for one epoch, and all branches grow again.
-        alice.look();
-        alice.now += 2 * crate::limits::ELECTION_MAX_MS;
-        alice.look();
-    }
-    let (removed, all) = (alice.room.dag.find(&removed.id()).unwrap(), alice.room.dag.kinds());
-    let made = all.rotates.iter().filter(|at| alice.room.dag.in_past(removed, **at)).count();
-    assert!(made > 0 && alice.room.epoch_status().epoch.is_some());
 }
 
 #[test]
