@@ -54,6 +54,8 @@ struct Actor {
     links: HashMap<PeerId, Linked>,
     rooms: BTreeMap<RoomId, TopicSecret>,
     topics: HashMap<Topic, RoomId>,
+    /// Rooms that were offered and are offered to nobody now.
+    hidden: BTreeSet<RoomId>,
     kept: BTreeSet<PeerId>,
     /// Found on the local network and dialled to see whether they are friends.
     found: BTreeSet<PeerId>,
@@ -89,6 +91,7 @@ pub(crate) async fn run(mut parts: Parts) {
         links: HashMap::new(),
         rooms: BTreeMap::new(),
         topics: HashMap::new(),
+        hidden: BTreeSet::new(),
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
         moved: false,
@@ -316,6 +319,14 @@ impl Actor {
             return;
         }
         self.book.want(room, true);
+        if self.hidden.remove(&room) {
+            // A probe is used once, so coming back to a room needs new connections to those who have it.
+            for peer in self.book.of_room(&room) {
+                if self.links.contains_key(&peer) {
+                    let _ = self.parts.net.disconnect(peer).await;
+                }
+            }
+        }
         let peers: Vec<_> = self.links.keys().copied().collect();
         for peer in peers {
             self.link(peer, LinkIn::AddRoom { room, topic_secret: &secret }).await;
@@ -331,6 +342,7 @@ impl Actor {
             let _ = self.parts.net.unsubscribe(topic).await;
         }
         self.book.want(room, false);
+        self.hidden.insert(room);
         if self.rooms.remove(&room).is_some() {
             let peers: Vec<_> = self.links.keys().copied().collect();
             for peer in peers {
