@@ -163,3 +163,20 @@ fn a_name_at_a_relay_leads_to_its_account_wherever_somebody_is_named() {
     bob.cli(&["contact", "accept", "@Alice"]).done();
     assert_eq!(bob.holds(&room, 1)[0].text, "found you");
 }
+
+#[test]
+fn a_first_letter_and_its_answer_wait_at_a_relay_while_the_other_sleeps() {
+    let relay = Relay::start();
+    let (mut alice, mut bob) = (with_relay("Alice", &relay), with_relay("Bob", &relay));
+    let link = card(&bob);
+    bob.stop();
+    let room = alice.cli(&["dm", &link, "hello Bob"]).done().text("room");
+    eventually("the letter lies at the relay", || contact(&alice, "Bob").filter(|it| it["mailed"] == true));
+    alice.stop();
+    bob.run();
+    becomes(&bob, "Alice", "asking");
+    bob.cli(&["contact", "accept", "@Alice"]).done();
+    alice.run();
+    becomes(&alice, "Bob", "contact");
+    assert_eq!(bob.holds(&room, 1)[0].text, "hello Bob");
+}
