@@ -160,6 +160,20 @@ proptest! {
                 world.people.iter_mut().for_each(|person| { person.receive(made.clone()); });
             }
         }
+        // Who is entitled to a key that he was not handed asks for it.
+        for at in 0..world.people.len() {
+            for epoch in world.people[at].room.keys_wanted() {
+                let device = world.people[at].room.me().device();
+                let share = |other: &Person| {
+                    let rng = &mut StdRng::seed_from_u64(seed ^ 2);
+                    other.room.is_member().then(|| other.room.key_share_for(&device, &epoch, rng).ok())?
+                };
+                if let Some(share) = world.people.iter().find_map(share) {
+                    let outcome = world.people[at].room.accept_key_share(&share).unwrap();
+                    world.people[at].keep(outcome);
+                }
+            }
+        }
         let expected = world.people[0].room.state_hash();
         for at in 0..world.people.len() {
             prop_assert_eq!(world.people[at].room.state_hash(), expected, "seed {}", seed);
