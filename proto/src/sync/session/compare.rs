@@ -17,6 +17,8 @@ use super::{Handled, Misbehaviour, Out, Session, Standing, Turn};
 
 /// Pause before the next round after something happened.
 const SHORT_PAUSE_MS: u64 = 2_000;
+/// Longest pause between two rounds while something moves all the time: a room in which people talk is compared too.
+const MOVING_PAUSE_MS: u64 = 10_000;
 /// Longest pause between two rounds while the sides differ and nothing moves.
 const LONG_PAUSE_MS: u64 = 300_000;
 /// Longest pause while they are equal: an idle link costs one round trip of 120 bytes in this time. What is new is told by
@@ -125,10 +127,11 @@ impl Session {
         self.rounds.next_ms.filter(|_| self.side == Side::Dialer)
     }
 
-    /// Something moved: look again soon whether both sides are equal.
+    /// Something moved: look again, when it rests, whether both sides are equal. What never rests is looked at all the same.
     pub(super) fn round_soon(&mut self, now_ms: u64) {
         self.rounds.pause_ms = SHORT_PAUSE_MS;
-        self.rounds.next_ms = Some(now_ms.saturating_add(SHORT_PAUSE_MS));
+        let latest = self.rounds.opened_ms.saturating_add(MOVING_PAUSE_MS).max(now_ms);
+        self.rounds.next_ms = Some(now_ms.saturating_add(SHORT_PAUSE_MS).min(latest));
     }
 
     pub(super) fn on_standing(&mut self, standing: Standing, turn: &mut Turn<'_>) -> Handled {
