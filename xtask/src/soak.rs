@@ -24,6 +24,8 @@ const POWER: &str = "power -- --ignored";
 const SEEDS: u64 = 20;
 /// People in the largest room that is walked.
 const CROWD: &str = "200";
+/// People of whom five are removed at once.
+const CROWD_REMOVED: &str = "50";
 /// Seconds for the fuzz target of a round.
 const FUZZ_SECONDS: u64 = 120;
 /// Minutes when none are given.
@@ -66,7 +68,11 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
 fn crowd(root: &Path) -> Result<(), Error> {
     println!("PARLOR_CROWD={CROWD} cargo test --release --package parlor-tests --test crowd");
     let test = ["test", "--quiet", "--release", "--locked", "--package", "parlor-tests", "--test", "crowd"];
-    shell::cargo(root, test).args(["--", "--nocapture", "--test-threads", "1"]).env("PARLOR_CROWD", CROWD).run()
+    shell::cargo(root, test)
+        .args(["--", "--nocapture", "--test-threads", "1"])
+        .env("PARLOR_CROWD", CROWD)
+        .env("PARLOR_CROWD_REMOVED", CROWD_REMOVED)
+        .run()
 }
 
 fn number(text: &str) -> Result<u64, Error> {

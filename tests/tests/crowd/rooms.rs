@@ -6,11 +6,12 @@ use parlor_api::{RemoveMembers, Role, SetRole};
 
 use crate::nodes::{Crowd, eventually};
 
-/// People in the large room; `PARLOR_CROWD` sets another number, and `cargo xtask soak` has 200.
-const PEOPLE: usize = 40;
+/// People in the large room; `PARLOR_CROWD` sets another number: `cargo xtask soak` has 200.
+const PEOPLE: usize = 20;
 
-/// People in the room of which five are removed at once; `PARLOR_CROWD_REMOVED` sets another number, 20 at least.
-const OF_WHOM_FIVE: usize = 50;
+/// People in the room of which five are removed at once; `PARLOR_CROWD_REMOVED` sets another number, 20 at least: `cargo xtask soak`
+/// has 50.
+const OF_WHOM_FIVE: usize = 20;
 
 fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
