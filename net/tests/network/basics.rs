@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use parlor_net::{Address, NetworkError, RequestError, SendError, limits, spawn};
+use parlor_net::{Address, NetworkError, NetworkEvent, RequestError, SendError, limits, spawn};
 
 use crate::harness::*;
 
@@ -123,7 +123,13 @@ async fn a_port_in_use_is_a_clear_error() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             third = spawn(config(3, &address.to_string())).await;
         }
-        assert_eq!(third.unwrap().handle.status().await.unwrap().listening, [address]);
+        let mut third = third.unwrap();
+        let listens = loop {
+            if let NetworkEvent::Listening { address } = third.events.recv().await.unwrap() {
+                break address;
+            }
+        };
+        assert_eq!(listens, address);
     }
 }
 
