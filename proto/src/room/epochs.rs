@@ -198,7 +198,11 @@ impl Epochs {
             && recipients.len() == rotate.n_rows as usize;
         let called_for = match rotate.reason {
             RotateReason::NoSafeEpoch => self.safe_in(dag, resolved, &recipients, &view).next().is_none(),
-            RotateReason::Hand => self.rested(dag, at) || self.answers(dag, at, resolved, &view),
+            RotateReason::Hand => {
+                self.rested(dag, at)
+                    || self.answers(dag, at, resolved, &view)
+                    || self.leads_on(dag, at, resolved, &view)
+            }
             RotateReason::Age | RotateReason::History => self.rested(dag, at),
         };
         view.put(at);
@@ -231,6 +235,26 @@ impl Epochs {
             let complained = dag.complaints(&epoch.id).any(|(op, node)| view.has(op) && node.event.device() == device);
             complained && !self.has_answered(dag, epoch, &device, |op| view.has(op))
         })
+    }
+
+    /// Whether the Rotate leads on from an epoch that was the best and is not safe any more while an older one is: who wrote
+    /// under it can not go back. Each device answers such a one once, too.
+    fn leads_on(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, view: &Set) -> bool {
+        let device = dag.node(at).event.device();
+        let answered = |epoch: &EpochInfo| self.has_answered(dag, epoch, &device, |op| view.has(op));
+        self.dead_ends(dag, resolved, view).any(|epoch| !answered(epoch))
+    }
+
+    /// The epochs of a view that are better than the best safe one, and are not safe themselves (any more).
+    pub(super) fn dead_ends<'a>(
+        &'a self,
+        dag: &'a Dag,
+        resolved: &'a Resolved,
+        view: &'a Set,
+    ) -> impl Iterator<Item = &'a EpochInfo> {
+        let known = self.by_order.values().rev().filter(|epoch| view.has(epoch.at));
+        let unsafe_ones = known.take_while(|epoch| !self.is_safe(dag, epoch, resolved, resolved.live(), view));
+        unsafe_ones.filter(|epoch| epoch.sound)
     }
 
     /// Whether a device has made an epoch of its own accord after this one.

@@ -64,6 +64,18 @@ impl Room {
         (!answered).then_some((epoch, lacking))
     }
 
+    /// Whether our last message is in an epoch that is not safe any more, while an older one is, to which we can not go back: each
+    /// device answers such an epoch with another, once, also within the hour.
+    pub(super) fn is_stranded(&self) -> bool {
+        let end = self.messages.end(&self.me.device()).filter(|_| self.best.is_none());
+        let epoch = end.and_then(|end| self.epochs.info(&end.epoch));
+        epoch.is_some_and(|epoch| {
+            let mut dead_ends = self.epochs.dead_ends(&self.dag, &self.resolved, &self.everything);
+            let answered = self.epochs.has_answered(&self.dag, epoch, &self.me.device(), |_| true);
+            !answered && dead_ends.any(|other| other.id == epoch.id)
+        })
+    }
+
     /// From when on another epoch may be made instead of one whose key does not come.
     pub(super) fn patience_ms(&self, lacking: &Lacking) -> u64 {
         // A row that is wrong does not become right. Others may have the key, if they hear of it soon.

@@ -30,7 +30,8 @@ impl Room {
     ///
     /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
     /// current one is a week old or carried 10,000 of our messages (T2), when the rules of the room for newcomers changed (T3),
-    /// and when the key of a better one does not come within a minute (T4).
+    /// and when the key of a better one does not come within a minute, or the one that we wrote under is not safe any more and
+    /// an older one is (T4).
     ///
     /// It also destroys keys whose time has come ([`super::slices`]).
     pub fn maintain_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
@@ -108,7 +109,7 @@ impl Room {
         if self.best.is_none() && safe.next().is_none() {
             return Some(RotateReason::NoSafeEpoch);
         }
-        if self.owes_answer().is_some() {
+        if self.owes_answer().is_some() || self.is_stranded() {
             return Some(RotateReason::Hand);
         }
         if now_ms < self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS) {
@@ -136,6 +137,8 @@ impl Room {
         let devices: Vec<DeviceId> = self.live_device_ids().collect();
         let delay = election_delay_ms(&heads, &self.me.device(), &devices);
         let at_ms = match reason {
+            // Nothing that may still come helps, but an epoch of somebody else whom it happened to as well.
+            RotateReason::Hand if self.is_stranded() => now_ms.saturating_add(delay),
             // Since the key is missing, whatever came meanwhile.
             RotateReason::Hand => {
                 let lacking = self.lacks_better().map(|(_, lacking)| self.patience_ms(&lacking));

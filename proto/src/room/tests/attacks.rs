@@ -13,7 +13,7 @@ fn many(role: Role) -> NewInvite {
     NewInvite { uses: None, ..new_invite(role) }
 }
 
-fn remove(person: &mut Person, other: &Person) {
+pub(super) fn remove(person: &mut Person, other: &Person) {
     let target = Target::Account(other.room.me().account());
     let removal = Removal { target, ban: false, cascade: false, purge: false };
     let outcome = person.room.remove(&[removal], person.now, &mut person.rng).unwrap();

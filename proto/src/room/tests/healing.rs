@@ -1,5 +1,6 @@
 //! Rows that lie, rows that do not come, and how a room gets over them (attacks 22, 30, 33).
 
+use super::attacks::remove;
 use super::keys::{forged_answer, forged_rotate, large, many, secret};
 use super::support::Person;
 use crate::control::{Complaint, Control, History, Role, Target};
@@ -213,4 +214,48 @@ fn an_admin_who_makes_epochs_with_wrong_rows_after_each_removal_holds_up_writing
         bob.sync_from(&alice);
         assert_eq!(bob.shown().len() as u64, n + 1);
     }
+}
+
+#[test]
+fn who_wrote_in_an_epoch_that_is_safe_no_more_while_an_older_one_is_makes_another_within_seconds() {
+    let mut alice = Person::founder(1, History::None);
+    let (admins, members) = (alice.invite(&many(Role::Admin)), alice.invite(&many(Role::Member)));
+    let mut vera = Person::join(2, &admins, &mut alice);
+    let mut bob = Person::join(3, &members, &mut alice);
+    let carol = Person::join(4, &members, &mut alice);
+    for person in [&mut vera, &mut bob] {
+        person.sync_from(&alice);
+    }
+    // He made one by hand within the hour.
+    let by_hand = bob.room.rotate(bob.now, &mut bob.rng).unwrap();
+    bob.keep(by_hand);
+    for person in [&mut alice, &mut vera] {
+        person.sync_from(&bob);
+    }
+    // Apart: vera, whose log goes on for a while, removes carol and leaves, and bob writes for those who are left;
+    for n in 0..5 {
+        let renamed = vera.room.set_state(vec![(crate::control::Setting::Name, vec![b'a' + n])], vera.now).unwrap();
+        vera.keep(renamed);
+    }
+    remove(&mut vera, &carol);
+    let left = vera.room.leave(vera.now).unwrap();
+    vera.keep(left);
+    bob.sync_from(&vera);
+    wait(&mut bob, 10 * SECOND);
+    bob.write("to alice");
+    // alice removes vera, of whose removal of carol she has not heard.
+    remove(&mut alice, &vera);
+    let safe = alice.room.epoch_status().epoch;
+    alice.sync_from(&bob);
+    assert_eq!(alice.room.epoch_status().epoch, safe, "carol is in after all, and has its key");
+    bob.sync_from(&alice);
+    assert!(bob.room.members().len() == 3 && bob.room.epoch_status().epoch.is_none(), "he can not go back to it");
+    let made = rotations(&bob.room);
+    bob.now = bob.now.max(alice.now);
+    wait(&mut bob, 5 * SECOND);
+    assert_eq!(rotations(&bob.room), made + 1);
+    bob.write("to both");
+    alice.sync_from(&bob);
+    assert!(alice.room.epoch_status().epoch == bob.room.epoch_status().epoch);
+    assert!(alice.shown().contains(&"to both".to_owned()));
 }
