@@ -13,7 +13,7 @@ use super::{Persist, Room};
 use crate::body::Body;
 use crate::control::{Control, LogPoint, Permission};
 use crate::dag::{Insert, NodeIdx, Set};
-use crate::event::{Event, EventError, MessageHeader};
+use crate::event::{Event, MessageHeader};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
@@ -162,9 +162,8 @@ impl Room {
         let (mut control, mut messages) = (Vec::new(), Vec::new());
         for (event, good) in fresh.into_iter().zip(good) {
             if !good {
-                let known = self.dag.device_no(&event.device()).is_some();
-                let why = if known { Reject::BadCopy } else { Reject::Event(EventError::Signature) };
-                received.rejected.push(Rejected { id: event.id(), why, of_batch: true });
+                // Also of a device that is not known here yet: who knows it may have taken this copy in good faith.
+                received.rejected.push(Rejected { id: event.id(), why: Reject::BadCopy, of_batch: true });
             } else if event.control().is_some() {
                 control.push(event);
             } else {
