@@ -22,6 +22,7 @@ mod between;
 mod decide;
 mod outsiders;
 mod settings;
+mod void;
 
 use std::collections::{BTreeMap, HashMap};
 

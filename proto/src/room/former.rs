@@ -1,6 +1,6 @@
 //! What a former member may know of the control logs (C8): all that does not have its end in the past, and the end itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Room;
 use super::types::Tip;
@@ -9,11 +9,11 @@ use crate::event::{LogId, LogKind};
 use crate::ids::DeviceId;
 
 impl Room {
-    /// How far a former member with this device may know each control log: up to what put it out, whatever was built on that
-    /// since. Of one that was never in (an invite that others had used up) everything that is here.
+    /// How far a former member with this device may know each control log: up to what put it out, or made its coming in void, and
+    /// what was said without knowing of that; nothing that was built on it.
     pub fn control_for(&self, device: &DeviceId) -> Vec<Tip> {
         let grants = self.account_of(device).map(|account| self.dag.grants_of(&account)).unwrap_or_default();
-        let ends: Vec<NodeIdx> = grants.iter().flat_map(|g| self.resolved.kills(*g)).copied().collect();
+        let ends: BTreeSet<NodeIdx> = grants.iter().flat_map(|g| self.resolved.put_out_by(&self.dag, *g)).collect();
         let may_know = |at: NodeIdx| {
             let after = ends.iter().any(|end| *end != at && self.dag.in_past(*end, at));
             !after || ends.iter().any(|end| self.dag.in_past(at, *end))

@@ -1,5 +1,6 @@
 //! What former members may know.
 
+use super::attacks::remove;
 use super::support::*;
 use crate::control::{History, Role, Setting};
 use crate::room::NewInvite;
@@ -33,4 +34,33 @@ fn who_left_learns_what_was_said_without_knowing_it_and_nothing_that_was_built_o
     assert_eq!(of(&theirs, &bob), of(&leave, &bob), "its own end");
     assert_eq!(of(&theirs, &carol), of(&carol.room.tips(), &carol), "what did not know of it");
     assert!(of(&theirs, &alice) < of(&alice.room.tips(), &alice), "not what was built on it");
+}
+
+#[test]
+fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let mut dave = Person::join(2, &link, &mut alice);
+    let mut bob = Person::join(3, &link, &mut alice);
+    dave.sync_from(&alice);
+    remove(&mut alice, &bob);
+    bob.sync_from(&alice);
+    dave.sync_from(&alice);
+    assert!(!bob.room.is_member());
+    // Apart: dave, whom alice removes, takes him back.
+    let again = dave.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    bob = Person::join(3, &again, &mut dave);
+    assert!(bob.room.is_member());
+    remove(&mut alice, &dave);
+    alice.sync_from(&bob);
+    assert!(alice.room.members().len() == 1);
+    // What alice tells him, as little as it is, tells him that.
+    let told = alice.room.control_for(&bob.room.me().device());
+    let known = |event: &crate::event::Event| {
+        told.iter().any(|tip| event.control().is_some() && tip.log == event.log() && event.seq() <= tip.seq)
+    };
+    let (told, all): (Vec<_>, Vec<_>) = (alice.events().into_iter().filter(known).collect(), alice.events());
+    assert!(told.len() < all.len());
+    bob.receive(told);
+    assert!(!bob.room.is_member());
 }
