@@ -85,6 +85,7 @@ fn statuses(world: &World) -> String {
         let members = room.members();
         lines += &format!("\n  members {:?}", members.iter().map(|m| m.account.short()).collect::<Vec<_>>());
         lines += &format!("\n  missing {} parents, waits for {:?}", room.missing_parents(), room.missing());
+        lines += &format!("\n  epoch {:?}", room.epoch_status());
     }
     lines
 }
@@ -120,7 +121,7 @@ pub(crate) fn final_state(world: &mut World) {
     assert_eq!(accounts, known, "the room has members that know nothing of it");
     for node in &members {
         let status = node.room().unwrap().epoch_status();
-        assert!(status.epoch.is_some(), "node {} cannot write: {status:?}", node.index);
+        assert!(status.epoch.is_some(), "node {} cannot write: {status:?}{}", node.index, statuses(world));
         readable(world, node);
     }
     written_once(world);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use parlor_proto::control::JoinRequest;
-use parlor_proto::epoch::Welcome;
+use parlor_proto::epoch::{Welcome, WelcomeKey};
 use parlor_proto::join::{Answer, Door, In, Joiner, Out, Refusal};
 use parlor_proto::link::Link;
 use parlor_proto::room::{JoinRefusal, Room};
 use rand::RngExt as _;
 
+use crate::knowledge::Hand;
 use crate::node::{Commit, Effect, Node};
 
 impl Node {
@@ -61,7 +62,9 @@ impl Node {
         let me = Arc::clone(&self.me);
         let pk = link.keys().sign.public_bytes();
         let welcome = Welcome::open(&me, &link.room(), &pk, sealed).expect("an honest welcome opens");
-        self.handed.extend(welcome.keys.iter().map(|key| (self.me.device(), key.epoch, key.slice)));
+        let (to, knew) = (me.device(), &welcome.frontier);
+        let hand = |key: &WelcomeKey| Hand { to, epoch: key.epoch, slice: key.slice, knew: knew.clone() };
+        self.handed.extend(welcome.keys.iter().map(hand));
         if self.room().is_none() {
             let (room, outcome) = Room::join(me, link.room(), welcome);
             self.running().room = Some(room);

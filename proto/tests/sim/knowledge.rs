@@ -4,7 +4,8 @@
 //! ledger hears of each, whoever received it and whatever that one did with it since; from the key of a slice all later
 //! slices of the epoch follow. So it knows more than any node holds: what a thief could know who recorded everything.
 //!
-//! C7: whoever is out in the view of a message's author can not derive its key, alone or with others who are out.
+//! C7: whoever is out in the view of a message's author can not derive its key, alone or with others who are out, but by what
+//! the author had not heard of: that somebody came, or that what had put him out did not count.
 //! C8: whoever was in can read it. C9: a newcomer without history derives nothing earlier. C19: an epoch that is safe
 //! reaches members only.
 
@@ -19,23 +20,41 @@ use parlor_proto::event::{Event, MessageHeader};
 use parlor_proto::resolve::{Resolved, resolve};
 use parlor_proto::{AccountId, DeviceId, EpochId, EventId, RoomId};
 
+/// The key of a slice was handed out.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    pub to: DeviceId,
+    pub epoch: EpochId,
+    pub slice: u32,
+    /// The frontier of what the giver knew of the room then.
+    pub knew: Vec<EventId>,
+}
+
+/// From which slice on, and what the giver knew, each time.
+type Hands = BTreeSet<(u32, Vec<EventId>)>;
+
 /// The secrets that each device was handed.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// By device and epoch the earliest slice whose key it can derive.
     known: BTreeMap<(DeviceId, EpochId), u32>,
+    /// And every time it was handed one.
+    hands: BTreeMap<(DeviceId, EpochId), Hands>,
 }
 
 impl Ledger {
     /// A device was handed the key of a slice.
-    pub(crate) fn hand(&mut self, device: DeviceId, epoch: EpochId, slice: u32) {
-        let known = self.known.entry((device, epoch)).or_insert(slice);
-        *known = slice.min(*known);
+    pub(crate) fn hand(&mut self, hand: Hand) {
+        let place = (hand.to, hand.epoch);
+        let known = self.known.entry(place).or_insert(hand.slice);
+        *known = hand.slice.min(*known);
+        self.hands.entry(place).or_default().insert((hand.slice, hand.knew));
     }
 
-    /// Whether a device can derive the key of a message.
-    pub(crate) fn can_derive(&self, device: &DeviceId, header: &MessageHeader) -> bool {
-        self.known.get(&(*device, header.epoch)).is_some_and(|slice| *slice <= header.slice)
+    /// What they knew who handed the device what it derives the key of a message from.
+    fn givers(&self, device: &DeviceId, header: &MessageHeader) -> impl Iterator<Item = &[EventId]> {
+        let hands = self.hands.get(&(*device, header.epoch)).into_iter().flatten();
+        hands.filter(|(slice, _)| *slice <= header.slice).map(|(_, knew)| knew.as_slice())
     }
 
     /// Reads the rows of all Rotates: `leafs` are the keys that devices ever had, `pages` those of large epochs.
@@ -44,7 +63,9 @@ impl Ledger {
             let node = dag.node(*at);
             let Control::Rotate(rotate) = &node.control else { continue };
             let epoch = EpochId::of(&node.event.id());
-            self.hand(node.event.device(), epoch, 0);
+            // Who is handed a row is one of those whom its past names.
+            let handed = |to: DeviceId| Hand { to, epoch, slice: 0, knew: vec![node.event.id()] };
+            self.hand(handed(node.event.device()));
             let rows = match &rotate.rows {
                 Rows::Inline(rows) => rows.clone(),
                 Rows::Pages(named) => {
@@ -60,7 +81,7 @@ impl Ledger {
             let hints: BTreeSet<[u8; 8]> = rows.iter().map(|row| row.hint).collect();
             for (device, leaf) in leafs {
                 if hints.contains(&row_hint(leaf, device.as_bytes(), &rotate.commit)) {
-                    self.hand(*device, epoch, 0);
+                    self.hand(handed(*device));
                 }
             }
         }
@@ -70,8 +91,6 @@ impl Ledger {
 /// A room as somebody who sees every event understands it.
 pub(crate) struct Whole {
     pub dag: Dag,
-    /// What everything means together.
-    end: Resolved,
     views: BTreeMap<Vec<EventId>, (Set, Resolved)>,
 }
 
@@ -87,8 +106,7 @@ impl Whole {
                 break;
             }
         }
-        let end = resolve(&dag, &dag.everything());
-        Self { dag, end, views: BTreeMap::new() }
+        Self { dag, views: BTreeMap::new() }
     }
 
     /// What the author of a message knew, and what it meant.
@@ -100,6 +118,20 @@ impl Whole {
             let resolved = resolve(dag, &past);
             (past, resolved)
         }))
+    }
+
+    /// What a giver knew of the room: as far as anybody still holds it, for a crash may have lost the latest.
+    fn known_at(&self, frontier: &[EventId]) -> Set {
+        self.dag.past_of(frontier.iter().filter_map(|head| self.dag.find(head)))
+    }
+
+    /// Whether an account has a part in an epoch, by what is known: as a member, or let in into it.
+    fn has_part(&self, account: &AccountId, epoch: &EpochId, knew: &Resolved) -> bool {
+        let into = |g: &GrantIdx| match &self.dag.node(self.dag.grants()[*g].op).control {
+            Control::Admit(admit) => admit.epoch == *epoch && knew.is_ok(*g),
+            _ => false,
+        };
+        knew.members().contains_key(account) || self.dag.grants_of(account).iter().any(into)
     }
 }
 
@@ -134,19 +166,21 @@ impl Finished<'_> {
         self.newcomers_know_nothing_earlier();
     }
 
-    /// C7. Whoever was in before and comes back later may read by then, also because what put it out turned out not to count;
-    /// of whom the author had never heard nothing is said here.
+    /// C7. Whoever is out may have been handed a key by what the author had not heard of, which brought him in or back; but not
+    /// by anything that the author knew too.
     fn nobody_out_reads(&self, event: &Event, header: &MessageHeader, device: &DeviceId, view: &Set, knew: &Resolved) {
-        let dag = &self.whole.dag;
-        let Some(account) = self.account(device) else { return };
-        let grants = dag.grants_of(&account);
-        let was_in = grants.iter().any(|g| view.has(dag.grants()[*g].op));
-        let undone = |g: &GrantIdx| knew.kills(*g).iter().any(|kill| !self.whole.end.kills(*g).contains(kill));
-        let comes_back = grants.iter().any(|g| !view.has(dag.grants()[*g].op) || undone(g));
-        if was_in && !comes_back && !knew.members().contains_key(&account) {
-            let derives = self.ledger.can_derive(device, header);
+        let (dag, epoch) = (&self.whole.dag, &header.epoch);
+        let Some(account) = self.account(device).filter(|account| !knew.members().contains_key(account)) else {
+            return;
+        };
+        for giver in self.ledger.givers(device, header) {
+            let known = self.whole.known_at(giver);
+            let mut common = known.clone();
+            known.without(view).for_each(|at| common.take(at));
+            let had_part = |view: &Set| self.whole.has_part(&account, epoch, &resolve(dag, view));
             let story = || self.story(event, header, device, view);
-            assert!(!derives, "C7: {} is out and can read {}{}", device.short(), event.id().short(), story());
+            let by_news = had_part(&known) && !had_part(&common);
+            assert!(by_news, "C7: {} is out and can read {}{}", device.short(), event.id().short(), story());
         }
     }
 

@@ -35,7 +35,7 @@ use parlor_proto::control::History;
 use world::{Plan, World};
 
 /// Histories of each family, unless the environment says otherwise.
-const RUNS: u64 = 20;
+const RUNS: u64 = 25;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))

@@ -15,11 +15,12 @@ use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
 use parlor_proto::room::{Accepted, Change, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
 use parlor_proto::sync::{Advance, Guard, In, PeerLink, Series, Session, Standing, Tables, Tip};
-use parlor_proto::{DeviceId, EpochId, EventId};
+use parlor_proto::{DeviceId, EventId};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use crate::disk::{Disk, series};
+use crate::knowledge::Hand;
 use crate::villain::Villain;
 
 /// What a node wants of the network.
@@ -94,8 +95,8 @@ pub(crate) struct Node {
     pub out: Vec<Effect>,
     /// Requests whose writing was promised.
     pub promised: Vec<Nonce>,
-    /// Keys that were handed out here or came by a Welcome: to whom, of which epoch, from which slice on.
-    pub handed: Vec<(DeviceId, EpochId, u32)>,
+    /// Keys that were handed out here or came by a Welcome.
+    pub handed: Vec<Hand>,
     pub link: Option<Link>,
     /// Forks are part of the history.
     pub forks: bool,

@@ -15,6 +15,7 @@ use parlor_proto::sync::{
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use rand::RngExt as _;
 
+use crate::knowledge::Hand;
 use crate::node::{Commit, Effect, Node, Peer};
 
 impl Node {
@@ -192,7 +193,8 @@ impl Node {
             Asked::Event(id) => room.control_event(&id).map(|event| event.bytes().to_vec()),
             Asked::Key(epoch) => {
                 let share = room.key_share_for(device, &epoch, &mut rng).ok()?;
-                self.handed.push((*device, share.epoch, share.slice));
+                let knew = room.control_frontier();
+                self.handed.push(Hand { to: *device, epoch: share.epoch, slice: share.slice, knew });
                 Some(codec::encode(&share))
             }
         }

@@ -448,9 +448,7 @@ impl World {
     /// Does what the nodes want of the network.
     fn carry_out(&mut self) {
         for from in 0..self.nodes.len() {
-            for (device, epoch, slice) in std::mem::take(&mut self.nodes[from].handed) {
-                self.ledger.hand(device, epoch, slice);
-            }
+            std::mem::take(&mut self.nodes[from].handed).into_iter().for_each(|hand| self.ledger.hand(hand));
             for effect in std::mem::take(&mut self.nodes[from].out) {
                 self.effect(from, effect);
             }
