@@ -315,10 +315,14 @@ impl Epochs {
         self.held.get(epoch).is_some_and(|held| held.checked && held.slice <= slice)
     }
 
-    /// Keeps a key, unless a checked one of the epoch is held (earlier slices may have been destroyed) or it is gone. Whether
-    /// that changed anything.
+    /// Keeps a key, unless a checked one of the epoch is held (earlier slices may have been destroyed) and no earlier one wanted,
+    /// or it is gone. Whether that changed anything.
     pub(super) fn hold(&mut self, epoch: EpochId, key: Held) -> bool {
-        let better = self.held.get(&epoch).is_none_or(|held| !held.checked && (key.checked || key.slice < held.slice));
+        let wanted = self.keys_wanted.contains(&epoch);
+        let better = self.held.get(&epoch).is_none_or(|held| {
+            let earlier = key.slice < held.slice;
+            if held.checked { wanted && key.checked && earlier } else { key.checked || earlier }
+        });
         let better = better && !self.gone.contains(&epoch);
         if better {
             self.held.insert(epoch, key);

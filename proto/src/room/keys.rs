@@ -209,7 +209,8 @@ impl Room {
         let me = self.me.account();
         let now = (self.resolved.members().get(&me).copied(), self.dag.grants_of(&me).len());
         if std::mem::replace(&mut self.epochs.asked_as, now) != now {
-            let lacking = self.epochs.all().map(|epoch| epoch.id).filter(|epoch| self.lacks(epoch));
+            let all = self.epochs.all().map(|epoch| epoch.id);
+            let lacking = all.filter(|epoch| self.lacks(epoch) || self.falls_short(epoch));
             let on_pages: HashSet<EpochId> = self.epochs.pages_wanted.values().map(|wanted| wanted.epoch).collect();
             for epoch in lacking.filter(|epoch| !on_pages.contains(epoch)).collect::<Vec<_>>() {
                 self.want_key(epoch);
@@ -219,6 +220,15 @@ impl Room {
 
     fn lacks(&self, epoch: &EpochId) -> bool {
         !self.epochs.held().contains_key(epoch) && !self.epochs.is_gone(epoch)
+    }
+
+    /// Whether we were let in into the epoch twice, for the first Welcome was lost with a crash, and hold only what came with the
+    /// later one. What was destroyed since is not wanted back: then another slice is held than one that we came with.
+    fn falls_short(&self, epoch: &EpochId) -> bool {
+        let me = self.me.device();
+        let Some(held) = self.epochs.held().get(epoch).filter(|held| held.checked) else { return false };
+        let came_with_it = self.admits_of(&me, epoch).iter().any(|(_, admit)| admit.slice == held.slice);
+        came_with_it && self.entitled_from(&me, epoch).is_some_and(|from| from < held.slice)
     }
 
     fn open_row(&mut self, epoch: EpochId, outcome: &mut Outcome) {

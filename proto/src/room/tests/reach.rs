@@ -2,7 +2,7 @@
 
 use super::support::{Person, new_invite};
 use crate::control::{History, Role, Target};
-use crate::room::Removal;
+use crate::room::{NewInvite, Removal};
 
 fn remove(person: &mut Person, other: &Person) {
     let target = Target::Account(other.room.me().account());
@@ -55,4 +55,24 @@ fn whoever_is_taken_back_in_a_room_without_history_reads_what_is_written_for_it(
     ann.keep(outcome);
     ben.sync_from(&ann);
     reads_what_is_written_for_it(&mut ann, &mut ben);
+}
+
+/// The first Welcome was lost with a crash; the second admission opened a later slice.
+#[test]
+fn who_was_let_in_twice_reads_what_was_written_between() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let again = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let lost = Person::join(2, &link, &mut alice);
+    let between = alice.write("between").event;
+    let mut bob = Person::join(2, &again, &mut alice);
+    assert_eq!(lost.room.me().device(), bob.room.me().device());
+    assert!(bob.shown().is_empty());
+    let epoch = between.message().unwrap().epoch;
+    assert_eq!(bob.room.keys_wanted(), [epoch]);
+    let share = alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut alice.rng).unwrap();
+    let healed = bob.room.accept_key_share(&share).unwrap();
+    bob.keep(healed);
+    assert!(bob.room.open_later(&between).is_some_and(|opened| opened.body.is_some()));
+    assert!(bob.room.keys_wanted().is_empty());
 }
