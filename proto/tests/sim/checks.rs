@@ -263,10 +263,13 @@ fn replay(world: &mut World) {
     let heard = std::mem::take(&mut world.heard);
     let state = |node: &Node| (node.room().map(|room| room.state_hash()), message_ids(node));
     let honest = |world: &World| world.nodes.iter().filter(|node| !node.is_villain()).map(state).collect::<Vec<_>>();
-    if world.plan.villains > 0 {
-        // Some heard for the first time what a hostile member had shown to others only.
-        hear(world, &heard);
-    }
+    let inside = |world: &World| members(world).into_iter().map(state).collect::<Vec<_>>();
+    // Some heard for the first time what a hostile member had shown to others only, or what nobody held any more but a home
+    // that was put back; and who is out what was said meanwhile.
+    let news = world.plan.villains > 0 || world.plan.restores > 0;
+    let before = inside(world);
+    hear(world, &heard);
+    assert!(news || before == inside(world), "a replay changed something for a member");
     let before = honest(world);
     hear(world, &heard);
     assert_eq!(before, honest(world), "a replay changed something");

@@ -26,6 +26,8 @@ pub(crate) struct Stored {
 #[derive(Default, Clone)]
 pub(crate) struct Disk {
     pub room: Option<RoomId>,
+    /// The links by which it wants to come in, until it is in or was refused; the one in use last.
+    pub joining: Vec<String>,
     pub control: Vec<Event>,
     /// By path (the device, or the name of a branch) and number in it.
     pub messages: BTreeMap<(DeviceId, u64), Stored>,

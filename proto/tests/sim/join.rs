@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_proto::control::JoinRequest;
 use parlor_proto::epoch::{Welcome, WelcomeKey};
-use parlor_proto::join::{Answer, Door, In, Joiner, Out, Refusal};
+use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
 use parlor_proto::link::Link;
 use parlor_proto::room::{JoinRefusal, Room};
 use rand::RngExt as _;
@@ -27,9 +27,18 @@ impl Node {
         let me = Arc::clone(&self.me);
         let request = JoinRequest::sign(&link.room(), &keys.sign, me.signing_key(), me.entrant(), self.rng.random());
         self.link = Some(link.clone());
+        self.disk.joining.retain(|other| other != text);
+        self.disk.joining.push(text.to_owned());
         let (joiner, out) = Joiner::start(link, request, Some(now + 120_000), now);
         self.running().joiner = Some(joiner);
         self.do_joiner(out, now);
+    }
+
+    /// Goes on with what it wanted before it gave up or was stopped.
+    pub(crate) fn join_on(&mut self, now_ms: u64) {
+        if let Some(text) = self.disk.joining.last().cloned().filter(|_| self.running.is_some()) {
+            self.join(&text, now_ms);
+        }
     }
 
     pub(crate) fn tell_joiner(&mut self, input: In, now: u64) {
@@ -51,7 +60,17 @@ impl Node {
                     self.out.push(Effect::Knock { to: usize::from(peer[0]), bytes });
                 }
                 Out::Welcomed { welcome, .. } => self.welcomed(&welcome, now),
-                Out::Joined(_) | Out::Failed(_) => self.running().joiner = None,
+                Out::Joined(_) => {
+                    self.running().joiner = None;
+                    self.disk.joining.clear();
+                }
+                Out::Failed(why) => {
+                    self.running().joiner = None;
+                    if matches!(why, Failure::Refused(_)) {
+                        self.disk.joining.pop();
+                        self.join_on(now.saturating_add_signed(-self.skew_ms));
+                    }
+                }
                 Out::Changed(_) => {}
             }
         }

@@ -406,6 +406,9 @@ impl World {
             Act::Heal => {
                 self.part.fill(0);
                 self.healed = now > START + ACTIVE_MS;
+                if self.healed {
+                    self.nodes.iter_mut().for_each(|node| node.join_on(now));
+                }
             }
             _ => {}
         }
