@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use parlor_crypto::account::RootSeed;
 use parlor_proto::control::{
-    AccountUpdate, Admit, Complaint, Control, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite, InviteBounds,
-    InviteHistory, InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, NewDevice, Permissions,
-    Policy, PolicyChange, Power, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows, Sponsor, State,
-    Target, Unban,
+    AccountUpdate, Admit, Complaint, Control, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite,
+    InviteBounds, InviteHistory, InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, NewDevice,
+    Permissions, Policy, PolicyChange, Power, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows, Sponsor,
+    State, Target, Unban,
 };
 use parlor_proto::dag::{Dag, Insert, NodeIdx};
 use parlor_proto::event::{ControlHeader, Event, Header};

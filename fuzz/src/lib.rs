@@ -14,10 +14,10 @@ pub mod forge;
 pub mod frames;
 pub mod history;
 pub mod input;
-pub mod mailbox;
 #[path = "../../net/src/limits.rs"]
 #[allow(dead_code, reason = "of the network only the version is used")]
 pub(crate) mod limits;
+pub mod mailbox;
 pub mod people;
 pub mod stored;
 pub mod streams;

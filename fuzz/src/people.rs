@@ -76,7 +76,15 @@ impl Disk {
 }
 
 fn new_invite(role: Role) -> NewInvite {
-    NewInvite { role, expires_ms: None, uses: None, approval: false, sponsor: Sponsor::AnyMember, history: None, delegate: None }
+    NewInvite {
+        role,
+        expires_ms: None,
+        uses: None,
+        approval: false,
+        sponsor: Sponsor::AnyMember,
+        history: None,
+        delegate: None,
+    }
 }
 
 fn prepare() -> Prepared {

@@ -27,7 +27,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         [flag] if flag == "--no-nextest" => false,
         _ => return Err("test takes only --no-nextest".into()),
     };
-    timed("formatting", || shell::cargo(root, ["fmt", "--all", "--check"]).run())?;
+    timed("formatting", || formatting(root))?;
     timed("tidy", || tidy::run(root, &[]))?;
     timed("deny", || deny(root))?;
     timed("lints", || ours(root, ["clippy"]).args(["--all-targets", "--", "-D", "warnings"]).run())?;
@@ -49,6 +49,12 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
 fn ours<const N: usize>(root: &Path, command: [&str; N]) -> Step {
     let benches = bench::PACKAGES.iter().flat_map(|(package, _)| ["--exclude", package]);
     shell::cargo(root, command).args(["--locked", "--workspace"]).args(benches)
+}
+
+/// Of the workspace, and of the fuzz targets, which are one of their own. `--all` there would be ours once more.
+fn formatting(root: &Path) -> Result<(), Error> {
+    shell::cargo(root, ["fmt", "--all", "--check"]).run()?;
+    shell::cargo(&root.join("fuzz"), ["fmt", "--check"]).run()
 }
 
 fn tests(root: &Path, nextest: bool, count: &mut Count) -> Result<(), Error> {
