@@ -2,7 +2,8 @@
 //!
 //! It knows a node only through its local API; `run` hosts one in the same process. One command is one file in
 //! [`cmd`]. Answers go to standard output, everything else to standard error. With `--json` standard output holds only
-//! JSON, and an error is one object on standard error with nothing on standard output.
+//! JSON, and an error is one object on standard error with nothing on standard output; `listen` says there, too, that it
+//! has begun.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no node is running for this home, 4 not permitted by the room or the
 //! token, 5 not found, 6 unreachable or timed out.

@@ -118,6 +118,16 @@ impl Out {
         }
     }
 
+    /// Tells on standard error that a command that goes on has begun: with `--json` as `{"event":NAME}`, since scripts
+    /// wait for it; else as a remark for people.
+    pub fn begun(&self, name: &str, text: &str) {
+        if self.json {
+            let _ = writeln!(io::stderr().lock(), "{}", serde_json::json!({ "event": name }));
+        } else {
+            self.note(text);
+        }
+    }
+
     /// Text with a look, if colours are wanted.
     pub fn paint(&self, look: Look, text: &str) -> String {
         let code = match look {

@@ -144,15 +144,30 @@ impl Person {
         run_to_end(self.command().args(args), input)
     }
 
-    /// Starts a command that goes on, its lines in the file answered; it ends with this person.
+    /// Opens a window, on one room or (`None`) on everything, and waits until it shows what happens from then on. It
+    /// closes with this person.
     ///
     /// # Panics
-    /// If it can not start.
-    pub fn stream(&self, args: &[&str]) -> Stream {
-        let path = self.folder.path().join(format!("stream-{}.out", args.join("-").replace('/', "_")));
-        let out = File::create(&path).expect("a temporary file");
-        let child = self.command().args(args).stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn();
-        Stream { path, _child: Ended(child.expect("the program starts")) }
+    /// If it can not open.
+    #[track_caller]
+    pub fn listen_to(&self, room: Option<&str>) -> Stream {
+        let file = |kind: &str| self.folder.path().join(format!("listen-{}.{kind}", room.unwrap_or("all")));
+        let (out, err) = (file("out"), file("err"));
+        let create = |path: &Path| File::create(path).expect("a temporary file");
+        let mut command = self.command();
+        command.arg("listen").args(room).stdin(Stdio::null()).stdout(create(&out)).stderr(create(&err));
+        let mut child = Ended(command.spawn().expect("the program starts"));
+        eventually(&format!("the window of {} is open", self.name), || {
+            let said = std::fs::read_to_string(&err).unwrap_or_default();
+            if said.lines().any(|line| line == r#"{"event":"listening"}"#) {
+                return Some(());
+            }
+            if let Some(status) = child.0.try_wait().expect("a child can be waited for") {
+                panic!("the window of {} closed at once: {status}: {said}", self.name);
+            }
+            None
+        });
+        Stream { path: out, _child: child }
     }
 
     /// Ends the node as a crash does.
@@ -291,7 +306,7 @@ impl Drop for Person {
     }
 }
 
-/// A command that goes on.
+/// An open window: `parlor listen`.
 #[derive(Debug)]
 pub struct Stream {
     path: PathBuf,

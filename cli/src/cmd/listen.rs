@@ -26,8 +26,14 @@ pub struct Args {
 /// `stopping` when the node stops.
 pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
     let mut names = Names::default();
+    let mut told = false;
     loop {
-        for event in node.events(args.room.as_deref())? {
+        let events = node.events(args.room.as_deref())?;
+        // The node answers when it follows: whatever happens after this line is shown.
+        if !std::mem::replace(&mut told, true) {
+            out.begun("listening", "Listening: what happens from now on is shown here. To end it: Ctrl-C");
+        }
+        for event in events {
             let event = event?;
             if let EventBody::Room(changed) = &event.body {
                 names.forget(&changed.room);

@@ -25,7 +25,7 @@ fn two_people_talk_after_one_joins_by_the_picture_of_the_code() {
 
 /// Both write, both see both, in one order, named after who wrote; and each learns that the other has it.
 fn they_talk(alice: &Person, bob: &Person, room: &str) {
-    let follows = bob.stream(&["listen", room]);
+    let follows = bob.listen_to(Some(room));
     alice.say(room, "Hello Bob");
     eventually("Bob's open window shows the message", || {
         follows.lines().iter().any(|event| event["event"] == "message" && event["text"] == "Hello Bob").then_some(())
@@ -142,7 +142,7 @@ fn a_link_nobody_answers_is_unreachable_and_works_later() {
 fn who_needs_a_members_word_waits_for_it_through_restarts_of_both() {
     let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
     let room = alice.create_room("Reading club");
-    let follows = alice.stream(&["listen", &room]);
+    let follows = alice.listen_to(Some(&room));
     let link = alice.invite(&room, &["--approve"]);
     let asked = bob.cli(&["join", &link, "--timeout", "2s"]).done();
     assert_eq!(asked.text("state"), "pending");
@@ -175,7 +175,7 @@ fn who_is_refused_is_told_and_can_not_ask_again_on_the_same_invite() {
     let room = alice.create_room("Reading club");
     let link = alice.invite(&room, &["--approve", "--uses", "5"]);
     assert_eq!(bob.cli(&["join", &link, "--timeout", "1s"]).done().text("state"), "pending");
-    let follows = bob.stream(&["listen"]);
+    let follows = bob.listen_to(None);
     let account = alice.cli(&["requests", &room]).done().lines()[0]["account"].as_str().unwrap_or_default().to_owned();
     alice.cli(&["refuse", &room, &account[..8]]).done();
     eventually("Bob is told", || {
