@@ -5,12 +5,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Some servers that make one cluster.
 pub(crate) struct Cluster {
     dir: TempDir,
     clients: Vec<u16>,
     routes: Vec<u16>,
+    /// Where each server says how it is, over HTTP.
+    monitors: Vec<u16>,
     servers: Vec<Option<Child>>,
 }
 
@@ -22,12 +26,12 @@ impl Cluster {
             println!("SKIPPED: nats-server is not installed (Debian: apt-get install nats-server)");
             return None;
         }
-        let ports = free_ports(2 * n);
-        let (clients, routes) = ports.split_at(n);
+        let ports = free_ports(3 * n);
         let mut cluster = Self {
             dir: tempfile::tempdir().unwrap(),
-            clients: clients.to_vec(),
-            routes: routes.to_vec(),
+            clients: ports[..n].to_vec(),
+            routes: ports[n..2 * n].to_vec(),
+            monitors: ports[2 * n..].to_vec(),
             servers: (0..n).map(|_| None).collect(),
         };
         (0..n).for_each(|server| cluster.restart(server));
@@ -56,11 +60,31 @@ impl Cluster {
         self.servers[server] = Some(child.unwrap());
     }
 
+    /// Whether every server is up and well, and holds all of `stream`: only then another one may go. A cluster that loses
+    /// a second server of three while one is behind has no majority that holds everything, and must not go on.
+    pub(crate) async fn is_whole(&self, stream: &str) -> bool {
+        for port in &self.monitors {
+            if !is_well(*port).await {
+                return false;
+            }
+        }
+        let Ok(client) = async_nats::connect(self.addresses().split(',').collect::<Vec<_>>()).await else {
+            return false;
+        };
+        let context = async_nats::jetstream::new(client);
+        let Ok(stream) = context.get_stream(stream).await else { return false };
+        let Some(cluster) = &stream.cached_info().cluster else { return false };
+        let all = cluster.replicas.len() + 1 == self.servers.len();
+        all && cluster.replicas.iter().all(|one| one.current && !one.offline && one.lag.unwrap_or(0) == 0)
+    }
+
     fn config(&self, server: usize) -> String {
         let store = self.dir.path().join(format!("store-{server}"));
         let mut config = format!(
-            "server_name: s{server}\nlisten: 127.0.0.1:{}\njetstream {{ store_dir: {:?}, max_file_store: 1G }}\n",
+            "server_name: s{server}\nlisten: 127.0.0.1:{}\nhttp: 127.0.0.1:{}\n\
+             jetstream {{ store_dir: {:?}, max_file_store: 1G }}\n",
             self.clients[server],
+            self.monitors[server],
             <Path as AsRef<Path>>::as_ref(&store),
         );
         if self.servers.len() > 1 {
@@ -79,6 +103,17 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         (0..self.servers.len()).for_each(|server| self.kill(server));
     }
+}
+
+/// Whether the server behind this port says that it is up, with all that it keeps.
+async fn is_well(port: u16) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    asked.await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
 }
 
 /// Ports that were free just now.

@@ -14,6 +14,9 @@ use parlor_storage::MailOptions;
 
 use cluster::Cluster;
 
+/// Where a cluster keeps mailboxes, as `docs/spec/mailbox.md` says.
+const STREAM: &str = "parlor-mailboxes";
+
 fn sled(dir: &std::path::Path) -> SledStore {
     let options = MailOptions { reserve_bytes: 0, ..MailOptions::default() };
     SledStore::open(dir, options).unwrap()
@@ -83,7 +86,11 @@ async fn a_cluster_keeps_what_a_mailbox_promises_and_loses_nothing_when_a_server
     let (kept, ()) = tokio::join!(suite::fill_slowly(&*one, 60), killing);
     suite::is_all_there(&two, &kept).await;
     suite::is_all_there(&*one, &kept).await;
+    // And another, as soon as the first has caught up.
     cluster.restart(0);
+    suite::eventually("the cluster is whole again", async || cluster.is_whole(STREAM).await).await;
+    cluster.kill(1);
+    suite::is_all_there(&two, &kept).await;
     suite::is_all_there(&*one, &kept).await;
     suite::another_is_told(&two, &*one).await;
 }
