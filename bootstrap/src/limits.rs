@@ -24,6 +24,8 @@ pub const LINES: usize = 20_000;
 pub const LINES_PER_SOURCE: usize = 1_024;
 /// Time in which a client must take a frame that is sent to it.
 pub const SEND_DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes that wait for a line beyond which nothing is read for it from the mailboxes: four of the longest blobs.
+pub const UNSENT_BYTES: usize = 256 * 1_024;
 /// Time after which a line of the directory on which nothing is asked is closed.
 pub const DIRECTORY_REST: Duration = Duration::from_secs(120);
 /// Time for the store to answer a request.

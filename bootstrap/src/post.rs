@@ -1,9 +1,12 @@
 //! One client's line to the mailboxes: the rules are the session's ([`parlor_proto::mailbox::session`]), what is kept is the
 //! store's; here stand deadlines, quotas and order.
 //!
-//! As many requests run side by side as the terms allow, and no more frames are read meanwhile. Answers and pushes go down the
-//! line as they come; a client that does not take one in time loses the line and nothing else. When the relay stops, what was
-//! asked is still answered.
+//! As many requests are open as the terms allow, until the line took their answers, and no more frames are read meanwhile.
+//! Answers and pushes go down the line as they come. While it does not take them ([`Unsent`]) the client is still heard,
+//! up to its window, but little is read for it from the store, and it is told no news; a client that takes nothing in time
+//! loses the line and nothing else. When the relay stops, what was asked is still answered.
+
+mod unsent;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -13,7 +16,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
-use parlor_net::{Line, LineSender, PeerId};
+use parlor_net::{Line, PeerId};
 use parlor_proto::mailbox::{Answer, BoxName, Call, Refusal, RelayId, Session, Step, Terms, limits as terms};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -23,6 +26,7 @@ use crate::limits;
 use crate::mailbox::{Feed, Listing, MailboxStore, News, StoreError};
 use crate::metrics::{MailboxRequest, Outcome};
 use crate::relay::{Relay, told};
+use unsent::Unsent;
 
 /// A line and what it waits for.
 struct Post<'a> {
@@ -32,13 +36,14 @@ struct Post<'a> {
     source: Option<IpAddr>,
     session: Session,
     feed: Feed,
-    sender: LineSender,
+    unsent: Unsent,
     work: FuturesUnordered<BoxFuture<'a, (u32, Answer)>>,
     /// Boxes that this line put into: known to be there.
     known: HashSet<BoxName>,
 }
 
 /// The line is to be closed.
+#[derive(Debug)]
 struct Over;
 
 /// Serves a line until its client ends it, breaks a rule or stalls, or the relay stops.
@@ -57,40 +62,37 @@ pub async fn serve(
     let peer = line.peer();
     let (sender, mut receiver) = line.split();
     let feed = store.hub().feed();
-    let work = FuturesUnordered::new();
-    let mut post = Post { relay, store, peer, source, session, feed, sender, work, known: HashSet::new() };
-    if post.send(hello).await.is_err() {
+    let (unsent, work) = (Unsent::new(sender), FuturesUnordered::new());
+    let mut post = Post { relay, store, peer, source, session, feed, unsent, work, known: HashSet::new() };
+    if post.unsent.push(hello).is_err() {
         return;
     }
     let mut stopping = false;
     loop {
-        let open = !stopping && post.work.len() < usize::from(terms::WINDOW);
+        let open = !stopping && post.work.len() + post.unsent.len() < usize::from(terms::WINDOW);
+        let (waits, full) = (post.unsent.len() > 0, post.unsent.is_full());
         let went = tokio::select! {
             () = told(&mut stopped), if !stopping => {
                 stopping = true;
                 Ok(())
             }
-            Some((number, answer)) = post.work.next(), if !post.work.is_empty() => post.answer(number, answer).await,
-            news = post.feed.next(), if !stopping => post.tell(news).await,
+            went = post.unsent.pass_on(), if waits => went,
+            Some((number, answer)) = post.work.next(), if !full && !post.work.is_empty() => {
+                post.answer(number, answer).await
+            }
+            news = post.feed.next(), if !stopping && !waits => post.tell(news),
             frame = receiver.recv(), if open => match frame {
                 Some(frame) => post.hear(&frame).await,
                 None => Err(Over),
             },
         };
-        if went.is_err() || stopping && post.work.is_empty() {
+        if went.is_err() || stopping && post.work.is_empty() && post.unsent.len() == 0 {
             return;
         }
     }
 }
 
 impl<'a> Post<'a> {
-    async fn send(&mut self, frame: Vec<u8>) -> Result<(), Over> {
-        match timeout(limits::SEND_DEADLINE, self.sender.send(Bytes::from(frame))).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Over),
-        }
-    }
-
     /// Takes a frame of the client.
     async fn hear(&mut self, frame: &[u8]) -> Result<(), Over> {
         let steps = self.session.frame(frame).map_err(|error| {
@@ -107,30 +109,31 @@ impl<'a> Post<'a> {
     }
 
     /// Tells the client what came into its boxes.
-    async fn tell(&mut self, news: News) -> Result<(), Over> {
+    fn tell(&mut self, news: News) -> Result<(), Over> {
         let frame = match &news {
             News::Entry { name, entry, blob } => self.session.push(name, *entry, blob),
             News::Behind { name } => self.session.behind(name),
         };
         let Some(frame) = frame else { return Ok(()) };
         self.relay.metrics.pushed();
-        self.send(frame).await
+        self.unsent.push(frame)
     }
 
     async fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), Over> {
         let mut steps = std::collections::VecDeque::from(steps);
         while let Some(step) = steps.pop_front() {
             match step {
-                Step::Send(frame) => self.send(frame).await?,
+                Step::Send(frame) => self.unsent.push(frame)?,
                 Step::Call(Call::Unsubscribe { name }) => self.feed.unsubscribe(&name),
                 Step::Call(Call::Token { number, token }) => {
                     if !self.relay.admit(self.peer, self.source, &token.0).await {
                         // The client is told why before the line ends.
                         for step in self.session.answer(number, Answer::Refused(Refusal::Token)) {
                             if let Step::Send(frame) = step {
-                                self.send(frame).await?;
+                                self.unsent.push(frame)?;
                             }
                         }
+                        self.unsent.pass_all_on().await?;
                         return Err(Over);
                     }
                     steps.extend(self.session.answer(number, Answer::Done));

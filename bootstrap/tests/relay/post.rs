@@ -240,6 +240,31 @@ async fn a_subscriber_who_reads_nothing_holds_up_nobody_and_is_told_that_he_miss
 }
 
 #[tokio::test]
+async fn who_asks_all_he_may_before_he_reads_an_answer_is_heard_and_answered() {
+    let relay = relay("").await;
+    let mut alice = client(&relay, 1, "192.0.2.1").await;
+    assert_eq!(alice.open(0, 1).await, Reply::Done);
+    let large = blob(1, 65_536);
+    assert!(matches!(alice.put(0, large.clone()).await, Reply::Stored { .. }));
+    // The answers fill every queue on the way to her several times over.
+    let n_asked = u32::from(limits::WINDOW);
+    let asked = async {
+        for _ in 0..n_asked {
+            alice.send(Ask::Get { slot: 0, id: BlobId::of(&large) }).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asked).await.expect("the relay does not hear her");
+    let mut answered = std::collections::BTreeSet::new();
+    for _ in 0..n_asked {
+        let (number, reply) = alice.answer().await;
+        assert_eq!(reply, Reply::Blob(Some(Blob(large.clone()))));
+        assert!(answered.insert(number), "{number} is answered twice");
+    }
+    assert!(matches!(alice.put(0, blob(2, 512)).await, Reply::Stored { .. }), "the line goes on");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn nonsense_and_too_much_at_once_end_the_line_of_who_sent_it_and_no_other() {
     let relay = relay("").await;
     let mut honest = client(&relay, 1, "192.0.2.1").await;
