@@ -10,20 +10,18 @@
 //! * `lock`: the process id of the owner, for people;
 //! * `config.toml`: settings, written by hand (see [`crate::config`]).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use parlor_crypto::hash::Domain;
 use parlor_crypto::secret::Secret;
 use parlor_crypto::vault::{Stretch, Unlock, Vault, VaultError};
 use parlor_crypto::{CryptoRng, domain};
+use parlor_storage::private;
 use zeroize::Zeroizing;
 
 use crate::problem::{Code, Problem};
-
-/// Largest small file that is read whole: settings are far below, and a foreign file does not fill memory.
-const SMALL_FILE_MAX: u64 = 1 << 20;
 
 /// The key of the vault, from the relay's seed: the records in the store are countersigned with it, so they belong together.
 static STORE_KEY: Domain = domain!("relay store");
@@ -32,12 +30,6 @@ static STORE_KEY: Domain = domain!("relay store");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir {
     dir: PathBuf,
-}
-
-/// Proof that this process owns the folder. Dropping it gives the folder free.
-#[derive(Debug)]
-pub struct DataLock {
-    _file: File,
 }
 
 impl DataDir {
@@ -81,32 +73,19 @@ impl DataDir {
     /// # Errors
     /// `data_denied`, `disk_full`.
     pub fn create(&self) -> Result<(), Problem> {
-        fs::create_dir_all(&self.dir)
-            .and_then(|()| own_only(&self.dir, 0o700))
-            .map_err(|e| failed("make", &self.dir, &e))
+        private::make_folder(&self.dir).map_err(|e| failed("make", &self.dir, &e))
     }
 
     /// Takes the lock, without waiting.
     ///
     /// # Errors
     /// `data_locked` when another relay runs on this folder.
-    pub fn lock(&self) -> Result<DataLock, Problem> {
+    pub fn lock(&self) -> Result<private::Lock, Problem> {
         let path = self.dir.join("lock");
-        let mut file = private().truncate(false).create(true).open(&path).map_err(|e| failed("open", &path, &e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let taken = format!("another relay is running on {}", self.dir.display());
-                return Err(
-                    Problem::new(Code::DataLocked, taken).hint("stop it, or name another folder with --data DIR")
-                );
-            }
-            Err(TryLockError::Error(e)) => return Err(failed("lock", &path, &e)),
-        }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|e| failed("write", &path, &e))?;
-        Ok(DataLock { _file: file })
+        private::Lock::take(&path).map_err(|e| failed("lock", &path, &e))?.ok_or_else(|| {
+            Problem::new(Code::DataLocked, format!("another relay is running on {}", self.dir.display()))
+                .hint("stop it, or name another folder with --data DIR")
+        })
     }
 
     /// The seed of the relay's identity, made if there is none. Only the owner of the lock may call it.
@@ -116,7 +95,7 @@ impl DataDir {
     pub fn key(&self, rng: &mut impl CryptoRng) -> Result<Zeroizing<[u8; 32]>, Problem> {
         let path = self.key_file();
         if let Some(bytes) = read_small(&path)? {
-            own_only(&path, 0o600).map_err(|e| failed("protect", &path, &e))?;
+            private::protect(&path).map_err(|e| failed("protect", &path, &e))?;
             let bytes = Zeroizing::new(bytes);
             let seed = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
                 Problem::new(
@@ -187,7 +166,7 @@ fn bytes_in(dir: &Path, depth: u32) -> u64 {
 /// # Errors
 /// `data_denied`, `disk_full`; the old file is then untouched.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    replace(path, bytes).map_err(|e| failed("write", path, &e))
+    private::replace(path, bytes).map_err(|e| failed("write", path, &e))
 }
 
 /// Reads a small file; `None` when there is none.
@@ -195,17 +174,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
 /// # Errors
 /// `data_denied`; `data_damaged` when it is larger than any file that is read whole.
 pub fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed("read", path, &e)),
-    };
-    let mut bytes = Vec::new();
-    file.take(SMALL_FILE_MAX + 1).read_to_end(&mut bytes).map_err(|e| failed("read", path, &e))?;
-    if bytes.len() as u64 > SMALL_FILE_MAX {
-        return Err(Problem::new(Code::DataDamaged, format!("{} is too large to be one of ours", path.display())));
-    }
-    Ok(Some(bytes))
+    private::read_small(path).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            Problem::new(Code::DataDamaged, format!("{} is too large to be one of ours", path.display()))
+        }
+        _ => failed("read", path, &error),
+    })
 }
 
 /// What a failed access to a file or folder means to the operator.
@@ -225,57 +199,6 @@ pub fn failed(doing: &str, path: &Path, error: &io::Error) -> Problem {
         }
         _ => Problem::internal(message),
     }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = folder.join(name);
-    // A rest of a crash: it was never renamed, so nobody relies on it.
-    let _ = fs::remove_file(&beside);
-    let written = private().create_new(true).open(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&beside, path));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    renamed?;
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
-}
-
-#[cfg(unix)]
-fn private() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    options
-}
-
-/// Takes the rights of others from a file or folder.
-#[cfg(unix)]
-fn own_only(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(path)?.permissions().mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn own_only(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parlor_crypto::{Secret, SigningKey};
 use parlor_net::relay::{self as network, RelayConfig, RelayEvent};
 use parlor_net::{Address, Line, LineKind, NetworkError};
-use parlor_storage::{MailOptions, OpenError, OpenOptions, Store};
+use parlor_storage::{MailOptions, OpenError, OpenOptions, Store, private};
 use rand::Rng;
 use serde::Serialize;
 use tokio::net::{TcpListener, UnixListener};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::ban::Bans;
 use crate::config::{Config, MailboxPlace};
-use crate::data::{DataDir, DataLock};
+use crate::data::DataDir;
 use crate::directory::{self, Book};
 use crate::guard::Guard;
 use crate::mailbox::{MailboxStore, NatsOptions, NatsStore, SledStore};
@@ -56,7 +56,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     helpers: JoinSet<()>,
     lines: JoinSet<()>,
-    _lock: DataLock,
+    _lock: private::Lock,
 }
 
 /// Starts a relay. It takes no lines before [`Running::run`].

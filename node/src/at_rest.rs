@@ -9,13 +9,12 @@ use parlor_api::Problem;
 use parlor_proto::RoomId;
 use parlor_proto::identity::Identity;
 use parlor_proto::room::{Room, RoomParts};
-use parlor_storage::{OpenOptions, Store};
+use parlor_storage::{OpenOptions, Store, private};
 
 use crate::account::Account;
 use crate::config::Passphrase;
 use crate::home::Home;
-use crate::launch::{lock, store_problem};
-use crate::lock::HomeLock;
+use crate::launch::store_problem;
 use crate::services::rooms::stored_parts;
 
 /// An opened home. Its lock is free again when this is dropped.
@@ -24,7 +23,7 @@ pub struct AtRest {
     pub identity: Arc<Identity>,
     /// The history.
     pub store: Store,
-    _lock: HomeLock,
+    _lock: private::Lock,
 }
 
 impl AtRest {
@@ -33,7 +32,7 @@ impl AtRest {
     /// # Errors
     /// `no_account`, `home_locked`, `home_denied`, `home_damaged`, `wrong_passphrase`, `passphrase_needed`.
     pub fn open(home: &Home, passphrase: &Passphrase) -> Result<Self, Problem> {
-        let lock = lock(home)?;
+        let lock = home.lock()?;
         let account = Account::open(home, passphrase)?;
         let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).map_err(store_problem)?;
         Ok(Self { identity: account.identity(), store, _lock: lock })

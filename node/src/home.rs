@@ -8,16 +8,14 @@
 //! * `token`: the token of the local API, 64 hexadecimal digits and a line end, made once;
 //! * `config.toml`: settings, written by hand (see [`crate::config`]).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use parlor_api::{Code, Problem};
+use parlor_storage::private;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
-
-/// Largest small file that is read whole: settings and tokens are far below, and a foreign file does not fill memory.
-const SMALL_FILE_MAX: u64 = 1 << 20;
 
 /// The folder of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +90,19 @@ impl Home {
     /// # Errors
     /// `home_denied`, `disk_full`.
     pub fn create(&self) -> Result<(), Problem> {
-        fs::create_dir_all(&self.dir).and_then(|()| own_only(&self.dir)).map_err(|e| problem("make", &self.dir, &e))
+        private::make_folder(&self.dir).map_err(|e| problem("make", &self.dir, &e))
+    }
+
+    /// Takes the lock of the home, without waiting.
+    ///
+    /// # Errors
+    /// `home_locked` when another node runs on it; `home_denied`, `disk_full`.
+    pub(crate) fn lock(&self) -> Result<private::Lock, Problem> {
+        let path = self.lock_file();
+        private::Lock::take(&path).map_err(|e| problem("lock", &path, &e))?.ok_or_else(|| {
+            Problem::new(Code::HomeLocked, format!("another node is running on {}", self.dir.display()))
+                .hint("use it, stop it with: parlor stop, or name another home with --home DIR")
+        })
     }
 
     /// Writes where the node listens.
@@ -160,7 +170,7 @@ impl Home {
 /// # Errors
 /// `home_denied`, `disk_full`, `internal`; the old file is then untouched.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    replace(path, bytes).map_err(|e| problem("write", path, &e))
+    private::replace(path, bytes).map_err(|e| problem("write", path, &e))
 }
 
 /// Reads a small file; `None` when there is none.
@@ -168,14 +178,10 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
 /// # Errors
 /// `home_denied`; `home_damaged` when it is larger than any file of a home that is read whole.
 pub fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(problem("read", path, &e)),
-    };
-    let mut bytes = Vec::new();
-    file.take(SMALL_FILE_MAX + 1).read_to_end(&mut bytes).map_err(|e| problem("read", path, &e))?;
-    if bytes.len() as u64 > SMALL_FILE_MAX { Err(damaged(path)) } else { Ok(Some(bytes)) }
+    private::read_small(path).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => damaged(path),
+        _ => problem("read", path, &error),
+    })
 }
 
 /// What a failed access to a file or folder of the home means to the user.
@@ -201,64 +207,6 @@ fn damaged(path: &Path) -> Problem {
     Problem::new(Code::HomeDamaged, format!("{} is damaged", path.display()))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = folder.join(name);
-    // A rest of a crash: it was never renamed, so nobody relies on it.
-    let _ = fs::remove_file(&beside);
-    let written = private().open(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&beside, path));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    renamed?;
-    sync_folder(folder)
-}
-
-#[cfg(unix)]
-fn private() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    options
-}
-
-#[cfg(unix)]
-fn own_only(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(dir)?.permissions().mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn own_only(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +227,15 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(home.dir()), 0o700);
         assert_eq!(mode(&home.token_file()), 0o600);
+    }
+
+    #[test]
+    fn a_second_node_is_refused_until_the_first_is_gone() {
+        let (_dir, home) = home();
+        let first = home.lock().unwrap();
+        assert_eq!(home.lock().unwrap_err().code, Code::HomeLocked);
+        drop(first);
+        home.lock().unwrap();
     }
 
     #[test]

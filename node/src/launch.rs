@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parlor_api::{Code, Problem};
 use parlor_net::{Address, Carriers, Network, NetworkConfig, NetworkError};
-use parlor_storage::{OpenError, OpenOptions, Store};
+use parlor_storage::{OpenError, OpenOptions, Store, private};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
@@ -20,7 +20,6 @@ use crate::home::{ApiFile, Home};
 use crate::http::{self, Tokens};
 use crate::limits::STOP_DEADLINE;
 use crate::listen;
-use crate::lock::{HomeLock, LockError};
 use crate::services::contacts::{self, Contacts};
 use crate::services::joins::Joins;
 use crate::services::leafs;
@@ -48,7 +47,7 @@ pub struct NewAccount {
 /// `already_exists`, `home_locked`, `home_denied`, `disk_full`, `bad_request` for a name that is empty or too long.
 pub fn init_account(home: &Home, name: &str, passphrase: &Passphrase) -> Result<NewAccount, Problem> {
     home.create()?;
-    let _lock = lock(home)?;
+    let _lock = home.lock()?;
     Account::make(home, name, passphrase, None, now_ms())
 }
 
@@ -64,7 +63,7 @@ pub fn recover_account(
     recovery: &str,
 ) -> Result<NewAccount, Problem> {
     home.create()?;
-    let _lock = lock(home)?;
+    let _lock = home.lock()?;
     Account::make(home, name, passphrase, Some(recovery), now_ms())
 }
 
@@ -77,7 +76,7 @@ pub struct Running {
     network: JoinHandle<()>,
     api: JoinHandle<()>,
     tasks: JoinSet<()>,
-    lock: HomeLock,
+    lock: private::Lock,
 }
 
 /// Starts the node of a home: takes its lock, opens the vault and the store, listens, serves the API, and writes the
@@ -208,14 +207,14 @@ impl Running {
     }
 }
 
-async fn open(config: &Config) -> Result<(HomeLock, Account, Store), Problem> {
+async fn open(config: &Config) -> Result<(private::Lock, Account, Store), Problem> {
     let (home, passphrase) = (config.home.clone(), config.passphrase.clone());
     let opening = tokio::task::spawn_blocking(move || {
         if !home.has_account() {
             // Says so before anything is made in a folder that may not be a home.
             Account::open(&home, &passphrase)?;
         }
-        let lock = lock(&home)?;
+        let lock = home.lock()?;
         let mut account = Account::open(&home, &passphrase)?;
         // A disk that is full or read only is no reason not to start.
         if let Err(problem) = account.renew_leaf(&home, now_ms()) {
@@ -267,14 +266,6 @@ async fn network(config: &Config, account: &Account, store: &Store) -> Result<Ne
         }
         other => other.map_err(network_problem),
     }
-}
-
-pub(crate) fn lock(home: &Home) -> Result<HomeLock, Problem> {
-    HomeLock::take(home.dir(), &home.lock_file()).map_err(|error| match error {
-        LockError::Taken { .. } => Problem::new(Code::HomeLocked, error.to_string())
-            .hint("use it, stop it with: parlor stop, or name another home with --home DIR"),
-        LockError::Io { home, source } => crate::home::problem("lock", &home, &source),
-    })
 }
 
 fn network_problem(error: NetworkError) -> Problem {

@@ -12,7 +12,6 @@ pub mod http;
 pub mod launch;
 mod limits;
 mod listen;
-mod lock;
 mod services;
 
 pub use app::App;

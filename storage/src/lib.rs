@@ -15,6 +15,7 @@
 //! where keys come from, and files too large for a database.
 
 pub mod limits;
+pub mod private;
 
 mod audit;
 mod ballast;
