@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::accept;
 use crate::ban::{Ban, Who};
 use crate::data::{self, DataDir};
 use crate::directory::{BookError, Listed};
@@ -103,24 +102,13 @@ pub fn bind(data: &DataDir) -> Result<UnixListener, Problem> {
 
 /// Serves until `shutdown` is done.
 pub async fn serve(listener: UnixListener, relay: Arc<Relay>, shutdown: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut shutdown => return,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let (Ok((stream, _)), Ok(place)) = (accepted, places.clone().try_acquire_owned()) else { continue };
+    let accept = || async { Ok(listener.accept().await?.0) };
+    let serve = |stream| {
         let relay = relay.clone();
-        connections.spawn(async move {
-            // Whoever is too slow asks again.
-            let _ = timeout(limits::ADMIN_TIME, converse(stream, &relay)).await;
-            drop(place);
-        });
-    }
+        // Whoever is too slow asks again.
+        async move { drop(timeout(limits::ADMIN_TIME, converse(stream, &relay)).await) }
+    };
+    accept::each(limits::ADMIN_CONNECTIONS, shutdown, accept, serve).await;
 }
 
 async fn converse(mut stream: UnixStream, relay: &Relay) -> io::Result<()> {

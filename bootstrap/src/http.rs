@@ -14,10 +14,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::accept;
 use crate::limits;
 use crate::problem::{Code, Problem};
 use crate::relay::Relay;
@@ -53,37 +52,8 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> Problem {
 /// Serves until `shutdown` is done.
 pub async fn serve(listener: TcpListener, relay: Arc<Relay>, shutdown: impl Future<Output = ()>) {
     let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics)).with_state(relay);
-    let places = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut shutdown => return,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        let Some((stream, place)) = accepted else { continue };
-        let router = router.clone();
-        connections.spawn(async move {
-            converse(stream, router).await;
-            drop(place);
-        });
-    }
-}
-
-/// The next connection, once there is a place for it. Cancel safe: only one of both waits holds anything.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            // Out of file descriptors, for instance: others give theirs back.
-            tracing::warn!(%error, "could not accept a connection for metrics");
-            tokio::time::sleep(limits::LOOK_AGAIN).await;
-            None
-        }
-    }
+    let accept = || async { Ok(listener.accept().await?.0) };
+    accept::each(limits::HTTP_CONNECTIONS, shutdown, accept, |stream| converse(stream, router.clone())).await;
 }
 
 /// Answers the requests of one connection, within its time.

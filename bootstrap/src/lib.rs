@@ -19,6 +19,7 @@
 //!
 //! The program `parlor-bootstrap` is in `main.rs`, `args.rs`, `out.rs` and `cmd/`. It never depends on `node`.
 
+mod accept;
 pub mod admin;
 pub mod ban;
 pub mod config;
