@@ -8,6 +8,7 @@
 //! What a rule says is tested in `proto` with the simulator. Here is tested that the parts together keep the promise.
 
 mod answer;
+mod canary;
 mod capture;
 #[cfg(target_os = "linux")]
 pub mod lab;
@@ -18,6 +19,7 @@ mod relay;
 mod room;
 
 pub use answer::Answer;
+pub use canary::{Canaries, each_file, each_stretch};
 pub use capture::Capture;
 pub use patience::{DEADLINE, eventually};
 pub use person::{Options, Person, Stream};

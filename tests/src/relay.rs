@@ -8,14 +8,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::Ended;
-use crate::{eventually, program};
+use crate::{Options, eventually, program};
 
-/// A relay that runs until it is dropped.
+/// A relay that runs or not, with a folder of its own.
 #[derive(Debug)]
 pub struct Relay {
     folder: TempDir,
-    _process: Ended,
-    /// Its addresses with its peer id, as nodes name it with `--relay`.
+    process: Option<Ended>,
+    /// Its addresses with its peer id, as nodes name it with `--relay`; the same over restarts.
     pub addresses: Vec<String>,
 }
 
@@ -34,11 +34,24 @@ impl Relay {
     #[track_caller]
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("parlor-relay-").tempdir().expect("a temporary folder");
-        let out = folder.path().join("out");
-        let file = |name: &str| File::create(folder.path().join(name)).expect("a temporary file");
+        let mut relay = Self { folder, process: None, addresses: Vec::new() };
+        relay.run();
+        relay
+    }
+
+    /// Starts it again, where it was, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it runs already, or ends before.
+    #[track_caller]
+    pub fn run(&mut self) {
+        assert!(self.process.is_none(), "the relay runs already");
+        let out = self.folder.path().join("out");
+        let file = |name: &str| File::create(self.folder.path().join(name)).expect("a temporary file");
         let mut command = Command::new(relay_program());
-        command.arg("--data").arg(folder.path().join("data")).args(["--json", "run", "--open"]);
-        command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--metrics", "127.0.0.1:0"]).stdin(Stdio::null());
+        command.arg("--data").arg(self.data()).args(["--json", "run", "--open", "--metrics", "127.0.0.1:0"]);
+        let before = self.addresses.first().and_then(|address| address.split("/p2p/").next());
+        command.args(["--listen", before.unwrap_or("/ip4/127.0.0.1/tcp/0")]).stdin(Stdio::null());
         let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("parlor-bootstrap is built");
         let mut process = Ended(child);
         let ready = eventually("the relay is ready", || {
@@ -47,16 +60,38 @@ impl Relay {
                 return Some(serde_json::from_str::<Value>(first).expect("the first line is JSON"));
             }
             if let Some(status) = process.0.try_wait().expect("a child can be waited for") {
-                let log = std::fs::read_to_string(folder.path().join("err")).unwrap_or_default();
+                let log = std::fs::read_to_string(self.folder.path().join("err")).unwrap_or_default();
                 panic!("the relay ended at once: {status}: {log}");
             }
             None
         });
+        self.process = Some(process);
         let peer = ready["peer_id"].as_str().unwrap_or_default().to_owned();
         let listen = ready["listen"].as_array().cloned().unwrap_or_default();
         let whole = |text: &str| if text.contains("/p2p/") { text.to_owned() } else { format!("{text}/p2p/{peer}") };
-        let addresses = listen.iter().filter_map(Value::as_str).map(whole).collect();
-        Self { folder, _process: process, addresses }
+        self.addresses = listen.iter().filter_map(Value::as_str).map(whole).collect();
+    }
+
+    /// Ends it as a crash does.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn kill9(&mut self) {
+        drop(self.process.take().expect("the relay runs"));
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the relay runs").0.id()
+    }
+
+    /// How the node of somebody is started who uses these relays.
+    pub fn used(relays: &[&Self]) -> Options {
+        let run_args = relays.iter().flat_map(|relay| ["--relay".to_owned(), relay.address().to_owned()]).collect();
+        Options { run_args, ..Options::default() }
     }
 
     /// The address to name it by.
@@ -70,5 +105,10 @@ impl Relay {
     /// What it stores.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Everything it wrote: what it stores, and what it printed and logged.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }

@@ -1,6 +1,6 @@
 //! People who share no room: cards, requests, direct chats, names, blocks, safety numbers.
 
-use parlor_tests::{Options, Person, Relay, eventually};
+use parlor_tests::{Person, Relay, eventually};
 use serde_json::Value;
 
 fn card(of: &Person) -> String {
@@ -143,8 +143,7 @@ fn mistakes_with_contacts_are_told_with_a_hint_and_a_question_outlives_a_node_th
 }
 
 fn with_relay(name: &str, relay: &Relay) -> Person {
-    let run_args = vec!["--relay".into(), relay.address().to_owned()];
-    Person::start_with(name, Options { run_args, ..Options::default() })
+    Person::start_with(name, Relay::used(&[relay]))
 }
 
 #[test]

@@ -273,9 +273,16 @@ impl Joining {
     /// Knocks at somebody's, unless there is news of the mailbox before he answers.
     async fn ask(&mut self, door: &Door, bytes: Vec<u8>) -> Result<In, DoorNews> {
         let Some((peer, addresses)) = self.door(door) else { return Ok(In::AskFailed) };
-        let answer = tokio::select! {
-            answer = self.context.net.request(peer, addresses, bytes.into()) => answer,
-            Some(DoorNews::Answer(bytes)) = self.news.recv() => return Err(DoorNews::Answer(bytes)),
+        let mut request = std::pin::pin!(self.context.net.request(peer, addresses, bytes.into()));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut request => break answer,
+                Some(news) = self.news.recv() => match news {
+                    // Nothing to stop asking for, and told once only.
+                    DoorNews::Waits => self.waits = true,
+                    answer @ DoorNews::Answer(_) => return Err(answer),
+                },
+            }
         };
         Ok(match answer {
             Ok(answer) => In::Answered(answer.to_vec()),

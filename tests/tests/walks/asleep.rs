@@ -1,0 +1,170 @@
+//! Who is away: what is written waits at a relay, the program itself, until whoever it is for comes by.
+
+use parlor_tests::{Canaries, Message, Person, Relay, each_file, each_stretch, eventually};
+use serde_json::Value;
+
+/// Two people who share a room with mailboxes at these relays, and have both seen each other write.
+fn two(names: [&str; 2], room: &str, relays: &[&Relay]) -> ([Person; 2], String) {
+    let people = names.map(|name| Person::start_with(name, Relay::used(relays)));
+    let room = people[0].create_room(room);
+    people[1].join(&people[0].invite(&room, &[]));
+    (people, room)
+}
+
+fn numbered(who: &str, from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|n| format!("{who} {n}")).collect()
+}
+
+fn relays(of: &Person) -> Vec<Value> {
+    of.cli(&["status"]).done().object()["relays"].as_array().cloned().unwrap_or_default()
+}
+
+/// Waits until this many relays have everything of a person's, and what it wrote is marked so.
+fn all_is_put(person: &Person, room: &str, n: usize) {
+    eventually(&format!("everything of {} is at {n} relays", person.name), || {
+        let history = person.history(room);
+        let mut own = history.iter().filter(|message| message.author == person.name);
+        let sent = own.all(|message| ["sent", "delivered"].contains(&message.status.as_str()));
+        let whole = |relay: &&Value| relay["mailbox"] == true && relay["waiting"] == 0;
+        (sent && relays(person).iter().filter(whole).count() == n).then_some(())
+    });
+}
+
+fn texts(history: &[Message]) -> Vec<&str> {
+    history.iter().map(|message| message.text.as_str()).collect()
+}
+
+#[test]
+fn what_alice_writes_before_she_goes_bob_has_later_in_order_and_then_she_sees_it_delivered() {
+    let relay = Relay::start();
+    let ([mut alice, mut bob], room) = two(["Alice", "Bob"], "Reading club", &[&relay]);
+    bob.stop();
+    let hers = numbered("Alice", 0, 50);
+    alice.say_lines(&room, &hers).done();
+    all_is_put(&alice, &room, 1);
+    let sent = alice.history(&room);
+    assert!(sent.iter().all(|message| (message.status.as_str(), message.delivered_to) == ("sent", 0)), "{sent:?}");
+    alice.stop();
+
+    bob.run();
+    assert_eq!(texts(&bob.holds(&room, 50)), hers);
+    bob.say(&room, "Good morning");
+    all_is_put(&bob, &room, 1);
+    bob.stop();
+
+    alice.run();
+    assert_eq!(alice.holds(&room, 51)[50].text, "Good morning");
+    alice.all_delivered(&room, 1);
+}
+
+#[test]
+fn of_two_relays_that_are_killed_in_turn_nothing_is_lost_and_status_says_which_is_gone() {
+    let (mut one, mut other) = (Relay::start(), Relay::start());
+    let ([mut alice, mut bob], room) = two(["Alice", "Bob"], "Reading club", &[&one, &other]);
+    all_is_put(&bob, &room, 2);
+    bob.stop();
+    alice.say_lines(&room, &numbered("Alice", 0, 20)).done();
+    all_is_put(&alice, &room, 2);
+    one.kill9();
+    alice.say_lines(&room, &numbered("Alice", 20, 40)).done();
+    all_is_put(&alice, &room, 1);
+    eventually("status says that one relay lacks what was written since", || {
+        let gone = |relay: &&Value| relay["address"] == one.address();
+        let relays = relays(&alice);
+        let relay = relays.iter().find(gone)?;
+        (relay["mailbox"] == false && relay["waiting"].as_u64() > Some(0)).then_some(())
+    });
+    alice.stop();
+
+    // The other is killed, too; the first comes back with what it had said to have.
+    other.kill9();
+    one.run();
+    bob.run();
+    assert_eq!(texts(&bob.holds(&room, 20)), numbered("Alice", 0, 20));
+    other.run();
+    assert_eq!(texts(&bob.holds(&room, 40)), numbered("Alice", 0, 40));
+}
+
+#[test]
+fn a_request_to_join_waits_at_the_door_until_a_member_comes_by() {
+    let relay = Relay::start();
+    let [mut alice, mut bob] = ["Alice", "Bob"].map(|name| Person::start_with(name, Relay::used(&[&relay])));
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &[]);
+    alice.say(&room, "Nobody is here");
+    all_is_put(&alice, &room, 1);
+    alice.stop();
+    let asked = bob.cli(&["join", &link, "--timeout", "10s"]).done();
+    assert_eq!(asked.text("state"), "pending");
+    bob.stop();
+
+    // Bob is not there when Alice lets him in.
+    alice.run();
+    alice.sees(&room, &[("Alice", "owner"), ("Bob", "member")]);
+    all_is_put(&alice, &room, 1);
+    bob.run();
+    eventually("Bob is in", || bob.cli(&["room", "show", &room]).code.eq(&0).then_some(()));
+    assert_eq!(texts(&bob.holds(&room, 1)), ["Nobody is here"]);
+    bob.say(&room, "I am");
+    assert_eq!(texts(&alice.holds(&room, 2)), ["Nobody is here", "I am"]);
+}
+
+const TEXTS: [&str; 2] = ["canary-text-5d21e8f0", "canary-answer-c08b7714"];
+const ROOM: &str = "canary-room-64fa390b";
+const NAMES: [&str; 2] = ["canary-alice-2e9d", "canary-bob-83af"];
+
+/// Attack 38.
+#[test]
+fn neither_the_disk_nor_the_memory_of_a_relay_shows_texts_names_or_ids() {
+    let relay = Relay::start();
+    let ([mut alice, mut bob], room) = two(NAMES, ROOM, &[&relay]);
+    let mut canaries = Canaries::of(&[TEXTS[0], TEXTS[1], ROOM, NAMES[0], NAMES[1]]);
+    canaries.id("room", &room);
+    [&alice, &bob].into_iter().for_each(|person| canaries.person(person));
+    // One sleeps, then the other; whoever writes is looked at while he is connected.
+    bob.stop();
+    alice.say(&room, TEXTS[0]);
+    all_is_put(&alice, &room, 1);
+    memory_shows_nothing(&relay, &alice, &canaries);
+    alice.stop();
+    bob.run();
+    bob.holds(&room, 1);
+    bob.say(&room, TEXTS[1]);
+    all_is_put(&bob, &room, 1);
+    bob.stop();
+    alice.run();
+    alice.holds(&room, 2);
+    alice.all_delivered(&room, 1);
+    memory_shows_nothing(&relay, &alice, &canaries);
+
+    let mut n_bytes = 0;
+    each_file(relay.folder(), &mut |path, bytes| {
+        let found = canaries.in_bytes(bytes);
+        assert!(found.is_empty(), "{} holds {found:?}", path.display());
+        n_bytes += if path.starts_with(relay.data().join("mailbox")) { bytes.len() } else { 0 };
+    });
+    assert!(n_bytes > 4_096, "the mailboxes hold {n_bytes} bytes: nothing waited there");
+}
+
+/// Searches what the relay can write in its memory; the same search finds the room in the memory of a member's node.
+fn memory_shows_nothing(relay: &Relay, member: &Person, canaries: &Canaries) {
+    let search = |pid: u32| {
+        let (mut found, mut n_bytes) = (Vec::new(), 0);
+        each_stretch(pid, &mut |_, bytes| {
+            found.extend(canaries.in_bytes(bytes).into_iter().map(str::to_owned));
+            n_bytes += bytes.len();
+        })
+        .map(|()| (found, n_bytes))
+    };
+    let (found, n_bytes) = match search(relay.pid()) {
+        Ok(searched) => searched,
+        Err(error) => return println!("the memory of the relay was not searched, this process may not: {error}"),
+    };
+    assert!(found.is_empty(), "the memory of the relay shows {found:?}");
+    let (control, _) = search(member.pid()).unwrap();
+    assert!(
+        control.iter().any(|name| name == "room as bytes"),
+        "the search finds nothing in a node either: {control:?}"
+    );
+    println!("{n_bytes} bytes of the relay's memory show nothing");
+}
