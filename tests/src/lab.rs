@@ -454,6 +454,11 @@ fn works(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
 }
 
+/// A namespace that nobody else in this process has.
+fn probe_name() -> String {
+    format!("pl{}-{}-probe", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Whether namespaces and their tools can be had here.
 fn able() -> Result<(), String> {
     for (tool, flag) in [("ip", "-V"), ("nft", "--version")] {
@@ -461,7 +466,7 @@ fn able() -> Result<(), String> {
             return Err(format!("there is no `{tool}`"));
         }
     }
-    let probe = format!("pl{}-probe", std::process::id());
+    let probe = probe_name();
     if !works(Command::new("ip").args(["netns", "add", &probe])) {
         return Err("network namespaces can not be made (it needs root)".to_owned());
     }
@@ -472,7 +477,7 @@ fn able() -> Result<(), String> {
 
 /// How a segment with such links can be made here.
 fn wire(link: Link) -> Result<Wire, String> {
-    let probe = format!("pl{}-wire", std::process::id());
+    let probe = probe_name();
     let _ = works(Command::new("ip").args(["netns", "add", &probe]));
     let netem =
         works(inside(&probe, "tc".as_ref()).args(["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]));

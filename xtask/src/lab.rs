@@ -7,10 +7,8 @@ use std::path::Path;
 
 use crate::{Error, shell};
 
-/// Where the table stands.
+/// Where the tables stand, each between `<!-- NAME -->` and `<!-- end of NAME -->`.
 const PAGE: &str = "docs/measures.md";
-const BEGIN: &str = "<!-- nat matrix -->\n";
-const END: &str = "<!-- end of nat matrix -->";
 
 /// Installs what the lab needs and root may install. Nothing is an error: the lab then skips.
 pub(crate) fn tools(root: &Path) {
@@ -26,31 +24,40 @@ pub(crate) fn tools(root: &Path) {
     }
 }
 
-/// Runs the whole matrix and writes its table.
+/// Runs the whole matrix and writes its tables.
 pub(crate) fn matrix(root: &Path) -> Result<(), Error> {
-    let mut table = String::new();
+    let mut tables: Vec<(String, String)> = Vec::new();
     let test = ["test", "--locked", "--package", "parlor-tests", "--test", "lab", "--"];
-    let collected = shell::cargo(root, test).args(["--ignored", "--nocapture", "the_whole_matrix"]).each_line(|line| {
+    let ran = shell::cargo(root, test).args(["--ignored", "--nocapture", "the_whole_matrix"]).each_line(|line| {
         println!("{line}");
-        if line.starts_with('|') {
-            table.push_str(line);
-            table.push('\n');
-        }
+        read(&mut tables, line);
     });
-    collected?;
-    if table.is_empty() {
-        return Ok(());
+    if !tables.is_empty() {
+        let path = root.join(PAGE);
+        let mut page = std::fs::read_to_string(&path)?;
+        for (name, table) in &tables {
+            page = with_table(&page, name, table)?;
+        }
+        std::fs::write(path, page)?;
     }
-    let path = root.join(PAGE);
-    let page = std::fs::read_to_string(&path)?;
-    std::fs::write(path, with_table(&page, &table)?)?;
-    Ok(())
+    ran
 }
 
-fn with_table(page: &str, table: &str) -> Result<String, Error> {
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| format!("{PAGE} has no place for the matrix"))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| format!("{PAGE} has no end of the matrix"))?;
-    Ok(format!("{before}{BEGIN}{table}{END}{after}"))
+/// A line of the test: the name of the table that follows, a row of it, or something else.
+fn read(tables: &mut Vec<(String, String)>, line: &str) {
+    if let Some(name) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
+        tables.push((name.to_owned(), String::new()));
+    } else if let Some((_, table)) = tables.last_mut().filter(|_| line.starts_with('|')) {
+        table.push_str(line);
+        table.push('\n');
+    }
+}
+
+fn with_table(page: &str, name: &str, table: &str) -> Result<String, Error> {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let (before, rest) = page.split_once(&begin).ok_or_else(|| format!("{PAGE} has no place for the {name}"))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| format!("{PAGE} has no end of the {name}"))?;
+    Ok(format!("{before}{begin}{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -58,9 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_put_in_its_place() {
-        let page = format!("a\n{BEGIN}old\n{END}\nb\n");
-        assert_eq!(with_table(&page, "| new |\n").unwrap(), format!("a\n{BEGIN}| new |\n{END}\nb\n"));
-        assert!(with_table("nothing", "").is_err());
+    fn each_table_is_put_in_its_place() {
+        let mut tables = Vec::new();
+        for line in ["running", "<!-- one -->", "| 1 |", "noise", "<!-- two -->", "| 2 |", "| 3 |", "ok"] {
+            read(&mut tables, line);
+        }
+        let mut page = "a\n<!-- two -->\nold\n<!-- end of two -->\n<!-- one -->\n<!-- end of one -->\n".to_owned();
+        for (name, table) in &tables {
+            page = with_table(&page, name, table).unwrap();
+        }
+        let wanted = "a\n<!-- two -->\n| 2 |\n| 3 |\n<!-- end of two -->\n<!-- one -->\n| 1 |\n<!-- end of one -->\n";
+        assert_eq!(page, wanted);
+        assert!(with_table("nothing", "one", "| new |\n").is_err());
     }
 }
