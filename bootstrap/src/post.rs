@@ -38,6 +38,8 @@ struct Post<'a> {
     feed: Feed,
     unsent: Unsent,
     work: FuturesUnordered<BoxFuture<'a, (u32, Answer)>>,
+    /// When the token was shown, or the permission that came of it was renewed.
+    admitted: Option<Instant>,
     /// Boxes that this line put into: known to be there.
     known: HashSet<BoxName>,
 }
@@ -63,7 +65,8 @@ pub async fn serve(
     let (sender, mut receiver) = line.split();
     let feed = store.hub().feed();
     let (unsent, work) = (Unsent::new(sender), FuturesUnordered::new());
-    let mut post = Post { relay, store, peer, source, session, feed, unsent, work, known: HashSet::new() };
+    let mut post =
+        Post { relay, store, peer, source, session, feed, unsent, work, admitted: None, known: HashSet::new() };
     if post.unsent.push(hello).is_err() {
         return;
     }
@@ -95,6 +98,11 @@ pub async fn serve(
 impl<'a> Post<'a> {
     /// Takes a frame of the client.
     async fn hear(&mut self, frame: &[u8]) -> Result<(), Over> {
+        // Who uses its line keeps its circuits: it shows the token once a connection.
+        if self.admitted.is_some_and(|at| at.elapsed() > limits::PERMIT_TIME / 2) {
+            self.relay.permit(self.peer).await;
+            self.admitted = Some(Instant::now());
+        }
         let steps = self.session.frame(frame).map_err(|error| {
             tracing::debug!(peer = %self.peer.short(), %error, "a client broke the rules of its line");
             Over
@@ -136,6 +144,7 @@ impl<'a> Post<'a> {
                         self.unsent.pass_all_on().await?;
                         return Err(Over);
                     }
+                    self.admitted = self.relay.token.is_some().then(Instant::now);
                     steps.extend(self.session.answer(number, Answer::Done));
                 }
                 Step::Call(Call::Subscribe { number, name }) => {

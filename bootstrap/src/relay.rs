@@ -134,9 +134,14 @@ impl Relay {
             self.metrics.wrong_token();
             return false;
         }
+        self.permit(peer).await;
+        true
+    }
+
+    /// The peer, which showed the token, may reserve and dial through the relay for a while from now.
+    pub async fn permit(&self, peer: PeerId) {
         // It fails when the network has stopped, and the line with it.
         let _ = self.network.permit(peer, Some(limits::PERMIT_TIME)).await;
-        true
     }
 
     /// The texts by which people name this relay: its addresses with its peer id and, if it has one, its token.

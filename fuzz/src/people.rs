@@ -97,6 +97,7 @@ fn prepare() -> Prepared {
         about: "about".to_owned(),
         ttl_ms: Some(1_000),
         mailboxes: Default::default(),
+        mailbox_tokens: Default::default(),
     };
     let mut disk = Disk { events: Vec::new(), persist: Persist::default() };
     let (mut room, outcome) = Room::create(people[0].clone(), new, NOW, rng).expect("a sound room");

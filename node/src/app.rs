@@ -174,9 +174,10 @@ impl App {
         let now_ms = now_ms();
         let identity = self.node.context.identity.now();
         // Those who are away get what is written through the relays that the maker of the room uses.
+        let own = self.node.context.mailboxes.own();
         let mailboxes = match &request.mailboxes {
-            Some(texts) => Relay::mailboxes(&Relay::parse(texts, Code::BadRequest)?)?,
-            None => Relay::some_mailboxes(self.node.context.mailboxes.own()),
+            Some(texts) => Relay::mailboxes(&Relay::with_tokens(Relay::parse(texts, Code::BadRequest)?, own))?,
+            None => Relay::some_mailboxes(own),
         };
         let made = Machine::create(identity, new_room(request, mailboxes), now_ms, &mut crate::account::rng());
         let (room, outcome) = made.map_err(|why| creation_problem(&why))?;

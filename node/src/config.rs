@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! listen = ["/ip4/0.0.0.0/udp/0/quic-v1"]   # addresses to listen on for other nodes
-//! relay = ["/dns4/relay.example/tcp/4001/p2p/12D3KooW..."]
+//! relay = ["/dns4/relay.example/tcp/4001/p2p/12D3KooW..."]   # with ?token=TOKEN behind, if the relay is not open to all
 //! api = "127.0.0.1:7077"                     # address of the local API
 //! mdns = true                                # find members on the local network
 //! passphrase_file = "/run/secrets/parlor"    # unlocks the account
@@ -70,13 +70,37 @@ impl Passphrase {
     }
 }
 
+/// Relays as people name them, perhaps with the tokens that they ask for: printed are the addresses.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RelayTexts(Vec<String>);
+
+impl From<Vec<String>> for RelayTexts {
+    fn from(texts: Vec<String>) -> Self {
+        Self(texts)
+    }
+}
+
+impl std::ops::Deref for RelayTexts {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RelayTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|text| text.split('?').next().unwrap_or_default())).finish()
+    }
+}
+
 /// What the program was told by flags and environment; what is absent comes from the file or the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// Addresses to listen on; none means not said.
     pub listen: Vec<String>,
     /// Relays; none means not said.
-    pub relays: Vec<String>,
+    pub relays: RelayTexts,
     /// Address of the local API.
     pub api: Option<SocketAddr>,
     /// Do not look for members on the local network.
@@ -92,8 +116,8 @@ pub struct Config {
     pub home: Home,
     /// Addresses to listen on for other nodes, as multiaddresses.
     pub listen: Vec<String>,
-    /// Relays, as multiaddresses with a peer id.
-    pub relays: Vec<String>,
+    /// Relays, as multiaddresses with a peer id, and `?token=TOKEN` behind if they are not open to all.
+    pub relays: RelayTexts,
     /// Address of the local API, always of this machine; port 0 takes a free one.
     pub api: SocketAddr,
     /// Look for members on the local network.
@@ -121,7 +145,7 @@ impl Config {
         Self {
             home,
             listen: LISTEN.map(str::to_owned).to_vec(),
-            relays: Vec::new(),
+            relays: RelayTexts::default(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             mdns: true,
             passphrase: Passphrase::None,
@@ -137,7 +161,7 @@ impl Config {
         let file = Settings::read(&home)?;
         let mut config = Self::new(home);
         config.listen = some(told.listen).or(file.listen).unwrap_or(config.listen);
-        config.relays = some(told.relays).or(file.relay).unwrap_or_default();
+        config.relays = some(told.relays.0).or(file.relay).unwrap_or_default().into();
         config.api = told.api.or(file.api).unwrap_or(config.api);
         config.mdns = !told.no_mdns && file.mdns.unwrap_or(true);
         config.passphrase = match told.passphrase {
@@ -197,6 +221,15 @@ mod tests {
         let problem = Config::load(home, Overrides::default()).unwrap_err();
         assert_eq!(problem.code, Code::BadConfig);
         assert!(problem.detail.contains("line 2"), "{problem}");
+    }
+
+    #[test]
+    fn the_token_of_a_relay_is_read_and_not_printed() {
+        let (_dir, home) = home("relay = ['/dns4/r.example/tcp/1/p2p/12D3?token=correct-horse']");
+        let config = Config::load(home, Overrides::default()).unwrap();
+        assert!(config.relays[0].ends_with("correct-horse"));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("r.example") && !shown.contains("horse"), "{shown}");
     }
 
     #[test]

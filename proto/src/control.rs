@@ -21,7 +21,7 @@ pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
 pub use self::bounds::InviteBounds;
 pub use self::direct::{DIRECT_KIND, DIRECT_PERMS, DIRECT_POLICY, Direct};
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
-pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, Mailboxes};
+pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, MailboxToken, MailboxTokens, Mailboxes};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
 pub use self::proof::{Complaint, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
 pub use self::role::{Permission, Permissions, Power, Role};
@@ -222,6 +222,8 @@ pub enum Setting {
     TopicGeneration = 4,
     /// The relays that keep mailboxes for the room: [`Mailboxes`].
     Mailboxes = 5,
+    /// What those of them ask for that are not open to all: [`MailboxTokens`].
+    MailboxTokens = 6,
 }
 
 /// Why somebody makes an epoch.

@@ -14,6 +14,8 @@ use crate::{Options, eventually, program};
 #[derive(Debug)]
 pub struct Relay {
     folder: TempDir,
+    /// Who may use it: arguments.
+    args: Vec<String>,
     process: Option<Ended>,
     /// Its addresses with its peer id, as nodes name it with `--relay`; the same over restarts.
     pub addresses: Vec<String>,
@@ -27,14 +29,24 @@ fn relay_program() -> PathBuf {
 
 #[allow(clippy::expect_used, clippy::panic, reason = "the harness of tests fails by panicking")]
 impl Relay {
-    /// Starts a relay on a port of its own choosing and waits until it is ready.
+    /// Starts a relay that is open to all on a port of its own choosing, and waits until it is ready.
     ///
     /// # Panics
     /// If it ends before.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with(&["--open"])
+    }
+
+    /// As [`start`](Self::start), with these arguments in place of `--open`.
+    ///
+    /// # Panics
+    /// If it ends before.
+    #[track_caller]
+    pub fn start_with(args: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("parlor-relay-").tempdir().expect("a temporary folder");
-        let mut relay = Self { folder, process: None, addresses: Vec::new() };
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut relay = Self { folder, args, process: None, addresses: Vec::new() };
         relay.run();
         relay
     }
@@ -49,7 +61,7 @@ impl Relay {
         let out = self.folder.path().join("out");
         let file = |name: &str| File::create(self.folder.path().join(name)).expect("a temporary file");
         let mut command = Command::new(relay_program());
-        command.arg("--data").arg(self.data()).args(["--json", "run", "--open", "--metrics", "127.0.0.1:0"]);
+        command.arg("--data").arg(self.data()).args(["--json", "run", "--metrics", "127.0.0.1:0"]).args(&self.args);
         let before = self.addresses.first().and_then(|address| address.split("/p2p/").next());
         command.args(["--listen", before.unwrap_or("/ip4/127.0.0.1/tcp/0")]).stdin(Stdio::null());
         let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("parlor-bootstrap is built");
@@ -94,7 +106,7 @@ impl Relay {
         Options { run_args, ..Options::default() }
     }
 
-    /// The address to name it by.
+    /// The address to name it by, without its token if it has one.
     ///
     /// # Panics
     /// If it said none.

@@ -24,7 +24,8 @@ pub struct Args {
     /// Listen for other nodes on this address; can be repeated
     #[arg(long, value_name = "MULTIADDR", env = "PARLOR_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// Use this relay; can be repeated
+    /// Use this relay, ADDRESS or ADDRESS?token=TOKEN; can be repeated. Other users of this machine see arguments: a token is better
+    /// kept in config.toml
     #[arg(long, value_name = "MULTIADDR", env = "PARLOR_RELAY", value_delimiter = ',')]
     relay: Vec<String>,
     /// Serve the local API on this address of this machine
@@ -67,7 +68,7 @@ pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
     let told = Overrides {
         listen: args.listen,
-        relays: args.relay,
+        relays: args.relay.into(),
         api: args.api,
         no_mdns: args.no_mdns,
         passphrase: args.passphrase_file.map_or(Passphrase::None, Passphrase::File),

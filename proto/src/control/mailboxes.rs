@@ -2,13 +2,18 @@
 //!
 //! ```text
 //! value    list of mailboxes, <= 4, no peer twice      mailbox  peer[32] | addresses (1 to 3, as in a link)      postcard
+//! tokens   list of tokens, <= 4, no peer twice         token    peer[32] | text (access token)                   postcard
 //! ```
+//! The tokens are a setting of their own, for relays that are not open to all: members read and write there by the room's
+//! token, and only members learn it.
+//!
 //! Members write to all of them and read all of them together, so each alone is enough. Of several lists written at once
 //! one counts, as for every setting. A value that breaks the form is no mailbox at all. What is in a mailbox is described
 //! in `docs/spec/mailbox.md`, what a node does with it in `docs/spec/asleep.md`.
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessToken;
 use crate::codec;
 use crate::link::Address;
 
@@ -61,6 +66,50 @@ impl Mailboxes {
     }
 }
 
+/// What one relay of a room's mailboxes asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxToken {
+    /// Its transport peer.
+    pub peer: [u8; 32],
+    /// What is shown to it, and to nobody else.
+    pub token: AccessToken,
+}
+
+/// What the relays of a room's mailboxes ask for. Relays without an entry are open to all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MailboxTokens(Vec<MailboxToken>);
+
+impl MailboxTokens {
+    /// The list, if it has at most [`MAX_MAILBOXES`] tokens of different peers.
+    pub fn new(list: Vec<MailboxToken>) -> Option<Self> {
+        let of = |at: usize| list.get(at).map(|entry| entry.peer);
+        let twice = (0..list.len()).any(|at| (0..at).any(|before| of(before) == of(at)));
+        (!twice && list.len() <= MAX_MAILBOXES).then_some(Self(list))
+    }
+
+    /// The value of the setting: in the clear, to be written only into an event.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads the value of the setting; none for a value that breaks the form.
+    pub fn decode(value: &[u8]) -> Option<Self> {
+        let list: Self = codec::decode(value, crate::limits::MAX_SETTING).ok()?;
+        Self::new(list.0)
+    }
+
+    /// The token of a relay.
+    pub fn of(&self, peer: &[u8; 32]) -> Option<&AccessToken> {
+        self.0.iter().find(|entry| entry.peer == *peer).map(|entry| &entry.token)
+    }
+
+    /// Whether no relay asks for one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +126,21 @@ mod tests {
         assert!(list.encode().len() <= crate::limits::MAX_SETTING);
         assert_eq!(Mailboxes::decode(&list.encode()), Some(list));
         assert_eq!(Mailboxes::decode(&Mailboxes::default().encode()), Some(Mailboxes::default()));
+    }
+
+    #[test]
+    fn tokens_come_back_each_for_its_relay_and_are_not_shown() {
+        let token = |n: u8| MailboxToken { peer: [n; 32], token: AccessToken::parse(&"t".repeat(128)).unwrap() };
+        let tokens = MailboxTokens::new((0..4).map(token).collect()).unwrap();
+        assert!(tokens.encode().len() <= crate::limits::MAX_SETTING);
+        assert_eq!(MailboxTokens::decode(&tokens.encode()), Some(tokens.clone()));
+        assert!(tokens.of(&[3; 32]).is_some() && tokens.of(&[4; 32]).is_none());
+        assert!(!format!("{tokens:?}").contains("ttt"));
+        for broken in [(0..5).map(token).collect(), vec![token(1), token(1)]] {
+            assert_eq!(MailboxTokens::new(broken), None);
+        }
+        let short = codec::encode(&vec![([1_u8; 32], "short")]);
+        assert_eq!(MailboxTokens::decode(&short), None);
     }
 
     #[test]

@@ -48,6 +48,9 @@ impl Room {
         if !new.mailboxes.list().is_empty() {
             writes.push((Setting::Mailboxes, new.mailboxes.encode()));
         }
+        if !new.mailbox_tokens.is_empty() {
+            writes.push((Setting::MailboxTokens, new.mailbox_tokens.encode()));
+        }
         outcome.merge(room.set_state(writes, now_ms)?);
         outcome.merge(room.make_epoch(RotateReason::NoSafeEpoch, now_ms, rng)?);
         outcome.persist.keys = room.all_rows();

@@ -11,7 +11,7 @@ use super::Room;
 use super::invites::InviteInfo;
 use super::messages::Fit;
 use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
-use crate::control::{Control, Inception, InviteId, Mailboxes, Permission, Permissions, Role, Setting};
+use crate::control::{Control, Inception, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Role, Setting};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
@@ -53,10 +53,12 @@ impl Room {
         };
         let ttl = self.resolved.settings().get(&(Setting::Ttl as u8));
         let mailboxes = self.resolved.settings().get(&(Setting::Mailboxes as u8));
+        let tokens = self.resolved.settings().get(&(Setting::MailboxTokens as u8));
         Some(RoomInfo {
             name: text(Setting::Name),
             about: text(Setting::About),
             mailboxes: mailboxes.and_then(|bytes| Mailboxes::decode(bytes)).unwrap_or_default(),
+            mailbox_tokens: tokens.and_then(|bytes| MailboxTokens::decode(bytes)).unwrap_or_default(),
             ttl_ms: ttl.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u64::from_be_bytes),
             kind,
             history: policy.history,

@@ -10,7 +10,8 @@ use super::invites::InviteLimit;
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
-    History, InviteBounds, InviteId, JoinRequestError, Mailboxes, Permission, Permissions, Power, Role, RoomKind,
+    History, InviteBounds, InviteId, JoinRequestError, MailboxTokens, Mailboxes, Permission, Permissions, Power, Role,
+    RoomKind,
 };
 use crate::epoch::Page;
 use crate::event::{Event, EventError, LogId};
@@ -33,6 +34,8 @@ pub struct NewRoom {
     pub ttl_ms: Option<u64>,
     /// The relays that keep mailboxes for it.
     pub mailboxes: Mailboxes,
+    /// What those of them ask for that are not open to all.
+    pub mailbox_tokens: MailboxTokens,
 }
 
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
@@ -433,6 +436,8 @@ pub struct RoomInfo {
     pub ttl_ms: Option<u64>,
     /// The relays that keep mailboxes for the room.
     pub mailboxes: Mailboxes,
+    /// What those of them ask for that are not open to all. For members' nodes only, never shown.
+    pub mailbox_tokens: MailboxTokens,
     /// What sort of room.
     pub kind: RoomKind,
     /// What newcomers may read.

@@ -11,8 +11,8 @@ use super::invites::{InviteLimit, NewInvite};
 use super::types::{Accepted, Message, Outcome, Persist, Refusal, Verdict, Written};
 use crate::body::Body;
 use crate::control::{
-    Control, History, Invite, InviteBounds, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, Mailboxes,
-    Permission, Setting, State,
+    Control, History, Invite, InviteBounds, InviteHistory, InviteId, InviteRevoke, Leave, LogPoint, MailboxTokens,
+    Mailboxes, Permission, Setting, State,
 };
 use crate::dag::{Grant, Insert, NodeIdx, Set};
 use crate::event::{ControlHeader, Event, Header, MESSAGE_KIND, MessageHeader, sealing_header};
@@ -192,6 +192,7 @@ impl Room {
                 Setting::Ttl => value.is_empty() || value.len() == 8,
                 Setting::TopicGeneration => value.len() == 4,
                 Setting::Mailboxes => Mailboxes::decode(&value).is_some(),
+                Setting::MailboxTokens => MailboxTokens::decode(&value).is_some(),
             };
             if !fits {
                 return Err(Refusal::Setting);

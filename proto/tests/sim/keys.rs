@@ -73,6 +73,7 @@ impl World {
             about: String::new(),
             ttl_ms: None,
             mailboxes: Default::default(),
+            mailbox_tokens: Default::default(),
         };
         let (room, outcome) = Room::create(people[0].me.clone(), new, START, &mut rng).unwrap();
         let mut tracker = Tracker::new(room.id());

@@ -184,6 +184,7 @@ impl World {
             about: String::new(),
             ttl_ms: None,
             mailboxes: Default::default(),
+            mailbox_tokens: Default::default(),
         };
         self.nodes[0].found(new, START);
         let n = self.nodes.len();

@@ -68,6 +68,7 @@ impl Crowd {
             about: String::new(),
             ttl_ms: None,
             mailboxes: Default::default(),
+            mailbox_tokens: Default::default(),
         };
         let (room, outcome) = Room::create(identity(0), new, START, &mut rng).unwrap();
         let mut founder = Person { room, persist: outcome.persist, rng, now_ms: START };

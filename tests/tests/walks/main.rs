@@ -21,4 +21,5 @@ mod nearby;
 mod privacy;
 #[cfg(unix)]
 mod readme;
+mod relays;
 mod roles;

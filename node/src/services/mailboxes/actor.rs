@@ -13,7 +13,7 @@ use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::join::DoorMail;
 use parlor_proto::mailbox::{
     self as mailbox, BlobId, BoxKind, BoxName, BoxSetup, Bundle, Cursor, Fault, Mail, Mailboxes as Machine, Out,
-    RelayId,
+    Refusal, RelayId,
 };
 use parlor_proto::wire::Blob;
 use parlor_proto::{DeviceId, RoomId};
@@ -28,6 +28,7 @@ use super::kept::Kept;
 use super::lines::{LineEvent, OurLine, What};
 use super::plan::{Letter, Plan, SharedBox, Tips};
 use super::relays::Relay;
+use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
 use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS, RESERVED_MAX};
 use crate::services::rooms::{Context, KnockEnd, Knocked, Rooms};
@@ -94,6 +95,7 @@ struct Actor {
     rooms: BTreeMap<RoomId, RoomMail>,
     boxes: HashMap<BoxName, Use>,
     relays: BTreeMap<RelayId, At>,
+    tokens: Tokens,
     joins: HashMap<BoxName, (JoinDoor, Option<BlobId>)>,
     reserved: BTreeSet<PeerId>,
     asked: FuturesUnordered<Asked>,
@@ -118,6 +120,7 @@ pub(crate) async fn run(parts: Parts) {
         rooms: BTreeMap::new(),
         boxes: HashMap::new(),
         relays: BTreeMap::new(),
+        tokens: Tokens::new(handle.own()),
         joins: HashMap::new(),
         reserved: BTreeSet::new(),
         asked: FuturesUnordered::new(),
@@ -206,6 +209,8 @@ impl Actor {
                 self.relays.entry(id).or_insert(at).relay = relay.clone();
             }
         }
+        self.show_tokens(&relays);
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
         let wanted: Vec<SharedBox> = if relays.is_empty() {
             Vec::new()
         } else {
@@ -245,6 +250,16 @@ impl Actor {
         self.carry_out(out);
     }
 
+    /// Chooses the tokens that these relays are shown.
+    fn show_tokens(&mut self, relays: &[Relay]) {
+        for relay in relays {
+            let Some(id) = relay.id() else { continue };
+            let known = self.rooms.values().flat_map(|mail| &mail.plan.relays).filter(|it| it.peer == relay.peer);
+            let token = self.tokens.choose(&id, known.filter_map(|it| it.token.as_ref()), now_ms());
+            self.machine.token(id, token);
+        }
+    }
+
     fn on_join_door(&mut self, door: JoinDoor) {
         let (shared, room) = (door.shared(), door.room);
         let name = shared.name;
@@ -254,6 +269,7 @@ impl Actor {
                 self.relays.entry(id).or_insert(at);
             }
         }
+        self.show_tokens(&door.relays);
         let relays = door.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
         let setup = BoxSetup { name, key: Some(shared.keys.sign.clone()), read: true, relays };
         let now = now_ms();
@@ -346,7 +362,12 @@ impl Actor {
                 Out::Got { name, id, blob } => todo.extend(self.on_got(name, id, &blob)),
                 Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
                 Out::Settled { .. } | Out::CaughtUp { .. } => {}
-                Out::Refused { relay, refusal, .. } => self.note_error(&relay, refusal.to_string()),
+                Out::Refused { relay, refusal, .. } => {
+                    if refusal == Refusal::Token {
+                        self.on_token_refused(&relay);
+                    }
+                    self.note_error(&relay, refusal.to_string());
+                }
                 Out::Cursor { name, relay, cursor } => self.on_cursor(name, &relay, cursor),
                 Out::Fault { relay, fault, .. } => self.on_fault(&relay, fault),
             }
@@ -358,6 +379,14 @@ impl Actor {
         self.numbers += 1;
         let (net, told) = (self.parts.net.clone(), self.lines.clone());
         at.line = Some(OurLine::open(net, at.relay.clone(), self.numbers, told));
+    }
+
+    /// Another token is shown next, if there is one; else the same again after a while.
+    fn on_token_refused(&mut self, relay: &RelayId) {
+        self.tokens.refused(relay, now_ms());
+        let Some(at) = self.relays.get(relay) else { return };
+        let relay = at.relay.clone();
+        self.show_tokens(&[relay]);
     }
 
     fn note_error(&mut self, relay: &RelayId, error: String) {

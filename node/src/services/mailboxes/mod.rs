@@ -30,6 +30,7 @@ mod plan;
 mod relays;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub(crate) use actor::{Parts, run};
 pub(crate) use doors::{DoorNews, JoinDoor};

@@ -26,7 +26,7 @@ impl Turn<'_> {
     pub(super) fn plan_mail(&mut self) {
         let room = &self.entry.room;
         let info = room.info();
-        let relays: Vec<Relay> = info.iter().flat_map(|info| info.mailboxes.list()).map(Relay::of_mailbox).collect();
+        let relays = info.map(|info| Relay::of_room(&info.mailboxes, &info.mailbox_tokens)).unwrap_or_default();
         // Of a room that is being joined the relays are those of the link.
         self.entry.mailed = !relays.is_empty() || !room.is_member();
         self.entry.slices_mark = room.slices_mark();

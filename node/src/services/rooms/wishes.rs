@@ -2,7 +2,7 @@
 
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text};
-use parlor_proto::control::{History, InviteHistory, Mailboxes, Permission, Policy, Setting, Sponsor};
+use parlor_proto::control::{History, InviteHistory, MailboxTokens, Mailboxes, Permission, Policy, Setting, Sponsor};
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
@@ -138,9 +138,8 @@ impl Turn<'_> {
             writes.push((Setting::Ttl, value));
         }
         if let Some(texts) = update.mailboxes {
-            let relays = Relay::parse(&texts, Code::BadRequest).and_then(|relays| Relay::mailboxes(&relays));
-            match relays {
-                Ok(mailboxes) => writes.push((Setting::Mailboxes, mailboxes.encode())),
+            match self.mailboxes(&texts) {
+                Ok(settings) => writes.extend(settings),
                 Err(problem) => return drop(reply.send(Err(problem))),
             }
         }
@@ -153,6 +152,18 @@ impl Turn<'_> {
                 }),
             ),
         }
+    }
+
+    /// The settings that give the room these mailboxes. A relay named without its token keeps the one of the room, or ours.
+    fn mailboxes(&self, texts: &[String]) -> Result<Vec<(Setting, Vec<u8>)>, Problem> {
+        let info = self.entry.room.info();
+        let before = info.map(|info| Relay::of_room(&info.mailboxes, &info.mailbox_tokens)).unwrap_or_default();
+        let relays = Relay::with_tokens(Relay::parse(texts, Code::BadRequest)?, &before);
+        let relays = Relay::with_tokens(relays, self.context.mailboxes.own());
+        let (mailboxes, tokens) = Relay::mailboxes(&relays)?;
+        let had_tokens = before.iter().any(|relay| relay.token.is_some());
+        let tokens = (had_tokens || !tokens.is_empty()).then(|| (Setting::MailboxTokens, tokens.encode()));
+        Ok(std::iter::once((Setting::Mailboxes, mailboxes.encode())).chain(tokens).collect())
     }
 
     /// Settings and rules in one commit; nothing is written unless both are permitted.
@@ -356,7 +367,10 @@ fn sponsor(request: &CreateInvite) -> Answer<Sponsor> {
 }
 
 /// The room that a client wants made.
-pub(crate) fn new_room(request: parlor_api::CreateRoom, mailboxes: Mailboxes) -> room::NewRoom {
+pub(crate) fn new_room(
+    request: parlor_api::CreateRoom,
+    (mailboxes, mailbox_tokens): (Mailboxes, MailboxTokens),
+) -> room::NewRoom {
     use parlor_proto::control::{History, RoomKind};
     room::NewRoom {
         name: request.name,
@@ -372,6 +386,7 @@ pub(crate) fn new_room(request: parlor_api::CreateRoom, mailboxes: Mailboxes) ->
         about: request.about.unwrap_or_default(),
         ttl_ms: request.ttl.filter(|ttl| *ttl > 0).map(|ttl| ttl.saturating_mul(1000)),
         mailboxes,
+        mailbox_tokens,
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Relay {
     failures: u32,
     /// Lines that were closed because of lies.
     strikes: u32,
+    /// It rests because it was not shown the token it wants.
+    wants_token: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,14 @@ pub(super) enum Job {
 
 impl Relay {
     const fn new(now_ms: u64) -> Self {
-        Self { state: State::Resting(now_ms), failures: 0, strikes: 0 }
+        Self { state: State::Resting(now_ms), failures: 0, strikes: 0, wants_token: false }
+    }
+
+    /// Another token is there: no need to rest for want of it.
+    pub(super) fn try_token(&mut self) {
+        if std::mem::take(&mut self.wants_token) && matches!(self.state, State::Resting(_)) {
+            self.state = State::Resting(0);
+        }
     }
 
     pub(super) const fn is_up(&self) -> bool {
@@ -182,6 +191,12 @@ impl Mailboxes {
         self.rest(relay, now_ms.saturating_add(pause_ms));
     }
 
+    fn lacks_token(&mut self, relay: &RelayId) {
+        if let Some(known) = self.relays.get_mut(relay) {
+            known.wants_token = true;
+        }
+    }
+
     /// A lie: after some of them, or at once when the line makes no sense any more, it is closed, for longer each time.
     pub(super) fn lie(
         &mut self,
@@ -236,6 +251,7 @@ impl Mailboxes {
         for (id, relay) in &mut self.relays {
             if matches!(relay.state, State::Resting(until_ms) if until_ms <= now_ms) {
                 relay.state = State::Connecting;
+                relay.wants_token = false;
                 out.push(Out::Connect { relay: id.clone() });
             }
         }
@@ -364,7 +380,8 @@ impl Mailboxes {
         if terms.token {
             if !self.tokens.contains_key(relay) {
                 out.push(Out::Refused { relay: relay.clone(), name: None, refusal: Refusal::Token });
-                return self.hang_up(relay, limits::MAX_RETRY_MS, now_ms, out);
+                self.hang_up(relay, limits::MAX_RETRY_MS, now_ms, out);
+                return self.lacks_token(relay);
             }
             self.job(relay, Job::Token);
         }
@@ -402,6 +419,7 @@ impl Mailboxes {
             (Job::Token, Reply::Refused(refusal)) => {
                 out.push(Out::Refused { relay: relay.clone(), name: None, refusal });
                 self.hang_up(relay, limits::MAX_RETRY_MS, now_ms, out);
+                self.lacks_token(relay);
             }
             (Job::Token | Job::Drop(..), Reply::Done) | (Job::Drop(..), Reply::Refused(_)) => {}
             (Job::Close(slot), Reply::Done | Reply::Refused(_)) => {

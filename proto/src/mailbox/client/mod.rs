@@ -345,8 +345,15 @@ impl Mailboxes {
         Self::default()
     }
 
-    /// The token to show to a relay, or none any more. Counts from the next line on.
+    /// The token to show to a relay, or none any more. Counts from the next line on; a relay that rests because it wanted another
+    /// one gets that line at the next [`tick`](Self::tick).
     pub fn token(&mut self, relay: RelayId, token: Option<AccessToken>) {
+        if self.tokens.get(&relay) == token.as_ref() {
+            return;
+        }
+        if let Some(known) = self.relays.get_mut(&relay) {
+            known.try_token();
+        }
         match token {
             Some(token) => self.tokens.insert(relay, token),
             None => self.tokens.remove(&relay),

@@ -255,3 +255,42 @@ fn what_a_box_refuses_for_now_is_put_later_and_what_it_refuses_for_good_is_settl
     assert_eq!(world.client.waiting_puts(), 0);
     assert!(!world.is_kept_by(0, &blob(2)));
 }
+
+#[test]
+fn a_relay_that_wants_a_token_is_tried_again_at_once_when_there_is_another_and_else_after_a_while() {
+    let (relay, mut client) = (relay_id(0), Mailboxes::new());
+    let key = SigningKey::from_seed(&parlor_crypto::Secret::new([1; 32]));
+    let name = BoxName { kind: crate::mailbox::BoxKind::Room, key: key.public_bytes() };
+    let relays = vec![(relay.clone(), Cursor::default())];
+    let terms = crate::mailbox::Terms { token: true, keep_ms: 1, slots: 8, window: 8 };
+    let hello = ServerFrame::Hello { version: limits::VERSION, nonce: [1; 32], store: StoreId([1; 16]), terms };
+    let connects = |out: &[Out]| out.contains(&Out::Connect { relay: relay_id(0) });
+    let refused = |out: &[Out]| {
+        out.iter().any(|out| matches!(out, Out::Refused { refusal: Refusal::Token, .. }))
+            && out.contains(&Out::HangUp { relay: relay_id(0) })
+    };
+    assert!(connects(&client.open(BoxSetup { name, key: Some(key), read: true, relays }, 0).unwrap()));
+    client.connected(&relay, 0);
+    assert!(refused(&client.frame(&relay, &hello.encode(), 0)), "there is none to show");
+    assert!(!connects(&client.tick(limits::MAX_RETRY_MS - 1)));
+
+    let token = |text: &str| Some(AccessToken::parse(text).unwrap());
+    client.token(relay.clone(), token("another-horse"));
+    assert!(connects(&client.tick(1)));
+    client.connected(&relay, 1);
+    let out = client.frame(&relay, &hello.encode(), 1);
+    assert!(matches!(out.first(), Some(Out::Send { .. })), "{out:?}");
+    let answer = ServerFrame::Reply { number: 0, reply: Reply::Refused(Refusal::Token) };
+    assert!(refused(&client.frame(&relay, &answer.encode(), 1)));
+    client.token(relay.clone(), token("another-horse"));
+    assert!(!connects(&client.tick(limits::MAX_RETRY_MS)), "the same one is not shown again so soon");
+    client.token(relay.clone(), token("correct-horse"));
+    assert!(connects(&client.tick(2)));
+
+    // Who rests for another reason does not come back for a token.
+    client.connected(&relay, 2);
+    client.frame(&relay, b"nonsense", 2);
+    client.disconnected(&relay, 2);
+    client.token(relay.clone(), None);
+    assert!(!connects(&client.tick(3)));
+}

@@ -48,6 +48,7 @@ pub(super) fn new_room(history: History) -> NewRoom {
         about: String::new(),
         ttl_ms: None,
         mailboxes: Default::default(),
+        mailbox_tokens: Default::default(),
     }
 }
 

@@ -189,6 +189,7 @@ fn event_bytes() -> Result<usize> {
         about: String::new(),
         ttl_ms: None,
         mailboxes: Default::default(),
+        mailbox_tokens: Default::default(),
     };
     let (mut room, _) = Room::create(std::sync::Arc::new(identity), new, now_ms, &mut rng)?;
     let mut len = 0;

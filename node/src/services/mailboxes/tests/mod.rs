@@ -41,7 +41,7 @@ impl World {
         let mut config = Config::new(home);
         config.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
         config.mdns = false;
-        config.relays = self.relays.clone();
+        config.relays = self.relays.clone().into();
         start(config).await.unwrap()
     }
 }
