@@ -93,6 +93,10 @@ pub const KDF_INBOX_BOX: &str = "inbox box";
 pub const KDF_PROBE: &str = "probe";
 /// Key that encrypts the sync proof.
 pub const KDF_PROOF: &str = "proof";
+/// Key under which members find each other in the DHT of relays, for a day.
+pub const KDF_PLACE: &str = "place";
+/// When the day of such a key begins.
+pub const KDF_PLACE_SHIFT: &str = "place shift";
 /// Root key of a generation, from the recovery phrase.
 pub const KDF_ROOT: &str = "root";
 /// Signing key of an invite, from the link's seed.
@@ -111,7 +115,7 @@ pub const KDF_CONTACT: &str = "contact";
 pub const KDF_DIRECT: &str = "direct";
 
 /// All KDF labels.
-pub const KDFS: [&str; 23] = [
+pub const KDFS: [&str; 25] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -127,6 +131,8 @@ pub const KDFS: [&str; 23] = [
     KDF_INBOX_BOX,
     KDF_PROBE,
     KDF_PROOF,
+    KDF_PLACE,
+    KDF_PLACE_SHIFT,
     KDF_ROOT,
     KDF_INVITE_SIGN,
     KDF_INVITE_BOX,

@@ -4,11 +4,14 @@
 //! name    base32(H("topic", topic_secret || generation u32)[..20])                         32 characters
 //! probe   KDF(topic_secret, "probe", side || context, 16)
 //! proof   KDF(topic_secret, "proof", side || context, 32)                                  an EnvelopeKey
+//! place   KDF(topic_secret, "place", u64(day), 32)       day = (time + shift) / a day
+//! shift   KDF(topic_secret, "place shift", "", 8) mod a day, in ms: rooms do not change their places at once
 //! context dialer_nonce[32] || listener_nonce[32] || u16(|dialer|) || dialer peer id || u16(|listener|) || listener peer id
 //! side    0x00 made by the dialer, 0x01 made by the listener
 //! ```
 //! A probe is bound to the connection, so it can neither be replayed nor compared between connections; the two sides'
-//! probes differ, so echoing one proves nothing. The topic secret is handed over in the Welcome; it opens no message.
+//! probes differ, so echoing one proves nothing. A place is a key of the relays' DHT, under which members announce where they are: who
+//! does not hold the secret can relate it neither to the room nor to the place of another day. The topic secret is handed over in the Welcome; it opens no message.
 
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,22 @@ pub const NAME_LEN: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TopicSecret(#[serde(with = "secret::exposed")] Secret);
+
+/// How long a place is used, in milliseconds: a day.
+pub const PLACE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How far apart the clocks of two members may be to find each other at any time.
+pub const PLACE_LEEWAY_MS: u64 = 2 * 60 * 60 * 1_000;
+
+/// Where members of a room announce themselves at a time, and ask for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The key to announce oneself under, and to ask for first.
+    pub now: [u8; 32],
+    /// The key under which those are whose clocks are ahead or behind, if that day is near.
+    pub near: Option<[u8; 32]>,
+    /// When `now` becomes another one, milliseconds since 1970.
+    pub until_ms: u64,
+}
 
 /// Which end of a connection something was made by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,6 +126,20 @@ impl TopicSecret {
     /// The blinded probe that `side` sends for this room on a connection.
     pub fn probe(&self, side: Side, connection: &Connection) -> [u8; 16] {
         kdf::derive_public(&self.0, label::KDF_PROBE, &[&[side.byte()], &connection.bytes])
+    }
+
+    /// The places of the room at a time, in milliseconds since 1970.
+    pub fn places(&self, now_ms: u64) -> Places {
+        let shift = u64::from_be_bytes(kdf::derive_public(&self.0, label::KDF_PLACE_SHIFT, &[])) % PLACE_MS;
+        let shifted = now_ms.saturating_add(shift);
+        let (day, past) = (shifted / PLACE_MS, shifted % PLACE_MS);
+        let near = if past < PLACE_LEEWAY_MS {
+            day.checked_sub(1)
+        } else {
+            (past >= PLACE_MS - PLACE_LEEWAY_MS).then_some(day + 1)
+        };
+        let place = |day: u64| kdf::derive_public(&self.0, label::KDF_PLACE, &[&day.to_be_bytes()]);
+        Places { now: place(day), near: near.map(place), until_ms: now_ms.saturating_add(PLACE_MS - past) }
     }
 
     /// The key that `side` encrypts its proof with on a connection.

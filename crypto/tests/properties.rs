@@ -15,7 +15,7 @@ use parlor_crypto::padme;
 use parlor_crypto::phrase::{self, PhraseError};
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_crypto::secret::SecretBytes;
-use parlor_crypto::topic::{Connection, Side, TopicSecret};
+use parlor_crypto::topic::{Connection, PLACE_MS, Side, TopicSecret};
 use parlor_crypto::vault::{Lock, Stretch, Unlock, Vault, VaultError};
 use parlor_crypto::{Secret, Signature, SigningKey, hash, kdf, label};
 use proptest::prelude::*;
@@ -180,6 +180,24 @@ fn a_topic_name_moves_with_its_generation_and_is_plain_text() {
             .iter()
             .all(|name| name.len() == 32 && name.bytes().all(|b| b"abcdefghijklmnopqrstuvwxyz234567".contains(&b)))
     );
+}
+
+#[test]
+fn a_place_is_used_for_a_day_and_who_is_two_hours_off_looks_there_too() {
+    let (secret, other) = (TopicSecret::generate(&mut rng(4)), TopicSecret::generate(&mut rng(5)));
+    let start = 1_800_000_000_000;
+    let first = secret.places(start);
+    assert!(first.until_ms > start && first.until_ms <= start + PLACE_MS);
+    assert_ne!(first.now, other.places(start).now);
+    assert_ne!(first.until_ms, other.places(start).until_ms, "rooms do not change at once");
+    let (last, next) = (secret.places(first.until_ms - 1), secret.places(first.until_ms));
+    assert_eq!((last.now, last.until_ms), (first.now, first.until_ms));
+    assert_eq!((last.near, next.near), (Some(next.now), Some(last.now)));
+    assert_eq!(next.until_ms, first.until_ms + PLACE_MS);
+    let noon = secret.places(first.until_ms + PLACE_MS / 2);
+    assert_eq!((noon.now, noon.near), (next.now, None));
+    let keys: HashSet<_> = (0..30).map(|day| secret.places(start + day * PLACE_MS).now).collect();
+    assert_eq!(keys.len(), 30);
 }
 
 #[test]

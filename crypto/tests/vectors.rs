@@ -148,9 +148,14 @@ fn topic() -> Value {
     let topic = TopicSecret::from_secret(Secret::new([0x88; 32]));
     let connection = Connection::new(&[0x01; 32], &[0x02; 32], b"dialer", b"listener");
     let proof = topic.proof_key(Side::Dialer, &connection).seal(&mut Counting(0), b"", b"proof");
+    let places = [0, 1_800_000_000_000_u64].map(|now_ms| {
+        let places = topic.places(now_ms);
+        json!({ "now_ms": now_ms, "now": hex(places.now), "until_ms": places.until_ms })
+    });
     json!({
         "topic_secret": hex(topic.secret().expose()),
         "names": [topic.name(0), topic.name(1)],
+        "places": places,
         "connection": hex(connection.as_bytes()),
         "probe_dialer": hex(topic.probe(Side::Dialer, &connection)),
         "probe_listener": hex(topic.probe(Side::Listener, &connection)),

@@ -253,6 +253,8 @@ async fn network(config: &Config, account: &Account, store: &Store) -> Result<Ne
         settings.listen = listen;
         settings.mdns = config.mdns;
         settings.carriers = config.carriers;
+        // A node that keeps to this machine meets others there, as a relay that does.
+        settings.tuning.private_addresses = settings.listen.iter().all(Address::is_loopback);
         if config.carriers == Carriers::Memory {
             // The memory of the process is that of all the nodes in it.
             settings.tuning.memory_max = usize::MAX;

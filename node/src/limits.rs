@@ -19,6 +19,12 @@ pub(crate) const KEPT_PER_ROOM: usize = 8;
 pub(crate) const TOLD_PER_ROOM: usize = 4_096;
 /// Peers of one room that are dialled at a time when nobody of it is connected: a member may have named thousands.
 pub(crate) const SOUGHT_AT_ONCE: usize = 16;
+/// Rooms for which the relays' DHT is asked at once: each question goes to several relays.
+pub(crate) const FINDS_AT_ONCE: usize = 4;
+/// Strangers that announced themselves for a room of ours and are dialled in [`FOUND_TRIED_MS`]: a relay may name any number.
+pub(crate) const FOUND_TRIED_MAX: usize = 64;
+/// Who turned out to be no member is not dialled again before.
+pub(crate) const FOUND_TRIED_MS: u64 = 60 * 60 * 1_000;
 /// Addresses remembered of a peer.
 pub(crate) const ADDRESSES_PER_PEER: usize = 8;
 /// Commits of one room that wait for the disk, from which on gossip is ignored: 4 MiB of the largest frames. Sync, which waits

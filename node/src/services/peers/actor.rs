@@ -5,9 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use parlor_api::{EventBody, PeerChanged};
 use parlor_crypto::topic::TopicSecret;
-use parlor_net::{Address, NetworkEvent, NetworkHandle, PeerId, Topic, Verdict};
+use parlor_net::{Address, FindError, NetworkEvent, NetworkHandle, PeerId, Provider, Topic, Verdict};
 use parlor_proto::RoomId;
 use parlor_proto::contact::LETTER_MAGIC;
 use parlor_proto::sync::{LinkIn, LinkOut, LinkSetup, PeerLink, Side};
@@ -15,7 +17,9 @@ use parlor_storage::{CommitError, Store};
 use tokio::sync::mpsc;
 
 use super::book::Book;
+use super::discovery::{Discovery, Search};
 use super::handle::{Peers, Slots};
+use super::near::may_dial;
 use crate::account::rng;
 use crate::bus::Bus;
 use crate::clock::now_ms;
@@ -59,6 +63,10 @@ struct Actor {
     kept: BTreeSet<PeerId>,
     /// Found on the local network and dialled to see whether they are friends.
     found: BTreeSet<PeerId>,
+    /// Members found by the DHT of relays.
+    discovery: Discovery,
+    /// Questions to it under way.
+    finds: FuturesUnordered<Find>,
     /// The addresses changed since members were told.
     moved: bool,
     /// Peers that were dropped because their gossip was silent, and when: not again so soon.
@@ -69,6 +77,8 @@ struct Actor {
     storing: Option<Storing>,
 }
 
+/// The answer for a room; not, if there was nobody to ask.
+type Find = Pin<Box<dyn Future<Output = (RoomId, Option<Vec<Provider>>)> + Send>>;
 type Storing = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 struct Linked {
@@ -94,6 +104,8 @@ pub(crate) async fn run(mut parts: Parts) {
         hidden: BTreeSet::new(),
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
+        discovery: Discovery::default(),
+        finds: FuturesUnordered::new(),
         moved: false,
         muted: BTreeMap::new(),
         unstored: BTreeSet::new(),
@@ -110,6 +122,7 @@ pub(crate) async fn run(mut parts: Parts) {
             },
             () = peers.told() => actor.on_told(peers.take()).await,
             _ = look.tick() => actor.on_look().await,
+            Some((room, found)) = actor.finds.next(), if !actor.finds.is_empty() => actor.on_providers(room, found).await,
             stored = stored(&mut actor.storing) => actor.on_stored(stored),
         }
     }
@@ -260,6 +273,10 @@ impl Actor {
         }
         for (room, wanted) in slots.wanted {
             self.book.want(room, wanted);
+            match self.rooms.get(&room).filter(|_| wanted) {
+                Some(secret) => self.discovery.have(room, secret.clone(), now_ms()),
+                None => self.withdraw(&room).await,
+            }
         }
         for (peer, (room, addresses)) in slots.kept {
             if !self.book.may_learn(&peer, &room) {
@@ -319,6 +336,7 @@ impl Actor {
             return;
         }
         self.book.want(room, true);
+        self.discovery.have(room, secret.clone(), now_ms());
         if self.hidden.remove(&room) {
             // A probe is used once, so coming back to a room needs new connections to those who have it.
             for peer in self.book.of_room(&room) {
@@ -342,12 +360,52 @@ impl Actor {
             let _ = self.parts.net.unsubscribe(topic).await;
         }
         self.book.want(room, false);
+        self.withdraw(&room).await;
         self.hidden.insert(room);
         if self.rooms.remove(&room).is_some() {
             let peers: Vec<_> = self.links.keys().copied().collect();
             for peer in peers {
                 self.link(peer, LinkIn::RemoveRoom { room }).await;
             }
+        }
+    }
+
+    /// Nobody is to find us by this room any more.
+    async fn withdraw(&mut self, room: &RoomId) {
+        if let Some(Search::Withdraw(key)) = self.discovery.leave(room) {
+            // The network has stopped; so below.
+            let _ = self.parts.net.unprovide(key).await;
+        }
+    }
+
+    /// Announces us where members look for us, and asks for those of rooms of which nobody is connected.
+    async fn search(&mut self) {
+        let open: BTreeSet<RoomId> = self.links.values().flat_map(|linked| linked.link.open_rooms()).collect();
+        for act in self.discovery.look(&open, now_ms()) {
+            match act {
+                Search::Announce(key) => drop(self.parts.net.provide(key).await),
+                Search::Withdraw(key) => drop(self.parts.net.unprovide(key).await),
+                Search::Ask(room, keys) => {
+                    let net = self.parts.net.clone();
+                    self.finds.push(Box::pin(async move { (room, find(&net, keys).await) }));
+                }
+            }
+        }
+    }
+
+    /// Those who announced themselves for a room, as relays say: dialled, and let go if they are no members.
+    async fn on_providers(&mut self, room: RoomId, found: Option<Vec<Provider>>) {
+        let now = now_ms();
+        self.discovery.asked(&room, found.is_some(), now);
+        let ours = self.parts.peers.listening().borrow().clone();
+        for Provider { peer, mut addresses } in found.unwrap_or_default() {
+            addresses.retain(|address| may_dial(address, &ours));
+            let unknown = !self.book.knows(&peer);
+            if addresses.is_empty() || self.links.contains_key(&peer) || unknown && !self.discovery.may_try(peer, now) {
+                continue;
+            }
+            tracing::debug!(peer = %peer.short(), room = %room.short(), "somebody announced itself for a room");
+            let _ = self.parts.net.dial(Some(peer), addresses).await;
         }
     }
 
@@ -404,6 +462,7 @@ impl Actor {
     }
 
     async fn on_look(&mut self) {
+        self.search().await;
         if std::mem::take(&mut self.moved) {
             self.parts.rooms.moved().await;
             // What members told of the network where we are now is dialled from now on, and of others no more.
@@ -422,10 +481,25 @@ impl Actor {
                 .get(peer)
                 .is_some_and(|l| now - l.since_ms.min(now) > STRANGER_MS && l.link.open_rooms().next().is_none())
         };
-        let strangers: Vec<_> = self.found.iter().filter(|peer| strange(peer)).copied().collect();
+        let dialled = self.found.iter().chain(self.discovery.tried());
+        let strangers: Vec<_> = dialled.filter(|peer| strange(peer)).copied().collect();
         for peer in strangers {
             // Stays in the list of those found, so that it is not dialled at every announcement.
             let _ = self.parts.net.disconnect(peer).await;
         }
     }
+}
+
+/// Who is under these keys; nothing if there is nobody to ask.
+async fn find(net: &NetworkHandle, keys: Vec<[u8; 32]>) -> Option<Vec<Provider>> {
+    let mut found = Vec::new();
+    for key in keys {
+        match net.find(key).await {
+            Ok(providers) => found.extend(providers),
+            // What the first key gave is as good.
+            Err(FindError::Timeout) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found)
 }

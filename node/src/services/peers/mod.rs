@@ -7,6 +7,7 @@
 
 mod actor;
 mod book;
+mod discovery;
 mod handle;
 mod near;
 
