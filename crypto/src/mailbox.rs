@@ -1,7 +1,7 @@
 //! The keys of mailboxes: what proves a box to a relay, and what its blobs are sealed with.
 //!
 //! ```text
-//! secret   room: k_i, the key of a slice      door: H("door", the door key in the Invite)
+//! secret   room: k_i, the key of a slice      door: H("door", the door key in the Invite)      direct chat: its topic secret
 //! sign     Ed25519 of KDF(secret, "mailbox", "", 32)           its public half names the box
 //! seal     EnvelopeKey of KDF(secret, "mailbox seal", "", 32)
 //! inbox    Ed25519 of KDF(secret, "inbox", "", 32), X25519 of KDF(secret, "inbox box", "", 32)
@@ -16,9 +16,10 @@ use crate::hash::DOOR;
 use crate::leaf::LeafSecret;
 use crate::secret::Secret;
 use crate::sign::SigningKey;
+use crate::topic::TopicSecret;
 use crate::{kdf, label};
 
-/// The keys of a box that everybody who may use it shares: of a slice of a room's epoch, or of the door of an invite.
+/// The keys of a box that everybody who may use it shares: of a slice of a room's epoch, of a direct chat, or of the door of an invite.
 #[derive(Debug, Clone)]
 pub struct BoxKeys {
     /// Proves the box to a relay; its public half names it.
@@ -33,6 +34,11 @@ impl BoxKeys {
             sign: SigningKey::from_seed(&kdf::derive(secret, label::KDF_MAILBOX, &[])),
             seal: EnvelopeKey::new(&kdf::derive(secret, label::KDF_MAILBOX_SEAL, &[])),
         }
+    }
+
+    /// The keys of the box of a direct chat, which both can find before either has a key of the other.
+    pub fn of_direct(secret: &TopicSecret) -> Self {
+        Self::of(secret.secret())
     }
 
     /// The keys of the door of an invite. `door` is the public door key: it stands in the Invite event and follows from the

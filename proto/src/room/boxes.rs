@@ -57,6 +57,12 @@ impl Room {
         Some(secret.mailbox())
     }
 
+    /// The keys of the box of a direct chat, in which its control events go besides: each finds there the epoch that the other made while
+    /// nobody else was online, and of which it has no key yet. `None` in rooms of another sort, whose newcomers get a Welcome.
+    pub fn chat_keys(&self) -> Option<BoxKeys> {
+        self.other().map(|_| BoxKeys::of_direct(self.topic_secret()))
+    }
+
     /// In the boxes of which slices an event of ours goes. A control event that one of our Rotates followed is put where that
     /// one goes, for who was away needs both; none if no key is held any more.
     pub fn slices_of(&self, event: &Event) -> BTreeSet<Slice> {

@@ -88,3 +88,59 @@ fn who_has_another_token_is_told_so_and_not_served() {
     alice.say(&room, "anybody?");
     assert_eq!(alice.history(&room)[0].status, "queued");
 }
+
+/// How somebody stands in a person's book.
+fn contact(of: &Person, name: &str) -> Option<serde_json::Value> {
+    of.cli(&["contact", "list"]).done().lines().into_iter().find(|contact| contact["own_name"] == name)
+}
+
+#[test]
+fn a_direct_chat_goes_on_by_the_relays_of_both_though_they_are_never_online_together() {
+    let (one, other) = (Relay::start(), Relay::start());
+    let (mut alice, mut bob) = (with_relay("Alice", one.address()), with_relay("Bob", other.address()));
+    let card = bob.cli(&["contact", "card"]).done().text("link");
+    bob.stop();
+    let room = alice.cli(&["dm", &card, "hello Bob"]).done().text("room");
+    eventually("the letter lies in Bob's inbox", || contact(&alice, "Bob").filter(|it| it["mailed"] == true));
+    alice.stop();
+    bob.run();
+    eventually("Bob is asked", || contact(&bob, "Alice").filter(|it| it["state"] == "asking"));
+    bob.cli(&["contact", "accept", "@Alice"]).done();
+    eventually("his yes lies in Alice's inbox", || contact(&bob, "Alice").filter(|it| it["mailed"] == true));
+    bob.stop();
+    alice.run();
+    eventually("Alice reads the yes", || contact(&alice, "Bob").filter(|it| it["state"] == "contact"));
+    let shown = alice.cli(&["room", "show", &room]).done().object();
+    assert_eq!(shown["mailboxes"].as_array().map_or(0, Vec::len), 2, "{shown}");
+    is_sent(&alice, &room);
+    alice.stop();
+    bob.run();
+    assert_eq!(bob.holds(&room, 1)[0].text, "hello Bob");
+    bob.say(&room, "hello Alice");
+    is_sent(&bob, &room);
+    bob.stop();
+    alice.run();
+    assert_eq!(alice.holds(&room, 2)[1].text, "hello Alice");
+    alice.all_delivered(&room, 1);
+}
+
+#[test]
+fn members_whose_addresses_all_changed_find_each_other_by_a_relay_that_neither_knew_before() {
+    let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("town");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "before");
+    bob.holds(&room, 1);
+    alice.stop();
+    bob.stop();
+    // Other addresses, so that nothing that either remembers is true; and the room has no mailbox.
+    let relay = Relay::start();
+    for (person, host) in [(&mut alice, "127.0.0.2"), (&mut bob, "127.0.0.3")] {
+        person.moved();
+        person.options().run_args = vec!["--relay".to_owned(), relay.address().to_owned()];
+        person.options().listen = vec![format!("/ip4/{host}/tcp/0"), format!("/ip4/{host}/udp/0/quic-v1")];
+        person.run();
+    }
+    alice.say(&room, "after");
+    assert_eq!(bob.holds(&room, 2)[1].text, "after");
+}

@@ -149,9 +149,10 @@ impl Actor {
         Ok(view(contact, self.chat_id(account), self.lies(contact)))
     }
 
-    /// Whether our letter lies in its inbox.
+    /// Whether our letter, question or yes, lies in its inbox and waits there as far as we know.
     fn lies(&self, contact: &Contact) -> bool {
-        contact.key.is_some_and(|key| self.mail.lies(&key.key))
+        let waits = matches!(contact.stage, Stage::Asked(_)) || self.post.owes(&contact.id());
+        waits && contact.key.is_some_and(|key| self.mail.lies(&key.key))
     }
 
     /// The room of the direct chat with somebody, if we hold it.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::app::Answer;
 use crate::limits::CONTACTS_INBOX;
+use crate::services::mailboxes::Relay;
 
 /// The contact key of our account.
 #[derive(Clone)]
@@ -90,6 +91,13 @@ impl Contacts {
     /// Whether somebody was verified and nothing changed since.
     pub(crate) fn is_verified(&self, account: &AccountId) -> bool {
         self.read().get(account).is_some_and(|contact| contact.trust.holds())
+    }
+
+    /// Where the inbox of somebody is, if he and we want to write to each other.
+    pub(crate) fn relays_of(&self, account: &AccountId) -> Option<Vec<Relay>> {
+        let book = self.read();
+        let contact = book.get(account).filter(|contact| !contact.blocked && contact.stage == Stage::Mutual)?;
+        Some(Relay::of_contact(&contact.reach))
     }
 
     /// Whoever was verified: their devices are watched.

@@ -30,7 +30,7 @@ pub(super) fn view(contact: &Contact, room: Option<String>, mailed: bool) -> Vie
         text,
         asked_at,
         room,
-        mailed: mailed && matches!(contact.stage, Stage::Asked(_)),
+        mailed,
         since: rfc3339(contact.since_ms),
     }
 }

@@ -3,6 +3,7 @@
 use parlor_api::{Code, Problem};
 use parlor_net::{Address, PeerId};
 use parlor_proto::access::{self, AccessToken};
+use parlor_proto::contact::{Reach, RelayAt};
 use parlor_proto::control::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, MailboxToken, MailboxTokens, Mailboxes};
 use parlor_proto::link::Link;
 use parlor_proto::mailbox::RelayId;
@@ -51,6 +52,28 @@ impl Relay {
             }
         }
         relays
+    }
+
+    /// The relays of a contact.
+    pub(crate) fn of_contact(reach: &Reach) -> Vec<Self> {
+        let mut relays: Vec<Self> = Vec::new();
+        for RelayAt { peer, address } in &reach.relays {
+            add(&mut relays, PeerId::from_key(*peer), to_address(address), None);
+        }
+        relays
+    }
+
+    /// The mailboxes of a direct chat: of both in turn, so that some of each are among them. In the same order both get the same.
+    pub(crate) fn of_both(one: &[Self], other: &[Self]) -> Vec<Self> {
+        let mut both: Vec<Self> = Vec::new();
+        for at in 0..one.len().max(other.len()) {
+            for relay in [one.get(at), other.get(at)].into_iter().flatten() {
+                if both.len() < MAX_MAILBOXES && !both.iter().any(|it| it.peer == relay.peer) {
+                    both.push(relay.clone());
+                }
+            }
+        }
+        both
     }
 
     /// Its name in the mailbox protocol.
@@ -179,6 +202,17 @@ mod tests {
         // Named again without its token, the relay keeps the one it is known by.
         let again = Relay::with_tokens(Relay::parse(&texts[..1], Code::BadRequest).unwrap(), &relays);
         assert_eq!(again[0].token, relays[0].token);
+    }
+
+    #[test]
+    fn a_direct_chat_is_kept_at_relays_of_both_and_both_choose_the_same() {
+        let relay = |n: u8| Relay { peer: PeerId::from_seed(&[n; 32]), addresses: Vec::new(), token: None };
+        let peers = |relays: &[Relay]| relays.iter().map(|it| it.peer).collect::<Vec<_>>();
+        let (one, other): (Vec<_>, Vec<_>) = ((1..=4).map(relay).collect(), vec![relay(5), relay(1), relay(6)]);
+        let both = Relay::of_both(&one, &other);
+        assert_eq!(peers(&both), peers(&[relay(1), relay(5), relay(2), relay(3)]));
+        assert_eq!(peers(&Relay::of_both(&one[..1], &[])), peers(&one[..1]));
+        assert!(Relay::of_both(&[], &[]).is_empty());
     }
 
     #[test]

@@ -55,6 +55,8 @@ impl Worker {
 impl Turn<'_> {
     /// Brings devices of the other account into a direct chat; answers when that is durable.
     pub(super) fn introduce(&mut self, devices: &[NewDevice], reply: Reply<()>) {
+        // A letter came: it may name other relays, or say yes.
+        self.plan_mail();
         match self.entry.room.introduce(devices, self.now_ms, &mut rng()) {
             Ok(outcome) => self.commit(outcome, Settle::reply(move |_, done| drop(reply.send(done)))),
             Err(why) => drop(reply.send(Err(self.refused(why)))),
@@ -69,6 +71,7 @@ impl Turn<'_> {
                 peers.into_iter().for_each(|peer| self.close_session(peer));
             }
             self.announce();
+            self.plan_mail();
         }
         self.summarise();
     }

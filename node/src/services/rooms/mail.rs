@@ -25,8 +25,7 @@ impl Turn<'_> {
     /// The mailboxes service learns what there is to read and to write, if that changed.
     pub(super) fn plan_mail(&mut self) {
         let room = &self.entry.room;
-        let info = room.info();
-        let relays = info.map(|info| Relay::of_room(&info.mailboxes, &info.mailbox_tokens)).unwrap_or_default();
+        let relays = self.mail_relays();
         // Of a room that is being joined the relays are those of the link.
         self.entry.mailed = !relays.is_empty() || !room.is_member();
         self.entry.slices_mark = room.slices_mark();
@@ -35,12 +34,28 @@ impl Turn<'_> {
             return;
         }
         let keys = room.slices_to_read().into_iter().filter_map(|slice| room.box_keys(&slice));
-        let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
+        let boxes = keys.chain(room.chat_keys()).map(|keys| shared(BoxKind::Room, keys)).collect();
         let doors = room.open_doors(self.now_ms).into_iter();
         let doors = doors.map(|door| shared(BoxKind::Door, BoxKeys::of_door(&door))).collect();
         let plan = Plan { relays, boxes, doors, member: room.is_member() };
         self.context.mailboxes.plan(self.id(), plan);
         self.tell_mailboxes();
+    }
+
+    /// The relays that keep the room's mail: those of its State. A direct chat whose State names none is kept at those of both, as far
+    /// as each knows the other's from his letters: who writes puts it where the other reads.
+    pub(super) fn mail_relays(&self) -> Vec<Relay> {
+        let room = &self.entry.room;
+        let relays = room.info().map(|info| Relay::of_room(&info.mailboxes, &info.mailbox_tokens)).unwrap_or_default();
+        let Some(other) = room.other().filter(|_| relays.is_empty()) else { return relays };
+        let Some(theirs) = self.context.contacts.relays_of(&other) else { return Vec::new() };
+        let ours = self.context.mailboxes.own();
+        let theirs = Relay::with_tokens(theirs, ours);
+        if self.context.identity.account() < other {
+            Relay::of_both(ours, &theirs)
+        } else {
+            Relay::of_both(&theirs, ours)
+        }
     }
 
     /// After a change: the mailboxes service learns what of ours is durable, and what is to be read if that changed.
@@ -119,7 +134,8 @@ impl Turn<'_> {
             return;
         }
         let keys = slices.iter().filter_map(|slice| self.entry.room.box_keys(slice));
-        let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
+        let chat = self.entry.room.chat_keys().filter(|_| kind == SeriesKind::Control);
+        let boxes = keys.chain(chat).map(|keys| shared(BoxKind::Room, keys)).collect();
         let mails = std::iter::once(item).chain(pages).collect();
         letters.push(Letter { kind, from: row.seq, to: row.seq, slices, boxes, mails });
     }

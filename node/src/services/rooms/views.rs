@@ -131,7 +131,7 @@ impl Turn<'_> {
             created_at: rfc3339(info.created_at_ms),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
             policy: Policy { history: history(policy.history), post: posters(info.kind) },
-            mailboxes: info.mailboxes.list().iter().flat_map(|it| Relay::of_mailbox(it).texts()).collect(),
+            mailboxes: self.mail_relays().iter().flat_map(Relay::texts).collect(),
             banned: self.banned_views(),
             epoch: status.epoch.map(|epoch| epoch.short()),
             safe,
