@@ -110,7 +110,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         contacts: contacts.clone(),
     });
     let mut tasks = JoinSet::new();
-    let rooms = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
+    let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
     let joins = Joins::new();
     let parts = peers::Parts {
         me: peer,
@@ -134,6 +134,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         letters,
     ));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
+    begun.wait().await;
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
 

@@ -9,6 +9,7 @@
 //! If a commit fails, the machine stands behind something that is not on disk: the entry is thrown away and restored
 //! from the store, and its peers are dropped so that sync begins anew.
 
+mod begin;
 mod commit;
 mod cores;
 mod delivery;
@@ -39,9 +40,10 @@ mod who;
 mod wishes;
 mod worker;
 
+pub(crate) use begin::start;
 pub(crate) use directory::{Directory, Summary};
 pub(crate) use entry::parts as stored_parts;
 pub(crate) use handle::Rooms;
 pub(crate) use message::{KnockEnd, Knocked, Opened};
 pub(crate) use wishes::{creation_problem, new_room};
-pub(crate) use worker::{Context, start};
+pub(crate) use worker::Context;

@@ -134,3 +134,24 @@ async fn a_room_whose_making_met_a_failing_disk_is_there_wholly_or_not_at_all() 
         alone.node.stop().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_it_runs_knows_all_its_rooms_and_the_last_word_in_each() {
+    const ROOMS: usize = 12;
+    let mut alone = Alone::new().await;
+    alone.app.send(&alone.room, vec![request("room")]).await.unwrap();
+    for n in 1..ROOMS {
+        let name = format!("room {n}");
+        let room = alone.app.create_room(new_room(&name)).await.unwrap().room;
+        alone.app.send(&room, vec![request(&name)]).await.unwrap();
+    }
+    for _ in 0..3 {
+        alone = alone.restarted().await;
+        let rooms = alone.app.list_rooms().await.unwrap();
+        assert_eq!(rooms.len(), ROOMS);
+        for room in rooms {
+            assert_eq!(room.last_message.map(|message| message.text), Some(room.name));
+        }
+    }
+    alone.node.stop().await.unwrap();
+}

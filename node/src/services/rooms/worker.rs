@@ -10,23 +10,22 @@ use futures::stream::{FuturesOrdered, FuturesUnordered};
 use parlor_api::{Code, OutboxAnswer, Problem};
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
-use parlor_proto::codec;
 use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper};
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_proto::room::{JoinRefusal, Outcome};
-use parlor_storage::{Batch, CommitError, Namespace, Store};
-use tokio::sync::mpsc;
+use parlor_storage::{Batch, CommitError, Store};
+use tokio::sync::{mpsc, oneshot};
 
+use super::begin::stored_outbox;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
-use super::handle::Rooms;
 use super::message::{Command, Knock, Knocked};
 use super::requests::refusal;
 use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
-use crate::limits::{REST_MS, WORKER_INBOX, WORKERS_MAX};
+use crate::limits::REST_MS;
 use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::mailboxes::Mailboxes;
@@ -72,29 +71,15 @@ enum Event {
     Due,
 }
 
-/// Starts the workers with the rooms that the store holds. Blocks while they are loaded.
-///
-/// # Errors
-/// `home_damaged` when a room can not be restored.
-pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>) -> Result<Rooms, Problem> {
-    let n = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
-    let mut workers: Vec<_> = Vec::new();
-    let mut senders = Vec::new();
-    for _ in 0..n {
-        let (sender, inbox) = mpsc::channel(WORKER_INBOX);
-        senders.push(sender);
-        workers.push((inbox, HashMap::new()));
-    }
-    for (id, _) in context.store.rooms().map_err(super::entry::damaged)? {
-        let entry = Entry::load(&context, id)?;
-        if let Some((_, rooms)) = workers.get_mut(Rooms::place(&id, n)) {
-            rooms.insert(id, entry);
-        }
-    }
-    for (inbox, rooms) in workers {
-        let outbox = Outbox::restore(stored_outbox(&context.store, rooms.keys())?);
-        let worker = Worker {
-            context: context.clone(),
+impl Worker {
+    pub(super) fn new(
+        context: Arc<Context>,
+        inbox: mpsc::Receiver<Command>,
+        rooms: HashMap<RoomId, Entry>,
+        outbox: Outbox,
+    ) -> Self {
+        Self {
+            context,
             inbox,
             rooms,
             outbox,
@@ -102,24 +87,11 @@ pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>)
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
             deadlines: BTreeSet::new(),
-        };
-        tasks.spawn(worker.run());
-    }
-    Ok(Rooms::new(senders))
-}
-
-fn stored_outbox<'a>(store: &Store, rooms: impl Iterator<Item = &'a RoomId>) -> Result<Vec<outbox::Entry>, Problem> {
-    let mut entries = Vec::new();
-    for room in rooms {
-        for (_, bytes) in store.scan(Some(room), Namespace::Outbox, &[]).map_err(super::entry::damaged)? {
-            entries.extend(codec::decode::<outbox::Entry>(&bytes, usize::MAX));
         }
     }
-    Ok(entries)
-}
 
-impl Worker {
-    async fn run(mut self) {
+    /// Runs until it is told to stop; says when it has begun with its rooms.
+    pub(super) async fn run(mut self, ready: oneshot::Sender<()>) {
         let rooms: Vec<_> = self.rooms.keys().copied().collect();
         for room in rooms {
             self.turn(room, |turn| {
@@ -128,6 +100,13 @@ impl Worker {
             })
             .await;
         }
+        // With what each reads of itself as it begins.
+        for _ in 0..self.reads.len() {
+            if let Some((room, Some(after))) = self.reads.next().await {
+                self.turn(room, |turn| after(turn)).await;
+            }
+        }
+        let _ = ready.send(());
         loop {
             let due = self.next_deadline();
             let event = tokio::select! {
