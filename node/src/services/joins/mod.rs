@@ -96,7 +96,7 @@ impl Joins {
         finished.await.map_err(|_| Problem::of(Code::Stopping))?
     }
 
-    /// Starts the task of a join. A client is answered at its deadline at the latest.
+    /// Starts the task of a join. A client is answered at its deadline, or when the question that is open then is over.
     fn begin(
         &self,
         context: Arc<Context>,
