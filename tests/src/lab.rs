@@ -24,8 +24,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::program::Ended;
-use crate::{eventually, program};
+use crate::program::{Ended, at};
+use crate::{Relay, eventually};
 
 /// The kind of address translation that a host is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,8 +154,18 @@ impl Lab {
     }
 
     /// A command inside a host's namespace.
-    pub fn command(&self, host: &str, program: &std::path::Path) -> Command {
+    fn command(&self, host: &str, program: &str) -> Command {
         inside(&self.namespace(host), program)
+    }
+
+    /// Starts a relay that is open to all on the host with this address, over both transports, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn relay(&self, host: &str, address: &str) -> Relay {
+        let listen = ["udp/4001/quic-v1", "tcp/4001"].map(|port| format!("/ip4/{address}/{port}"));
+        Relay::start_at(Some(self.namespace(host)), listen.into(), &["--open"])
     }
 
     /// Changes the link of a side's box, or of the host itself if it is on the internet.
@@ -303,18 +313,18 @@ table ip filter {{
 }}
 "#
         );
-        run(self.command(host, "sysctl".as_ref()).args(["-qw", "net.ipv4.ip_forward=1"]));
+        run(self.command(host, "sysctl").args(["-qw", "net.ipv4.ip_forward=1"]));
         self.nft(host, &rules);
     }
 
     fn nft(&self, host: &str, rules: &str) {
         let file = self.folder.path().join("rules");
         fs::write(&file, rules).expect("the rules are written");
-        run(self.command(host, "nft".as_ref()).arg("-f").arg(file));
+        run(self.command(host, "nft").arg("-f").arg(file));
     }
 
     fn ip(&self, host: &str, words: &str) {
-        run(self.command(host, "ip".as_ref()).args(words.split_whitespace()));
+        run(self.command(host, "ip").args(words.split_whitespace()));
     }
 
     /// Gives every link its settings and, with the switch, starts it.
@@ -349,7 +359,7 @@ table ip filter {{
                     ];
                     for (namespace, interface) in ends {
                         let words = format!("qdisc replace dev {interface} root netem {settings}");
-                        run(inside(&namespace, "tc".as_ref()).args(words.split_whitespace()));
+                        run(inside(&namespace, "tc").args(words.split_whitespace()));
                     }
                 }
             }
@@ -377,71 +387,12 @@ impl Drop for Lab {
     }
 }
 
-/// A running `parlor-bootstrap` on a host of the lab. It ends with this.
-#[derive(Debug)]
-pub struct RelayHost {
-    /// Its addresses, each with its peer id.
-    pub addresses: Vec<String>,
-    _program: Ended,
-    _folder: tempfile::TempDir,
-}
-
-#[allow(clippy::expect_used, clippy::panic, reason = "the harness of tests fails by panicking")]
-impl RelayHost {
-    /// Starts an open relay on the host with this address, over both transports, and waits until it is ready.
-    ///
-    /// # Panics
-    /// If it does not become ready.
-    #[track_caller]
-    pub fn start(lab: &Lab, host: &str, address: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("parlor-relay-").tempdir().expect("a temporary folder");
-        let out = folder.path().join("out");
-        let file = |name: &str| fs::File::create(folder.path().join(name)).expect("a temporary file");
-        let mut command = lab.command(host, &bootstrap_program());
-        command.arg("--data").arg(folder.path().join("data")).args([
-            "--json",
-            "run",
-            "--open",
-            "--metrics",
-            "127.0.0.1:0",
-        ]);
-        for listen in [format!("/ip4/{address}/udp/4001/quic-v1"), format!("/ip4/{address}/tcp/4001")] {
-            command.args(["--listen", &listen]);
-        }
-        let program = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn();
-        let mut program = Ended(program.expect("the program starts"));
-        let ready = eventually("the relay is ready", || {
-            let text = fs::read_to_string(&out).unwrap_or_default();
-            if let Some((first, _)) = text.split_once('\n') {
-                return Some(serde_json::from_str::<serde_json::Value>(first).expect("the first line is JSON"));
-            }
-            if let Some(status) = program.0.try_wait().expect("a child can be waited for") {
-                let said = fs::read_to_string(folder.path().join("err")).unwrap_or_default();
-                panic!("the relay ended at once: {status}: {said}");
-            }
-            None
-        });
-        let listen = ready["listen"].as_array().cloned().unwrap_or_default();
-        let addresses: Vec<_> = listen.iter().filter_map(|it| Some(it.as_str()?.to_owned())).collect();
-        assert!(!addresses.is_empty(), "the relay names no address: {ready}");
-        Self { addresses, _program: program, _folder: folder }
-    }
-}
-
-/// Beside `parlor`.
-fn bootstrap_program() -> PathBuf {
-    let name = format!("parlor-bootstrap{}", std::env::consts::EXE_SUFFIX);
-    std::env::var_os("PARLOR_BOOTSTRAP_BIN").map_or_else(|| program().with_file_name(name), PathBuf::from)
-}
-
 fn number(side: char) -> u32 {
     if side == 'A' { 1 } else { 2 }
 }
 
-fn inside(namespace: &str, program: &std::path::Path) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(program);
-    command
+fn inside(namespace: &str, program: &str) -> Command {
+    at(Some(namespace), program.as_ref())
 }
 
 #[allow(clippy::expect_used, reason = "the harness of tests fails by panicking")]
@@ -470,7 +421,7 @@ fn able() -> Result<(), String> {
     if !works(Command::new("ip").args(["netns", "add", &probe])) {
         return Err("network namespaces can not be made (it needs root)".to_owned());
     }
-    let translates = works(inside(&probe, "nft".as_ref()).args(["add", "table", "ip", "nat"]));
+    let translates = works(inside(&probe, "nft").args(["add", "table", "ip", "nat"]));
     let _ = Command::new("ip").args(["netns", "del", &probe]).status();
     if translates { Ok(()) } else { Err("the kernel has no nftables".to_owned()) }
 }
@@ -479,8 +430,7 @@ fn able() -> Result<(), String> {
 fn wire(link: Link) -> Result<Wire, String> {
     let probe = probe_name();
     let _ = works(Command::new("ip").args(["netns", "add", &probe]));
-    let netem =
-        works(inside(&probe, "tc".as_ref()).args(["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]));
+    let netem = works(inside(&probe, "tc").args(["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]));
     let _ = Command::new("ip").args(["netns", "del", &probe]).status();
     let switch = || works(Command::new("python3").arg("--version")) && fs::metadata("/dev/net/tun").is_ok();
     if netem {

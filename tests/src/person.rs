@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::Ended;
+use crate::program::{Ended, at};
 use crate::{Answer, eventually, program, run_to_end};
 
 /// How a node is started, where it differs from the usual.
@@ -246,14 +246,7 @@ impl Person {
     }
 
     fn command(&self) -> Command {
-        let mut command = match &self.options.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(program());
-                command
-            }
-            None => Command::new(program()),
-        };
+        let mut command = at(self.options.namespace.as_deref(), program());
         command.arg("--home").arg(self.home()).arg("--json");
         command.env_remove("PARLOR_HOME").env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
         command

@@ -38,6 +38,14 @@ fn build() -> PathBuf {
     folder.join(format!("parlor{}", std::env::consts::EXE_SUFFIX))
 }
 
+/// A command; inside a network namespace if one is named: see `lab`.
+pub(crate) fn at(namespace: Option<&str>, program: &Path) -> Command {
+    let Some(namespace) = namespace else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
+}
+
 /// How much of a command is shown in messages.
 const SHOWN: usize = 400;
 

@@ -1,13 +1,13 @@
-//! A relay: the program `parlor-bootstrap` on loopback, open to all.
+//! A relay: the program `parlor-bootstrap`, on loopback or on a host of the lab.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::Ended;
+use crate::program::{Ended, at};
 use crate::{Options, eventually, program};
 
 /// A relay that runs or not, with a folder of its own.
@@ -16,6 +16,10 @@ pub struct Relay {
     folder: TempDir,
     /// Who may use it: arguments.
     args: Vec<String>,
+    /// The network namespace of its machine: see `lab`.
+    namespace: Option<String>,
+    /// Where it listens; from the first run on where it listened then.
+    listen: Vec<String>,
     process: Option<Ended>,
     /// Its addresses with its peer id, as nodes name it with `--relay`; the same over restarts.
     pub addresses: Vec<String>,
@@ -44,9 +48,15 @@ impl Relay {
     /// If it ends before.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Self {
+        Self::start_at(None, vec!["/ip4/127.0.0.1/tcp/0".to_owned()], args)
+    }
+
+    /// As [`start_with`](Self::start_with), where these addresses are.
+    #[track_caller]
+    pub(crate) fn start_at(namespace: Option<String>, listen: Vec<String>, args: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("parlor-relay-").tempdir().expect("a temporary folder");
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut relay = Self { folder, args, process: None, addresses: Vec::new() };
+        let mut relay = Self { folder, args, namespace, listen, process: None, addresses: Vec::new() };
         relay.run();
         relay
     }
@@ -60,11 +70,15 @@ impl Relay {
         assert!(self.process.is_none(), "the relay runs already");
         let out = self.folder.path().join("out");
         let file = |name: &str| File::create(self.folder.path().join(name)).expect("a temporary file");
-        let mut command = Command::new(relay_program());
+        let mut command = at(self.namespace.as_deref(), &relay_program());
         command.arg("--data").arg(self.data()).args(["--json", "run", "--metrics", "127.0.0.1:0"]).args(&self.args);
-        let before = self.addresses.first().and_then(|address| address.split("/p2p/").next());
-        command.args(["--listen", before.unwrap_or("/ip4/127.0.0.1/tcp/0")]).stdin(Stdio::null());
-        let child = command.stdout(file("out")).stderr(file("err")).spawn().expect("parlor-bootstrap is built");
+        self.listen.iter().for_each(|address| _ = command.args(["--listen", address]));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .expect("parlor-bootstrap is built");
         let mut process = Ended(child);
         let ready = eventually("the relay is ready", || {
             let text = std::fs::read_to_string(&out).unwrap_or_default();
@@ -82,6 +96,9 @@ impl Relay {
         let listen = ready["listen"].as_array().cloned().unwrap_or_default();
         let whole = |text: &str| if text.contains("/p2p/") { text.to_owned() } else { format!("{text}/p2p/{peer}") };
         self.addresses = listen.iter().filter_map(Value::as_str).map(whole).collect();
+        assert!(!self.addresses.is_empty(), "the relay names no address: {ready}");
+        let plain = |address: &String| Some(address.split("/p2p/").next()?.to_owned());
+        self.listen = self.addresses.iter().filter_map(plain).collect();
     }
 
     /// Ends it as a crash does.

@@ -10,8 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parlor_tests::lab::{Lab, Link, NatKind, RELAY, RelayHost};
-use parlor_tests::{Options, Person, eventually};
+use parlor_tests::lab::{Lab, Link, NatKind, RELAY};
+use parlor_tests::{Options, Person, Relay, eventually};
 
 /// An ordinary way through a town: 80 ms there and back between two hosts.
 const TOWN: Link = Link { delay: 20, jitter: 0, loss: 0.0 };
@@ -37,7 +37,7 @@ struct Meeting {
     room: String,
     /// From the joining to the first message read.
     first_message: Duration,
-    relay: RelayHost,
+    relay: Relay,
     lab: Lab,
 }
 
@@ -52,7 +52,7 @@ fn lab(a: NatKind, b: NatKind, link: Link) -> Option<Lab> {
     }
 }
 
-fn person(lab: &Lab, relay: &RelayHost, name: &str, host: &str) -> Person {
+fn person(lab: &Lab, relay: &Relay, name: &str, host: &str) -> Person {
     let relays = relay.addresses.iter().flat_map(|it| ["--relay".to_owned(), it.clone()]).collect();
     let listen = vec!["/ip4/0.0.0.0/udp/4001/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/4001".to_owned()];
     let options = Options { listen, run_args: relays, namespace: Some(lab.namespace(host)), ..Options::default() };
@@ -67,7 +67,7 @@ fn person(lab: &Lab, relay: &RelayHost, name: &str, host: &str) -> Person {
 /// Alice invites Bob, and he reads what she wrote.
 fn meet(a: NatKind, b: NatKind, link: Link) -> Option<Meeting> {
     let lab = lab(a, b, link)?;
-    let relay = RelayHost::start(&lab, "relay", RELAY);
+    let relay = lab.relay("relay", RELAY);
     let (alice, bob) = (person(&lab, &relay, "alice", "hostA"), person(&lab, &relay, "bob", "hostB"));
     let room = alice.create_room("town");
     let invite = alice.invite(&room, &[]);
