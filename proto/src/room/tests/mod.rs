@@ -13,6 +13,7 @@ mod healing;
 mod hostile;
 mod keys;
 mod leafs;
+mod limits_of_grants;
 mod order;
 mod reach;
 mod removal;
