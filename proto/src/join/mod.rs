@@ -86,6 +86,9 @@ pub enum Refusal {
     /// This member can not right now (no key, still opening); another may, or later.
     #[error("this member can not let you in right now")]
     Later,
+    /// The account of the one who asks has revoked this device.
+    #[error("your account has revoked this device")]
+    DeviceRevoked,
 }
 
 impl Refusal {

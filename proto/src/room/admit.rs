@@ -7,7 +7,7 @@ use parlor_crypto::leaf::LeafPublic;
 use zeroize::Zeroizing;
 
 use super::Room;
-use super::types::{Admission, JoinRefusal, Outcome};
+use super::types::{Admission, JoinRefusal, Outcome, Refusal};
 use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError, Power};
 use crate::dag::NodeIdx;
 use crate::epoch::{Welcome, WelcomeKey};
@@ -58,8 +58,7 @@ impl Room {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, JoinRefusal> {
-        // Whoever may not write now lets in nobody now: the joiner asks again.
-        self.may_write().map_err(|_| JoinRefusal::NoSafeEpoch)?;
+        self.may_write().map_err(unwritten)?;
         let epoch = self.best.ok_or(JoinRefusal::NoSafeEpoch)?;
         let slice = self.slice_for(&epoch, &invite.history).ok_or(JoinRefusal::NoSafeEpoch)?;
         let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;
@@ -71,9 +70,11 @@ impl Room {
             slice: slice.index(),
             slice_commit: slice.commit(self.id.as_bytes()),
         };
-        // What static validity refuses here are keys of others.
         let taken = JoinRefusal::Request(JoinRequestError::Entrant(EntrantError));
-        let outcome = self.write_control(Control::Admit(Box::new(admit)), now_ms).map_err(|_| taken)?;
+        if self.has_keys_of_others(&join) {
+            return Err(taken);
+        }
+        let outcome = self.write_control(Control::Admit(Box::new(admit)), now_ms).map_err(unwritten)?;
         let keys = self.keys_for(&invite.history, epoch, &slice);
         let welcome = self.seal_welcome(&join, keys, rng).ok_or(taken)?;
         Ok(Admission { outcome, welcome })
@@ -96,6 +97,9 @@ impl Room {
         if !self.resolved.bans(&self.dag, &join.entrant.account()).is_empty() {
             return Err(JoinRefusal::Banned);
         }
+        if !self.dag.device_revokes(&join.entrant.device()).is_empty() {
+            return Err(JoinRefusal::DeviceRevoked);
+        }
         if now_ms > invite.expires_ms {
             return Err(JoinRefusal::Expired);
         }
@@ -111,6 +115,14 @@ impl Room {
             return Err(JoinRefusal::NotSponsor);
         }
         if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }
+    }
+
+    /// Whether the device is another account's in this room, or its leaf key another device's: such an Admit counts nowhere.
+    fn has_keys_of_others(&self, join: &JoinRequest) -> bool {
+        let device = join.entrant.device();
+        let owner = self.dag.device_no(&device).and_then(|no| self.dag.account_in(no, &self.everything));
+        owner.is_some_and(|owner| owner != join.entrant.account())
+            || self.dag.leaf_owners(&join.entrant.leaf.leaf_pk).iter().any(|(_, owner)| *owner != device)
     }
 
     /// The Welcome for a live device that was admitted with this invite before: the first one may have been lost.
@@ -187,5 +199,15 @@ impl Room {
             Control::Invite(invite) => Some(invite),
             _ => None,
         }
+    }
+}
+
+/// What a joiner is told if his Admit can not be written: that is no fault of his.
+fn unwritten(why: Refusal) -> JoinRefusal {
+    match why {
+        Refusal::Cloned => JoinRefusal::Cloned,
+        Refusal::NotMember | Refusal::NotPermitted(_) => JoinRefusal::NotSponsor,
+        // He asks again.
+        _ => JoinRefusal::NoSafeEpoch,
     }
 }

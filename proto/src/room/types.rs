@@ -372,6 +372,12 @@ pub enum JoinRefusal {
     /// The room has no safe epoch now: ask again soon.
     #[error("the room is changing its keys")]
     NoSafeEpoch,
+    /// This device of ours was copied and writes nothing any more: ask another member.
+    #[error("this device was copied: two of it have written")]
+    Cloned,
+    /// The device that asks was revoked by its own account.
+    #[error("the account has revoked this device")]
+    DeviceRevoked,
 }
 
 /// A newcomer was let in.

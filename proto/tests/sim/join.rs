@@ -122,7 +122,7 @@ impl Node {
         let (answer, outcome) = match room.admit(knocker.request.clone(), false, now, &mut rng) {
             Ok(admission) => (Answer::Welcome(admission.welcome.into()), admission.outcome),
             // Who revoked its own device, or contradicted itself, can not come in nor let in.
-            Err(JoinRefusal::Request(_)) if self.hostile => {
+            Err(JoinRefusal::Request(_) | JoinRefusal::DeviceRevoked) if self.hostile => {
                 (Answer::Refused(Refusal::Later), parlor_proto::room::Outcome::default())
             }
             Err(why) => (Answer::Refused(refusal(why)), parlor_proto::room::Outcome::default()),
@@ -141,7 +141,7 @@ fn refusal(why: JoinRefusal) -> Refusal {
         JoinRefusal::Revoked => Refusal::Revoked,
         JoinRefusal::UsesExhausted => Refusal::UsedUp,
         JoinRefusal::Banned => Refusal::Banned,
-        JoinRefusal::NotSponsor => Refusal::NotSponsor,
+        JoinRefusal::NotSponsor | JoinRefusal::Cloned => Refusal::NotSponsor,
         other => panic!("an honest request is refused: {other}"),
     }
 }

@@ -363,6 +363,8 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Revoked => Problem::of(Code::InviteRevoked).hint(ask),
         Refusal::Banned => Problem::new(Code::Banned, "you are banned from this room, so no invite lets you in")
             .hint("whoever banned you can lift the ban"),
+        Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
+            .hint("join with another device of yours, or make a new one from the recovery phrase"),
         Refusal::NotYet | Refusal::Later | Refusal::NotSponsor => {
             Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
         }

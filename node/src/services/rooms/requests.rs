@@ -190,6 +190,7 @@ fn approval_problem(why: JoinRefusal) -> Problem {
         JoinRefusal::UsesExhausted => Problem::of(Code::InviteExhausted),
         JoinRefusal::Revoked => Problem::of(Code::InviteRevoked),
         JoinRefusal::Banned => Problem::of(Code::Banned),
+        JoinRefusal::Cloned => Problem::of(Code::DeviceCloned),
         JoinRefusal::NoSafeEpoch => Problem::new(Code::Busy, detail).hint("try again in a moment"),
         _ => Problem::new(Code::Conflict, detail),
     }
@@ -203,7 +204,8 @@ pub(super) fn refusal(why: JoinRefusal) -> JoinAnswer {
         JoinRefusal::Revoked => JoinRefused::Revoked,
         JoinRefusal::UsesExhausted => JoinRefused::UsedUp,
         JoinRefusal::Banned => JoinRefused::Banned,
-        JoinRefusal::NotSponsor => JoinRefused::NotSponsor,
+        JoinRefusal::NotSponsor | JoinRefusal::Cloned => JoinRefused::NotSponsor,
+        JoinRefusal::DeviceRevoked => JoinRefused::DeviceRevoked,
         JoinRefusal::Request(_) => JoinRefused::Invalid,
         _ => JoinRefused::Later,
     })

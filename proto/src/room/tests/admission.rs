@@ -2,7 +2,8 @@
 
 use super::support::{Person, START, identity, new_invite, new_room};
 use crate::body::{Body, MAX_TEXT};
-use crate::control::{History, Permission, Role, RoomKind};
+use crate::control::{AccountUpdate, History, NewDevice, Permission, RevokeFence, Role, RoomKind};
+use crate::identity::Identity;
 use crate::room::{Change, JoinRefusal, NewInvite, Refusal, Standing};
 
 #[test]
@@ -218,4 +219,34 @@ fn empty_and_too_long_texts_are_refused_with_clear_errors() {
         assert!(matches!(refused, Some(Refusal::Body(_))), "{len}");
     }
     alice.write(&"x".repeat(MAX_TEXT));
+}
+
+#[test]
+fn who_can_not_be_let_in_is_told_the_true_reason() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(2);
+    let (seed, _) = Identity::create("laptop", START, &mut rng).unwrap();
+    let phone = Identity::add_device(&seed, "phone", 2, START, &mut rng).unwrap();
+    let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
+    let added = bob.room.update_account(AccountUpdate { devices, revokes: Vec::new() }, bob.now).unwrap();
+    bob.keep(added);
+    let fence = bob.room.revoke_fence(&phone.device());
+    let revoke = RevokeFence::revoke(&seed.root_key(0), phone.account(), bob.room.id(), fence).unwrap();
+    let revokes = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
+    let revoked = bob.room.update_account(revokes, bob.now).unwrap();
+    bob.keep(revoked);
+    alice.sync_from(&bob);
+    alice.maintain();
+    assert_eq!(alice.admit(&phone, &link).err(), Some(JoinRefusal::DeviceRevoked), "not that its papers do not hold");
+    // A sponsor that was copied writes nothing: another member may let him in, at once.
+    let mut copy = alice.clone_with_all_secrets();
+    copy.write("of the copy");
+    alice.write("of the other");
+    alice.receive(copy.events());
+    assert!(alice.room.is_cloned());
+    assert_eq!(alice.admit(&identity(3), &link).err(), Some(JoinRefusal::Cloned));
+    bob.sync_from(&alice);
+    assert!(bob.admit(&identity(3), &link).is_ok());
 }
