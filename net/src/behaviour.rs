@@ -65,6 +65,7 @@ impl Node {
         let identify = identify::Config::new("/parlor/1".to_owned(), key.public())
             .with_agent_version("parlor".to_owned())
             .with_hide_listen_addrs(true)
+            .with_interval(IDENTIFY_AGAIN)
             .with_cache_size(0);
         let join = request_response::Config::default()
             .with_request_timeout(tuning.request_deadline)

@@ -41,6 +41,7 @@ impl Server {
         let identify = identify::Config::new("/parlor/1".to_owned(), key.public())
             .with_agent_version("parlor-relay".to_owned())
             .with_hide_listen_addrs(true)
+            .with_interval(IDENTIFY_AGAIN)
             .with_cache_size(0);
         let permits = (!config.open).then(|| permits.clone());
         let admission = || Box::new(Admission::new(permits.clone(), tuning.gate_loopback));

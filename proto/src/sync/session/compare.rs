@@ -26,7 +26,7 @@ const LONG_PAUSE_MS: u64 = 300_000;
 const EQUAL_PAUSE_MS: u64 = 3_600_000;
 /// How much longer each pause is than the one before, while the sides differ and while they are equal: 400 idle sessions that
 /// doubled theirs would cost a megabyte before they are quiet.
-const GROWTH: [u64; 2] = [2, 8];
+const GROWTH: [u64; 2] = [2, 32];
 /// Pause between two rounds that the peer asks for.
 const AGAIN_PAUSE_MS: u64 = 500;
 /// Turns of one comparison: a tag has 12 digits, and 4,096 lines fit in a turn.
