@@ -29,7 +29,8 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Error> {
     if chosen.peek().is_none() {
         return Err("there is no bench".into());
     }
-    shell::cargo(root, ["build", "--release", "--locked", "--package", "parlor"]).run()?;
+    let programs = ["--package", "parlor", "--package", "parlor-bootstrap"];
+    shell::cargo(root, ["build", "--release", "--locked"]).args(programs).run()?;
     for (package, name) in chosen {
         let mut rows = Vec::new();
         shell::cargo(root, ["run", "--quiet", "--release", "--locked", "--package", package, "--bin", name])

@@ -4,9 +4,11 @@
 //! Each bench is a program of `src/bin` that prints rows as those of `parlor-benches` do. Everything talks over loopback
 //! TCP or UDP of this machine, in homes of a temporary folder; nothing stays behind. No figure is asserted anywhere.
 
+pub mod boxes;
 pub mod gauge;
 pub mod iroh_gossip;
 pub mod libp2p;
 pub mod mqtt;
+pub mod nats;
 pub mod nodes;
 pub mod report;

@@ -1,9 +1,11 @@
-//! Mosquitto, started for a bench: QoS 1, no persistence, on a free port of loopback. Subscribers store each message in
-//! SQLite, durably, before they count it.
+//! Mosquitto, started for a bench: QoS 1 on a free port of loopback. Subscribers store each message in SQLite, durably, before they
+//! count it, or only count it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -34,10 +36,34 @@ impl Broker {
     /// # Errors
     /// Mosquitto is not installed (`apt-get install mosquitto`), or does not start.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_with(dir, "persistence false\n")
+    }
+
+    /// As [`start`](Self::start), with persistence in `dir`: it writes its database every second. It has no setting to write before
+    /// it acknowledges.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_persistent(dir: &Path) -> Result<Self> {
+        let place = format!("persistence true\npersistence_location {}/\nautosave_interval 1\n", dir.display());
+        Self::start_with(dir, &place)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn start_with(dir: &Path, persistence: &str) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = dir.join("mosquitto.conf");
         let lines = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n\
+            "listener {port} 127.0.0.1\nallow_anonymous true\n{persistence}max_queued_messages 0\n\
              max_inflight_messages {IN_FLIGHT}\nlog_type none\nset_tcp_nodelay true\n"
         );
         std::fs::write(&config, lines)?;
@@ -88,6 +114,62 @@ impl Broker {
             is_ready.recv_timeout(Duration::from_secs(20)).context("a subscriber did not come up")?;
         }
         Ok(receiver)
+    }
+}
+
+impl Broker {
+    /// Publishes `n` messages of these bytes, `at_once` of them unacknowledged at most; when the last one was acknowledged.
+    ///
+    /// # Errors
+    /// The broker is gone, or does not acknowledge.
+    pub fn publish_acknowledged(&self, n: usize, at_once: u16, data: &[u8]) -> Result<Duration> {
+        let mut options = self.options("durable-publisher");
+        options.set_inflight(at_once);
+        let (client, mut connection) = connect(options);
+        let (data, start) = (data.to_vec(), Instant::now());
+        let writer = std::thread::spawn(move || {
+            (0..n).all(|_| client.publish(TOPIC, QoS::AtLeastOnce, false, data.clone()).is_ok()).then_some(client)
+        });
+        let mut acknowledged = 0;
+        for event in connection.iter() {
+            if let Event::Incoming(Packet::PubAck(_)) = event? {
+                acknowledged += 1;
+            }
+            if acknowledged == n {
+                break;
+            }
+        }
+        let took = start.elapsed();
+        drop(writer.join());
+        Ok(took)
+    }
+
+    /// Subscribes `n` clients that count what comes; answers when all are subscribed.
+    ///
+    /// # Errors
+    /// A client can not subscribe.
+    pub fn counters(&self, n: usize) -> Result<Arc<AtomicUsize>> {
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        for at in 0..n {
+            let (options, count, ready) = (self.options(&format!("counter-{n}-{at}")), count.clone(), ready.clone());
+            std::thread::spawn(move || {
+                let (client, mut connection) = connect(options);
+                client.subscribe(TOPIC, QoS::AtLeastOnce).ok()?;
+                for event in connection.iter().map_while(Result::ok) {
+                    match event {
+                        Event::Incoming(Packet::SubAck(_)) => ready.send(()).ok()?,
+                        Event::Incoming(Packet::Publish(_)) => drop(count.fetch_add(1, Ordering::Relaxed)),
+                        _ => {}
+                    }
+                }
+                Some(())
+            });
+        }
+        for _ in 0..n {
+            is_ready.recv_timeout(Duration::from_secs(60)).context("a subscriber did not come up")?;
+        }
+        Ok(count)
     }
 }
 
