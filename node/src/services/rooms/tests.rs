@@ -1,7 +1,11 @@
 //! Promises about what follows when the disk fails.
 
-use parlor_api::{CreateRoom, SendRequest};
+use parlor_api::{CreateInvite, CreateRoom, JoinRequest, Role, SendRequest, SetRole};
+use parlor_proto::body::Body;
+use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
 
+use super::entry::{Entry, Job, Turn};
+use crate::account::rng;
 use crate::app::Anchor;
 use crate::{App, Config, Home, Passphrase, Running, init_account, start};
 
@@ -153,5 +157,48 @@ async fn a_node_that_says_it_runs_knows_all_its_rooms_and_the_last_word_in_each(
             assert_eq!(room.last_message.map(|message| message.text), Some(room.name));
         }
     }
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_waits_when_its_author_is_made_an_observer_is_given_up_with_the_reason() {
+    let alone = Alone::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path().join("home"));
+    init_account(&home, "bob", &Passphrase::None).unwrap();
+    let bob = start(config(&home)).await.unwrap();
+    let invite = alone.app.create_invite(&alone.room, CreateInvite::default()).await.unwrap();
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+    bob.app.join(request).await.unwrap();
+    let observer = SetRole {
+        role: Role::Observer,
+        may_invite: false,
+        invite_depth: None,
+        invite_expires_in: None,
+        invite_uses: None,
+    };
+    alone.app.set_role(&alone.room, "@bob", observer).await.unwrap();
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    // What he wrote before, and could not be written then, is tried when the room can be written in.
+    let context = bob.app.node.context.clone();
+    let mut entry = loop {
+        let entry = Entry::load(&context, id).unwrap();
+        if entry.room.members().iter().any(|member| member.role == parlor_proto::control::Role::Observer) {
+            break entry;
+        }
+        tokio::task::yield_now().await;
+    };
+    let body = Body::text("too late").encode();
+    let waits = outbox::Entry { nonce: [7; 16], room: id, body, submitted_ms: 1, stage: Stage::Unwritten };
+    let mut outbox = Outbox::restore([waits]);
+    let asked = outbox.handle(OutboxIn::Writable(id), 2, &mut rng());
+    let mut jobs: Vec<Job> = asked.into_iter().map(Job::Outbox).collect();
+    while let Some(Job::Outbox(out)) = jobs.pop() {
+        let (entry, outbox, jobs) = (&mut entry, &mut outbox, &mut jobs);
+        Turn { entry, outbox, context: &context, jobs, now_ms: 2 }.on_outbox(out);
+        jobs.retain(|job| matches!(job, Job::Outbox(_)));
+    }
+    assert_eq!(outbox.lines()[0].status, Status::Failed(Failure::NotPermitted));
+    bob.stop().await.unwrap();
     alone.node.stop().await.unwrap();
 }
