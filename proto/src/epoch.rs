@@ -228,11 +228,21 @@ pub fn pages_of(pages: &[PageName], hint: &[u8; 8]) -> impl Iterator<Item = [u8;
 /// How long `device` waits before it makes the epoch that is missing: its rank among `devices` by a hash that is new for
 /// every set of control heads, so that the task wanders.
 pub fn election_delay_ms(heads: &[EventId], device: &DeviceId, devices: &[DeviceId]) -> u64 {
+    election_delay_after_ms(heads, device, devices, |_| limits::ELECTION_STEP_MS)
+}
+
+/// The same where `step_ms` says how long each device that ranks before it is waited for.
+pub fn election_delay_after_ms(
+    heads: &[EventId],
+    device: &DeviceId,
+    devices: &[DeviceId],
+    step_ms: impl Fn(&DeviceId) -> u64,
+) -> u64 {
     let draw = |device: &DeviceId| {
         let heads = heads.iter().map(|head| head.0.as_slice());
         hash::ELECT.hash(&heads.chain([device.0.as_slice()]).collect::<Vec<_>>())
     };
     let mine = draw(device);
-    let rank = devices.iter().filter(|other| draw(other) < mine).count() as u64;
-    (limits::ELECTION_BASE_MS + rank * limits::ELECTION_STEP_MS).min(limits::ELECTION_MAX_MS)
+    let before = devices.iter().filter(|other| draw(other) < mine).map(step_ms);
+    (limits::ELECTION_BASE_MS + before.sum::<u64>()).min(limits::ELECTION_MAX_MS)
 }

@@ -101,6 +101,14 @@ pub const REMOVALS_MS: u64 = 2_000;
 pub const ELECTION_BASE_MS: u64 = 250;
 /// Each further rank waits this much longer.
 pub const ELECTION_STEP_MS: u64 = 200;
+/// The same for each device before it that is connected and may do it: what it makes is under way for as long as a slow machine
+/// takes to seal, store and send it.
+pub const ELECTION_CONNECTED_STEP_MS: u64 = 1_000;
+/// Whoever is elected waits at most this long, since no epoch was safe, until it holds the same control events as those it is
+/// connected to: 50 nodes that start at once on a busy machine take 17 s. A peer that is silent, or lies about what it holds,
+/// holds up an epoch for this time and no longer. Meanwhile nobody writes under an unsafe epoch, and who wants to write makes
+/// one at once.
+pub const ELECTION_APART_MS: u64 = 30_000;
 /// Nobody waits longer than this for those before it.
 pub const ELECTION_MAX_MS: u64 = 60_000;
 /// A page that does not come for this time is not waited for alone: the key is asked for as well.

@@ -10,19 +10,10 @@ use super::Room;
 use super::types::{Outcome, Refusal};
 use crate::control::{Control, Permission, ROTATE_KIND, Rotate, RotateReason};
 use crate::dag::Set;
-use crate::epoch::{election_delay_ms, member_root, page_rows, seal_rows};
+use crate::epoch::{member_root, page_rows, seal_rows};
 use crate::event::Header;
-use crate::ids::{DeviceId, EpochId, EventId};
+use crate::ids::{DeviceId, EpochId};
 use crate::limits;
-
-/// A rotation that waits for this device's turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
-    reason: RotateReason,
-    /// The control heads it was drawn for: others draw again.
-    heads: Vec<EventId>,
-    at_ms: u64,
-}
 
 impl Room {
     /// Makes an epoch if one is needed and it is this device's turn. Answers what it did, and when to be called again at the
@@ -50,13 +41,7 @@ impl Room {
             self.turn = None;
             return (Outcome::default(), self.next_age_ms());
         };
-        let turn = match self.turn.take().filter(|turn| turn.reason == reason && self.same_heads(&turn.heads)) {
-            Some(turn) => turn,
-            None => self.draw(reason, now_ms),
-        };
-        if now_ms < turn.at_ms {
-            let at_ms = turn.at_ms;
-            self.turn = Some(turn);
+        if let Some(at_ms) = self.waits_for_turn(reason, now_ms) {
             return (Outcome::default(), Some(at_ms));
         }
         let mut outcome = Outcome::default();
@@ -91,8 +76,7 @@ impl Room {
         };
         let next_ms = self.rotated_ms.saturating_add(limits::REMOVALS_MS);
         if (self.rotated_ms..next_ms).contains(&now_ms) {
-            let heads = self.dag.frontier().iter().copied().collect();
-            self.turn = Some(Turn { reason, heads, at_ms: next_ms });
+            self.turn = Some(self.turn_at(reason, next_ms));
         } else if let Ok(made) = self.make_epoch(reason, now_ms, rng) {
             self.rotated_ms = now_ms;
             outcome.merge(made);
@@ -132,47 +116,8 @@ impl Room {
         (used || old).then_some(RotateReason::Age)
     }
 
-    fn draw(&self, reason: RotateReason, now_ms: u64) -> Turn {
-        let heads: Vec<EventId> = self.dag.frontier().iter().copied().collect();
-        let devices: Vec<DeviceId> = self.live_device_ids().collect();
-        let delay = election_delay_ms(&heads, &self.me.device(), &devices);
-        let at_ms = match reason {
-            // Nothing that may still come helps, but an epoch of somebody else whom it happened to as well.
-            RotateReason::Hand if self.is_stranded() => now_ms.saturating_add(delay),
-            // Since the key is missing, whatever came meanwhile.
-            RotateReason::Hand => {
-                let lacking = self.lacks_better().map(|(_, lacking)| self.patience_ms(&lacking));
-                lacking.unwrap_or(now_ms.saturating_add(limits::ROW_WAIT_MS)).saturating_add(delay)
-            }
-            // New heads draw anew, but not for ever.
-            RotateReason::NoSafeEpoch => {
-                let longest_ms = self.missing_ms.unwrap_or(now_ms).saturating_add(limits::ELECTION_MAX_MS + delay);
-                now_ms.saturating_add(delay + self.head_start_ms()).min(longest_ms)
-            }
-            RotateReason::Age | RotateReason::History => now_ms.saturating_add(delay),
-        };
-        Turn { reason, heads, at_ms }
-    }
-
-    /// A removal that nothing of its author follows says that he makes an epoch himself, for all his removals.
-    fn head_start_ms(&self) -> u64 {
-        let mut heads = self.dag.frontier().iter().filter_map(|head| self.dag.find(head));
-        let me = self.me.device();
-        let removes = |at| {
-            let node = self.dag.node(at);
-            matches!(node.control, Control::Remove(_))
-                && node.event.device() != me
-                && self.is_live_device(&node.event.device())
-        };
-        if heads.any(removes) { limits::REMOVALS_MS } else { 0 }
-    }
-
     pub(super) fn is_live_device(&self, device: &DeviceId) -> bool {
         self.dag.device_no(device).is_some_and(|no| self.live.has(no))
-    }
-
-    fn same_heads(&self, heads: &[EventId]) -> bool {
-        self.dag.frontier().iter().eq(heads)
     }
 
     /// When the current epoch will be old.

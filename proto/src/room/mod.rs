@@ -27,6 +27,7 @@ mod cache;
 mod changes;
 mod create;
 mod direct;
+mod elect;
 mod epochs;
 mod flood;
 mod forks;
@@ -62,6 +63,7 @@ use parlor_crypto::topic::TopicSecret;
 pub use self::boxes::{MAX_READ, Slice};
 pub use self::branches::{Cut, MessageTip, Place, Placed, Sibling};
 use self::cache::Cache;
+pub use self::elect::Company;
 use self::epochs::Epochs;
 pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};
 pub use self::invites::{Delegation, InviteInfo, InviteLimit, NewInvite};
@@ -103,9 +105,11 @@ pub struct Room {
     /// The epoch to write under.
     best: Option<EpochId>,
     /// Since when a task of rotation waits for its turn.
-    turn: Option<maintain::Turn>,
+    turn: Option<elect::Turn>,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
+    /// Who is connected, and whether some of them hold other control events.
+    company: Company,
     /// When we last made an epoch together with the change that called for it.
     rotated_ms: u64,
     messages: Messages,
@@ -138,6 +142,7 @@ impl Room {
             best: None,
             turn: None,
             missing_ms: None,
+            company: Company::default(),
             rotated_ms: 0,
             messages: Messages::new(),
             contexts: Cache::new(limits::MAX_CONTEXTS),

@@ -537,7 +537,9 @@ impl Node {
     fn maintain(&mut self, now: u64) {
         let mut rng = self.fork_rng();
         self.running().maintain_ms = None;
+        let company = self.company();
         let Some(room) = self.running().room.as_mut() else { return };
+        room.meet(company);
         let (outcome, wake) = room.maintain(now, &mut rng);
         self.running().maintain_ms = wake.map(|at| at.max(now + 1));
         if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || !outcome.changes.is_empty() {

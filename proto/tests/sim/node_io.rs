@@ -8,7 +8,7 @@ use parlor_proto::codec;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::gossip::{GossipError, GossipFrame};
 use parlor_proto::marker::Marker;
-use parlor_proto::room::{KeyShare, Missing, Received, Standing as RoomStanding};
+use parlor_proto::room::{Company, KeyShare, Missing, Received, Room, Standing as RoomStanding};
 use parlor_proto::sync::{
     In, LinkIn, LinkOut, LinkSetup, Out, PeerLink, Series, Session, SessionSetup, Side, Standing, Tip,
 };
@@ -111,6 +111,30 @@ impl Node {
         };
         let out = session.handle(input, tables, now);
         self.do_session(peer, out, now);
+        self.meet(now);
+    }
+
+    /// As in a node: whoever waits for its turn to make an epoch waits to be equal with all that are connected.
+    pub(crate) fn meet(&mut self, now: u64) {
+        if !self.room().is_some_and(Room::awaits_turn) {
+            return;
+        }
+        let company = self.company();
+        if self.running().room.as_mut().is_some_and(|room| room.meet(company)) {
+            self.running().maintain_ms = Some(now);
+        }
+    }
+
+    pub(crate) fn company(&mut self) -> Company {
+        let running = self.running();
+        let mut company = Company::default();
+        for (_, session) in running.peers.values().filter_map(|peer| peer.session.as_ref()) {
+            let live = session.standing() == Some(Standing::Live);
+            company.connected.extend(session.peer().filter(|_| live));
+            let differs = live && !session.holds_same_control(&running.tables);
+            company.apart |= differs || session.peer().is_none();
+        }
+        company
     }
 
     pub(crate) fn tell_standing(&mut self, peer: usize, now: u64) {

@@ -44,6 +44,9 @@ async fn a_large_room_becomes_one_and_the_same_for_everybody() {
 /// Admins who remove one each.
 const REMOVERS: usize = 5;
 
+/// Epochs that all the removals together may cost beside their own.
+const EPOCHS_AFTER: usize = 3;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn five_who_are_removed_at_once_by_five_admins_apart_are_out_for_everybody_once_all_meet() {
     let mut crowd = Crowd::gather(number("PARLOR_CROWD_REMOVED", OF_WHOM_FIVE)).await;
@@ -88,11 +91,11 @@ async fn five_who_are_removed_at_once_by_five_admins_apart_are_out_for_everybody
     for seat in &stay {
         assert_eq!(crowd.members(*seat).await, names);
     }
-    // Each removal brought an epoch without the one removed. Those that came after, to be without all five, are as few as the
-    // elections make them, which is a matter of how fast all hear of each other; no device is elected twice.
+    // Each removal brought an epoch without the one removed. Those that came after, to be without all five, are few: whoever is
+    // elected compares with all that are connected before.
     let made = crowd.epochs(0).await - before;
     println!("{made} epochs, {REMOVERS} of them with the removals");
-    assert!((REMOVERS + 1..=REMOVERS + stay.len()).contains(&made), "{made} epochs for {REMOVERS} removals");
+    assert!((REMOVERS + 1..=REMOVERS + EPOCHS_AFTER).contains(&made), "{made} epochs for {REMOVERS} removals");
     crowd.say(stay[7], "Five are out").await;
     for seat in &stay {
         eventually("who stays reads it", async || crowd.texts(*seat).await.contains("Five are out").then_some(()))

@@ -3,7 +3,7 @@
 use parlor_net::PeerId;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::In as OutboxIn;
-use parlor_proto::room::{KeyShare, Outcome, Standing};
+use parlor_proto::room::{Company, KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup, Tip,
 };
@@ -114,6 +114,29 @@ impl Turn<'_> {
         if live && !known {
             self.jobs.push(Job::Proved { room: self.id(), peer });
         }
+    }
+
+    /// While an epoch is missing and this device waits for its turn to make it: notes whether it is equal with everybody connected.
+    pub(super) fn meet(&mut self) {
+        if !self.entry.room.awaits_turn() {
+            return;
+        }
+        let company = self.company();
+        if self.entry.room.meet(company) {
+            self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+        }
+    }
+
+    /// Who is connected, and whether one of them may hold other control events.
+    pub(super) fn company(&self) -> Company {
+        let tables = &self.entry.tables;
+        let differs = |linked: &Linked| match linked.device {
+            Some(_) => !linked.session.holds_same_control(tables),
+            // Who it is will be known soon, or it is dropped.
+            None => linked.session.peer().is_none(),
+        };
+        let apart = self.entry.sessions.values().any(differs);
+        Company { connected: self.entry.connected().into_iter().collect(), apart }
     }
 
     fn connected_changed(&mut self) {

@@ -5,7 +5,8 @@ use parlor_api::{
 };
 use parlor_net::PeerId;
 use parlor_proto::binding::Binding;
-use parlor_proto::event::LogKind;
+use parlor_proto::control::{REMOVE_KIND, ROTATE_KIND};
+use parlor_proto::event::{Event, LogKind};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, In as OutboxIn};
@@ -119,7 +120,7 @@ impl Turn<'_> {
             if !self.entry.tables.advance(series, Tip { seq, id: event.id().0 }) {
                 continue;
             }
-            let bytes = (push && event.device() == me).then(|| event.bytes().to_vec());
+            let bytes = ((push || is_urgent(event)) && event.device() == me).then(|| event.bytes().to_vec());
             match advances.iter_mut().find(|advance| advance.series == series && bytes.is_none()) {
                 Some(advance) => advance.seq = seq,
                 None => advances.push(Advance { series, seq, bytes, from }),
@@ -312,6 +313,12 @@ impl Turn<'_> {
     pub(super) fn publish(&self, body: EventBody) {
         self.context.bus.publish(self.now_ms, body);
     }
+}
+
+/// What changes who may read goes to everybody connected at once, however many they are: who hears late of an epoch makes another,
+/// and gossip is not heard by who does not have the key that it is wrapped under.
+fn is_urgent(event: &Event) -> bool {
+    event.control().is_some_and(|header| matches!(header.kind, REMOVE_KIND | ROTATE_KIND))
 }
 
 fn message(accepted: &Accepted) -> Option<&Message> {

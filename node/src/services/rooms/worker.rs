@@ -198,6 +198,7 @@ impl Worker {
         let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
         handler(&mut turn);
         turn.mark();
+        turn.meet();
         self.carry_out(jobs).await;
         self.note_deadline(room);
     }
@@ -540,6 +541,8 @@ impl Turn<'_> {
             self.bind();
         }
         if self.entry.maintain_ms.is_some_and(|due| due <= self.now_ms) {
+            let company = self.company();
+            self.entry.room.meet(company);
             let (outcome, next) = self.entry.room.maintain(self.now_ms, &mut rng());
             self.entry.maintain_ms = next;
             if !outcome.accepted.is_empty() || !outcome.persist.is_empty() {

@@ -3,6 +3,7 @@
 mod admission;
 mod attacks;
 mod direct;
+mod elect;
 mod forgetting;
 mod forks;
 mod format;

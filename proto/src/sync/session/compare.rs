@@ -97,6 +97,14 @@ impl Rounds {
         matches!(self.peer_told, Some(Told::All(_)))
     }
 
+    /// The control logs that the peer told last to hold, if it takes us for a member.
+    pub(super) fn peer_control(&self) -> Option<[u8; 16]> {
+        match self.peer_told {
+            Some(Told::All(digests)) => Some(digests.control),
+            _ => None,
+        }
+    }
+
     /// The peer sent a summary at least once.
     pub(super) fn peer_answered(&self) -> bool {
         self.peer_told.is_some()

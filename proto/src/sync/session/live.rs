@@ -20,6 +20,10 @@ pub(super) struct Live {
 impl Session {
     pub(super) fn on_advanced(&mut self, advances: Vec<Advance>, turn: &mut Turn<'_>) -> Handled {
         let (mut items, mut sent, mut n_bytes) = (Vec::new(), Vec::new(), 0);
+        if advances.iter().any(|advance| advance.series.kind == SeriesKind::Control) {
+            // Whoever is elected waits for a round that finds both sides equal ([`Session::holds_same_control`]).
+            self.round_soon(turn.now_ms);
+        }
         for Advance { series, seq, bytes, from } in advances {
             if from.is_some() && from == self.peer {
                 self.note_has(series, seq, turn);

@@ -394,6 +394,11 @@ impl Session {
         !self.failed && self.rounds.last_equal() && self.stream.is_idle()
     }
 
+    /// Whether the peer told last that it holds the control events that are in `tables` now.
+    pub fn holds_same_control(&self, tables: &Tables) -> bool {
+        self.rounds.peer_control() == Some(tables.digests().control)
+    }
+
     /// Events of the peer that are told but not here yet, for a progress display.
     pub fn n_owed(&self, tables: &Tables) -> u64 {
         self.stream.n_owed(tables, &self.salt)
