@@ -11,11 +11,15 @@ impl Resolved {
     /// grants that it or its invite was made under, and the revocations of the devices that made them, what closed the invite,
     /// and the admissions that used it up.
     ///
-    /// Whoever knows these events and their pasts knows that he is out, unless he knows of something that undoes them.
+    /// Only the first of them: what was said knowing another one is left out. Whoever knows these events and their pasts knows
+    /// that he is out, unless he knows of something that undoes them.
     pub fn put_out_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<NodeIdx> {
-        if self.is_ok(g) {
-            return self.kills(g).iter().copied().collect();
-        }
+        let all = if self.is_ok(g) { self.kills(g).iter().copied().collect() } else { self.voided_by(dag, g) };
+        let later = |end: &NodeIdx| all.iter().any(|first| first != end && dag.in_past(*first, *end));
+        all.iter().copied().filter(|end| !later(end)).collect()
+    }
+
+    fn voided_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<NodeIdx> {
         let (mut found, mut seen, mut todo) = (BTreeSet::new(), BTreeSet::new(), vec![g]);
         while let Some(g) = todo.pop() {
             if !seen.insert(g) {

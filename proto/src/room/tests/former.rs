@@ -64,3 +64,22 @@ fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
     bob.receive(told);
     assert!(!bob.room.is_member());
 }
+
+#[test]
+fn who_is_put_out_once_more_later_learns_nothing_of_the_time_between() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let bob = Person::join(2, &link, &mut alice);
+    remove(&mut alice, &bob);
+    let device = bob.room.me().device();
+    let before = alice.room.control_for(&device);
+    let renamed = alice.room.set_state(vec![(Setting::Name, b"between".to_vec())], alice.now).unwrap();
+    alice.keep(renamed);
+    // All who came by the link are put out, those who are out already too.
+    let _carol = Person::join(3, &link, &mut alice);
+    let target = crate::control::Target::Invite(alice.room.invites()[0].id);
+    let all = crate::room::Removal { target, ban: false, cascade: false, purge: false };
+    let removed = alice.room.remove(&[all], alice.now, &mut alice.rng).unwrap();
+    alice.keep(removed);
+    assert_eq!(alice.room.control_for(&device), before);
+}
