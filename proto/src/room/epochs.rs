@@ -164,6 +164,7 @@ impl Epochs {
         let later = SliceSecret::from_secret(held.slice, held.key.clone());
         let Some(later) = later.ok().and_then(|mut later| later.advance_to(slice).ok().map(|()| later)) else { return };
         (held.slice, held.key) = (slice, later.secret().clone());
+        self.keys_wanted.remove(epoch);
         self.forget_derived(epoch, slice);
         self.changed.insert(*epoch);
     }
@@ -265,7 +266,8 @@ impl Epochs {
         device: &DeviceId,
         known: impl Fn(NodeIdx) -> bool,
     ) -> bool {
-        self.idle_of(device).iter().any(|op| known(*op) && dag.in_past(epoch.at, *op))
+        // Its own making is no answer to it.
+        self.idle_of(device).iter().any(|op| *op != epoch.at && known(*op) && dag.in_past(epoch.at, *op))
     }
 
     /// The Rotates of a device that nothing missing called for.

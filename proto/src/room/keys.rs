@@ -223,10 +223,12 @@ impl Room {
     }
 
     /// Whether we were let in into the epoch twice, for the first Welcome was lost with a crash, and hold only what came with the
-    /// later one. What was destroyed since is not wanted back: then another slice is held than one that we came with.
+    /// later one. Asked while we come in only, before any slice was noted to have begun: what is destroyed later is never wanted
+    /// back.
     fn falls_short(&self, epoch: &EpochId) -> bool {
         let me = self.me.device();
-        let Some(held) = self.epochs.held().get(epoch).filter(|held| held.checked) else { return false };
+        let new = |held: &&Held| held.checked && self.epochs.began(epoch).is_empty();
+        let Some(held) = self.epochs.held().get(epoch).filter(new) else { return false };
         let came_with_it = self.admits_of(&me, epoch).iter().any(|(_, admit)| admit.slice == held.slice);
         came_with_it && self.entitled_from(&me, epoch).is_some_and(|from| from < held.slice)
     }

@@ -59,12 +59,22 @@ impl Room {
         }
     }
 
-    /// Makes an epoch because somebody wants it (T4). At most one an hour and device counts.
+    /// Makes an epoch because somebody wants it: without waiting for a turn if none is safe (T1), by hand otherwise (T4).
     ///
     /// # Errors
-    /// See [`Refusal`].
+    /// [`Refusal::NoSafeEpoch`] if one by hand would not count, for we made one within the hour; others as [`Refusal`] says.
     pub fn rotate(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
-        self.make_epoch(RotateReason::Hand, now_ms, rng)
+        let reason = match self.rotation_needed(now_ms) {
+            Some(RotateReason::NoSafeEpoch) => RotateReason::NoSafeEpoch,
+            needed => {
+                let rested = now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
+                if !rested && needed != Some(RotateReason::Hand) {
+                    return Err(Refusal::NoSafeEpoch);
+                }
+                RotateReason::Hand
+            }
+        };
+        self.make_epoch(reason, now_ms, rng)
     }
 
     /// After a change of ours that may have put somebody out: makes the epoch it calls for and adds it to `outcome`, so that

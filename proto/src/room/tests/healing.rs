@@ -259,3 +259,29 @@ fn who_wrote_in_an_epoch_that_is_safe_no_more_while_an_older_one_is_makes_anothe
     assert!(alice.room.epoch_status().epoch == bob.room.epoch_status().epoch);
     assert!(alice.shown().contains(&"to both".to_owned()));
 }
+
+#[test]
+fn who_made_the_epoch_himself_that_is_safe_no_more_makes_another_within_seconds_too() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    // Apart: bob makes an epoch by hand and writes in it; alice lets carol in into the one before.
+    let by_hand = bob.room.rotate(bob.now, &mut bob.rng).unwrap();
+    bob.keep(by_hand);
+    bob.write("to alice");
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    assert!(bob.room.epoch_status().epoch.is_none(), "carol has no key of his, and he can not go back to hers");
+    let made = rotations(&bob.room);
+    assert_eq!(
+        bob.room.rotate(bob.now, &mut bob.rng).map(|outcome| bob.keep(outcome)),
+        Ok(()),
+        "who wants to write may"
+    );
+    assert_eq!(rotations(&bob.room), made + 1);
+    bob.write("to both");
+    carol.sync_from(&bob);
+    assert!(carol.shown().contains(&"to both".to_owned()));
+    // But nobody fills the log with epochs that do not count.
+    assert!(bob.room.rotate(bob.now, &mut bob.rng).is_err());
+}

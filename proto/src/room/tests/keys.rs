@@ -15,7 +15,7 @@ use crate::event::{Event, Header};
 use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId};
 use crate::limits;
-use crate::room::{Accepted, KeyError, NewInvite, NoEpoch, Room, ShareRefusal, Verdict};
+use crate::room::{Accepted, KeyError, NewInvite, NoEpoch, Refusal, Room, ShareRefusal, Verdict};
 
 pub(super) fn many(role: Role) -> NewInvite {
     NewInvite { uses: None, ..new_invite(role) }
@@ -266,7 +266,9 @@ fn a_rotation_nobody_needs_is_no_better_than_none_when_it_comes_again_within_the
     let first = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
     alice.keep(first);
     let chosen = alice.room.epoch_status().epoch;
-    let second = alice.room.rotate(alice.now + 1, &mut alice.rng).unwrap();
+    assert_eq!(alice.room.rotate(alice.now + 1, &mut alice.rng).err(), Some(Refusal::NoSafeEpoch));
+    // Who makes one all the same:
+    let second = alice.room.make_epoch(RotateReason::Hand, alice.now + 1, &mut alice.rng).unwrap();
     alice.keep(second);
     assert_eq!(alice.room.epoch_status().epoch, chosen);
 }

@@ -2,6 +2,7 @@
 
 use super::support::{Person, new_invite};
 use crate::control::{History, Role};
+use crate::limits::ROTATE_EVERY_MS;
 use crate::room::{EpochRow, Persist, StoredKeys};
 
 fn epochs(keys: &StoredKeys) -> usize {
@@ -12,6 +13,7 @@ fn epochs(keys: &StoredKeys) -> usize {
 fn a_new_epoch_writes_one_row_however_many_there_are() {
     let mut alice = Person::founder(1, History::Full);
     for _ in 0..20 {
+        alice.now += ROTATE_EVERY_MS;
         let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
         assert_eq!(outcome.persist.keys.len(), 1);
         assert!(outcome.persist.keys.values().flatten().all(|row| row.len() < 128));
@@ -21,6 +23,7 @@ fn a_new_epoch_writes_one_row_however_many_there_are() {
     let before = alice.room.epoch_status();
     alice.restart();
     assert_eq!(alice.room.epoch_status(), before);
+    alice.now += ROTATE_EVERY_MS;
     assert_eq!(alice.room.rotate(alice.now, &mut alice.rng).unwrap().persist.keys.len(), 1);
 }
 
