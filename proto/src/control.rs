@@ -15,6 +15,8 @@ mod role;
 pub use parlor_crypto::account::{DeviceCert, DeviceRevoke, Inception};
 pub use parlor_crypto::hpke::Row;
 pub use parlor_crypto::leaf::LeafRecord;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
@@ -199,12 +201,20 @@ pub struct PolicyChange {
 }
 
 /// Settings of the room change. Of each setting the last write in the resolved order counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The grant it is made under.
     pub auth: GrantId,
     /// Number of the setting ([`Setting`]) and its value, ascending by number. Unknown numbers are kept.
     pub writes: Vec<(u8, Vec<u8>)>,
+}
+
+impl fmt::Debug for State {
+    /// Names and tokens are in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = self.writes.iter().map(|(number, value)| (*number, value.len())).collect::<Vec<_>>();
+        f.debug_struct("State").field("auth", &self.auth).field("sizes", &sizes).finish()
+    }
 }
 
 /// The settings this version knows.

@@ -43,7 +43,12 @@ impl Lock {
 /// # Errors
 /// It can not be made, or is not ours.
 pub fn make_folder(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    // Private from the first moment.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)?;
     own_only(dir, 0o700)
 }
 

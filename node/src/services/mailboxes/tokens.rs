@@ -2,7 +2,8 @@
 //!
 //! Ours, if the settings have one. Otherwise those of rooms, of which each may have been written by anybody who may write settings: one that
 //! works stays, one that the relay refuses gives way to the next, and only a few are tried in an hour, since a relay shuts out
-//! who guesses.
+//! who guesses. What was never refused comes first, then what was refused longest ago: false tokens of some rooms put off the
+//! true one of another, and do not keep it out.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use parlor_proto::mailbox::RelayId;
 
 use super::relays::Relay;
 
-/// Refused tokens of one relay that are remembered, and tried in [`FORGIVEN_MS`]: half of what a relay bears.
+/// Tokens of rooms that one relay may refuse in [`FORGIVEN_MS`]: half of what a relay bears.
 const TRIES: usize = 4;
 /// A refused token may be right later: its operator changes it.
 const FORGIVEN_MS: u64 = 60 * 60 * 1_000;
@@ -26,7 +27,10 @@ pub(super) struct Tokens {
 #[derive(Debug, Default)]
 struct Tried {
     shown: Option<AccessToken>,
+    /// Of the tokens that rooms have, those that were refused, and when last.
     refused: Vec<(AccessToken, u64)>,
+    /// When any was refused within the hour, also one that no room has any more.
+    tries: Vec<u64>,
 }
 
 impl Tokens {
@@ -46,10 +50,15 @@ impl Tokens {
             return Some(own.clone());
         }
         let tried = self.tried.entry(relay.clone()).or_default();
-        tried.refused.retain(|(_, at_ms)| now_ms.saturating_sub(*at_ms) < FORGIVEN_MS);
-        let may = |token: &&AccessToken| !tried.refused.iter().any(|(refused, _)| refused == *token);
-        let stays = tried.shown.as_ref().filter(may).filter(|shown| of_rooms.clone().any(|token| token == *shown));
-        let next = || of_rooms.clone().find(may).filter(|_| tried.refused.len() < TRIES);
+        let recent = |at_ms: u64| now_ms.saturating_sub(at_ms) < FORGIVEN_MS;
+        tried.tries.retain(|at_ms| recent(*at_ms));
+        tried.refused.retain(|(refused, _)| of_rooms.clone().any(|token| token == refused));
+        let refused =
+            |token: &AccessToken| tried.refused.iter().find(|(other, _)| other == token).map(|(_, at_ms)| *at_ms);
+        let may = |token: &&AccessToken| !refused(token).is_some_and(recent);
+        let stays = tried.shown.as_ref().filter(|shown| of_rooms.clone().any(|token| token == *shown));
+        let next =
+            || of_rooms.clone().filter(may).min_by_key(|token| refused(token)).filter(|_| tried.tries.len() < TRIES);
         let chosen = stays.or_else(next).cloned();
         tried.shown.clone_from(&chosen);
         chosen
@@ -59,7 +68,9 @@ impl Tokens {
     pub(super) fn refused(&mut self, relay: &RelayId, now_ms: u64) {
         let Some(tried) = self.tried.get_mut(relay) else { return };
         if let Some(shown) = tried.shown.take() {
+            tried.refused.retain(|(other, _)| *other != shown);
             tried.refused.push((shown, now_ms));
+            tried.tries.push(now_ms);
         }
     }
 }
@@ -97,6 +108,11 @@ mod tests {
             shown += 1;
         }
         assert_eq!(shown, TRIES);
-        assert_eq!(tokens.choose(&id, all.iter(), FORGIVEN_MS), Some(token(0)));
+        for n in 4..8 {
+            let later = tokens.choose(&id, all.iter(), FORGIVEN_MS);
+            assert_eq!(later, Some(token(n)), "those that were never shown come first");
+            tokens.refused(&id, FORGIVEN_MS);
+        }
+        assert_eq!(tokens.choose(&id, [token(100)].iter(), FORGIVEN_MS), None, "a new token is a try like others");
     }
 }
