@@ -69,6 +69,10 @@ impl Default for CreateInvite {
     }
 }
 
+/// What is said of every instant invite when it is made.
+pub const INSTANT_NOTICE: &str =
+    "whoever has the link can read the room, with nobody noticing, until it is used, revoked or expires";
+
 /// An invite: answer of its creation (with `link`) and item of `GET /rooms/{room}/invites`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invite {
@@ -101,6 +105,12 @@ pub struct Invite {
     /// Whether somebody must say yes to each who comes by it.
     #[serde(default)]
     pub approve: bool,
+    /// Whether the link alone lets in, with nobody online.
+    #[serde(default)]
+    pub instant: bool,
+    /// What whoever hands on the link has to know; only in the answer of the creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// How many steps those who come may hand on the right to invite; absent if they may not invite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegate: Option<u8>,

@@ -31,7 +31,7 @@ pub use event::{
     RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
-pub use invite::{CreateInvite, Invite, Joined, Request};
+pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};
 pub use message::{

@@ -26,6 +26,8 @@ pub enum NoteKind {
     RoleEnded,
     /// `by` made `invite`, which gives `role`.
     Invited,
+    /// `by` made `invite` instant: its link alone reads and lets in, with nobody online.
+    InviteInstant,
     /// `by` revoked `invite`, which `inviter` made.
     InviteRevoked,
     /// `by` changed `settings`.

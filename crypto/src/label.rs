@@ -19,6 +19,8 @@ pub const SIGN_LEAF: &str = "leaf";
 pub const SIGN_JOIN_INVITE: &str = "join invite";
 /// Signature of a JoinRequest by the joining device.
 pub const SIGN_JOIN_DEVICE: &str = "join device";
+/// Signature of what an instant invite leaves at its door, by the device of its maker.
+pub const SIGN_INSTANT: &str = "instant";
 /// Signature of a delivery marker by its device.
 pub const SIGN_MARKER: &str = "marker";
 /// Signature that proves a device over a connection in the sync hello.
@@ -42,7 +44,7 @@ pub const SIGN_CONTACT_KEY: &str = "contact key";
 pub const SIGN_LETTER: &str = "letter";
 
 /// All signature labels.
-pub const SIGNATURES: [&str; 18] = [
+pub const SIGNATURES: [&str; 19] = [
     SIGN_EVENT,
     SIGN_LINK,
     SIGN_DEVICE_CERT,
@@ -51,6 +53,7 @@ pub const SIGNATURES: [&str; 18] = [
     SIGN_LEAF,
     SIGN_JOIN_INVITE,
     SIGN_JOIN_DEVICE,
+    SIGN_INSTANT,
     SIGN_MARKER,
     SIGN_SYNC_PROOF,
     SIGN_PEER_BINDING,
@@ -105,6 +108,16 @@ pub const KDF_INVITE_SIGN: &str = "invite sign";
 pub const KDF_INVITE_BOX: &str = "invite box";
 /// Mailbox key of an invite's door, from the link's seed.
 pub const KDF_INVITE_DOOR: &str = "invite door";
+/// Key that seals what an instant invite leaves at its door, from the link's seed.
+pub const KDF_INVITE_INSTANT: &str = "invite instant";
+/// Signing key of the invite that the guests of an instant one come by, from the link's seed.
+pub const KDF_GUEST_SIGN: &str = "guest sign";
+/// Root of the account of a guest, from the link's seed.
+pub const KDF_GUEST_ROOT: &str = "guest root";
+/// Device key of a guest, from the link's seed.
+pub const KDF_GUEST_DEVICE: &str = "guest device";
+/// Leaf key of a guest, from the link's seed.
+pub const KDF_GUEST_LEAF: &str = "guest leaf";
 /// Sealing key of a vault's purpose.
 pub const KDF_VAULT: &str = "vault";
 /// Blinding key of a vault's purpose.
@@ -115,7 +128,7 @@ pub const KDF_CONTACT: &str = "contact";
 pub const KDF_DIRECT: &str = "direct";
 
 /// All KDF labels.
-pub const KDFS: [&str; 25] = [
+pub const KDFS: [&str; 30] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -137,6 +150,11 @@ pub const KDFS: [&str; 25] = [
     KDF_INVITE_SIGN,
     KDF_INVITE_BOX,
     KDF_INVITE_DOOR,
+    KDF_INVITE_INSTANT,
+    KDF_GUEST_SIGN,
+    KDF_GUEST_ROOT,
+    KDF_GUEST_DEVICE,
+    KDF_GUEST_LEAF,
     KDF_VAULT,
     KDF_VAULT_BLIND,
     KDF_CONTACT,

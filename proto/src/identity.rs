@@ -9,6 +9,7 @@ use std::fmt;
 use parlor_crypto::CryptoRng;
 use parlor_crypto::account::{CertError, RootSeed};
 use parlor_crypto::hedge::Hedged;
+use parlor_crypto::invite::GuestKeys;
 use parlor_crypto::leaf::LeafSecret;
 use parlor_crypto::secret::{Secret, exposed};
 use parlor_crypto::sign::SigningKey;
@@ -22,6 +23,8 @@ use crate::limits;
 
 /// Longest stored identity: papers, and leaf keys of many weeks.
 const MAX_BYTES: usize = 64 * 1_024;
+/// What the device of a guest is called.
+const GUEST_NAME: &str = "guest";
 
 /// The account and device of this node.
 #[derive(Clone)]
@@ -98,6 +101,18 @@ impl Identity {
         let mut identity = Self { inception, cert, device, leafs: Vec::new() };
         identity.rotate_leaf(now_ms, rng);
         Ok(identity)
+    }
+
+    /// A guest of an instant invite, the same for everybody who has the link.
+    ///
+    /// # Errors
+    /// None in practice: the name is ours.
+    pub fn guest(keys: GuestKeys) -> Result<Self, CertError> {
+        let GuestKeys { root, device, leaf: secret } = keys;
+        let inception = root.inception();
+        let cert = DeviceCert::issue(&root.root_key(0), inception.account(), &device.public(), GUEST_NAME, 0, 1)?;
+        let record = LeafRecord::issue(&device, 1, &secret.public(), 0);
+        Ok(Self { inception, cert, device, leafs: vec![Leaf { record, secret }] })
     }
 
     /// When the current leaf key is to be replaced, milliseconds since the epoch.

@@ -169,3 +169,20 @@ pub const MAX_GROWTH: usize = 512;
 pub const MAX_WELCOME_KEYS: usize = 256;
 /// Longest Welcome in bytes.
 pub const MAX_WELCOME: usize = 32 * 1_024;
+
+// Instant invites.
+
+/// Most people that an instant invite is for: each has a guest, with a row in every epoch.
+pub const MAX_GUESTS: u32 = 8;
+/// Longest time of an instant invite: a relay keeps what is at its door for as long.
+pub const INSTANT_MS: u64 = 30 * DAY_MS;
+/// Longest package at the door of an instant invite, in bytes: with its seals and padding it takes less than three quarters of
+/// what a door holds, so knocks find room too.
+pub const MAX_PACKAGE: usize = 2 * 1_024 * 1_024;
+/// Most bytes that somebody who enters by an instant invite holds of what was written since, to look at it as another guest.
+pub const MAX_ENTERING: usize = 16 * 1_024 * 1_024;
+/// The maker of an instant invite puts out a guest that is not needed any more after this long: whoever just woke up has read
+/// by then what waits at the relays, so nobody is put out who came in by that guest.
+pub const GUEST_GRACE_MS: u64 = 60 * 1_000;
+/// Others who may do it after this long, if the maker does not.
+pub const GUEST_OTHERS_MS: u64 = 60 * 60 * 1_000;

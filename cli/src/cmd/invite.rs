@@ -160,6 +160,9 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
     let until = time::local(&invite.expires_at);
     out.note(format!("For {people}, as {}, until {until}. Whoever has it can join: send it privately.", role.name()));
+    if let Some(notice) = &invite.notice {
+        out.note(format!("Instant: it works with nobody online. Mind that {notice}."));
+    }
     if let Some(depth) = invite.delegate.filter(|_| args.delegate.is_some()) {
         let further = match depth {
             1 => "whom they invite may not".to_owned(),
@@ -206,6 +209,7 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
             (true, _) => "revoked",
             (_, 0) if invite.used < invite.uses => "expired",
             (_, 0) => "used up",
+            _ if invite.instant => "open, instant",
             _ => "open",
         };
         let id: String = invite.invite.chars().take(8).collect();

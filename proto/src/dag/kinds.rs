@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Dag, GrantIdx, Node, NodeIdx};
-use crate::control::{Control, DeviceFence, RevokeFence, Target};
+use crate::control::{Control, DeviceFence, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 
@@ -12,6 +12,8 @@ use crate::ids::{AccountId, DeviceId, EpochId};
 pub struct Kinds {
     /// Every invite.
     pub invites: Vec<NodeIdx>,
+    /// Of these the ones that guests come by: of the class Instant.
+    pub instant: Vec<NodeIdx>,
     /// What closes an invite: its revocations, and removals of it with all who came by it.
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
@@ -51,7 +53,12 @@ impl Dag {
             self.kinds.ends.push(at);
         }
         match &node.control {
-            Control::Invite(_) => self.kinds.invites.push(at),
+            Control::Invite(invite) => {
+                self.kinds.invites.push(at);
+                if invite.sponsor == Sponsor::Instant {
+                    self.kinds.instant.push(at);
+                }
+            }
             Control::InviteRevoke(revoke) => {
                 if let Some(invite) = self.find(&revoke.invite) {
                     self.kinds.revokes.entry(invite).or_default().push(at);

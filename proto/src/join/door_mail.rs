@@ -1,7 +1,7 @@
 //! What is put in the box of an invite's door: knocks, answers, and what a newcomer needs who finds nobody online.
 //!
 //! ```text
-//! door mail   0 knock: bytes | 1 answer: to[32], last, bytes | 2 events: bundle                                  postcard
+//! door mail   0 knock: bytes | 1 answer: to[32], last, bytes | 2 events: bundle | 3 part of a package: bytes        postcard
 //! ```
 //! A knock and its answer are those of `/parlor/join/1`. `to` is the id of the blob that held the knock; `last` says that no
 //! other answer follows. Whoever holds the link or the Invite can put anything here: an answer is worth what opens in it.
@@ -30,6 +30,8 @@ pub enum DoorMail {
     },
     /// Events of the room, for whoever was let in.
     Events(Bundle),
+    /// A sealed part of what an instant invite leaves: [`super::instant`].
+    Part(Blob),
 }
 
 impl DoorMail {
@@ -44,6 +46,7 @@ impl DoorMail {
         let bounded = match &mail {
             Self::Knock(bytes) => bytes.0.len() <= MAX_KNOCK,
             Self::Answer { bytes, .. } => bytes.0.len() <= MAX_ANSWER,
+            Self::Part(sealed) => sealed.0.len() <= MAX_CONTENT,
             Self::Events(bundle) => (1..=MAX_MAILS).contains(&bundle.0.len()),
         };
         bounded.then_some(mail)

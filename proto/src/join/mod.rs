@@ -17,6 +17,7 @@
 
 mod door;
 mod door_mail;
+pub mod instant;
 mod joiner;
 #[cfg(test)]
 mod tests;

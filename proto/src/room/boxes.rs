@@ -11,7 +11,7 @@ use parlor_crypto::mailbox::BoxKeys;
 use super::Room;
 use crate::control::{Control, ROTATE_KIND};
 use crate::event::Event;
-use crate::ids::EpochId;
+use crate::ids::{DeviceId, EpochId};
 
 /// Boxes of a room that are read at a time: of its newest epochs. A relay allows thousands in all.
 pub const MAX_READ: usize = 16;
@@ -19,6 +19,9 @@ pub const MAX_READ: usize = 16;
 const BACK: u32 = 2;
 /// Slices after the current one whose boxes are looked at: one may have begun by a message alone.
 const AHEAD: u32 = 1;
+
+/// Events that go along with one of ours at most: a guest writes two.
+const MAX_CARRIED: usize = 8;
 
 /// A slice of an epoch, whose box is meant.
 pub type Slice = (EpochId, u32);
@@ -73,8 +76,26 @@ impl Room {
         slices.into_iter().filter(|(epoch, slice)| self.holds(epoch, *slice)).collect()
     }
 
+    /// What goes along with an event of ours, because nobody else puts it in a box: before the first that we wrote after a guest
+    /// let us in, all that this guest wrote.
+    pub fn carried_with(&self, event: &Event) -> Vec<Event> {
+        let Some(at) = self.dag.find(&event.id()).filter(|_| event.device() == self.me.device()) else {
+            return Vec::new();
+        };
+        let before = self.dag.find(&event.prev());
+        let admits = self.dag.grants_of(&self.me.account()).iter().map(|g| self.dag.grants()[*g].op);
+        let new = admits.filter(|op| {
+            self.is_guest(&self.dag.node(*op).author)
+                && self.dag.in_past(*op, at)
+                && !before.is_some_and(|before| self.dag.in_past(*op, before))
+        });
+        let guests: BTreeSet<DeviceId> = new.map(|op| self.dag.node(op).event.device()).collect();
+        guests.iter().flat_map(|guest| self.control_log(guest, 1)).take(MAX_CARRIED).cloned().collect()
+    }
+
     fn slices_of_control(&self, event: &Event) -> BTreeSet<Slice> {
-        let mut slices = BTreeSet::new();
+        let carried = self.carried_with(event);
+        let mut slices: BTreeSet<Slice> = carried.iter().flat_map(|carried| self.slices_of_control(carried)).collect();
         let node = self.dag.find(&event.id()).map(|at| self.dag.node(at));
         if let Some(Control::Admit(admit)) = node.map(|node| &node.control) {
             slices.insert((admit.epoch, admit.slice.saturating_sub(1)));

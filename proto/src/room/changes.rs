@@ -39,6 +39,9 @@ impl Room {
                 Some(power) => self.last.members.insert(account, power),
                 None => self.last.members.remove(&account),
             };
+            if self.is_guest(&account) {
+                continue;
+            }
             match (before, now) {
                 (None, Some(_)) => changes.push(Change::MemberIn(account)),
                 (Some(_), None) => gone.push(Change::MemberOut(account)),
@@ -54,6 +57,9 @@ impl Room {
         }
         changes.extend(gone);
         for invite in delta.invites {
+            if self.dag.kinds().instant.contains(&invite) {
+                continue;
+            }
             let now = (self.resolved.uses(invite), self.resolved.is_closed(&self.dag, invite));
             if self.last.invites.insert(invite, now) != Some(now) {
                 changes.push(Change::Invite(self.dag.node(invite).event.id()));

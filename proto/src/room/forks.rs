@@ -72,9 +72,11 @@ impl Room {
     /// it did, and when to be called again at the latest (milliseconds since the epoch); call it also after every outcome.
     pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         let (mut outcome, proof_ms) = self.prove(now_ms);
+        let (guests, guests_ms) = self.tend_guests(now_ms, rng);
+        outcome.merge(guests);
         let (epochs, epoch_ms) = self.maintain_epochs(now_ms, rng);
         outcome.merge(epochs);
-        (outcome, [proof_ms, epoch_ms].into_iter().flatten().min())
+        (outcome, [proof_ms, guests_ms, epoch_ms].into_iter().flatten().min())
     }
 
     /// Whether our own device wrote two events of one number: it was copied, or is run from an old backup as well. It writes

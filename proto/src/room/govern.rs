@@ -157,8 +157,8 @@ impl Room {
         Ok(outcome)
     }
 
-    /// Removes, and makes the next epoch in the same outcome: nobody removed can read what is written after it. Either all
-    /// targets are removed or none.
+    /// Removes, and makes the next epoch in the same outcome: nobody removed can read what is written after it. The guests of
+    /// the instant invites of the removed go with them, for they know the links. Either all targets are removed or none.
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`] without REMOVE; [`Refusal::TooStrong`] for somebody as senior as we; [`Refusal::NoAccount`]
@@ -172,6 +172,8 @@ impl Room {
             let messages = if removal.purge { MessageFate::Purged } else { MessageFate::Fenced };
             outcome.merge(self.write_removal(removal, messages, now_ms)?);
         }
+        let guests = self.guests_behind(removals);
+        outcome.merge(self.put_out(&guests, now_ms)?);
         self.rotate_at_once(&mut outcome, now_ms, rng);
         Ok(outcome)
     }
@@ -381,7 +383,12 @@ impl Room {
 
     /// Writes the Remove with its fence: all that we hold of the logs of those it hits. Of the control logs what our event
     /// sees: with more than eight control heads that may be less.
-    fn write_removal(&mut self, removal: &Removal, messages: MessageFate, now_ms: u64) -> Result<Outcome, Refusal> {
+    pub(super) fn write_removal(
+        &mut self,
+        removal: &Removal,
+        messages: MessageFate,
+        now_ms: u64,
+    ) -> Result<Outcome, Refusal> {
         let mine = self.grant().ok_or(Refusal::NotMember)?;
         let Removal { target, ban, cascade, .. } = *removal;
         let hit = if cascade { self.dag.subtree(&target) } else { self.dag.targets(&target).to_vec() };

@@ -1,7 +1,11 @@
 //! Invites, and the right to make them: what is wanted, what is there, and what the own right does not reach to.
 
+use parlor_crypto::invite::InviteSeed;
+
+use super::types::Outcome;
 use crate::control::{InviteHistory, InviteId, Role, Sponsor};
 use crate::ids::AccountId;
+use crate::join::instant::Package;
 
 /// An invite to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,42 @@ pub enum InviteLimit {
     History,
 }
 
+/// Why an invite can not be instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InstantLimit {
+    /// Nothing keeps what the newcomer needs.
+    #[error("the room has no mailboxes")]
+    NoMailboxes,
+    /// The newcomer makes the next keys, for which it has to be allowed to post.
+    #[error("a newcomer may not post here")]
+    NoPost,
+    /// The newcomer becomes a plain member, and nobody is asked.
+    #[error("an instant invite is for plain members whom nobody approves")]
+    NotPlain,
+    /// It is for so many people at most.
+    #[error("an instant invite is for {0} people at most")]
+    Uses(u32),
+    /// It ends so many milliseconds from now at the latest.
+    #[error("an instant invite lasts {0} ms at most")]
+    Lasts(u64),
+    /// What the newcomer needs is more than a mailbox keeps.
+    #[error("the room has too much to know for what a mailbox keeps for a newcomer")]
+    TooLarge,
+}
+
+/// An instant invite that was made.
+#[derive(Debug)]
+pub struct InstantInvite {
+    /// Goes into the link.
+    pub seed: InviteSeed,
+    /// The invite by which people come.
+    pub id: InviteId,
+    /// To commit together with what is left at the door.
+    pub outcome: Outcome,
+    /// What is left at the door, to be sealed: [`crate::join::instant`].
+    pub package: Package,
+}
+
 /// An invite of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteInfo {
@@ -76,6 +116,8 @@ pub struct InviteInfo {
     pub approval: bool,
     /// Who may admit.
     pub sponsor: Sponsor,
+    /// Whether the link alone lets in, with nobody online.
+    pub instant: bool,
     /// How far those who come may hand on the right to invite; `None` if they may not invite.
     pub delegates: Option<u8>,
 }

@@ -2,7 +2,8 @@
 
 use super::Room;
 use crate::control::{
-    Complaint, Control, EquivProof, GrantId, InviteId, MessageFate, Policy, Remove, Role, RotateReason, Setting, Target,
+    Complaint, Control, EquivProof, GrantId, InviteId, MessageFate, Policy, Remove, Role, RotateReason, Setting,
+    Sponsor, Target,
 };
 use crate::dag::{GrantIdx, Node, NodeIdx};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -67,6 +68,8 @@ pub enum Happened {
     Left,
     /// Made an invite that gives this role.
     Invited(InviteId, Role),
+    /// Made an invite instant: the link alone reads and lets in, with nobody online.
+    Instant(InviteId),
     /// Revoked an invite of somebody.
     InviteRevoked(InviteId, AccountId),
     /// Changed settings. Numbers this version does not know are left out.
@@ -161,6 +164,9 @@ impl Room {
 
     fn log_line(&self, at: NodeIdx) -> Option<LogLine> {
         let node = self.dag.node(at);
+        if self.is_of_guests(node) {
+            return None;
+        }
         let what = self.happened(node)?;
         let mut grants = self.dag.grants_by(at);
         let counts = if grants.is_empty() {
@@ -193,6 +199,9 @@ impl Room {
                 _ => return None,
             },
             Control::Leave(_) => Happened::Left,
+            Control::Invite(invite) if invite.sponsor == Sponsor::Instant => {
+                Happened::Instant(self.dag.node(self.people_of(node)?).event.id())
+            }
             Control::Invite(invite) => Happened::Invited(node.event.id(), invite.power.role()),
             Control::InviteRevoke(revoke) => {
                 let (invite_at, _) = self.dag.invite(&revoke.invite)?;

@@ -33,6 +33,7 @@ mod flood;
 mod forks;
 mod former;
 mod govern;
+mod guests;
 mod healing;
 mod invites;
 mod keys;
@@ -66,7 +67,7 @@ use self::cache::Cache;
 pub use self::elect::Company;
 use self::epochs::Epochs;
 pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};
-pub use self::invites::{Delegation, InviteInfo, InviteLimit, NewInvite};
+pub use self::invites::{Delegation, InstantInvite, InstantLimit, InviteInfo, InviteLimit, NewInvite};
 pub use self::log::{Exit, ExitHow, Happened, LogLine};
 use self::messages::Messages;
 use self::pending::Pending;
@@ -106,6 +107,8 @@ pub struct Room {
     best: Option<EpochId>,
     /// Since when a task of rotation waits for its turn.
     turn: Option<elect::Turn>,
+    /// When the guests that are not needed any more are put out.
+    guests: guests::Turns,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
     /// Who is connected, and whether some of them hold other control events.
@@ -141,6 +144,7 @@ impl Room {
             epochs: Epochs::new(),
             best: None,
             turn: None,
+            guests: guests::Turns::new(),
             missing_ms: None,
             company: Company::default(),
             rotated_ms: 0,

@@ -11,7 +11,9 @@ use super::Room;
 use super::invites::InviteInfo;
 use super::messages::Fit;
 use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
-use crate::control::{Control, Inception, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Role, Setting};
+use crate::control::{
+    Control, Inception, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Role, Setting, Sponsor,
+};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
@@ -71,17 +73,18 @@ impl Room {
         self.dag.nodes().iter().take(2).map(|node| node.ts_ms).max().unwrap_or(0)
     }
 
-    /// The members, ascending by account.
+    /// The members, ascending by account; without guests of instant invites, who are nobody.
     pub fn members(&self) -> Vec<Member> {
-        self.resolved.members().iter().map(|(account, g)| self.member_of(account, *g)).collect()
+        let people = self.resolved.members().iter().filter(|(_, g)| self.guest_by(**g).is_none());
+        people.map(|(account, g)| self.member_of(account, *g)).collect()
     }
 
-    /// How many members there are.
+    /// How many members there are, without guests.
     pub fn n_members(&self) -> usize {
-        self.resolved.members().len()
+        self.resolved.members().len() - self.n_guests()
     }
 
-    /// A member.
+    /// A member, or a guest.
     pub fn member(&self, account: &AccountId) -> Option<Member> {
         self.resolved.members().get(account).map(|g| self.member_of(account, *g))
     }
@@ -142,9 +145,10 @@ impl Room {
         self.grant().is_some()
     }
 
-    /// The invites in order of acceptance, also those that are closed.
+    /// The invites in order of acceptance, also those that are closed; without those that guests come by.
     pub fn invites(&self) -> Vec<InviteInfo> {
-        self.dag.kinds().invites.iter().filter_map(|at| self.describe_invite(*at)).collect()
+        let invites = self.dag.kinds().invites.iter().filter(|at| !self.dag.kinds().instant.contains(at));
+        invites.filter_map(|at| self.describe_invite(*at)).collect()
     }
 
     /// An invite.
@@ -165,9 +169,16 @@ impl Room {
             let invite = self.invite_at(*at)?;
             let ours = power <= invite.sponsor.weakest() && power <= invite.power;
             let closed = now_ms > invite.expires_ms || self.resolved.is_closed(&self.dag, *at);
-            (ours && !closed).then_some(invite.door)
+            (ours && !closed && invite.sponsor != Sponsor::Instant).then_some(invite.door)
         };
         self.dag.kinds().invites.iter().rev().filter_map(open).take(MAX_DOORS).collect()
+    }
+
+    /// The door key of an invite that is open.
+    pub fn open_door(&self, invite: &InviteId, now_ms: u64) -> Option<[u8; 32]> {
+        let (at, invite) = self.dag.invite(invite)?;
+        let open = now_ms <= invite.expires_ms && !self.resolved.is_closed(&self.dag, at);
+        open.then_some(invite.door)
     }
 
     fn describe_invite(&self, at: NodeIdx) -> Option<InviteInfo> {
@@ -185,6 +196,7 @@ impl Room {
             revoked: self.resolved.is_closed(&self.dag, at),
             approval: invite.approval,
             sponsor: invite.sponsor,
+            instant: self.guests_of(at).is_some(),
             delegates: invite.perms.has(Permission::Invite).then_some(invite.max_depth),
         })
     }
@@ -320,7 +332,8 @@ impl Room {
     /// What this device alone knows (keys, messages) is not in it.
     pub fn state_hash(&self) -> [u8; 32] {
         let mut text = String::new();
-        for member in self.members() {
+        for (account, g) in self.resolved.members() {
+            let member = self.member_of(account, *g);
             let mut devices: Vec<DeviceId> = member.devices.iter().map(|(device, _)| *device).collect();
             devices.sort_unstable();
             text += &format!("{:?}", (member.account.0, member.power, member.perms, member.invite, devices));

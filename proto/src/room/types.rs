@@ -6,7 +6,7 @@ use parlor_crypto::hpke;
 use parlor_crypto::seal::MessageKey;
 
 use super::branches::{MessageTip, Placed};
-use super::invites::InviteLimit;
+use super::invites::{InstantLimit, InviteLimit};
 use super::rows::{KeyRows, StoredKeys};
 use crate::body::{Body, BodyError};
 use crate::control::{
@@ -324,6 +324,9 @@ pub enum Refusal {
     /// There is no such invite.
     #[error("no such invite")]
     NoInvite,
+    /// The invite can not be instant.
+    #[error(transparent)]
+    Instant(#[from] InstantLimit),
     /// No such member, or never heard of the account.
     #[error("no such member")]
     NoAccount,

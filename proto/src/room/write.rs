@@ -142,11 +142,12 @@ impl Room {
         if says.history.within(&mine.history, later) { Ok(says) } else { Err(Refusal::Invite(InviteLimit::History)) }
     }
 
-    /// Takes an invite back. Doing it again changes nothing.
+    /// Takes an invite back, and puts out the guests of an instant one: nobody reads on with its link. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
     /// [`Refusal::NoInvite`]; [`Refusal::TooStrong`] if somebody more senior made it.
-    pub fn revoke(&mut self, invite: &InviteId, now_ms: u64) -> Result<Outcome, Refusal> {
+    pub fn revoke(&mut self, invite: &InviteId, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
         let auth = self.grant().ok_or(Refusal::NotMember)?;
         let (at, _) = self.dag.invite(invite).ok_or(Refusal::NoInvite)?;
         if self.resolved.is_closed(&self.dag, at) {
@@ -157,10 +158,16 @@ impl Room {
             return Err(Refusal::TooStrong);
         }
         let auth = self.grant_id(auth);
-        self.write_control(Control::InviteRevoke(InviteRevoke { auth, invite: *invite }), now_ms)
+        let mut outcome = self.write_control(Control::InviteRevoke(InviteRevoke { auth, invite: *invite }), now_ms)?;
+        let guests = self.guests_of(at).map(|instant| self.guests_left(instant)).unwrap_or_default();
+        if !guests.is_empty() {
+            outcome.merge(self.put_out(&guests, now_ms)?);
+            self.rotate_at_once(&mut outcome, now_ms, rng);
+        }
+        Ok(outcome)
     }
 
-    /// Leaves the room. What is held stays readable.
+    /// Leaves the room. What is held stays readable. The guests of our instant invites go first, for we have the links.
     ///
     /// # Errors
     /// [`Refusal::NotMember`]; [`Refusal::Direct`].
@@ -169,11 +176,14 @@ impl Room {
             return Err(Refusal::Direct);
         }
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
+        let guests = self.guests_made_by(&[self.me.account()]);
+        let mut outcome = self.put_out(&guests, now_ms)?;
         let ours = |device: &crate::ids::DeviceId| self.account_of(device) == Some(self.me.account());
         let ends = self.messages.ends().iter().filter(|(device, _)| ours(device));
         let fence = ends.map(|(device, end)| LogPoint { device: *device, seq: end.seq, id: end.id });
         let fence = fence.take(limits::MAX_FENCE).collect();
-        self.write_control(Control::Leave(Leave { auth, fence }), now_ms)
+        outcome.merge(self.write_control(Control::Leave(Leave { auth, fence }), now_ms)?);
+        Ok(outcome)
     }
 
     /// Changes settings of the room.

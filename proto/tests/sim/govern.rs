@@ -89,7 +89,7 @@ impl Node {
             _ => {
                 let invites = room.invites();
                 let Some(info) = invites.get(pick % invites.len().max(1)) else { return Ok(Outcome::default()) };
-                room.revoke(&info.id, now)
+                room.revoke(&info.id, now, rng)
             }
         });
     }

@@ -122,6 +122,36 @@ fn a_request_to_join_waits_at_the_door_until_a_member_comes_by_and_the_answer_un
     assert_eq!(texts(&alice.holds(&room, 2)), ["Nobody is here", "I know"]);
 }
 
+#[test]
+fn who_has_the_link_of_an_instant_invite_comes_in_reads_and_writes_with_nobody_online() {
+    let relay = Relay::start();
+    let mut alice = Person::start_with("Alice", Relay::used(&[&relay]));
+    let mut bob = Person::start("Bob");
+    let room = alice.create_room("Reading club");
+    let made = alice.cli(&["invite", "create", &room, "--instant"]).done();
+    assert!(made.text("notice").contains("can read the room"), "{}", made.stdout);
+    let link = made.text("link");
+    alice.say_lines(&room, &numbered("Alice", 0, 2)).done();
+    all_is_put(&alice, &room, 1);
+    assert_eq!(alice.roles(&room).len(), 1, "nobody sees the guest");
+    alice.stop();
+
+    bob.join(&link);
+    assert_eq!(texts(&bob.holds(&room, 2)), numbered("Alice", 0, 2));
+    bob.say(&room, "Nobody let me in");
+    all_is_put(&bob, &room, 1);
+    bob.stop();
+
+    alice.run();
+    assert_eq!(alice.holds(&room, 3)[2].text, "Nobody let me in");
+    alice.sees(&room, &[("Alice", "owner"), ("Bob", "member")]);
+    // He stopped before his marker was due.
+    bob.run();
+    alice.all_delivered(&room, 1);
+    let used = &alice.cli(&["invite", "list", &room]).done().lines()[0];
+    assert_eq!((&used["used"], &used["uses_left"]), (&Value::from(1), &Value::from(0)), "{used}");
+}
+
 /// Turns in which Bob must have come in.
 const TURNS: usize = 4;
 

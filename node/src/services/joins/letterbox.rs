@@ -16,8 +16,10 @@ use crate::services::rooms::Context;
 
 /// Whoever is online answers before: then nothing is left at a relay.
 const FIRST_ASKED: Duration = Duration::from_secs(3);
-/// Answers that wait for the join.
-const NEWS: usize = 8;
+/// By an instant link the request is left only when nobody came in by the link alone until then.
+const NOT_INSTANT: Duration = Duration::from_secs(20);
+/// Answers, and what else was read, that wait for the join.
+const NEWS: usize = 64;
 
 /// The request at the relays of the link.
 pub(super) struct Letterbox {
@@ -29,7 +31,12 @@ pub(super) struct Letterbox {
 impl Letterbox {
     /// Leaves the request at the relays that the link names, after those who are online were asked. Made from the same request
     /// it is the same: after a restart it is not left twice, and the answer opens.
-    pub(super) fn at(context: &Context, link: &Link, request: &JoinRequest) -> (Self, mpsc::Receiver<DoorNews>) {
+    pub(super) fn at(
+        context: &Context,
+        link: &Link,
+        request: &JoinRequest,
+        instant: bool,
+    ) -> (Self, mpsc::Receiver<DoorNews>) {
         let seed = context.identity.signing_key().to_seed();
         let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
         let mut rng = Hedged::new(&mut zeros, &[seed.expose(), b"knock", &codec::encode(request)]);
@@ -37,11 +44,16 @@ impl Letterbox {
         let (news, heard) = mpsc::channel(NEWS);
         let relays = Relay::of_link(link);
         let door = link.keys().door.public_bytes();
-        let door = JoinDoor { room: link.room(), relays, door, knock: bytes, news };
+        let door = JoinDoor { room: link.room(), relays, door, knock: Some(bytes), instant, news };
         let mailboxes = context.mailboxes.clone();
+        let knock_later = instant;
         let waits = (!door.relays.is_empty()).then(|| {
             let leave = async move {
                 tokio::time::sleep(FIRST_ASKED).await;
+                if knock_later {
+                    mailboxes.knock(JoinDoor { knock: None, ..door.clone() });
+                    tokio::time::sleep(NOT_INSTANT).await;
+                }
                 mailboxes.knock(door);
             };
             tokio::spawn(leave).abort_handle()

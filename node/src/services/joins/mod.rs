@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_api::{Code, JoinAnswer, JoinState, Problem};
+use parlor_crypto::mailbox::BoxKeys;
 use parlor_net::{Address, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::control::JoinRequest;
 use parlor_proto::epoch::Welcome;
+use parlor_proto::join::instant::EnterError;
 use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
 use parlor_proto::link::{Link, LinkError};
-use parlor_proto::room::Room;
+use parlor_proto::room::{JoinRefusal, Outcome, Room};
 use parlor_storage::Namespace;
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,12 +29,16 @@ use crate::services::rooms::{Context, Rooms};
 
 pub(crate) use ways::{to_address, to_link};
 
+mod instant;
 mod kept;
 mod letterbox;
 mod ways;
 
+use instant::Enter;
 use letterbox::Letterbox;
 
+/// Pause before entering again while the keys of the room change.
+const ENTER_AGAIN_MS: u64 = 5_000;
 /// Candidates that wait at a join.
 const CANDIDATES: usize = 16;
 
@@ -118,9 +124,11 @@ impl Joins {
         let joins = self.clone();
         tokio::spawn(async move {
             let request = request.unwrap_or_else(|| sign(&context, &link));
-            let (door, news) = Letterbox::at(&context, &link, &request);
+            // The boxes of a room that is here are read by it.
+            let enter = Enter::by(&link).filter(|_| context.directory.get(&room).is_none());
+            let (door, news) = Letterbox::at(&context, &link, &request, enter.is_some());
             let mailboxes = context.mailboxes.clone();
-            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false };
+            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter };
             joining.run(client, deadline).await;
             mailboxes.leave_door(room);
             joins.joins().remove(&room);
@@ -154,6 +162,16 @@ struct Joining {
     news: mpsc::Receiver<DoorNews>,
     /// and whether a relay keeps it.
     waits: bool,
+    /// What was read to come in by the link alone, if it is such a link.
+    enter: Option<Enter>,
+}
+
+/// What became of a knock.
+enum Asked {
+    /// This, for the machine.
+    In(In),
+    /// The join is over.
+    Over(Result<(), Failure>),
 }
 
 impl Joining {
@@ -196,26 +214,26 @@ impl Joining {
                 match out {
                     // Dialling and asking are one step of the network.
                     Out::Dial(_) => inputs.push(In::Connected),
-                    Out::Ask { door, bytes } => match self.ask(&door, bytes).await {
-                        Ok(input) => inputs.push(input),
-                        Err(news) => {
-                            inputs.push(In::AskFailed);
-                            if let Some(done) = self.on_news(news, end).await {
-                                return done;
-                            }
-                        }
+                    Out::Ask { door, bytes } => match self.ask(&door, bytes, end).await {
+                        Asked::In(input) => inputs.push(input),
+                        Asked::Over(done) => return done,
                     },
-                    Out::Welcomed { door, welcome } => inputs.push(self.enter(Some(&door), &welcome, end).await),
+                    Out::Welcomed { door, welcome } => {
+                        inputs.push(Box::pin(self.enter(Some(&door), &welcome, end)).await)
+                    }
                     Out::Changed(_) => {}
                     Out::Joined(_) => return Ok(()),
                     Out::Failed(failure) => return Err(failure),
                 }
             }
+            if let Some(done) = Box::pin(self.enter_if_due(end)).await {
+                return done;
+            }
             if inputs.is_empty() {
                 match self.wait(joiner.next_deadline()).await {
                     Ok(input) => inputs.push(input),
                     Err(news) => {
-                        if let Some(done) = self.on_news(news, end).await {
+                        if let Some(done) = Box::pin(self.on_news(news, end)).await {
                             return done;
                         }
                     }
@@ -236,7 +254,7 @@ impl Joining {
 
     /// The next thing that happens by itself, or news of the mailbox. Cancel safe.
     async fn wait(&mut self, due: Option<u64>) -> Result<In, DoorNews> {
-        let due = due.unwrap_or_else(|| now_ms() + 1000);
+        let due = due.unwrap_or_else(|| now_ms() + 1000).min(self.enter_due_ms());
         tokio::select! {
             Some(peer) = self.candidates.recv() => Ok(In::Candidate(peer.as_key().to_vec())),
             Some(news) = self.news.recv() => Err(news),
@@ -252,9 +270,14 @@ impl Joining {
                 return None;
             }
             DoorNews::Answer(bytes) => bytes,
+            read => {
+                let boxes = self.enter.as_mut().map(|enter| enter.hear(read, now_ms())).unwrap_or_default();
+                self.read(boxes);
+                return None;
+            }
         };
         match self.door.knock.open(&bytes)? {
-            Answer::Welcome(welcome) => match self.enter(None, &welcome.0, end).await {
+            Answer::Welcome(welcome) => match Box::pin(self.enter(None, &welcome.0, end)).await {
                 In::Ready => Some(Ok(())),
                 _ => None,
             },
@@ -270,27 +293,79 @@ impl Joining {
         }
     }
 
-    /// Knocks at somebody's, unless there is news of the mailbox before he answers.
-    async fn ask(&mut self, door: &Door, bytes: Vec<u8>) -> Result<In, DoorNews> {
-        let Some((peer, addresses)) = self.door(door) else { return Ok(In::AskFailed) };
-        let mut request = std::pin::pin!(self.context.net.request(peer, addresses, bytes.into()));
-        let answer = loop {
+    /// Knocks at somebody's, unless the join is over before he answers.
+    async fn ask(&mut self, door: &Door, bytes: Vec<u8>, end: u64) -> Asked {
+        let Some((peer, addresses)) = self.door(door) else { return Asked::In(In::AskFailed) };
+        let net = self.context.net.clone();
+        let request = net.request(peer, addresses, bytes.into());
+        tokio::pin!(request);
+        loop {
+            let due = self.enter_due_ms();
             tokio::select! {
-                answer = &mut request => break answer,
-                Some(news) = self.news.recv() => match news {
-                    // Nothing to stop asking for, and told once only.
-                    DoorNews::Waits => self.waits = true,
-                    answer @ DoorNews::Answer(_) => return Err(answer),
+                answer = &mut request => return Asked::In(match answer {
+                    Ok(answer) => In::Answered(answer.to_vec()),
+                    Err(error) => {
+                        tracing::debug!(peer = %peer.short(), %error, "a knock failed");
+                        In::AskFailed
+                    }
+                }),
+                Some(news) = self.news.recv() => if let Some(done) = Box::pin(self.on_news(news, end)).await {
+                    return Asked::Over(done);
+                },
+                () = tokio::time::sleep(until(due)) => if let Some(done) = Box::pin(self.enter_if_due(end)).await {
+                    return Asked::Over(done);
                 },
             }
-        };
-        Ok(match answer {
-            Ok(answer) => In::Answered(answer.to_vec()),
-            Err(error) => {
-                tracing::debug!(peer = %peer.short(), %error, "a knock failed");
-                In::AskFailed
+        }
+    }
+
+    /// When to enter by the link alone.
+    fn enter_due_ms(&self) -> u64 {
+        self.enter.as_ref().and_then(Enter::due_ms).unwrap_or(u64::MAX)
+    }
+
+    /// Has boxes of the room read, to enter by the link alone.
+    fn read(&self, boxes: Vec<BoxKeys>) {
+        if !boxes.is_empty() {
+            self.context.mailboxes.read(self.link.room(), boxes);
+        }
+    }
+
+    /// Enters by the link alone, if enough was read and nobody answered before. The end of the join, if that is one.
+    async fn enter_if_due(&mut self, end: u64) -> Option<Result<(), Failure>> {
+        let now = now_ms();
+        let enter = self.enter.as_mut().filter(|enter| enter.due_ms().is_some_and(|due| due <= now))?;
+        let me = self.context.identity.now();
+        match enter.machine.enter(&self.request, me, now, &mut rng()) {
+            Ok((room, outcome)) => {
+                self.enter = None;
+                // The room reads its boxes itself, from their beginning.
+                self.context.mailboxes.end_reads(room.id()).await;
+                return match Box::pin(self.hold(room, outcome, end)).await {
+                    In::Ready => Some(Ok(())),
+                    _ => Some(Err(Failure::Unsynced)),
+                };
             }
-        })
+            Err(EnterError::ReadOn) => {
+                let boxes = enter.read_on(now);
+                self.read(boxes);
+            }
+            // Somebody changes the keys, or began to and is away: what follows may come yet.
+            Err(EnterError::Refused(JoinRefusal::NoSafeEpoch)) => enter.later(now.saturating_add(ENTER_AGAIN_MS)),
+            Err(why) => {
+                tracing::debug!(%why, "nobody comes in by this link alone");
+                self.enter = None;
+                let refusal = match why {
+                    EnterError::Refused(JoinRefusal::UsesExhausted) => Refusal::UsedUp,
+                    EnterError::Refused(JoinRefusal::Revoked) => Refusal::Revoked,
+                    EnterError::Refused(JoinRefusal::Expired) => Refusal::Expired,
+                    EnterError::Refused(JoinRefusal::Banned) => Refusal::Banned,
+                    _ => return None,
+                };
+                return Some(Err(Failure::Refused(refusal)));
+            }
+        }
+        None
     }
 
     /// We are let in: holds the room from now on and waits until it can be written to.
@@ -306,7 +381,13 @@ impl Joining {
             self.context.peers.keep(room, peer, addresses);
         }
         let (machine, outcome) = Room::join(self.context.identity.now(), room, welcome);
-        if let Err(problem) = self.rooms.begin(machine, outcome).await {
+        Box::pin(self.hold(machine, outcome, deadline)).await
+    }
+
+    /// Holds the room from now on and waits until it can be written to.
+    async fn hold(&self, machine: Room, outcome: Outcome, deadline: u64) -> In {
+        let room = machine.id();
+        if let Err(problem) = Box::pin(self.rooms.begin(machine, outcome)).await {
             tracing::error!(%problem, "a room that let us in could not be stored");
             return In::BadWelcome;
         }

@@ -1,5 +1,6 @@
-//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`].
+//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`], what it does at doors of others in [`passing`].
 
+mod passing;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -15,12 +16,12 @@ use parlor_proto::mailbox::{
     self as mailbox, BlobId, BoxKind, BoxName, BoxSetup, Bundle, Cursor, Fault, Mail, Mailboxes as Machine, Out,
     Refusal, RelayId,
 };
-use parlor_proto::wire::Blob;
 use parlor_proto::{DeviceId, RoomId};
 use parlor_storage::Store;
 use tokio::sync::{mpsc, oneshot};
 
 use super::doors::{DoorNews, JoinDoor, Knocks};
+use super::entering::{AtDoors, Entering};
 use super::feed::Feed;
 use super::handle::{Mailboxes, Slots};
 use super::intake::{Came, Intake};
@@ -54,6 +55,8 @@ struct RoomMail {
     kept: Kept,
     intake: Intake,
     knocks: Knocks,
+    /// What of ours is on its way to doors.
+    left: AtDoors,
     /// What of ours is being read from the log.
     reading: bool,
     /// Up to which of our messages the room was told that a mailbox has them.
@@ -97,6 +100,7 @@ struct Actor {
     relays: BTreeMap<RelayId, At>,
     tokens: Tokens,
     joins: HashMap<BoxName, (JoinDoor, Option<BlobId>)>,
+    entering: Entering,
     reserved: BTreeSet<PeerId>,
     asked: FuturesUnordered<Asked>,
     lines: mpsc::Sender<LineEvent>,
@@ -122,6 +126,7 @@ pub(crate) async fn run(parts: Parts) {
         relays: BTreeMap::new(),
         tokens: Tokens::new(handle.own()),
         joins: HashMap::new(),
+        entering: Entering::default(),
         reserved: BTreeSet::new(),
         asked: FuturesUnordered::new(),
         lines,
@@ -153,6 +158,11 @@ pub(crate) async fn run(parts: Parts) {
 
 impl Actor {
     async fn on_told(&mut self, slots: Slots) -> Option<oneshot::Sender<()>> {
+        for (room, ended) in slots.ended {
+            self.end_reads(&room);
+            // Whoever waited may have gone.
+            let _ = ended.send(());
+        }
         for (room, plan) in slots.plans {
             self.on_plan(room, plan, slots.tips.get(&room)).await;
         }
@@ -165,7 +175,11 @@ impl Actor {
         for door in slots.doors {
             self.on_join_door(door);
         }
+        for (room, boxes) in slots.reads {
+            self.read_to_enter(room, boxes);
+        }
         for room in slots.left {
+            self.end_reads(&room);
             self.leave_doors(&room);
         }
         self.reserve().await;
@@ -191,6 +205,7 @@ impl Actor {
             self.leave_doors(&room);
         }
         self.apply(room);
+        self.leave_parts(room);
     }
 
     /// Opens and closes boxes as the plan of the room says.
@@ -224,7 +239,8 @@ impl Actor {
         let mut out = Vec::new();
         over.iter().for_each(|(name, id)| self.machine.unput(name, id));
         let gone = self.boxes.iter().filter(|(name, used)| {
-            used.room == room && !wanted.iter().any(|it| it.name == **name) && !self.joins.contains_key(*name)
+            let ours = self.joins.contains_key(*name) || self.entering.reads(name);
+            used.room == room && !wanted.iter().any(|it| it.name == **name) && !ours
         });
         for name in gone.map(|(name, _)| *name).collect::<Vec<_>>() {
             out.extend(self.machine.close(&name, now));
@@ -257,44 +273,6 @@ impl Actor {
             let known = self.rooms.values().flat_map(|mail| &mail.plan.relays).filter(|it| it.peer == relay.peer);
             let token = self.tokens.choose(&id, known.filter_map(|it| it.token.as_ref()), now_ms());
             self.machine.token(id, token);
-        }
-    }
-
-    fn on_join_door(&mut self, door: JoinDoor) {
-        let (shared, room) = (door.shared(), door.room);
-        let name = shared.name;
-        for relay in &door.relays {
-            if let Some(id) = relay.id() {
-                let at = At { relay: relay.clone(), line: None, up: false, error: None };
-                self.relays.entry(id).or_insert(at);
-            }
-        }
-        self.show_tokens(&door.relays);
-        let relays = door.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
-        let setup = BoxSetup { name, key: Some(shared.keys.sign.clone()), read: true, relays };
-        let now = now_ms();
-        let Ok(out) = self.machine.open(setup, now) else { return };
-        let knock = DoorMail::Knock(Blob(door.knock.clone())).encode();
-        self.boxes.insert(name, Use { room, keys: shared });
-        self.rooms.entry(room).or_default();
-        self.carry_out(out);
-        let id = self.put(&name, &knock);
-        self.joins.insert(name, (door, id));
-        self.apply(room);
-    }
-
-    /// The doors at which we knocked for this room are of no interest any more.
-    fn leave_doors(&mut self, room: &RoomId) {
-        let names: Vec<_> =
-            self.joins.iter().filter(|(_, (door, _))| door.room == *room).map(|(name, _)| *name).collect();
-        for name in names {
-            self.joins.remove(&name);
-            let planned = self.rooms.get(room).is_some_and(|mail| mail.plan.doors.iter().any(|it| it.name == name));
-            if !planned {
-                self.boxes.remove(&name);
-                let out = self.machine.close(&name, now_ms());
-                self.carry_out(out);
-            }
         }
     }
 
@@ -361,7 +339,8 @@ impl Actor {
                 }
                 Out::Got { name, id, blob } => todo.extend(self.on_got(name, id, &blob)),
                 Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
-                Out::Settled { .. } | Out::CaughtUp { .. } => {}
+                Out::Settled { name, id } => self.on_settled(&name, &id),
+                Out::CaughtUp { name, .. } => self.on_caught_up(name),
                 Out::Refused { relay, refusal, .. } => {
                     if refusal == Refusal::Token {
                         self.on_token_refused(&relay);
@@ -411,6 +390,9 @@ impl Actor {
     }
 
     fn on_stored(&mut self, name: &BoxName, id: &BlobId, relay: &RelayId) {
+        if let Some(mail) = self.boxes.get(name).and_then(|used| self.rooms.get_mut(&used.room)) {
+            mail.left.stored(id);
+        }
         if let Some((door, knock)) = self.joins.get(name)
             && knock.as_ref() == Some(id)
         {
@@ -429,7 +411,9 @@ impl Actor {
     fn on_cursor(&mut self, name: BoxName, relay: &RelayId, cursor: Cursor) {
         let Some(peer) = self.relays.get(relay).map(|at| at.relay.peer) else { return };
         let Some(used) = self.boxes.get(&name) else { return };
-        if let Some(mail) = self.rooms.get_mut(&used.room).filter(|_| !self.joins.contains_key(&name)) {
+        // What was read to come in is read again by the room itself.
+        let ours = !self.joins.contains_key(&name) && !self.entering.reads(&name);
+        if let Some(mail) = self.rooms.get_mut(&used.room).filter(|_| ours) {
             mail.kept.taken.insert((name, peer), cursor);
             mail.dirty_ms.get_or_insert(now_ms());
         }
@@ -443,6 +427,12 @@ impl Actor {
         let Ok(content) = mailbox::open_blob(&name, &used.keys.keys.seal, blob) else {
             return self.machine.taken(name, id, now);
         };
+        if self.entering.reads(&name) {
+            return match Bundle::decode(&content) {
+                Ok(bundle) => self.pass_on(room, Some((name, id)), DoorNews::Mails(bundle.0)),
+                Err(_) => self.machine.taken(name, id, now),
+            };
+        }
         let Some(mail) = self.rooms.get_mut(&room) else { return self.machine.taken(name, id, now) };
         if name.kind == BoxKind::Room {
             match Bundle::decode(&content) {
@@ -455,6 +445,9 @@ impl Actor {
             (Some(DoorMail::Answer { to, bytes, .. }), Some((door, knock))) if *knock == Some(to) => {
                 // Full: the joiner is busy with another answer, and this one is here again with the next line.
                 let _ = door.news.try_send(DoorNews::Answer(bytes.0));
+            }
+            (Some(DoorMail::Part(part)), Some((door, _))) if door.instant => {
+                return self.pass_on(room, Some((name, id)), DoorNews::Part(part.0));
             }
             (Some(DoorMail::Events(bundle)), Some(_)) => {
                 mail.intake.push(Came::new(name, id, bundle.0));
@@ -497,7 +490,8 @@ impl Actor {
     /// Does what is due: shows, reads on, lets go, writes down.
     fn tick(&mut self) {
         let now = now_ms();
-        let out = self.machine.tick(now);
+        let mut out = self.machine.tick(now);
+        out.extend(self.pass_on_more());
         self.carry_out(out);
         let mut up = Vec::new();
         for (id, at) in &mut self.relays {
@@ -580,7 +574,8 @@ impl Actor {
         };
         let rooms = self.rooms.values().flat_map(of).flatten().min();
         // A moment at least: what is due and can not be done yet does not spin.
-        let due = [rooms, self.machine.next_ms()].into_iter().flatten().min().unwrap_or(u64::MAX);
+        let due =
+            [rooms, self.machine.next_ms(), self.entering.due_ms(now)].into_iter().flatten().min().unwrap_or(u64::MAX);
         due.clamp(now.saturating_add(MAIL_LOOK_MS), now.saturating_add(SHOW_MS.max(1_000)))
     }
 

@@ -6,7 +6,7 @@
 
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_proto::RoomId;
-use parlor_proto::mailbox::{BlobId, BoxKind, BoxName};
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, Mail};
 use tokio::sync::mpsc;
 
 use super::plan::SharedBox;
@@ -14,6 +14,7 @@ use super::relays::Relay;
 use crate::limits::{KNOCK_AGAIN_MS, KNOCK_SPREAD_MS, KNOCKS_WAITING};
 
 /// A door at which we knock.
+#[derive(Clone)]
 pub(crate) struct JoinDoor {
     /// The room behind it.
     pub(crate) room: RoomId,
@@ -21,8 +22,10 @@ pub(crate) struct JoinDoor {
     pub(crate) relays: Vec<Relay>,
     /// The door key of the invite.
     pub(crate) door: [u8; 32],
-    /// What is put there.
-    pub(crate) knock: Vec<u8>,
+    /// What is put there; nothing if it is only read, for now.
+    pub(crate) knock: Option<Vec<u8>>,
+    /// Whether what the maker left there is read.
+    pub(crate) instant: bool,
     /// Hears what comes of it.
     pub(crate) news: mpsc::Sender<DoorNews>,
 }
@@ -34,6 +37,12 @@ pub(crate) enum DoorNews {
     Waits,
     /// Somebody answered.
     Answer(Vec<u8>),
+    /// What may be a part of what the maker of an instant invite left.
+    Part(Vec<u8>),
+    /// What was in a box of the room that is read to enter.
+    Mails(Vec<Mail>),
+    /// All that a relay has of a box was read, of the room that is entered or of its door.
+    CaughtUp(BoxName),
 }
 
 impl JoinDoor {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parlor_crypto::mailbox::BoxKeys;
 use parlor_net::PeerId;
 use parlor_proto::RoomId;
 use tokio::sync::{Notify, oneshot};
@@ -29,6 +30,9 @@ pub(super) struct Slots {
     /// Doors at which we knock, and rooms whose doors are of no interest any more.
     pub(super) doors: Vec<JoinDoor>,
     pub(super) left: Vec<RoomId>,
+    /// Boxes that are read for who enters a room by the link alone, and rooms of which none is read any more.
+    pub(super) reads: Vec<(RoomId, Vec<BoxKeys>)>,
+    pub(super) ended: Vec<(RoomId, oneshot::Sender<()>)>,
     pub(super) stop: Option<oneshot::Sender<()>>,
 }
 
@@ -77,6 +81,19 @@ impl Mailboxes {
     /// The door of this room is of no interest any more.
     pub(crate) fn leave_door(&self, room: RoomId) {
         self.tell(|slots| slots.left.push(room));
+    }
+
+    /// Reads these boxes of a room for who enters by the link alone, at the relays of his door.
+    pub(crate) fn read(&self, room: RoomId, boxes: Vec<BoxKeys>) {
+        self.tell(|slots| slots.reads.push((room, boxes)));
+    }
+
+    /// Reads no boxes of a room any more for who enters; when it returns, none is open.
+    pub(crate) async fn end_reads(&self, room: RoomId) {
+        let (done, ended) = oneshot::channel();
+        self.tell(|slots| slots.ended.push((room, done)));
+        // An error means that the service has ended.
+        let _ = ended.await;
     }
 
     /// How the relays do.

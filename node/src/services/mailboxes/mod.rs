@@ -15,12 +15,14 @@
 //! | [`kept`] | what is remembered on disk |
 //! | [`lines`] | lines to relays |
 //! | [`doors`] | knocks that wait in mailboxes |
+//! | [`entering`] | what is read for who comes in by a link alone, and left for him |
 //! | [`actor`] | the owner of all that |
 //!
 //! A relay that is gone, lies or drops is a line in the status; the others are used as if it were not there.
 
 mod actor;
 mod doors;
+mod entering;
 mod feed;
 mod handle;
 mod intake;
@@ -35,5 +37,5 @@ mod tokens;
 pub(crate) use actor::{Parts, run};
 pub(crate) use doors::{DoorNews, JoinDoor};
 pub(crate) use handle::{Mailboxes, RelayView};
-pub(crate) use plan::{Letter, Plan, SharedBox, Tips};
+pub(crate) use plan::{Left, Letter, Plan, SharedBox, Tips};
 pub(crate) use relays::Relay;

@@ -1,6 +1,9 @@
 //! What a room wants of its mailboxes, and what it gives to be put in.
 
+use std::sync::Arc;
+
 use parlor_crypto::mailbox::BoxKeys;
+use parlor_proto::EventId;
 use parlor_proto::mailbox::{BoxName, Mail};
 use parlor_proto::room::Slice;
 use parlor_proto::wire::SeriesKind;
@@ -17,8 +20,21 @@ pub(crate) struct Plan {
     pub(crate) boxes: Vec<SharedBox>,
     /// The doors of its open invites.
     pub(crate) doors: Vec<SharedBox>,
+    /// What is left at them for who comes while nobody is online.
+    pub(crate) left: Vec<Left>,
     /// Whether we are a member, who writes. Who is not in yet also reads at the relays of the link.
     pub(crate) member: bool,
+}
+
+/// What the maker of an instant invite leaves at its door.
+#[derive(Debug, Clone)]
+pub(crate) struct Left {
+    /// The invite.
+    pub(crate) invite: EventId,
+    /// Its door.
+    pub(crate) door: SharedBox,
+    /// Sealed parts.
+    pub(crate) parts: Arc<[Vec<u8>]>,
 }
 
 /// A box with its keys.

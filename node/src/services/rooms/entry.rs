@@ -118,6 +118,8 @@ pub(super) struct Entry {
     pub(super) told_tips: Tips,
     /// Who asks to come in here.
     pub(super) requests: super::requests::Requests,
+    /// What is left at the doors of our instant invites, and is not at the relays yet.
+    pub(super) parts: super::instant::Parts,
 }
 
 /// What a handler wants done outside.
@@ -209,6 +211,7 @@ impl Entry {
             slices_mark: (None, 0),
             told_tips: Tips::default(),
             requests: Default::default(),
+            parts: Default::default(),
         }
     }
 
@@ -234,6 +237,8 @@ impl Entry {
         }
         let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
         entry.requests = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
+        let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
+        entry.parts = super::instant::decode(parts);
         entry.forget_former();
         entry.unresolved =
             entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();

@@ -124,6 +124,12 @@ impl Rooms {
         let _ = self.tell(&room, Command::Post { room, post: Post::Stored { seq } }).await;
     }
 
+    /// The relays have what was left at the door of an instant invite.
+    pub(crate) async fn left(&self, room: RoomId, invite: EventId) {
+        // Stopped: then it is put again after the next start.
+        let _ = self.tell(&room, Command::Post { room, post: Post::Left { invite } }).await;
+    }
+
     /// All control events of a room, for a newcomer.
     pub(crate) async fn snapshot(&self, room: RoomId) -> Vec<Mail> {
         self.post(room, |reply| Post::Snapshot { reply }).await.unwrap_or_default()

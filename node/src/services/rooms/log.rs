@@ -119,6 +119,9 @@ impl Turn<'_> {
             Happened::Invited(invite, gives) => {
                 Note { what: NoteKind::Invited, invite: Some(invite.to_string()), role: Some(role(*gives)), ..note }
             }
+            Happened::Instant(invite) => {
+                Note { what: NoteKind::InviteInstant, invite: Some(invite.to_string()), ..note }
+            }
             Happened::InviteRevoked(invite, inviter) => Note {
                 what: NoteKind::InviteRevoked,
                 invite: Some(invite.to_string()),
@@ -174,6 +177,9 @@ impl Turn<'_> {
                 Some(parlor_api::Role::Member) | None => format!("{by} made an invite"),
                 Some(_) => format!("{by} made an invite for {}", with_article(role)),
             },
+            NoteKind::InviteInstant => {
+                format!("{by} made the invite instant: whoever has its link comes in and reads with nobody online")
+            }
             NoteKind::InviteRevoked if inviter == by => format!("{by} revoked an invite"),
             NoteKind::InviteRevoked => format!("{by} revoked an invite of {inviter}"),
             NoteKind::Settings => {

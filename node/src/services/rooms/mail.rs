@@ -37,7 +37,9 @@ impl Turn<'_> {
         let boxes = keys.chain(room.chat_keys()).map(|keys| shared(BoxKind::Room, keys)).collect();
         let doors = room.open_doors(self.now_ms).into_iter();
         let doors = doors.map(|door| shared(BoxKind::Door, BoxKeys::of_door(&door))).collect();
-        let plan = Plan { relays, boxes, doors, member: room.is_member() };
+        let member = room.is_member();
+        let left = self.left_at_doors();
+        let plan = Plan { relays, boxes, doors, left, member };
         self.context.mailboxes.plan(self.id(), plan);
         self.tell_mailboxes();
     }
@@ -92,6 +94,7 @@ impl Turn<'_> {
             Post::Came { mails, reply } => self.take_mail(mails, reply),
             Post::Letters { after, reply } => self.letters(after, reply),
             Post::Stored { seq } => self.tell_outbox(OutboxIn::Stored { room: self.id(), seq }),
+            Post::Left { invite } => self.forget_parts(&invite),
             Post::Snapshot { reply } => drop(reply.send(self.snapshot())),
         }
     }
@@ -121,9 +124,15 @@ impl Turn<'_> {
     fn add_letter(&self, letters: &mut Vec<Letter>, kind: SeriesKind, row: LogRow, pages: Vec<Mail>) {
         let Ok(event) = Event::decode(&self.id(), &row.bytes) else { return };
         let slices: Vec<_> = self.entry.room.slices_of(&event).into_iter().collect();
+        // Who let us in by an instant invite is nobody who could put it there.
+        let carried = self.entry.room.carried_with(&event).into_iter();
+        let carried: Vec<Mail> = carried
+            .map(|event| Mail::Record(Item { kind: SeriesKind::Control, bytes: Blob(event.bytes().to_vec()) }))
+            .collect();
         let bytes = row.bytes.len() + pages.iter().map(mail_bytes).sum::<usize>();
         let item = Mail::Record(Item { kind, bytes: Blob(row.bytes) });
         if let Some(last) = letters.last_mut().filter(|last| last.kind == kind && last.slices == slices)
+            && carried.is_empty()
             && last.to + 1 == row.seq
             && last.mails.len() < LETTER_EVENTS
             && last.mails.iter().map(mail_bytes).sum::<usize>() + bytes <= LETTER_BYTES
@@ -136,7 +145,7 @@ impl Turn<'_> {
         let keys = slices.iter().filter_map(|slice| self.entry.room.box_keys(slice));
         let chat = self.entry.room.chat_keys().filter(|_| kind == SeriesKind::Control);
         let boxes = keys.chain(chat).map(|keys| shared(BoxKind::Room, keys)).collect();
-        let mails = std::iter::once(item).chain(pages).collect();
+        let mails = carried.into_iter().chain([item]).chain(pages).collect();
         letters.push(Letter { kind, from: row.seq, to: row.seq, slices, boxes, mails });
     }
 
@@ -213,7 +222,7 @@ impl Turn<'_> {
     }
 }
 
-fn shared(kind: BoxKind, keys: BoxKeys) -> SharedBox {
+pub(super) fn shared(kind: BoxKind, keys: BoxKeys) -> SharedBox {
     SharedBox { name: BoxName { kind, key: keys.sign.public_bytes() }, keys }
 }
 

@@ -130,6 +130,8 @@ pub(super) enum Post {
     Letters { after: Tips, reply: oneshot::Sender<Vec<Letter>> },
     /// A mailbox has our messages up to here.
     Stored { seq: u64 },
+    /// The relays have what was left at the door of an instant invite.
+    Left { invite: EventId },
     /// All control events.
     Snapshot { reply: oneshot::Sender<Vec<Mail>> },
 }

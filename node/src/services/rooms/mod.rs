@@ -24,6 +24,7 @@ mod govern;
 mod guard;
 mod handle;
 mod ingest;
+mod instant;
 mod log;
 mod mail;
 mod message;

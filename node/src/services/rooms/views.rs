@@ -200,6 +200,7 @@ impl Turn<'_> {
         let uses = info.max_uses.unwrap_or(u32::MAX);
         let expired = info.expires_ms.is_some_and(|end| end < self.now_ms);
         let joined = self.entry.room.came_by(&info.id).into_iter();
+        let instant_notice = info.instant && link.is_some();
         let left = if info.revoked || expired { 0 } else { uses.saturating_sub(info.used) };
         Invite {
             invite: info.id.to_string(),
@@ -215,6 +216,8 @@ impl Turn<'_> {
             created_by_name: self.name_of(&info.by),
             created_at: rfc3339(info.created_at_ms),
             approve: info.approval,
+            instant: info.instant,
+            notice: instant_notice.then(|| parlor_api::INSTANT_NOTICE.to_owned()),
             delegate: info.delegates,
             joined: joined.map(|(account, member)| Joined { account: self.author_of(&account), member }).collect(),
         }

@@ -7,9 +7,11 @@ use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
 use parlor_proto::{EventId, room};
+use parlor_storage::Batch;
 
 use super::delivery::status_of;
 use super::entry::Turn;
+use super::instant::not_instant;
 use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
@@ -21,6 +23,14 @@ use crate::services::mailboxes::Relay;
 
 /// Labels the hash that turns a client's idempotency key into a nonce.
 static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client id");
+
+/// An invite that is to be stored.
+struct Made {
+    id: EventId,
+    link: String,
+    outcome: Outcome,
+    batch: Batch,
+}
 
 impl Turn<'_> {
     /// Does what a client wants.
@@ -60,9 +70,13 @@ impl Turn<'_> {
     fn create_invite(&mut self, request: &CreateInvite, addresses: &[Address], reply: Reply<Invite>) {
         match self.make_invite(request, addresses) {
             Err(problem) => drop(reply.send(Err(problem))),
-            Ok((id, link, outcome)) => self.commit(
+            Ok(Made { id, link, outcome, batch }) => self.commit_with(
+                batch,
                 outcome,
                 Settle::reply(move |turn, done| {
+                    if done.is_ok() && turn.entry.parts.contains_key(&id) {
+                        turn.plan_mail();
+                    }
                     let view = turn.entry.room.invite_info(&id).map(|info| turn.invite_view(&info, Some(link)));
                     drop(reply.send(done.and(view.ok_or_else(|| Problem::of(Code::Internal)))));
                 }),
@@ -70,11 +84,7 @@ impl Turn<'_> {
         }
     }
 
-    fn make_invite(&mut self, request: &CreateInvite, addresses: &[Address]) -> Answer<(EventId, String, Outcome)> {
-        if request.instant {
-            return Err(Problem::new(Code::NotYet, "instant invites need a relay that keeps mail for the room")
-                .hint("make one without --instant"));
-        }
+    fn make_invite(&mut self, request: &CreateInvite, addresses: &[Address]) -> Answer<Made> {
         let expires_ms = self.now_ms.saturating_add(request.expires_in.saturating_mul(1000));
         let new = NewInvite {
             role: from_role(request.role),
@@ -88,21 +98,28 @@ impl Turn<'_> {
             }),
             delegate: request.delegate,
         };
-        let (seed, outcome) = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
-        let invite_pk = seed.keys().sign.public_bytes();
-        let id = self.entry.room.invite_by_key(&invite_pk).ok_or_else(|| Problem::of(Code::Internal))?;
+        let (seed, id, outcome, batch) = if request.instant {
+            let made =
+                self.entry.room.invite_instant(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
+            let batch = self.leave_at_door(&made);
+            (made.seed, made.id, made.outcome, batch)
+        } else {
+            let made = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
+            let id = self.entry.room.invite_by_key(&made.0.keys().sign.public_bytes());
+            (made.0, id.ok_or_else(|| Problem::of(Code::Internal))?, made.1, Batch::new(Some(self.id())))
+        };
         let kind = self.entry.room.info().map_or(parlor_proto::control::RoomKind::Group, |info| info.kind);
         let mut perms = new.role.permissions(kind);
         if new.delegate.is_some() {
             perms = perms.with(Permission::Invite);
         }
-        let caveats =
-            Caveats { power: new.role.power(), perms, expires_ms, max_uses: request.uses.max(1), sponsor: new.sponsor };
+        let sponsor = if request.instant { Sponsor::Instant } else { new.sponsor };
+        let caveats = Caveats { power: new.role.power(), perms, expires_ms, max_uses: request.uses.max(1), sponsor };
         let device = self.context.identity.signing_key();
         let mailboxes = self.entry.room.info().map(|info| info.mailboxes).unwrap_or_default();
         let addresses = &for_link(addresses, &mailboxes);
-        let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses);
-        Ok((id, link.to_text(), outcome))
+        let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses).to_text();
+        Ok(Made { id, link, outcome, batch })
     }
 
     fn revoke(&mut self, text: &str, reply: Reply<Invite>) {
@@ -113,7 +130,7 @@ impl Turn<'_> {
         if info.revoked {
             return drop(reply.send(Ok(self.invite_view(&info, None))));
         }
-        match self.entry.room.revoke(&info.id, self.now_ms) {
+        match self.entry.room.revoke(&info.id, self.now_ms, &mut rng()) {
             Err(why) => drop(reply.send(Err(self.refused(why)))),
             Ok(outcome) => self.commit(
                 outcome,
@@ -293,6 +310,7 @@ impl Turn<'_> {
                     .hint("somebody more senior in the room can do it")
             }
             Refusal::Invite(limit) => beyond_right(limit),
+            Refusal::Instant(limit) => not_instant(limit),
             Refusal::NotMember => self.no_member(),
             Refusal::Banned => {
                 Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")

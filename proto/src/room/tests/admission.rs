@@ -42,11 +42,11 @@ fn an_expired_an_early_a_revoked_and_a_used_up_invite_are_refused_with_their_rea
     alice.now = START + 11;
     assert_eq!(alice.admit(&stranger, &short).err(), Some(JoinRefusal::Expired));
     let id = alice.room.invite_by_key(&revoked.keys().sign.public_bytes()).unwrap();
-    let outcome = alice.room.revoke(&id, alice.now).unwrap();
+    let outcome = alice.room.revoke(&id, alice.now, &mut alice.rng).unwrap();
     assert_eq!(outcome.changes, [Change::Invite(id)]);
     alice.keep(outcome);
     assert_eq!(alice.admit(&stranger, &revoked).err(), Some(JoinRefusal::Revoked));
-    assert!(alice.room.revoke(&id, alice.now).unwrap().accepted.is_empty(), "again changes nothing");
+    assert!(alice.room.revoke(&id, alice.now, &mut alice.rng).unwrap().accepted.is_empty(), "again changes nothing");
     assert!(alice.admit(&identity(2), &used).is_ok());
     assert_eq!(alice.admit(&stranger, &used).err(), Some(JoinRefusal::UsesExhausted));
     let unknown = Person::founder(5, History::Full).invite(&new_invite(Role::Member));

@@ -12,6 +12,7 @@ mod govern;
 mod heads;
 mod healing;
 mod hostile;
+mod instant;
 mod keys;
 mod leafs;
 mod limits_of_grants;

@@ -69,7 +69,8 @@ fn world(seed: u64, history: History) -> World {
             8 if !links.is_empty() => {
                 let key = links[rng.random_range(0..links.len())].keys().sign.public_bytes();
                 let person = &mut world.people[at];
-                if let Some(Ok(outcome)) = person.room.invite_by_key(&key).map(|id| person.room.revoke(&id, person.now))
+                if let Some(Ok(outcome)) =
+                    person.room.invite_by_key(&key).map(|id| person.room.revoke(&id, person.now, &mut person.rng))
                 {
                     person.keep(outcome);
                 }

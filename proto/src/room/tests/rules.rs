@@ -220,7 +220,7 @@ fn an_admission_made_without_knowing_of_the_revocation_is_void_and_one_it_knew_s
     let carol = Person::join(3, &open, &mut bob);
     alice.sync_from(&bob);
     let id = alice.room.invite_by_key(&open.keys().sign.public_bytes()).unwrap();
-    let outcome = alice.room.revoke(&id, alice.now).unwrap();
+    let outcome = alice.room.revoke(&id, alice.now, &mut alice.rng).unwrap();
     alice.keep(outcome);
     let dave = Person::join(4, &open, &mut bob);
     alice.sync(&mut bob);

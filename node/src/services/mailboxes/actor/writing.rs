@@ -124,7 +124,7 @@ impl Actor {
             let peer = at.relay.peer;
             let uses = self.rooms.values().filter(|mail| mail.plan.relays.iter().any(|relay| relay.peer == peer));
             let rooms = uses.clone().count();
-            let lacks = uses.map(|mail| mail.feed.lacks(&peer, &mail.tips)).sum();
+            let lacks = uses.map(|mail| mail.feed.lacks(&peer, &mail.tips) + mail.left.lacks()).sum();
             let shown = view.entry(peer).or_default();
             *shown = RelayView {
                 texts: at.relay.texts(),

@@ -1,0 +1,162 @@
+//! What the owner of the lines does at doors: knocks, leaves what makers of instant invites seal, and reads for who enters.
+
+use std::collections::BTreeSet;
+
+use parlor_crypto::mailbox::BoxKeys;
+use parlor_proto::RoomId;
+use parlor_proto::join::DoorMail;
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, BoxSetup, Cursor, Out};
+use parlor_proto::wire::Blob;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Actor, At, Done, Use};
+use crate::clock::now_ms;
+use crate::services::mailboxes::doors::{DoorNews, JoinDoor};
+use crate::services::mailboxes::entering::Waiting;
+use crate::services::mailboxes::plan::SharedBox;
+
+impl Actor {
+    /// Knocks at a door, or reads it.
+    pub(super) fn on_join_door(&mut self, door: JoinDoor) {
+        let (shared, room) = (door.shared(), door.room);
+        let name = shared.name;
+        for relay in &door.relays {
+            if let Some(id) = relay.id() {
+                let at = At { relay: relay.clone(), line: None, up: false, error: None };
+                self.relays.entry(id).or_insert(at);
+            }
+        }
+        self.show_tokens(&door.relays);
+        let relays = door.relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
+        let setup = BoxSetup { name, key: Some(shared.keys.sign.clone()), read: true, relays };
+        let now = now_ms();
+        let Ok(out) = self.machine.open(setup, now) else { return };
+        self.boxes.insert(name, Use { room, keys: shared });
+        self.rooms.entry(room).or_default();
+        self.carry_out(out);
+        let knock = door.knock.clone().map(|knock| DoorMail::Knock(Blob(knock)).encode());
+        let id = knock.and_then(|knock| self.put(&name, &knock));
+        self.joins.insert(name, (door, id));
+        self.apply(room);
+    }
+
+    /// The doors at which we knocked for this room are of no interest any more.
+    pub(super) fn leave_doors(&mut self, room: &RoomId) {
+        let names: Vec<_> =
+            self.joins.iter().filter(|(_, (door, _))| door.room == *room).map(|(name, _)| *name).collect();
+        for name in names {
+            self.joins.remove(&name);
+            let planned = self.rooms.get(room).is_some_and(|mail| mail.plan.doors.iter().any(|it| it.name == name));
+            if !planned {
+                self.boxes.remove(&name);
+                let out = self.machine.close(&name, now_ms());
+                self.carry_out(out);
+            }
+        }
+    }
+
+    /// Puts at the doors of a room what is left there, once a run.
+    pub(super) fn leave_parts(&mut self, room: RoomId) {
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        let left = mail.plan.left.clone();
+        mail.left.retain(|invite| left.iter().any(|it| it.invite == *invite));
+        for left in left {
+            let name = left.door.name;
+            let known = self.rooms.get(&room).is_some_and(|mail| mail.left.has(&left.invite));
+            if known || !self.boxes.contains_key(&name) {
+                continue;
+            }
+            let contents = left.parts.iter().map(|part| DoorMail::Part(Blob(part.clone())).encode());
+            let blobs: Option<BTreeSet<BlobId>> = contents.map(|content| self.put(&name, &content)).collect();
+            // Too much waits in all: with the next plan.
+            if let (Some(blobs), Some(mail)) = (blobs, self.rooms.get_mut(&room)) {
+                mail.left.put(left.invite, blobs);
+            }
+        }
+    }
+
+    /// Nothing is tried any more with a blob of ours.
+    pub(super) fn on_settled(&mut self, name: &BoxName, id: &BlobId) {
+        let Some(room) = self.boxes.get(name).map(|used| used.room) else { return };
+        let done = self.rooms.get_mut(&room).map(|mail| mail.left.settled(id)).unwrap_or_default();
+        for invite in done {
+            let rooms = self.parts.rooms.clone();
+            self.asked.push(Box::pin(async move {
+                rooms.left(room, invite).await;
+                Done::Stored
+            }));
+        }
+    }
+
+    /// Reads boxes of a room for who enters it, at the relays of his door.
+    pub(super) fn read_to_enter(&mut self, room: RoomId, boxes: Vec<BoxKeys>) {
+        let Some(relays) = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| door.relays.clone())
+        else {
+            return;
+        };
+        for keys in boxes {
+            let name = BoxName { kind: BoxKind::Room, key: keys.sign.public_bytes() };
+            // Of a room that is here everything is read anyway.
+            if self.boxes.contains_key(&name) {
+                continue;
+            }
+            let relays = relays.iter().filter_map(|relay| Some((relay.id()?, Cursor::default()))).collect();
+            let setup = BoxSetup { name, key: Some(keys.sign.clone()), read: true, relays };
+            let Ok(out) = self.machine.open(setup, now_ms()) else { continue };
+            self.boxes.insert(name, Use { room, keys: SharedBox { name, keys } });
+            self.entering.add(name, room);
+            self.carry_out(out);
+        }
+    }
+
+    /// A room is entered, or given up: the room reads its boxes itself from their beginning.
+    pub(super) fn end_reads(&mut self, room: &RoomId) {
+        for name in self.entering.end(room) {
+            self.boxes.remove(&name);
+            let out = self.machine.close(&name, now_ms());
+            self.carry_out(out);
+        }
+    }
+
+    /// A relay has no more in a box than was read.
+    pub(super) fn on_caught_up(&mut self, name: BoxName) {
+        let door = self.joins.get(&name).is_some_and(|(door, _)| door.instant);
+        let Some(room) = self.boxes.get(&name).map(|used| used.room) else { return };
+        if door || self.entering.reads(&name) {
+            let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
+            self.carry_out(out);
+        }
+    }
+
+    /// Passes something on to who enters a room, after what waits already.
+    pub(super) fn pass_on(&mut self, room: RoomId, blob: Option<(BoxName, BlobId)>, news: DoorNews) -> Vec<Out> {
+        self.entering.waiting.push_back(Waiting { room, blob, news });
+        self.pass_on_more()
+    }
+
+    /// Passes on what waits, as far as it is taken.
+    pub(super) fn pass_on_more(&mut self) -> Vec<Out> {
+        let mut out = Vec::new();
+        let mut kept = std::collections::VecDeque::new();
+        while let Some(Waiting { room, blob, news }) = self.entering.waiting.pop_front() {
+            let full = kept.iter().any(|waiting: &Waiting| waiting.room == room);
+            let door = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| &door.news);
+            let news = match (door, full) {
+                (Some(_), true) => Some(news),
+                (Some(sender), false) => match sender.try_send(news) {
+                    Err(TrySendError::Full(news)) => Some(news),
+                    // Nobody listens any more.
+                    Ok(()) | Err(TrySendError::Closed(_)) => None,
+                },
+                (None, _) => None,
+            };
+            match (news, blob) {
+                (Some(news), blob) => kept.push_back(Waiting { room, blob, news }),
+                (None, Some((name, id))) => out.extend(self.machine.taken(name, id, now_ms())),
+                (None, None) => {}
+            }
+        }
+        self.entering.waiting = kept;
+        out
+    }
+}
