@@ -79,7 +79,7 @@ pub enum LineError {
     /// No connection to the relay could be made.
     #[error("cannot reach the relay: {0}")]
     Unreachable(String),
-    /// The relay does not offer this kind of line, or not now.
+    /// The relay does not offer this kind of line, or not now: it said so, or ended the connection instead.
     #[error("the relay does not take such a line")]
     Refused,
     /// It did not stand within [`crate::limits::LINE_OPEN_DEADLINE`].

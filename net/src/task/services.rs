@@ -162,8 +162,8 @@ impl NetworkTask {
 
     /// The connection to a relay is gone, and what was asked for on it.
     pub(super) fn on_service_closed(&mut self, peer: PeerId, id: ConnectionId) {
-        let gone = LineError::Unreachable("the connection ended".to_owned());
-        self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &gone);
+        // It stood, and ended before the answer: a node does so, which has no use for the connection, as soon as it has said no.
+        self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &LineError::Refused);
         if self.peers.service(&peer).is_none() && self.relays.keeps(&peer) {
             self.on_relay_failed(peer, "the connection to the relay ended".to_owned());
         }
