@@ -194,6 +194,10 @@ pub struct Room {
     pub mailboxes: Vec<String>,
     /// The members with their devices, strongest role first.
     pub people: Vec<Member>,
+    /// How many guests of instant invites hold the keys too: whoever has the link of such an invite reads as one of them, until
+    /// it is used up, over or revoked.
+    #[serde(default)]
+    pub guests: u32,
     /// Ids of the last events about who may do what, and keys: those nothing is built on yet.
     pub control_frontier: Vec<String>,
     /// Equal on all nodes that see the same members and events: compare it when in doubt. Connected members do so by themselves.

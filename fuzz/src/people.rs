@@ -6,7 +6,7 @@ use parlor_crypto::account::RootSeed;
 use parlor_crypto::invite::InviteSeed;
 use parlor_proto::RoomId;
 use parlor_proto::body::Body;
-use parlor_proto::control::{History, JoinRequest, Role, RoomKind, Sponsor};
+use parlor_proto::control::{History, JoinRequest, Role};
 use parlor_proto::epoch::Welcome;
 use parlor_proto::event::Event;
 use parlor_proto::identity::Identity;
@@ -75,36 +75,17 @@ impl Disk {
     }
 }
 
-fn new_invite(role: Role) -> NewInvite {
-    NewInvite {
-        role,
-        expires_ms: None,
-        uses: None,
-        approval: false,
-        sponsor: Sponsor::AnyMember,
-        history: None,
-        delegate: None,
-    }
-}
-
 fn prepare() -> Prepared {
     let rng = &mut rng();
     let people: Vec<_> = (1..=3).map(identity).collect();
-    let new = NewRoom {
-        name: "fuzz".to_owned(),
-        kind: RoomKind::Group,
-        history: History::Full,
-        about: "about".to_owned(),
-        ttl_ms: Some(1_000),
-        mailboxes: Default::default(),
-        mailbox_tokens: Default::default(),
-    };
+    let about = "about".to_owned();
+    let new = NewRoom { about, ttl_ms: Some(1_000), ..NewRoom::group("fuzz", History::Full) };
     let mut disk = Disk { events: Vec::new(), persist: Persist::default() };
     let (mut room, outcome) = Room::create(people[0].clone(), new, NOW, rng).expect("a sound room");
     disk.keep(outcome);
     let (mut welcome, mut last) = (Vec::new(), None);
     for (person, role) in people[1..].iter().zip([Role::Admin, Role::Member]) {
-        let (seed, outcome) = room.invite(&new_invite(role), NOW, rng).expect("an owner invites");
+        let (seed, outcome) = room.invite(&NewInvite::of(role), NOW, rng).expect("an owner invites");
         disk.keep(outcome);
         let keys = seed.keys();
         let request = JoinRequest::sign(&room.id(), &keys.sign, person.signing_key(), person.entrant(), [7; 16]);

@@ -62,18 +62,20 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let place = root.join("target/mutants");
     let tree = place.join("tree");
     mirror(root, &tree)?;
-    let mut left = Vec::new();
+    let (mut left, mut endless) = (Vec::new(), 0);
     for (n, mutant) in mutants.iter().enumerate().skip(from.saturating_sub(1)) {
         let start = Instant::now();
         let fate = mutant.try_in(&tree, &place.join("target"))?;
         let seconds = start.elapsed().as_secs_f64();
         println!("[{}/{}] {fate:?}: {} ({seconds:.0} s)", n + 1, mutants.len(), mutant.name);
-        if !matches!(fate, Fate::Killed | Fate::Endless) {
-            left.push(format!("{fate:?}: {} in {}", mutant.name, mutant.file));
+        match fate {
+            Fate::Killed => {}
+            Fate::Endless => endless += 1,
+            _ => left.push(format!("{fate:?}: {} in {}", mutant.name, mutant.file)),
         }
     }
     if left.is_empty() {
-        println!("{} mutants, all killed", mutants.len());
+        println!("{} mutants, none survived; of {endless} the tests did not end in time", mutants.len());
         return Ok(());
     }
     Err(format!("{} of {} mutants not killed:\n{}", left.len(), mutants.len(), left.join("\n")).into())

@@ -1,6 +1,6 @@
 //! `parlor members`: who is in a room.
 
-use parlor_api::{MayInvite, Member, Role};
+use parlor_api::{MayInvite, Member, Role, Room};
 
 use crate::client::{Client, segment};
 use crate::out::{Done, Out};
@@ -22,6 +22,14 @@ pub fn role_text(role: Role, may_invite: Option<&MayInvite>) -> String {
         }
         (Role::Member | Role::Observer, Some(_)) => format!("{}, invites", role.name()),
         _ => role.name().to_owned(),
+    }
+}
+
+/// Who holds the keys of a room beside its members, because of open instant invites.
+pub fn guests_text(guests: u32) -> String {
+    match guests {
+        1 => "whoever has the link of an instant invite (1 guest)".to_owned(),
+        n => format!("whoever has the link of an instant invite ({n} guests)"),
     }
 }
 
@@ -51,5 +59,10 @@ pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
             yes(m.verified),
         ]);
     }
-    table.write(out, "no members")
+    table.write(out, "no members")?;
+    let room: Room = node.get(&format!("/rooms/{}", segment(&args.room)))?;
+    match room.guests {
+        0 => Ok(()),
+        guests => out.line(format!("{} can read too", guests_text(guests))),
+    }
 }

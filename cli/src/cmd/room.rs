@@ -228,6 +228,9 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
     let short = |id: &str| id.chars().take(8).collect::<String>();
     let frontier: Vec<String> = room.control_frontier.iter().map(|id| short(id)).collect();
     let keys = match (&room.epoch, &room.why_not) {
+        (Some(epoch), None) if room.guests > 0 => {
+            format!("{epoch}, safe: held by the members and {}", super::members::guests_text(room.guests))
+        }
         (Some(epoch), None) => format!("{epoch}, safe: held by exactly the members"),
         (Some(epoch), Some(why)) => format!("{epoch}, not safe: {why}"),
         (None, why) => format!("not safe: {}", why.as_deref().unwrap_or("no keys")),

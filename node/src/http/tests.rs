@@ -1,4 +1,4 @@
-//! What the API promises to those who must stay out, over real sockets: attacks 48 and 54.
+//! What the API promises to those who must stay out, over real sockets: attack 54, and pages of other sites.
 
 use std::net::SocketAddr;
 use std::time::Duration;

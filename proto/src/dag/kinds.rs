@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Dag, GrantIdx, Node, NodeIdx};
-use crate::control::{Control, DeviceFence, RevokeFence, Sponsor, Target};
+use crate::control::{Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
+use crate::limits;
 
 /// Events by what they are, in order of acceptance.
 #[derive(Debug, Default)]
 pub struct Kinds {
     /// Every invite.
     pub invites: Vec<NodeIdx>,
-    /// Of these the ones that guests come by: of the class Instant.
-    pub instant: Vec<NodeIdx>,
+    /// Of these the ones that guests come by, each with the invite for people beside it.
+    pub instant: BTreeMap<NodeIdx, NodeIdx>,
     /// What closes an invite: its revocations, and removals of it with all who came by it.
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
@@ -55,8 +56,8 @@ impl Dag {
         match &node.control {
             Control::Invite(invite) => {
                 self.kinds.invites.push(at);
-                if invite.sponsor == Sponsor::Instant {
-                    self.kinds.instant.push(at);
+                if let Some(people) = self.people_beside(node, invite) {
+                    self.kinds.instant.insert(at, people);
                 }
             }
             Control::InviteRevoke(revoke) => {
@@ -96,6 +97,19 @@ impl Dag {
             | Control::EquivProof(_)
             | Control::Unknown(_) => {}
         }
+    }
+
+    /// The invite for people beside one for guests: the event before it in its log, equal in all but what makes it one for
+    /// guests, for few people and a short time.
+    ///
+    /// Nobody is shown of those who come by an invite for guests, so whatever is not exactly what an instant invite needs is an
+    /// invite like any other, and who comes by it a member whom everybody sees.
+    fn people_beside(&self, node: &Node, invite: &Invite) -> Option<NodeIdx> {
+        let (at, people) = self.invite(&node.event.prev()).filter(|_| invite.sponsor == Sponsor::Instant)?;
+        let guests = Invite { invite_pk: invite.invite_pk, sponsor: Sponsor::Instant, max_depth: 0, ..people.clone() };
+        let short = invite.expires_ms.saturating_sub(node.ts_ms) <= limits::INSTANT_MS;
+        let plain = people.sponsor == Sponsor::AnyMember && guests == *invite;
+        (plain && short && invite.max_uses <= limits::MAX_GUESTS).then_some(at)
     }
 
     fn add_remove(&mut self, at: NodeIdx, target: &Target, cascade: bool) {

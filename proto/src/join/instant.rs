@@ -226,7 +226,13 @@ impl Entering {
         let (mut room, mut outcome) = Room::join(me, id, welcome.map_err(|_| EnterError::NoGuest)?);
         let events: Vec<Event> = guest.control_events().cloned().collect();
         outcome.merge(room.receive(events, now_ms).outcome);
-        if room.is_member() { Ok((room, outcome)) } else { Err(EnterError::NoGuest) }
+        if !room.is_member() {
+            return Err(EnterError::NoGuest);
+        }
+        // With the guest gone no epoch is safe. The next one is ours: it carries the guest's events into the boxes, where nobody
+        // else would put them.
+        room.rotate_at_once(&mut outcome, now_ms, rng);
+        Ok((room, outcome))
     }
 
     /// How many bytes of others are held.

@@ -58,26 +58,37 @@ impl Room {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, JoinRefusal> {
+        let (outcome, epoch, slice) = self.write_admit(at, invite, join.clone(), now_ms)?;
+        let keys = self.keys_for(&invite.history, epoch, &slice);
+        let welcome = self.seal_welcome(&join, keys, rng).ok_or(TAKEN)?;
+        Ok(Admission { outcome, welcome })
+    }
+
+    /// Writes the Admit, and tells the epoch and slice from which on the newcomer reads.
+    pub(super) fn write_admit(
+        &mut self,
+        at: NodeIdx,
+        invite: &Invite,
+        join: JoinRequest,
+        now_ms: u64,
+    ) -> Result<(Outcome, EpochId, SliceSecret), JoinRefusal> {
         self.may_write().map_err(unwritten)?;
         let epoch = self.best.ok_or(JoinRefusal::NoSafeEpoch)?;
         let slice = self.slice_for(&epoch, &invite.history).ok_or(JoinRefusal::NoSafeEpoch)?;
         let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;
+        if self.has_keys_of_others(&join) {
+            return Err(TAKEN);
+        }
         let admit = Admit {
             auth: self.grant_id(me),
             invite: self.dag.node(at).event.id(),
-            join: join.clone(),
+            join,
             epoch,
             slice: slice.index(),
             slice_commit: slice.commit(self.id.as_bytes()),
         };
-        let taken = JoinRefusal::Request(JoinRequestError::Entrant(EntrantError));
-        if self.has_keys_of_others(&join) {
-            return Err(taken);
-        }
         let outcome = self.write_control(Control::Admit(Box::new(admit)), now_ms).map_err(unwritten)?;
-        let keys = self.keys_for(&invite.history, epoch, &slice);
-        let welcome = self.seal_welcome(&join, keys, rng).ok_or(taken)?;
-        Ok(Admission { outcome, welcome })
+        Ok((outcome, epoch, slice))
     }
 
     /// Whether the invite takes this joiner now.
@@ -201,6 +212,9 @@ impl Room {
         }
     }
 }
+
+/// The answer to papers that another's in the room contradict.
+const TAKEN: JoinRefusal = JoinRefusal::Request(JoinRequestError::Entrant(EntrantError));
 
 /// What a joiner is told if his Admit can not be written: that is no fault of his.
 fn unwritten(why: Refusal) -> JoinRefusal {

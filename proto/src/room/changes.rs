@@ -57,7 +57,7 @@ impl Room {
         }
         changes.extend(gone);
         for invite in delta.invites {
-            if self.dag.kinds().instant.contains(&invite) {
+            if self.dag.kinds().instant.contains_key(&invite) {
                 continue;
             }
             let now = (self.resolved.uses(invite), self.resolved.is_closed(&self.dag, invite));

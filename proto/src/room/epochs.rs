@@ -238,15 +238,15 @@ impl Epochs {
         })
     }
 
-    /// Whether the Rotate leads on from an epoch that was the best and is not safe any more while an older one is: who wrote
-    /// under it can not go back. Each device answers such a one once, too.
+    /// Whether the Rotate leads on from a dead end: an epoch that was the best and is not safe any more while an older one is, to
+    /// which nobody goes back who wrote under it. Each device answers such a one once, too.
     fn leads_on(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, view: &Set) -> bool {
         let device = dag.node(at).event.device();
         let answered = |epoch: &EpochInfo| self.has_answered(dag, epoch, &device, |op| view.has(op));
         self.dead_ends(dag, resolved, view).any(|epoch| !answered(epoch))
     }
 
-    /// The epochs of a view that are better than the best safe one, and are not safe themselves (any more).
+    /// The dead ends of a view: the epochs that are better than the best safe one, and are not safe themselves (any more).
     pub(super) fn dead_ends<'a>(
         &'a self,
         dag: &'a Dag,

@@ -106,12 +106,12 @@ impl Room {
         Ok(uses)
     }
 
-    /// The invite behind a grant, if that is a guest's: of the class Instant, and its maker let the guest in himself.
+    /// The invite behind a grant, if that is a guest's: one for guests, and its maker let the guest in himself.
     pub(super) fn guest_by(&self, g: GrantIdx) -> Option<NodeIdx> {
         let op = self.dag.node(self.dag.grants()[g].op);
         let Control::Admit(admit) = &op.control else { return None };
-        let (at, invite) = self.dag.invite(&admit.invite)?;
-        (invite.sponsor == Sponsor::Instant && self.dag.node(at).author == op.author).then_some(at)
+        let at = self.dag.find(&admit.invite).filter(|at| self.dag.kinds().instant.contains_key(at))?;
+        (self.dag.node(at).author == op.author).then_some(at)
     }
 
     /// Whether the account is a guest: by the grant it has, or of a former one by all it had.
@@ -125,32 +125,16 @@ impl Room {
         }
     }
 
-    /// How many guests are members.
-    pub(super) fn n_guests(&self) -> usize {
-        let invites = self.dag.kinds().instant.iter();
+    /// How many guests there are: with the members they hold the keys, and so does whoever has the link of their invite.
+    pub fn n_guests(&self) -> usize {
+        let invites = self.dag.kinds().instant.keys();
         let grants = invites.flat_map(|at| self.dag.grants_by_invite(*at)).filter(|g| self.guest_by(**g).is_some());
         grants.filter(|g| self.resolved.members().get(&self.dag.grants()[**g].subject) == Some(*g)).count()
     }
 
     /// The invite by which the guests of an invite for people come.
     pub(super) fn guests_of(&self, people: NodeIdx) -> Option<NodeIdx> {
-        let (door, author) = (self.invite_at(people)?.door, self.dag.node(people).author);
-        let of = |at: &NodeIdx| {
-            self.dag.node(*at).author == author && self.invite_at(*at).is_some_and(|invite| invite.door == door)
-        };
-        self.dag.kinds().instant.iter().copied().find(|at| *at != people && of(at))
-    }
-
-    /// The invite for people beside one by which guests come.
-    pub(super) fn people_of(&self, node: &Node) -> Option<NodeIdx> {
-        let Control::Invite(guests) = &node.control else { return None };
-        let of = |at: &NodeIdx| {
-            let other = self.dag.node(*at);
-            let invite = self.invite_at(*at);
-            let people = invite.is_some_and(|it| it.door == guests.door && it.sponsor != Sponsor::Instant);
-            people && other.author == node.author
-        };
-        self.dag.kinds().invites.iter().copied().find(of)
+        self.dag.kinds().instant.iter().find(|(_, beside)| **beside == people).map(|(at, _)| *at)
     }
 
     /// The guests of an invite whom nobody put out yet, by their grants: also those that left, if `left`.
@@ -169,11 +153,12 @@ impl Room {
 
     /// The guests of all instant invites of these accounts.
     pub(super) fn guests_made_by(&self, makers: &[AccountId]) -> Vec<AccountId> {
-        let theirs = self.dag.kinds().instant.iter().filter(|at| makers.contains(&self.dag.node(**at).author));
+        let theirs = self.dag.kinds().instant.keys().filter(|at| makers.contains(&self.dag.node(**at).author));
         theirs.flat_map(|at| self.guests_left(*at)).collect()
     }
 
-    /// The guests that go with those who are removed: of their instant invites, and of one that all go of who came by it.
+    /// The guests that go with those who are removed: of instant invites that they made, for they have the links, of the one that
+    /// they came by, for they have that link too, and of one that all go of who came by it.
     pub(super) fn guests_behind(&self, removals: &[Removal]) -> Vec<AccountId> {
         let mut guests = Vec::new();
         for removal in removals {
@@ -183,6 +168,8 @@ impl Room {
             };
             let makers: Vec<AccountId> = hit.iter().map(|g| self.dag.grants()[*g].subject).collect();
             guests.extend(self.guests_made_by(&makers));
+            let came_by = hit.iter().filter_map(|g| self.guests_of(self.dag.invite_behind(*g)?));
+            guests.extend(came_by.flat_map(|instant| self.guests_left(instant)));
             if let Target::Invite(invite) = &removal.target
                 && let Some(instant) = self.dag.find(invite).and_then(|at| self.guests_of(at))
             {
@@ -194,26 +181,65 @@ impl Room {
         guests
     }
 
-    /// Puts out guests, as far as we may. What they wrote up to here counts, and nothing that comes later.
-    pub(super) fn put_out(&mut self, guests: &[AccountId], now_ms: u64) -> Result<Outcome, Refusal> {
+    /// Puts out guests, as far as we may and can: what was done before a failure is in the outcome. What they wrote up to here
+    /// counts, and nothing that comes later.
+    pub(super) fn put_out(&mut self, guests: &[AccountId], now_ms: u64) -> Outcome {
         let mut outcome = Outcome::default();
         for guest in guests {
             let Some(mine) = self.grant().filter(|_| self.permitted(Permission::Remove).is_ok()) else { break };
             let target = Target::Account(*guest);
             if self.dag.targets(&target).iter().all(|g| self.dag.seniority(mine, *g).is_lt()) {
                 let removal = Removal { target, ban: false, cascade: false, purge: false };
-                outcome.merge(self.write_removal(&removal, MessageFate::Fenced, now_ms)?);
+                let Ok(removed) = self.write_removal(&removal, MessageFate::Fenced, now_ms) else { break };
+                outcome.merge(removed);
             }
         }
-        Ok(outcome)
+        outcome
     }
 
-    /// Puts out guests that are not needed any more, when it is our turn. Answers also when to be called again.
+    /// Lets in once more, by our own word, whom guests of ours let in: the guests' keys are in many hands, and what we let in
+    /// ourselves comes before anything that a guest does.
+    fn vouch(&mut self, now_ms: u64) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (at, join) in self.unvouched(now_ms) {
+            let Some(invite) = self.invite_at(at).cloned() else { continue };
+            let Ok((admitted, ..)) = self.write_admit(at, &invite, join, now_ms) else { break };
+            outcome.merge(admitted);
+        }
+        outcome
+    }
+
+    /// Who came by instant invites of ours that are open, let in by guests alone.
+    fn unvouched(&self, now_ms: u64) -> Vec<(NodeIdx, JoinRequest)> {
+        let me = self.me.account();
+        let ours = self.dag.kinds().instant.values().filter(|at| self.dag.node(**at).author == me);
+        let open = ours.filter(|at| self.invite_at(**at).is_some_and(|invite| now_ms <= invite.expires_ms));
+        let mut found = BTreeMap::new();
+        for at in open {
+            let grants = self.dag.grants_by_invite(*at);
+            let by_us = |account: &AccountId| {
+                let theirs = grants.iter().filter(|g| self.dag.grants()[**g].subject == *account);
+                theirs.into_iter().any(|g| self.dag.node(self.dag.grants()[*g].op).author == me)
+            };
+            for g in grants.iter().filter(|g| self.resolved.is_live(**g)) {
+                let grant = &self.dag.grants()[*g];
+                let Control::Admit(admit) = &self.dag.node(grant.op).control else { continue };
+                if !by_us(&grant.subject) {
+                    found.entry(grant.subject).or_insert_with(|| (*at, admit.join.clone()));
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Vouches for whom our guests let in, and puts out guests that are not needed any more, when it is our turn. Answers also
+    /// when to be called again.
     pub(super) fn tend_guests(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         if self.dag.kinds().instant.is_empty() || self.permitted(Permission::Remove).is_err() {
             self.guests.clear();
             return (Outcome::default(), None);
         }
+        let mut outcome = self.vouch(now_ms);
         let (over, next_ms) = self.guests_over(now_ms);
         let mut turns = std::mem::take(&mut self.guests);
         turns.retain(|guest, _| over.contains_key(guest));
@@ -226,8 +252,9 @@ impl Room {
         turns.retain(|guest, _| !due.contains(guest));
         let next_ms = turns.values().copied().chain(next_ms).min();
         self.guests = turns;
-        let mut outcome = self.put_out(&due, now_ms).unwrap_or_default();
-        if !outcome.accepted.is_empty() {
+        let out = self.put_out(&due, now_ms);
+        if !out.accepted.is_empty() {
+            outcome.merge(out);
             self.rotate_at_once(&mut outcome, now_ms, rng);
         }
         (outcome, next_ms)
@@ -240,12 +267,14 @@ impl Room {
         let Some(mine) = self.grant() else { return (over, None) };
         let heads: Vec<EventId> = self.dag.frontier().iter().copied().collect();
         let devices: Vec<DeviceId> = self.live_device_ids().collect();
-        for at in &self.dag.kinds().instant {
+        for (at, people) in &self.dag.kinds().instant {
             let (node, Some(invite)) = (self.dag.node(*at), self.invite_at(*at)) else { continue };
-            let people = self.people_of(node);
-            let closed = [Some(*at), people].into_iter().flatten().any(|at| self.resolved.is_closed(&self.dag, at));
+            let gone = |g: &GrantIdx| self.resolved.is_ok(*g) && !self.resolved.is_live(*g);
+            let closed = [at, people].into_iter().any(|at| self.resolved.is_closed(&self.dag, *at))
+                // Who came by the link and went, or was removed by somebody who could not put them out, has it still.
+                || self.dag.grants_by_invite(*people).iter().any(gone);
             let expired = now_ms > invite.expires_ms;
-            let used_up = people.is_none_or(|people| self.resolved.uses(people) >= invite.max_uses as usize);
+            let used_up = self.resolved.uses(*people) >= invite.max_uses as usize;
             let there: Vec<GrantIdx> =
                 self.guests_there(*at).filter(|g| self.dag.seniority(mine, *g).is_lt()).collect();
             if !there.is_empty() && !expired {

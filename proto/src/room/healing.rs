@@ -64,8 +64,7 @@ impl Room {
         (!answered).then_some((epoch, lacking))
     }
 
-    /// Whether our last message is in an epoch that is not safe any more, while an older one is, to which we can not go back: each
-    /// device answers such an epoch with another, once, also within the hour.
+    /// Whether our last message is in a dead end: each device answers such an epoch with another, once, also within the hour.
     pub(super) fn is_stranded(&self) -> bool {
         let end = self.messages.end(&self.me.device()).filter(|_| self.best.is_none());
         let epoch = end.and_then(|end| self.epochs.info(&end.epoch));

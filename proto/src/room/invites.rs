@@ -27,6 +27,21 @@ pub struct NewInvite {
     pub delegate: Option<u8>,
 }
 
+impl NewInvite {
+    /// For any number of people, without an end: any member lets them in, and nobody has to approve.
+    pub fn of(role: Role) -> Self {
+        Self {
+            role,
+            expires_ms: None,
+            uses: None,
+            approval: false,
+            sponsor: Sponsor::AnyMember,
+            history: None,
+            delegate: None,
+        }
+    }
+}
+
 /// The right to invite, handed on with a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delegation {

@@ -58,10 +58,10 @@ impl Room {
                 }
             })
         };
-        let leads_on = read.as_ref().is_ok_and(|leads_on| *leads_on);
+        let goes_on = read.as_ref().is_ok_and(|goes_on| *goes_on);
         // It may be on another page, or under an older leaf key, if its author had not heard of the newest.
         let last = !self.epochs.pages_wanted.values().any(|other| other.epoch == wanted.epoch);
-        if !leads_on && last && !self.want_row(wanted.epoch, wanted.leaf + 1) {
+        if !goes_on && last && !self.want_row(wanted.epoch, wanted.leaf + 1) {
             self.epochs.faults.entry(wanted.epoch).or_insert(Complaint::NoRow);
             self.epochs.keys_wanted.insert(wanted.epoch);
         }

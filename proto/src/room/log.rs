@@ -2,8 +2,7 @@
 
 use super::Room;
 use crate::control::{
-    Complaint, Control, EquivProof, GrantId, InviteId, MessageFate, Policy, Remove, Role, RotateReason, Setting,
-    Sponsor, Target,
+    Complaint, Control, EquivProof, GrantId, InviteId, MessageFate, Policy, Remove, Role, RotateReason, Setting, Target,
 };
 use crate::dag::{GrantIdx, Node, NodeIdx};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -185,8 +184,17 @@ impl Room {
             }
             Control::Admit(admit) => {
                 let (invite_at, invite) = self.dag.invite(&admit.invite)?;
+                let account = admit.join.entrant.account();
+                // Whom a guest let in his maker lets in again: nobody comes.
+                let was_in = |g: &GrantIdx| {
+                    let ended = self.resolved.kills(*g).iter().any(|kill| node.past.has(*kill));
+                    self.resolved.is_ok(*g) && node.past.has(self.dag.grants()[*g].op) && !ended
+                };
+                if self.dag.grants_of(&account).iter().any(was_in) {
+                    return None;
+                }
                 Happened::Joined {
-                    account: admit.join.entrant.account(),
+                    account,
                     role: invite.power.role(),
                     invite: admit.invite,
                     inviter: self.dag.node(invite_at).author,
@@ -199,10 +207,10 @@ impl Room {
                 _ => return None,
             },
             Control::Leave(_) => Happened::Left,
-            Control::Invite(invite) if invite.sponsor == Sponsor::Instant => {
-                Happened::Instant(self.dag.node(self.people_of(node)?).event.id())
-            }
-            Control::Invite(invite) => Happened::Invited(node.event.id(), invite.power.role()),
+            Control::Invite(invite) => match self.dag.kinds().instant.get(&self.dag.find(&node.event.id())?) {
+                Some(people) => Happened::Instant(self.dag.node(*people).event.id()),
+                None => Happened::Invited(node.event.id(), invite.power.role()),
+            },
             Control::InviteRevoke(revoke) => {
                 let (invite_at, _) = self.dag.invite(&revoke.invite)?;
                 Happened::InviteRevoked(revoke.invite, self.dag.node(invite_at).author)

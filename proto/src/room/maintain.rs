@@ -62,14 +62,14 @@ impl Room {
     /// Makes an epoch because somebody wants it: without waiting for a turn if none is safe (T1), by hand otherwise (T4).
     ///
     /// # Errors
-    /// [`Refusal::NoSafeEpoch`] if one by hand would not count, for we made one within the hour; others as [`Refusal`] says.
+    /// [`Refusal::RotatedLately`] if one by hand would not count, for we made one within the hour; others as [`Refusal`] says.
     pub fn rotate(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
         let reason = match self.rotation_needed(now_ms) {
             Some(RotateReason::NoSafeEpoch) => RotateReason::NoSafeEpoch,
             needed => {
                 let rested = now_ms >= self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
                 if !rested && needed != Some(RotateReason::Hand) {
-                    return Err(Refusal::NoSafeEpoch);
+                    return Err(Refusal::RotatedLately);
                 }
                 RotateReason::Hand
             }
@@ -80,7 +80,7 @@ impl Room {
     /// After a change of ours that may have put somebody out: makes the epoch it calls for and adds it to `outcome`, so that
     /// both are stored and sent as one batch. Of several within two seconds all but the first share one epoch, which
     /// [`maintain`](Self::maintain) makes. Does nothing while an epoch is safe.
-    pub(super) fn rotate_at_once(&mut self, outcome: &mut Outcome, now_ms: u64, rng: &mut impl CryptoRng) {
+    pub(crate) fn rotate_at_once(&mut self, outcome: &mut Outcome, now_ms: u64, rng: &mut impl CryptoRng) {
         let Some(reason @ (RotateReason::NoSafeEpoch | RotateReason::History)) = self.rotation_needed(now_ms) else {
             return;
         };

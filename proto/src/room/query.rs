@@ -14,7 +14,7 @@ use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
 use crate::control::{
     Control, Inception, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Role, Setting, Sponsor,
 };
-use crate::dag::{GrantIdx, NodeIdx};
+use crate::dag::{GrantIdx, Node, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
 use crate::identity::Identity;
 use crate::ids::{AccountId, DeviceId, EventId, RoomId};
@@ -104,12 +104,19 @@ impl Room {
             power: grant.power,
             perms: grant.perms,
             devices: theirs.map(|entry| (entry.device, entry.name.clone())).collect(),
-            joined_at_ms: if self.dag.direct().is_some() { self.created_ms() } else { op.ts_ms },
+            joined_at_ms: if self.dag.direct().is_some() { self.created_ms() } else { self.joined_ms(account, op) },
             invite,
             sponsor,
             invites: grant.perms.has(Permission::Invite).then_some((grant.max_depth, grant.invites)),
             by: grant.giver.map(|giver| self.dag.grants()[giver].subject),
         }
+    }
+
+    /// Since when a member is here without a break: a later grant of his may have made what he is now.
+    fn joined_ms(&self, account: &AccountId, op: &Node) -> u64 {
+        let live = self.dag.grants_of(account).iter().filter(|g| self.resolved.is_live(**g));
+        let began = live.map(|g| self.dag.node(self.dag.grants()[*g].op).ts_ms);
+        began.min().unwrap_or(op.ts_ms)
     }
 
     /// The name of an account, also of a former member: that of its first device here.
@@ -147,7 +154,7 @@ impl Room {
 
     /// The invites in order of acceptance, also those that are closed; without those that guests come by.
     pub fn invites(&self) -> Vec<InviteInfo> {
-        let invites = self.dag.kinds().invites.iter().filter(|at| !self.dag.kinds().instant.contains(at));
+        let invites = self.dag.kinds().invites.iter().filter(|at| !self.dag.kinds().instant.contains_key(at));
         invites.filter_map(|at| self.describe_invite(*at)).collect()
     }
 

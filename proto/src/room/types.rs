@@ -38,6 +38,21 @@ pub struct NewRoom {
     pub mailbox_tokens: MailboxTokens,
 }
 
+impl NewRoom {
+    /// A group of this name, with nothing else said.
+    pub fn group(name: impl Into<String>, history: History) -> Self {
+        Self {
+            name: name.into(),
+            kind: RoomKind::Group,
+            history,
+            about: String::new(),
+            ttl_ms: None,
+            mailboxes: Mailboxes::default(),
+            mailbox_tokens: MailboxTokens::default(),
+        }
+    }
+}
+
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
 ///
 /// `heads`, and every row named in `keys`, replace what was stored under that name. Rows of `keys` hold secrets.
@@ -315,6 +330,9 @@ pub enum Refusal {
     /// No epoch can be used now: keep the text and write it after the next [`Change::Epoch`].
     #[error("the room is changing its keys")]
     NoSafeEpoch,
+    /// An epoch by hand within an hour of the last one would not count.
+    #[error("this device changed the keys within the hour")]
+    RotatedLately,
     /// The body can not be sent.
     #[error(transparent)]
     Body(#[from] BodyError),

@@ -161,7 +161,7 @@ impl Room {
         let mut outcome = self.write_control(Control::InviteRevoke(InviteRevoke { auth, invite: *invite }), now_ms)?;
         let guests = self.guests_of(at).map(|instant| self.guests_left(instant)).unwrap_or_default();
         if !guests.is_empty() {
-            outcome.merge(self.put_out(&guests, now_ms)?);
+            outcome.merge(self.put_out(&guests, now_ms));
             self.rotate_at_once(&mut outcome, now_ms, rng);
         }
         Ok(outcome)
@@ -177,7 +177,7 @@ impl Room {
         }
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let guests = self.guests_made_by(&[self.me.account()]);
-        let mut outcome = self.put_out(&guests, now_ms)?;
+        let mut outcome = self.put_out(&guests, now_ms);
         let ours = |device: &crate::ids::DeviceId| self.account_of(device) == Some(self.me.account());
         let ends = self.messages.ends().iter().filter(|(device, _)| ours(device));
         let fence = ends.map(|(device, end)| LogPoint { device: *device, seq: end.seq, id: end.id });

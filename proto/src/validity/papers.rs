@@ -2,7 +2,7 @@
 
 use super::{Invalid, Papers};
 use crate::control::{
-    AccountUpdate, Admit, Control, DeviceFence, EquivProof, Permission, RevokeFence, Rotate, Setting,
+    AccountUpdate, Admit, Control, DeviceFence, EquivProof, Permission, RevokeFence, Rotate, Setting, Sponsor,
 };
 use crate::dag::{Dag, Grant, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
@@ -84,6 +84,10 @@ impl Facts<'_> {
             return Err(Invalid::Generation);
         }
         if sponsor.power > invite.sponsor.weakest() || sponsor.power > invite.power {
+            return Err(Invalid::Permission);
+        }
+        // A guest that was put out would come back, by anybody who has its link.
+        if invite.sponsor == Sponsor::Instant && self.dag.node(at).author != self.author {
             return Err(Invalid::Permission);
         }
         if admit.join.invite_pk != invite.invite_pk {

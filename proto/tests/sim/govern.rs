@@ -14,15 +14,8 @@ impl Node {
     /// Makes an invite and its link, if the room lets us.
     pub(crate) fn invite(&mut self, uses: u32, roles: &[Role], now_ms: u64) -> Option<Link> {
         let now = self.clock(now_ms);
-        let new = NewInvite {
-            role: roles[self.rng.random_range(0..roles.len())],
-            expires_ms: Some(now + 3_600_000),
-            uses: Some(uses),
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: None,
-            delegate: None,
-        };
+        let role = roles[self.rng.random_range(0..roles.len())];
+        let new = NewInvite { expires_ms: Some(now + 3_600_000), uses: Some(uses), ..NewInvite::of(role) };
         let me = Arc::clone(&self.me);
         let mut rng = self.fork_rng();
         let room = self.running().room.as_mut()?;

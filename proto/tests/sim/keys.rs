@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parlor_crypto::invite::InviteSeed;
 use parlor_proto::body::Body;
-use parlor_proto::control::{Control, History, JoinRequest, Role, RoomKind, Sponsor, Target};
+use parlor_proto::control::{Control, History, JoinRequest, Role, Target};
 use parlor_proto::epoch::Welcome;
 use parlor_proto::event::Event;
 use parlor_proto::identity::Identity;
@@ -66,15 +66,7 @@ impl World {
                 }
             })
             .collect();
-        let new = NewRoom {
-            name: "keys".into(),
-            kind: RoomKind::Group,
-            history,
-            about: String::new(),
-            ttl_ms: None,
-            mailboxes: Default::default(),
-            mailbox_tokens: Default::default(),
-        };
+        let new = NewRoom::group("keys", history);
         let (room, outcome) = Room::create(people[0].me.clone(), new, START, &mut rng).unwrap();
         let mut tracker = Tracker::new(room.id());
         people.iter().for_each(|person| tracker.is(&person.me));
@@ -144,15 +136,8 @@ impl World {
     }
 
     fn invite(&mut self, who: usize) {
-        let invite = NewInvite {
-            role: Role::Member,
-            expires_ms: None,
-            uses: Some(self.rng.random_range(1..3)),
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: None,
-            delegate: None,
-        };
+        let uses = Some(self.rng.random_range(1..3));
+        let invite = NewInvite { uses, ..NewInvite::of(Role::Member) };
         let mut link = None;
         self.act(who, |room, now, rng| {
             room.invite(&invite, now, rng).map(|(seed, outcome)| {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use parlor_proto::DeviceId;
-use parlor_proto::control::{History, Role, RoomKind};
+use parlor_proto::control::{History, Role};
 use parlor_proto::join;
 use parlor_proto::outbox::Nonce;
 use parlor_proto::room::{NewRoom, Room};
@@ -177,15 +177,7 @@ impl World {
     }
 
     fn plan_acts(&mut self) {
-        let new = NewRoom {
-            name: "kitchen".into(),
-            kind: RoomKind::Group,
-            history: self.plan.history,
-            about: String::new(),
-            ttl_ms: None,
-            mailboxes: Default::default(),
-            mailbox_tokens: Default::default(),
-        };
+        let new = NewRoom::group("kitchen", self.plan.history);
         self.nodes[0].found(new, START);
         let n = self.nodes.len();
         self.at(START + 100, What::Mesh);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parlor_crypto::invite::InviteSeed;
 use parlor_proto::RoomId;
 use parlor_proto::body::Body;
-use parlor_proto::control::{History, JoinRequest, Role, RoomKind, Sponsor};
+use parlor_proto::control::{History, JoinRequest, Role};
 use parlor_proto::epoch::Welcome;
 use parlor_proto::event::Event;
 use parlor_proto::identity::Identity;
@@ -61,27 +61,10 @@ struct Crowd {
 impl Crowd {
     fn found() -> Self {
         let mut rng = StdRng::seed_from_u64(0);
-        let new = NewRoom {
-            name: "bench".to_owned(),
-            kind: RoomKind::Group,
-            history: History::Full,
-            about: String::new(),
-            ttl_ms: None,
-            mailboxes: Default::default(),
-            mailbox_tokens: Default::default(),
-        };
+        let new = NewRoom::group("bench", History::Full);
         let (room, outcome) = Room::create(identity(0), new, START, &mut rng).unwrap();
         let mut founder = Person { room, persist: outcome.persist, rng, now_ms: START };
-        let new = NewInvite {
-            role: Role::Member,
-            expires_ms: None,
-            uses: None,
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: None,
-            delegate: None,
-        };
-        let (link, outcome) = founder.room.invite(&new, START, &mut founder.rng).unwrap();
+        let (link, outcome) = founder.room.invite(&NewInvite::of(Role::Member), START, &mut founder.rng).unwrap();
         founder.keep(outcome);
         Self { founder, link }
     }

@@ -7,7 +7,7 @@
 
 use parlor_node::{AtRest, Home, Passphrase};
 use parlor_proto::body::{Body, Text};
-use parlor_proto::control::{Control, InviteHistory, Role, Setting, Sponsor, Target};
+use parlor_proto::control::{Control, InviteHistory, Role, Setting, Target};
 use parlor_proto::event::Event;
 use parlor_proto::room::{Accepted, NewInvite, Outcome, Removal, Room};
 use parlor_proto::{AccountId, RoomId};
@@ -93,15 +93,7 @@ impl Doctored {
     }
 
     fn invites(&mut self) {
-        let new = NewInvite {
-            role: Role::Member,
-            expires_ms: None,
-            uses: None,
-            approval: false,
-            sponsor: Sponsor::AnyMember,
-            history: Some(InviteHistory::Full),
-            delegate: None,
-        };
+        let new = NewInvite { history: Some(InviteHistory::Full), ..NewInvite::of(Role::Member) };
         let (_, outcome) = self.room.invite(&new, self.now_ms, &mut rng()).unwrap();
         self.keep(outcome);
     }

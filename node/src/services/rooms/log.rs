@@ -159,11 +159,13 @@ impl Turn<'_> {
             NoteKind::Created if note.who.len() > 1 => format!("{by} made the room, owned by {who}"),
             NoteKind::Created => format!("{by} made the room"),
             NoteKind::Joined => {
-                let mut text = format!("{who} joined by an invite of {inviter}");
+                let by_guest = self.entry.room.is_guest(&line.by);
+                let invite = if by_guest { "an instant invite" } else { "an invite" };
+                let mut text = format!("{who} joined by {invite} of {inviter}");
                 if note.role != Some(parlor_api::Role::Member) {
                     text.push_str(&format!(" as {role}"));
                 }
-                if note.inviter.as_ref() != Some(&note.by) {
+                if note.inviter.as_ref() != Some(&note.by) && !by_guest {
                     text.push_str(&format!(", let in by {by}"));
                 }
                 text

@@ -125,6 +125,7 @@ impl Turn<'_> {
             role: self.standing(),
             gone: self.gone(),
             members: count(self.entry.room.n_members()),
+            guests: count(self.entry.room.n_guests()),
             online: count(online.len()),
             unread: self.entry.unread,
             read_up_to: self.entry.read.message.map(|id| id.to_string()),

@@ -1,9 +1,8 @@
 //! Who comes in, and who does not.
 
-use super::support::{Person, START, identity, new_invite, new_room};
+use super::support::{Person, START, identity, many, new_invite, new_room, revoked_phone};
 use crate::body::{Body, MAX_TEXT};
-use crate::control::{AccountUpdate, History, NewDevice, Permission, RevokeFence, Role, RoomKind};
-use crate::identity::Identity;
+use crate::control::{History, Permission, Role, RoomKind};
 use crate::room::{Change, JoinRefusal, NewInvite, Refusal, Standing};
 
 #[test]
@@ -164,7 +163,7 @@ fn whoever_left_can_come_back_with_a_new_invite() {
 #[test]
 fn a_founder_is_never_locked_out_by_those_below() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     for person in [&mut bob, &mut carol] {
@@ -224,19 +223,9 @@ fn empty_and_too_long_texts_are_refused_with_clear_errors() {
 #[test]
 fn who_can_not_be_let_in_is_told_the_true_reason() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
-    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(2);
-    let (seed, _) = Identity::create("laptop", START, &mut rng).unwrap();
-    let phone = Identity::add_device(&seed, "phone", 2, START, &mut rng).unwrap();
-    let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
-    let added = bob.room.update_account(AccountUpdate { devices, revokes: Vec::new() }, bob.now).unwrap();
-    bob.keep(added);
-    let fence = bob.room.revoke_fence(&phone.device());
-    let revoke = RevokeFence::revoke(&seed.root_key(0), phone.account(), bob.room.id(), fence).unwrap();
-    let revokes = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
-    let revoked = bob.room.update_account(revokes, bob.now).unwrap();
-    bob.keep(revoked);
+    let phone = revoked_phone(&mut bob);
     alice.sync_from(&bob);
     alice.maintain();
     assert_eq!(alice.admit(&phone, &link).err(), Some(JoinRefusal::DeviceRevoked), "not that its papers do not hold");

@@ -1,17 +1,13 @@
 //! Attacks that no other test here tries; the whole list with its tests is docs/attacks.md.
 
-use super::support::{Person, START, identity, new_invite};
+use super::support::{Person, START, identity, many, new_invite};
 use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Target};
 use crate::event::{Event, EventError, Header};
 use crate::identity::Identity;
-use crate::room::{Accepted, NewInvite, Reject, Removal, Verdict};
+use crate::room::{Accepted, Reject, Removal, Verdict};
 use parlor_crypto::topic::TopicSecret;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-
-fn many(role: Role) -> NewInvite {
-    NewInvite { uses: None, ..new_invite(role) }
-}
 
 pub(super) fn remove(person: &mut Person, other: &Person) {
     let target = Target::Account(other.room.me().account());

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::keys::many;
-use super::support::{Person, START};
+use super::support::{Person, START, many};
 use crate::control::{History, Role, Target};
 use crate::event::Event;
 use crate::ids::EventId;

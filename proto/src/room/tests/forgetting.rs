@@ -2,7 +2,7 @@
 
 use parlor_crypto::epoch::SliceSecret;
 
-use super::support::{Person, new_invite, new_room};
+use super::support::{Person, many, new_room};
 use crate::control::{History, Role};
 use crate::event::Event;
 use crate::ids::EpochId;
@@ -41,7 +41,7 @@ fn later(person: &mut Person, ms: u64) {
 
 fn pair(new: NewRoom) -> (Person, Person) {
     let mut alice = Person::founder_of(1, new);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     alice.look();
     bob.look();
@@ -158,7 +158,7 @@ fn in_a_room_whose_messages_expire_the_keys_expire_with_them() {
     assert!(!disk_gives(&alice, &old));
     assert!(alice.room.open_later(&old.event).is_none());
     // A newcomer gets what is there, and writes.
-    let link = alice.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&NewInvite::of(Role::Member));
     let mut carol = Person::join(3, &link, &mut alice);
     assert_eq!(carol.shown().last().map(String::as_str), Some("on"));
     carol.write("hello");

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::body::Body;
 use crate::control::{Control, History, Role, Target};
 use crate::event::Event;
-use crate::room::{Change, MessageTip, NewInvite, Refusal, Removal, Sibling};
+use crate::room::{Change, MessageTip, Refusal, Removal, Sibling};
 
 /// A room of three, and what the second writes twice: two branches of its message log after a common message.
 struct Forked {
@@ -17,7 +17,7 @@ struct Forked {
 
 fn forked(n: usize) -> Forked {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     alice.sync(&mut carol);

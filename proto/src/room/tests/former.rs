@@ -3,12 +3,11 @@
 use super::attacks::remove;
 use super::support::*;
 use crate::control::{History, Role, Setting};
-use crate::room::NewInvite;
 
 #[test]
 fn who_left_learns_what_was_said_without_knowing_it_and_nothing_that_was_built_on_its_leaving() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     alice.sync(&mut carol);
@@ -39,7 +38,7 @@ fn who_left_learns_what_was_said_without_knowing_it_and_nothing_that_was_built_o
 #[test]
 fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
     let mut alice = Person::founder(1, History::None);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let mut dave = Person::join(2, &link, &mut alice);
     let mut bob = Person::join(3, &link, &mut alice);
     dave.sync_from(&alice);
@@ -48,7 +47,7 @@ fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
     dave.sync_from(&alice);
     assert!(!bob.room.is_member());
     // Apart: dave, whom alice removes, takes him back.
-    let again = dave.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let again = dave.invite(&many(Role::Member));
     bob = Person::join(3, &again, &mut dave);
     assert!(bob.room.is_member());
     remove(&mut alice, &dave);
@@ -68,7 +67,7 @@ fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
 #[test]
 fn who_is_put_out_once_more_later_learns_nothing_of_the_time_between() {
     let mut alice = Person::founder(1, History::None);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let bob = Person::join(2, &link, &mut alice);
     remove(&mut alice, &bob);
     let device = bob.room.me().device();

@@ -57,7 +57,7 @@ impl Person {
     }
 
     fn open(&mut self, role: Role) -> InviteSeed {
-        self.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(role) })
+        self.invite(&NewInvite::of(role))
     }
 }
 

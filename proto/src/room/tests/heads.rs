@@ -1,15 +1,14 @@
 //! More heads than an event can name.
 
-use super::support::{Person, new_invite};
+use super::support::{Person, many};
 use crate::control::{History, Role};
 use crate::event::Event;
 use crate::ids::EventId;
-use crate::room::NewInvite;
 
 #[test]
 fn more_heads_than_an_event_can_name_stop_nobody() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let mut people: Vec<Person> = (2..16).map(|seed| Person::join(seed, &link, &mut alice)).collect();
     for person in &mut people {
         person.sync_from(&alice);
@@ -44,11 +43,11 @@ fn more_heads_than_an_event_can_name_stop_nobody() {
 #[test]
 fn who_extends_more_branches_than_an_event_can_name_keeps_no_removal_out_of_the_next_epochs() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Moderator) });
+    let link = alice.invite(&many(Role::Moderator));
     let mut dave = Person::join(2, &link, &mut alice);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let mallory = Person::join(3, &link, &mut alice);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let eve = Person::join(4, &link, &mut alice);
     dave.sync_from(&alice);
     let mut branches: Vec<Person> = (0..30).map(|_| mallory.clone_with_all_secrets()).collect();

@@ -1,8 +1,8 @@
 //! Rows that lie, rows that do not come, and how a room gets over them (attacks 22, 30, 33).
 
 use super::attacks::remove;
-use super::keys::{forged_answer, forged_rotate, large, many, secret};
-use super::support::Person;
+use super::keys::{forged_answer, forged_rotate, large, secret};
+use super::support::{Person, many};
 use crate::control::{Complaint, Control, History, Role, Target};
 use crate::event::Event;
 use crate::ids::{DeviceId, EpochId};

@@ -7,8 +7,7 @@ use parlor_crypto::{PublicKey, SigningKey};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::keys::many;
-use super::support::{Person, START, identity};
+use super::support::{Person, START, identity, many};
 use crate::control::{AccountUpdate, Admit, Control, DeviceFence, History, NewDevice, RevokeFence, Role, Target};
 use crate::event::{Event, Header};
 use crate::identity::Identity;

@@ -7,9 +7,14 @@ use parlor_crypto::invite::InviteSeed;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::attacks::remove;
+use super::rules::{auth, forge, why};
 use super::support::{Person, START, identity, new_invite, new_room};
-use crate::control::{Control, History, Mailbox, Mailboxes, Permission, Role, Sponsor, Target};
+use crate::control::{
+    Admit, Control, History, Invite, JoinRequest, Mailbox, Mailboxes, Permission, Role, Sponsor, Target,
+};
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::ids::{DeviceId, EventId};
 use crate::join::DoorMail;
 use crate::join::instant::{EnterError, Entering};
@@ -19,6 +24,7 @@ use crate::mailbox::{BoxKind, BoxName, Mail};
 use crate::room::{
     Change, Happened, InstantLimit, JoinRefusal, Message, NewInvite, NewRoom, Outcome, Refusal, Removal, Room, Standing,
 };
+use crate::validity::Invalid;
 use crate::wire::{Blob, Item, SeriesKind};
 
 const DAY: u64 = limits::DAY_MS;
@@ -200,6 +206,46 @@ fn who_comes_by_an_instant_invite_while_a_member_is_online_needs_no_guest() {
 }
 
 #[test]
+fn nobody_is_hidden_by_an_invite_that_only_looks_like_one_for_guests() {
+    assert_eq!(seen_with_a_spy(|_, _| ()), (2, 1), "this one is in order: a guest, and counted as one");
+    let as_a_person = (3, 0);
+    assert_eq!(seen_with_a_spy(|_, guests| guests.expires_ms += 1), as_a_person);
+    assert_eq!(seen_with_a_spy(|people, guests| (people.max_uses, guests.max_uses) = (9, 9)), as_a_person);
+    assert_eq!(seen_with_a_spy(|people, guests| (people.max_uses, guests.max_uses) = (1, 2)), as_a_person);
+    assert_eq!(seen_with_a_spy(|_, guests| guests.door = [7; 32]), as_a_person);
+    assert_eq!(seen_with_a_spy(|people, _| people.approval = true), as_a_person);
+    let for_ever = START + 31 * DAY;
+    assert_eq!(
+        seen_with_a_spy(|people, guests| (people.expires_ms, guests.expires_ms) = (for_ever, for_ever)),
+        as_a_person
+    );
+}
+
+/// How many members and how many guests Alice sees, after an admin has written an invite for people and one for guests, changed
+/// in this way, and let in somebody by the second.
+fn seen_with_a_spy(change: impl Fn(&mut Invite, &mut Invite)) -> (usize, usize) {
+    let mut alice = Person::founder_of(1, with_mailboxes(History::Full));
+    let admin = alice.invite(&new_invite(Role::Admin));
+    let mut mallory = Person::join(2, &admin, &mut alice);
+    let fair = mallory.invite(&for_people(1));
+    let at = mallory.room.invites_with_key(&fair.keys().sign.public_bytes()).next().unwrap();
+    let mut others = mallory.room.invite_at(at).unwrap().clone();
+    let mut guests = Invite { sponsor: Sponsor::Instant, max_depth: 0, ..others.clone() };
+    let seed = InviteSeed::generate(&mut mallory.rng);
+    others.invite_pk = [9; 32];
+    guests.invite_pk = seed.keys().sign.public_bytes();
+    change(&mut others, &mut guests);
+    for invite in [others, guests] {
+        let outcome = mallory.room.write_control(Control::Invite(invite), START + 1).unwrap();
+        mallory.keep(outcome);
+    }
+    Person::join(3, &seed, &mut mallory);
+    alice.sync(&mut mallory);
+    assert_eq!(people(&alice.room), people(&mallory.room));
+    (people(&alice.room), alice.room.n_guests())
+}
+
+#[test]
 fn as_many_people_come_as_there_are_uses_one_after_the_other() {
     let (mut alice, mut relay, link) = world(History::Full, 3);
     let mut all = Vec::new();
@@ -303,10 +349,7 @@ fn a_removed_maker_who_kept_the_link_reads_nothing_written_after_his_removal() {
     mallory.now = START + 10;
     let link = invite(&mut mallory, 3, &mut relay);
     alice.sync_from(&mallory);
-    let target = Target::Account(mallory.room.me().account());
-    let removal = Removal { target, ban: false, cascade: false, purge: false };
-    let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
-    alice.keep(outcome);
+    remove(&mut alice, &mallory);
     let secret = alice.write("without him");
     relay.from(&alice);
     let mut spies = as_guests(&relay, &link);
@@ -337,6 +380,100 @@ fn whoever_removes_all_who_came_by_an_instant_invite_removes_its_guests_too() {
     assert!(as_guests(&relay, &link).iter_mut().all(|spy| !reads(spy, &secret)));
     bob.sync_from(&alice);
     assert!(!reads(&mut bob, &secret));
+}
+
+#[test]
+fn who_came_by_the_link_and_is_removed_does_not_read_on_as_another_guest() {
+    for goes_by_himself in [false, true] {
+        let (mut alice, mut relay, link) = world(History::Full, 3);
+        let mut bob = relay.enter(2, &link, START + 10).unwrap();
+        relay.from(&bob);
+        alice.now = START + 20;
+        relay.to(&mut alice);
+        if goes_by_himself {
+            let left = bob.room.leave(START + 30).unwrap();
+            bob.keep(left);
+            alice.sync_from(&bob);
+            alice.now += 1_000;
+            alice.look();
+            alice.now += limits::ELECTION_MAX_MS;
+            alice.look();
+        } else {
+            remove(&mut alice, &bob);
+        }
+        alice.maintain();
+        assert_eq!((people(&alice.room), alice.room.n_guests()), (1, 0));
+        let secret = alice.write("without him");
+        relay.from(&alice);
+        let mut spies = as_guests(&relay, &link);
+        assert!(!spies.is_empty());
+        assert!(spies.iter_mut().all(|spy| !reads(spy, &secret)));
+    }
+}
+
+#[test]
+fn a_guest_that_was_put_out_is_let_in_again_by_nobody_but_its_maker() {
+    let (mut alice, mut relay, link) = world(History::Full, 2);
+    let mut bob = relay.enter(2, &link, START + 10).unwrap();
+    relay.from(&bob);
+    relay.to(&mut alice);
+    let instant = alice.room.dag.kinds().instant.keys().next().copied().unwrap();
+    let invite = alice.room.dag.node(instant).event.id();
+    let guest = Identity::guest(link.seed().guest(0)).unwrap();
+    let key = link.seed().instant().guests;
+    let join = JoinRequest::sign(&link.room(), &key, guest.signing_key(), guest.entrant(), [7; 16]);
+    let epoch = bob.room.epoch_status().epoch.unwrap();
+    let admit = Admit { auth: auth(&bob), invite, join, epoch, slice: 0, slice_commit: [0; 32] };
+    bob.now = START + 20;
+    let event = forge(&bob, &Control::Admit(Box::new(admit)), |_| ());
+    assert_eq!(why(&mut alice, event), Some(Invalid::Permission));
+}
+
+#[test]
+fn whom_the_maker_has_seen_stays_however_many_puppets_the_other_guests_let_in() {
+    let (mut alice, mut relay, link) = world(History::Full, 3);
+    let package = Relay { door: relay.door.clone(), ..Relay::default() };
+    let mut bob = relay.enter(2, &link, START + 10).unwrap();
+    let hello = bob.write("hello");
+    relay.from(&bob);
+    alice.now = START + 20;
+    relay.to(&mut alice);
+    alice.look();
+    assert_eq!(alice.room.log().iter().filter(|line| matches!(line.what, Happened::Joined { .. })).count(), 1);
+    // Each of the guests lets in as many puppets as there are uses, by branches of its log that nobody has seen.
+    for (n, mut spy) in as_guests(&package, &link).into_iter().enumerate() {
+        for puppet in 0..3 {
+            let me = identity(100 + 10 * n as u64 + puppet);
+            drop(spy.admit(&me, link.seed()));
+        }
+        alice.sync_from(&spy);
+    }
+    alice.maintain();
+    let account = bob.room.me().account();
+    let member = alice.room.member(&account).unwrap();
+    assert_eq!((member.sponsor, member.joined_at_ms), (Some(alice.room.me().account()), START + 10));
+    assert!(alice.room.info().is_some() && alice.shown().contains(&"hello".to_owned()), "{hello:?}");
+    bob.sync_from(&alice);
+    assert!(bob.room.is_member());
+}
+
+#[test]
+fn who_came_in_can_write_at_once_and_whoever_makes_keys_first_nobody_is_cut_off() {
+    let (mut alice, mut relay, link) = world(History::Full, 1);
+    let other = alice.invite(&new_invite(Role::Member));
+    let mut carol = Person::join(3, &other, &mut alice);
+    relay.from(&alice);
+    let mut bob = relay.enter(2, &link, START + 10).unwrap();
+    // Carol hears of it by a connection, and makes keys in her own way.
+    carol.now = START + 20;
+    carol.sync_from(&bob);
+    carol.maintain();
+    relay.from(&carol);
+    bob.write("in");
+    relay.from(&bob);
+    alice.now = START + 30;
+    relay.to(&mut alice);
+    assert_eq!(alice.shown(), ["in"], "by the boxes alone");
 }
 
 #[test]
@@ -448,10 +585,7 @@ fn the_way_leads_from_box_to_box_through_removals_and_new_keys() {
         relay.from(&alice);
     }
     carol.sync_from(&alice);
-    let removal =
-        Removal { target: Target::Account(carol.room.me().account()), ban: false, cascade: false, purge: false };
-    let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
-    alice.keep(outcome);
+    remove(&mut alice, &carol);
     alice.write("last");
     relay.from(&alice);
     let mut bob = relay.enter(2, &link, alice.now + 1_000).unwrap();

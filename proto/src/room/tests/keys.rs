@@ -8,7 +8,7 @@ use parlor_crypto::leaf::LeafPublic;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::support::{Person, identity, new_invite};
+use super::support::{Person, identity, many};
 use crate::control::{Control, History, Role, Rotate, RotateReason};
 use crate::epoch::{decode_names, decode_page, levels, member_root, page_rows, pages_of, seal_rows};
 use crate::event::{Event, Header};
@@ -16,10 +16,6 @@ use crate::identity::Identity;
 use crate::ids::{DeviceId, EpochId};
 use crate::limits;
 use crate::room::{Accepted, KeyError, NewInvite, NoEpoch, Refusal, Room, ShareRefusal, Verdict};
-
-pub(super) fn many(role: Role) -> NewInvite {
-    NewInvite { uses: None, ..new_invite(role) }
-}
 
 fn messages(person: &Person) -> Vec<Event> {
     let message = |accepted: &Accepted| match accepted {
@@ -266,7 +262,7 @@ fn a_rotation_nobody_needs_is_no_better_than_none_when_it_comes_again_within_the
     let first = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
     alice.keep(first);
     let chosen = alice.room.epoch_status().epoch;
-    assert_eq!(alice.room.rotate(alice.now + 1, &mut alice.rng).err(), Some(Refusal::NoSafeEpoch));
+    assert_eq!(alice.room.rotate(alice.now + 1, &mut alice.rng).err(), Some(Refusal::RotatedLately));
     // Who makes one all the same:
     let second = alice.room.make_epoch(RotateReason::Hand, alice.now + 1, &mut alice.rng).unwrap();
     alice.keep(second);
@@ -525,7 +521,7 @@ fn whoever_left_gets_what_it_was_keyed_for_and_nothing_newer() {
     let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
     alice.keep(outcome);
     alice.now += limits::ROTATE_EVERY_MS;
-    let link = alice.invite(&NewInvite { expires_ms: None, ..many(Role::Member) });
+    let link = alice.invite(&NewInvite::of(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let came = alice.room.epoch_status().epoch.unwrap();
     let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::support::{Person, new_invite};
+use super::support::Person;
 use crate::control::{History, Role};
 use crate::limits::{LEAF_KEPT_MS, LEAF_MS};
 use crate::room::{KeyError, NewInvite};
 
 fn pair() -> (Person, Person) {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&NewInvite::of(Role::Member));
     let bob = Person::join(2, &link, &mut alice);
     (alice, bob)
 }
@@ -100,7 +100,7 @@ fn nobody_is_given_a_leaf_key_by_others() {
 #[test]
 fn a_leaf_key_that_somebody_else_claims_first_is_its_owners_all_the_same() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, expires_ms: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&NewInvite::of(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut mallory = Person::join(3, &link, &mut alice);
     bob.sync_from(&alice);

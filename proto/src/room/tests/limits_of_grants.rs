@@ -4,9 +4,8 @@ use parlor_crypto::account::{DeviceCert, RootSeed};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::keys::many;
 use super::rules::{admit, auth, forge, why};
-use super::support::{Person, START, identity, new_invite};
+use super::support::{Person, START, identity, many, new_invite, revoked_phone};
 use crate::control::{
     AccountUpdate, Control, EquivProof, GrantRole, History, Invite, InviteBounds, InviteHistory, JoinRequest,
     MessageFate, NewDevice, Permission, Permissions, Policy, PolicyChange, Power, Remove, RevokeFence, Role, Rotate,
@@ -232,18 +231,8 @@ fn a_device_that_its_account_revoked_comes_in_no_more_by_any_invite() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
-    let mut rng = StdRng::seed_from_u64(2);
-    let (seed, _) = Identity::create("laptop", START, &mut rng).unwrap();
-    let phone = Identity::add_device(&seed, "phone", 2, START, &mut rng).unwrap();
+    let phone = revoked_phone(&mut bob);
     assert_eq!(phone.account(), account(&bob));
-    let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
-    let added = bob.room.update_account(AccountUpdate { devices, revokes: Vec::new() }, bob.now).unwrap();
-    bob.keep(added);
-    let fence = bob.room.revoke_fence(&phone.device());
-    let revoke = RevokeFence::revoke(&seed.root_key(0), phone.account(), bob.room.id(), fence).unwrap();
-    let revokes = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
-    let revoked = bob.room.update_account(revokes, bob.now).unwrap();
-    bob.keep(revoked);
     alice.sync_from(&bob);
     alice.maintain();
     let asks = |me: &Identity| Person::request(&alice.room.id(), me, &link);

@@ -1,15 +1,8 @@
 //! Whom an epoch must reach to be written under.
 
-use super::support::{Person, new_invite};
-use crate::control::{History, Role, Target};
-use crate::room::{NewInvite, Removal};
-
-fn remove(person: &mut Person, other: &Person) {
-    let target = Target::Account(other.room.me().account());
-    let removal = Removal { target, ban: false, cascade: false, purge: false };
-    let outcome = person.room.remove(&[removal], person.now, &mut person.rng).unwrap();
-    person.keep(outcome);
-}
+use super::attacks::remove;
+use super::support::{Person, many, new_invite};
+use crate::control::{History, Role};
 
 fn reads_what_is_written_for_it(writer: &mut Person, reader: &mut Person) {
     // The next hour is long enough for a rotation that nothing missing calls for: that one would hide the fault.
@@ -61,8 +54,8 @@ fn whoever_is_taken_back_in_a_room_without_history_reads_what_is_written_for_it(
 #[test]
 fn who_was_let_in_twice_reads_what_was_written_between() {
     let mut alice = Person::founder(1, History::None);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
-    let again = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
+    let again = alice.invite(&many(Role::Member));
     let lost = Person::join(2, &link, &mut alice);
     let between = alice.write("between").event;
     let mut bob = Person::join(2, &again, &mut alice);

@@ -5,8 +5,7 @@ use std::convert::Infallible;
 
 use parlor_crypto::epoch::EpochSecret;
 
-use super::keys::many;
-use super::support::{Person, START};
+use super::support::{Person, START, many};
 use crate::control::{AccountUpdate, History, NewDevice, Policy, RevokeFence, Role, RotateReason, Target};
 use crate::epoch::election_delay_ms;
 use crate::identity::Identity;
@@ -228,7 +227,7 @@ fn what_newcomers_may_read_is_frozen_into_each_epoch() {
         assert_eq!((rotate.reason, rotate.share_history), (RotateReason::History, history));
         alice.write(text);
     }
-    let link = alice.invite(&crate::room::NewInvite { expires_ms: None, ..many(Role::Member) });
+    let link = alice.invite(&crate::room::NewInvite::of(Role::Member));
     let mut bob = Person::join(9, &link, &mut alice);
     bob.maintain();
     assert_eq!(bob.shown(), ["shared", "shared again"], "nobody's old message becomes shareable later");

@@ -1,6 +1,6 @@
 //! Rules against members who do not keep to `Room`: events signed by hand.
 
-use super::support::{Person, START, identity, new_invite};
+use super::support::{Person, START, identity, many, new_invite};
 use crate::control::{
     Admit, Control, Genesis, History, Invite, InviteBounds, InviteHistory, InviteRevoke, JoinRequest, Leave,
     Permissions, Policy, Power, Role, RoomKind, Sponsor,
@@ -214,7 +214,7 @@ fn nobody_revokes_the_invite_of_a_senior() {
 fn an_admission_made_without_knowing_of_the_revocation_is_void_and_one_it_knew_stays() {
     let mut alice = Person::founder(1, History::Full);
     let come = alice.invite(&new_invite(Role::Member));
-    let open = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let open = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &come, &mut alice);
     // One admission that alice knows when she revokes, one that she does not.
     let carol = Person::join(3, &open, &mut bob);
@@ -234,7 +234,7 @@ fn whoever_leaves_takes_his_open_invites_along_but_not_those_who_came_by_them() 
     let mut alice = Person::founder(1, History::Full);
     let come = alice.invite(&new_invite(Role::Moderator));
     let mut bob = Person::join(2, &come, &mut alice);
-    let link = bob.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = bob.invite(&many(Role::Member));
     let carol = Person::join(3, &link, &mut bob);
     alice.sync_from(&bob);
     let left = bob.room.leave(bob.now).unwrap();
@@ -293,7 +293,7 @@ fn what_somebody_does_after_leaving_counts_for_nothing() {
 #[test]
 fn a_message_above_a_missing_parent_is_not_confirmed_until_the_parent_comes() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     bob.sync_from(&alice);
@@ -321,7 +321,7 @@ fn a_message_above_a_missing_parent_is_not_confirmed_until_the_parent_comes() {
 #[test]
 fn parents_that_nobody_has_are_given_up() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     bob.sync_from(&alice);
@@ -338,7 +338,7 @@ fn parents_that_nobody_has_are_given_up() {
 #[test]
 fn a_message_tells_how_much_of_ours_its_author_had_seen() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     bob.sync_from(&alice);
@@ -369,7 +369,7 @@ fn a_message_tells_how_much_of_ours_its_author_had_seen() {
 #[test]
 fn messages_wait_for_the_control_events_they_were_written_under() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Member) });
+    let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
     let carol = Person::join(3, &link, &mut bob);
     bob.sync_from(&carol);
@@ -410,7 +410,7 @@ fn a_member_without_the_key_does_not_make_epochs_without_end() {
 #[test]
 fn a_device_that_contradicts_itself_is_flagged_and_everybody_keeps_the_same() {
     let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&NewInvite { uses: None, ..new_invite(Role::Admin) });
+    let link = alice.invite(&many(Role::Admin));
     let bob = Person::join(2, &link, &mut alice);
     let mut carol = Person::join(3, &link, &mut alice);
     let name = |name: &str| {

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::body::Body;
-use crate::control::{History, JoinRequest, Role, RoomKind, Sponsor};
+use crate::control::{AccountUpdate, History, JoinRequest, NewDevice, RevokeFence, Role};
 use crate::epoch::Welcome;
 use crate::event::Event;
 use crate::identity::Identity;
@@ -41,27 +41,33 @@ pub(super) fn identity(seed: u64) -> Arc<Identity> {
 }
 
 pub(super) fn new_room(history: History) -> NewRoom {
-    NewRoom {
-        name: "kitchen".into(),
-        kind: RoomKind::Group,
-        history,
-        about: String::new(),
-        ttl_ms: None,
-        mailboxes: Default::default(),
-        mailbox_tokens: Default::default(),
-    }
+    NewRoom::group("kitchen", history)
 }
 
+/// For one, and an hour.
 pub(super) fn new_invite(role: Role) -> NewInvite {
-    NewInvite {
-        role,
-        expires_ms: Some(START + 3_600_000),
-        uses: Some(1),
-        approval: false,
-        sponsor: Sponsor::AnyMember,
-        history: None,
-        delegate: None,
-    }
+    NewInvite { expires_ms: Some(START + 3_600_000), uses: Some(1), ..NewInvite::of(role) }
+}
+
+/// For any number of people, and an hour.
+pub(super) fn many(role: Role) -> NewInvite {
+    NewInvite { uses: None, ..new_invite(role) }
+}
+
+/// A second device of the account with seed 2, which it added to the room and revoked again.
+pub(super) fn revoked_phone(bob: &mut Person) -> Identity {
+    let mut rng = StdRng::seed_from_u64(2);
+    let (seed, _) = Identity::create("laptop", START, &mut rng).unwrap();
+    let phone = Identity::add_device(&seed, "phone", 2, START, &mut rng).unwrap();
+    let devices = vec![NewDevice::sign(phone.signing_key(), phone.entrant())];
+    let added = bob.room.update_account(AccountUpdate { devices, revokes: Vec::new() }, bob.now).unwrap();
+    bob.keep(added);
+    let fence = bob.room.revoke_fence(&phone.device());
+    let revoke = RevokeFence::revoke(&seed.root_key(0), phone.account(), bob.room.id(), fence).unwrap();
+    let revokes = AccountUpdate { devices: Vec::new(), revokes: vec![revoke] };
+    let revoked = bob.room.update_account(revokes, bob.now).unwrap();
+    bob.keep(revoked);
+    phone
 }
 
 impl Person {

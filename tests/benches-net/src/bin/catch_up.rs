@@ -182,15 +182,7 @@ fn event_bytes() -> Result<usize> {
     let now_ms = 1_700_000_000_000;
     let mut rng = rand::rng();
     let (_, identity) = Identity::create("bench", now_ms, &mut rng)?;
-    let new = NewRoom {
-        name: "bench".into(),
-        kind: parlor_proto::control::RoomKind::Group,
-        history: parlor_proto::control::History::Full,
-        about: String::new(),
-        ttl_ms: None,
-        mailboxes: Default::default(),
-        mailbox_tokens: Default::default(),
-    };
+    let new = NewRoom::group("bench", parlor_proto::control::History::Full);
     let (mut room, _) = Room::create(std::sync::Arc::new(identity), new, now_ms, &mut rng)?;
     let mut len = 0;
     for number in [10_000, 10_001] {
