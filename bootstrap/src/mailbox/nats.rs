@@ -8,12 +8,13 @@
 //! ```
 //! One message a subject, further ones refused: putting a blob twice finds the first. Acknowledged is what JetStream
 //! acknowledged, that is a majority of the replicas. Every relay follows the whole stream for its subscribers, so its
-//! bandwidth is that of all puts; how much is in a box is counted by the cluster and remembered for some seconds, so a box
-//! can be overfilled by what its relays take in that time.
+//! bandwidth is that of all puts. How much is in a box the cluster counts when a relay first puts something there, which costs
+//! it a look at every subject it has; from then on the relay adds what it sees coming, from whatever relay, and asks again
+//! after some minutes, for what expired. So a box can be overfilled by what is under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -25,6 +26,7 @@ use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 use futures::future::{BoxFuture, FutureExt};
 use parlor_proto::mailbox::{BlobId, BoxName, Entry, StoreId, limits};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use super::{Hub, Listing, MailboxStore, StoreError, Usage};
@@ -37,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const ATTEMPT: Duration = Duration::from_secs(4);
 /// Pause between two attempts, and before the stream is followed anew.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long the count of a box is believed.
-const COUNTED_FOR: Duration = Duration::from_secs(10);
+/// How long the count of a box is believed: meanwhile what comes is added, and what expires is not taken off.
+const COUNTED_FOR: Duration = Duration::from_secs(10 * 60);
 /// Boxes whose count is remembered: some 10 MB.
 const COUNTED: usize = 65_536;
 
@@ -66,8 +68,88 @@ pub struct NatsStore {
     stream: Stream,
     id: StoreId,
     hub: Hub,
-    counted: Mutex<HashMap<BoxName, (Instant, Usage)>>,
+    counts: Counts,
     follower: JoinHandle<()>,
+}
+
+/// What is in boxes that were put into lately.
+#[derive(Debug, Clone, Default)]
+struct Counts(Arc<Mutex<HashMap<BoxName, Arc<Count>>>>);
+
+/// What is in a box, once the cluster said so: whoever wants to know meanwhile waits for the one answer.
+#[derive(Debug)]
+struct Count {
+    since: Instant,
+    tally: OnceCell<Mutex<Tally>>,
+}
+
+/// What the cluster counted, and what came since. What this relay put itself is added when it is acknowledged, which may be
+/// before or after it is seen in the stream.
+#[derive(Debug, Default)]
+struct Tally {
+    usage: Usage,
+    /// The last blob seen in the stream.
+    seen: u64,
+    /// Blobs of ours that were added and not seen yet.
+    ahead: BTreeSet<u64>,
+}
+
+impl Tally {
+    fn put(&mut self, at: u64, bytes: u64) {
+        if at > self.seen && self.ahead.insert(at) {
+            self.add(bytes);
+        }
+    }
+
+    fn see(&mut self, at: u64, bytes: u64) {
+        self.seen = at;
+        if !self.ahead.remove(&at) {
+            self.add(bytes);
+        }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.usage.blobs += 1;
+        self.usage.bytes += bytes;
+    }
+}
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BoxName, Arc<Count>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The count of a box, which may not have been asked for yet.
+    fn of(&self, name: &BoxName) -> Arc<Count> {
+        let mut counts = self.lock();
+        if let Some(count) = counts.get(name).filter(|count| count.since.elapsed() < COUNTED_FOR) {
+            return count.clone();
+        }
+        if counts.len() >= COUNTED {
+            counts.clear();
+        }
+        let count = Arc::new(Count { since: Instant::now(), tally: OnceCell::new() });
+        counts.insert(*name, count.clone());
+        count
+    }
+
+    /// Notes something of a box whose count is known.
+    fn note(&self, name: &BoxName, change: impl FnOnce(&mut Tally)) {
+        let count = self.lock().get(name).cloned();
+        if let Some(tally) = count.as_ref().and_then(|count| count.tally.get()) {
+            change(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// What is in a box is not known any more.
+    fn forget(&self, name: &BoxName) {
+        self.lock().remove(name);
+    }
+
+    /// Nothing is known any more.
+    fn clear(&self) {
+        self.lock().clear();
+    }
 }
 
 impl NatsStore {
@@ -95,8 +177,9 @@ impl NatsStore {
         })?;
         let hub = Hub::new();
         let first = patiently(|| follower(&stream)).await?;
-        let follower = tokio::spawn(follow(stream.clone(), hub.clone(), first));
-        Ok(Self { context, stream, id, hub, counted: Mutex::default(), follower })
+        let counts = Counts::default();
+        let follower = tokio::spawn(follow(stream.clone(), hub.clone(), counts.clone(), first));
+        Ok(Self { context, stream, id, hub, counts, follower })
     }
 
     async fn find(&self, name: &BoxName, id: &BlobId) -> Result<Option<StreamMessage>, StoreError> {
@@ -111,14 +194,19 @@ impl NatsStore {
         .await
     }
 
-    /// What is in a box, as counted some seconds ago.
+    /// What is in a box.
     async fn count(&self, name: &BoxName) -> Result<Usage, StoreError> {
-        if let Some((at, usage)) = self.lock_counted().get(name).copied()
-            && at.elapsed() < COUNTED_FOR
-        {
-            return Ok(usage);
-        }
-        let usage = patiently(|| async {
+        let count = self.counts.of(name);
+        let ask = || async {
+            let usage = self.ask_count(name).await?;
+            Ok(Mutex::new(Tally { usage, ..Tally::default() }))
+        };
+        let tally = count.tally.get_or_try_init(ask).await?;
+        Ok(tally.lock().unwrap_or_else(PoisonError::into_inner).usage)
+    }
+
+    async fn ask_count(&self, name: &BoxName) -> Result<Usage, StoreError> {
+        patiently(|| async {
             let filter = format!("{PREFIX}.{}.>", hex(&name.to_bytes()));
             let mut subjects = self.stream.info_with_subjects(filter).await.map_err(failed)?;
             let mut usage = Usage::default();
@@ -128,17 +216,7 @@ impl NatsStore {
             }
             Ok(usage)
         })
-        .await?;
-        let mut counted = self.lock_counted();
-        if counted.len() >= COUNTED {
-            counted.clear();
-        }
-        counted.insert(*name, (Instant::now(), usage));
-        Ok(usage)
-    }
-
-    fn lock_counted(&self) -> std::sync::MutexGuard<'_, HashMap<BoxName, (Instant, Usage)>> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        .await
     }
 
     async fn try_put(&self, name: &BoxName, id: &BlobId, blob: &Bytes) -> Result<u64, StoreError> {
@@ -163,10 +241,7 @@ impl NatsStore {
         .await?;
         match stored {
             Stored::At(at) => {
-                if let Some((_, usage)) = self.lock_counted().get_mut(name) {
-                    usage.blobs += 1;
-                    usage.bytes += len;
-                }
+                self.counts.note(name, |tally| tally.put(at, len));
                 Ok(at)
             }
             Stored::Before => {
@@ -266,7 +341,7 @@ impl MailboxStore for NatsStore {
         async move {
             let Some(message) = self.find(&name, &id).await? else { return Ok(()) };
             self.stream.delete_message(message.sequence).await.map_err(failed)?;
-            self.lock_counted().remove(&name);
+            self.counts.forget(&name);
             Ok(())
         }
         .boxed()
@@ -356,11 +431,11 @@ async fn follower(stream: &Stream) -> Result<Follower, StoreError> {
 }
 
 /// Tells the hub of everything that comes into the stream, for ever. After every interruption subscribers list again.
-async fn follow(stream: Stream, hub: Hub, first: Follower) {
+async fn follow(stream: Stream, hub: Hub, counts: Counts, first: Follower) {
     let mut following = Some(first);
     loop {
         if let Some(consumer) = following.take()
-            && let Err(error) = tell(consumer, &hub).await
+            && let Err(error) = tell(consumer, &hub, &counts).await
         {
             tracing::warn!(%error, "following the mailboxes of the cluster was interrupted");
         }
@@ -368,13 +443,14 @@ async fn follow(stream: Stream, hub: Hub, first: Follower) {
         if let Ok(consumer) = follower(&stream).await {
             following = Some(consumer);
             // What came between the two consumers was told to nobody.
+            counts.clear();
             hub.tell_behind();
         }
     }
 }
 
-/// Tells of what a consumer brings, until it ends.
-async fn tell(consumer: Follower, hub: &Hub) -> Result<(), StoreError> {
+/// Tells of what a consumer brings and counts it, until it ends.
+async fn tell(consumer: Follower, hub: &Hub, counts: &Counts) -> Result<(), StoreError> {
     let mut messages = consumer.messages().await.map_err(failed)?;
     while let Some(message) = messages.next().await {
         let message = message.map_err(failed)?;
@@ -382,6 +458,7 @@ async fn tell(consumer: Follower, hub: &Hub) -> Result<(), StoreError> {
         if let Some((name, id, size)) = parse_subject(&message.subject)
             && message.payload.len() == size as usize
         {
+            counts.note(&name, |tally| tally.see(at, u64::from(size)));
             hub.tell(name, Entry { at, id, size }, &message.payload);
         }
     }
@@ -437,4 +514,21 @@ fn parse_subject(subject: &str) -> Option<(BoxName, BlobId, u32)> {
     let name = BoxName::from_bytes(&unhex(parts.next()?)?)?;
     let id = BlobId(unhex(parts.next()?)?);
     Some((name, id, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_here_is_counted_once_whether_it_is_acknowledged_or_seen_first() {
+        let mut tally = Tally::default();
+        tally.put(5, 10);
+        tally.see(4, 1);
+        tally.see(5, 10);
+        tally.see(7, 100);
+        tally.put(7, 100);
+        assert_eq!((tally.usage.blobs, tally.usage.bytes), (3, 111));
+        assert!(tally.ahead.is_empty());
+    }
 }

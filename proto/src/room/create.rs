@@ -9,15 +9,49 @@ use parlor_crypto::topic::TopicSecret;
 use super::epochs::Held;
 use super::messages::Messages;
 use super::receive::log_end;
-use super::types::{Accepted, NewRoom, Outcome, Persist, Refusal, RestoreError, RoomParts};
+use super::types::{Accepted, Outcome, Persist, Refusal, RestoreError, RoomParts};
 use super::{Reject, Room};
-use crate::control::{Control, Genesis, Policy, RotateReason, Setting};
+use crate::control::{Control, Genesis, History, MailboxTokens, Mailboxes, Policy, RoomKind, RotateReason, Setting};
 use crate::dag::Insert;
 use crate::epoch::Welcome;
 use crate::event::{ControlHeader, Event, GENESIS_KIND, Header};
 use crate::identity::Identity;
 use crate::ids::{EventId, RoomId};
 use crate::limits;
+
+/// How a room begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoom {
+    /// Its name, 1 to 128 bytes.
+    pub name: String,
+    /// What sort.
+    pub kind: RoomKind,
+    /// What newcomers may read; for ever.
+    pub history: History,
+    /// What it is about; may be empty.
+    pub about: String,
+    /// How long messages live in milliseconds; `None` for ever.
+    pub ttl_ms: Option<u64>,
+    /// The relays that keep mailboxes for it.
+    pub mailboxes: Mailboxes,
+    /// What those of them ask for that are not open to all.
+    pub mailbox_tokens: MailboxTokens,
+}
+
+impl NewRoom {
+    /// A group of this name, with nothing else said.
+    pub fn group(name: impl Into<String>, history: History) -> Self {
+        Self {
+            name: name.into(),
+            kind: RoomKind::Group,
+            history,
+            about: String::new(),
+            ttl_ms: None,
+            mailboxes: Mailboxes::default(),
+            mailbox_tokens: MailboxTokens::default(),
+        }
+    }
+}
 
 impl Room {
     /// Makes a room with us as its owner: genesis, settings, and a first epoch.

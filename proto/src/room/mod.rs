@@ -64,6 +64,7 @@ use parlor_crypto::topic::TopicSecret;
 pub use self::boxes::{MAX_READ, Slice};
 pub use self::branches::{Cut, MessageTip, Place, Placed, Sibling};
 use self::cache::Cache;
+pub use self::create::NewRoom;
 pub use self::elect::Company;
 use self::epochs::Epochs;
 pub use self::govern::{Ban, DeviceInfo, NewGrant, Removal};

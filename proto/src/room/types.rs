@@ -19,40 +19,6 @@ use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
 use crate::validity::Invalid;
 
-/// How a room begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRoom {
-    /// Its name, 1 to 128 bytes.
-    pub name: String,
-    /// What sort.
-    pub kind: RoomKind,
-    /// What newcomers may read; for ever.
-    pub history: History,
-    /// What it is about; may be empty.
-    pub about: String,
-    /// How long messages live in milliseconds; `None` for ever.
-    pub ttl_ms: Option<u64>,
-    /// The relays that keep mailboxes for it.
-    pub mailboxes: Mailboxes,
-    /// What those of them ask for that are not open to all.
-    pub mailbox_tokens: MailboxTokens,
-}
-
-impl NewRoom {
-    /// A group of this name, with nothing else said.
-    pub fn group(name: impl Into<String>, history: History) -> Self {
-        Self {
-            name: name.into(),
-            kind: RoomKind::Group,
-            history,
-            about: String::new(),
-            ttl_ms: None,
-            mailboxes: Mailboxes::default(),
-            mailbox_tokens: MailboxTokens::default(),
-        }
-    }
-}
-
 /// What storage must write in the same batch as the events beside it. Opaque bytes, given back in [`RoomParts`].
 ///
 /// `heads`, and every row named in `keys`, replace what was stored under that name. Rows of `keys` hold secrets.

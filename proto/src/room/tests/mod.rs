@@ -9,6 +9,7 @@ mod forks;
 mod format;
 mod former;
 mod govern;
+mod guests;
 mod heads;
 mod healing;
 mod hostile;
