@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Author, Code, Gone, Message, MessageStatus, Role};
+use crate::{Author, Code, Draft, Gone, Message, MessageStatus, Notification, Presence, Role, Unread};
 
 /// An event: `{"event":KIND,...,"seq":N,"at":RFC3339}` with the fields of its kind between.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,6 +62,15 @@ pub enum EventBody {
     /// A contact is another.
     #[serde(rename = "contact")]
     Contact(ContactChanged),
+    /// What waits to be read in a room is different.
+    #[serde(rename = "unread")]
+    Unread(Box<Unread>),
+    /// What was written and not sent is different.
+    #[serde(rename = "draft")]
+    Draft(Box<Draft>),
+    /// Something calls: show it, unless the user sees the room already.
+    #[serde(rename = "notification")]
+    Notification(Notification),
     /// Catching up.
     #[serde(rename = "sync")]
     Sync(SyncProgress),
@@ -91,6 +100,9 @@ impl EventBody {
             Self::Member(e) => Some(&e.room),
             Self::Invite(e) => Some(&e.room),
             Self::Request(e) => Some(e.room.as_str()).filter(|room| !room.is_empty()),
+            Self::Unread(e) => Some(&e.room),
+            Self::Draft(e) => Some(&e.room),
+            Self::Notification(e) => e.room.as_deref(),
             Self::Sync(e) => Some(&e.room),
             Self::Outbox(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
@@ -139,7 +151,10 @@ pub struct Typing {
     pub room: String,
     /// Who.
     pub account: String,
-    /// Whether he is.
+    /// His name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether he is. When he sends, or is not heard of for some seconds, he is not.
     pub typing: bool,
 }
 
@@ -150,8 +165,14 @@ pub struct PresenceChanged {
     pub account: String,
     /// The room in which it is known.
     pub room: Option<String>,
+    /// His name.
+    #[serde(default)]
+    pub name: String,
     /// Whether he is there.
     pub online: bool,
+    /// The same with more words.
+    #[serde(default)]
+    pub presence: Presence,
 }
 
 /// What became of a room.

@@ -5,6 +5,7 @@
 //! Fields are only ever added. Ids are lower-case hexadecimal strings, times are RFC 3339 strings in UTC, and cursors are
 //! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
 
+mod attention;
 mod contact;
 mod device;
 mod doctor;
@@ -19,6 +20,10 @@ mod outbox;
 mod problem;
 mod room;
 
+pub use attention::{
+    Attention, Calls, Draft, Notification, Notify, Presence, Receipt, Receipts, SetDraft, SetTyping, Settings, Stance,
+    Unread, UpdateAttention, UpdateSettings,
+};
 pub use contact::{
     AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
     OpenDirect, Safety, VerifyContact,

@@ -28,6 +28,12 @@ pub struct Status {
     pub rooms: Vec<SyncState>,
     /// How many own messages nobody else holds yet.
     pub outbox: u64,
+    /// Unread messages of all rooms that may call: without those of muted and archived rooms, and as each room's level says.
+    #[serde(default)]
+    pub unread: u64,
+    /// Those of them that mention this account.
+    #[serde(default)]
+    pub mentions: u64,
     /// Rooms that we asked to come into and were not answered by yet.
     #[serde(default)]
     pub joining: Vec<String>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Banned, Gone, Message, Policy, Standing};
+use crate::{Attention, Banned, Gone, Message, Policy, Presence, Standing};
 
 /// What kind of room it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -138,8 +138,23 @@ pub struct RoomItem {
     /// How we came out of it, if we did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Gone>,
-    /// Messages of others after our read marker.
+    /// Messages of others that were not read.
     pub unread: u64,
+    /// Those of them that mention this account.
+    #[serde(default)]
+    pub mentions: u64,
+    /// The oldest message that was not read.
+    #[serde(default)]
+    pub first_unread: Option<String>,
+    /// Its place, as a cursor for the history.
+    #[serde(default)]
+    pub first_unread_order: Option<String>,
+    /// How this account wants to hear of the room.
+    #[serde(default)]
+    pub attention: Attention,
+    /// Whether something was written and not sent.
+    #[serde(default)]
+    pub draft: bool,
     /// How many accounts are members.
     pub members: u32,
     /// The newest message we hold.
@@ -170,8 +185,23 @@ pub struct Room {
     pub members: u32,
     /// How many of them have a device connected to us now, without us.
     pub online: u32,
-    /// Messages of others after our read marker.
+    /// Messages of others that were not read.
     pub unread: u64,
+    /// Those of them that mention this account.
+    #[serde(default)]
+    pub mentions: u64,
+    /// The oldest message that was not read.
+    #[serde(default)]
+    pub first_unread: Option<String>,
+    /// Its place, as a cursor for the history.
+    #[serde(default)]
+    pub first_unread_order: Option<String>,
+    /// How this account wants to hear of the room.
+    #[serde(default)]
+    pub attention: Attention,
+    /// Whether something was written and not sent.
+    #[serde(default)]
+    pub draft: bool,
     /// The message our read marker stands on.
     pub read_up_to: Option<String>,
     /// When it was made.
@@ -231,6 +261,9 @@ pub struct Member {
     pub joined_at: String,
     /// Whether one of his devices is connected to us now, or it is we.
     pub online: bool,
+    /// The same with more words, as far as he lets others know.
+    #[serde(default)]
+    pub presence: Presence,
     /// His devices that count.
     pub devices: Vec<Device>,
     /// Whether his safety number was compared.

@@ -152,12 +152,22 @@ pub enum Command {
     Listen(cmd::listen::Args),
     /// Mark messages as read
     Read(cmd::read::Args),
+    /// Show one message, and who has it and read it
+    Message(cmd::message::Args),
+    /// Tell others that you type
+    Typing(cmd::typing::Args),
+    /// Show, keep and clear what you wrote and did not send
+    #[command(subcommand)]
+    Draft(cmd::draft::Command),
     /// Show, retry and discard what waits to be sent
     #[command(subcommand)]
     Outbox(cmd::outbox::Command),
     /// List and revoke the devices of this account
     #[command(subcommand)]
     Device(cmd::device::Command),
+    /// Show and change what others see of you, and how you are called
+    #[command(subcommand)]
+    Config(cmd::config::Command),
     /// Print completions for a shell
     Completions(cmd::completions::Args),
     /// Write manual pages into a folder
@@ -232,6 +242,24 @@ mod tests {
         "listen R",
         "read R",
         "read R I",
+        "message R I",
+        "typing R",
+        "typing R --off",
+        "draft show R",
+        "draft set R text --reply-to I",
+        "draft set R -",
+        "draft clear R",
+        "config get",
+        "config get receipts",
+        "config set quiet 22:00-07:00",
+        "room mute R",
+        "room mute R --for 8h",
+        "room mute R --off",
+        "room notify R mentions",
+        "room archive R",
+        "room archive R --off",
+        "room pin R",
+        "room pin R --off",
         "outbox list",
         "outbox retry I",
         "outbox discard",

@@ -114,6 +114,14 @@ impl Client {
         self.call(method, path, (), ANSWER_TIME).map(drop)
     }
 
+    /// Asks to do something that a body describes, and whose answer is empty.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn send_quietly(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), Problem> {
+        self.call(method, path, as_json(body)?, ANSWER_TIME).map(drop)
+    }
+
     /// Asks with a JSON body for bytes of another type.
     ///
     /// # Errors

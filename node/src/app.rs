@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::bus::{Bus, Subscription, rfc3339};
 use crate::clock::now_ms;
 use crate::limits::CONTACT_KEY_WAIT;
+use crate::services::attention::calling;
 use crate::services::contacts::Contacts;
 use crate::services::joins::{self, Joins};
 use crate::services::mailboxes::{Relay, RelayView};
@@ -90,6 +91,7 @@ impl App {
                 rtt_ms: peer.rtt.and_then(|rtt| u32::try_from(rtt.as_millis()).ok()),
             }
         });
+        let (unread, mentions) = calling(all.iter().map(|(_, summary)| &summary.item));
         let ready = self.ready().await?;
         let cloned = all.iter().filter(|(_, summary)| summary.cloned);
         let warnings = cloned.map(|(_, summary)| {
@@ -113,6 +115,8 @@ impl App {
             relays: self.relays(&network),
             rooms: all.into_iter().map(|(_, summary)| summary.sync).collect(),
             outbox: self.node.rooms.outbox().await?.len() as u64,
+            unread,
+            mentions,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
             started_at: rfc3339(self.node.started_ms),
             warnings,
@@ -186,12 +190,16 @@ impl App {
         self.node.rooms.show(id).await
     }
 
-    /// The rooms of this account, that with the newest message first.
+    /// The rooms of this account: the pinned ones, then that with the newest message first. Archived ones are among them.
     pub async fn list_rooms(&self) -> Answer<Vec<RoomItem>> {
         let mut rooms: Vec<_> =
             self.node.context.directory.all().into_iter().map(|(_, summary)| summary.item).collect();
         let newest = |item: &RoomItem| item.last_message.as_ref().map(|message| message.order.clone());
-        rooms.sort_by(|a, b| newest(b).cmp(&newest(a)).then_with(|| a.name.cmp(&b.name)));
+        let pinned = |item: &RoomItem| item.attention.pinned;
+        rooms.sort_by(|a, b| {
+            let place = pinned(b).cmp(&pinned(a)).then_with(|| newest(b).cmp(&newest(a)));
+            place.then_with(|| a.name.cmp(&b.name))
+        });
         Ok(rooms)
     }
 
@@ -520,6 +528,6 @@ impl App {
     }
 }
 
-fn message_id(text: &str) -> Answer<EventId> {
+pub(crate) fn message_id(text: &str) -> Answer<EventId> {
     text.parse().map_err(|_| Problem::of(Code::MessageNotFound).hint("a message id has 64 hexadecimal digits"))
 }

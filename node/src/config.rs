@@ -6,18 +6,26 @@
 //! api = "127.0.0.1:7077"                     # address of the local API
 //! mdns = true                                # find members on the local network
 //! passphrase_file = "/run/secrets/parlor"    # unlocks the account
+//! receipts = true                            # authors learn that we read their messages
+//! typing = true                              # others see that we type
+//! presence = "here"                          # how others see us: here, away or hidden
+//! notify = "count"                           # what notifications tell: off, count, names or text
+//! quiet = "22:00-07:00"                      # hours without notifications
 //! ```
+//!
+//! The last five are what holds until `parlor config set` says otherwise: that is kept in the history.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use parlor_api::{Code, Problem};
+use parlor_api::{Code, Notify, Problem, Stance};
 use parlor_net::Carriers;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::home::{self, Home};
+pub use crate::services::attention::{Chosen, Quiet};
 
 /// Longest passphrase, in bytes: longer than anybody types, short enough to hash at once.
 const PASSPHRASE_MAX: usize = 1024;
@@ -124,6 +132,10 @@ pub struct Config {
     pub mdns: bool,
     /// Where the passphrase comes from.
     pub passphrase: Passphrase,
+    /// What `config.toml` says of receipts, typing, presence and notifications.
+    pub attention: Chosen,
+    /// Show notifications on the desktop: for programs of a person, not for tests.
+    pub desktop: bool,
     /// What carries the connections; no setting of users. [`Carriers::Memory`] is for tests of many nodes in one process.
     pub carriers: Carriers,
 }
@@ -137,6 +149,11 @@ struct Settings {
     api: Option<SocketAddr>,
     mdns: Option<bool>,
     passphrase_file: Option<PathBuf>,
+    receipts: Option<bool>,
+    typing: Option<bool>,
+    presence: Option<Stance>,
+    notify: Option<Notify>,
+    quiet: Option<String>,
 }
 
 impl Config {
@@ -149,6 +166,8 @@ impl Config {
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             mdns: true,
             passphrase: Passphrase::None,
+            attention: Chosen::default(),
+            desktop: false,
             carriers: Carriers::Internet,
         }
     }
@@ -168,6 +187,18 @@ impl Config {
             Passphrase::None => file.passphrase_file.map_or(Passphrase::None, Passphrase::File),
             told => told,
         };
+        let hours = |text: &str| {
+            let quiet = crate::services::attention::hours(text);
+            quiet.map_err(|problem| Problem::new(Code::BadConfig, format!("quiet: {}", problem.detail)))
+        };
+        config.attention = Chosen {
+            receipts: file.receipts,
+            typing: file.typing,
+            presence: file.presence,
+            notify: file.notify,
+            quiet: file.quiet.as_deref().map(hours).transpose()?,
+        };
+        config.desktop = cfg!(feature = "desktop");
         if config.api.ip().is_loopback() {
             return Ok(config);
         }

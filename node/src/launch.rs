@@ -20,6 +20,7 @@ use crate::home::{ApiFile, Home};
 use crate::http::{self, Tokens};
 use crate::limits::STOP_DEADLINE;
 use crate::listen;
+use crate::services::attention::{self, Attention};
 use crate::services::contacts::{self, Contacts};
 use crate::services::joins::Joins;
 use crate::services::leafs;
@@ -97,6 +98,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let relays = names::own_relays(&config.relays);
     let names = Names::new(net.clone(), relays.clone(), account.root_key(), account.identity().entrant().account);
     let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
+    let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let context = Arc::new(Context {
         identity: Me::new(&account),
         name: account.name().to_owned(),
@@ -108,9 +110,11 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         peers: peers.clone(),
         mailboxes: mailboxes.clone(),
         contacts: contacts.clone(),
+        attention,
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
+    tasks.spawn(attention::run(attention::Parts::new(&context, &rooms, settings)));
     let joins = Joins::new();
     let parts = peers::Parts {
         me: peer,

@@ -38,6 +38,14 @@ pub(crate) const MUTE_PAUSE_MS: u64 = 600_000;
 pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
 /// Messages opened in one go after a key came.
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
+/// Messages of a room that came after what stands behind them was read, known one by one: each has a place in what is stored at each
+/// further one. Who has more of them sees that many.
+pub(crate) const LATE_MAX: usize = 1_000;
+/// Changes of settings that wait for the disk.
+pub(crate) const SETTINGS_INBOX: usize = 16;
+/// Notifications that wait for the desktop: more are not shown.
+#[cfg(feature = "desktop")]
+pub(crate) const DESKTOP_QUEUE: usize = 8;
 /// Messages counted as unread at most: beyond, people read "many".
 pub(crate) const UNREAD_MAX: u64 = 10_000;
 /// Notes of a room's log told to windows for one batch, the last ones: who joins an old room reads its log from the history.

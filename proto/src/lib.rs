@@ -24,6 +24,7 @@ pub mod mailbox;
 pub mod marker;
 pub mod name;
 pub mod outbox;
+pub mod presence;
 pub mod resolve;
 pub mod room;
 pub mod sync;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use parlor_api::{
-    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Problem, RequestChange, Room,
-    RoomChange,
+    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Presence, Problem, RequestChange,
+    Room, RoomChange,
 };
 
 use crate::args::Globals;
@@ -137,12 +137,31 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
             format!("* {} is a contact", neutral_line(&c.name))
         }
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
+        EventBody::Typing(t) if t.typing => format!("* {} types", neutral_line(&t.name)),
+        EventBody::Presence(p) => {
+            let name = neutral_line(&p.name);
+            match p.presence {
+                Presence::Online => format!("* {name} is here"),
+                Presence::Away => format!("* {name} is away"),
+                Presence::Offline => format!("* {name} went"),
+            }
+        }
+        EventBody::Draft(d) if verbose => {
+            if d.text.is_empty() {
+                "* no draft any more".into()
+            } else {
+                "* the draft changed".into()
+            }
+        }
+        EventBody::Unread(u) if verbose => format!("* {} unread, {} of them for you", u.unread, u.mentions),
         EventBody::Error(e) => out.paint(Look::Bad, &format!("error: {}", neutral_line(&e.message))),
         EventBody::Peer(p) if verbose => {
             format!("* peer {} {}", neutral_line(&p.peer_id), if p.connected { "came" } else { "went" })
         }
         EventBody::Sync(s) if verbose => format!("* sync: {} held, {} missing", s.have, s.want),
-        EventBody::Status(s) if verbose => format!("* {} delivered to {}", neutral_line(&s.message), s.delivered_to),
+        EventBody::Status(s) if verbose => {
+            format!("* {} delivered to {}, read by {}", neutral_line(&s.message), s.delivered_to, s.read_by)
+        }
         _ => return None,
     };
     Some(line)

@@ -1,10 +1,12 @@
 //! One command, one file. Each takes its arguments, asks the node, and writes the answer.
 
 pub mod completions;
+pub mod config;
 pub mod contact;
 pub mod device;
 pub mod dm;
 pub mod doctor;
+pub mod draft;
 pub mod history;
 pub mod init;
 pub mod invite;
@@ -13,6 +15,7 @@ pub mod listen;
 pub mod man;
 pub mod member;
 pub mod members;
+pub mod message;
 pub mod name;
 pub mod outbox;
 pub mod read;
@@ -22,6 +25,7 @@ pub mod run;
 pub mod send;
 pub mod status;
 pub mod stop;
+pub mod typing;
 
 use crate::args::{Cli, Command};
 use crate::client::Client;
@@ -56,6 +60,10 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),
+        Command::Message(args) => message::run(&args, &node()?, &globals, out),
+        Command::Typing(args) => typing::run(&args, &node()?, out),
+        Command::Draft(command) => draft::run(command, &node()?, out),
+        Command::Config(command) => config::run(command, &node()?, out),
         Command::Device(command) => device::run(command, &node()?, out),
         Command::Outbox(command) => outbox::run(command, &node()?, out),
         Command::Completions(args) => completions::run(&args, out),

@@ -1,7 +1,9 @@
 //! `parlor room …`: make, list, show, change and leave rooms.
 
 use clap::ValueEnum;
-use parlor_api::{CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateRoom};
+use parlor_api::{
+    Attention, Calls, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateAttention, UpdateRoom,
+};
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
@@ -38,7 +40,11 @@ pub enum Command {
         no_mailbox: bool,
     },
     /// List your rooms
-    List,
+    List {
+        /// With archived ones
+        #[arg(long)]
+        all: bool,
+    },
     /// Show one room
     Show {
         /// Which room
@@ -75,6 +81,40 @@ pub enum Command {
         #[arg(long, group = "what")]
         no_mailbox: bool,
     },
+    /// Hear nothing of a room
+    Mute {
+        /// Which room
+        room: String,
+        /// For this time only, such as 8h
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, conflicts_with = "off")]
+        time: Option<u64>,
+        /// Hear of it again
+        #[arg(long)]
+        off: bool,
+    },
+    /// Say which messages of a room you want to hear of
+    Notify {
+        /// Which room
+        room: String,
+        /// Which messages
+        level: LevelArg,
+    },
+    /// Put a room away from the list
+    Archive {
+        /// Which room
+        room: String,
+        /// Take it back
+        #[arg(long)]
+        off: bool,
+    },
+    /// Keep a room at the head of the list
+    Pin {
+        /// Which room
+        room: String,
+        /// No longer
+        #[arg(long)]
+        off: bool,
+    },
     /// Leave a room; what you hold of it stays readable
     Leave {
         /// Which room
@@ -83,6 +123,17 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// Which messages of a room call.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LevelArg {
+    /// All of others
+    All,
+    /// Those that mention you
+    Mentions,
+    /// None
+    None,
 }
 
 /// What newcomers can read.
@@ -123,7 +174,7 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             out.note(format!("Made the room {}.", display::neutral_line(&room.name)));
             Ok(())
         }
-        Command::List => list(node, out),
+        Command::List { all } => list(all, node, out),
         Command::Show { room } => show(&node.get(&path(&room))?, out),
         Command::Rename { room, name } => {
             update(node, &room, &UpdateRoom { name: Some(name), ..UpdateRoom::default() }, out)
@@ -132,6 +183,24 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             let history = history.map(HistoryArg::to_api);
             let mailboxes = mailboxes(mailbox, no_mailbox);
             update(node, &room, &UpdateRoom { name, about, ttl, history, mailboxes }, out)
+        }
+        Command::Mute { room, time, off } => {
+            let update = UpdateAttention { muted: Some(!off), mute_for: time, ..UpdateAttention::default() };
+            attend(node, &room, &update, out)
+        }
+        Command::Notify { room, level } => {
+            let level = match level {
+                LevelArg::All => Calls::All,
+                LevelArg::Mentions => Calls::Mentions,
+                LevelArg::None => Calls::None,
+            };
+            attend(node, &room, &UpdateAttention { level: Some(level), ..UpdateAttention::default() }, out)
+        }
+        Command::Archive { room, off } => {
+            attend(node, &room, &UpdateAttention { archived: Some(!off), ..UpdateAttention::default() }, out)
+        }
+        Command::Pin { room, off } => {
+            attend(node, &room, &UpdateAttention { pinned: Some(!off), ..UpdateAttention::default() }, out)
         }
         Command::Leave { room, force } => {
             let room: Room = node.get(&path(&room))?;
@@ -158,12 +227,40 @@ fn update(node: &Client, room: &str, update: &UpdateRoom, out: &mut Out) -> Done
     show(&node.send(Method::PATCH, &path(room), update)?, out)
 }
 
-fn list(node: &Client, out: &mut Out) -> Done {
-    let rooms: Vec<RoomItem> = node.get("/rooms")?;
+fn attend(node: &Client, room: &str, update: &UpdateAttention, out: &mut Out) -> Done {
+    let room: Room = node.send(Method::PATCH, &format!("{}/attention", path(room)), update)?;
+    if out.is_json() {
+        return out.json(&room);
+    }
+    let called = called(&room.attention);
+    out.note(format!("{}: {}", display::neutral_line(&room.name), if called.is_empty() { "calls" } else { &called }));
+    Ok(())
+}
+
+/// How a room calls and where it stands, if that is not as usual.
+fn called(attention: &Attention) -> String {
+    let mut words = Vec::new();
+    if attention.muted {
+        let until = attention.muted_until.as_deref().map(|until| format!(" until {}", time::brief(until)));
+        words.push(format!("muted{}", until.unwrap_or_default()));
+    }
+    if attention.level != Calls::All {
+        words.push(format!("calls for {}", attention.level.name()));
+    }
+    words.extend(attention.archived.then(|| "archived".to_owned()));
+    words.extend(attention.pinned.then(|| "pinned".to_owned()));
+    words.join(", ")
+}
+
+fn list(all: bool, node: &Client, out: &mut Out) -> Done {
+    let mut rooms: Vec<RoomItem> = node.get("/rooms")?;
     if out.is_json() {
         return rooms.iter().try_for_each(|room| out.json(room));
     }
-    let mut table = Table::new(&["room", "name", "role", "members", "unread", "last message"]);
+    let n_rooms = rooms.len();
+    rooms.retain(|room| all || !room.attention.archived);
+    let n_archived = n_rooms - rooms.len();
+    let mut table = Table::new(&["room", "name", "role", "members", "unread", "", "last message"]);
     for room in rooms {
         let last = room
             .last_message
@@ -175,11 +272,19 @@ fn list(node: &Client, out: &mut Out) -> Done {
             room.name,
             role.into(),
             room.members.to_string(),
-            room.unread.to_string(),
+            unread(room.unread, room.mentions),
+            called(&room.attention),
             last.unwrap_or_default(),
         ]);
     }
-    table.write(out, "no rooms yet: make one with `parlor room create NAME`, or join one with `parlor join LINK`")
+    if n_archived > 0 {
+        out.note(format!("{n_archived} archived: parlor room list --all"));
+    }
+    table.write(out, "no rooms here: make one with `parlor room create NAME`, or join one with `parlor join LINK`")
+}
+
+fn unread(unread: u64, mentions: u64) -> String {
+    if mentions == 0 { unread.to_string() } else { format!("{unread}, {mentions} for you") }
 }
 
 fn show(room: &Room, out: &mut Out) -> Done {
@@ -199,7 +304,8 @@ fn show(room: &Room, out: &mut Out) -> Done {
         ("kind", kind.to_owned()),
         ("you", room.gone.as_ref().map_or_else(|| standing_name(room.role).to_owned(), |gone| gone.text.clone())),
         ("members", format!("{}, {} of them connected", room.members, room.online)),
-        ("unread", room.unread.to_string()),
+        ("unread", unread(room.unread, room.mentions)),
+        ("calls", called(&room.attention)),
         ("made", time::local(&room.created_at)),
     ];
     if let Some(ttl) = room.ttl {

@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) asking: usize,
     /// Verified people to whom a device came since.
     pub(crate) changed: Vec<String>,
+    /// Notifications are wanted on the desktop, and nobody there shows them.
+    pub(crate) unheard: bool,
     /// Our clock.
     pub(crate) clock: Clock,
     /// Bytes free where the home is; `None` if the system does not say.
@@ -170,7 +172,7 @@ impl Facts {
         let writable = self.rooms.iter().filter(|room| room.writable).count();
         let online = self.rooms.iter().filter(|room| room.online > 0).count();
         let free = self.disk_free.map_or_else(|| "unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
-        let facts: [(&str, String); 16] = [
+        let facts: [(&str, String); 17] = [
             ("listening", self.listening.to_string()),
             ("loopback_only", self.loopback_only.to_string()),
             ("nat", format!("{:?}", self.nat).to_lowercase()),
@@ -185,6 +187,7 @@ impl Facts {
             ("outbox", self.outbox.to_string()),
             ("joining", self.joining.to_string()),
             ("requests", format!("{} out, {} in", self.asked, self.asking)),
+            ("desktop", if self.unheard { "nobody shows notifications" } else { "fine" }.to_owned()),
             ("clock", format!("{:?}", self.clock).to_lowercase()),
             ("disk_free", free),
         ];

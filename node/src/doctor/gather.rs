@@ -7,6 +7,7 @@ use super::{Clock, Facts, NatKind, RelayFact, RelayTrouble, RoomFact, Udp, findi
 use crate::app::{Answer, App};
 use crate::bus::rfc3339;
 use crate::clock::now_ms;
+use crate::services::attention::Desktop;
 use crate::services::rooms::Summary;
 
 impl App {
@@ -55,6 +56,8 @@ impl App {
             asked,
             asking,
             changed: node.context.contacts.changed_since(),
+            unheard: node.context.attention.desktop() == Desktop::Nobody
+                && node.context.attention.notify() != parlor_api::Notify::Off,
             disk_free: free.ok().flatten(),
         })
     }

@@ -13,8 +13,8 @@ const ROOMS_TOLD: usize = 5;
 
 /// What follows from the facts, the worst first. Never empty.
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let rules: [fn(&Facts) -> Vec<Finding>; 10] =
-        [device, clock, disk, listening, way_in, udp, relays, people, rooms, waiting];
+    let rules: [fn(&Facts) -> Vec<Finding>; 11] =
+        [device, clock, disk, listening, way_in, udp, relays, people, rooms, waiting, desktop];
     let mut all: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
     if all.iter().all(|finding| finding.level == Level::Note) {
         all.push(told(
@@ -39,6 +39,17 @@ fn tried(mut finding: Finding, what: Vec<String>) -> Finding {
 
 fn plural(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+/// Notifications reach nobody.
+fn desktop(facts: &Facts) -> Vec<Finding> {
+    let finding = told(
+        "no_desktop",
+        Level::Note,
+        "notifications reach no desktop: no session bus answers, or nobody on it shows them",
+        "this is fine on a machine without a screen; else run the node in your desktop session, or: parlor config set notify off",
+    );
+    if facts.unheard { vec![finding] } else { Vec::new() }
 }
 
 /// This device was copied, or somebody's devices changed.

@@ -6,10 +6,12 @@
 //! | [`peers`] | the connections: sync links, whom to stay connected to, known addresses |
 //! | [`joins`] | joins under way, and strangers who knock |
 //! | [`mailboxes`] | lines to relays: what is written for members who are away, and read of them |
+//! | [`attention`] | the settings of what calls the user and what of him others see; notifications |
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
+pub(crate) mod attention;
 pub(crate) mod contacts;
 pub(crate) mod joins;
 pub(crate) mod leafs;

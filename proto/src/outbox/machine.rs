@@ -8,8 +8,8 @@ use crate::ids::{DeviceId, EventId, RoomId};
 
 use super::reach::Reach;
 use super::{
-    Entry, Failure, In, KEEP_MS, KEEP_SENT, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce, Out, OutboxError, Stage,
-    Status, WRITE_PAUSE_MS, Waiting,
+    Entry, Failure, In, KEEP_MS, KEEP_SENT, Line, MAX_WAITING, MAX_WAITING_BYTES, Nonce, Out, OutboxError, Receipt,
+    Stage, Status, WRITE_PAUSE_MS, Waiting,
 };
 
 /// The outbox of a node. See the module's page.
@@ -162,9 +162,9 @@ impl Outbox {
                 self.rooms.entry(room).or_default().set_members(me, devices);
             }
             In::Stored { room, seq } => self.on_stored(room, seq, now_ms, &mut out),
-            In::PeerHas { room, device, seq } => self.on_has(room, device, seq, 0, now_ms, &mut out),
-            In::Marked { room, device, delivered, read } => {
-                self.on_has(room, device, delivered, read, now_ms, &mut out);
+            In::PeerHas { room, device, seq } => self.on_has(room, device, (seq, 0, now_ms), now_ms, &mut out),
+            In::Marked { room, device, delivered, read, at_ms } => {
+                self.on_has(room, device, (delivered, read, at_ms.min(now_ms)), now_ms, &mut out);
             }
             In::Connected { room, n } => {
                 let reach = self.rooms.entry(room).or_default();
@@ -195,6 +195,11 @@ impl Outbox {
             return Status::Failed(failure);
         }
         reach.status(seq)
+    }
+
+    /// What each other account of `room` says of message number `seq` of our log, by account.
+    pub fn receipts(&self, room: &RoomId, seq: u64) -> Vec<Receipt> {
+        self.rooms.get(room).map(|reach| reach.receipts(seq)).unwrap_or_default()
     }
 
     /// The entry of a request, if it still waits or was sent within [`KEEP_MS`] and is among the last [`KEEP_SENT`].
@@ -311,9 +316,11 @@ impl Outbox {
         }
     }
 
-    fn on_has(&mut self, room: RoomId, device: DeviceId, seq: u64, read: u64, now_ms: u64, out: &mut Vec<Out>) {
+    /// A device has our log up to a number and read it up to another, since a time.
+    fn on_has(&mut self, room: RoomId, device: DeviceId, told: (u64, u64, u64), now_ms: u64, out: &mut Vec<Out>) {
+        let (seq, read, at_ms) = told;
         let reach = self.rooms.entry(room).or_default();
-        let Some((from, to)) = reach.raise(device, seq, read) else { return };
+        let Some((from, to)) = reach.raise(device, seq, read, at_ms) else { return };
         self.arrive(room, seq, now_ms, out);
         out.push(Out::Changed { room, from, to });
         self.forget_sent(now_ms, out);

@@ -174,6 +174,17 @@ pub enum Status {
     Failed(Failure),
 }
 
+/// What is known of one other account and one message of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whose.
+    pub account: AccountId,
+    /// At the latest then a device of it had the message; `None` while none has, as far as we know.
+    pub delivered_ms: Option<u64>,
+    /// At the latest then it was read there; `None` while it was not, or it is not told.
+    pub read_ms: Option<u64>,
+}
+
 /// A line of `outbox list`: a message that is not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -258,6 +269,8 @@ pub enum In {
         delivered: u64,
         /// Everything of ours up to here is read; 0 when nothing is told.
         read: u64,
+        /// When that was so, at the latest: the marker's time.
+        at_ms: u64,
     },
     /// How many members' devices a room is connected with.
     Connected {

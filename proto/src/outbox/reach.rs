@@ -7,7 +7,48 @@ use rand::RngExt as _;
 
 use crate::ids::{AccountId, DeviceId};
 
-use super::{FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Nonce, Status, Waiting};
+use super::{FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Nonce, Receipt, Status, Waiting};
+
+/// Steps of a [`Track`] that are remembered: what is older keeps the time of the oldest one left, which is still true.
+const STEPS: usize = 256;
+
+/// How far something came, and when it was known to.
+#[derive(Debug, Default)]
+struct Track {
+    /// Up to this number since this time, rising; at most [`STEPS`].
+    steps: VecDeque<(u64, u64)>,
+}
+
+impl Track {
+    /// How far it came.
+    fn reached(&self) -> u64 {
+        self.steps.back().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// Since when it is known to have come to `seq`: at the latest then.
+    fn since(&self, seq: u64) -> Option<u64> {
+        self.steps.get(self.steps.partition_point(|(reached, _)| *reached < seq)).map(|(_, at_ms)| *at_ms)
+    }
+
+    /// It came to `seq`; whether that is further than before.
+    fn advance(&mut self, seq: u64, at_ms: u64) -> bool {
+        if seq <= self.reached() {
+            return false;
+        }
+        if self.steps.len() == STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back((seq, at_ms));
+        true
+    }
+}
+
+/// What a device said of our log.
+#[derive(Debug, Default)]
+struct Mark {
+    has: Track,
+    read: Track,
+}
 
 /// One room of the outbox.
 #[derive(Default)]
@@ -36,7 +77,7 @@ pub(super) struct Reach {
     me: Option<AccountId>,
     accounts: BTreeMap<DeviceId, AccountId>,
     /// Per device: our log is stored up to here, and read up to here.
-    marks: BTreeMap<DeviceId, (u64, u64)>,
+    marks: BTreeMap<DeviceId, Mark>,
 }
 
 impl Reach {
@@ -46,15 +87,13 @@ impl Reach {
         self.accounts = devices.into_iter().collect();
     }
 
-    /// Notes that `device` has our log up to `has` and read up to `read`; gives the range of messages that this says
-    /// something new about.
-    pub(super) fn raise(&mut self, device: DeviceId, has: u64, read: u64) -> Option<(u64, u64)> {
+    /// Notes that `device` has our log up to `has` and read up to `read` since `at_ms`; gives the range of messages that this
+    /// says something new about.
+    pub(super) fn raise(&mut self, device: DeviceId, has: u64, read: u64, at_ms: u64) -> Option<(u64, u64)> {
         let mark = self.marks.entry(device).or_default();
-        let (old_has, old_read) = *mark;
-        *mark = (old_has.max(has), old_read.max(read.min(has)));
-        let (new_has, new_read) = *mark;
-        let had = (new_has > old_has).then_some((old_has + 1, new_has));
-        let was_read = (new_read > old_read).then_some((old_read + 1, new_read));
+        let (old_has, old_read, read) = (mark.has.reached(), mark.read.reached(), read.min(has));
+        let had = mark.has.advance(has, at_ms).then_some((old_has + 1, has));
+        let was_read = mark.read.advance(read, at_ms).then_some((old_read + 1, read));
         match (had, was_read) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (had, was_read) => had.or(was_read),
@@ -79,19 +118,32 @@ impl Reach {
         [self.write_ms, self.attempt_ms].into_iter().flatten().min()
     }
 
+    /// What every other account of the room says of message `seq`, by account.
+    pub(super) fn receipts(&self, seq: u64) -> Vec<Receipt> {
+        let mut found: BTreeMap<AccountId, Receipt> = BTreeMap::new();
+        for (device, account) in self.accounts.iter().filter(|(_, account)| Some(**account) != self.me) {
+            let receipt =
+                found.entry(*account).or_insert(Receipt { account: *account, delivered_ms: None, read_ms: None });
+            let Some(mark) = self.marks.get(device) else { continue };
+            receipt.delivered_ms = earlier(receipt.delivered_ms, mark.has.since(seq));
+            receipt.read_ms = earlier(receipt.read_ms, mark.read.since(seq));
+        }
+        found.into_values().collect()
+    }
+
     /// The status of a written message that is not given up.
     pub(super) fn status(&self, seq: u64) -> Status {
         let others: BTreeSet<_> = self.accounts.values().filter(|account| Some(**account) != self.me).collect();
         let (mut to, mut by) = (BTreeSet::new(), BTreeSet::new());
         let mut elsewhere = false;
-        for (device, (has, read)) in self.marks.iter().filter(|(_, (has, _))| *has >= seq) {
-            debug_assert!(read <= has);
+        for (device, mark) in self.marks.iter().filter(|(_, mark)| mark.has.reached() >= seq) {
+            debug_assert!(mark.read.reached() <= mark.has.reached());
             elsewhere = true;
             let Some(account) = self.accounts.get(device).filter(|account| Some(**account) != self.me) else {
                 continue;
             };
             to.insert(account);
-            if *read >= seq {
+            if mark.read.reached() >= seq {
                 by.insert(account);
             }
         }
@@ -105,4 +157,9 @@ impl Reach {
             _ => Status::Queued(Waiting::Unreachable),
         }
     }
+}
+
+/// The earlier of two times, of which either may not be known.
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    [a, b].into_iter().flatten().min()
 }

@@ -79,9 +79,9 @@ fn a_message_goes_from_queued_to_read() {
     assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 });
     desk.has(DeviceId([0x22; 32]), 1);
     assert_eq!(desk.status(1), Status::Delivered { to: 1, of: 2 }, "two devices of one account");
-    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 0 });
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 0, at_ms: 5 });
     assert_eq!(desk.status(1), Status::Delivered { to: 2, of: 2 });
-    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 1 });
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 1, at_ms: 5 });
     assert_eq!(desk.status(1), Status::Read { by: 1, to: 2, of: 2 });
     assert_eq!(desk.outbox.lines(), []);
 }
@@ -96,7 +96,7 @@ fn delivered_is_never_claimed_for_what_a_member_does_not_have() {
     desk.has(BOB, 2);
     assert_eq!(desk.status(2), Status::Delivered { to: 1, of: 2 });
     assert!(matches!(desk.status(3), Status::Queued(_)));
-    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 9 });
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 9, at_ms: 5 });
     assert_eq!(desk.status(1), Status::Read { by: 1, to: 2, of: 2 });
     assert_eq!(desk.status(2), Status::Delivered { to: 1, of: 2 }, "read beyond what is stored counts for nothing");
     // Somebody who is no member any more does not count.
@@ -328,4 +328,47 @@ fn a_mailbox_that_has_a_message_makes_it_sent_and_never_delivered() {
     assert!(desk.outbox.lines().is_empty());
     desk.has(BOB, 2);
     assert_eq!([2, 3].map(|n| desk.status(n)), [Status::Delivered { to: 1, of: 2 }, Status::Sent]);
+}
+
+#[test]
+fn each_member_is_told_apart_with_the_time_at_which_he_had_and_read_a_message() {
+    let mut desk = Desk::writable();
+    for n in 1..=3 {
+        desk.submit(n);
+        desk.written(n);
+    }
+    let (bob, carol) = (AccountId([2; 32]), AccountId([3; 32]));
+    let receipt = |account, delivered_ms, read_ms| Receipt { account, delivered_ms, read_ms };
+    assert_eq!(desk.outbox.receipts(&ROOM, 1), [receipt(bob, None, None), receipt(carol, None, None)]);
+    desk.has(BOB, 2);
+    desk.now_ms += 1_000;
+    desk.tell(In::Marked { room: ROOM, device: BOB, delivered: 3, read: 2, at_ms: 1_000_700 });
+    // His other device is later with both.
+    desk.tell(In::Marked { room: ROOM, device: DeviceId([0x22; 32]), delivered: 3, read: 3, at_ms: 1_000_900 });
+    // A clock that is ahead says at most now.
+    desk.tell(In::Marked { room: ROOM, device: CAROL, delivered: 1, read: 0, at_ms: u64::MAX });
+    assert_eq!(
+        desk.outbox.receipts(&ROOM, 2),
+        [receipt(bob, Some(1_000_000), Some(1_000_700)), receipt(carol, None, None)]
+    );
+    assert_eq!(
+        desk.outbox.receipts(&ROOM, 3),
+        [receipt(bob, Some(1_000_700), Some(1_000_900)), receipt(carol, None, None)]
+    );
+    assert_eq!(desk.outbox.receipts(&ROOM, 1)[1], receipt(carol, Some(1_001_000), None));
+    // What was told once is not taken back by somebody who stops telling.
+    desk.tell(In::Marked { room: ROOM, device: BOB, delivered: 3, read: 0, at_ms: 1_000_950 });
+    assert_eq!(desk.outbox.receipts(&ROOM, 2)[0], receipt(bob, Some(1_000_000), Some(1_000_700)));
+}
+
+#[test]
+fn of_a_long_log_the_times_of_old_messages_are_late_and_never_early() {
+    let mut desk = Desk::writable();
+    for n in 0..2_000u64 {
+        desk.now_ms = 1_000_000 + n;
+        desk.has(BOB, n + 1);
+    }
+    let since = |seq| desk.outbox.receipts(&ROOM, seq)[0].delivered_ms.unwrap();
+    assert_eq!((since(2_000), since(1_900)), (1_001_999, 1_001_899));
+    assert!((1..=2_000).all(|seq| since(seq) >= 1_000_000 + seq - 1));
 }

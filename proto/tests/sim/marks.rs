@@ -37,7 +37,7 @@ impl Node {
         }
         let stored = |head: &EventId| self.disk.messages.values().find(|stored| stored.event.id() == *head);
         let delivered = marker.heads.iter().filter_map(stored).map(|stored| stored.covers_own).max()?;
-        Some(outbox::In::Marked { room, device: marker.device, delivered, read: 0 })
+        Some(outbox::In::Marked { room, device: marker.device, delivered, read: 0, at_ms: marker.ts_ms })
     }
 
     pub(super) fn resolve_markers(&mut self, now: u64) {

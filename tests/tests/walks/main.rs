@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
 mod asleep;
+mod attention;
 mod bad_input;
 mod catching_up;
 mod contacts;

@@ -1,5 +1,6 @@
 //! The table of all routes, and what stands before them.
 
+mod attention;
 mod contacts;
 mod devices;
 mod invites;
@@ -51,6 +52,8 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(messages::history))
         .routes(routes!(messages::show))
         .routes(routes!(outbox::list))
+        .routes(routes!(attention::receipts))
+        .routes(routes!(attention::settings))
         .routes(routes!(contacts::list))
         .routes(routes!(devices::list))
         .routes(routes!(live::ticket))
@@ -62,6 +65,9 @@ fn send() -> OpenApiRouter<Api> {
         .routes(routes!(messages::send))
         .routes(routes!(messages::send_batch))
         .routes(routes!(messages::mark_read))
+        .routes(routes!(attention::typing))
+        .routes(routes!(attention::attend))
+        .routes(routes!(attention::draft, attention::set_draft, attention::clear_draft))
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::discard))
 }
@@ -70,6 +76,7 @@ fn send() -> OpenApiRouter<Api> {
 fn manage() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(node::stop))
+        .routes(routes!(attention::update_settings))
         .routes(routes!(rooms::create))
         .routes(routes!(rooms::update))
         .routes(routes!(rooms::leave))

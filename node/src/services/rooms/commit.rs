@@ -22,6 +22,7 @@ impl Turn<'_> {
     /// is what knows the branch.
     pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
         let mut accepted = Vec::new();
+        let mut late = false;
         let whole = outcome.placed.iter().any(|placed| placed.place.at == 1);
         for event in std::mem::take(&mut outcome.accepted) {
             if batch.bytes() >= SPLIT_BYTES && !whole {
@@ -30,6 +31,9 @@ impl Turn<'_> {
                     placed: outcome.placed.clone(),
                     ..Settle::default()
                 };
+                if std::mem::take(&mut late) {
+                    self.put_late(&mut batch);
+                }
                 self.hand_over(std::mem::replace(&mut batch, Batch::new(Some(self.id()))), ahead);
             }
             match &event {
@@ -41,9 +45,13 @@ impl Turn<'_> {
                         (row.device, row.seq) = (placed.place.path, placed.place.at);
                     }
                     batch.message(row);
+                    late |= self.note_late(message);
                 }
             }
             accepted.push(event);
+        }
+        if late {
+            self.put_late(&mut batch);
         }
         for (id, covers_own) in &settle.covers {
             batch.covers_own(*id, *covers_own);

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use parlor_api::{EventBody, MessageStatus, StatusChanged};
-use parlor_proto::DeviceId;
+use parlor_api::{Code, EventBody, MessageStatus, Problem, Receipt, Receipts, StatusChanged};
 use parlor_proto::binding::Binding;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{In as OutboxIn, Status};
 use parlor_proto::room::Outcome;
+use parlor_proto::{DeviceId, EventId};
 
-use super::entry::{Job, Turn};
+use super::entry::{Job, Turn, damaged};
+use super::message::Reply;
 use super::settle::Settle;
 use crate::account::rng;
+use crate::bus::rfc3339;
 
 /// Status events sent for one change: of a longer stretch only the newest messages are told one by one.
 const STATUS_EVENTS: u64 = 256;
@@ -36,7 +38,9 @@ impl Turn<'_> {
         }
         let me = self.context.identity.device();
         let heads = self.entry.room.marker_heads();
-        let read = Hlc(self.entry.read.order);
+        // Nobody is told that we read what came too late for that, or anything if he who reads does not want it.
+        let told = self.context.attention.receipts();
+        let read = if told { self.entry.unread.wholly_read(self.entry.read.order) } else { Hlc::ZERO };
         let held = self.entry.markers.get(&me);
         let mut sorted = heads.clone();
         sorted.sort_unstable();
@@ -87,8 +91,8 @@ impl Turn<'_> {
         let known: Vec<_> = marker.heads.iter().map(|head| (*head, self.entry.room.covers_own(head))).collect();
         let delivered = known.iter().filter_map(|(_, covers)| *covers).max().unwrap_or(0);
         let unknown: Vec<_> = known.iter().filter(|(_, covers)| covers.is_none()).map(|(head, _)| *head).collect();
-        let read = marker.read_up_to;
-        self.tell_marked(device, delivered, read);
+        let (read, at_ms) = (marker.read_up_to, marker.ts_ms);
+        self.tell_marked(device, delivered, read, at_ms);
         if unknown.is_empty() {
             self.entry.unresolved.remove(&device);
             return;
@@ -99,7 +103,7 @@ impl Turn<'_> {
             let covers = rows.iter().flatten().map(|row| row.covers_own).max().unwrap_or(0);
             let all = rows.iter().all(Option::is_some);
             Box::new(move |turn| {
-                turn.tell_marked(device, covers, read);
+                turn.tell_marked(device, covers, read, at_ms);
                 if all {
                     turn.entry.unresolved.remove(&device);
                 }
@@ -107,12 +111,48 @@ impl Turn<'_> {
         });
     }
 
-    fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc) {
+    fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc, at_ms: u64) {
         let newest = self.entry.own_clock.iter().rev().find(|(seq, clock)| *seq <= delivered && *clock <= read_up_to);
         let read = newest.map_or(0, |(seq, _)| *seq);
         if self.is_live(&device) {
-            self.tell_outbox(OutboxIn::Marked { room: self.id(), device, delivered, read });
+            self.tell_outbox(OutboxIn::Marked { room: self.id(), device, delivered, read, at_ms });
         }
+    }
+
+    /// Who has a message of ours, and who read it.
+    pub(super) fn receipts(&mut self, id: EventId, reply: Reply<Receipts>) {
+        let room = self.id();
+        self.read(move |store| {
+            let row = store.message(&room, &id).map_err(damaged);
+            Box::new(move |turn| {
+                let row = row.and_then(|row| row.ok_or_else(|| Problem::of(Code::MessageNotFound)));
+                drop(reply.send(row.and_then(|row| turn.receipts_view(&row))));
+            })
+        });
+    }
+
+    fn receipts_view(&self, row: &parlor_storage::MessageRow) -> Result<Receipts, Problem> {
+        if row.device != self.context.identity.device() {
+            return Err(Problem::new(Code::Conflict, "who has a message is known to the device that wrote it only"));
+        }
+        // No clock of others makes a message known before it was written.
+        let written_ms = Hlc(row.hlc).ms();
+        let at = |ms: Option<u64>| ms.map(|ms| rfc3339(ms.max(written_ms)));
+        let mut people: Vec<_> = self
+            .outbox
+            .receipts(&self.id(), row.seq)
+            .into_iter()
+            .map(|receipt| Receipt {
+                account: receipt.account.to_string(),
+                name: self.name_of(&receipt.account),
+                delivered: receipt.delivered_ms.is_some(),
+                delivered_at: at(receipt.delivered_ms),
+                read: receipt.read_ms.is_some(),
+                read_at: at(receipt.read_ms),
+            })
+            .collect();
+        people.sort_by(|a, b| (&a.name, &a.account).cmp(&(&b.name, &b.account)));
+        Ok(Receipts { message: row.id.to_string(), room: self.id().to_string(), people })
     }
 
     /// The status of our messages `from..=to` changed: windows are told.

@@ -63,7 +63,7 @@ impl Turn<'_> {
         }
     }
 
-    /// What the book says of somebody is different: names, marks, blocks.
+    /// What the book says of somebody is different (names, marks, blocks), or what was set of attention.
     pub(super) fn refresh(&mut self) {
         if let Some(other) = self.entry.room.other() {
             if self.context.contacts.is_blocked(&other) {
@@ -73,6 +73,10 @@ impl Turn<'_> {
             self.announce();
             self.plan_mail();
         }
+        // Whose messages are shown may be different, and what others may know of us.
+        self.recount(None);
+        self.set_stance();
+        self.entry.throttle.touch();
         self.summarise();
     }
 

@@ -15,25 +15,33 @@ use parlor_proto::gossip::{Coalescer, Unreached};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::Outbox;
+use parlor_proto::presence::{Listener, Speaker};
 use parlor_proto::room::{MessageTip, Room, RoomParts, Standing};
 use parlor_proto::sync::{Guard, Series, Session, Tables, Tip};
 use parlor_proto::wire::SeriesKind;
-use parlor_proto::{DeviceId, RoomId, event::Event};
-use parlor_storage::{Batch, Chain, Cursor, Namespace, Position, ReadError, Store};
+use parlor_proto::{AccountId, DeviceId, RoomId, event::Event};
+use parlor_storage::{Batch, Chain, Namespace, Position, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
+use super::attention::{KeptDraft, Wanted};
 use super::gossip::Hearing;
 use super::message::Wish;
 use super::settle::Settle;
+use super::unread::Unread;
 use super::worker::Context;
 use crate::home_damaged;
-use crate::limits::UNREAD_MAX;
 use crate::services::mailboxes::Tips;
 
 /// Names of what is stored beside the events of a room.
 pub(super) mod names {
     /// Our read marker: [`super::ReadMark`].
     pub(crate) const READ: &[u8] = b"read";
+    /// Ids of the messages that came when what stands after them was read, and were not read since.
+    pub(crate) const LATE: &[u8] = b"late";
+    /// When the room calls and where it stands in the list: [`super::super::attention::Wanted`].
+    pub(crate) const WANTED: &[u8] = b"wanted";
+    /// What was written and not sent: [`super::super::attention::KeptDraft`].
+    pub(crate) const DRAFT: &[u8] = b"draft";
     /// Control events beside the log of a device that wrote two of one number, by id.
     pub(crate) const FORK: &[u8] = b"fork";
 
@@ -90,7 +98,19 @@ pub(super) struct Entry {
     /// Clock readings of our newest messages, to tell which of them a read marker covers: (number, clock).
     pub(super) own_clock: std::collections::VecDeque<(u64, Hlc)>,
     pub(super) read: ReadMark,
-    pub(super) unread: u64,
+    pub(super) unread: Unread,
+    /// When the room calls, and where it stands in the list.
+    pub(super) wanted: Wanted,
+    /// What was written and not sent.
+    pub(super) draft: KeptDraft,
+    /// What we say of what the user does right now,
+    pub(super) speaker: Speaker,
+    /// and what others said of themselves.
+    pub(super) listener: Listener,
+    /// Who is shown as there; the others are not.
+    pub(super) shown_presence: HashMap<AccountId, parlor_api::Presence>,
+    /// When gossip brought a marker of each device last.
+    pub(super) heard_markers: HashMap<DeviceId, u64>,
     pub(super) last: Option<(Position, parlor_api::Message)>,
     /// The changes made since the room was loaded: after one that could not be stored none of the later ones is.
     pub(super) chain: Chain,
@@ -195,7 +215,13 @@ impl Entry {
             throttle: Throttle::default(),
             own_clock: std::collections::VecDeque::new(),
             read: ReadMark::default(),
-            unread: 0,
+            unread: Unread::default(),
+            wanted: Wanted::default(),
+            draft: KeptDraft::default(),
+            speaker: Speaker::default(),
+            listener: Listener::default(),
+            shown_presence: HashMap::new(),
+            heard_markers: HashMap::new(),
             last: None,
             chain: Chain::default(),
             committing: 0,
@@ -245,7 +271,10 @@ impl Entry {
         if let Some(bytes) = store.get(Some(&id), Namespace::Meta, names::READ).map_err(damaged)? {
             entry.read = parlor_proto::codec::decode(&bytes, 64).unwrap_or_default();
         }
-        entry.count_unread(store)?;
+        let meta = |name| store.get(Some(&id), Namespace::Meta, name).map_err(damaged);
+        entry.wanted = super::attention::decode(meta(names::WANTED)?);
+        entry.draft = super::attention::decode(meta(names::DRAFT)?);
+        entry.count_unread(context, store)?;
         entry.load_own_clock(store)?;
         // Whatever is stored and was not told before the end of the last run is told now.
         entry.throttle.touch();
@@ -266,17 +295,21 @@ impl Entry {
         self.markers.retain(|device, _| stays(device));
         self.bindings.retain(|device, _| stays(device));
         self.unresolved.retain(stays);
+        self.listener.retain(stays);
+        self.heard_markers.retain(|device, _| stays(device));
     }
 
     /// Whether something is due in this room, and when.
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self, now_ms: u64) -> Option<u64> {
         let of = |linked: &Linked| [linked.session.next_deadline(), linked.hearing.due()];
         let sessions = self.sessions.values().flat_map(of).flatten().min();
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));
         let rested = Some(self.rest_until_ms).filter(|until| *until != 0);
         let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.part_ms, self.guard.due()];
-        [sessions, marker].into_iter().chain(ours).flatten().min()
+        let said = self.speaker.due().filter(|_| self.is_heard());
+        let attention = [said, self.listener.due(), self.wanted.due(now_ms)];
+        [sessions, marker].into_iter().chain(ours).chain(attention).flatten().min()
     }
 
     /// Whether nothing is stored on our own account now.
@@ -307,27 +340,6 @@ impl Entry {
     /// Tells in the tables what the control logs mean together, as far as both are of the same events.
     pub(super) fn note_view(&mut self) {
         self.tables.mean(self.room.n_control(), &self.room.fingerprint());
-    }
-
-    /// Counts messages of others after the read marker. Blocks.
-    fn count_unread(&mut self, store: &Store) -> Result<(), Problem> {
-        let (id, me) = (self.room.id(), self.room.me().account());
-        let mut cursor = Cursor::Newest;
-        loop {
-            let page = store.page(&id, cursor, 100).map_err(damaged)?;
-            for row in &page.rows {
-                if row.row.order <= self.read.order || self.unread >= UNREAD_MAX {
-                    return Ok(());
-                }
-                if row.row.key.is_some() && self.room.account_of(&row.row.device) != Some(me) {
-                    self.unread += 1;
-                }
-            }
-            match page.rows.last() {
-                Some(oldest) if page.older => cursor = Cursor::Before(oldest.position),
-                _ => return Ok(()),
-            }
-        }
     }
 
     /// Clock readings of our newest messages. Blocks.

@@ -4,8 +4,10 @@
 //! ([`parlor_proto::gossip`]), and forwarding, which follows from the verdict.
 
 use parlor_net::{GossipToken, PeerId, Verdict as Judgement};
+use parlor_proto::DeviceId;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::gossip::{GossipError, GossipFrame, Unreached};
+use parlor_proto::marker::INTERVAL_MS;
 use parlor_proto::wire::{Item, SeriesKind};
 
 use super::entry::{Job, Turn};
@@ -111,13 +113,24 @@ impl Turn<'_> {
             GossipFrame::Events(_) => SeriesKind::Message,
             GossipFrame::Markers(_) => SeriesKind::Marker,
             GossipFrame::Leaves(_) => SeriesKind::Leaf,
-            GossipFrame::Presence(_) => return Judgement::Ignore,
+            GossipFrame::Presence(said) => return self.hear(&said.0),
         };
         let (GossipFrame::Events(list) | GossipFrame::Markers(list) | GossipFrame::Leaves(list)) = frame else {
             return Judgement::Ignore;
         };
-        let items = list.into_iter().map(|bytes| Item { kind, bytes }).collect();
+        let of_markers = kind == SeriesKind::Marker;
+        let items: Vec<_> = list
+            .into_iter()
+            .filter(|bytes| !of_markers || self.is_marker_due(&bytes.0))
+            .map(|bytes| Item { kind, bytes })
+            .collect();
+        if items.is_empty() {
+            return Judgement::Ignore;
+        }
         let Some((events, records)) = self.sort(items) else { return Judgement::Reject };
+        for marker in &records.markers {
+            self.entry.heard_markers.insert(marker.device, self.now_ms);
+        }
         self.heard(&events);
         let n_events = events.len();
         let received = self.entry.room.receive_unvouched(events, self.now_ms);
@@ -131,6 +144,14 @@ impl Turn<'_> {
         };
         self.take(received, records);
         verdict
+    }
+
+    /// Whether a marker comes no sooner after the one before than its device may send them: each costs a commit. What it says comes
+    /// by sync. The first bytes of a marker are its device's id; whoever puts in somebody else's is found out by its signature.
+    fn is_marker_due(&self, bytes: &[u8]) -> bool {
+        let device = bytes.first_chunk().map(|id| DeviceId(*id));
+        let last = device.and_then(|device| self.entry.heard_markers.get(&device));
+        last.is_none_or(|last| self.now_ms.saturating_sub(*last) >= INTERVAL_MS / 2)
     }
 
     /// Gossip brought these events.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, Code, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
-    ReadAnswer, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
+    Banned, Code, CreateInvite, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
+    ReadAnswer, Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft,
+    SetRole, UpdateAttention, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
@@ -238,6 +239,26 @@ impl Rooms {
 
     pub(crate) async fn mark_read(&self, room: RoomId, message: Option<EventId>) -> Answer<ReadAnswer> {
         self.wish(room, |reply| Wish::Read(message, reply)).await
+    }
+
+    pub(crate) async fn receipts(&self, room: RoomId, message: EventId) -> Answer<Receipts> {
+        self.wish(room, |reply| Wish::Receipts(message, reply)).await
+    }
+
+    pub(crate) async fn typing(&self, room: RoomId, types: bool) -> Answer<()> {
+        self.wish(room, |reply| Wish::Typing(types, reply)).await
+    }
+
+    pub(crate) async fn attend(&self, room: RoomId, update: UpdateAttention) -> Answer<RoomView> {
+        self.wish(room, |reply| Wish::Attend(update, reply)).await
+    }
+
+    pub(crate) async fn draft(&self, room: RoomId) -> Answer<Draft> {
+        self.wish(room, Wish::Draft).await
+    }
+
+    pub(crate) async fn set_draft(&self, room: RoomId, draft: SetDraft) -> Answer<Draft> {
+        self.wish(room, |reply| Wish::SetDraft(draft, reply)).await
     }
 
     /// Brings devices of the other account into a direct chat; durable when it returns.

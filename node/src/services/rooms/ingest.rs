@@ -184,27 +184,8 @@ impl Turn<'_> {
             let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
             let Some(found) = self.entry.room.open_later(&event) else { continue };
             batch.message_key(event.id(), found.key.secret().clone());
-            opened.push((row, event, found));
-        }
-        if !opened.is_empty() {
-            self.hand_over(
-                batch,
-                Settle::reply(move |turn, done| {
-                    if done.is_ok() {
-                        turn.show_opened(opened);
-                    }
-                }),
-            );
-        }
-        if full {
-            self.open_unreadable(Some(last));
-        }
-    }
-
-    fn show_opened(&mut self, opened: Vec<(parlor_storage::TimelineRow, Event, parlor_proto::room::Opened)>) {
-        for (row, event, found) in opened {
             let Some(author) = self.entry.room.account_of(&event.device()) else { continue };
-            self.show(&parlor_proto::room::Message {
+            opened.push(parlor_proto::room::Message {
                 event,
                 author,
                 order: parlor_proto::hlc::Hlc(row.row.order),
@@ -214,6 +195,27 @@ impl Turn<'_> {
                 verdict: found.verdict,
                 unsafe_epoch: false,
             });
+        }
+        if !opened.is_empty() {
+            let mut late = false;
+            for message in &opened {
+                late |= self.note_late(message);
+            }
+            if late {
+                self.put_late(&mut batch);
+            }
+            self.hand_over(
+                batch,
+                Settle::reply(move |turn, done| {
+                    if done.is_ok() {
+                        opened.iter().for_each(|message| turn.show(message));
+                        turn.summarise();
+                    }
+                }),
+            );
+        }
+        if full {
+            self.open_unreadable(Some(last));
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, CreateInvite, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, ReadAnswer,
-    RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetRole, UpdateRoom,
+    Banned, CreateInvite, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, ReadAnswer,
+    Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft, SetRole,
+    UpdateAttention, UpdateRoom,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
@@ -149,6 +150,11 @@ pub(super) enum Wish {
     Message(EventId, Reply<Message>),
     History(Anchor, u32, bool, Reply<Page<Message>>),
     Read(Option<EventId>, Reply<ReadAnswer>),
+    Receipts(EventId, Reply<Receipts>),
+    Typing(bool, Reply<()>),
+    Attend(UpdateAttention, Reply<RoomView>),
+    Draft(Reply<Draft>),
+    SetDraft(SetDraft, Reply<Draft>),
     Requests(Reply<Vec<Request>>),
     Approve(String, Reply<Request>),
     Refuse(String, Reply<Request>),
@@ -168,7 +174,8 @@ impl Wish {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
             Self::RevokeDevice(..) | Self::Introduce(..) => true,
-            Self::OwnDevices(_) => false,
+            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) => false,
+            Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
         }
@@ -177,18 +184,21 @@ impl Wish {
     /// Answers that there is no such room.
     pub(super) fn refuse(self, problem: parlor_api::Problem) {
         match self {
-            Self::Show(reply) | Self::Update(_, reply) => drop(reply.send(Err(problem))),
+            Self::Show(reply) | Self::Update(_, reply) | Self::Attend(_, reply) => drop(reply.send(Err(problem))),
             Self::Members(reply) => drop(reply.send(Err(problem))),
             Self::Invites(reply) => drop(reply.send(Err(problem))),
             Self::CreateInvite(_, _, reply) | Self::Revoke(_, reply) => drop(reply.send(Err(problem))),
-            Self::Leave(_, reply) | Self::RevokeDevice(_, reply) | Self::Introduce(_, reply) => {
-                drop(reply.send(Err(problem)))
-            }
+            Self::Leave(_, reply)
+            | Self::RevokeDevice(_, reply)
+            | Self::Introduce(_, reply)
+            | Self::Typing(_, reply) => drop(reply.send(Err(problem))),
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, _, reply) => drop(reply.send(Err(problem))),
             Self::Read(_, reply) => drop(reply.send(Err(problem))),
+            Self::Receipts(_, reply) => drop(reply.send(Err(problem))),
+            Self::Draft(reply) | Self::SetDraft(_, reply) => drop(reply.send(Err(problem))),
             Self::Requests(reply) => drop(reply.send(Err(problem))),
             Self::Approve(_, reply) | Self::Refuse(_, reply) => drop(reply.send(Err(problem))),
             Self::SetRole(_, _, reply) => drop(reply.send(Err(problem))),

@@ -9,6 +9,7 @@
 //! If a commit fails, the machine stands behind something that is not on disk: the entry is thrown away and restored
 //! from the store, and its peers are dropped so that sync begins anew.
 
+mod attention;
 mod begin;
 mod commit;
 mod cores;
@@ -29,6 +30,7 @@ mod log;
 mod mail;
 mod message;
 mod outgoing;
+mod presence;
 mod reads;
 mod requests;
 mod sessions;
@@ -36,6 +38,7 @@ mod settle;
 mod split;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod views;
 mod who;
 mod wishes;

@@ -126,7 +126,7 @@ impl Turn<'_> {
         }
     }
 
-    fn gossip_out(&mut self, frame: &GossipFrame, replaces: bool) {
+    pub(super) fn gossip_out(&mut self, frame: &GossipFrame, replaces: bool) {
         if self.entry.gossip_key.is_none() {
             self.note_gossip_key();
         }

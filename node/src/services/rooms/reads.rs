@@ -109,44 +109,45 @@ impl Turn<'_> {
     /// Moves the read marker forward, to a message or to the newest.
     pub(super) fn mark_read(&mut self, message: Option<EventId>, reply: Reply<ReadAnswer>) {
         let room = self.id();
-        let read = self.entry.read.order;
         self.read(move |store| {
-            let found = read_target(store, &room, message, read);
+            let found = read_target(store, &room, message);
             Box::new(move |turn| match found {
                 Err(problem) => drop(reply.send(Err(problem))),
-                Ok(None) => drop(reply.send(Ok(turn.read_answer()))),
-                Ok(Some((mark, rest))) => turn.store_read(mark, rest, reply),
+                Ok(Some(mark)) if mark.order > turn.entry.read.order || turn.waits_before(mark.order) => {
+                    turn.store_read(mark, reply);
+                }
+                Ok(_) => drop(reply.send(Ok(turn.read_answer()))),
             })
         });
     }
 
-    fn store_read(&mut self, mark: ReadMark, rest: Vec<TimelineRow>, reply: Reply<ReadAnswer>) {
-        let me = self.context.identity.account();
-        let unread = rest
-            .iter()
-            .filter(|row| row.row.key.is_some() && self.entry.room.account_of(&row.row.device) != Some(me))
-            .count() as u64;
+    /// The mark moves at once, so that what comes from here on is late if it stands before it; others learn of it when it is
+    /// durable, and the count is exact when that is answered.
+    fn store_read(&mut self, mark: ReadMark, reply: Reply<ReadAnswer>) {
+        self.read_late(mark.order);
+        if mark.order > self.entry.read.order {
+            self.entry.read = mark;
+        }
         let mut batch = Batch::new(Some(self.id()));
-        batch.put(Namespace::Meta, names::READ, parlor_proto::codec::encode(&mark));
+        batch.put(Namespace::Meta, names::READ, parlor_proto::codec::encode(&self.entry.read));
+        self.put_late(&mut batch);
         self.hand_over(
             batch,
-            Settle::reply(move |turn, done| {
-                if done.is_ok() && mark.order > turn.entry.read.order {
-                    turn.entry.read = mark;
-                    turn.entry.unread = unread;
+            Settle::reply(move |turn, done| match done {
+                Err(problem) => drop(reply.send(Err(problem))),
+                Ok(()) => {
                     turn.entry.throttle.touch();
-                    turn.summarise();
+                    turn.recount(Some(reply));
                 }
-                drop(reply.send(done.map(|()| turn.read_answer())));
             }),
         );
     }
 
-    fn read_answer(&self) -> ReadAnswer {
+    pub(super) fn read_answer(&self) -> ReadAnswer {
         ReadAnswer {
             room: self.id().to_string(),
             message: self.entry.read.message.map(|id| id.to_string()),
-            unread: self.entry.unread,
+            unread: self.entry.unread.count(),
         }
     }
 
@@ -165,9 +166,6 @@ impl Turn<'_> {
         });
     }
 }
-
-/// Messages after a read marker that are counted one by one.
-const COUNTED: usize = 1_000;
 
 /// Pages looked through for readable messages in one go: a newcomer holds many messages from before it came, under keys
 /// that it does not get.
@@ -206,27 +204,13 @@ fn readable(store: &Store, room: &RoomId, cursor: Cursor, limit: usize) -> Answe
     Ok(page)
 }
 
-type Target = Option<(ReadMark, Vec<TimelineRow>)>;
-
-/// Where the read marker goes, and the messages after it; nothing when it stands there or further already.
-fn read_target(store: &Store, room: &RoomId, message: Option<EventId>, read: u64) -> Answer<Target> {
+/// Where the read marker goes; nowhere in a room without messages.
+fn read_target(store: &Store, room: &RoomId, message: Option<EventId>) -> Answer<Option<ReadMark>> {
     let row = match message {
         Some(id) => Some(timeline_row(store, room, &id)?.ok_or_else(no_message)?),
         None => store.page(room, Cursor::Newest, 1).map_err(damaged)?.rows.into_iter().next(),
     };
-    let Some(row) = row.filter(|row| row.row.order > read) else { return Ok(None) };
-    let mut rest = Vec::new();
-    let mut cursor = Cursor::After(row.position);
-    while rest.len() < COUNTED {
-        let page = store.page(room, cursor, PAGE_MAX as usize).map_err(damaged)?;
-        let Some(newest) = page.rows.first().map(|row| row.position) else { break };
-        rest.extend(page.rows);
-        cursor = Cursor::After(newest);
-        if !page.newer {
-            break;
-        }
-    }
-    Ok(Some((ReadMark { order: row.row.order, message: Some(row.row.id) }, rest)))
+    Ok(row.map(|row| ReadMark { order: row.row.order, message: Some(row.row.id) }))
 }
 
 fn timeline_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {

@@ -143,6 +143,7 @@ impl Turn<'_> {
         self.note_unreached();
         let n = self.entry.connected().len();
         self.tell_outbox(OutboxIn::Connected { room: self.id(), n });
+        self.show_connected();
         self.summarise();
     }
 

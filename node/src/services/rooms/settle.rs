@@ -17,7 +17,7 @@ use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
 use super::entry::{Job, OWN_CLOCK, Turn};
-use crate::limits::{NOTE_EVENTS, SMALL_ROOM, UNREAD_MAX};
+use crate::limits::{NOTE_EVENTS, SMALL_ROOM};
 
 /// What is to be told when a batch is durable.
 #[derive(Default)]
@@ -178,13 +178,12 @@ impl Turn<'_> {
             }
             self.entry.own_clock.push_back((event.seq(), event.message().map_or(Hlc::ZERO, |header| header.hlc)));
         }
+        self.wrote(&event.device());
         if message.verdict != Verdict::Shown || self.is_of_blocked(&event.device()) {
             return;
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
-        if message.author != me && message.order.0 > self.entry.read.order {
-            self.entry.unread = (self.entry.unread + 1).min(UNREAD_MAX);
-        }
+        self.count(message);
         let view = self.message_view(event, message.body.as_ref(), position, self.now_ms);
         if self.entry.last.as_ref().is_none_or(|(last, _)| *last < position) {
             self.entry.last = Some((position, view.clone()));
@@ -226,6 +225,8 @@ impl Turn<'_> {
             self.tell_members();
             self.tell_standings();
             self.bind();
+            // What somebody wrote who is out now may be hidden.
+            self.recount(None);
         }
         if changes.iter().any(|change| matches!(change, Change::Epoch | Change::Joined)) {
             self.note_gossip_key();

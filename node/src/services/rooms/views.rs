@@ -9,6 +9,7 @@ use parlor_proto::body::Body;
 use parlor_proto::control;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::Line;
+use parlor_proto::presence::Stance;
 use parlor_proto::room::{InviteInfo, NoEpoch};
 use parlor_proto::{AccountId, DeviceId};
 use parlor_storage::{MessageRow, Position, TimelineRow};
@@ -60,7 +61,7 @@ impl Turn<'_> {
         let mine = device == self.context.identity.device();
         let (status, delivered_to, read_by, reason) = if mine {
             status_of(self.outbox.status(&self.id(), event.seq()))
-        } else if position.order() <= self.entry.read.order {
+        } else if self.was_read(position.order(), &event.id()) {
             (MessageStatus::Read, 0, 0, None)
         } else {
             (MessageStatus::Delivered, 0, 0, None)
@@ -115,6 +116,7 @@ impl Turn<'_> {
         let policy = self.entry.room.policy()?;
         let status = self.entry.room.epoch_status();
         let safe = self.entry.room.is_member() && status.epoch.is_some();
+        let unread = self.entry.unread.told();
         Some(RoomView {
             room: self.id().to_string(),
             name: self.title(),
@@ -127,7 +129,12 @@ impl Turn<'_> {
             members: count(self.entry.room.n_members()),
             guests: count(self.entry.room.n_guests()),
             online: count(online.len()),
-            unread: self.entry.unread,
+            unread: unread.unread,
+            mentions: unread.mentions,
+            first_unread: unread.first_unread,
+            first_unread_order: unread.first_unread_order,
+            attention: self.entry.wanted.view(self.now_ms),
+            draft: !self.entry.draft.is_empty(),
             read_up_to: self.entry.read.message.map(|id| id.to_string()),
             created_at: rfc3339(info.created_at_ms),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
@@ -165,16 +172,23 @@ impl Turn<'_> {
             self.entry.connected().iter().filter_map(|device| self.entry.room.account_of(device)).collect();
         accounts.sort_unstable();
         accounts.dedup();
+        accounts.retain(|account| self.presence_of(account) != parlor_api::Presence::Offline);
         accounts
     }
 
     pub(super) fn member_views(&self) -> Vec<Member> {
         let connected = self.entry.connected();
         let (me, my_device) = (self.context.identity.account(), self.context.identity.device());
+        let own = match self.context.attention.stance() {
+            Stance::Here => parlor_api::Presence::Online,
+            Stance::Away => parlor_api::Presence::Away,
+            Stance::Hidden => parlor_api::Presence::Offline,
+        };
         let mut members = self.entry.room.members();
         members.sort_by_key(|member| (member.power, self.name_of(&member.account), member.account));
         let view = |member: parlor_proto::room::Member| {
-            let online = |device: &DeviceId| *device == my_device || connected.contains(device);
+            let hidden = |device: &DeviceId| self.entry.listener.stance(device) == Stance::Hidden;
+            let online = |device: &DeviceId| *device == my_device || connected.contains(device) && !hidden(device);
             let devices = self.devices(&member.account, online);
             Member {
                 account: member.account.to_string(),
@@ -182,6 +196,7 @@ impl Turn<'_> {
                 role: role(member.role),
                 joined_at: rfc3339(member.joined_at_ms),
                 online: devices.iter().any(|device| device.online),
+                presence: if member.account == me { own } else { self.presence_of(&member.account) },
                 devices,
                 verified: self.context.contacts.is_verified(&member.account),
                 me: member.account == me,
@@ -239,14 +254,21 @@ impl Turn<'_> {
 
     /// Writes the line of this room in the directory.
     pub(super) fn summarise(&mut self) {
+        self.tell_unread();
         let Some(info) = self.entry.room.info() else { return };
+        let unread = self.entry.unread.told();
         let item = RoomItem {
             room: self.id().to_string(),
             name: self.title(),
             kind: kind(info.kind),
             role: self.standing(),
             gone: self.gone(),
-            unread: self.entry.unread,
+            unread: unread.unread,
+            mentions: unread.mentions,
+            first_unread: unread.first_unread,
+            first_unread_order: unread.first_unread_order,
+            attention: unread.attention,
+            draft: !self.entry.draft.is_empty(),
             members: count(self.entry.room.n_members()),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
         };
@@ -295,7 +317,7 @@ impl Turn<'_> {
 }
 
 /// The content of a stored message, if its key is known.
-fn open(room: &parlor_proto::RoomId, event: &Event, row: &MessageRow) -> Option<Body> {
+pub(super) fn open(room: &parlor_proto::RoomId, event: &Event, row: &MessageRow) -> Option<Body> {
     let key = MessageKey::from_secret(row.key.clone()?);
     let plain = seal::open(&key, room.as_bytes(), &event.sealing_header(), event.payload()).ok()?;
     Body::decode(&plain).ok()

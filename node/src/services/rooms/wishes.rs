@@ -48,6 +48,11 @@ impl Turn<'_> {
             Wish::Message(id, reply) => self.message(id, reply),
             Wish::History(anchor, limit, system, reply) => self.history(anchor, limit, system, reply),
             Wish::Read(message, reply) => self.mark_read(message, reply),
+            Wish::Receipts(message, reply) => self.receipts(message, reply),
+            Wish::Typing(types, reply) => self.typing(types, reply),
+            Wish::Attend(update, reply) => self.attend(&update, reply),
+            Wish::Draft(reply) => drop(reply.send(Ok(self.draft_view()))),
+            Wish::SetDraft(draft, reply) => self.set_draft(draft, reply),
             Wish::Requests(reply) => drop(reply.send(Ok(self.request_views()))),
             Wish::Approve(who, reply) => self.approve(&who, reply),
             Wish::Refuse(who, reply) => self.refuse(&who, reply),
@@ -457,7 +462,7 @@ fn failed_problem(failure: Failure) -> Problem {
     Problem::new(code, failure.to_string())
 }
 
-fn not_ready() -> Problem {
+pub(super) fn not_ready() -> Problem {
     Problem::new(Code::Busy, "the room is still being fetched").hint("try again in a moment")
 }
 

@@ -26,6 +26,7 @@ use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
 use crate::limits::REST_MS;
+use crate::services::attention::Attention;
 use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::mailboxes::Mailboxes;
@@ -45,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) peers: Peers,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) contacts: Contacts,
+    pub(crate) attention: Attention,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
@@ -198,6 +200,7 @@ impl Worker {
         let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
         handler(&mut turn);
         turn.mark();
+        turn.speak();
         turn.meet();
         self.carry_out(jobs).await;
         self.note_deadline(room);
@@ -389,7 +392,7 @@ impl Worker {
 
     fn note_deadline(&mut self, room: RoomId) {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
-        let Some(due) = entry.next_deadline() else { return };
+        let Some(due) = entry.next_deadline(now_ms()) else { return };
         if entry.noted_ms.is_none_or(|noted| due < noted) {
             if let Some(noted) = entry.noted_ms.replace(due) {
                 self.deadlines.remove(&(noted, room));
@@ -513,6 +516,7 @@ impl Turn<'_> {
         self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
         self.begin_parting();
         self.plan_mail();
+        self.set_stance();
     }
 
     /// A room is new here: stores it, then others learn of it.
@@ -536,6 +540,8 @@ impl Turn<'_> {
         self.tick_sessions();
         self.check_links();
         self.tick_parting();
+        self.tick_heard();
+        self.tick_wanted();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();

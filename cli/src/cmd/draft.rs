@@ -1,0 +1,75 @@
+//! `parlor draft …`: what was written in a room and not sent, in all windows.
+
+use parlor_api::{Draft, SetDraft};
+use ureq::http::Method;
+
+use crate::client::{Client, segment};
+use crate::display;
+use crate::input;
+use crate::out::{Done, Out};
+
+/// What to do with a draft.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show it
+    Show {
+        /// Which room
+        room: String,
+    },
+    /// Keep a text to be sent later
+    Set {
+        /// Which room
+        room: String,
+        /// The text; `-` reads it from standard input
+        text: String,
+        /// The message it answers
+        #[arg(long, value_name = "ID")]
+        reply_to: Option<String>,
+    },
+    /// Take it away
+    Clear {
+        /// Which room
+        room: String,
+    },
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
+    match command {
+        Command::Show { room } => {
+            let draft: Draft = node.get(&path(&room))?;
+            if out.is_json() {
+                return out.json(&draft);
+            }
+            if draft.text.is_empty() {
+                out.note("There is no draft.");
+                return Ok(());
+            }
+            out.line(display::neutral(&draft.text))
+        }
+        Command::Set { room, text, reply_to } => {
+            let text = if text == "-" { input::message(std::io::stdin().lock())? } else { text };
+            let draft: Draft = node.send(Method::PUT, &path(&room), &SetDraft { text, reply_to })?;
+            if out.is_json() {
+                return out.json(&draft);
+            }
+            out.note("Kept.");
+            Ok(())
+        }
+        Command::Clear { room } => {
+            let draft: Draft = node.send(Method::PUT, &path(&room), &SetDraft::default())?;
+            if out.is_json() {
+                return out.json(&draft);
+            }
+            out.note("There is no draft any more.");
+            Ok(())
+        }
+    }
+}
+
+fn path(room: &str) -> String {
+    format!("/rooms/{}/draft", segment(room))
+}
