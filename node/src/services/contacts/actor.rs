@@ -1,6 +1,5 @@
 //! The task that owns the book.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +53,6 @@ pub(super) struct Actor {
     pub(super) sending: JoinSet<Sent>,
     pub(super) mail: Mail,
     relays: Vec<OwnRelay>,
-    /// When a letter was put into the inbox of an account.
-    pub(super) mailed: BTreeMap<AccountId, u64>,
 }
 
 /// Runs the service until its handles are gone.
@@ -72,7 +69,6 @@ pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
         sending: JoinSet::new(),
         mail,
         relays,
-        mailed: BTreeMap::new(),
     };
     actor.begin().await;
     loop {
@@ -152,7 +148,7 @@ impl Actor {
     /// Whether our letter, question or yes, lies in its inbox and waits there as far as we know.
     fn lies(&self, contact: &Contact) -> bool {
         let waits = matches!(contact.stage, Stage::Asked(_)) || self.post.owes(&contact.id());
-        waits && contact.key.is_some_and(|key| self.mail.lies(&key.key))
+        waits && contact.key.is_some_and(|key| self.mail.stored_ms(&key.key).is_some())
     }
 
     /// The room of the direct chat with somebody, if we hold it.
@@ -264,7 +260,7 @@ impl Actor {
         let asked = self.stage_is(&account, |stage| matches!(stage, Stage::Asking { .. }));
         self.change(&account, |book, contact, now| book.block(contact, "", blocked, now)).await?;
         if blocked {
-            self.post.settle(&account);
+            self.settle(&account);
         } else if self.stage_is(&account, |stage| matches!(stage, Stage::Asked(_))) {
             self.post.owe(account, now_ms());
         }
@@ -311,6 +307,7 @@ impl Actor {
     async fn remove(&mut self, who: &str) -> Answer<()> {
         let account = self.named(who).await?;
         let removed = self.contacts.write().remove(&account).map_err(|error| problem(&error))?;
+        let key = removed.key;
         let mut batch = Batch::new(None);
         batch.delete(Namespace::Contact, &account.0);
         if let Err(error) = self.context.store.commit(batch).await {
@@ -318,6 +315,9 @@ impl Actor {
             return Err(crate::services::commit_problem(&error));
         }
         self.post.settle(&account);
+        if let Some(key) = key {
+            self.mail.forget(key.key);
+        }
         self.tell(&account, ContactChange::Removed);
         self.rooms.refresh().await;
         Ok(())

@@ -79,7 +79,7 @@ impl Actor {
             self.became_mutual(&account).await;
             // Who says yes knows that we do.
             if letter.what == What::Accept {
-                self.post.settle(&account);
+                self.settle(&account);
             }
         } else if self.stage_is(&account, |stage| *stage == Stage::Mutual) {
             let contact = self.contacts.read().get(&account).cloned();
@@ -130,7 +130,7 @@ impl Actor {
         for account in self.post.take_due(now_ms()) {
             let contact = self.contacts.read().get(&account).cloned();
             let Some(contact) = contact.filter(Contact::is_wanted) else {
-                self.post.settle(&account);
+                self.settle(&account);
                 continue;
             };
             let member = self.rooms.acquaintance(account).await.ok().flatten();
@@ -181,7 +181,20 @@ impl Actor {
         }
         // A yes that arrived is not said again.
         if self.stage_is(&account, |stage| *stage == Stage::Mutual) {
-            self.post.settle(&account);
+            self.settle(&account);
+        }
+    }
+
+    /// Nothing is owed to somebody any more, and what lies in his inbox is of no interest.
+    pub(super) fn settle(&mut self, account: &AccountId) {
+        self.post.settle(account);
+        self.forget_mailed(account);
+    }
+
+    fn forget_mailed(&mut self, account: &AccountId) {
+        let key = self.contacts.read().get(account).and_then(|contact| contact.key);
+        if let Some(key) = key {
+            self.mail.forget(key.key);
         }
     }
 
@@ -191,12 +204,12 @@ impl Actor {
         let Some((contact, key)) = contact.filter(Contact::is_wanted).and_then(|it| it.key.map(|key| (it, key))) else {
             return;
         };
-        let lately = self.mailed.get(account).is_some_and(|at| now_ms() < at.saturating_add(MAIL_AGAIN_MS));
+        let stored_ms = self.mail.stored_ms(&key.key);
+        let lately = stored_ms.is_some_and(|at| now_ms() < at.saturating_add(MAIL_AGAIN_MS));
         let Some(public) = contact.public().filter(|_| !lately) else { return };
-        let letter = self.write(account, what_to(&contact)).seal(account, public.leaf(), &mut rng());
-        if self.mail.put(key.key, public.leaf(), &contact.reach.relays, &letter) {
-            self.mailed.insert(*account, now_ms());
-        }
+        let letter = self.write(account, what_to(&contact));
+        let sealed = || letter.seal(account, public.leaf(), &mut rng());
+        self.mail.put(key.key, public.leaf(), &contact.reach.relays, sealed);
     }
 
     /// A letter lay in our inbox. What its writer is to be told goes out by itself.
@@ -206,7 +219,8 @@ impl Actor {
             // What could not be stored stays in the inbox.
             let Some(reply) = self.hear(&letter).await else { return };
             if reply == LetterReply::Accept {
-                self.mailed.remove(&account);
+                // What lies in his inbox asks him: he is to have our yes.
+                self.forget_mailed(&account);
                 self.post.owe(account, now_ms());
             }
         }

@@ -3,23 +3,20 @@
 //! An inbox is for whoever is not online. Anybody puts, the account alone reads and takes out. What is on its way is not
 //! stored: a letter that a crash loses is written again, since the book says what is owed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use parlor_crypto::leaf::LeafPublic;
-use parlor_net::{Address, LineKind, NetworkHandle, PeerId};
+use parlor_net::{LineKind, NetworkHandle, PeerId};
 use parlor_proto::contact::RelayAt;
-use parlor_proto::mailbox::{
-    BlobId, BoxKind, BoxName, BoxSetup, Cursor, Mailboxes, Out, RelayId, open_inbox_blob, seal_inbox_blob,
-};
+use parlor_proto::mailbox::{BlobId, BoxName, BoxSetup, Cursor, Out, RelayId, open_inbox_blob, seal_inbox_blob};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::handle::Keys;
+use super::inboxes::{Inboxes, inbox};
 use crate::account::rng;
 use crate::clock::{now_ms, until};
-use crate::limits::{CONTACT_RELAYS, LETTERS_MAILED};
-use crate::services::joins::to_address;
 use crate::services::names::OwnRelay;
 
 /// Frames that wait on a line in either direction: a window of the protocol.
@@ -35,13 +32,8 @@ pub(super) struct Mailed {
 pub(super) struct Mail {
     net: NetworkHandle,
     keys: std::sync::Arc<Keys>,
-    machine: Mailboxes,
+    inboxes: Inboxes,
     lines: HashMap<RelayId, Line>,
-    addresses: BTreeMap<RelayId, Vec<Address>>,
-    /// Boxes of others that are open for a letter.
-    put: Vec<BoxName>,
-    /// Inboxes of others in which a letter of ours lies, as a relay says.
-    stored: BTreeSet<[u8; 32]>,
     news: mpsc::Receiver<News>,
     told: mpsc::Sender<News>,
     next_line: u64,
@@ -77,80 +69,64 @@ impl Mail {
     /// Begins to read our inbox at our relays.
     pub(super) fn new(net: NetworkHandle, keys: std::sync::Arc<Keys>, own: &[OwnRelay]) -> Self {
         let (told, news) = mpsc::channel(LINE_FRAMES);
-        let mut mail = Self {
-            net,
-            machine: Mailboxes::new(),
-            lines: HashMap::new(),
-            addresses: BTreeMap::new(),
-            put: Vec::new(),
-            stored: BTreeSet::new(),
-            news,
-            told,
-            next_line: 0,
-            got: Vec::new(),
-            keys,
-        };
-        let mut relays = Vec::new();
+        let places = own.iter().filter_map(|own| Some((RelayId::new(own.peer.as_key())?, own.addresses.clone())));
+        let places: BTreeMap<_, _> = places.collect();
+        let relays: Vec<_> = places.keys().map(|relay| (relay.clone(), Cursor::default())).collect();
+        let inboxes = Inboxes::new(places);
+        let mut mail = Self { net, inboxes, lines: HashMap::new(), news, told, next_line: 0, got: Vec::new(), keys };
         for own in own {
-            let Some(relay) = RelayId::new(own.peer.as_key()) else { continue };
-            mail.addresses.insert(relay.clone(), own.addresses.clone());
-            mail.machine.token(relay.clone(), own.token.clone());
-            relays.push((relay, Cursor::default()));
+            if let Some(relay) = RelayId::new(own.peer.as_key()) {
+                mail.inboxes.machine.token(relay, own.token.clone());
+            }
         }
         if !relays.is_empty() {
             let key = Some(mail.keys.secret.signing_key().clone());
             let setup = BoxSetup { name: mail.own(), key, read: true, relays };
-            mail.open(setup);
+            match mail.inboxes.machine.open(setup, now_ms()) {
+                Ok(out) => mail.carry_out(out),
+                Err(error) => tracing::warn!(%error, "our inbox could not be opened"),
+            }
         }
         mail
     }
 
     fn own(&self) -> BoxName {
-        BoxName { kind: BoxKind::Inbox, key: self.keys.public.key }
+        inbox(self.keys.public.key)
     }
 
-    /// Puts a letter into somebody's inbox at his relays. Whether there is one and room for it.
-    pub(super) fn put(&mut self, key: [u8; 32], to: &LeafPublic, relays: &[RelayAt], letter: &[u8]) -> bool {
-        let name = BoxName { kind: BoxKind::Inbox, key };
-        let mut at = Vec::new();
-        for relay in relays.iter().take(CONTACT_RELAYS) {
-            let Some(id) = RelayId::new(&relay.peer) else { continue };
-            self.addresses.entry(id.clone()).or_insert_with(|| vec![to_address(&relay.address)]);
-            at.push((id, Cursor::default()));
+    /// Puts a letter into somebody's inbox at his relays, unless one is on its way there.
+    pub(super) fn put(&mut self, key: [u8; 32], to: &LeafPublic, relays: &[RelayAt], letter: impl FnOnce() -> Vec<u8>) {
+        let mut out = Vec::new();
+        if !self.inboxes.is_under_way(key, relays, now_ms(), &mut out)
+            && let Ok(blob) = seal_inbox_blob(&mut rng(), &inbox(key), to, &letter())
+        {
+            self.inboxes.put(key, relays, blob, now_ms(), &mut out);
         }
-        if at.is_empty() || self.put.len() >= LETTERS_MAILED {
-            return false;
-        }
-        let Ok(blob) = seal_inbox_blob(&mut rng(), &name, to, letter) else { return false };
-        if !self.put.contains(&name) {
-            self.put.push(name);
-            self.open(BoxSetup { name, key: None, read: false, relays: at });
-        }
-        match self.machine.put(name, blob.into(), now_ms()) {
-            Ok((_, out)) => {
-                self.carry_out(out);
-                true
-            }
-            Err(_) => false,
-        }
+        self.carry_out(out);
     }
 
-    /// Whether a letter of ours lies in the inbox with this key, as a relay says.
-    pub(super) fn lies(&self, key: &[u8; 32]) -> bool {
-        self.stored.contains(key)
+    /// When a relay took a letter of ours into the inbox with this key, as it says; nothing if none did.
+    pub(super) fn stored_ms(&self, key: &[u8; 32]) -> Option<u64> {
+        self.inboxes.stored_ms(key)
+    }
+
+    /// What was written to the inbox with this key is of no interest any more.
+    pub(super) fn forget(&mut self, key: [u8; 32]) {
+        let out = self.inboxes.forget(key, now_ms());
+        self.carry_out(out);
     }
 
     /// A letter was taken, durably, or is worth nothing: it is taken out of the inbox.
     pub(super) fn taken(&mut self, id: BlobId) {
         let name = self.own();
-        let mut out = self.machine.taken(name, id, now_ms());
-        out.extend(self.machine.drop_blob(name, id, now_ms()));
+        let mut out = self.inboxes.machine.taken(name, id, now_ms());
+        out.extend(self.inboxes.machine.drop_blob(name, id, now_ms()));
         self.carry_out(out);
     }
 
     /// Waits for something to happen; what came into our inbox meanwhile. Cancel safe.
     pub(super) async fn next(&mut self) -> Vec<Mailed> {
-        let due = self.machine.next_ms();
+        let due = self.inboxes.machine.next_ms();
         let wait = async {
             match due {
                 Some(due) => tokio::time::sleep(until(due)).await,
@@ -160,18 +136,11 @@ impl Mail {
         tokio::select! {
             Some(news) = self.news.recv() => self.on_news(news),
             () = wait => {
-                let out = self.machine.tick(now_ms());
+                let out = self.inboxes.machine.tick(now_ms());
                 self.carry_out(out);
             }
         }
         std::mem::take(&mut self.got)
-    }
-
-    fn open(&mut self, setup: BoxSetup) {
-        match self.machine.open(setup, now_ms()) {
-            Ok(out) => self.carry_out(out),
-            Err(error) => tracing::warn!(%error, "an inbox could not be opened"),
-        }
     }
 
     fn on_news(&mut self, news: News) {
@@ -181,13 +150,13 @@ impl Mail {
         }
         let out = match what {
             What::Open => {
-                self.machine.connected(&relay, now_ms());
+                self.inboxes.machine.connected(&relay, now_ms());
                 Vec::new()
             }
-            What::Frame(bytes) => self.machine.frame(&relay, &bytes, now_ms()),
+            What::Frame(bytes) => self.inboxes.machine.frame(&relay, &bytes, now_ms()),
             What::Over => {
                 self.lines.remove(&relay);
-                self.machine.disconnected(&relay, now_ms())
+                self.inboxes.machine.disconnected(&relay, now_ms())
             }
         };
         self.carry_out(out);
@@ -202,29 +171,24 @@ impl Mail {
                 Out::Send { relay, bytes } => {
                     let sent = self.lines.get(&relay).is_some_and(|line| line.frames.try_send(bytes.into()).is_ok());
                     if !sent && self.lines.remove(&relay).is_some() {
-                        todo.extend(self.machine.disconnected(&relay, now_ms()));
+                        todo.extend(self.inboxes.machine.disconnected(&relay, now_ms()));
                     }
                 }
                 Out::Got { name, id, blob } if name == self.own() => {
                     match open_inbox_blob(&name, self.keys.secret.leaf(), &blob) {
                         Ok(bytes) => self.got.push(Mailed { id, bytes }),
                         Err(_) => {
-                            todo.extend(self.machine.taken(name, id, now_ms()));
-                            todo.extend(self.machine.drop_blob(name, id, now_ms()));
+                            todo.extend(self.inboxes.machine.taken(name, id, now_ms()));
+                            todo.extend(self.inboxes.machine.drop_blob(name, id, now_ms()));
                         }
                     }
                 }
-                Out::Settled { name, .. } => {
-                    self.put.retain(|open| *open != name);
-                    todo.extend(self.machine.close(&name, now_ms()));
-                }
+                Out::Settled { name, .. } => todo.extend(self.inboxes.settled(&name, now_ms())),
                 Out::Refused { relay, refusal, .. } => {
                     tracing::debug!(?relay, ?refusal, "a relay refuses an inbox");
                 }
                 Out::Fault { relay, fault, .. } => tracing::debug!(?relay, %fault, "a relay with an inbox"),
-                Out::Stored { name, .. } => {
-                    self.stored.insert(name.key);
-                }
+                Out::Stored { name, .. } => self.inboxes.stored(&name, now_ms()),
                 Out::Got { .. } | Out::Cursor { .. } | Out::CaughtUp { .. } => {}
             }
         }
@@ -234,7 +198,7 @@ impl Mail {
         let Ok(key) = <[u8; 32]>::try_from(relay.as_bytes()) else { return };
         self.next_line += 1;
         let (frames, outgoing) = mpsc::channel(LINE_FRAMES);
-        let addresses = self.addresses.get(&relay).cloned().unwrap_or_default();
+        let addresses = self.inboxes.addresses(&relay);
         let (net, told, number) = (self.net.clone(), self.told.clone(), self.next_line);
         let tag = relay.clone();
         let task = tokio::spawn(async move {

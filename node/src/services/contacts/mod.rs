@@ -7,6 +7,7 @@
 
 mod actor;
 mod handle;
+mod inboxes;
 mod letters;
 mod mail;
 mod post;
