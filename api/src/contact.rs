@@ -47,7 +47,7 @@ pub struct Contact {
     /// The direct chat with it, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<String>,
-    /// Our question lies in its inbox at a relay.
+    /// Our letter, a question or a yes, lies in its inbox at a relay, as that relay says.
     #[serde(default)]
     pub mailed: bool,
     /// When it came into the book.

@@ -109,6 +109,38 @@ pub enum RequestError {
     Stopped,
 }
 
+/// Why a relay is of no use now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RelayTrouble {
+    /// No connection to it can be made, it ended, or nothing is answered on it.
+    Down,
+    /// It says that it has no room for us. So do relays that let in their own users only and do not say it.
+    Full,
+    /// It refuses us.
+    Refused,
+    /// Another peer answers at its addresses.
+    OtherKey,
+    /// It is no relay, or something else went wrong.
+    Other,
+}
+
+/// Why an attempt to be reached through a relay failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct RelayError {
+    /// What it means.
+    pub trouble: RelayTrouble,
+    /// In words, for diagnosis. They may name addresses.
+    pub words: String,
+}
+
+impl RelayError {
+    pub(crate) fn new(trouble: RelayTrouble, words: impl Into<String>) -> Self {
+        Self { trouble, words: words.into() }
+    }
+}
+
 /// Why the DHT could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -49,7 +49,9 @@ mod transport;
 
 pub use address::{Address, Carrier, Endpoint, Host, ParseAddressError};
 pub use config::{Carriers, NetworkConfig, Tuning};
-pub use error::{DownReason, FindError, NetworkError, PublishFailure, RequestError, SendError};
+pub use error::{
+    DownReason, FindError, NetworkError, PublishFailure, RelayError, RelayTrouble, RequestError, SendError,
+};
 pub use event::{GossipToken, NetworkEvent, RequestToken, Verdict};
 pub use handle::{Network, NetworkHandle, spawn};
 pub use line::{Line, LineError, LineKind, LineReceiver, LineSender};

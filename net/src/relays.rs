@@ -11,7 +11,7 @@ use std::{
 use libp2p::core::transport::ListenerId;
 
 use crate::{
-    Address, Carrier, Endpoint, Host, PeerId,
+    Address, Carrier, Endpoint, Host, PeerId, RelayError,
     limits::{CONNECT_DEADLINE, RELAYS_MAX, RESERVE_DEADLINE},
     redial::pause,
 };
@@ -20,12 +20,12 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RelayState {
-    /// The relay is being dialled, or the reservation asked for. `error` is why the last attempt failed, if one did.
+    /// The relay is being dialled, or the reservation asked for.
     Connecting {
         /// Attempts that failed in a row.
         attempts: u32,
-        /// In words, for diagnosis.
-        error: Option<String>,
+        /// Why the last attempt failed, if one did.
+        error: Option<RelayError>,
     },
     /// We can be reached through it at these addresses.
     Reserved {
@@ -270,7 +270,7 @@ impl Relays {
     }
 
     /// A reservation is over, or was not granted. Returns its relay, whose state has changed.
-    pub(crate) fn lost(&mut self, listener: ListenerId, error: String, now: Instant, jitter: u8) -> Option<PeerId> {
+    pub(crate) fn lost(&mut self, listener: ListenerId, error: RelayError, now: Instant, jitter: u8) -> Option<PeerId> {
         let (peer, _) = self.entries.iter().find(|(_, it)| it.listener.is_some_and(|(id, _)| id == listener))?;
         let peer = *peer;
         self.failed(&peer, error, now, jitter);
@@ -278,7 +278,7 @@ impl Relays {
     }
 
     /// An attempt to reach a relay failed, or what stood is gone.
-    pub(crate) fn failed(&mut self, peer: &PeerId, error: String, now: Instant, jitter: u8) -> bool {
+    pub(crate) fn failed(&mut self, peer: &PeerId, error: RelayError, now: Instant, jitter: u8) -> bool {
         let (first, last) = (self.first, self.last);
         let Some(entry) = self.entries.get_mut(peer) else { return false };
         entry.due = now + pause(first, last, entry.attempts, jitter);
@@ -333,6 +333,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn gone() -> RelayError {
+        RelayError::new(crate::RelayTrouble::Down, "gone")
+    }
+
     #[test]
     fn a_relay_is_dialled_asked_and_after_a_loss_asked_again_with_pauses() {
         let (us, relay, now) = (PeerId::from_seed(&[1; 32]), PeerId::from_seed(&[2; 32]), Instant::now());
@@ -349,7 +353,7 @@ mod tests {
         assert_eq!(relays.granted(us, listener, &said, |_| true), Some(relay));
         assert_eq!(relays.granted(us, listener, &said, |_| true), None);
         assert_eq!(relays.addresses().collect::<Vec<_>>(), [&said]);
-        assert_eq!(relays.lost(listener, "gone".to_owned(), now, 255), Some(relay));
+        assert_eq!(relays.lost(listener, gone(), now, 255), Some(relay));
         assert_eq!(relays.addresses().count(), 0);
         assert!(relays.needs(now + FIRST / 2, &mut jitter, |_| true).is_empty());
         assert_eq!(relays.needs(now + FIRST, &mut jitter, |_| true), [(relay, Need::Reserve)]);
@@ -389,7 +393,7 @@ mod tests {
         relays.reached(&relay, tcp.clone());
         assert_eq!(relays.other_transport(&relay), [quic]);
         assert!(relays.other_transport(&relay).is_empty());
-        relays.failed(&relay, "gone".to_owned(), Instant::now(), 0);
+        relays.failed(&relay, gone(), Instant::now(), 0);
         relays.reached(&relay, address("/ip4/192.0.2.7/udp/1/quic-v1"));
         assert_eq!(relays.other_transport(&relay), [tcp]);
     }

@@ -129,7 +129,7 @@ impl App {
             let known = network.relays.iter().find(|relay| relay.peer == peer);
             let reserved = known.is_some_and(|it| matches!(it.state, parlor_net::RelayState::Reserved { .. }));
             let refused = known.and_then(|it| match &it.state {
-                parlor_net::RelayState::Connecting { error, .. } => error.clone(),
+                parlor_net::RelayState::Connecting { error, .. } => error.as_ref().map(ToString::to_string),
                 _ => None,
             });
             parlor_api::Relay {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use libp2p::{
     core::ConnectedPoint,
-    identify, mdns,
+    identify, mdns, relay,
     swarm::{
         ConnectionId, DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -13,7 +13,7 @@ use libp2p::{
 
 use super::{NetworkTask, deferred::Dialling};
 use crate::{
-    Address, DownReason, NetworkEvent, PeerId,
+    Address, DownReason, NetworkEvent, PeerId, RelayError, RelayTrouble,
     behaviour::NodeEvent,
     limits::*,
     peers::{Connection, Decision, Peer},
@@ -41,7 +41,8 @@ impl NetworkTask {
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_expired(Address::from_multiaddr(address)),
             SwarmEvent::ListenerClosed { listener_id, reason, .. } if self.relays.holds(listener_id) => {
-                let error = reason.err().map_or_else(|| "the reservation ended".to_owned(), |it| root(&it));
+                let over = || RelayError::new(RelayTrouble::Down, "the reservation ended");
+                let error = reason.err().map_or_else(over, |it| RelayError::new(not_reserved(&it), root(&it)));
                 self.on_reservation_lost(listener_id, error);
             }
             SwarmEvent::ExternalAddrConfirmed { address } => self.on_confirmed(&Address::from_multiaddr(address)),
@@ -130,7 +131,7 @@ impl NetworkTask {
             if self.relays.knows(&peer) {
                 // A hole that was not punched is no relay that failed.
                 if self.peers.service(&peer).is_none() {
-                    self.on_relay_failed(peer, reason);
+                    self.on_relay_failed(peer, RelayError::new(not_reached(error), reason));
                     self.relay_decided(&peer);
                 }
                 return;
@@ -306,6 +307,27 @@ fn explain(error: &DialError) -> String {
     }
 }
 
+/// What it means that a relay could not be dialled.
+fn not_reached(error: &DialError) -> RelayTrouble {
+    match error {
+        DialError::Transport(_) | DialError::NoAddresses => RelayTrouble::Down,
+        DialError::WrongPeerId { .. } => RelayTrouble::OtherKey,
+        _ => RelayTrouble::Other,
+    }
+}
+
+/// What it means that a relay gave no reservation.
+fn not_reserved(error: &(dyn std::error::Error + 'static)) -> RelayTrouble {
+    use relay::outbound::hop::ReserveError;
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    match causes.filter_map(|error| error.downcast_ref::<ReserveError>()).next() {
+        Some(ReserveError::ResourceLimitExceeded) => RelayTrouble::Full,
+        Some(ReserveError::Refused) => RelayTrouble::Refused,
+        Some(ReserveError::Io(_)) => RelayTrouble::Down,
+        Some(ReserveError::Unsupported | ReserveError::Protocol(_)) | None => RelayTrouble::Other,
+    }
+}
+
 /// The text of the innermost cause.
 pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
@@ -313,4 +335,33 @@ pub(crate) fn root(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use libp2p::relay::{client::transport, outbound::hop::ReserveError};
+
+    use super::*;
+
+    #[test]
+    fn why_a_relay_is_of_no_use_is_told_by_what_happened_and_not_by_words() {
+        let here: libp2p::Multiaddr = "/ip4/192.0.2.7/tcp/1".parse().unwrap();
+        let failed = |kind: io::ErrorKind| {
+            let error = libp2p::TransportError::Other(io::Error::new(kind, "token full denied"));
+            DialError::Transport(vec![(here.clone(), error)])
+        };
+        // What a firewall of this machine says.
+        assert_eq!(not_reached(&failed(io::ErrorKind::PermissionDenied)), RelayTrouble::Down);
+        assert_eq!(not_reached(&failed(io::ErrorKind::ConnectionRefused)), RelayTrouble::Down);
+        let other = DialError::WrongPeerId { obtained: libp2p::PeerId::random(), address: here };
+        assert_eq!(not_reached(&other), RelayTrouble::OtherKey);
+        let said = |error| io::Error::other(io::Error::other(transport::Error::Reservation(error)));
+        assert_eq!(not_reserved(&said(ReserveError::ResourceLimitExceeded)), RelayTrouble::Full);
+        assert_eq!(not_reserved(&said(ReserveError::Refused)), RelayTrouble::Refused);
+        assert_eq!(not_reserved(&said(ReserveError::Unsupported)), RelayTrouble::Other);
+        assert_eq!(not_reserved(&said(ReserveError::Io(io::ErrorKind::TimedOut.into()))), RelayTrouble::Down);
+        assert_eq!(not_reserved(&io::Error::other("resource limit exceeded")), RelayTrouble::Other);
+    }
 }

@@ -24,7 +24,8 @@ use tokio::{
 
 use super::NetworkTask;
 use crate::{
-    Address, Carrier, DownReason, Line, LineError, LineKind, Nat, NetworkEvent, PeerId, RelayStatus, dht,
+    Address, Carrier, DownReason, Line, LineError, LineKind, Nat, NetworkEvent, PeerId, RelayError, RelayStatus,
+    RelayTrouble, dht,
     limits::*,
     line,
     relays::{Need, translation},
@@ -104,7 +105,10 @@ impl NetworkTask {
                 }
                 Need::GiveUp(listener) => {
                     self.swarm.remove_listener(listener);
-                    self.on_reservation_lost(listener, "the relay did not answer in time".to_owned());
+                    self.on_reservation_lost(
+                        listener,
+                        RelayError::new(RelayTrouble::Down, "the relay did not answer in time"),
+                    );
                 }
             }
         }
@@ -131,7 +135,7 @@ impl NetworkTask {
         let circuit = address.with_peer(peer).as_multiaddr().clone().with(Protocol::P2pCircuit);
         match self.swarm.listen_on(circuit) {
             Ok(listener) => self.relays.asked(&peer, listener, Instant::now()),
-            Err(error) => self.on_relay_failed(peer, error.to_string()),
+            Err(error) => self.on_relay_failed(peer, RelayError::new(RelayTrouble::Other, error.to_string())),
         }
     }
 
@@ -145,16 +149,16 @@ impl NetworkTask {
     }
 
     /// A reservation is over, or was refused.
-    pub(super) fn on_reservation_lost(&mut self, listener: ListenerId, error: String) {
+    pub(super) fn on_reservation_lost(&mut self, listener: ListenerId, error: RelayError) {
         if let Some(peer) = self.relays.lost(listener, error, Instant::now(), rand::random()) {
             self.tell_relay(peer);
         }
     }
 
     /// A relay could not be reached, or its connection is gone.
-    pub(super) fn on_relay_failed(&mut self, peer: PeerId, error: String) {
+    pub(super) fn on_relay_failed(&mut self, peer: PeerId, error: RelayError) {
         let unreachable = |it: &Opening| it.peer == peer && it.connection.is_none();
-        self.lines.fail(unreachable, &LineError::Unreachable(error.clone()));
+        self.lines.fail(unreachable, &LineError::Unreachable(error.words.clone()));
         if self.relays.failed(&peer, error, Instant::now(), rand::random()) {
             self.tell_relay(peer);
         }
@@ -165,7 +169,8 @@ impl NetworkTask {
         // It stood, and ended before the answer: a node does so, which has no use for the connection, as soon as it has said no.
         self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &LineError::Refused);
         if self.peers.service(&peer).is_none() && self.relays.keeps(&peer) {
-            self.on_relay_failed(peer, "the connection to the relay ended".to_owned());
+            let error = RelayError::new(RelayTrouble::Down, "the connection to the relay ended");
+            self.on_relay_failed(peer, error);
         }
     }
 

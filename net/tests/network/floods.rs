@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{AsyncWriteExt, StreamExt};
 use libp2p::{StreamProtocol, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux};
 use parlor_net::{
-    LineKind, RelayState, limits,
+    LineKind, RelayState, RelayTrouble, limits,
     relay::{RelayHandle, Status},
 };
 
@@ -103,8 +103,9 @@ async fn reservations_are_bounded_and_who_gets_none_is_told() {
         node.handle.relay(relay.peer, vec![relay.address()]).await.unwrap();
         nodes.push(node);
     }
-    let refused = |it: &&TestNode| {
-        matches!(it.seen().relays.get(&relay.peer), Some(RelayState::Connecting { error: Some(_), .. }))
+    let refused = |it: &&TestNode| match it.seen().relays.get(&relay.peer) {
+        Some(RelayState::Connecting { error: Some(error), .. }) => error.trouble == RelayTrouble::Full,
+        _ => false,
     };
     let reserved = |it: &&TestNode| matches!(it.seen().relays.get(&relay.peer), Some(RelayState::Reserved { .. }));
     eventually("all know", || nodes.iter().filter(reserved).count() == 2 && nodes.iter().filter(refused).count() == 3)

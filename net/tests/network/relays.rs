@@ -6,7 +6,7 @@ use std::{
 };
 
 use parlor_net::{
-    Address, Carriers, Line, LineError, LineKind, NetworkConfig, PeerId, RelayState,
+    Address, Carriers, Line, LineError, LineKind, NetworkConfig, PeerId, RelayState, RelayTrouble,
     relay::{self, RelayConfig, RelayEvent, RelayHandle},
 };
 use tokio::task::{JoinHandle, JoinSet};
@@ -181,7 +181,10 @@ async fn a_relay_that_goes_is_a_line_in_the_status_and_is_used_again_when_it_is_
     let address = relay.address();
     relay.stop().await;
     eventually("not reachable", || bob.seen().reachable.is_empty()).await;
-    let gone = |it: &RelayState| matches!(it, RelayState::Connecting { error: Some(_), .. });
+    let gone = |it: &RelayState| match it {
+        RelayState::Connecting { error: Some(error), .. } => error.trouble == RelayTrouble::Down,
+        _ => false,
+    };
     eventually("said why", || bob.seen().relays.values().all(gone)).await;
     assert!(bob.is_up(&other) && bob.seen().dials_failed.is_empty() && bob.seen().downs.is_empty());
     let relay = TestRelay::start(9, &address.to_string()).await;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// A clock ahead or behind by more than this is told: events from further ahead stand at the wrong place.
+use parlor_net::RelayTrouble;
+
+/// A clock behind the newest message by more than this is told: what is written now stands at the wrong place.
 const CLOCK_MS: u64 = 10 * 60 * 1_000;
 /// No clock of a running Parlor is before this: 2025-01-01.
 const EARLIEST_MS: u64 = 1_735_689_600_000;
@@ -89,21 +91,8 @@ pub(crate) struct RelayFact {
     pub(crate) attempts: u32,
     /// Why.
     pub(crate) trouble: Option<RelayTrouble>,
-}
-
-/// Why a relay is of no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RelayTrouble {
-    /// Nothing answers there.
-    Down,
-    /// It answers, and has no place for us.
-    Full,
-    /// It answers, and lets only its own users in.
-    Refused,
-    /// Somebody else answers there.
-    OtherKey,
-    /// Something else.
-    Other,
+    /// Its mailbox wants a token that we have not.
+    pub(crate) locked: bool,
 }
 
 /// A room.
@@ -119,7 +108,7 @@ pub(crate) struct RoomFact {
     pub(crate) missing: u64,
     /// Whether it can be written to.
     pub(crate) writable: bool,
-    /// It is a direct chat whose other has not accepted yet.
+    /// It is a direct chat that can not be written to: most likely the other has not accepted yet.
     pub(crate) waits_for_other: bool,
     /// This device was copied: two of it wrote.
     pub(crate) cloned: bool,
@@ -143,25 +132,6 @@ pub(crate) fn observe_clock(now_ms: u64, newest_ms: Option<u64>) -> Clock {
         _ if now_ms < EARLIEST_MS => Clock::Unset,
         Some(newest_ms) if newest_ms > now_ms.saturating_add(CLOCK_MS) => Clock::Behind((newest_ms - now_ms) / 1_000),
         _ => Clock::Plausible,
-    }
-}
-
-impl RelayTrouble {
-    /// What the network's words about a failed attempt mean.
-    pub(crate) fn of(words: &str) -> Self {
-        let words = words.to_ascii_lowercase();
-        let has = |all: &[&str]| all.iter().any(|word| words.contains(word));
-        if has(&["resource limit", "resourcelimit", "limit exceeded", "full", "no room", "too many"]) {
-            Self::Full
-        } else if has(&["permission denied", "permissiondenied", "refused the reservation", "token", "denied"]) {
-            Self::Refused
-        } else if has(&["another peer", "wrong peer", "wrongpeerid", "other key"]) {
-            Self::OtherKey
-        } else if has(&["timeout", "timed out", "refused", "unreachable", "no route", "dial", "dns", "connection"]) {
-            Self::Down
-        } else {
-            Self::Other
-        }
     }
 }
 

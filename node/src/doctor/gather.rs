@@ -1,13 +1,16 @@
 //! Asking the node what it observes.
 
-use parlor_api::{Code, Diagnosis, Problem, RoomKind};
-use parlor_net::{Carrier, Nat, NetworkStatus, RelayState};
+use std::collections::BTreeMap;
 
-use super::{Clock, Facts, NatKind, RelayFact, RelayTrouble, RoomFact, Udp, findings, observe_clock};
+use parlor_api::{Code, Diagnosis, Problem, RoomKind};
+use parlor_net::{Carrier, Nat, NetworkStatus, PeerId, RelayState};
+
+use super::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, findings, observe_clock};
 use crate::app::{Answer, App};
 use crate::bus::rfc3339;
 use crate::clock::now_ms;
 use crate::services::attention::Desktop;
+use crate::services::mailboxes::RelayView;
 use crate::services::rooms::Summary;
 
 impl App {
@@ -43,7 +46,7 @@ impl App {
             },
             mapped: network.upnp.is_some(),
             udp: udp(&network),
-            relays: relays(&network),
+            relays: relays(&network, &node.context.mailboxes.relays()),
             peers: up().count(),
             relayed: up().filter(|peer| peer.relayed).count(),
             redialling: network.redialling.len(),
@@ -90,15 +93,16 @@ fn udp(network: &NetworkStatus) -> Udp {
     if missed { Udp::Blocked } else { Udp::Unknown }
 }
 
-fn relays(network: &NetworkStatus) -> Vec<RelayFact> {
+fn relays(network: &NetworkStatus, mailboxes: &BTreeMap<PeerId, RelayView>) -> Vec<RelayFact> {
     let fact = |relay: &parlor_net::RelayStatus| {
         let (reserved, attempts, trouble) = match &relay.state {
             RelayState::Reserved { .. } => (true, 0, None),
-            RelayState::Connecting { attempts, error } => (false, *attempts, error.as_deref().map(RelayTrouble::of)),
+            RelayState::Connecting { attempts, error } => (false, *attempts, error.as_ref().map(|it| it.trouble)),
             _ => (false, 0, None),
         };
         let place = relay.addresses.first().map(ToString::to_string);
-        RelayFact { name: place.unwrap_or_else(|| relay.peer.short()), reserved, attempts, trouble }
+        let locked = mailboxes.get(&relay.peer).is_some_and(|view| view.locked);
+        RelayFact { name: place.unwrap_or_else(|| relay.peer.short()), reserved, attempts, trouble, locked }
     };
     network.relays.iter().map(fact).collect()
 }

@@ -7,5 +7,5 @@ mod facts;
 mod gather;
 mod rules;
 
-pub(crate) use facts::{Clock, Facts, NatKind, RelayFact, RelayTrouble, RoomFact, Udp, observe_clock};
+pub(crate) use facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, observe_clock};
 pub(crate) use rules::findings;

@@ -2,7 +2,9 @@
 
 use parlor_api::{Finding, Level};
 
-use super::facts::{Clock, Facts, NatKind, RelayFact, RelayTrouble, RoomFact, Udp};
+use parlor_net::RelayTrouble;
+
+use super::facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp};
 
 /// Less free space than this is a problem: the store stops to write.
 const DISK_PROBLEM: u64 = 100 << 20;
@@ -190,16 +192,19 @@ fn relay(relay: &RelayFact) -> Option<Finding> {
     let (code, text, hint) = match relay.trouble {
         // Just begun.
         None if relay.attempts == 0 => return None,
-        Some(RelayTrouble::Full) => (
-            "relay_full",
-            format!("the relay {name} has no place left for this node"),
-            "add another relay, or ask who runs it for a higher limit",
-        ),
-        Some(RelayTrouble::Refused) => (
+        _ if relay.locked => (
             "relay_refused",
             format!("the relay {name} serves its own users only"),
-            "ask who runs it for a token, or use another relay",
+            "ask who runs it for its token, and name it with ?token=TOKEN after its address; or use another relay",
         ),
+        Some(RelayTrouble::Full) => (
+            "relay_full",
+            format!("the relay {name} has no place for this node: it is full, or serves those with its token only"),
+            "add another relay; or ask who runs it for a token or a higher limit",
+        ),
+        Some(RelayTrouble::Refused) => {
+            ("relay_refused", format!("the relay {name} refuses this node"), "ask who runs it, or use another relay")
+        }
         Some(RelayTrouble::OtherKey) => (
             "relay_other_key",
             format!("at the address of the relay {name} somebody answers with another key"),
@@ -210,7 +215,7 @@ fn relay(relay: &RelayFact) -> Option<Finding> {
             format!("the relay {name} does not answer"),
             "ask who runs it; look whether this machine is online; add another relay meanwhile",
         ),
-        Some(RelayTrouble::Other) | None => (
+        Some(_) | None => (
             "relay_trouble",
             format!("the relay {name} is of no use now"),
             "start the node with -v to see why, or use another relay",
@@ -353,7 +358,7 @@ mod tests {
     }
 
     fn relay_at(name: &str, reserved: bool) -> RelayFact {
-        RelayFact { name: name.into(), reserved, attempts: 0, trouble: None }
+        RelayFact { name: name.into(), reserved, attempts: 0, trouble: None, locked: false }
     }
 
     fn room(name: &str) -> RoomFact {
@@ -474,18 +479,11 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_network_about_relays_are_understood() {
-        let words = [
-            ("Reservation request failed: resource limit exceeded", RelayTrouble::Full),
-            ("the relay has no room", RelayTrouble::Full),
-            ("Permission denied", RelayTrouble::Refused),
-            ("dial failed: Connection refused (os error 111)", RelayTrouble::Down),
-            ("handshake timed out", RelayTrouble::Down),
-            ("another peer answered", RelayTrouble::OtherKey),
-            ("strange", RelayTrouble::Other),
-        ];
-        for (words, trouble) in words {
-            assert_eq!(RelayTrouble::of(words), trouble, "{words}");
+    fn a_relay_whose_token_is_missing_is_told_so_whatever_else_it_says() {
+        for trouble in [None, Some(RelayTrouble::Full), Some(RelayTrouble::Down)] {
+            let locked = RelayFact { trouble, attempts: 1, locked: true, ..relay_at("north", false) };
+            let found = findings(&Facts { relays: vec![locked], ..well() });
+            assert!(found[0].code == "relay_refused" && found[0].hint.contains("?token="), "{found:?}");
         }
     }
 

@@ -80,6 +80,14 @@ struct At {
     line: Option<OurLine>,
     up: bool,
     error: Option<String>,
+    /// It wants a token that we have not.
+    locked: bool,
+}
+
+impl At {
+    fn new(relay: Relay) -> Self {
+        Self { relay, line: None, up: false, error: None, locked: false }
+    }
 }
 
 /// The end of something that was asked of the rooms service.
@@ -220,8 +228,7 @@ impl Actor {
         }
         for relay in &relays {
             if let Some(id) = relay.id() {
-                let at = At { relay: relay.clone(), line: None, up: false, error: None };
-                self.relays.entry(id).or_insert(at).relay = relay.clone();
+                self.relays.entry(id).or_insert_with(|| At::new(relay.clone())).relay = relay.clone();
             }
         }
         self.show_tokens(&relays);
@@ -363,7 +370,8 @@ impl Actor {
     /// Another token is shown next, if there is one; else the same again after a while.
     fn on_token_refused(&mut self, relay: &RelayId) {
         self.tokens.refused(relay, now_ms());
-        let Some(at) = self.relays.get(relay) else { return };
+        let Some(at) = self.relays.get_mut(relay) else { return };
+        at.locked = true;
         let relay = at.relay.clone();
         self.show_tokens(&[relay]);
     }
@@ -497,7 +505,7 @@ impl Actor {
         for (id, at) in &mut self.relays {
             let is_up = self.machine.is_up(id);
             if is_up && !std::mem::replace(&mut at.up, is_up) {
-                at.error = None;
+                (at.error, at.locked) = (None, false);
             }
             at.up = is_up;
             up.extend(is_up.then_some(at.relay.peer));

@@ -49,6 +49,8 @@ pub(crate) struct RelayView {
     pub(crate) lacks: u64,
     /// What went wrong last, and not well since.
     pub(crate) error: Option<String>,
+    /// It wants a token that we have not.
+    pub(crate) locked: bool,
 }
 
 impl Mailboxes {

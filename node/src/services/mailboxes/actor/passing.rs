@@ -22,8 +22,7 @@ impl Actor {
         let name = shared.name;
         for relay in &door.relays {
             if let Some(id) = relay.id() {
-                let at = At { relay: relay.clone(), line: None, up: false, error: None };
-                self.relays.entry(id).or_insert(at);
+                self.relays.entry(id).or_insert_with(|| At::new(relay.clone()));
             }
         }
         self.show_tokens(&door.relays);

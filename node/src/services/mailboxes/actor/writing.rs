@@ -132,6 +132,7 @@ impl Actor {
                 rooms: u32::try_from(rooms).unwrap_or(u32::MAX),
                 lacks,
                 error: at.error.clone(),
+                locked: at.locked,
             };
         }
         self.parts.handle.show(view);
