@@ -10,8 +10,8 @@ use parlor_api::{
 use parlor_crypto::account::Inception;
 use parlor_net::PeerId;
 use parlor_proto::contact::{
-    Book, BookError, Card, Contact, MAX_ASK_TEXT, MAX_CARD_RELAYS, MAX_LETTER_ADDRESSES, Reach, RelayAt, Stage,
-    Visitors,
+    Book, BookError, Card, Contact, MAX_ASK_TEXT, MAX_CARD_RELAYS, MAX_LETTER_ADDRESSES, MAX_PETNAME, Reach, RelayAt,
+    Stage, Visitors,
 };
 use parlor_proto::control::{Direct, NewDevice};
 use parlor_proto::room::Room;
@@ -190,6 +190,9 @@ impl Actor {
         if request.text.len() > MAX_ASK_TEXT {
             return Err(Problem::new(Code::TooLong, "the greeting is too long").hint("it has at most 512 bytes"));
         }
+        if request.name.as_ref().is_some_and(|name| name.len() > MAX_PETNAME) {
+            return Err(problem(&BookError::Name));
+        }
         let meant = who::find(&self.contacts, &self.rooms, &request.who).await?;
         let account = self.want(meant, &request.text).await?;
         if let Some(name) = request.name {
@@ -201,12 +204,9 @@ impl Actor {
     /// We want to write to somebody: notes it durably and sees to it that he is asked, or answered.
     async fn want(&mut self, meant: Meant, greeting: &str) -> Answer<AccountId> {
         let us = self.us();
-        let account = match &meant {
-            Meant::Card(card) => card.account(),
-            Meant::Account(account) => *account,
-        };
+        let account = meant.account();
         if account == us {
-            return Err(Problem::new(Code::BadRequest, "this is your own account").hint("name somebody else"));
+            return Err(problem(&BookError::Ourselves));
         }
         let known = self.contacts.read().get(&account).is_some();
         let member = if known { None } else { self.rooms.acquaintance(account).await? };
@@ -256,9 +256,18 @@ impl Actor {
     }
 
     async fn block(&mut self, who: &str, blocked: bool) -> Answer<View> {
-        let account = self.named(who).await?;
+        let meant = who::find(&self.contacts, &self.rooms, who).await?;
+        let account = meant.account();
+        if account == self.us() {
+            return Err(problem(&BookError::Ourselves));
+        }
         let asked = self.stage_is(&account, |stage| matches!(stage, Stage::Asking { .. }));
-        self.change(&account, |book, contact, now| book.block(contact, "", blocked, now)).await?;
+        let block = |book: &mut Book, contact, now| book.block(contact, "", blocked, now);
+        match &meant {
+            // Who is not known yet is not asked for that.
+            Meant::Card(card) if blocked => self.change_of(*card.inception(), card.name(), block).await?,
+            _ => self.change(&account, block).await?,
+        }
         if blocked {
             self.settle(&account);
         } else if self.stage_is(&account, |stage| matches!(stage, Stage::Asked(_))) {
@@ -281,12 +290,12 @@ impl Actor {
     async fn safety(&mut self, who: &str, verify: Option<VerifyContact>) -> Answer<Safety> {
         let account = self.named(who).await?;
         if account == self.us() {
-            return Err(Problem::new(Code::BadRequest, "this is your own account").hint("name somebody else"));
+            return Err(problem(&BookError::Ourselves));
         }
         if let Some(VerifyContact { verified, number }) = verify {
-            let own = parlor_proto::contact::safety_number(&self.us(), &account);
-            let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-            if number.is_some_and(|number| digits(&number) != digits(&own)) {
+            let shown = number.map(|number| views::read_number(&number).ok_or_else(no_number)).transpose()?;
+            let own = parlor_proto::contact::safety_number(&self.us(), &account).replace(' ', "");
+            if shown.is_some_and(|shown| shown != own) {
                 return Err(Problem::of(Code::SafetyDiffers).hint(
                     "this is another account than the one you know here, or somebody stands between you: trust neither",
                 ));
@@ -326,10 +335,7 @@ impl Actor {
     /// Opens the direct chat with somebody: makes the room if need be. Whoever asks us is accepted by that.
     async fn open(&mut self, who: &str) -> Answer<(AccountId, Option<RoomId>, String, ContactState)> {
         let meant = who::find(&self.contacts, &self.rooms, who).await?;
-        let account = match &meant {
-            Meant::Card(card) => card.account(),
-            Meant::Account(account) => *account,
-        };
+        let account = meant.account();
         let wanted = self.contacts.read().get(&account).is_some_and(Contact::is_wanted);
         if !wanted {
             self.want(meant, "").await?;
@@ -357,27 +363,39 @@ impl Actor {
         account: &AccountId,
         change: impl FnOnce(&mut Book, Inception, u64) -> Result<(), BookError>,
     ) -> Answer<()> {
-        let before = self.contacts.read().get(account).cloned();
-        let (inception, name) = match &before {
-            Some(contact) => (contact.account, contact.name.clone()),
+        let known = self.contacts.read().get(account).map(|contact| (contact.account, contact.name.clone()));
+        let (inception, name) = match known {
+            Some(known) => known,
             None => {
                 let member = self.rooms.acquaintance(*account).await?;
                 let member = member.ok_or_else(|| Problem::of(Code::ContactNotFound))?;
                 (member.account, member.name)
             }
         };
+        self.change_of(inception, &name, change).await
+    }
+
+    /// Changes the entry of somebody who calls himself so, durably; makes one if there is none.
+    async fn change_of(
+        &mut self,
+        inception: Inception,
+        name: &str,
+        change: impl FnOnce(&mut Book, Inception, u64) -> Result<(), BookError>,
+    ) -> Answer<()> {
+        let account = AccountId(inception.account());
+        let before = self.contacts.read().get(&account).cloned();
         let done = {
             let mut book = self.contacts.write();
-            book.know(inception, &name, now_ms()).and_then(|()| change(&mut book, inception, now_ms()))
+            book.know(inception, name, now_ms()).and_then(|()| change(&mut book, inception, now_ms()))
         };
         match done {
-            Ok(()) => self.store(account, before).await?,
+            Ok(()) => self.store(&account, before).await?,
             Err(error) => {
-                self.take_back(account, before);
+                self.take_back(&account, before);
                 return Err(problem(&error));
             }
         }
-        self.tell(account, ContactChange::Updated);
+        self.tell(&account, ContactChange::Updated);
         Ok(())
     }
 
@@ -459,4 +477,10 @@ impl Actor {
         }
         Ok(Some(room))
     }
+}
+
+/// What was scanned is something else, such as the code of a card: it says nothing of anybody.
+fn no_number() -> Problem {
+    Problem::new(Code::BadRequest, "this is no safety number")
+        .hint("the other side shows it with: parlor contact verify WHO --qr")
 }

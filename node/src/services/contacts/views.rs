@@ -10,7 +10,10 @@ use crate::bus::rfc3339;
 const NAMELESS: usize = 8;
 
 /// What a QR code for comparing begins with.
-pub(super) const SAFETY_QR: &str = "PARLOR SAFETY ";
+const SAFETY_QR: &str = "PARLOR SAFETY ";
+
+/// Digits of a safety number.
+const SAFETY_DIGITS: usize = 60;
 
 /// A contact, with the id of the direct chat if there is one, and whether a letter of ours lies in its inbox.
 pub(super) fn view(contact: &Contact, room: Option<String>, mailed: bool) -> View {
@@ -64,6 +67,15 @@ pub(super) fn safety(us: &AccountId, account: &AccountId, name: String, contact:
     }
 }
 
+/// The digits of a safety number that the other side shows: as its QR code says them, or as people write them. Nothing if it
+/// is none, such as the code of a card.
+pub(super) fn read_number(shown: &str) -> Option<String> {
+    let shown = shown.trim();
+    let digits = shown.strip_prefix(SAFETY_QR).unwrap_or(shown);
+    let digits: String = digits.chars().filter(|c| !c.is_whitespace()).collect();
+    (digits.len() == SAFETY_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(digits)
+}
+
 /// What the book does not do, for people.
 pub(super) fn problem(error: &BookError) -> Problem {
     match error {
@@ -71,6 +83,27 @@ pub(super) fn problem(error: &BookError) -> Problem {
         BookError::Blocked => Problem::of(Code::Blocked),
         BookError::Name => Problem::new(Code::TooLong, "the name is too long").hint("a name has at most 64 bytes"),
         BookError::Full => Problem::new(Code::Conflict, "the book of contacts is full").hint("remove somebody first"),
-        other => Problem::new(Code::BadRequest, other.to_string()),
+        BookError::Ourselves => Problem::new(Code::BadRequest, "this is your own account").hint("name somebody else"),
+        other => {
+            Problem::new(Code::BadRequest, other.to_string()).hint("parlor contact list shows who is in your book")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_safety_number_is_read_as_shown_and_nothing_else_is_taken_for_one() {
+        let number = safety_number(&AccountId([1; 32]), &AccountId([2; 32]));
+        let digits = number.replace(' ', "");
+        for shown in [number.clone(), digits.clone(), format!(" {SAFETY_QR}{digits}\n")] {
+            assert_eq!(read_number(&shown).as_ref(), Some(&digits), "{shown}");
+        }
+        let card = format!("PARLOR://CONTACT/1/{digits}");
+        for other in ["", "12345", &digits[1..], &format!("{digits}1"), &format!("{digits}A"), &card] {
+            assert_eq!(read_number(other), None, "{other}");
+        }
     }
 }

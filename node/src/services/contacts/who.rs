@@ -59,6 +59,16 @@ pub(super) enum Meant {
     Account(AccountId),
 }
 
+impl Meant {
+    /// His account.
+    pub(super) fn account(&self) -> AccountId {
+        match self {
+            Self::Card(card) => card.account(),
+            Self::Account(account) => *account,
+        }
+    }
+}
+
 /// Finds whom `who` means: a contact card, an account, a unique beginning of one, or `@name`, which people also write without
 /// the `@` when nothing else fits.
 ///
