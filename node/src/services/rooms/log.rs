@@ -185,7 +185,7 @@ impl Turn<'_> {
             NoteKind::InviteRevoked if inviter == by => format!("{by} revoked an invite"),
             NoteKind::InviteRevoked => format!("{by} revoked an invite of {inviter}"),
             NoteKind::Settings => {
-                format!("{by} {}", note.settings.as_ref().map_or_else(String::new, changed))
+                format!("{by} {}", changed(&note.settings.clone().unwrap_or_default()))
             }
             NoteKind::Keys => "The keys changed".to_owned(),
             NoteKind::Devices => devices(by, &line.what),
@@ -255,7 +255,7 @@ fn changed(update: &UpdateRoom) -> String {
     }));
     parts.extend(update.ttl.map(|seconds| match seconds {
         0 => "has messages kept".to_owned(),
-        seconds => format!("has messages disappear after {seconds} s"),
+        seconds => format!("has messages disappear after {}", span(seconds)),
     }));
     parts.extend(update.mailboxes.as_ref().map(|relays| match relays.as_slice() {
         [] => "has nothing kept at relays any more".to_owned(),
@@ -265,7 +265,22 @@ fn changed(update: &UpdateRoom) -> String {
         parlor_api::History::Shared => "lets newcomers read everything written from now on".to_owned(),
         parlor_api::History::FromJoin => "lets newcomers read only what is written after they came".to_owned(),
     }));
+    if parts.is_empty() {
+        // What nobody is shown, such as the tokens of relays.
+        parts.push("changed a setting of the room".to_owned());
+    }
     listed(&parts)
+}
+
+/// A time as people say it, in the largest unit of which it is a whole number.
+fn span(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let whole = |(size, _): &&(u64, &str)| seconds.is_multiple_of(*size);
+    let (size, unit) = UNITS.iter().find(whole).copied().unwrap_or((1, "second"));
+    match seconds / size {
+        1 => format!("1 {unit}"),
+        n => format!("{n} {unit}s"),
+    }
 }
 
 fn removed(note: &Note, who: &str) -> String {
@@ -343,7 +358,8 @@ mod tests {
             ttl: Some(60),
             ..UpdateRoom::default()
         };
-        let told = "named the room Garden, took the description of the room away and has messages disappear after 60 s";
+        let told =
+            "named the room Garden, took the description of the room away and has messages disappear after 1 minute";
         assert_eq!(changed(&update), told);
     }
 
@@ -351,5 +367,19 @@ mod tests {
     fn roles_have_their_articles() {
         let roles = ["owner", "admin", "moderator", "member", "observer"].map(with_article);
         assert_eq!(roles, ["an owner", "an admin", "a moderator", "a member", "an observer"]);
+    }
+
+    #[test]
+    fn changed_settings_are_told_in_words_also_those_that_nobody_is_shown() {
+        let told = |seconds| changed(&UpdateRoom { ttl: Some(seconds), ..UpdateRoom::default() });
+        assert_eq!(told(604_800), "has messages disappear after 7 days");
+        assert_eq!(told(86_400), "has messages disappear after 1 day");
+        assert_eq!(told(90_000), "has messages disappear after 25 hours");
+        assert_eq!(told(90), "has messages disappear after 90 seconds");
+        assert_eq!(told(0), "has messages kept");
+        let hidden = settings(&[(Setting::MailboxTokens, vec![1])]);
+        assert_eq!(changed(&hidden), "changed a setting of the room");
+        let name = settings(&[(Setting::MailboxTokens, vec![1]), (Setting::Name, b"Kitchen".to_vec())]);
+        assert_eq!(changed(&name), "named the room Kitchen");
     }
 }
