@@ -220,7 +220,9 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Taken | Refusal::Confusable => "choose another name, or another relay",
         Refusal::Locked => "ask who runs the relay for its token, and name it with ?token=TOKEN after its address",
         Refusal::Clock => "set the clock of this machine",
-        Refusal::TooMany => "give up one of your names at this relay first, or use another relay",
+        Refusal::TooMany => {
+            "use another relay; or ask who runs this one to take one of your names out (parlor-bootstrap names remove)"
+        }
         _ => "try again later, or use another relay",
     };
     Problem::new(code, refusal.to_string()).hint(hint)
