@@ -140,6 +140,11 @@ impl Out {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
+    /// Text whose commands can be pasted: `parlor COMMAND` in it is called as this program was, for the same home.
+    pub fn called(&self, text: &str) -> String {
+        called(text, &self.program)
+    }
+
     /// A problem on standard error, as one JSON object or for people.
     pub fn problem(&self, problem: &Problem) {
         if self.json {
@@ -148,7 +153,7 @@ impl Out {
         // Names in it may come from other people.
         let mut text = format!("error: {}", display::neutral(&problem.detail));
         if let Some(hint) = &problem.hint {
-            let hint = called(&display::neutral(hint), &self.program);
+            let hint = self.called(&display::neutral(hint));
             text.push_str("\nhint: ");
             text.push_str(&hint.replace('\n', "\n      "));
         }

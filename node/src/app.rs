@@ -482,14 +482,15 @@ impl App {
                 .hint("try again when both are online, or ask for a contact card"));
             }
         };
-        let message = match request.text.filter(|text| !text.is_empty()) {
+        let sent = match request.text.filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => {
                 let sent = self.node.rooms.send(room, vec![SendRequest { text, ..SendRequest::default() }]).await?;
-                sent.into_iter().next().map(|sent| sent.message)
+                sent.into_iter().next()
             }
         };
-        Ok(Direct { room: room.to_string(), message, account: account.to_string(), name, state })
+        let (message, status) = sent.map(|sent| (sent.message, sent.status)).unzip();
+        Ok(Direct { room: room.to_string(), message, status, account: account.to_string(), name, state })
     }
 
     /// Claims a name for this account at a relay: its whole address, or of the relays of the settings the host.

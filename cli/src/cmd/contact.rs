@@ -7,7 +7,7 @@ use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
 
-use crate::args::{Globals, quoted};
+use crate::args::Globals;
 use crate::client::{Client, segment};
 use crate::cmd::invite::{can_hold, qr, read_qr};
 use crate::display::neutral_line;
@@ -15,6 +15,9 @@ use crate::input;
 use crate::out::{Done, Look, Out};
 use crate::table::Table;
 use crate::time;
+
+/// Digits of an account that name it in a command to be pasted.
+const SHORT_ACCOUNT: usize = 16;
 
 /// What to do with contacts. WHO is a contact, an account, a unique beginning of one, or @name.
 #[derive(Debug, clap::Subcommand)]
@@ -56,7 +59,7 @@ pub enum Command {
     },
     /// Take nothing from somebody any more; nobody is told
     Block {
-        /// Whom
+        /// Whom: also by a card
         who: String,
         /// Take the block back
         #[arg(long)]
@@ -108,7 +111,7 @@ pub fn run(command: Command, node: &Client, globals: &Globals, out: &mut Out) ->
             };
             add(AddContact { who, text, name }, node, globals, out)
         }
-        Command::List => list(node, globals, out),
+        Command::List => list(node, out),
         Command::Accept { who } => {
             let contact: Contact = node.send(Method::POST, &path(&who, "/accept"), &json!({}))?;
             told(&contact, "can write to you now.", out)
@@ -120,8 +123,11 @@ pub fn run(command: Command, node: &Client, globals: &Globals, out: &mut Out) ->
         }
         Command::Verify { who, yes, qr, scan, undo } => verify(&who, yes, qr, scan.as_deref(), undo, node, out),
         Command::Name { who, name } => {
+            let gone = name.trim().is_empty();
             let contact: Contact = node.send(Method::PUT, &path(&who, "/name"), &NameContact { name })?;
-            told(&contact, "is what you call this account.", out)
+            let what =
+                if gone { "is called by his own name again: yours is gone." } else { "is what you call this account." };
+            told(&contact, what, out)
         }
         Command::Remove { who } => {
             node.act(Method::DELETE, &path(&who, ""))?;
@@ -179,11 +185,13 @@ fn add(request: AddContact, node: &Client, globals: &Globals, out: &mut Out) -> 
         ContactState::Contact => out.note(format!("{name} is a contact.")),
         _ => out.note(format!("{name} is asked. What you write waits until the answer is yes.")),
     }
-    out.note(format!("Write: {} dm {} 'Hello'", globals.program(), quoted(&format!("@{name}"))));
+    // Names may be of several, or of nobody.
+    let account: String = contact.account.chars().take(SHORT_ACCOUNT).collect();
+    out.note(format!("Write: {} dm {account} 'Hello'", globals.program()));
     Ok(())
 }
 
-fn list(node: &Client, globals: &Globals, out: &mut Out) -> Done {
+fn list(node: &Client, out: &mut Out) -> Done {
     let contacts: Vec<Contact> = node.get("/contacts")?;
     if out.is_json() {
         return contacts.iter().try_for_each(|contact| out.json(contact));
@@ -209,13 +217,12 @@ fn list(node: &Client, globals: &Globals, out: &mut Out) -> Done {
         let text = contact.text.as_deref().map(neutral_line).unwrap_or_default();
         table.row([short, contact.name, state.into(), verified.into(), asked, text]);
     }
-    table.write(
-        out,
-        "nobody yet: add somebody with `parlor contact add CARD`, or give away your `parlor contact card`",
-    )?;
+    let nobody =
+        out.called("nobody yet: add somebody with `parlor contact add CARD`, or give away your `parlor contact card`");
+    table.write(out, &nobody)?;
     if asking {
-        let program = globals.program();
-        out.note(format!("Anyone can call himself anything. Accept: {program} contact accept ACCOUNT; refuse: {program} contact block ACCOUNT"));
+        let text = "Anyone can call himself anything. Accept: parlor contact accept ACCOUNT; refuse: parlor contact block ACCOUNT";
+        out.note(out.called(text));
     }
     Ok(())
 }
@@ -231,6 +238,10 @@ fn verify(who: &str, yes: bool, draw: bool, scan: Option<&Path>, undo: bool, nod
         return out.json(&safety);
     }
     let name = neutral_line(&safety.name);
+    if undo {
+        out.note(format!("The mark of {name} is taken back."));
+        return Ok(());
+    }
     if draw {
         out.bytes(&qr(node, &safety.qr, "terminal")?)?;
     }

@@ -7,11 +7,12 @@ use ureq::http::Method;
 
 use crate::args::{Globals, quoted};
 use crate::client::Client;
+use crate::cmd::send::show_sent;
 use crate::display::neutral_line;
 use crate::input;
 use crate::out::{Done, Out};
 
-/// How long the node may take: it asks somebody known from a room for his card first.
+/// What the node may take longer than usual: 20 s to ask a relay for a name, and 10 s for the card of somebody known from a room.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Arguments.
@@ -43,9 +44,10 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         let what = if sent { "What you wrote waits" } else { "What you write waits" };
         out.note(format!("{name} is asked whether you may write. {what} until the answer is yes."));
     }
-    if !sent {
-        let room: String = chat.room.chars().take(12).collect();
-        out.note(format!("Write: {} send {} 'Hello'", globals.program(), quoted(&room)));
+    if let (Some(message), Some(status)) = (&chat.message, chat.status) {
+        return show_sent(message, status, out);
     }
+    let room: String = chat.room.chars().take(12).collect();
+    out.note(format!("Write: {} send {} 'Hello'", globals.program(), quoted(&room)));
     Ok(())
 }

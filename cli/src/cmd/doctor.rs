@@ -54,5 +54,6 @@ fn show(finding: &Finding, out: &mut Out) -> Done {
     for tried in &finding.tried {
         out.line(format!("         tried: {}", neutral_line(tried)))?;
     }
-    out.line(format!("         {}", out.paint(Look::Faint, &neutral_line(&finding.hint))))
+    let hint = out.called(&neutral_line(&finding.hint));
+    out.line(format!("         {}", out.paint(Look::Faint, &hint)))
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use parlor_api::{BATCH_MAX, Code, Problem, SendAnswer, SendBatch, SendRequest};
+use parlor_api::{BATCH_MAX, Code, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest};
 use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
@@ -154,6 +154,14 @@ fn answer(mut sent: SendAnswer, args: &Args, node: &Client, out: &mut Out) -> Do
     if out.is_json() {
         return out.json(&sent);
     }
-    let status = serde_json::to_value(sent.status).ok().and_then(|s| s.as_str().map(str::to_owned)).unwrap_or_default();
-    out.line(format!("{} {status}", sent.message))
+    show_sent(&sent.message, sent.status, out)
+}
+
+/// A message that was sent, for people: its id, and how far it is.
+///
+/// # Errors
+/// When it could not be written.
+pub fn show_sent(message: &str, status: MessageStatus, out: &mut Out) -> Done {
+    let status = serde_json::to_value(status).ok().and_then(|s| s.as_str().map(str::to_owned)).unwrap_or_default();
+    out.line(format!("{message} {status}"))
 }
