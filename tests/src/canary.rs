@@ -35,6 +35,11 @@ impl Canaries {
         self.add(format!("{name} as bytes"), (0..hex.len() / 2).map(byte).collect());
     }
 
+    /// Looks for these bytes too, at least two.
+    pub fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        self.add(name.to_owned(), bytes.to_vec());
+    }
+
     /// Looks for the ids of a person too, whose node runs.
     #[track_caller]
     pub fn person(&mut self, person: &Person) {

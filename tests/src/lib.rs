@@ -10,12 +10,14 @@
 mod answer;
 mod canary;
 mod capture;
+mod contact;
 #[cfg(target_os = "linux")]
 pub mod lab;
 mod patience;
 mod person;
 mod program;
 mod relay;
+mod rights;
 mod room;
 
 pub use answer::Answer;
@@ -25,4 +27,5 @@ pub use patience::{DEADLINE, eventually};
 pub use person::{Options, Person, Stream};
 pub use program::{program, run_to_end};
 pub use relay::Relay;
+pub use rights::left_out;
 pub use room::Message;

@@ -138,6 +138,12 @@ impl Person {
         self.cli_with(args, b"")
     }
 
+    /// Types a command as people do, and answers what they read: no JSON.
+    #[track_caller]
+    pub fn plain<S: AsRef<OsStr>>(&self, args: &[S]) -> Answer {
+        run_to_end(self.plain_command().args(args), b"")
+    }
+
     /// Types a command that reads `input`.
     #[track_caller]
     pub fn cli_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Answer {
@@ -246,8 +252,14 @@ impl Person {
     }
 
     fn command(&self) -> Command {
+        let mut command = self.plain_command();
+        command.arg("--json");
+        command
+    }
+
+    fn plain_command(&self) -> Command {
         let mut command = at(self.options.namespace.as_deref(), program());
-        command.arg("--home").arg(self.home()).arg("--json");
+        command.arg("--home").arg(self.home());
         command.env_remove("PARLOR_HOME").env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
         // No notification of a test reaches the desktop of who runs it.
         command.env_remove("DBUS_SESSION_BUS_ADDRESS");

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parlor_tests::lab::{Lab, Link, NatKind, RELAY};
-use parlor_tests::{Options, Person, Relay, eventually};
+use parlor_tests::{Options, Person, Relay, eventually, left_out};
 
 /// An ordinary way through a town: 80 ms there and back between two hosts.
 const TOWN: Link = Link { delay: 20, jitter: 0, loss: 0.0 };
@@ -46,7 +46,7 @@ fn lab(a: NatKind, b: NatKind, link: Link) -> Option<Lab> {
     match Lab::build(a, b, link) {
         Ok(lab) => Some(lab),
         Err(why) => {
-            println!("skipped: {why}");
+            left_out("the network lab", why);
             None
         }
     }

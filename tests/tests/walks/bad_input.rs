@@ -183,7 +183,7 @@ mod disks {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use parlor_tests::{Options, Person};
+    use parlor_tests::{Options, Person, left_out};
 
     /// A small disk in memory, unmounted when dropped.
     struct Disk(PathBuf);
@@ -211,8 +211,7 @@ mod disks {
     fn a_home_that_can_not_be_written_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let Some(disk) = Disk::new(&scratch.path().join("disk"), "ro") else {
-            println!("nothing was tested: this process may not mount");
-            return;
+            return left_out("a disk of its own", "this process may not mount");
         };
         let alice = Person::new("Alice", Options { home: Some(disk.0.join("home")), ..Options::default() });
         alice.init().refused(1, "home_denied");
@@ -223,8 +222,7 @@ mod disks {
     fn a_full_disk_is_named_and_what_was_acknowledged_is_there_afterwards() {
         let scratch = tempfile::tempdir().unwrap();
         let Some(disk) = Disk::new(&scratch.path().join("disk"), "size=96m") else {
-            println!("nothing was tested: this process may not mount");
-            return;
+            return left_out("a disk of its own", "this process may not mount");
         };
         let mut alice = Person::start_with("Alice", Options { home: Some(disk.0.join("home")), ..Options::default() });
         let room = alice.create_room("Diary");
@@ -252,8 +250,7 @@ mod disks {
     fn a_room_for_which_the_disk_has_no_place_is_refused_and_the_node_goes_on() {
         let scratch = tempfile::tempdir().unwrap();
         let Some(disk) = Disk::new(&scratch.path().join("disk"), "size=96m") else {
-            println!("nothing was tested: this process may not mount");
-            return;
+            return left_out("a disk of its own", "this process may not mount");
         };
         let mut alice = Person::start_with("Alice", Options { home: Some(disk.0.join("home")), ..Options::default() });
         fill(&disk.0.join("ballast"));

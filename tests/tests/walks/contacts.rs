@@ -3,29 +3,15 @@
 use parlor_tests::{Person, Relay, eventually};
 use serde_json::Value;
 
-fn card(of: &Person) -> String {
-    of.cli(&["contact", "card"]).done().text("link")
-}
-
-/// What somebody's book says of an account with this name; nothing while nobody is called so.
-fn contact(of: &Person, name: &str) -> Option<Value> {
-    of.cli(&["contact", "list"]).done().lines().into_iter().find(|contact| contact["own_name"] == name)
-}
-
-fn becomes(of: &Person, name: &str, state: &str) -> Value {
-    let what = format!("{name} is {state} in the book of {}", of.name);
-    eventually(&what, || contact(of, name).filter(|contact| contact["state"] == state))
-}
-
 #[test]
 fn a_stranger_with_a_card_writes_waits_and_is_read_after_he_is_accepted() {
     let (alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
-    let link = card(&bob);
+    let link = bob.card();
     assert!(link.len() <= 400 && link.starts_with("parlor://contact/1/#"), "{link}");
     let chat = alice.cli(&["dm", &link, "hello Bob"]).done();
     let room = chat.text("room");
     assert_eq!(chat.text("state"), "asked");
-    let asks = becomes(&bob, "Alice", "asking");
+    let asks = bob.sees_contact("Alice", "asking");
     assert_eq!(asks["verified"], false);
     assert!(bob.cli(&["room", "list"]).done().lines().is_empty(), "nothing is shared before it is accepted");
     bob.restart();
@@ -33,7 +19,7 @@ fn a_stranger_with_a_card_writes_waits_and_is_read_after_he_is_accepted() {
     let accepted = bob.cli(&["contact", "accept", &account]).done();
     assert_eq!(accepted.text("state"), "contact");
     assert_eq!(bob.holds(&room, 1)[0].text, "hello Bob");
-    becomes(&alice, "Bob", "contact");
+    alice.sees_contact("Bob", "contact");
     alice.all_delivered(&room, 1);
     bob.cli(&["dm", "@Alice", "hello Alice"]).done();
     assert_eq!(alice.holds(&room, 2).len(), 2);
@@ -44,7 +30,7 @@ fn a_stranger_with_a_card_writes_waits_and_is_read_after_he_is_accepted() {
 #[test]
 fn two_who_have_each_others_card_begin_at_once_and_hold_one_chat() {
     let (mut alice, bob) = (Person::start("Alice"), Person::start("Bob"));
-    let (of_alice, of_bob) = (card(&alice), card(&bob));
+    let (of_alice, of_bob) = (alice.card(), bob.card());
     let rooms = std::thread::scope(|scope| {
         let one = scope.spawn(|| alice.cli(&["dm", &of_bob, "from Alice"]).done().text("room"));
         let other = scope.spawn(|| bob.cli(&["dm", &of_alice, "from Bob"]).done().text("room"));
@@ -67,7 +53,7 @@ fn somebody_of_a_shared_room_is_written_to_without_a_card() {
     bob.join(&alice.invite(&kitchen, &[]));
     let chat = alice.cli(&["dm", "@Bob", "just you"]).done();
     let room = chat.text("room");
-    becomes(&bob, "Alice", "asking");
+    bob.sees_contact("Alice", "asking");
     bob.cli(&["contact", "accept", "@Alice"]).done();
     assert_eq!(bob.holds(&room, 1)[0].text, "just you");
 }
@@ -75,10 +61,10 @@ fn somebody_of_a_shared_room_is_written_to_without_a_card() {
 #[test]
 fn whoever_is_blocked_is_neither_heard_nor_told() {
     let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
-    let (of_alice, of_bob) = (card(&alice), card(&bob));
+    let (of_alice, of_bob) = (alice.card(), bob.card());
     bob.cli(&["contact", "add", &of_alice]).done();
     let room = alice.cli(&["dm", &of_bob, "first"]).done().text("room");
-    eventually("Bob has the chat", || contact(&bob, "Alice")?["room"].as_str().map(drop));
+    eventually("Bob has the chat", || bob.contact("Alice")?["room"].as_str().map(drop));
     bob.holds(&room, 1);
     let kitchen = alice.create_room("kitchen");
     bob.join(&alice.invite(&kitchen, &[]));
@@ -91,7 +77,7 @@ fn whoever_is_blocked_is_neither_heard_nor_told() {
     eventually("Bob holds what he does not see", || (bob.count(&kitchen) == 2).then_some(()));
     assert_eq!(bob.texts(&kitchen), ["anybody?"]);
     assert!(bob.texts(&room).is_empty(), "what was said is hidden too");
-    let of_bob = becomes(&alice, "Bob", "contact");
+    let of_bob = alice.sees_contact("Bob", "contact");
     assert_eq!(of_bob["blocked"], false, "Alice is not told");
     bob.cli(&["contact", "block", "@Alice", "--undo"]).done();
     bob.holds(&room, 2);
@@ -101,16 +87,16 @@ fn whoever_is_blocked_is_neither_heard_nor_told() {
 #[test]
 fn both_see_one_safety_number_and_a_mark_and_a_name_last() {
     let (mut alice, bob) = (Person::start("Alice"), Person::start("Bob"));
-    let (of_alice, of_bob) = (card(&alice), card(&bob));
+    let (of_alice, of_bob) = (alice.card(), bob.card());
     alice.cli(&["contact", "add", &of_bob, "--name", "Bobby"]).done();
     bob.cli(&["contact", "add", &of_alice]).done();
-    becomes(&alice, "Bob", "contact");
+    alice.sees_contact("Bob", "contact");
     let number = alice.cli(&["contact", "verify", "@Bobby"]).done().text("safety_number");
     assert_eq!(number, bob.cli(&["contact", "verify", "@Alice"]).done().text("safety_number"));
     assert_eq!(number.chars().filter(char::is_ascii_digit).count(), 60);
     alice.cli(&["contact", "verify", "@Bobby", "--yes"]).done();
     alice.restart();
-    let kept = contact(&alice, "Bob").unwrap();
+    let kept = alice.contact("Bob").unwrap();
     assert_eq!((kept["verified"].as_bool(), kept["name"].as_str()), (Some(true), Some("Bobby")));
     let room = alice.cli(&["dm", "@Bobby"]).done().text("room");
     let members = alice.cli(&["members", &room]).done().lines();
@@ -119,9 +105,61 @@ fn both_see_one_safety_number_and_a_mark_and_a_name_last() {
 }
 
 #[test]
+fn who_is_no_contact_is_blocked_by_his_card_without_being_asked() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let (of_alice, of_bob) = (alice.card(), bob.card());
+    alice.cli(&["contact", "block", &of_bob]).done();
+    let blocked = alice.contact("Bob").unwrap();
+    assert_eq!((blocked["blocked"].as_bool(), blocked["state"].as_str()), (Some(true), Some("known")));
+    // What Bob asks is answered as if nobody had looked at it.
+    bob.cli(&["contact", "add", &of_alice]).done();
+    let carol = Person::start("Carol");
+    carol.cli(&["contact", "add", &of_alice]).done();
+    alice.sees_contact("Carol", "asking");
+    assert_eq!(bob.sees_contact("Alice", "asked")["blocked"], false);
+    assert_eq!(alice.contact("Bob").unwrap()["state"], "known");
+    alice.cli(&["contact", "block", &of_alice]).refused(2, "bad_request");
+    alice.cli(&["contact", "block", &carol.card()[..30]]).refused(2, "link_damaged");
+}
+
+#[test]
+fn a_scanned_code_that_is_no_safety_number_accuses_nobody() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    alice.cli(&["contact", "add", &bob.card()]).done();
+    let card = bob.scratch().join("card.png");
+    let card = card.to_string_lossy();
+    bob.cli(&["contact", "card", "--png", &card]).done();
+    alice.cli(&["contact", "verify", "@Bob", "--scan", &card]).refused(2, "bad_request");
+    assert_eq!(alice.contact("Bob").unwrap()["verified"], false);
+}
+
+#[test]
+fn commands_about_contacts_say_to_people_what_they_did() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let account = bob.cli(&["contact", "card"]).done().text("account");
+    let added = alice.plain(&["contact", "add", &bob.card(), "--name", "Bobby"]).done();
+    assert!(added.stderr.contains(&format!(" dm {} ", &account[..16])), "{}", added.stderr);
+    let sent = alice.plain(&["dm", &account[..16], "hello"]).done();
+    let (id, status) = sent.stdout.trim().split_once(' ').unwrap();
+    let room = alice.contact("Bob").unwrap()["room"].as_str().unwrap().to_owned();
+    assert_eq!((id, status), (alice.history(&room)[0].id.as_str(), "queued"));
+    let named = alice.plain(&["contact", "name", "@Bobby", "Robert"]).done();
+    assert_eq!(named.stderr.trim(), "Robert is what you call this account.");
+    let gone = alice.plain(&["contact", "name", "@Robert", ""]).done();
+    assert_eq!(gone.stderr.trim(), "Bob is called by his own name again: yours is gone.");
+    alice.cli(&["contact", "verify", "@Bob", "--yes"]).done();
+    let undone = alice.plain(&["contact", "verify", "@Bob", "--undo"]).done();
+    assert_eq!((undone.stderr.trim(), undone.stdout.as_str()), ("The mark of Bob is taken back.", ""));
+    // Commands in the doctor's hints are for this home.
+    let found = alice.plain(&["doctor"]).done().stdout;
+    let home = alice.home();
+    assert!(found.contains(&format!("--home {} run --relay", home.display())), "{found}");
+}
+
+#[test]
 fn mistakes_with_contacts_are_told_with_a_hint_and_a_question_outlives_a_node_that_is_gone() {
     let alice = Person::start("Alice");
-    let own = card(&alice);
+    let own = alice.card();
     let kitchen = alice.create_room("kitchen");
     let invite = alice.invite(&kitchen, &[]);
     alice.cli(&["dm", &own]).refused(2, "bad_request");
@@ -131,25 +169,25 @@ fn mistakes_with_contacts_are_told_with_a_hint_and_a_question_outlives_a_node_th
     alice.cli(&["dm", "@nobody", "hi"]).refused(5, "contact_not_found");
     alice.cli(&["contact", "accept", "@nobody"]).refused(5, "contact_not_found");
     let mut gone = Person::start("Gone");
-    let link = card(&gone);
+    let link = gone.card();
     gone.stop();
+    // A name that is too long is said before anybody is asked.
+    alice.cli(&["contact", "add", &link, "--name", &"N".repeat(65)]).refused(2, "too_long");
+    assert_eq!(alice.contact("Gone"), None);
     let chat = alice.cli(&["dm", &link, "are you there?"]).done();
     assert_eq!(chat.text("state"), "asked");
     assert_eq!(alice.cli(&["outbox", "list"]).done().lines().len(), 1);
     gone.run();
-    becomes(&gone, "Alice", "asking");
+    gone.sees_contact("Alice", "asking");
     gone.cli(&["contact", "accept", "@Alice"]).done();
     assert_eq!(gone.holds(&chat.text("room"), 1)[0].text, "are you there?");
-}
-
-fn with_relay(name: &str, relay: &Relay) -> Person {
-    Person::start_with(name, Relay::used(&[relay]))
 }
 
 #[test]
 fn a_name_at_a_relay_leads_to_its_account_wherever_somebody_is_named() {
     let relay = Relay::start();
-    let (alice, bob) = (with_relay("Alice", &relay), with_relay("Bob", &relay));
+    let (alice, bob) =
+        (Person::start_with("Alice", Relay::used(&[&relay])), Person::start_with("Bob", Relay::used(&[&relay])));
     let claimed = bob.cli(&["name", "claim", "bob", "--relay", "127.0.0.1"]).done();
     assert_eq!(claimed.text("name"), "@bob");
     alice.cli(&["name", "claim", "b0b", "--relay", relay.address()]).refused(1, "name_taken");
@@ -158,7 +196,7 @@ fn a_name_at_a_relay_leads_to_its_account_wherever_somebody_is_named() {
     let found = alice.cli(&["name", "lookup", "@bob@127.0.0.1"]).done();
     assert_eq!(found.text("account"), claimed.text("account"));
     let room = alice.cli(&["dm", "@bob@127.0.0.1", "found you"]).done().text("room");
-    becomes(&bob, "Alice", "asking");
+    bob.sees_contact("Alice", "asking");
     bob.cli(&["contact", "accept", "@Alice"]).done();
     assert_eq!(bob.holds(&room, 1)[0].text, "found you");
 }
@@ -166,16 +204,17 @@ fn a_name_at_a_relay_leads_to_its_account_wherever_somebody_is_named() {
 #[test]
 fn a_first_letter_and_its_answer_wait_at_a_relay_while_the_other_sleeps() {
     let relay = Relay::start();
-    let (mut alice, mut bob) = (with_relay("Alice", &relay), with_relay("Bob", &relay));
-    let link = card(&bob);
+    let (mut alice, mut bob) =
+        (Person::start_with("Alice", Relay::used(&[&relay])), Person::start_with("Bob", Relay::used(&[&relay])));
+    let link = bob.card();
     bob.stop();
     let room = alice.cli(&["dm", &link, "hello Bob"]).done().text("room");
-    eventually("the letter lies at the relay", || contact(&alice, "Bob").filter(|it| it["mailed"] == true));
+    alice.has_mailed("Bob");
     alice.stop();
     bob.run();
-    becomes(&bob, "Alice", "asking");
+    bob.sees_contact("Alice", "asking");
     bob.cli(&["contact", "accept", "@Alice"]).done();
     alice.run();
-    becomes(&alice, "Bob", "contact");
+    alice.sees_contact("Bob", "contact");
     assert_eq!(bob.holds(&room, 1)[0].text, "hello Bob");
 }

@@ -1,47 +1,26 @@
 //! What relays do for rooms: real nodes and real relays.
 
-use std::path::Path;
-
-use parlor_tests::{Options, Person, Relay, eventually};
+use parlor_tests::{Canaries, Options, Person, Relay, each_file, eventually};
+use serde_json::Value;
 
 /// What the relays of these stories ask for, where they ask.
 const TOKEN: &str = "correct-horse-battery";
 
-fn with_relay(name: &str, address: &str) -> Person {
-    let run_args = vec!["--relay".to_owned(), address.to_owned()];
-    Person::start_with(name, Options { run_args, ..Options::default() })
-}
-
-/// Waits until the mailboxes have what somebody wrote.
-fn is_sent(of: &Person, room: &str) {
-    eventually("a relay has what was written", || {
-        let history = of.history(room);
-        let mut own = history.iter().filter(|message| message.author == of.name);
-        own.all(|message| ["sent", "delivered", "read"].contains(&message.status.as_str())).then_some(())
-    });
+/// How somebody's node is started who uses a relay with this token.
+fn with_token(relay: &Relay, token: &str) -> Options {
+    let run_args = vec!["--relay".to_owned(), format!("{}?token={token}", relay.address())];
+    Options { run_args, ..Options::default() }
 }
 
 /// How the only relay of somebody does.
-fn relay_of(of: &Person) -> serde_json::Value {
-    let relays = of.cli(&["status"]).done().object()["relays"].clone();
-    relays.as_array().and_then(|relays| relays.first()).cloned().unwrap_or_default()
-}
-
-/// Whether a file below `folder` has these bytes in it.
-fn is_below(folder: &Path, bytes: &[u8]) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).any(|path| {
-        if path.is_dir() {
-            return is_below(&path, bytes);
-        }
-        std::fs::read(&path).unwrap_or_default().windows(bytes.len()).any(|window| window == bytes)
-    })
+fn relay_of(of: &Person) -> Value {
+    of.relays().first().cloned().unwrap_or_default()
 }
 
 #[test]
 fn members_use_the_mailbox_of_a_relay_with_a_token_by_that_of_their_room_and_it_is_shown_nowhere() {
     let relay = Relay::start_with(&["--token", TOKEN]);
-    let mut alice = with_relay("Alice", &format!("{}?token={TOKEN}", relay.address()));
+    let mut alice = Person::start_with("Alice", with_token(&relay, TOKEN));
     eventually("Alice's relay lets her in", || (relay_of(&alice)["reserved"] == true).then_some(()));
     // Bob knows nothing of the relay.
     let mut bob = Person::start("Bob");
@@ -49,75 +28,85 @@ fn members_use_the_mailbox_of_a_relay_with_a_token_by_that_of_their_room_and_it_
     bob.join(&alice.invite(&room, &[]));
     bob.stop();
     alice.say(&room, "while you sleep");
-    is_sent(&alice, &room);
+    alice.all_is_put(&room, 1);
     alice.stop();
     bob.run();
     assert_eq!(bob.holds(&room, 1)[0].text, "while you sleep");
     bob.say(&room, "while you sleep, too");
-    is_sent(&bob, &room);
+    bob.all_is_put(&room, 1);
     // Named again without its token, it keeps it.
     alice.run();
     alice.holds(&room, 2);
     alice.cli(&["room", "set", &room, "--mailbox", relay.address()]).done();
     alice.say(&room, "still here");
-    is_sent(&alice, &room);
+    alice.all_is_put(&room, 1);
     let shown = [&["status"][..], &["room", "show", &room], &["history", &room, "--system"], &["doctor"]];
     for person in [&alice, &bob] {
         for command in shown {
             assert!(!person.cli(command).done().stdout.contains(TOKEN), "{command:?} shows {} the token", person.name);
         }
-        assert!(
-            !is_below(person.scratch(), TOKEN.as_bytes()),
-            "the token is in a log or on the disk of {}",
-            person.name
-        );
+    }
+    let canaries = Canaries::of(&[TOKEN]);
+    for person in [&mut alice, &mut bob] {
+        person.stop();
+        each_file(person.scratch(), &mut |path, bytes| {
+            let found = canaries.in_bytes(bytes);
+            assert!(found.is_empty(), "{} of {} holds {found:?}", path.display(), person.name);
+        });
     }
 }
 
 #[test]
 fn who_has_another_token_is_told_so_and_not_served() {
     let relay = Relay::start_with(&["--token", TOKEN]);
-    let alice = with_relay("Alice", &format!("{}?token=another-horse", relay.address()));
+    let mut alice = Person::start_with("Alice", with_token(&relay, "another-horse"));
     let room = alice.create_room("town");
-    let said = eventually("the relay refuses her", || {
-        let relay = relay_of(&alice);
-        relay["error"].as_str().filter(|error| error.contains("token")).map(str::to_owned)
-    });
+    let is_refused = |alice: &Person| {
+        eventually("the relay refuses her", || {
+            let relay = relay_of(alice);
+            relay["error"].as_str().filter(|error| error.contains("token")).map(str::to_owned)
+        })
+    };
+    let said = is_refused(&alice);
     assert!(!said.contains("another-horse"), "{said}");
     assert_ne!(relay_of(&alice)["reserved"], true);
+    eventually("the doctor says what is missing", || {
+        let findings = alice.cli(&["doctor"]).done().object()["findings"].clone();
+        let finding = findings.as_array()?.iter().find(|finding| finding["code"] == "relay_refused")?.clone();
+        finding["hint"].as_str().filter(|hint| hint.contains("?token=")).map(drop)
+    });
     alice.say(&room, "anybody?");
+    // Once more, with something that waits for the relay.
+    alice.restart();
+    is_refused(&alice);
     assert_eq!(alice.history(&room)[0].status, "queued");
-}
-
-/// How somebody stands in a person's book.
-fn contact(of: &Person, name: &str) -> Option<serde_json::Value> {
-    of.cli(&["contact", "list"]).done().lines().into_iter().find(|contact| contact["own_name"] == name)
 }
 
 #[test]
 fn a_direct_chat_goes_on_by_the_relays_of_both_though_they_are_never_online_together() {
     let (one, other) = (Relay::start(), Relay::start());
-    let (mut alice, mut bob) = (with_relay("Alice", one.address()), with_relay("Bob", other.address()));
-    let card = bob.cli(&["contact", "card"]).done().text("link");
+    let mut alice = Person::start_with("Alice", Relay::used(&[&one]));
+    let mut bob = Person::start_with("Bob", Relay::used(&[&other]));
+    let card = bob.card();
     bob.stop();
     let room = alice.cli(&["dm", &card, "hello Bob"]).done().text("room");
-    eventually("the letter lies in Bob's inbox", || contact(&alice, "Bob").filter(|it| it["mailed"] == true));
+    alice.has_mailed("Bob");
     alice.stop();
     bob.run();
-    eventually("Bob is asked", || contact(&bob, "Alice").filter(|it| it["state"] == "asking"));
+    bob.sees_contact("Alice", "asking");
     bob.cli(&["contact", "accept", "@Alice"]).done();
-    eventually("his yes lies in Alice's inbox", || contact(&bob, "Alice").filter(|it| it["mailed"] == true));
+    bob.has_mailed("Alice");
     bob.stop();
     alice.run();
-    eventually("Alice reads the yes", || contact(&alice, "Bob").filter(|it| it["state"] == "contact"));
+    alice.sees_contact("Bob", "contact");
     let shown = alice.cli(&["room", "show", &room]).done().object();
     assert_eq!(shown["mailboxes"].as_array().map_or(0, Vec::len), 2, "{shown}");
-    is_sent(&alice, &room);
+    alice.all_is_put(&room, 2);
     alice.stop();
     bob.run();
     assert_eq!(bob.holds(&room, 1)[0].text, "hello Bob");
     bob.say(&room, "hello Alice");
-    is_sent(&bob, &room);
+    bob.all_is_put(&room, 2);
     bob.stop();
     alice.run();
     assert_eq!(alice.holds(&room, 2)[1].text, "hello Alice");
