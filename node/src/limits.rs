@@ -71,11 +71,11 @@ pub(crate) const REQUEST_MS: u64 = 30 * 24 * 3600 * 1000;
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Events in one blob of what waited: a reader takes it in at one go.
-pub(crate) const LETTER_EVENTS: usize = 32;
+pub(crate) const STRETCH_EVENTS: usize = 32;
 /// Bytes of events in such a blob. A lone message is a blob of its own.
-pub(crate) const LETTER_BYTES: usize = 16 * 1024;
+pub(crate) const STRETCH_BYTES: usize = 16 * 1024;
 /// Bytes of own events read from the store in one go for mailboxes.
-pub(crate) const LETTERS_BYTES: usize = 256 * 1024;
+pub(crate) const STRETCHES_BYTES: usize = 256 * 1024;
 /// Stretches of own logs of one room on their way to mailboxes: enough for a line of a second's round trip.
 pub(crate) const FEED_WINDOW: usize = 64;
 /// A relay that can be reached and does not take what is put holds up the others for this long.

@@ -20,9 +20,9 @@ use parlor_storage::{Batch, Namespace};
 use tokio::task::JoinSet;
 
 use super::handle::{Command, Contacts, Inbox};
+use super::inbox_lines::InboxLines;
 use super::letters::Sent;
-use super::mail::Mail;
-use super::post::Post;
+use super::owed::OwedLetters;
 use super::views::{self, problem, view};
 use super::who::{self, Meant};
 use crate::account::rng;
@@ -49,9 +49,9 @@ pub(super) struct Actor {
     pub(super) rooms: Rooms,
     pub(super) contacts: Contacts,
     pub(super) visitors: Visitors,
-    pub(super) post: Post,
+    pub(super) owed: OwedLetters,
     pub(super) sending: JoinSet<Sent>,
-    pub(super) mail: Mail,
+    pub(super) inboxes: InboxLines,
     relays: Vec<OwnRelay>,
 }
 
@@ -59,20 +59,20 @@ pub(super) struct Actor {
 pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
     let Parts { context, rooms, relays } = parts;
     let contacts = context.contacts.clone();
-    let mail = Mail::new(context.net.clone(), contacts.keys.clone(), &relays);
+    let inboxes = InboxLines::new(context.net.clone(), contacts.keys.clone(), &relays);
     let mut actor = Actor {
         context,
         rooms,
         contacts,
         visitors: Visitors::default(),
-        post: Post::default(),
+        owed: OwedLetters::default(),
         sending: JoinSet::new(),
-        mail,
+        inboxes,
         relays,
     };
     actor.begin().await;
     loop {
-        let due = actor.post.due().map_or(LOOK, until).min(LOOK);
+        let due = actor.owed.due().map_or(LOOK, until).min(LOOK);
         tokio::select! {
             command = inbox.0.recv() => match command {
                 Some(command) => actor.on_command(command).await,
@@ -83,7 +83,7 @@ pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
                     actor.on_sent(sent).await;
                 }
             }
-            got = actor.mail.next() => {
+            got = actor.inboxes.next() => {
                 for mailed in got {
                     actor.on_mailed(mailed).await;
                 }
@@ -100,7 +100,7 @@ impl Actor {
         let all: Vec<_> = self.contacts.read().iter().map(|(account, contact)| (*account, contact.clone())).collect();
         for (account, contact) in all {
             match contact.stage {
-                Stage::Asked(_) if !contact.blocked => self.post.owe(account, now_ms()),
+                Stage::Asked(_) if !contact.blocked => self.owed.owe(account, now_ms()),
                 Stage::Mutual if !contact.blocked && self.chat_id(&account).is_none() => {
                     drop(self.ensure_chat(&contact).await);
                 }
@@ -147,8 +147,8 @@ impl Actor {
 
     /// Whether our letter, question or yes, lies in its inbox and waits there as far as we know.
     fn lies(&self, contact: &Contact) -> bool {
-        let waits = matches!(contact.stage, Stage::Asked(_)) || self.post.owes(&contact.id());
-        waits && contact.key.is_some_and(|key| self.mail.stored_ms(&key.key).is_some())
+        let waits = matches!(contact.stage, Stage::Asked(_)) || self.owed.owes(&contact.id());
+        waits && contact.key.is_some_and(|key| self.inboxes.stored_ms(&key.key).is_some())
     }
 
     /// The room of the direct chat with somebody, if we hold it.
@@ -227,7 +227,7 @@ impl Actor {
         if mutual {
             self.became_mutual(&account).await;
         } else if self.stage_is(&account, |stage| matches!(stage, Stage::Asked(_))) {
-            self.post.owe(account, now_ms());
+            self.owed.owe(account, now_ms());
         }
         self.tell(&account, ContactChange::Updated);
         Ok(account)
@@ -271,7 +271,7 @@ impl Actor {
         if blocked {
             self.settle(&account);
         } else if self.stage_is(&account, |stage| matches!(stage, Stage::Asked(_))) {
-            self.post.owe(account, now_ms());
+            self.owed.owe(account, now_ms());
         }
         self.rooms.refresh().await;
         if asked && blocked {
@@ -323,9 +323,9 @@ impl Actor {
             self.contacts.write().put(removed);
             return Err(crate::services::commit_problem(&error));
         }
-        self.post.settle(&account);
+        self.owed.settle(&account);
         if let Some(key) = key {
-            self.mail.forget(key.key);
+            self.inboxes.forget(key.key);
         }
         self.tell(&account, ContactChange::Removed);
         self.rooms.refresh().await;
@@ -434,7 +434,7 @@ impl Actor {
 
     /// Both want: the chat is made, and the other is told.
     pub(super) async fn became_mutual(&mut self, account: &AccountId) {
-        self.post.owe(*account, now_ms());
+        self.owed.owe(*account, now_ms());
         self.tell(account, ContactChange::Accepted);
         let contact = self.contacts.read().get(account).cloned();
         if let Some(contact) = contact

@@ -7,8 +7,8 @@ use parlor_proto::control::NewDevice;
 use parlor_proto::{AccountId, DeviceId};
 
 use super::actor::Actor;
-use super::mail::Mailed;
-use super::post::Fate;
+use super::inbox_lines::Mailed;
+use super::owed::Fate;
 use super::who::Acquaintance;
 use crate::account::rng;
 use crate::clock::now_ms;
@@ -120,14 +120,14 @@ impl Actor {
     pub(super) fn peer_up(&mut self, peer: PeerId) {
         let book = self.contacts.read();
         let there = |contact: &Contact| contact.reach.peer == Some(peer.to_key());
-        let owed: Vec<_> = book.iter().filter(|(id, it)| there(it) && self.post.owes(id)).map(|(id, _)| *id).collect();
+        let owed: Vec<_> = book.iter().filter(|(id, it)| there(it) && self.owed.owes(id)).map(|(id, _)| *id).collect();
         drop(book);
-        owed.into_iter().for_each(|account| self.post.owe(account, now_ms()));
+        owed.into_iter().for_each(|account| self.owed.owe(account, now_ms()));
     }
 
     /// Sends what is due.
     pub(super) async fn send_due(&mut self) {
-        for account in self.post.take_due(now_ms()) {
+        for account in self.owed.take_due(now_ms()) {
             let contact = self.contacts.read().get(&account).cloned();
             let Some(contact) = contact.filter(Contact::is_wanted) else {
                 self.settle(&account);
@@ -168,15 +168,15 @@ impl Actor {
     pub(super) async fn on_sent(&mut self, sent: Sent) {
         let Sent { account, answer } = sent;
         let Some(answer) = answer else {
-            self.post.came_back(&account, Fate::Lost, now_ms());
+            self.owed.came_back(&account, Fate::Lost, now_ms());
             return self.mail_to(&account);
         };
-        self.post.came_back(&account, Fate::There, now_ms());
+        self.owed.came_back(&account, Fate::There, now_ms());
         if answer.as_ref() != KEPT {
             let letter = self.opened(&answer).filter(|letter| letter.papers.account_id() == account);
             match letter {
                 Some(letter) => drop(self.hear(&letter).await),
-                None => return self.post.came_back(&account, Fate::Lost, now_ms()),
+                None => return self.owed.came_back(&account, Fate::Lost, now_ms()),
             }
         }
         // A yes that arrived is not said again.
@@ -187,14 +187,14 @@ impl Actor {
 
     /// Nothing is owed to somebody any more, and what lies in his inbox is of no interest.
     pub(super) fn settle(&mut self, account: &AccountId) {
-        self.post.settle(account);
+        self.owed.settle(account);
         self.forget_mailed(account);
     }
 
     fn forget_mailed(&mut self, account: &AccountId) {
         let key = self.contacts.read().get(account).and_then(|contact| contact.key);
         if let Some(key) = key {
-            self.mail.forget(key.key);
+            self.inboxes.forget(key.key);
         }
     }
 
@@ -204,12 +204,12 @@ impl Actor {
         let Some((contact, key)) = contact.filter(Contact::is_wanted).and_then(|it| it.key.map(|key| (it, key))) else {
             return;
         };
-        let stored_ms = self.mail.stored_ms(&key.key);
+        let stored_ms = self.inboxes.stored_ms(&key.key);
         let lately = stored_ms.is_some_and(|at| now_ms() < at.saturating_add(MAIL_AGAIN_MS));
         let Some(public) = contact.public().filter(|_| !lately) else { return };
         let letter = self.write(account, what_to(&contact));
         let sealed = || letter.seal(account, public.leaf(), &mut rng());
-        self.mail.put(key.key, public.leaf(), &contact.reach.relays, sealed);
+        self.inboxes.put(key.key, public.leaf(), &contact.reach.relays, sealed);
     }
 
     /// A letter lay in our inbox. What its writer is to be told goes out by itself.
@@ -221,10 +221,10 @@ impl Actor {
             if reply == LetterReply::Accept {
                 // What lies in his inbox asks him: he is to have our yes.
                 self.forget_mailed(&account);
-                self.post.owe(account, now_ms());
+                self.owed.owe(account, now_ms());
             }
         }
-        self.mail.taken(mailed.id);
+        self.inboxes.taken(mailed.id);
     }
 }
 

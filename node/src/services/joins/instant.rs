@@ -17,7 +17,7 @@ const QUIET_MS: u64 = 1_500;
 const PATIENCE_MS: u64 = 20_000;
 
 /// What was read to enter by the link alone.
-pub(super) struct Enter {
+pub(super) struct EnterByLink {
     pub(super) machine: Entering,
     /// The boxes that are read,
     asked: BTreeSet<BoxName>,
@@ -27,7 +27,7 @@ pub(super) struct Enter {
     due_ms: Option<u64>,
 }
 
-impl Enter {
+impl EnterByLink {
     /// For a link of an instant invite.
     pub(super) fn by(link: &Link) -> Option<Self> {
         let instant = link.caveats().sponsor == Sponsor::Instant;

@@ -29,13 +29,13 @@ use crate::services::rooms::{Context, Rooms};
 
 pub(crate) use ways::{to_address, to_link};
 
+mod door_knock;
 mod instant;
 mod kept;
-mod letterbox;
 mod ways;
 
-use instant::Enter;
-use letterbox::Letterbox;
+use door_knock::DoorKnock;
+use instant::EnterByLink;
 
 /// Pause before entering again while the keys of the room change.
 const ENTER_AGAIN_MS: u64 = 5_000;
@@ -125,8 +125,8 @@ impl Joins {
         tokio::spawn(async move {
             let request = request.unwrap_or_else(|| sign(&context, &link));
             // The boxes of a room that is here are read by it.
-            let enter = Enter::by(&link).filter(|_| context.directory.get(&room).is_none());
-            let (door, news) = Letterbox::at(&context, &link, &request, enter.is_some());
+            let enter = EnterByLink::by(&link).filter(|_| context.directory.get(&room).is_none());
+            let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some());
             let mailboxes = context.mailboxes.clone();
             let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter };
             joining.run(client, deadline).await;
@@ -157,13 +157,13 @@ struct Joining {
     request: JoinRequest,
     candidates: mpsc::Receiver<PeerId>,
     /// Where the request waits when nobody is online,
-    door: Letterbox,
+    door: DoorKnock,
     /// what comes of that,
     news: mpsc::Receiver<DoorNews>,
     /// and whether a relay keeps it.
     waits: bool,
     /// What was read to come in by the link alone, if it is such a link.
-    enter: Option<Enter>,
+    enter: Option<EnterByLink>,
 }
 
 /// What became of a knock.
@@ -321,7 +321,7 @@ impl Joining {
 
     /// When to enter by the link alone.
     fn enter_due_ms(&self) -> u64 {
-        self.enter.as_ref().and_then(Enter::due_ms).unwrap_or(u64::MAX)
+        self.enter.as_ref().and_then(EnterByLink::due_ms).unwrap_or(u64::MAX)
     }
 
     /// Has boxes of the room read, to enter by the link alone.

@@ -1,6 +1,6 @@
-//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`], what it does at doors of others in [`passing`].
+//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`], what it does at doors in [`doors`].
 
-mod passing;
+mod doors;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -20,14 +20,15 @@ use parlor_proto::{DeviceId, RoomId};
 use parlor_storage::Store;
 use tokio::sync::{mpsc, oneshot};
 
+use super::at_doors::AtDoors;
+use super::door_reads::DoorReads;
 use super::doors::{DoorNews, JoinDoor, Knocks};
-use super::entering::{AtDoors, Entering};
 use super::feed::Feed;
 use super::handle::{Mailboxes, Slots};
 use super::intake::{Came, Intake};
 use super::kept::Kept;
 use super::lines::{LineEvent, OurLine, What};
-use super::plan::{Letter, Plan, SharedBox, Tips};
+use super::plan::{Plan, SharedBox, Stretch, Tips};
 use super::relays::Relay;
 use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
@@ -93,7 +94,7 @@ impl At {
 /// The end of something that was asked of the rooms service.
 enum Done {
     Shown(RoomId, Option<bool>),
-    Letters(RoomId, Option<Vec<Letter>>),
+    Stretches(RoomId, Option<Vec<Stretch>>),
     Knocked { room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail> },
     Stored,
 }
@@ -108,7 +109,7 @@ struct Actor {
     relays: BTreeMap<RelayId, At>,
     tokens: Tokens,
     joins: HashMap<BoxName, (JoinDoor, Option<BlobId>)>,
-    entering: Entering,
+    door_reads: DoorReads,
     reserved: BTreeSet<PeerId>,
     asked: FuturesUnordered<Asked>,
     lines: mpsc::Sender<LineEvent>,
@@ -134,7 +135,7 @@ pub(crate) async fn run(parts: Parts) {
         relays: BTreeMap::new(),
         tokens: Tokens::new(handle.own()),
         joins: HashMap::new(),
-        entering: Entering::default(),
+        door_reads: DoorReads::default(),
         reserved: BTreeSet::new(),
         asked: FuturesUnordered::new(),
         lines,
@@ -246,7 +247,7 @@ impl Actor {
         let mut out = Vec::new();
         over.iter().for_each(|(name, id)| self.machine.unput(name, id));
         let gone = self.boxes.iter().filter(|(name, used)| {
-            let ours = self.joins.contains_key(*name) || self.entering.reads(name);
+            let ours = self.joins.contains_key(*name) || self.door_reads.reads(name);
             used.room == room && !wanted.iter().any(|it| it.name == **name) && !ours
         });
         for name in gone.map(|(name, _)| *name).collect::<Vec<_>>() {
@@ -420,7 +421,7 @@ impl Actor {
         let Some(peer) = self.relays.get(relay).map(|at| at.relay.peer) else { return };
         let Some(used) = self.boxes.get(&name) else { return };
         // What was read to come in is read again by the room itself.
-        let ours = !self.joins.contains_key(&name) && !self.entering.reads(&name);
+        let ours = !self.joins.contains_key(&name) && !self.door_reads.reads(&name);
         if let Some(mail) = self.rooms.get_mut(&used.room).filter(|_| ours) {
             mail.kept.taken.insert((name, peer), cursor);
             mail.dirty_ms.get_or_insert(now_ms());
@@ -435,7 +436,7 @@ impl Actor {
         let Ok(content) = mailbox::open_blob(&name, &used.keys.keys.seal, blob) else {
             return self.machine.taken(name, id, now);
         };
-        if self.entering.reads(&name) {
+        if self.door_reads.reads(&name) {
             return match Bundle::decode(&content) {
                 Ok(bundle) => self.pass_on(room, Some((name, id)), DoorNews::Mails(bundle.0)),
                 Err(_) => self.machine.taken(name, id, now),
@@ -489,7 +490,7 @@ impl Actor {
                 let out: Vec<_> = taken.into_iter().flat_map(|(name, id)| self.machine.taken(name, id, now)).collect();
                 self.carry_out(out);
             }
-            Done::Letters(room, letters) => self.on_letters(room, letters.unwrap_or_default()),
+            Done::Stretches(room, stretches) => self.on_stretches(room, stretches.unwrap_or_default()),
             Done::Knocked { room, name, id, what, events } => self.on_knocked(room, name, id, what, events),
             Done::Stored => {}
         }
@@ -538,7 +539,7 @@ impl Actor {
         {
             mail.reading = true;
             let rooms = rooms.clone();
-            self.asked.push(Box::pin(async move { Done::Letters(room, rooms.letters(room, after).await) }));
+            self.asked.push(Box::pin(async move { Done::Stretches(room, rooms.stretches(room, after).await) }));
         }
         let sent = mail.feed.sent_up_to();
         if sent > mail.told_sent {
@@ -582,8 +583,11 @@ impl Actor {
         };
         let rooms = self.rooms.values().flat_map(of).flatten().min();
         // A moment at least: what is due and can not be done yet does not spin.
-        let due =
-            [rooms, self.machine.next_ms(), self.entering.due_ms(now)].into_iter().flatten().min().unwrap_or(u64::MAX);
+        let due = [rooms, self.machine.next_ms(), self.door_reads.due_ms(now)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX);
         due.clamp(now.saturating_add(MAIL_LOOK_MS), now.saturating_add(SHOW_MS.max(1_000)))
     }
 

@@ -15,14 +15,16 @@
 //! | [`kept`] | what is remembered on disk |
 //! | [`lines`] | lines to relays |
 //! | [`doors`] | knocks that wait in mailboxes |
-//! | [`entering`] | what is read for who comes in by a link alone, and left for him |
+//! | [`door_reads`] | what is read for who comes in by a link alone |
+//! | [`at_doors`] | what is left at a door for him |
 //! | [`actor`] | the owner of all that |
 //!
 //! A relay that is gone, lies or drops is a line in the status; the others are used as if it were not there.
 
 mod actor;
+mod at_doors;
+mod door_reads;
 mod doors;
-mod entering;
 mod feed;
 mod handle;
 mod intake;
@@ -37,5 +39,5 @@ mod tokens;
 pub(crate) use actor::{Parts, run};
 pub(crate) use doors::{DoorNews, JoinDoor};
 pub(crate) use handle::{Mailboxes, RelayView};
-pub(crate) use plan::{Left, Letter, Plan, SharedBox, Tips};
+pub(crate) use plan::{Left, Plan, SharedBox, Stretch, Tips};
 pub(crate) use relays::Relay;

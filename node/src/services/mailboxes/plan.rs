@@ -48,7 +48,7 @@ pub(crate) struct SharedBox {
 
 /// Something of ours that goes into boxes: a stretch of a log, or a record.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct Stretch {
     /// What it is of.
     pub(crate) kind: SeriesKind,
     /// First number in it.

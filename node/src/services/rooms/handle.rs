@@ -15,10 +15,10 @@ use parlor_proto::room::{Outcome, Room};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::message::{Command, Knock, Knocked, Opened, Post, Reply, Wish};
+use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
 use crate::app::{Anchor, Answer};
 use crate::services::contacts::Acquaintance;
-use crate::services::mailboxes::{Letter, Tips};
+use crate::services::mailboxes::{Stretch, Tips};
 
 /// A handle on the workers. Clones are the same service. Methods wait for room in the worker's inbox, and those that
 /// answer for the answer; dropping such a future gives up the answer, not the change.
@@ -109,36 +109,40 @@ impl Rooms {
         answer.await.ok().flatten()
     }
 
-    /// Has a room take in what came out of a mailbox; see [`Post::Came`]. `None` if the room is not here.
+    /// Has a room take in what came out of a mailbox; see [`MailboxCommand::Came`]. `None` if the room is not here.
     pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Mail>) -> Option<bool> {
-        self.post(room, |reply| Post::Came { mails, reply }).await
+        self.for_mailboxes(room, |reply| MailboxCommand::Came { mails, reply }).await
     }
 
     /// What of our own in a room comes after these places.
-    pub(crate) async fn letters(&self, room: RoomId, after: Tips) -> Option<Vec<Letter>> {
-        self.post(room, |reply| Post::Letters { after, reply }).await
+    pub(crate) async fn stretches(&self, room: RoomId, after: Tips) -> Option<Vec<Stretch>> {
+        self.for_mailboxes(room, |reply| MailboxCommand::Stretches { after, reply }).await
     }
 
     /// A mailbox of the room has our messages up to here.
     pub(crate) async fn stored(&self, room: RoomId, seq: u64) {
         // Stopped: then it is told again after the next start.
-        let _ = self.tell(&room, Command::Post { room, post: Post::Stored { seq } }).await;
+        let _ = self.tell(&room, Command::Mailbox { room, command: MailboxCommand::Stored { seq } }).await;
     }
 
     /// The relays have what was left at the door of an instant invite.
     pub(crate) async fn left(&self, room: RoomId, invite: EventId) {
         // Stopped: then it is put again after the next start.
-        let _ = self.tell(&room, Command::Post { room, post: Post::Left { invite } }).await;
+        let _ = self.tell(&room, Command::Mailbox { room, command: MailboxCommand::Left { invite } }).await;
     }
 
     /// All control events of a room, for a newcomer.
     pub(crate) async fn snapshot(&self, room: RoomId) -> Vec<Mail> {
-        self.post(room, |reply| Post::Snapshot { reply }).await.unwrap_or_default()
+        self.for_mailboxes(room, |reply| MailboxCommand::Snapshot { reply }).await.unwrap_or_default()
     }
 
-    async fn post<T>(&self, room: RoomId, post: impl FnOnce(oneshot::Sender<T>) -> Post) -> Option<T> {
+    async fn for_mailboxes<T>(
+        &self,
+        room: RoomId,
+        command: impl FnOnce(oneshot::Sender<T>) -> MailboxCommand,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.tell(&room, Command::Post { room, post: post(reply) }).await.ok()?;
+        self.tell(&room, Command::Mailbox { room, command: command(reply) }).await.ok()?;
         answer.await.ok()
     }
 

@@ -16,10 +16,10 @@ use parlor_storage::{LogKind, LogRow, Store, Want};
 use tokio::sync::oneshot;
 
 use super::entry::Turn;
-use super::message::Post;
+use super::message::MailboxCommand;
 use super::settle::Settle;
-use crate::limits::{GOSSIP_COMMITS_MAX, LETTER_BYTES, LETTER_EVENTS, LETTERS_BYTES};
-use crate::services::mailboxes::{Letter, Plan, Relay, SharedBox, Tips};
+use crate::limits::{GOSSIP_COMMITS_MAX, STRETCH_BYTES, STRETCH_EVENTS, STRETCHES_BYTES};
+use crate::services::mailboxes::{Plan, Relay, SharedBox, Stretch, Tips};
 
 impl Turn<'_> {
     /// The mailboxes service learns what there is to read and to write, if that changed.
@@ -89,39 +89,39 @@ impl Turn<'_> {
     }
 
     /// What the mailboxes service wants.
-    pub(super) fn post(&mut self, post: Post) {
-        match post {
-            Post::Came { mails, reply } => self.take_mail(mails, reply),
-            Post::Letters { after, reply } => self.letters(after, reply),
-            Post::Stored { seq } => self.tell_outbox(OutboxIn::Stored { room: self.id(), seq }),
-            Post::Left { invite } => self.forget_parts(&invite),
-            Post::Snapshot { reply } => drop(reply.send(self.snapshot())),
+    pub(super) fn on_mailbox(&mut self, command: MailboxCommand) {
+        match command {
+            MailboxCommand::Came { mails, reply } => self.take_mail(mails, reply),
+            MailboxCommand::Stretches { after, reply } => self.stretches(after, reply),
+            MailboxCommand::Stored { seq } => self.tell_outbox(OutboxIn::Stored { room: self.id(), seq }),
+            MailboxCommand::Left { invite } => self.forget_parts(&invite),
+            MailboxCommand::Snapshot { reply } => drop(reply.send(self.snapshot())),
         }
     }
 
     /// What of ours comes after `after`, in the order in which it is to be put: some of it, if it is much.
-    fn letters(&mut self, after: Tips, reply: oneshot::Sender<Vec<Letter>>) {
+    fn stretches(&mut self, after: Tips, reply: oneshot::Sender<Vec<Stretch>>) {
         let (room, device, tips) = (self.id(), self.context.identity.device(), self.own_tips());
         self.read(move |store| {
             let control = rows(store, &room, LogKind::Control, device, after.control, tips.control);
             let pages: Vec<_> = control.iter().map(|row| pages_of(store, &room, row)).collect();
             let messages = rows(store, &room, LogKind::Message, device, after.message, tips.message);
             Box::new(move |turn| {
-                let mut letters = Vec::new();
+                let mut stretches = Vec::new();
                 for (row, pages) in control.into_iter().zip(pages) {
-                    turn.add_letter(&mut letters, SeriesKind::Control, row, pages);
+                    turn.add_stretch(&mut stretches, SeriesKind::Control, row, pages);
                 }
                 for row in messages {
-                    turn.add_letter(&mut letters, SeriesKind::Message, row, Vec::new());
+                    turn.add_stretch(&mut stretches, SeriesKind::Message, row, Vec::new());
                 }
-                turn.add_records(&mut letters, after);
-                drop(reply.send(letters));
+                turn.add_records(&mut stretches, after);
+                drop(reply.send(stretches));
             })
         });
     }
 
-    /// One more event: to the last letter, if that is of the same kind, for the same boxes, and has room.
-    fn add_letter(&self, letters: &mut Vec<Letter>, kind: SeriesKind, row: LogRow, pages: Vec<Mail>) {
+    /// One more event: to the last stretch, if that is of the same kind, for the same boxes, and has room.
+    fn add_stretch(&self, stretches: &mut Vec<Stretch>, kind: SeriesKind, row: LogRow, pages: Vec<Mail>) {
         let Ok(event) = Event::decode(&self.id(), &row.bytes) else { return };
         let slices: Vec<_> = self.entry.room.slices_of(&event).into_iter().collect();
         // Who let us in by an instant invite is nobody who could put it there.
@@ -131,11 +131,11 @@ impl Turn<'_> {
             .collect();
         let bytes = row.bytes.len() + pages.iter().map(mail_bytes).sum::<usize>();
         let item = Mail::Record(Item { kind, bytes: Blob(row.bytes) });
-        if let Some(last) = letters.last_mut().filter(|last| last.kind == kind && last.slices == slices)
+        if let Some(last) = stretches.last_mut().filter(|last| last.kind == kind && last.slices == slices)
             && carried.is_empty()
             && last.to + 1 == row.seq
-            && last.mails.len() < LETTER_EVENTS
-            && last.mails.iter().map(mail_bytes).sum::<usize>() + bytes <= LETTER_BYTES
+            && last.mails.len() < STRETCH_EVENTS
+            && last.mails.iter().map(mail_bytes).sum::<usize>() + bytes <= STRETCH_BYTES
         {
             last.to = row.seq;
             last.mails.push(item);
@@ -146,11 +146,11 @@ impl Turn<'_> {
         let chat = self.entry.room.chat_keys().filter(|_| kind == SeriesKind::Control);
         let boxes = keys.chain(chat).map(|keys| shared(BoxKind::Room, keys)).collect();
         let mails = carried.into_iter().chain([item]).chain(pages).collect();
-        letters.push(Letter { kind, from: row.seq, to: row.seq, slices, boxes, mails });
+        stretches.push(Stretch { kind, from: row.seq, to: row.seq, slices, boxes, mails });
     }
 
     /// Our newest marker, leaf record and binding, those that are newer than `after`.
-    fn add_records(&self, letters: &mut Vec<Letter>, after: Tips) {
+    fn add_records(&self, stretches: &mut Vec<Stretch>, after: Tips) {
         let me = self.context.identity.device();
         let entry = &self.entry;
         let leaf = entry.room.me().entrant().leaf;
@@ -167,7 +167,7 @@ impl Turn<'_> {
             let keys = slices.iter().filter_map(|slice| entry.room.box_keys(slice));
             let boxes = keys.map(|keys| shared(BoxKind::Room, keys)).collect();
             let mails = vec![Mail::Record(Item { kind, bytes: Blob(bytes) })];
-            letters.push(Letter { kind, from: put + 1, to: counter, slices: slices.clone(), boxes, mails });
+            stretches.push(Stretch { kind, from: put + 1, to: counter, slices: slices.clone(), boxes, mails });
         }
     }
 
@@ -239,7 +239,7 @@ fn rows(store: &Store, room: &RoomId, kind: LogKind, device: DeviceId, after: u6
         return Vec::new();
     }
     let want = Want { device, from: after + 1, to };
-    store.missing(room, kind, &[want], LETTERS_BYTES).unwrap_or_default()
+    store.missing(room, kind, &[want], STRETCHES_BYTES).unwrap_or_default()
 }
 
 /// The pages of rows that belong to an event: of a Rotate in a large room. Blocks.

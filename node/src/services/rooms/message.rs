@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::app::{Anchor, Answer};
 use crate::services::contacts::Acquaintance;
-use crate::services::mailboxes::{Letter, Tips};
+use crate::services::mailboxes::{Stretch, Tips};
 
 /// Where an answer goes. Nobody may be waiting any more; that is no error.
 pub(super) type Reply<T> = oneshot::Sender<Answer<T>>;
@@ -39,7 +39,7 @@ pub(super) enum Command {
     /// Begin to hold a room that was just made, or that let us in.
     Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
     /// Something of mailboxes.
-    Post { room: RoomId, post: Post },
+    Mailbox { room: RoomId, command: MailboxCommand },
     /// Something a client wants of a room.
     Wish { room: RoomId, wish: Wish },
     /// Our leaf key is another.
@@ -124,11 +124,11 @@ pub(crate) enum KnockEnd {
 }
 
 /// What the mailboxes service tells and asks of a room.
-pub(super) enum Post {
+pub(super) enum MailboxCommand {
     /// Take in what came out of a mailbox.
     Came { mails: Vec<Mail>, reply: oneshot::Sender<bool> },
     /// What of ours comes after these places?
-    Letters { after: Tips, reply: oneshot::Sender<Vec<Letter>> },
+    Stretches { after: Tips, reply: oneshot::Sender<Vec<Stretch>> },
     /// A mailbox has our messages up to here.
     Stored { seq: u64 },
     /// The relays have what was left at the door of an instant invite.

@@ -160,7 +160,7 @@ impl Worker {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
             // Whoever asked a room that is not here sees that nobody answers.
-            Command::Post { room, post } => self.turn(room, |turn| turn.post(post)).await,
+            Command::Mailbox { room, command } => self.turn(room, |turn| turn.on_mailbox(command)).await,
             Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
             Command::Renewed(identity) => {
                 let rooms: Vec<_> = self.rooms.keys().copied().collect();

@@ -14,7 +14,7 @@ use super::{Actor, Use};
 use crate::clock::now_ms;
 use crate::limits::SNAPSHOT_BYTES;
 use crate::services::mailboxes::handle::RelayView;
-use crate::services::mailboxes::plan::{Letter, SharedBox};
+use crate::services::mailboxes::plan::{SharedBox, Stretch};
 use crate::services::rooms::{KnockEnd, Knocked};
 
 impl Actor {
@@ -36,19 +36,19 @@ impl Actor {
         }
     }
 
-    pub(super) fn on_letters(&mut self, room: RoomId, letters: Vec<Letter>) {
+    pub(super) fn on_stretches(&mut self, room: RoomId, stretches: Vec<Stretch>) {
         if let Some(mail) = self.rooms.get_mut(&room) {
             mail.reading = false;
         }
         let now = now_ms();
-        for letter in letters {
+        for stretch in stretches {
             let mut blobs = Vec::new();
             let mut whole = true;
-            for shared in &letter.boxes {
+            for shared in &stretch.boxes {
                 if !self.boxes.contains_key(&shared.name) {
                     self.open_to_write(room, shared);
                 }
-                for bundle in Bundle::pack(letter.mails.iter().cloned()) {
+                for bundle in Bundle::pack(stretch.mails.iter().cloned()) {
                     match self.put(&shared.name, &bundle.encode()) {
                         Some(id) => blobs.push((shared.name, id)),
                         None => whole = false,
@@ -60,7 +60,7 @@ impl Actor {
                 // Too much waits in all: later.
                 return;
             }
-            mail.feed.sent(letter.kind, letter.from, letter.to, blobs, now);
+            mail.feed.sent(stretch.kind, stretch.from, stretch.to, blobs, now);
             mail.kept.put = mail.feed.places().clone();
         }
     }

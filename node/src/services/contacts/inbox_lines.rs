@@ -29,7 +29,7 @@ pub(super) struct Mailed {
 }
 
 /// The inboxes.
-pub(super) struct Mail {
+pub(super) struct InboxLines {
     net: NetworkHandle,
     keys: std::sync::Arc<Keys>,
     inboxes: Inboxes,
@@ -65,7 +65,7 @@ enum What {
     Over,
 }
 
-impl Mail {
+impl InboxLines {
     /// Begins to read our inbox at our relays.
     pub(super) fn new(net: NetworkHandle, keys: std::sync::Arc<Keys>, own: &[OwnRelay]) -> Self {
         let (told, news) = mpsc::channel(LINE_FRAMES);
@@ -73,21 +73,21 @@ impl Mail {
         let places: BTreeMap<_, _> = places.collect();
         let relays: Vec<_> = places.keys().map(|relay| (relay.clone(), Cursor::default())).collect();
         let inboxes = Inboxes::new(places);
-        let mut mail = Self { net, inboxes, lines: HashMap::new(), news, told, next_line: 0, got: Vec::new(), keys };
+        let mut lines = Self { net, inboxes, lines: HashMap::new(), news, told, next_line: 0, got: Vec::new(), keys };
         for own in own {
             if let Some(relay) = RelayId::new(own.peer.as_key()) {
-                mail.inboxes.machine.token(relay, own.token.clone());
+                lines.inboxes.machine.token(relay, own.token.clone());
             }
         }
         if !relays.is_empty() {
-            let key = Some(mail.keys.secret.signing_key().clone());
-            let setup = BoxSetup { name: mail.own(), key, read: true, relays };
-            match mail.inboxes.machine.open(setup, now_ms()) {
-                Ok(out) => mail.carry_out(out),
+            let key = Some(lines.keys.secret.signing_key().clone());
+            let setup = BoxSetup { name: lines.own(), key, read: true, relays };
+            match lines.inboxes.machine.open(setup, now_ms()) {
+                Ok(out) => lines.carry_out(out),
                 Err(error) => tracing::warn!(%error, "our inbox could not be opened"),
             }
         }
-        mail
+        lines
     }
 
     fn own(&self) -> BoxName {

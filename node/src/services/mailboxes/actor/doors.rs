@@ -1,4 +1,5 @@
-//! What the owner of the lines does at doors: knocks, leaves what makers of instant invites seal, and reads for who enters.
+//! What the owner of the lines does at doors: at those of others he knocks, and reads for who enters; at our own he leaves what
+//! makers of instant invites seal.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Actor, At, Done, Use};
 use crate::clock::now_ms;
+use crate::services::mailboxes::door_reads::Waiting;
 use crate::services::mailboxes::doors::{DoorNews, JoinDoor};
-use crate::services::mailboxes::entering::Waiting;
 use crate::services::mailboxes::plan::SharedBox;
 
 impl Actor {
@@ -103,14 +104,14 @@ impl Actor {
             let setup = BoxSetup { name, key: Some(keys.sign.clone()), read: true, relays };
             let Ok(out) = self.machine.open(setup, now_ms()) else { continue };
             self.boxes.insert(name, Use { room, keys: SharedBox { name, keys } });
-            self.entering.add(name, room);
+            self.door_reads.add(name, room);
             self.carry_out(out);
         }
     }
 
     /// A room is entered, or given up: the room reads its boxes itself from their beginning.
     pub(super) fn end_reads(&mut self, room: &RoomId) {
-        for name in self.entering.end(room) {
+        for name in self.door_reads.end(room) {
             self.boxes.remove(&name);
             let out = self.machine.close(&name, now_ms());
             self.carry_out(out);
@@ -121,7 +122,7 @@ impl Actor {
     pub(super) fn on_caught_up(&mut self, name: BoxName) {
         let door = self.joins.get(&name).is_some_and(|(door, _)| door.instant);
         let Some(room) = self.boxes.get(&name).map(|used| used.room) else { return };
-        if door || self.entering.reads(&name) {
+        if door || self.door_reads.reads(&name) {
             let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
             self.carry_out(out);
         }
@@ -129,7 +130,7 @@ impl Actor {
 
     /// Passes something on to who enters a room, after what waits already.
     pub(super) fn pass_on(&mut self, room: RoomId, blob: Option<(BoxName, BlobId)>, news: DoorNews) -> Vec<Out> {
-        self.entering.waiting.push_back(Waiting { room, blob, news });
+        self.door_reads.waiting.push_back(Waiting { room, blob, news });
         self.pass_on_more()
     }
 
@@ -137,7 +138,7 @@ impl Actor {
     pub(super) fn pass_on_more(&mut self) -> Vec<Out> {
         let mut out = Vec::new();
         let mut kept = std::collections::VecDeque::new();
-        while let Some(Waiting { room, blob, news }) = self.entering.waiting.pop_front() {
+        while let Some(Waiting { room, blob, news }) = self.door_reads.waiting.pop_front() {
             let full = kept.iter().any(|waiting: &Waiting| waiting.room == room);
             let door = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| &door.news);
             let news = match (door, full) {
@@ -155,7 +156,7 @@ impl Actor {
                 (None, None) => {}
             }
         }
-        self.entering.waiting = kept;
+        self.door_reads.waiting = kept;
         out
     }
 }

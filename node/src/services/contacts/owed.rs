@@ -27,7 +27,7 @@ struct Owed {
 
 /// The letters that are to go out.
 #[derive(Debug, Default)]
-pub(super) struct Post {
+pub(super) struct OwedLetters {
     owed: BTreeMap<AccountId, Owed>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Fate {
     Lost,
 }
 
-impl Post {
+impl OwedLetters {
     /// A letter is to go out, now.
     pub(super) fn owe(&mut self, account: AccountId, now_ms: u64) {
         let owed =
@@ -104,33 +104,33 @@ mod tests {
 
     #[test]
     fn a_lost_letter_goes_out_again_with_growing_pauses_and_at_once_when_asked() {
-        let mut post = Post::default();
-        post.owe(account(1), 1_000);
+        let mut letters = OwedLetters::default();
+        letters.owe(account(1), 1_000);
         let (mut now, mut pauses) = (1_000, Vec::new());
         for _ in 0..10 {
-            assert_eq!(post.take_due(now), [account(1)]);
-            assert!(post.take_due(now).is_empty(), "one at a time");
-            post.came_back(&account(1), Fate::Lost, now);
-            let due = post.due().unwrap();
+            assert_eq!(letters.take_due(now), [account(1)]);
+            assert!(letters.take_due(now).is_empty(), "one at a time");
+            letters.came_back(&account(1), Fate::Lost, now);
+            let due = letters.due().unwrap();
             pauses.push(due - now);
             now = due;
         }
         assert!(pauses.is_sorted() && pauses[0] == FIRST_PAUSE_MS && pauses[9] == LONGEST_PAUSE_MS);
-        post.owe(account(1), now - 1);
-        assert_eq!(post.take_due(now - 1), [account(1)]);
-        post.came_back(&account(1), Fate::There, now);
-        assert_eq!(post.due(), Some(now + KEPT_PAUSE_MS));
-        post.settle(&account(1));
-        assert_eq!(post.due(), None);
+        letters.owe(account(1), now - 1);
+        assert_eq!(letters.take_due(now - 1), [account(1)]);
+        letters.came_back(&account(1), Fate::There, now);
+        assert_eq!(letters.due(), Some(now + KEPT_PAUSE_MS));
+        letters.settle(&account(1));
+        assert_eq!(letters.due(), None);
     }
 
     #[test]
     fn a_few_are_under_way_at_once() {
-        let mut post = Post::default();
-        (0..20).for_each(|n| post.owe(account(n), 0));
-        assert_eq!(post.take_due(0).len(), AT_ONCE);
-        assert_eq!(post.due(), None);
-        post.came_back(&account(0), Fate::There, 0);
-        assert_eq!(post.take_due(0).len(), 1);
+        let mut letters = OwedLetters::default();
+        (0..20).for_each(|n| letters.owe(account(n), 0));
+        assert_eq!(letters.take_due(0).len(), AT_ONCE);
+        assert_eq!(letters.due(), None);
+        letters.came_back(&account(0), Fate::There, 0);
+        assert_eq!(letters.take_due(0).len(), 1);
     }
 }

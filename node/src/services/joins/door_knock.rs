@@ -22,13 +22,13 @@ const NOT_INSTANT: Duration = Duration::from_secs(20);
 const NEWS: usize = 64;
 
 /// The request at the relays of the link.
-pub(super) struct Letterbox {
+pub(super) struct DoorKnock {
     /// Opens the answer.
     pub(super) knock: Knock,
     waits: Option<AbortHandle>,
 }
 
-impl Letterbox {
+impl DoorKnock {
     /// Leaves the request at the relays that the link names, after those who are online were asked. Made from the same request
     /// it is the same: after a restart it is not left twice, and the answer opens.
     pub(super) fn at(
@@ -62,7 +62,7 @@ impl Letterbox {
     }
 }
 
-impl Drop for Letterbox {
+impl Drop for DoorKnock {
     fn drop(&mut self) {
         self.waits.iter().for_each(AbortHandle::abort);
     }
