@@ -93,11 +93,12 @@ impl Home {
         private::make_folder(&self.dir).map_err(|e| problem("make", &self.dir, &e))
     }
 
-    /// Takes the lock of the home, without waiting.
+    /// Takes the lock of the home, without waiting, and before that the rights that others were given to the folder.
     ///
     /// # Errors
     /// `home_locked` when another node runs on it; `home_denied`, `disk_full`.
     pub(crate) fn lock(&self) -> Result<private::Lock, Problem> {
+        private::narrow_folder(&self.dir).map_err(|e| problem("protect", &self.dir, &e))?;
         let path = self.lock_file();
         private::Lock::take(&path).map_err(|e| problem("lock", &path, &e))?.ok_or_else(|| {
             Problem::new(Code::HomeLocked, format!("another node is running on {}", self.dir.display()))

@@ -24,9 +24,11 @@ impl Lock {
     /// then holds our process id, for people; by itself it means nothing.
     ///
     /// # Errors
-    /// The file can not be opened, locked or written.
+    /// The file can not be opened, locked or written, or is a link: what it leads to would be overwritten.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
+        no_link(path)?;
         let mut file = writing().create(true).truncate(false).open(path)?;
+        is_there(&file, path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -35,6 +37,17 @@ impl Lock {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Some(Self { _file: file }))
+    }
+}
+
+/// Takes the rights of others from a folder that is there; nothing happens if there is none.
+///
+/// # Errors
+/// It is not ours.
+pub fn narrow_folder(dir: &Path) -> io::Result<()> {
+    match own_only(dir, 0o700) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
@@ -108,6 +121,32 @@ fn writing() -> OpenOptions {
     options
 }
 
+/// Refuses a link in place of a file.
+fn no_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(is_link()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_link() -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, "it is a link to somewhere else")
+}
+
+/// Refuses a file that is not the one of this name: a link came between.
+#[cfg(unix)]
+fn is_there(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (opened, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+    if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) { Ok(()) } else { Err(is_link()) }
+}
+
+#[cfg(not(unix))]
+fn is_there(_: &File, path: &Path) -> io::Result<()> {
+    no_link(path)
+}
+
 #[cfg(unix)]
 fn own_only(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -140,6 +179,26 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_lock_that_is_a_link_overwrites_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lock, precious, none) = (dir.path().join("lock"), dir.path().join("precious"), dir.path().join("none"));
+        fs::write(&precious, b"precious").unwrap();
+        for to in [&precious, &none] {
+            std::os::unix::fs::symlink(to, &lock).unwrap();
+            assert_eq!(Lock::take(&lock).unwrap_err().kind(), ErrorKind::PermissionDenied);
+            fs::remove_file(&lock).unwrap();
+        }
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        assert!(!none.exists());
+        // One that came after the look is noticed before anything is written.
+        std::os::unix::fs::symlink(&precious, &lock).unwrap();
+        let opened = writing().open(&lock).unwrap();
+        assert_eq!(is_there(&opened, &lock).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        is_there(&opened, &precious).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn folders_and_files_are_their_owners_alone_also_those_that_were_not() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
@@ -153,6 +212,11 @@ mod tests {
         make_folder(&folder).unwrap();
         protect(&file).unwrap();
         assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o750)).unwrap();
+        narrow_folder(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        narrow_folder(&dir.path().join("none")).unwrap();
+        assert!(!dir.path().join("none").exists());
     }
 
     #[test]

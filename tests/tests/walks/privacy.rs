@@ -85,4 +85,8 @@ fn only_their_owner_can_open_the_files_of_a_home() {
     for name in ["token", "account"] {
         assert_eq!(mode(&alice.home().join(name)), 0o600, "{name}");
     }
+    // Also of one that somebody opened to others by hand.
+    std::fs::set_permissions(alice.home(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    alice.run();
+    assert_eq!(mode(&alice.home()), 0o700);
 }
