@@ -21,8 +21,10 @@ pub(crate) const TOLD_PER_ROOM: usize = 4_096;
 pub(crate) const SOUGHT_AT_ONCE: usize = 16;
 /// Rooms for which the relays' DHT is asked at once: each question goes to several relays.
 pub(crate) const FINDS_AT_ONCE: usize = 4;
-/// Strangers that announced themselves for a room of ours and are dialled in [`FOUND_TRIED_MS`]: a relay may name any number.
-pub(crate) const FOUND_TRIED_MAX: usize = 64;
+/// Strangers that announced themselves for rooms of ours and are dialled in [`FOUND_TRIED_MS`]: a relay may name any number.
+pub(crate) const FOUND_TRIED_MAX: usize = 256;
+/// Those of them for one room: whoever knows the place of one does not keep the others from being searched for.
+pub(crate) const FOUND_TRIED_ROOM: usize = 16;
 /// Who turned out to be no member is not dialled again before.
 pub(crate) const FOUND_TRIED_MS: u64 = 60 * 60 * 1_000;
 /// Addresses remembered of a peer.

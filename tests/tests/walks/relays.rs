@@ -133,3 +133,34 @@ fn members_whose_addresses_all_changed_find_each_other_by_a_relay_that_neither_k
     alice.say(&room, "after");
     assert_eq!(bob.holds(&room, 2)[1].text, "after");
 }
+
+#[test]
+fn a_former_member_who_stays_connected_keeps_nobody_from_being_found() {
+    let (mut alice, bob, mut carol) = (Person::start("Alice"), Person::start("Bob"), Person::start("Carol"));
+    let room = alice.create_room("town");
+    let link = alice.invite(&room, &["--uses", "2"]);
+    bob.join(&link);
+    carol.join(&link);
+    carol.sees(&room, &[("Alice", "owner"), ("Bob", "member"), ("Carol", "member")]);
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    bob.is_removed(&room);
+    carol.sees(&room, &[("Alice", "owner"), ("Carol", "member")]);
+    alice.stop();
+    carol.stop();
+    // Both have moved, and Bob has not: he alone is found where he was.
+    let relay = Relay::start();
+    for (person, host) in [(&mut alice, "127.0.0.2"), (&mut carol, "127.0.0.3")] {
+        person.moved();
+        person.options().run_args = vec!["--relay".to_owned(), relay.address().to_owned()];
+        person.options().listen = vec![format!("/ip4/{host}/tcp/0"), format!("/ip4/{host}/udp/0/quic-v1")];
+        person.run();
+        let with_bob = format!("{} is connected with Bob", person.name);
+        let his = bob.cli(&["status"]).done().text("peer_id");
+        eventually(&with_bob, || {
+            let peers = person.cli(&["status"]).done().object()["peers"].clone();
+            peers.as_array()?.iter().any(|peer| peer["peer_id"] == his.as_str()).then_some(())
+        });
+    }
+    alice.say(&room, "without Bob");
+    assert_eq!(carol.holds(&room, 1)[0].text, "without Bob");
+}

@@ -14,6 +14,7 @@ use parlor_proto::RoomId;
 use parlor_proto::contact::LETTER_MAGIC;
 use parlor_proto::sync::{LinkIn, LinkOut, LinkSetup, PeerLink, Side};
 use parlor_storage::{CommitError, Store};
+use rand::seq::SliceRandom as _;
 use tokio::sync::mpsc;
 
 use super::book::Book;
@@ -65,6 +66,8 @@ struct Actor {
     found: BTreeSet<PeerId>,
     /// Members found by the DHT of relays.
     discovery: Discovery,
+    /// Rooms of which a member is connected, as the rooms service says: who may only know the topic secret is no company.
+    company: BTreeSet<RoomId>,
     /// Questions to it under way.
     finds: FuturesUnordered<Find>,
     /// The addresses changed since members were told.
@@ -105,6 +108,7 @@ pub(crate) async fn run(mut parts: Parts) {
         kept: BTreeSet::new(),
         found: BTreeSet::new(),
         discovery: Discovery::default(),
+        company: BTreeSet::new(),
         finds: FuturesUnordered::new(),
         moved: false,
         muted: BTreeMap::new(),
@@ -294,6 +298,13 @@ impl Actor {
         for peer in slots.mute {
             self.on_mute(peer).await;
         }
+        for (room, any) in slots.company {
+            if any {
+                self.company.insert(room);
+            } else {
+                self.company.remove(&room);
+            }
+        }
         for room in slots.sought {
             for peer in self.book.sought(&room, &mut rng()) {
                 if !self.links.contains_key(&peer) {
@@ -378,10 +389,9 @@ impl Actor {
         }
     }
 
-    /// Announces us where members look for us, and asks for those of rooms of which nobody is connected.
+    /// Announces us where members look for us, and asks for those of rooms of which no member is connected.
     async fn search(&mut self) {
-        let open: BTreeSet<RoomId> = self.links.values().flat_map(|linked| linked.link.open_rooms()).collect();
-        for act in self.discovery.look(&open, now_ms()) {
+        for act in self.discovery.look(&self.company, now_ms()) {
             match act {
                 Search::Announce(key) => drop(self.parts.net.provide(key).await),
                 Search::Withdraw(key) => drop(self.parts.net.unprovide(key).await),
@@ -398,10 +408,16 @@ impl Actor {
         let now = now_ms();
         self.discovery.asked(&room, found.is_some(), now);
         let ours = self.parts.peers.listening().borrow().clone();
-        for Provider { peer, mut addresses } in found.unwrap_or_default() {
+        let mut found = found.unwrap_or_default();
+        // Nobody is first because a relay named him first.
+        found.shuffle(&mut rng());
+        for Provider { peer, mut addresses } in found {
             addresses.retain(|address| may_dial(address, &ours));
             let unknown = !self.book.knows(&peer);
-            if addresses.is_empty() || self.links.contains_key(&peer) || unknown && !self.discovery.may_try(peer, now) {
+            if addresses.is_empty()
+                || self.links.contains_key(&peer)
+                || unknown && !self.discovery.may_try(room, peer, now)
+            {
                 continue;
             }
             tracing::debug!(peer = %peer.short(), room = %room.short(), "somebody announced itself for a room");

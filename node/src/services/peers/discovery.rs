@@ -10,7 +10,7 @@ use parlor_crypto::topic::{Places, TopicSecret};
 use parlor_net::PeerId;
 use parlor_proto::RoomId;
 
-use crate::limits::{FINDS_AT_ONCE, FOUND_TRIED_MAX, FOUND_TRIED_MS};
+use crate::limits::{FINDS_AT_ONCE, FOUND_TRIED_MAX, FOUND_TRIED_MS, FOUND_TRIED_ROOM};
 
 /// How long a room may be without anybody before it is asked for: addresses that are known are dialled first.
 const PATIENCE_MS: u64 = 5_000;
@@ -36,8 +36,8 @@ pub(super) enum Search {
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
     rooms: BTreeMap<RoomId, Place>,
-    /// Who was dialled because somebody announced himself, and when.
-    tried: BTreeMap<PeerId, u64>,
+    /// Who was dialled because somebody announced himself, for which room, and when.
+    tried: BTreeMap<PeerId, (RoomId, u64)>,
 }
 
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Discovery {
         Some(Search::Withdraw(self.rooms.remove(room)?.announced?.now))
     }
 
-    /// What is due, where members of the rooms in `open` are connected.
-    pub(super) fn look(&mut self, open: &BTreeSet<RoomId>, now_ms: u64) -> Vec<Search> {
+    /// What is due, where members are connected of the rooms in `company`.
+    pub(super) fn look(&mut self, company: &BTreeSet<RoomId>, now_ms: u64) -> Vec<Search> {
         let mut asking = self.rooms.values().filter(|place| place.asking).count();
         let mut out = Vec::new();
         for (room, place) in &mut self.rooms {
@@ -76,7 +76,7 @@ impl Discovery {
                 out.push(Search::Announce(places.now));
                 out.extend(place.announced.replace(places).map(|before| Search::Withdraw(before.now)));
             }
-            if open.contains(room) {
+            if company.contains(room) {
                 place.due_ms = now_ms.saturating_add(PATIENCE_MS);
                 place.pause_ms = FIRST_PAUSE_MS;
             } else if place.due_ms <= now_ms && !place.asking && asking < FINDS_AT_ONCE {
@@ -99,12 +99,15 @@ impl Discovery {
         }
     }
 
-    /// Whether somebody whom we do not know is dialled because he announced himself; then he counts as tried.
-    pub(super) fn may_try(&mut self, peer: PeerId, now_ms: u64) -> bool {
-        self.tried.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < FOUND_TRIED_MS);
-        let may = self.tried.len() < FOUND_TRIED_MAX && !self.tried.contains_key(&peer);
+    /// Whether somebody whom we do not know is dialled because he announced himself for a room; then he counts as tried. One
+    /// room's announcements leave places for those of others.
+    pub(super) fn may_try(&mut self, room: RoomId, peer: PeerId, now_ms: u64) -> bool {
+        self.tried.retain(|_, (_, at_ms)| now_ms.saturating_sub(*at_ms) < FOUND_TRIED_MS);
+        let of_room = self.tried.values().filter(|(of, _)| *of == room).count();
+        let places = of_room < FOUND_TRIED_ROOM && self.tried.len() < FOUND_TRIED_MAX;
+        let may = places && !self.tried.contains_key(&peer);
         if may {
-            self.tried.insert(peer, now_ms);
+            self.tried.insert(peer, (room, now_ms));
         }
         may
     }
@@ -195,10 +198,21 @@ mod tests {
     #[test]
     fn strangers_who_announce_themselves_are_dialled_once_an_hour_and_so_many_at_most() {
         let mut discovery = Discovery::default();
-        let peer = |n: usize| PeerId::from_seed(&[(n % 251) as u8 + 1; 32]);
-        assert!(discovery.may_try(peer(1), 0) && !discovery.may_try(peer(1), FOUND_TRIED_MS - 1));
-        assert!(discovery.may_try(peer(1), FOUND_TRIED_MS));
-        let tried = (0..251).filter(|n| discovery.may_try(peer(*n), FOUND_TRIED_MS)).count();
+        let peer = |n: usize| PeerId::from_key(std::array::from_fn(|at| if at < 8 { n.to_be_bytes()[at] } else { 1 }));
+        assert!(discovery.may_try(room(1), peer(1), 0) && !discovery.may_try(room(1), peer(1), FOUND_TRIED_MS - 1));
+        assert!(discovery.may_try(room(1), peer(1), FOUND_TRIED_MS));
+        let now = FOUND_TRIED_MS;
+        let tried = (0..1_000).filter(|n| discovery.may_try(room((*n / 10) as u8), peer(*n), now)).count();
         assert_eq!(tried, FOUND_TRIED_MAX - 1);
+    }
+
+    #[test]
+    fn announcements_under_one_room_leave_dials_for_the_others() {
+        let mut discovery = Discovery::default();
+        let peer = |n: u8| PeerId::from_seed(&[n; 32]);
+        let tried = (0..200).filter(|n| discovery.may_try(room(1), peer(*n), 0)).count();
+        assert_eq!(tried, FOUND_TRIED_ROOM);
+        assert!(discovery.may_try(room(2), peer(201), 0), "another room is searched for all the same");
+        assert!(discovery.may_try(room(1), peer(202), FOUND_TRIED_MS));
     }
 }

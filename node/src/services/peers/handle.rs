@@ -33,6 +33,8 @@ pub(super) struct Slots {
     pub(super) proved: BTreeSet<(RoomId, PeerId)>,
     /// Rooms of which nobody is connected.
     pub(super) sought: BTreeSet<RoomId>,
+    /// Whether a member of the room is connected, where that changed.
+    pub(super) company: BTreeMap<RoomId, bool>,
     /// Rooms whose members are dialled on our own account, or are no more.
     pub(super) wanted: BTreeMap<RoomId, bool>,
     /// Peers to stay connected to, with addresses known to work.
@@ -71,6 +73,13 @@ impl Peers {
     pub(crate) fn proved(&self, room: RoomId, peer: PeerId) {
         self.tell(|slots| {
             slots.proved.insert((room, peer));
+        });
+    }
+
+    /// Whether a member of the room is connected now, and proved to be one.
+    pub(crate) fn company(&self, room: RoomId, any: bool) {
+        self.tell(|slots| {
+            slots.company.insert(room, any);
         });
     }
 

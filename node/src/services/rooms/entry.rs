@@ -160,6 +160,8 @@ pub(super) enum Job {
     Announce { room: RoomId },
     /// A member's device is behind this connection.
     Proved { room: RoomId, peer: PeerId },
+    /// Whether a member's device is connected now.
+    Company { room: RoomId, any: bool },
     /// A member's device says where it can be reached.
     Reachable { room: RoomId, binding: Binding },
     /// Whether members of the room are dialled on our own account.

@@ -144,6 +144,7 @@ impl Turn<'_> {
         let n = self.entry.connected().len();
         self.tell_outbox(OutboxIn::Connected { room: self.id(), n });
         self.show_connected();
+        self.jobs.push(Job::Company { room: self.id(), any: n > 0 });
         self.summarise();
     }
 

@@ -252,6 +252,7 @@ impl Worker {
             }
             Job::Announce { room } => self.announce(room).await,
             Job::Proved { room, peer } => context.peers.proved(room, peer),
+            Job::Company { room, any } => context.peers.company(room, any),
             Job::Reachable { room, binding } => {
                 let addresses = binding.addresses.iter().map(crate::services::joins::to_address).collect();
                 context.peers.keep(room, PeerId::from_key(binding.peer), addresses);
