@@ -59,7 +59,7 @@ pub(super) struct Actor {
 pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
     let Parts { context, rooms, relays } = parts;
     let contacts = context.contacts.clone();
-    let inboxes = InboxLines::new(context.net.clone(), contacts.keys.clone(), &relays);
+    let inboxes = InboxLines::new(context.net.clone(), context.peers.clone(), contacts.keys.clone(), &relays);
     let mut actor = Actor {
         context,
         rooms,

@@ -18,6 +18,7 @@ use super::inboxes::{Inboxes, inbox};
 use crate::account::rng;
 use crate::clock::{now_ms, until};
 use crate::services::names::OwnRelay;
+use crate::services::peers::Peers;
 
 /// Frames that wait on a line in either direction: a window of the protocol.
 const LINE_FRAMES: usize = 64;
@@ -31,6 +32,7 @@ pub(super) struct Mailed {
 /// The inboxes.
 pub(super) struct InboxLines {
     net: NetworkHandle,
+    peers: Peers,
     keys: std::sync::Arc<Keys>,
     inboxes: Inboxes,
     lines: HashMap<RelayId, Line>,
@@ -67,13 +69,14 @@ enum What {
 
 impl InboxLines {
     /// Begins to read our inbox at our relays.
-    pub(super) fn new(net: NetworkHandle, keys: std::sync::Arc<Keys>, own: &[OwnRelay]) -> Self {
+    pub(super) fn new(net: NetworkHandle, peers: Peers, keys: std::sync::Arc<Keys>, own: &[OwnRelay]) -> Self {
         let (told, news) = mpsc::channel(LINE_FRAMES);
         let places = own.iter().filter_map(|own| Some((RelayId::new(own.peer.as_key())?, own.addresses.clone())));
         let places: BTreeMap<_, _> = places.collect();
         let relays: Vec<_> = places.keys().map(|relay| (relay.clone(), Cursor::default())).collect();
         let inboxes = Inboxes::new(places);
-        let mut lines = Self { net, inboxes, lines: HashMap::new(), news, told, next_line: 0, got: Vec::new(), keys };
+        let mut lines =
+            Self { net, peers, inboxes, lines: HashMap::new(), news, told, next_line: 0, got: Vec::new(), keys };
         for own in own {
             if let Some(relay) = RelayId::new(own.peer.as_key()) {
                 lines.inboxes.machine.token(relay, own.token.clone());
@@ -198,7 +201,7 @@ impl InboxLines {
         let Ok(key) = <[u8; 32]>::try_from(relay.as_bytes()) else { return };
         self.next_line += 1;
         let (frames, outgoing) = mpsc::channel(LINE_FRAMES);
-        let addresses = self.inboxes.addresses(&relay);
+        let addresses = self.inboxes.addresses(&relay, |told| self.peers.may_dial(told));
         let (net, told, number) = (self.net.clone(), self.told.clone(), self.next_line);
         let tag = relay.clone();
         let task = tokio::spawn(async move {

@@ -154,11 +154,12 @@ impl Inboxes {
         self.stored.get(key).copied()
     }
 
-    /// Where a relay may be: as our settings say, else as those say whose inboxes are there, the newest word first.
-    pub(super) fn addresses(&self, relay: &RelayId) -> Vec<Address> {
+    /// Where a relay is dialled: as our settings say, then as those say whose inboxes are there, the newest word first, as far as
+    /// that may be dialled on their word.
+    pub(super) fn addresses(&self, relay: &RelayId, may_dial: impl Fn(&Address) -> bool) -> Vec<Address> {
         let mut addresses = self.own.get(relay).cloned().unwrap_or_default();
         let told = self.under_way.iter().rev().flat_map(|it| &it.relays).filter(|(id, _)| id == relay);
-        for (_, address) in told {
+        for (_, address) in told.filter(|(_, address)| may_dial(address)) {
             if addresses.len() < ADDRESSES_PER_PEER && !addresses.contains(address) {
                 addresses.push(address.clone());
             }
@@ -215,7 +216,7 @@ mod tests {
         let mut inboxes = empty();
         let mut out = Vec::new();
         assert!(!inboxes.put([1; 32], &[at(1, 1)], vec![0; 3], 0, &mut out), "no blob has this length");
-        assert!(inboxes.under_way.is_empty() && inboxes.addresses(&id(1)).is_empty());
+        assert!(inboxes.under_way.is_empty() && inboxes.addresses(&id(1), |_| true).is_empty());
         assert!(put(&mut inboxes, 1, &[at(1, 1)], 0).0);
     }
 
@@ -243,18 +244,20 @@ mod tests {
         put(&mut inboxes, 1, &[at(1, 66), at(2, 66)], 0);
         put(&mut inboxes, 2, &[at(2, 1)], 0);
         let [wrong, right] = [66, 1].map(|host| to_address(&at(0, host).address));
-        assert_eq!(inboxes.addresses(&id(2)), [right.clone(), wrong.clone()]);
-        assert_eq!(inboxes.addresses(&id(1)), [own[0].clone(), wrong], "ours first");
+        assert_eq!(inboxes.addresses(&id(2), |_| true), [right.clone(), wrong.clone()]);
+        assert_eq!(inboxes.addresses(&id(1), |_| true), [own[0].clone(), wrong], "ours first");
         inboxes.forget([1; 32], 0);
-        assert_eq!((inboxes.addresses(&id(2)), inboxes.addresses(&id(1))), (vec![right], own));
+        assert_eq!((inboxes.addresses(&id(2), |_| true), inboxes.addresses(&id(1), |_| true)), (vec![right], own));
+        assert!(inboxes.addresses(&id(2), |_| false).is_empty(), "on nobody's word");
+        assert_eq!(inboxes.addresses(&id(1), |_| false).len(), 1, "our settings are not judged");
         // Who says himself that it is elsewhere now is believed.
         let mut out = Vec::new();
         assert!(inboxes.is_under_way([2; 32], &[at(2, 5)], 0, &mut out));
-        assert_eq!(inboxes.addresses(&id(2)), [to_address(&at(2, 5).address)]);
+        assert_eq!(inboxes.addresses(&id(2), |_| true), [to_address(&at(2, 5).address)]);
         for key in 10..30 {
             put(&mut inboxes, key, &[at(2, key)], 0);
         }
-        assert_eq!(inboxes.addresses(&id(2)).len(), ADDRESSES_PER_PEER);
+        assert_eq!(inboxes.addresses(&id(2), |_| true).len(), ADDRESSES_PER_PEER);
     }
 
     /// The relay answers on the line, and what follows is heeded.

@@ -149,7 +149,11 @@ impl Actor {
             let leaf = member.iter().flat_map(|member| &member.devices).map(|(_, leaf)| *leaf).next();
             let Some(key) = key.or(leaf).filter(|_| doors.iter().all(|(known, ..)| *known != peer)) else { continue };
             let own = contact.reach.peer == Some(peer.to_key());
-            let addresses = if own { contact.reach.addresses.iter().map(to_address).collect() } else { Vec::new() };
+            // A card is what a person gave us; what a letter says is its writer's word.
+            let card = contact.papers_ms == 0;
+            let may_dial = |address: &Address| card || self.context.peers.may_dial(address);
+            let told = contact.reach.addresses.iter().filter(|_| own).map(to_address);
+            let addresses = told.filter(may_dial).collect();
             doors.push((peer, addresses, letter.seal(&account, &key, &mut rng())));
         }
         let net = self.context.net.clone();

@@ -1,6 +1,8 @@
-//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`], what it does at doors in [`doors`].
+//! The owner of the lines, the boxes and the places in them. What it puts in is in [`writing`], what it does at
+//! doors in [`doors`], and with relays in [`relays`].
 
 mod doors;
+mod relays;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -13,8 +15,8 @@ use futures::stream::FuturesUnordered;
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::join::DoorMail;
 use parlor_proto::mailbox::{
-    self as mailbox, BlobId, BoxKind, BoxName, BoxSetup, Bundle, Cursor, Fault, Mail, Mailboxes as Machine, Out,
-    Refusal, RelayId,
+    self as mailbox, BlobId, BoxKind, BoxName, BoxSetup, Bundle, Cursor, Mail, Mailboxes as Machine, Out, Refusal,
+    RelayId,
 };
 use parlor_proto::{DeviceId, RoomId};
 use parlor_storage::Store;
@@ -32,7 +34,7 @@ use super::plan::{Plan, SharedBox, Stretch, Tips};
 use super::relays::Relay;
 use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
-use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS, RESERVED_MAX};
+use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS};
 use crate::services::rooms::{Context, KnockEnd, Knocked, Rooms};
 
 /// Pause between two pictures of the relays for the status.
@@ -145,6 +147,7 @@ pub(crate) async fn run(parts: Parts) {
         seed,
     };
     actor.reserve().await;
+    let mut listening = actor.parts.context.peers.listening();
     loop {
         let due = actor.due_ms();
         tokio::select! {
@@ -158,6 +161,8 @@ pub(crate) async fn run(parts: Parts) {
                 }
             }
             Some(event) = events.recv() => actor.on_line(event),
+            // In another network other relays can be reached.
+            Ok(()) = listening.changed() => actor.reserve().await,
             Some(done) = actor.asked.next(), if !actor.asked.is_empty() => actor.on_done(done),
             () = tokio::time::sleep(until(due)) => {}
         }
@@ -274,36 +279,6 @@ impl Actor {
         self.carry_out(out);
     }
 
-    /// Chooses the tokens that these relays are shown.
-    fn show_tokens(&mut self, relays: &[Relay]) {
-        for relay in relays {
-            let Some(id) = relay.id() else { continue };
-            let known = self.rooms.values().flat_map(|mail| &mail.plan.relays).filter(|it| it.peer == relay.peer);
-            let token = self.tokens.choose(&id, known.filter_map(|it| it.token.as_ref()), now_ms());
-            self.machine.token(id, token);
-        }
-    }
-
-    /// Keeps reservations at the relays of the settings, and at those of rooms while there is room for more.
-    async fn reserve(&mut self) {
-        let of_rooms = self.rooms.values().flat_map(|mail| &mail.plan.relays);
-        let of_doors = self.joins.values().flat_map(|(door, _)| &door.relays);
-        let mut wanted: Vec<Relay> = Vec::new();
-        for relay in self.parts.handle.own().iter().chain(of_rooms).chain(of_doors) {
-            if wanted.len() < RESERVED_MAX && !wanted.iter().any(|it| it.peer == relay.peer) {
-                wanted.push(relay.clone());
-            }
-        }
-        let peers: BTreeSet<PeerId> = wanted.iter().map(|relay| relay.peer).collect();
-        for peer in self.reserved.difference(&peers) {
-            let _ = self.parts.net.unrelay(*peer).await;
-        }
-        for relay in wanted.iter().filter(|relay| !self.reserved.contains(&relay.peer)) {
-            let _ = self.parts.net.relay(relay.peer, relay.addresses.clone()).await;
-        }
-        self.reserved = peers;
-    }
-
     fn on_line(&mut self, event: LineEvent) {
         let Some(id) = event.relay.id() else { return };
         let Some(at) =
@@ -357,43 +332,6 @@ impl Actor {
                 }
                 Out::Cursor { name, relay, cursor } => self.on_cursor(name, &relay, cursor),
                 Out::Fault { relay, fault, .. } => self.on_fault(&relay, fault),
-            }
-        }
-    }
-
-    fn connect(&mut self, relay: &RelayId) {
-        let Some(at) = self.relays.get_mut(relay) else { return };
-        self.numbers += 1;
-        let (net, told) = (self.parts.net.clone(), self.lines.clone());
-        at.line = Some(OurLine::open(net, at.relay.clone(), self.numbers, told));
-    }
-
-    /// Another token is shown next, if there is one; else the same again after a while.
-    fn on_token_refused(&mut self, relay: &RelayId) {
-        self.tokens.refused(relay, now_ms());
-        let Some(at) = self.relays.get_mut(relay) else { return };
-        at.locked = true;
-        let relay = at.relay.clone();
-        self.show_tokens(&[relay]);
-    }
-
-    fn note_error(&mut self, relay: &RelayId, error: String) {
-        if let Some(at) = self.relays.get_mut(relay) {
-            at.error = Some(error);
-        }
-    }
-
-    fn on_fault(&mut self, relay: &RelayId, fault: Fault) {
-        let Some(at) = self.relays.get_mut(relay) else { return };
-        if !(fault == Fault::Unreachable && at.error.is_some()) {
-            at.error = Some(fault.to_string());
-        }
-        let peer = at.relay.peer;
-        tracing::debug!(relay = %peer.short(), %fault, "a relay does not do as it should");
-        if matches!(fault, Fault::NewStore | Fault::Dropped(_)) {
-            for mail in self.rooms.values_mut() {
-                mail.feed.begin_anew(&peer, &mail.tips);
-                mail.dirty_ms.get_or_insert(now_ms());
             }
         }
     }

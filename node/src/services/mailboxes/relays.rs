@@ -8,6 +8,7 @@ use parlor_proto::control::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, Mailb
 use parlor_proto::link::Link;
 use parlor_proto::mailbox::RelayId;
 
+use crate::limits::ADDRESSES_PER_PEER;
 use crate::services::joins::{to_address, to_link};
 
 /// A relay: its peer, where it listens, and what it asks for. It shows no token when it is printed.
@@ -74,6 +75,24 @@ impl Relay {
             }
         }
         both
+    }
+
+    /// Where it is dialled: where our settings and links that we follow say (`trusted`), then where rooms and contacts say, as far
+    /// as that may be dialled on their word.
+    pub(crate) fn to_dial<'a>(
+        &self,
+        trusted: impl Iterator<Item = &'a Self>,
+        may_dial: impl Fn(&Address) -> bool,
+    ) -> Vec<Address> {
+        let named = trusted.filter(|it| it.peer == self.peer).flat_map(|it| it.addresses.clone());
+        let told = self.addresses.iter().filter(|address| may_dial(address)).cloned();
+        let mut addresses: Vec<Address> = Vec::new();
+        for address in named.chain(told) {
+            if addresses.len() < ADDRESSES_PER_PEER && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
     }
 
     /// Its name in the mailbox protocol.
@@ -213,6 +232,25 @@ mod tests {
         assert_eq!(peers(&both), peers(&[relay(1), relay(5), relay(2), relay(3)]));
         assert_eq!(peers(&Relay::of_both(&one[..1], &[])), peers(&one[..1]));
         assert!(Relay::of_both(&[], &[]).is_empty());
+    }
+
+    #[test]
+    fn a_relay_is_dialled_where_we_were_told_by_people_and_where_rooms_say_as_far_as_that_may_be() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Address>>();
+        let relay = |n: u8, texts: &[&str]| Relay {
+            peer: PeerId::from_seed(&[n; 32]),
+            addresses: addresses(texts),
+            token: None,
+        };
+        let (public, private) = ("/ip4/192.0.2.7/tcp/4001", "/ip4/10.0.0.1/tcp/22");
+        let of_room = relay(1, &[private, public]);
+        let may_dial = |address: &Address| !address.to_string().contains("/10.");
+        assert_eq!(of_room.to_dial([].iter(), may_dial), addresses(&[public]));
+        let own = [relay(2, &["/ip4/10.0.0.9/tcp/1"]), relay(1, &["/ip4/10.0.0.2/tcp/4001", public])];
+        assert_eq!(of_room.to_dial(own.iter(), may_dial), addresses(&["/ip4/10.0.0.2/tcp/4001", public]));
+        let many: Vec<String> = (1..99).map(|port| format!("/ip4/192.0.2.7/tcp/{port}")).collect();
+        let many = relay(1, &many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(many.to_dial([].iter(), may_dial).len(), ADDRESSES_PER_PEER);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use parlor_proto::RoomId;
 use tokio::sync::{Notify, watch};
 
 use super::book::dialable;
+use super::near::may_dial;
 
 /// Ways through relays that are given to others, if there are so many.
 const WAYS: usize = 2;
@@ -112,6 +113,11 @@ impl Peers {
     /// The addresses we listen on, now and whenever they change.
     pub(crate) fn listening(&self) -> watch::Receiver<Vec<Address>> {
         self.listening.subscribe()
+    }
+
+    /// Whether an address is dialled on the word of a member or contact: see [`near`](super::near).
+    pub(crate) fn may_dial(&self, told: &Address) -> bool {
+        may_dial(told, &self.listening.borrow())
     }
 
     /// The addresses to give to others, at most `most`, best first: confirmed ones, those we listen on, and ways through
