@@ -1,7 +1,6 @@
 //! People who share no room: cards, requests, direct chats, names, blocks, safety numbers.
 
 use parlor_tests::{Person, Relay, eventually};
-use serde_json::Value;
 
 #[test]
 fn a_stranger_with_a_card_writes_waits_and_is_read_after_he_is_accepted() {
