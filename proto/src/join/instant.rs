@@ -120,13 +120,15 @@ pub struct Entering {
     /// What came out of the room's boxes, for the next guest.
     mails: Vec<Mail>,
     bytes: usize,
+    /// Why no guest lets us in, as far as one of them saw it.
+    over: Option<JoinRefusal>,
 }
 
 impl Entering {
     /// Begins to enter by this link.
     pub fn new(link: Link) -> Self {
         let (parts, package, mails) = (BTreeMap::new(), None, Vec::new());
-        Self { link, parts, package, guests: Vec::new(), room: None, mails, bytes: 0 }
+        Self { link, parts, package, guests: Vec::new(), room: None, mails, bytes: 0, over: None }
     }
 
     /// Takes what may be a sealed part. Whether the package is whole now, for the first time; then the boxes of
@@ -215,7 +217,11 @@ impl Entering {
             return Err(EnterError::NoPackage);
         }
         if !self.room.as_ref().is_some_and(is_unused) {
-            return Err(if self.next_guest(now_ms) { EnterError::ReadOn } else { EnterError::NoGuest });
+            return Err(match (self.next_guest(now_ms), self.over) {
+                (true, _) => EnterError::ReadOn,
+                (false, Some(why)) => EnterError::Refused(why),
+                (false, None) => EnterError::NoGuest,
+            });
         }
         let guest = self.room.as_mut().ok_or(EnterError::NoGuest)?;
         let admission = guest.admit(request.clone(), false, now_ms, rng)?;
@@ -249,6 +255,7 @@ impl Entering {
 
     /// Runs the room as the next guest that is a member still, by all that is here. False if there is none.
     fn next_guest(&mut self, now_ms: u64) -> bool {
+        self.note_end();
         while let Some(number) = self.guests.pop() {
             self.room = self.as_guest(number, now_ms);
             let mails = std::mem::take(&mut self.mails);
@@ -257,8 +264,21 @@ impl Entering {
             if self.room.as_ref().is_some_and(is_unused) {
                 return true;
             }
+            self.note_end();
         }
         false
+    }
+
+    /// What the guest as which the room is run saw of the invite.
+    fn note_end(&mut self) {
+        let Some(room) = &self.room else { return };
+        let invite = room.invite_by_key(&self.link.keys().sign.public_bytes()).and_then(|id| room.invite_info(&id));
+        let Some(invite) = invite else { return };
+        if invite.revoked {
+            self.over = Some(JoinRefusal::Revoked);
+        } else if invite.max_uses.is_some_and(|most| invite.used >= most) {
+            self.over = self.over.or(Some(JoinRefusal::UsesExhausted));
+        }
     }
 
     fn as_guest(&self, number: u8, now_ms: u64) -> Option<Room> {
