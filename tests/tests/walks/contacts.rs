@@ -140,8 +140,8 @@ fn commands_about_contacts_say_to_people_what_they_did() {
     assert!(added.stderr.contains(&format!(" dm {} ", &account[..16])), "{}", added.stderr);
     let sent = alice.plain(&["dm", &account[..16], "hello"]).done();
     let (id, status) = sent.stdout.trim().split_once(' ').unwrap();
-    let room = alice.contact("Bob").unwrap()["room"].as_str().unwrap().to_owned();
-    assert_eq!((id, status), (alice.history(&room)[0].id.as_str(), "queued"));
+    let waits = alice.cli(&["outbox", "list"]).done().lines();
+    assert_eq!((Some(id), status), (waits[0]["message"].as_str(), "queued"));
     let named = alice.plain(&["contact", "name", "@Bobby", "Robert"]).done();
     assert_eq!(named.stderr.trim(), "Robert is what you call this account.");
     let gone = alice.plain(&["contact", "name", "@Robert", ""]).done();

@@ -142,12 +142,17 @@ fn a_former_member_who_stays_connected_keeps_nobody_from_being_found() {
     bob.join(&link);
     carol.join(&link);
     carol.sees(&room, &[("Alice", "owner"), ("Bob", "member"), ("Carol", "member")]);
+    // Each has another room with Bob alone, for which he is dialled.
+    for person in [&alice, &carol] {
+        let other = bob.create_room(&person.name);
+        person.join(&bob.invite(&other, &[]));
+    }
     alice.cli(&["member", "remove", &room, "@Bob"]).done();
     bob.is_removed(&room);
     carol.sees(&room, &[("Alice", "owner"), ("Carol", "member")]);
     alice.stop();
     carol.stop();
-    // Both have moved, and Bob has not: he alone is found where he was.
+    // Both have moved, and Bob has not: he alone is where they know him.
     let relay = Relay::start();
     for (person, host) in [(&mut alice, "127.0.0.2"), (&mut carol, "127.0.0.3")] {
         person.moved();

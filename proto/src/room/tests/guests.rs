@@ -11,11 +11,11 @@ use super::support::{Person, START, identity, new_invite};
 use crate::control::{Admit, Control, History, Invite, JoinRequest, Role, Sponsor, Target};
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::join::instant::Entering;
+use crate::join::instant::{EnterError, Entering};
 use crate::limits;
 use crate::link::Link;
 use crate::mailbox::Mail;
-use crate::room::{Change, Happened, Message, Outcome, Removal, Standing};
+use crate::room::{Change, Happened, JoinRefusal, Message, Outcome, Removal, Standing};
 use crate::validity::Invalid;
 
 #[test]
