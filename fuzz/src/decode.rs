@@ -10,6 +10,7 @@ use parlor_proto::control::{Control, Rows};
 use parlor_proto::event::{Event, Header};
 use parlor_proto::gossip::{GossipFrame, Unreached};
 use parlor_proto::marker::Marker;
+use parlor_proto::presence::{FRESH_MS, Listener, Presence, STANCE_MS};
 use parlor_proto::room::KeyShare;
 use parlor_proto::wire::{LinkFrame, Proof, RoomFrame};
 use parlor_proto::{DeviceId, RoomId, epoch};
@@ -120,6 +121,17 @@ pub fn record(data: &[u8]) {
         let made = Marker::sign(&room, me.signing_key(), said.counter, said.heads, said.read_up_to, said.ts_ms);
         assert!(made.heads.len() <= count);
         assert_eq!(Marker::decode(&room, &made.encode()).ok(), (said.counter > 0).then_some(made));
+    }
+    if let Ok(presence) = Presence::decode(data) {
+        assert_eq!(presence.encode(), data);
+        let made = Presence::sign(&room, me.signing_key(), presence.doing, presence.ts_ms);
+        assert!(made.verify(&room).is_ok() && Presence::decode(&made.encode()).is_ok_and(|it| it == made));
+        // Whatever it says, what is kept of it is bounded in time.
+        let mut listener = Listener::default();
+        if listener.admits(&made.device, made.ts_ms, FRESH_MS) {
+            listener.hear(&made, FRESH_MS);
+            assert!(listener.due().is_none_or(|due| due <= FRESH_MS + STANCE_MS));
+        }
     }
     if let Ok(binding) = Binding::decode(&room, data) {
         assert_eq!(binding.encode(), data);

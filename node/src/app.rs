@@ -394,7 +394,7 @@ impl App {
         self.node.rooms.retry(message.map(str::to_owned)).await
     }
 
-    /// Gives up one message, or all: they stay in the history as failed and are not tried again.
+    /// Takes one message, or all, out of the outbox that are not written into their room yet, or failed. What is written goes out by itself.
     pub async fn discard(&self, message: Option<&str>) -> Answer<OutboxAnswer> {
         self.node.rooms.discard(message.map(str::to_owned)).await
     }

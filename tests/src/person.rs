@@ -24,6 +24,8 @@ pub struct Options {
     pub passphrase_file: Option<PathBuf>,
     /// The network namespace of its machine: see `lab`.
     pub namespace: Option<String>,
+    /// Address of the session bus of its desktop; without one, no notification is shown anywhere.
+    pub session_bus: Option<String>,
     /// Finds others by what the local network announces. Only in a namespace: elsewhere it would be heard outside.
     pub mdns: bool,
 }
@@ -263,6 +265,9 @@ impl Person {
         command.env_remove("PARLOR_HOME").env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
         // No notification of a test reaches the desktop of who runs it.
         command.env_remove("DBUS_SESSION_BUS_ADDRESS");
+        if let Some(bus) = &self.options.session_bus {
+            command.env("DBUS_SESSION_BUS_ADDRESS", bus);
+        }
         command
     }
 

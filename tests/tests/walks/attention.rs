@@ -1,7 +1,9 @@
 //! What waits to be read, who read it, who types, what was begun and not sent: the same in every window, through restarts, and told to
 //! nobody against the user's will.
 
-use parlor_tests::{Canaries, Person, Stream, each_file, eventually};
+use std::process::{Child, Command, Stdio};
+
+use parlor_tests::{Canaries, Options, Person, Stream, each_file, eventually};
 use serde_json::Value;
 
 fn together(names: &[&str]) -> (Vec<Person>, String) {
@@ -296,4 +298,86 @@ fn rooms_stand_in_the_list_as_they_were_put_there() {
     let lines = alice.cli(&["room", "list"]).done().lines();
     assert_eq!(lines[0]["name"], "away");
     assert_eq!(lines[0]["attention"]["muted"], false);
+}
+
+#[test]
+fn what_is_hidden_is_not_counted() {
+    let (all, room) = together(&["Alice", "Bob", "Eve"]);
+    all[1].holds(&room, 0);
+    all[0].say(&room, "welcome");
+    (1..=3).for_each(|n| drop(all[2].say(&room, &format!("spam {n}"))));
+    waits_unread(&all[1], &room, 4);
+    all[1].cli(&["contact", "block", "@Eve"]).done();
+    waits_unread(&all[1], &room, 1);
+    all[1].cli(&["contact", "block", "@Eve", "--undo"]).done();
+    waits_unread(&all[1], &room, 4);
+    all[0].holds(&room, 4);
+    all[0].cli(&["member", "remove", &room, "@Eve", "--purge"]).done();
+    waits_unread(&all[1], &room, 1);
+    assert_eq!(all[1].cli(&["read", &room]).done().object()["unread"], 0);
+}
+
+/// A process of this test, ended with it.
+struct Helper(Child);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A session bus of its own in `folder`, and what is said on it, in a file; nothing if this machine has no such programs.
+fn session_bus(folder: &std::path::Path) -> Option<(String, std::path::PathBuf, [Helper; 2])> {
+    let (config, socket, said) = (folder.join("bus.conf"), folder.join("bus.socket"), folder.join("bus.said"));
+    let address = format!("unix:path={}", socket.display());
+    let rules = "<policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>";
+    let text = format!("<busconfig><type>session</type><listen>{address}</listen>{rules}</busconfig>");
+    std::fs::write(&config, text).unwrap();
+    let mut daemon = Command::new("dbus-daemon");
+    daemon
+        .arg("--nofork")
+        .arg(format!("--config-file={}", config.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let daemon = Helper(daemon.spawn().ok()?);
+    eventually("the session bus is there", || socket.exists().then_some(()));
+    // A line as it comes, not a page.
+    let mut monitor = Command::new("stdbuf");
+    monitor.args(["-oL", "dbus-monitor", "--address", &address, "interface='org.freedesktop.Notifications'"]);
+    monitor.stdout(std::fs::File::create(&said).unwrap()).stderr(Stdio::null());
+    let monitor = Helper(monitor.spawn().ok()?);
+    // It tells first that it has become a monitor.
+    eventually("the bus is watched", || (std::fs::metadata(&said).ok()?.len() > 0).then_some(()));
+    Some((address, said, [daemon, monitor]))
+}
+
+#[test]
+fn the_desktop_is_told_over_its_bus_and_a_desktop_that_shows_nothing_hurts_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((bus, said, _helpers)) = session_bus(folder.path()) else {
+        println!("there is no dbus-daemon and dbus-monitor here: not tried");
+        return;
+    };
+    let alice = Person::start("Alice");
+    let bob = Person::start_with("Bob", Options { session_bus: Some(bus), ..Options::default() });
+    let room = alice.create_room("Reading club");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "the secret");
+    let text = eventually("the desktop is told", || {
+        let text = std::fs::read_to_string(&said).ok()?;
+        text.contains("member=Notify").then_some(text).filter(|text| text.contains("1 new message"))
+    });
+    assert!(text.contains("\"Parlor\"") && !text.contains("secret") && !text.contains("Alice"), "{text}");
+    // Nobody on this bus shows notifications: the node goes on, and the doctor knows.
+    let says = |of: &Person| {
+        let findings = of.cli(&["doctor"]).done().object()["findings"].as_array().cloned().unwrap_or_default();
+        findings.iter().any(|finding| finding["code"] == "no_desktop")
+    };
+    eventually("the doctor says so", || says(&bob).then_some(()));
+    assert!(says(&alice), "where there is no bus he says so at once");
+    bob.cli(&["config", "set", "notify", "off"]).done();
+    assert!(!says(&bob), "who wants none lacks none");
+    bob.say(&room, "still here");
+    alice.holds(&room, 2);
 }

@@ -30,7 +30,7 @@ pub(crate) async fn retry(State(app): State<App>, Body(target): Body<OutboxTarge
     Ok(Json(app.retry(target.message.as_deref()).await?))
 }
 
-/// Give up: the messages stay in the history as failed.
+/// Take out what is not written into its room yet, or failed. What is written goes out by itself.
 #[utoipa::path(post, path = "/outbox/discard", operation_id = "discard_outbox", request_body = OutboxTarget, responses((status = 200, body = OutboxAnswer)))]
 pub(crate) async fn discard(State(app): State<App>, Body(target): Body<OutboxTarget>) -> Reply<OutboxAnswer> {
     Ok(Json(app.discard(target.message.as_deref()).await?))

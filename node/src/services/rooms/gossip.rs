@@ -270,6 +270,25 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_member_who_sends_marker_after_marker_costs_a_commit_a_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let alice = node(dir.path(), "alice").await;
+        let id = room(&alice).await;
+        let context = alice.app.node.context.clone();
+        let mut entry = Entry::load(&context, id).unwrap();
+        let (bob, carol) = (DeviceId([2; 32]), DeviceId([3; 32]));
+        entry.heard_markers.insert(bob, 10_000);
+        let mut is_due = |device: DeviceId, now_ms: u64| {
+            let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+            let turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+            turn.is_marker_due(&[&device.0[..], &[7; 100]].concat())
+        };
+        assert!(!is_due(bob, 10_001) && !is_due(bob, 10_999));
+        assert!(is_due(bob, 11_000) && is_due(carol, 10_001));
+        alice.stop().await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_link_whose_gossip_is_silent_is_dropped_and_dialled_anew() {
         let dir = tempfile::tempdir().unwrap();
         let (alice, bob) = (node(dir.path(), "alice").await, node(dir.path(), "bob").await);

@@ -8,6 +8,9 @@
 //! counts anew from the store, a page at a time; what comes meanwhile is kept apart and added at the end, so nothing is missed and nothing
 //! counted twice.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use parlor_api::{EventBody, PAGE_MAX, ReadAnswer};
