@@ -81,7 +81,7 @@ impl Relay {
         let mut line = handle.open_line(self.peer, vec![self.address.without_peer()], LineKind::Mailbox).await?;
         let ServerFrame::Hello { nonce, .. } = receive(&mut line).await? else { bail!("no hello") };
         let relay = RelayId::new(self.peer.as_key()).context("no relay")?;
-        Ok(Client { _network: handle, line, nonce, relay, number: 0 })
+        Ok(Client { _network: handle, line, nonce, relay, number: 0, made: 0 })
     }
 
     /// `n` clients that count what is pushed into the box with this number.
@@ -104,6 +104,8 @@ pub struct Client {
     nonce: [u8; 32],
     relay: RelayId,
     number: u32,
+    /// Blobs made so far: no two are alike.
+    made: u64,
 }
 
 async fn receive(line: &mut Line) -> Result<ServerFrame> {
@@ -165,7 +167,8 @@ impl Client {
             while asked < n && open.len() < at_once {
                 let mut blob = vec![0xb7; 512];
                 blob[..2].copy_from_slice(&number.to_be_bytes());
-                blob[2..10].copy_from_slice(&(asked as u64).to_be_bytes());
+                blob[2..10].copy_from_slice(&self.made.to_be_bytes());
+                self.made += 1;
                 open.insert(self.send(Ask::Put { slot: number, blob: Blob(blob) }).await?);
                 asked += 1;
             }

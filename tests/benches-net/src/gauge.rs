@@ -17,6 +17,20 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS
 }
 
+/// Bytes of the files in a folder and below.
+///
+/// # Errors
+/// It can not be read.
+pub fn disk(folder: &std::path::Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        bytes += if about.is_dir() { disk(&entry.path())? } else { about.len() };
+    }
+    Ok(bytes)
+}
+
 /// Resident memory of a process in bytes, now and at its peak.
 pub fn memory(pid: u32) -> (u64, u64) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -5,7 +5,9 @@
 //! What each acknowledges: the relay, what is on the disk; JetStream, what is written, and synced within two minutes; mosquitto, what it
 //! writes down every second. The clients of all three are in this process.
 //!
-//! `PUTS`, `ROUNDS`, `SUBSCRIBERS` (the larger number) and `CONNECTIONS` in the environment make it smaller or larger.
+//! Then what somebody feels who writes now and then while others flood the relay, its limits by source left out.
+//!
+//! `PUTS`, `ROUNDS`, `SUBSCRIBERS` (the larger number), `FLOODERS` and `CONNECTIONS` in the environment make it smaller or larger.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,9 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use parlor_benches::{Goal, Pair, Row, median};
+use parlor_benches::{Goal, Pair, Row, figure, median};
 use parlor_benches_net::boxes::{Client, Relay};
-use parlor_benches_net::report::{say, setting};
+use parlor_benches_net::report::{Line, percentile, say, setting};
 use parlor_benches_net::{gauge, mqtt, nats};
 
 /// Bytes of a blob: a chat message in its class.
@@ -35,6 +37,7 @@ async fn main() -> Result<()> {
         fan_out(subscribers, n.max(1), rounds).await?;
     }
     jetstream(n, rounds).await?;
+    beside_a_flood(setting("FLOODERS", 16)).await?;
     idle(setting("CONNECTIONS", 5_000)).await
 }
 
@@ -67,6 +70,9 @@ async fn puts(n: usize, rounds: usize) -> Result<()> {
             all[1].push((ours, nats));
         }
     }
+    let bytes = gauge::disk(&place.ours)? as f64 / (n * (rounds + 1)) as f64;
+    let what = "disk that a 512-byte blob takes";
+    Line { what, ours: format!("{} B", figure(bytes)), ..Line::default() }.print();
     let what = "512-byte blobs put and acknowledged durably, 64 at a time";
     row(what, "mosquitto QoS 1, written every second", "puts/s", &all[0], Goal::None);
     row(what, "JetStream, synced every two minutes", "puts/s", &all[1], Goal::None);
@@ -164,6 +170,52 @@ async fn jetstream(n: usize, rounds: usize) -> Result<()> {
     }
     row("the same into the relay's JetStream store", "a bare JetStream publisher", "puts/s", &all, Goal::AtLeast(0.7));
     Ok(())
+}
+
+/// Puts of somebody who writes one every 20 ms, alone and beside others who put as fast as they are answered.
+async fn beside_a_flood(flooders: usize) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let place = Places::new(dir.path())?;
+    let relay = Relay::start(&place.ours, "sled")?;
+    let mut honest = relay.client(0).await?;
+    honest.open(0).await?;
+    let alone = delays(&mut honest).await?;
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 1..=u16::try_from(flooders)? {
+        let mut client = relay.client(u32::from(number)).await?;
+        client.open(number).await?;
+        flood.spawn(async move { client.put(number, usize::MAX, AT_ONCE).await.map(drop) });
+    }
+    let beside = delays(&mut honest).await?;
+    if let Some(ended) = flood.try_join_next() {
+        bail!("a flooder ended: {:?}", ended?);
+    }
+    flood.shutdown().await;
+    for (what, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let (alone, beside) = (percentile(&alone, share), percentile(&beside, share));
+        Line {
+            what: &format!("a put now and then, beside {flooders} who put all they can: {what}"),
+            ours: format!("{} ms", figure(beside)),
+            beside: "the same alone",
+            theirs: format!("{} ms", figure(alone)),
+            ratio: Some(beside / alone),
+            ..Line::default()
+        }
+        .print();
+    }
+    Ok(())
+}
+
+/// How long each of some puts took, in milliseconds, sorted.
+async fn delays(client: &mut Client) -> Result<Vec<f64>> {
+    let mut delays = Vec::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..400 {
+        pace.tick().await;
+        delays.push(client.put(0, 1, 1).await?.as_secs_f64() * 1e3);
+    }
+    delays.sort_by(f64::total_cmp);
+    Ok(delays)
 }
 
 /// Memory of connections on which nothing happens: ours with a line to the mailboxes, others' after their greeting.
