@@ -181,8 +181,10 @@ pub const INSTANT_MS: u64 = 30 * DAY_MS;
 pub const MAX_PACKAGE: usize = 2 * 1_024 * 1_024;
 /// Most bytes that somebody who enters by an instant invite holds of what was written since, to look at it as another guest.
 pub const MAX_ENTERING: usize = 16 * 1_024 * 1_024;
-/// The maker of an instant invite puts out a guest that is not needed any more after this long: whoever just woke up has read
-/// by then what waits at the relays, so nobody is put out who came in by that guest.
+/// The maker of an instant invite puts out a guest that is not needed any more after this long, once a mailbox was read to its
+/// end: nobody is put out who came in by that guest meanwhile.
 pub const GUEST_GRACE_MS: u64 = 60 * 1_000;
 /// Others who may do it after this long, if the maker does not.
 pub const GUEST_OTHERS_MS: u64 = 60 * 60 * 1_000;
+/// Whoever could read no mailbox of the room waits this long: somebody may have come in whom it does not know.
+pub const GUEST_UNREAD_MS: u64 = DAY_MS;

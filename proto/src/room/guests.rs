@@ -23,8 +23,14 @@ use crate::join::instant::Package;
 use crate::limits;
 use crate::wire::Blob;
 
-/// When each guest that is not needed any more is put out by us.
-pub(super) type Turns = BTreeMap<AccountId, u64>;
+/// What we know of when guests may be put out.
+#[derive(Debug, Default)]
+pub(super) struct Tending {
+    /// When each guest that is not needed any more is put out by us.
+    turns: BTreeMap<AccountId, u64>,
+    /// Whether a mailbox of the room was read to its end since we run: who came in by a guest is known.
+    caught_up: bool,
+}
 
 impl Room {
     /// Makes an instant invite: the link alone reads and lets in, with nobody online. What the outcome holds and the package,
@@ -197,6 +203,13 @@ impl Room {
         outcome
     }
 
+    /// Notes that a mailbox of the room was read to its end: guests that are not needed any more may go soon, for whom they let in
+    /// is known. `true` if this changes when [`maintain`](Self::maintain) is to be called.
+    pub fn caught_up(&mut self) -> bool {
+        let news = !std::mem::replace(&mut self.guests.caught_up, true);
+        news && !self.dag.kinds().instant.is_empty()
+    }
+
     /// Lets in once more, by our own word, whom guests of ours let in: the guests' keys are in many hands, and what we let in
     /// ourselves comes before anything that a guest does.
     fn vouch(&mut self, now_ms: u64) -> Outcome {
@@ -236,12 +249,12 @@ impl Room {
     /// when to be called again.
     pub(super) fn tend_guests(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         if self.dag.kinds().instant.is_empty() || self.permitted(Permission::Remove).is_err() {
-            self.guests.clear();
+            self.guests.turns.clear();
             return (Outcome::default(), None);
         }
         let mut outcome = self.vouch(now_ms);
         let (over, next_ms) = self.guests_over(now_ms);
-        let mut turns = std::mem::take(&mut self.guests);
+        let mut turns = std::mem::take(&mut self.guests.turns);
         turns.retain(|guest, _| over.contains_key(guest));
         for (guest, delay_ms) in over {
             let at_ms = now_ms.saturating_add(delay_ms);
@@ -251,7 +264,7 @@ impl Room {
             turns.iter().filter(|(_, at_ms)| **at_ms <= now_ms).map(|(guest, _)| *guest).collect();
         turns.retain(|guest, _| !due.contains(guest));
         let next_ms = turns.values().copied().chain(next_ms).min();
-        self.guests = turns;
+        self.guests.turns = turns;
         let out = self.put_out(&due, now_ms);
         if !out.accepted.is_empty() {
             outcome.merge(out);
@@ -290,6 +303,7 @@ impl Room {
                 let wait_ms = match node.author == self.me.account() {
                     _ if closed => 0,
                     _ if !(expired || used_up || wrote) => continue,
+                    _ if !self.guests.caught_up => limits::GUEST_UNREAD_MS,
                     true => limits::GUEST_GRACE_MS,
                     false => limits::GUEST_OTHERS_MS,
                 };

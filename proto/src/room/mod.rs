@@ -109,7 +109,7 @@ pub struct Room {
     /// Since when a task of rotation waits for its turn.
     turn: Option<elect::Turn>,
     /// When the guests that are not needed any more are put out.
-    guests: guests::Turns,
+    guests: guests::Tending,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
     /// Who is connected, and whether some of them hold other control events.
@@ -145,7 +145,7 @@ impl Room {
             epochs: Epochs::new(),
             best: None,
             turn: None,
-            guests: guests::Turns::new(),
+            guests: guests::Tending::default(),
             missing_ms: None,
             company: Company::default(),
             rotated_ms: 0,

@@ -11,19 +11,23 @@ use parlor_proto::mailbox::{BoxKind, BoxName};
 use crate::account::rng;
 use crate::services::mailboxes::DoorNews;
 
-/// So long nothing new came of boxes that were read to their ends: other relays may have more.
+/// So long nothing new came of boxes that were read to their ends at all relays.
 const QUIET_MS: u64 = 1_500;
-/// So long a box may take to be read to its end.
-const PATIENCE_MS: u64 = 20_000;
+/// So long the relays may take to give a box to its end: one may be down, or keep back its end.
+const PATIENCE_MS: u64 = 10_000;
+/// So long reading may take in all, whatever news there is.
+const READING_MS: u64 = 60_000;
 
 /// What was read to enter by the link alone.
 pub(super) struct EnterByLink {
     pub(super) machine: Entering,
     /// The boxes that are read,
     asked: BTreeSet<BoxName>,
-    /// and those of them read to their ends at some relay.
+    /// and those of them read to their ends at all relays.
     caught_up: BTreeSet<BoxName>,
-    /// When enough was read; none before the package of the maker is whole.
+    /// When the package of the maker was whole,
+    began_ms: Option<u64>,
+    /// and when enough was read since.
     due_ms: Option<u64>,
 }
 
@@ -35,6 +39,7 @@ impl EnterByLink {
             machine: Entering::new(link.clone()),
             asked: BTreeSet::new(),
             caught_up: BTreeSet::new(),
+            began_ms: None,
             due_ms: None,
         })
     }
@@ -63,11 +68,13 @@ impl EnterByLink {
         }
         let new: Vec<BoxKeys> = boxes.into_iter().filter(|keys| self.asked.insert(name(keys))).collect();
         let all = self.asked.is_subset(&self.caught_up);
-        self.due_ms = match (all, self.due_ms) {
-            (true, _) => Some(now_ms.saturating_add(QUIET_MS)),
-            (false, Some(due_ms)) if new.is_empty() => Some(due_ms),
-            (false, _) => Some(now_ms.saturating_add(PATIENCE_MS)),
+        let due_ms = match (all, self.due_ms) {
+            (true, _) => now_ms.saturating_add(QUIET_MS),
+            (false, Some(due_ms)) if new.is_empty() => due_ms,
+            (false, _) => now_ms.saturating_add(PATIENCE_MS),
         };
+        let began_ms = *self.began_ms.get_or_insert(now_ms);
+        self.due_ms = Some(due_ms.min(began_ms.saturating_add(READING_MS)));
         new
     }
 

@@ -62,6 +62,8 @@ struct RoomMail {
     left: AtDoors,
     /// What of ours is being read from the log.
     reading: bool,
+    /// Whether the room was told that a mailbox was read to its end.
+    told_end: bool,
     /// Up to which of our messages the room was told that a mailbox has them.
     told_sent: u64,
     /// The marker that may go out now, and when a later one may.
@@ -323,7 +325,7 @@ impl Actor {
                 Out::Got { name, id, blob } => todo.extend(self.on_got(name, id, &blob)),
                 Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
                 Out::Settled { name, id } => self.on_settled(&name, &id),
-                Out::CaughtUp { name, .. } => self.on_caught_up(name),
+                Out::CaughtUp { name, relay } => self.on_caught_up(name, relay),
                 Out::Refused { relay, refusal, .. } => {
                     if refusal == Refusal::Token {
                         self.on_token_refused(&relay);

@@ -1,9 +1,9 @@
 //! What is read for those who enter a room by the link alone. Without I/O.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use parlor_proto::RoomId;
-use parlor_proto::mailbox::{BlobId, BoxName};
+use parlor_proto::mailbox::{BlobId, BoxName, RelayId};
 
 use super::doors::DoorNews;
 use crate::limits::MAIL_LOOK_MS;
@@ -13,6 +13,8 @@ use crate::limits::MAIL_LOOK_MS;
 #[derive(Default)]
 pub(super) struct DoorReads {
     boxes: HashMap<BoxName, RoomId>,
+    /// Which relays have no more in a box, or at a door, than was read.
+    ends: HashMap<BoxName, HashSet<RelayId>>,
     pub(super) waiting: VecDeque<Waiting>,
 }
 
@@ -35,10 +37,23 @@ impl DoorReads {
         self.boxes.insert(name, room);
     }
 
+    /// A relay has no more in a box, or at a door, than was read. Answers whether this holds for all of `relays` now.
+    pub(super) fn ended(&mut self, name: BoxName, relay: RelayId, relays: &[RelayId]) -> bool {
+        let ends = self.ends.entry(name).or_default();
+        ends.insert(relay);
+        relays.iter().all(|relay| ends.contains(relay))
+    }
+
+    /// A door is not read any more.
+    pub(super) fn leave(&mut self, door: &BoxName) {
+        self.ends.remove(door);
+    }
+
     /// The room is entered or given up: the boxes that were read for that.
     pub(super) fn end(&mut self, room: &RoomId) -> Vec<BoxName> {
         let names: Vec<BoxName> = self.boxes.iter().filter(|(_, of)| *of == room).map(|(name, _)| *name).collect();
         self.boxes.retain(|_, of| of != room);
+        names.iter().for_each(|name| drop(self.ends.remove(name)));
         self.waiting.retain(|waiting| waiting.room != *room);
         names
     }

@@ -41,7 +41,7 @@ pub(crate) enum DoorNews {
     Part(Vec<u8>),
     /// What was in a box of the room that is read to enter.
     Mails(Vec<Mail>),
-    /// All that a relay has of a box was read, of the room that is entered or of its door.
+    /// All that the relays of the link have of a box was read, of the room that is entered or of its door.
     CaughtUp(BoxName),
 }
 

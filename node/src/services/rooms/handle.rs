@@ -131,6 +131,12 @@ impl Rooms {
         let _ = self.tell(&room, Command::Mailbox { room, command: MailboxCommand::Left { invite } }).await;
     }
 
+    /// A mailbox of the room was read to its end.
+    pub(crate) async fn caught_up(&self, room: RoomId) {
+        // Stopped: then it is read again after the next start.
+        let _ = self.tell(&room, Command::Mailbox { room, command: MailboxCommand::CaughtUp }).await;
+    }
+
     /// All control events of a room, for a newcomer.
     pub(crate) async fn snapshot(&self, room: RoomId) -> Vec<Mail> {
         self.for_mailboxes(room, |reply| MailboxCommand::Snapshot { reply }).await.unwrap_or_default()

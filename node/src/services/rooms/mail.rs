@@ -95,6 +95,11 @@ impl Turn<'_> {
             MailboxCommand::Stretches { after, reply } => self.stretches(after, reply),
             MailboxCommand::Stored { seq } => self.tell_outbox(OutboxIn::Stored { room: self.id(), seq }),
             MailboxCommand::Left { invite } => self.forget_parts(&invite),
+            MailboxCommand::CaughtUp => {
+                if self.entry.room.caught_up() {
+                    self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+                }
+            }
             MailboxCommand::Snapshot { reply } => drop(reply.send(self.snapshot())),
         }
     }

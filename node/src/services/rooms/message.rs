@@ -133,6 +133,8 @@ pub(super) enum MailboxCommand {
     Stored { seq: u64 },
     /// The relays have what was left at the door of an instant invite.
     Left { invite: EventId },
+    /// A mailbox was read to its end.
+    CaughtUp,
     /// All control events.
     Snapshot { reply: oneshot::Sender<Vec<Mail>> },
 }

@@ -274,6 +274,7 @@ fn an_invite_that_ends_puts_its_guests_out_by_the_maker_and_if_he_is_away_by_oth
             if maker_is_there { (&mut bob, limits::GUEST_GRACE_MS) } else { (&mut alice, limits::GUEST_OTHERS_MS) };
         let end = START + 20 * DAY;
         who.now = end;
+        assert!(who.room.caught_up());
         let (_, next) = who.room.maintain(end, &mut who.rng);
         assert_eq!(next, Some(end + 1), "it is looked at again when the invite ends");
         who.now = end + 1;
@@ -292,6 +293,30 @@ fn an_invite_that_ends_puts_its_guests_out_by_the_maker_and_if_he_is_away_by_oth
 }
 
 #[test]
+fn a_maker_who_wakes_without_a_relay_puts_out_nobody_who_came_meanwhile() {
+    let (mut alice, mut relay, link) = world(History::Full, 1);
+    let mut bob = relay.enter(2, &link, START + 19 * DAY).unwrap();
+    bob.write("hello");
+    relay.from(&bob);
+    alice.now = START + 20 * DAY + 1;
+    alice.look();
+    alice.now += 3_600_000;
+    alice.look();
+    alice.now += 3_600_000;
+    alice.look();
+    assert_eq!(alice.room.n_guests(), 1, "somebody may have come");
+    relay.to(&mut alice);
+    assert!(alice.room.caught_up());
+    alice.look();
+    alice.now += 2 * limits::GUEST_GRACE_MS;
+    alice.look();
+    alice.now += 2 * limits::GUEST_GRACE_MS;
+    alice.look();
+    assert_eq!((people(&alice.room), alice.room.n_guests()), (2, 0));
+    assert_eq!(alice.shown(), ["hello"]);
+}
+
+#[test]
 fn what_a_guest_did_can_not_be_unsaid_once_the_maker_has_seen_it() {
     let (mut alice, mut relay, link) = world(History::Full, 2);
     let package = relay.with_door_only();
@@ -299,6 +324,7 @@ fn what_a_guest_did_can_not_be_unsaid_once_the_maker_has_seen_it() {
     bob.maintain();
     relay.from(&bob);
     relay.to(&mut alice);
+    alice.room.caught_up();
     alice.now = START + 1_000;
     alice.look();
     alice.now += 2 * limits::GUEST_GRACE_MS;

@@ -238,6 +238,7 @@ fn of_two_who_come_at_once_by_the_last_use_one_stays_and_all_agree_which() {
     alice.sync_from(&bob);
     alice.sync_from(&carol);
     // The maker holds both branches of the guest's log, and says which one counts.
+    alice.room.caught_up();
     alice.now += 2 * limits::GUEST_GRACE_MS;
     alice.look();
     alice.now += 2 * limits::GUEST_GRACE_MS;

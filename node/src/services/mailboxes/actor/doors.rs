@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_proto::RoomId;
 use parlor_proto::join::DoorMail;
-use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, BoxSetup, Cursor, Out};
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, BoxSetup, Cursor, Out, RelayId};
 use parlor_proto::wire::Blob;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -15,6 +15,7 @@ use crate::clock::now_ms;
 use crate::services::mailboxes::door_reads::Waiting;
 use crate::services::mailboxes::doors::{DoorNews, JoinDoor};
 use crate::services::mailboxes::plan::SharedBox;
+use crate::services::mailboxes::relays::Relay;
 
 impl Actor {
     /// Knocks at a door, or reads it.
@@ -46,6 +47,7 @@ impl Actor {
             self.joins.iter().filter(|(_, (door, _))| door.room == *room).map(|(name, _)| *name).collect();
         for name in names {
             self.joins.remove(&name);
+            self.door_reads.leave(&name);
             let planned = self.rooms.get(room).is_some_and(|mail| mail.plan.doors.iter().any(|it| it.name == name));
             if !planned {
                 self.boxes.remove(&name);
@@ -119,12 +121,23 @@ impl Actor {
     }
 
     /// A relay has no more in a box than was read.
-    pub(super) fn on_caught_up(&mut self, name: BoxName) {
-        let door = self.joins.get(&name).is_some_and(|(door, _)| door.instant);
+    pub(super) fn on_caught_up(&mut self, name: BoxName, relay: RelayId) {
         let Some(room) = self.boxes.get(&name).map(|used| used.room) else { return };
-        if door || self.door_reads.reads(&name) {
-            let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
-            self.carry_out(out);
+        let door = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| door);
+        let at_door = self.joins.get(&name).is_some_and(|(door, _)| door.instant);
+        if let Some(door) = door.filter(|_| at_door || self.door_reads.reads(&name)) {
+            let relays: Vec<RelayId> = door.relays.iter().filter_map(Relay::id).collect();
+            if self.door_reads.ended(name, relay, &relays) {
+                let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
+                self.carry_out(out);
+            }
+        } else if name.kind == BoxKind::Room && self.rooms.get_mut(&room).is_some_and(|mail| !std::mem::replace(&mut mail.told_end, true))
+        {
+            let rooms = self.parts.rooms.clone();
+            self.asked.push(Box::pin(async move {
+                rooms.caught_up(room).await;
+                Done::Stored
+            }));
         }
     }
 
