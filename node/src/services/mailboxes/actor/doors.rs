@@ -131,7 +131,8 @@ impl Actor {
                 let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
                 self.carry_out(out);
             }
-        } else if name.kind == BoxKind::Room && self.rooms.get_mut(&room).is_some_and(|mail| !std::mem::replace(&mut mail.told_end, true))
+        } else if name.kind == BoxKind::Room
+            && self.rooms.get_mut(&room).is_some_and(|mail| !std::mem::replace(&mut mail.told_end, true))
         {
             let rooms = self.parts.rooms.clone();
             self.asked.push(Box::pin(async move {
