@@ -3,8 +3,8 @@
 //! Members tell where their devices can be reached, and could name anything: the printer next to us, the router, a port of
 //! this machine. What anybody may reach is dialled. What means something only in a certain network is dialled only if we are
 //! in such a network too, by the addresses we listen on; and there no port below 1024, where other services listen and
-//! Parlor does not. Where we were connected before, what a person's link says, and what the local network itself announces
-//! is not judged by this.
+//! Parlor does not. So it is with relays that a room's settings or a contact's letter names. Where we were connected before, what
+//! our own settings and a person's link or card say, and what the local network itself announces is not judged by this.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
