@@ -104,17 +104,12 @@ impl Inboxes {
             return true;
         }
         known.relays = relays;
-        match self.machine.open(known.setup(), now_ms) {
-            Ok(more) => {
-                out.extend(more);
-                true
-            }
-            // It begins anew.
-            Err(_) => {
-                out.extend(self.give_up(&inbox(key), now_ms));
-                false
-            }
-        }
+        let setup = known.setup();
+        let opened = if setup.relays.is_empty() { None } else { self.machine.open(setup, now_ms).ok() };
+        // Where it is nowhere any more, or there is no room for other relays, it begins anew when it can.
+        let goes_on = opened.is_some();
+        out.extend(opened.unwrap_or_else(|| self.give_up(&inbox(key), now_ms)));
+        goes_on
     }
 
     /// Frees a place: of a letter that some relay has, or that waits in vain for long. Whether there was one.
@@ -254,6 +249,8 @@ mod tests {
         let mut out = Vec::new();
         assert!(inboxes.is_under_way([2; 32], &[at(2, 5)], 0, &mut out));
         assert_eq!(inboxes.addresses(&id(2), |_| true), [to_address(&at(2, 5).address)]);
+        assert!(!inboxes.is_under_way([2; 32], &[], 0, &mut out), "he has no relay any more");
+        assert!(inboxes.under_way.is_empty() && inboxes.addresses(&id(2), |_| true).is_empty());
         for key in 10..30 {
             put(&mut inboxes, key, &[at(2, key)], 0);
         }
