@@ -4,6 +4,7 @@
 //! effects. The simulator drives the same machines as the node. No clock, thread, file or socket is named.
 
 pub mod access;
+pub mod annotation;
 pub mod binding;
 pub mod body;
 pub mod codec;

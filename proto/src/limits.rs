@@ -70,6 +70,25 @@ pub const MAX_SEQ: u64 = u32::MAX as u64;
 pub const MAX_TEXT: usize = 20 * 1_024;
 /// Most mentions in a message.
 pub const MAX_MENTIONS: usize = 64;
+/// Longest emoji of a reaction in bytes: the longest in use, families and flags of regions, take 28 to 41.
+pub const MAX_EMOJI: usize = 64;
+/// Most characters of one.
+pub const MAX_EMOJI_CHARS: usize = 16;
+/// Longest question of a poll in bytes.
+pub const MAX_QUESTION: usize = 2 * 1_024;
+/// Fewest answers of a poll.
+pub const MIN_OPTIONS: usize = 2;
+/// Most answers of a poll: what a screen shows.
+pub const MAX_OPTIONS: usize = 20;
+/// Longest answer of a poll in bytes.
+pub const MAX_OPTION: usize = 256;
+/// Of the emoji that one account put on a message or took off, so many are remembered: those it touched last.
+pub const MAX_REACTIONS: u8 = 32;
+/// Of the edits of a message by one account, so many are remembered: the last.
+pub const MAX_EDITS: u8 = 32;
+/// Of the votes and pins of one account, and the deletions of one device, about one message: more than one, so that a later one
+/// that does not count (its author was out by then) takes nothing away from the one before.
+pub const MAX_REPEATED: u8 = 4;
 
 // Time.
 
@@ -167,6 +186,8 @@ pub const MAX_VIEWS: usize = 8;
 pub const MAX_GROWTH: usize = 512;
 /// Most epoch keys in a Welcome; older ones are asked for one by one.
 pub const MAX_WELCOME_KEYS: usize = 256;
+/// Most tokens of mentions in one text that are shown as names.
+pub const MAX_SHOWN_MENTIONS: usize = 256;
 /// Longest Welcome in bytes.
 pub const MAX_WELCOME: usize = 32 * 1_024;
 

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use self::advance::Delta;
 use self::settings::Settings;
-use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy};
+use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy, Remove};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
 use crate::limits;
@@ -149,9 +149,7 @@ impl Resolved {
     /// Whether a message of `author` at `point` counts that was written under the grant `g`: inside the message fences
     /// of all that ended it, and of the revocation of its device.
     pub fn admits_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
-        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point))
-            && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
+        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point)) && self.admits_device(dag, g, point)
     }
 
     /// Whether something bounds what a device wrote under the grant `g`: the end of the grant, unless it is a mere change of role,
@@ -162,6 +160,27 @@ impl Resolved {
             _ => false,
         };
         !self.kills(g).iter().all(keeps) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
+    }
+
+    /// As [`admits_message`](Self::admits_message), of what takes more than the right to write: a change of role ends that right like
+    /// a removal, and what was done with it counts as far as whoever changed the role had seen it.
+    pub fn admits_act(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
+        let seen = |kill: &NodeIdx| match &dag.node(*kill).control {
+            Control::Remove(remove) if remove.messages == MessageFate::Kept => fenced(remove, point),
+            _ => message_inside(dag, *kill, point),
+        };
+        self.kills(g).iter().all(seen) && self.admits_device(dag, g, point)
+    }
+
+    /// Whether something bounds what a device did with more than the right to write under the grant `g`.
+    pub fn fences_acts(&self, dag: &Dag, g: GrantIdx, device: &DeviceId) -> bool {
+        !self.kills(g).is_empty() || self.fences_messages(dag, g, device)
+    }
+
+    /// Whether a message lies inside the revocation of its device, if there is one.
+    fn admits_device(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
+        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
+        cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
     }
 
     /// The devices of the members, without those revoked; of an account the first [`limits::MAX_DEVICES`].
@@ -229,6 +248,12 @@ impl Resolved {
     }
 }
 
+/// Whether whoever removed had seen a message.
+fn fenced(remove: &Remove, point: &LogPoint) -> bool {
+    let end = remove.fence_of(&point.device).and_then(|fence| fence.message);
+    end.is_some_and(|end| end.covers(point))
+}
+
 /// Whether a message lies inside the fence of the event that ended its grant.
 fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint) -> bool {
     match &dag.node(kill).control {
@@ -239,10 +264,7 @@ fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint) -> bool {
         Control::Remove(remove) => match remove.messages {
             MessageFate::Kept => true,
             MessageFate::Purged => false,
-            MessageFate::Fenced => {
-                let end = remove.fence_of(&point.device).and_then(|fence| fence.message);
-                end.is_some_and(|end| end.covers(point))
-            }
+            MessageFate::Fenced => fenced(remove, point),
         },
         _ => false,
     }

@@ -53,6 +53,7 @@ fn all() -> Vec<(&'static str, Seeds)> {
             text: "é".to_owned(),
             reply_to: Some(EventId([1; 32])),
             mentions: vec![AccountId([2; 32]); 2],
+            thread: None,
         }),
         Body::Unknown { kind: 200, content: vec![1, 2, 3] },
     ];

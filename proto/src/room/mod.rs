@@ -21,6 +21,7 @@
 //! outcome and at the time it asks for.
 
 mod admit;
+mod annotate;
 mod boxes;
 mod branches;
 mod cache;

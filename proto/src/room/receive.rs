@@ -12,7 +12,7 @@ use super::types::{Accepted, Message, Missing, Opened, Outcome, Received, Reject
 use super::{Persist, Room};
 use crate::body::Body;
 use crate::control::{Control, LogPoint, Permission};
-use crate::dag::{Insert, NodeIdx, Set};
+use crate::dag::{GrantIdx, Insert, NodeIdx, Set};
 use crate::event::{Event, MessageHeader};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -389,18 +389,38 @@ impl Room {
         in_view: impl Fn(NodeIdx) -> bool,
     ) -> Verdict {
         let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
-        let common = self.messages.branches().common(&header.device);
+        self.judge_as(&point, author, Permission::Post, |_| true, in_view)
+    }
+
+    /// Whether a message counts as one of somebody with a permission: some grant of its author in the view has it, counts, is
+    /// one of those asked for, and was ended by nothing that fences the message out.
+    pub(super) fn judge_as(
+        &self,
+        point: &LogPoint,
+        author: &AccountId,
+        permission: Permission,
+        is_asked: impl Fn(GrantIdx) -> bool,
+        in_view: impl Fn(NodeIdx) -> bool,
+    ) -> Verdict {
+        let common = self.messages.branches().common(&point.device);
         let mut verdict = Verdict::NotPermitted;
         for g in self.dag.grants_of(author) {
             let grant = &self.dag.grants()[*g];
-            if !grant.perms.has(Permission::Post) || !self.resolved.is_ok(*g) || !in_view(grant.op) {
+            let allows = grant.perms.has(permission) && is_asked(*g);
+            if !allows || !self.resolved.is_ok(*g) || !in_view(grant.op) {
                 continue;
             }
             // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
             // is inside, and nobody who was removed adds to it by writing on another branch.
-            let fenced = self.resolved.fences_messages(&self.dag, *g, &header.device);
-            let pinned = !fenced || common.is_none_or(|common| header.seq <= common);
-            if pinned && self.resolved.admits_message(&self.dag, *g, &point) {
+            let (fenced, admitted) = if permission == Permission::Post {
+                let fenced = self.resolved.fences_messages(&self.dag, *g, &point.device);
+                (fenced, self.resolved.admits_message(&self.dag, *g, point))
+            } else {
+                let fenced = self.resolved.fences_acts(&self.dag, *g, &point.device);
+                (fenced, self.resolved.admits_act(&self.dag, *g, point))
+            };
+            let pinned = !fenced || common.is_none_or(|common| point.seq <= common);
+            if pinned && admitted {
                 return Verdict::Shown;
             }
             verdict = Verdict::AfterRemoval;

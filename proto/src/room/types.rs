@@ -84,6 +84,7 @@ pub struct Outcome {
 
 /// An event that is now part of the room.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are messages: a box each would cost more than it saves")]
 pub enum Accepted {
     /// Of a control log.
     Control(Event),
@@ -274,6 +275,9 @@ pub enum Refusal {
     /// Our role lacks a permission.
     #[error("the permission to {0} is missing")]
     NotPermitted(Permission),
+    /// A message is edited by the account that wrote it only.
+    #[error("only who wrote a message can edit it")]
+    NotAuthor,
     /// The role to be given is stronger than ours, or we may not delegate further.
     #[error("a role can not be given by a weaker one")]
     TooStrong,

@@ -6,7 +6,7 @@
 //! and goes into the logs where they end now.
 
 use parlor_node::{AtRest, Home, Passphrase};
-use parlor_proto::body::{Body, Text};
+use parlor_proto::body::Body;
 use parlor_proto::control::{Control, InviteHistory, Role, Setting, Target};
 use parlor_proto::event::Event;
 use parlor_proto::room::{Accepted, NewInvite, Outcome, Removal, Room};
@@ -66,7 +66,7 @@ impl Doctored {
     }
 
     fn says(&mut self, text: &str) {
-        let body = Body::Text(Text { text: text.to_owned(), reply_to: None, mentions: Vec::new() });
+        let body = Body::text(text);
         let written = self.room.write(&body, self.now_ms, &mut rng()).unwrap();
         let outcome = Outcome {
             accepted: vec![Accepted::Message(written.message)],

@@ -291,7 +291,7 @@ impl Turn<'_> {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| Problem::of(Code::MessageNotFound))?),
         };
-        let body = Body::Text(Text { text: request.text.clone(), reply_to, mentions: Vec::new() });
+        let body = Body::Text(Text { text: request.text.clone(), reply_to, ..Text::default() });
         if request.text.trim().is_empty() {
             return Err(body_problem(BodyError::Empty));
         }

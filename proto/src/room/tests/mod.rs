@@ -1,6 +1,7 @@
 //! Rooms driven against each other on one machine, without a network: what a batch, a wish or a clock does.
 
 mod admission;
+mod annotate;
 mod attacks;
 mod direct;
 mod elect;

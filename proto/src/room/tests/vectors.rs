@@ -109,8 +109,12 @@ fn compute() -> Value {
         unreachable!("the message is taken")
     };
     assert_eq!(heard.body, hello.body);
-    let answer =
-        Body::Text(Text { text: "hi".into(), reply_to: Some(hello.event.id()), mentions: vec![bob_me.account()] });
+    let answer = Body::Text(Text {
+        text: "hi".into(),
+        reply_to: Some(hello.event.id()),
+        mentions: vec![bob_me.account()],
+        thread: None,
+    });
     let answer = alice.write(&answer, START + 6, alice_rng).unwrap().message;
     let left = bob.leave(START + 7).unwrap();
     json!({

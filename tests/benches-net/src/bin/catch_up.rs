@@ -186,7 +186,7 @@ fn event_bytes() -> Result<usize> {
     let (mut room, _) = Room::create(std::sync::Arc::new(identity), new, now_ms, &mut rng)?;
     let mut len = 0;
     for number in [10_000, 10_001] {
-        let text = Text { text: nodes::text(number, TEXT).text, reply_to: None, mentions: Vec::new() };
+        let text = Text { text: nodes::text(number, TEXT).text, reply_to: None, ..Text::default() };
         let written = room.write(&Body::Text(text), now_ms, &mut rng)?;
         len = written.message.event.bytes().len();
     }
