@@ -40,8 +40,9 @@ pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};
 pub use message::{
-    Author, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, ReadAnswer, SendAnswer, SendBatch,
-    SendRequest,
+    Author, CreatePoll, EditMessage, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, PinRequest,
+    Poll, PollOption, Quote, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Thread, Version,
+    VoteRequest,
 };
 pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};
@@ -59,6 +60,12 @@ pub const PAGE_DEFAULT: u32 = 50;
 
 /// Longest text of one message, in bytes of UTF-8: with padding, keys and header it must fit a 24 KiB payload.
 pub const TEXT_MAX: usize = 20 * 1024;
+
+/// Messages of a thread that are counted; more are told as so many.
+pub const THREAD_COUNTED: u32 = 100;
+
+/// Pinned messages that are told, the ones pinned last.
+pub const PINS_MAX: usize = 100;
 
 /// Most messages in one [`SendBatch`].
 pub const BATCH_MAX: usize = 100;

@@ -96,13 +96,34 @@ pub struct Message {
     pub files: Vec<File>,
     /// The message it answers.
     pub reply_to: Option<String>,
+    /// What that says; absent when it is not on this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Quote>,
+    /// The message that began the thread it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// The thread that it began, if others have written in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<Thread>,
     /// When it was last edited.
     pub edited_at: Option<String>,
+    /// How many earlier texts it has: `GET /rooms/{room}/messages/{id}/edits`.
+    #[serde(default)]
+    pub edits: u32,
     /// Whether it was deleted.
     pub deleted: bool,
-    /// Accounts by emoji.
+    /// Who deleted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_by: Option<Author>,
+    /// Who pinned it, while it is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_by: Option<Author>,
+    /// Accounts by emoji, in the order in which they reacted.
     pub reactions: BTreeMap<String, Vec<String>>,
-    /// Accounts it mentions.
+    /// Of kind `poll`: its answers, and who chose them. The question is the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Poll>,
+    /// Accounts it mentions: in the text each stands as `@` and the name by which this node knows it.
     pub mentions: Vec<String>,
     /// What is known of its way. Messages of others are `delivered`, or `read` once this account read them.
     pub status: MessageStatus,
@@ -122,6 +143,112 @@ pub struct Message {
     pub system: Option<Note>,
 }
 
+/// What a message says, in short: above an answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quote {
+    /// The message.
+    pub message: String,
+    /// Who wrote it.
+    pub author: Author,
+    /// What it is.
+    pub kind: MessageKind,
+    /// The beginning of its text as it is now, on one line: neutralise before showing it on a terminal.
+    pub text: String,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// The thread below a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Thread {
+    /// How many messages it has here; at [`THREAD_COUNTED`](crate::THREAD_COUNTED) so many or more.
+    pub count: u32,
+    /// When the last one was written.
+    pub last_at: String,
+}
+
+/// A poll as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Poll {
+    /// Its answers, in the order in which they were given.
+    pub options: Vec<PollOption>,
+    /// Whether one may choose several.
+    pub several: bool,
+    /// How many accounts chose.
+    pub voters: u32,
+}
+
+/// An answer of a poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PollOption {
+    /// What it says.
+    pub text: String,
+    /// The accounts that chose it.
+    pub votes: Vec<String>,
+}
+
+/// A text that a message had: `GET /rooms/{room}/messages/{id}/edits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// The text.
+    pub text: String,
+    /// Since when.
+    pub at: String,
+}
+
+/// Another text for an own message: `PATCH /rooms/{room}/messages/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditMessage {
+    /// The text, as in [`SendRequest`].
+    pub text: String,
+    /// Idempotency key, as in [`SendRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// Put an emoji on a message, or take it off: `PUT /rooms/{room}/messages/{id}/reaction`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReactRequest {
+    /// The emoji, at most 64 bytes.
+    pub emoji: String,
+    /// Whether to put it on.
+    pub on: bool,
+}
+
+/// Pin a message, or take the pin out: `PUT /rooms/{room}/messages/{id}/pin`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PinRequest {
+    /// Whether it is pinned.
+    pub on: bool,
+}
+
+/// Choose in a poll: `PUT /rooms/{room}/messages/{id}/vote`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoteRequest {
+    /// Places of the chosen answers, the first is 0; none takes the vote back.
+    pub choices: Vec<u32>,
+}
+
+/// A poll to ask: `POST /rooms/{room}/polls`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePoll {
+    /// The question, 1 to 2,048 bytes.
+    pub question: String,
+    /// 2 to 20 answers of at most 256 bytes.
+    pub options: Vec<String>,
+    /// Whether one may choose several.
+    #[serde(default)]
+    pub several: bool,
+    /// Idempotency key, as in [`SendRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
 /// A page of a list. Messages stand newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
@@ -137,7 +264,8 @@ pub struct Page<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
-    /// The text, 1 to [`TEXT_MAX`](crate::TEXT_MAX) bytes.
+    /// The text, 1 to [`TEXT_MAX`](crate::TEXT_MAX) bytes, in the Markdown of `docs/spec/messages.md`. `@name` of a member
+    /// mentions him.
     pub text: String,
     /// Idempotency key of the client's choice (at most 64 bytes, random): a request that is repeated with the same key
     /// is answered with the message that the first one made, and nothing is sent twice. Remembered with the message.
@@ -146,6 +274,9 @@ pub struct SendRequest {
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// The thread to write in: the message that began it, or any of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
 }
 
 /// Several messages of one room, stored in this order in one commit: `POST /rooms/{room}/messages/batch`.

@@ -146,6 +146,22 @@ pub enum Command {
     Member(cmd::member::Command),
     /// Send a message
     Send(cmd::send::Args),
+    /// Give an own message another text
+    Edit(cmd::say::EditArgs),
+    /// Delete a message: the own one, or as a moderator somebody else's
+    Delete(cmd::say::Which),
+    /// Put an emoji on a message, or take it off
+    React(cmd::say::ReactArgs),
+    /// Pin a message, or take the pin out
+    Pin(cmd::say::PinArgs),
+    /// List the pinned messages
+    Pins(cmd::say::PinsArgs),
+    /// Ask a poll
+    Poll(cmd::say::PollArgs),
+    /// Choose in a poll
+    Vote(cmd::say::VoteArgs),
+    /// Show the texts that a message had
+    Edits(cmd::say::Which),
     /// Show messages, newest first
     History(cmd::history::Args),
     /// Show what happens, as it happens
@@ -233,6 +249,20 @@ mod tests {
         "send R -",
         "send R --lines",
         "send R -- --not-a-flag",
+        "send R text --thread I",
+        "edit R I text",
+        "edit R I -",
+        "delete R I",
+        "react R I 👍",
+        "react R I 👍 --off",
+        "pin R I",
+        "pin R I --off",
+        "pins R",
+        "poll R question one two three --several",
+        "vote R I 1 2",
+        "vote R I",
+        "edits R I",
+        "history R --thread I --limit 50 --before I",
         "history R --limit 50 --before I",
         "history R --after I",
         "history R --around I",

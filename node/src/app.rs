@@ -8,10 +8,10 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 use parlor_api::{
-    AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreateRoom, Direct, Invite, JoinAnswer, JoinRequest,
-    Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
-    ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room, RoomItem, Safety, SendAnswer, SendRequest,
-    SetRole, Status, UpdateRoom, VerifyContact,
+    AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
+    JoinRequest, Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page,
+    Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room, RoomItem, Safety, SendAnswer,
+    SendRequest, SetRole, Status, UpdateRoom, VerifyContact, Version,
 };
 use std::sync::Arc;
 
@@ -32,6 +32,21 @@ use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
+
+/// What a client says about a message.
+#[derive(Debug, Clone)]
+pub enum Say {
+    /// This is its text.
+    Edit(String),
+    /// It is taken back.
+    Delete,
+    /// This emoji is put on it, or taken off.
+    React(String, bool),
+    /// It is pinned, or not.
+    Pin(bool),
+    /// These answers are chosen.
+    Vote(Vec<u32>),
+}
 
 /// Where a page of history begins. Texts are a message id or the `order` of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -358,13 +373,53 @@ impl App {
     /// whose `client_id` is known is answered with the message it made before.
     ///
     /// # Errors
-    /// `empty_text`, `too_long`, `message_not_found` (for `reply_to`), `not_permitted`; then none of them is stored.
-    pub async fn send(&self, room: &str, messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
+    /// `empty_text`, `too_long`, `message_not_found` (for `reply_to` and `thread`), `not_permitted`; then none of them is stored.
+    pub async fn send(&self, room: &str, mut messages: Vec<SendRequest>) -> Answer<Vec<SendAnswer>> {
         let room = self.find_room(room).await?;
-        for reply_to in messages.iter().filter_map(|message| message.reply_to.as_deref()) {
-            self.node.rooms.message(room, message_id(reply_to)?).await?;
+        for message in &mut messages {
+            if let Some(reply_to) = &message.reply_to {
+                self.node.rooms.message(room, message_id(reply_to)?).await?;
+            }
+            if let Some(thread) = &message.thread {
+                // Threads have no threads: an answer in one belongs to the same.
+                let first = self.node.rooms.message(room, message_id(thread)?).await?;
+                message.thread = Some(first.thread.unwrap_or(first.message));
+            }
         }
         self.node.rooms.send(room, messages).await
+    }
+
+    /// Says something about a message (another text, that it is taken back, a reaction, a pin, a vote), and answers it as it is
+    /// then. Saying what is so already changes nothing.
+    ///
+    /// # Errors
+    /// `message_not_found`; `not_permitted`; `conflict` about a deleted message, or one that it can not be said about; `empty_text`,
+    /// `too_long`, `bad_request`. Then nothing is written.
+    pub async fn say(&self, room: &str, message: &str, say: Say, client_id: Option<String>) -> Answer<Message> {
+        self.node.rooms.say(self.find_room(room).await?, message_id(message)?, say, client_id).await
+    }
+
+    /// Asks a poll.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and `bad_request` for answers that are too few, too many or too long.
+    pub async fn ask(&self, room: &str, poll: CreatePoll) -> Answer<SendAnswer> {
+        self.node.rooms.ask(self.find_room(room).await?, poll).await
+    }
+
+    /// The pinned messages, the one pinned last first; at most [`parlor_api::PINS_MAX`].
+    pub async fn pins(&self, room: &str) -> Answer<Vec<Message>> {
+        self.node.rooms.pins(self.find_room(room).await?).await
+    }
+
+    /// The texts that a message had, the first one first; none of a deleted message.
+    pub async fn edits(&self, room: &str, message: &str) -> Answer<Vec<Version>> {
+        self.node.rooms.edits(self.find_room(room).await?, message_id(message)?).await
+    }
+
+    /// A page of the thread that a message began, newest first, of what stands before a message or cursor.
+    pub async fn thread(&self, room: &str, root: &str, before: Option<String>, limit: u32) -> Answer<Page<Message>> {
+        self.node.rooms.thread(self.find_room(room).await?, message_id(root)?, before, limit).await
     }
 
     /// One message of a room, by its id.

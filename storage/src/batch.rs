@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parlor_proto::annotation::Remark;
 use parlor_proto::ids::{EventId, RoomId};
 
 use crate::rows::{ControlRow, MessageKey, MessageRow};
@@ -79,6 +80,9 @@ pub(crate) enum Op {
     Message(MessageRow),
     MessageKey(EventId, MessageKey),
     Covers(EventId, u64),
+    Aside(EventId),
+    Erase(EventId),
+    Remark(Remark),
     Page([u8; 32], Vec<u8>),
     Put(Namespace, Vec<u8>, Vec<u8>),
     Delete(Namespace, Vec<u8>),
@@ -122,6 +126,23 @@ impl Batch {
     /// than was said before. Unknown ids are ignored.
     pub fn covers_own(&mut self, id: EventId, covers_own: u64) -> &mut Self {
         self.push(0, Op::Covers(id, covers_own))
+    }
+
+    /// Says that a stored message, or one earlier in this batch, is no line of the timeline: pages leave it out, everything else
+    /// finds it as before. Unknown ids are ignored.
+    pub fn aside(&mut self, id: EventId) -> &mut Self {
+        self.push(0, Op::Aside(id))
+    }
+
+    /// Erases the key of a stored message, or of one earlier in this batch, for good: none is taken for it any more. Unknown ids
+    /// are ignored.
+    pub fn erase(&mut self, id: EventId) -> &mut Self {
+        self.push(0, Op::Erase(id))
+    }
+
+    /// Puts an entry into its place of a list, if it belongs to those that stay there: see [`Remark`].
+    pub fn remark(&mut self, remark: Remark) -> &mut Self {
+        self.push(remark.list.len() + remark.key.len() + remark.value.len(), Op::Remark(remark))
     }
 
     /// Adds a page of epoch rows under its hash.
@@ -176,7 +197,9 @@ impl Op {
             Self::Room(bytes) | Self::Page(_, bytes) => bytes.len(),
             Self::Control(row) => row.bytes.len(),
             Self::Message(row) => row.bytes.len(),
-            Self::MessageKey(..) | Self::Covers(..) | Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
+            Self::Remark(remark) => remark.list.len() + remark.key.len() + remark.value.len(),
+            Self::MessageKey(..) | Self::Covers(..) | Self::Aside(_) | Self::Erase(_) => 0,
+            Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
         }
     }
 }

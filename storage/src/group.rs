@@ -1,8 +1,9 @@
 //! A group: the batches that share one record of the journal. Planning checks and numbers them; then it says which rows it
 //! writes and removes; publishing shows it to readers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use parlor_proto::annotation::Remark;
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use zeroize::Zeroizing;
 
@@ -12,13 +13,12 @@ use crate::fault::Fault;
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::log;
 use crate::opening::Core;
-use crate::rows::{ControlRow, LogKind, MessageKey, MessageRow};
+use crate::remarks::{self, PlaceKey, RemarkValue};
+use crate::rows::{ControlRow, LogKind, MessageKey, MessageRow, erased};
 use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, number_key, timeline_key, tip_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
-use crate::value::{
-    CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, decode, encode, read_cell,
-};
+use crate::value::{CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, decode, encode};
 use crate::write::value_key_of;
 use crate::{CommitError, read};
 
@@ -44,6 +44,10 @@ pub(crate) struct Group<'a> {
     values: BTreeMap<ValueKey, Option<Zeroizing<Vec<u8>>>>,
     /// What was learned of stored messages.
     news: BTreeMap<(u32, Position), News>,
+    /// Messages of this group that are no lines of the timeline.
+    asides: HashSet<EventId>,
+    /// Places of lists, as they are with this group.
+    remarks: BTreeMap<PlaceKey, Vec<RemarkValue>>,
     /// Rooms to forget.
     forget: Vec<u32>,
     /// The tips after this group, of the logs it changes.
@@ -59,6 +63,10 @@ pub(crate) struct Group<'a> {
 struct News {
     key: Option<MessageKey>,
     covers_own: Option<u64>,
+    /// It is no line of the timeline.
+    aside: bool,
+    /// Its key is erased.
+    erase: bool,
 }
 
 /// What the index of logs is made of.
@@ -92,6 +100,8 @@ impl<'a> Group<'a> {
             pages: Vec::new(),
             values: BTreeMap::new(),
             news: BTreeMap::new(),
+            asides: HashSet::new(),
+            remarks: BTreeMap::new(),
             forget: Vec::new(),
             tips: HashMap::new(),
             arrivals: HashMap::new(),
@@ -118,6 +128,9 @@ impl<'a> Group<'a> {
                 Op::Message(row) => self.add_message(room, batch.room, row)?,
                 Op::MessageKey(id, key) => self.add_key(room, &id, key)?,
                 Op::Covers(id, covers_own) => self.add_covers(room, &id, covers_own)?,
+                Op::Aside(id) => self.add_aside(room, &id)?,
+                Op::Erase(id) => self.erase(room, &id)?,
+                Op::Remark(remark) => self.add_remark(room, remark)?,
                 Op::Page(hash, bytes) => self.add_page(room, &hash, bytes)?,
                 Op::Forget => {
                     self.forget.push(room);
@@ -153,7 +166,8 @@ impl<'a> Group<'a> {
         }
         for (room, position, row) in &self.messages {
             let key = timeline_key(*room, *position);
-            cells.cell(TreeId::Timeline, &key, encode(&MessageValue::of(row)), &mut rows);
+            let tree = if self.asides.contains(&row.id) { TreeId::Asides } else { TreeId::Timeline };
+            cells.cell(tree, &key, encode(&MessageValue::of(row)), &mut rows);
             facts.messages.push((*room, *position));
             rows.push(self.id_row(*room, &row.id, Place::Message(*position)));
             if row.key.is_none() {
@@ -174,6 +188,9 @@ impl<'a> Group<'a> {
                 None => rows.push(Row::removal(TreeId::Values, &name)),
             }
         }
+        for (place, entries) in &self.remarks {
+            cells.cell(TreeId::Remarks, place, encode(entries), &mut rows);
+        }
         self.learned(&mut cells, &mut rows)?;
         Ok(rows)
     }
@@ -185,14 +202,19 @@ impl<'a> Group<'a> {
 
     /// What was learned of stored messages, and the rooms that are forgotten.
     fn learned(&self, cells: &mut CellMaker<'_>, rows: &mut Vec<Row>) -> Result<(), Fault> {
-        let Core { trees, sealer, .. } = self.core;
         for ((room, position), news) in &self.news {
             let key = timeline_key(*room, *position);
-            let Some(plain) = read_cell(trees, sealer, TreeId::Timeline, &key)? else { continue };
-            if let Some(plain) = news.applied(&plain)? {
-                cells.cell(TreeId::Timeline, &key, plain, rows);
+            let Some((tree, plain)) = read::message_cell(self.core, &key)? else { continue };
+            let applied = news.applied(&plain)?;
+            if news.aside && tree != TreeId::Asides {
+                // It is put there before it goes here, so that readers always find it.
+                let plain = applied.unwrap_or_else(|| Zeroizing::new(plain.to_vec()));
+                cells.cell(TreeId::Asides, &key, plain, rows);
+                rows.push(Row::removal(TreeId::Timeline, &key));
+            } else if let Some(plain) = applied {
+                cells.cell(tree, &key, plain, rows);
             }
-            if news.key.is_some() {
+            if news.key.is_some() || news.erase {
                 rows.push(Row::removal(TreeId::Unread, &key));
             }
         }
@@ -403,6 +425,38 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
+    fn add_aside(&mut self, room: u32, id: &EventId) -> Result<(), Fault> {
+        if self.planned(id).is_some() {
+            self.asides.insert(*id);
+        } else if let Some(news) = self.news_of(room, id)? {
+            news.aside = true;
+        }
+        Ok(())
+    }
+
+    fn erase(&mut self, room: u32, id: &EventId) -> Result<(), Fault> {
+        if let Some(row) = self.planned(id) {
+            row.key = Some(erased());
+        } else if let Some(news) = self.news_of(room, id)? {
+            news.erase = true;
+        }
+        Ok(())
+    }
+
+    fn add_remark(&mut self, room: u32, remark: Remark) -> Result<(), Fault> {
+        let place = remarks::place(self.core, room, &remark);
+        let held = self.remarks.remove(&place);
+        let planned = held.is_some();
+        let mut entries = match held {
+            Some(entries) => entries,
+            None => remarks::read(self.core, &place)?,
+        };
+        if remarks::put(&mut entries, remark) || planned {
+            self.remarks.insert(place, entries);
+        }
+        Ok(())
+    }
+
     /// A message of this group.
     fn planned(&mut self, id: &EventId) -> Option<&mut MessageRow> {
         let (LogKind::Message, index) = self.ids.get(id)? else { return None };
@@ -449,12 +503,15 @@ impl News {
     /// A row's plain form with what was learned; `None` if it says so already.
     fn applied(&self, plain: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
         let mut value: MessageValue<'_> = decode(TreeId::Timeline, plain)?;
-        let key = self.key.as_ref().filter(|_| value.key.is_none());
+        let erased = erased();
+        let gone = value.key.as_ref().is_some_and(|key| **key == *erased.expose());
+        let learned = self.key.as_ref().filter(|_| value.key.is_none());
+        let key = if self.erase { Some(&erased).filter(|_| !gone) } else { learned };
         let covers = self.covers_own.filter(|covers| *covers > value.covers_own);
         if key.is_none() && covers.is_none() {
             return Ok(None);
         }
-        value.key = value.key.or_else(|| key.map(|key| Zeroizing::new(*key.expose())));
+        value.key = key.map(|key| Zeroizing::new(*key.expose())).or(value.key);
         value.covers_own = covers.unwrap_or(value.covers_own);
         Ok(Some(encode(&value)))
     }

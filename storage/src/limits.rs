@@ -31,6 +31,10 @@ pub(crate) const GROUP_BATCHES: usize = 1_024;
 /// Rows of one page or of one answer of [`unreadable`](crate::Store::unreadable): a screen is 50.
 pub const MAX_PAGE_ROWS: usize = 1_000;
 
+/// Entries of a list read at once: of a message as many annotations as are looked at, whatever others write on it. Some
+/// milliseconds.
+pub const MAX_REMARKS: usize = 4_096;
+
 /// How long opening waits for the lock of a handle that is just going away.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 

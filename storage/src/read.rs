@@ -102,10 +102,20 @@ pub(crate) fn message(core: &Core, room: &Room, id: &EventId) -> Result<Option<M
 
 /// The message at this position; it is there.
 pub(crate) fn message_at(core: &Core, room: &Room, position: Position) -> Result<MessageRow, Fault> {
-    let key = timeline_key(room.number, position);
-    let plain = read_cell(&core.trees, &core.sealer, TreeId::Timeline, &key)?;
-    let plain = plain.ok_or_else(|| Fault::damaged(TreeId::Timeline, "an event is missing"))?;
+    let found = message_cell(core, &timeline_key(room.number, position))?;
+    let (_, plain) = found.ok_or_else(|| Fault::damaged(TreeId::Timeline, "an event is missing"))?;
     message_of(core, position, &plain)
+}
+
+/// The plain form of a message, and the tree where it is: among the lines of the timeline, or beside them. One that is being
+/// moved is put there before it goes here.
+pub(crate) fn message_cell(core: &Core, key: &[u8; 24]) -> Result<Option<(TreeId, Plain)>, Fault> {
+    for tree in [TreeId::Timeline, TreeId::Asides] {
+        if let Some(plain) = read_cell(&core.trees, &core.sealer, tree, key)? {
+            return Ok(Some((tree, plain)));
+        }
+    }
+    Ok(None)
 }
 
 /// The message from its plain form.

@@ -56,6 +56,18 @@ pub struct MessageRow {
     pub bytes: Vec<u8>,
 }
 
+/// What stands in the place of a key that was erased. No message has it: keys are outputs of a key derivation.
+pub(crate) fn erased() -> MessageKey {
+    Secret::new([0; 32])
+}
+
+impl MessageRow {
+    /// Whether its key was erased: nobody reads it here any more.
+    pub fn is_erased(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| *key.expose() == [0; 32])
+    }
+}
+
 impl fmt::Debug for MessageRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageRow")
@@ -115,6 +127,17 @@ pub struct LogRow {
     pub rank: u64,
     /// The event as received.
     pub bytes: Vec<u8>,
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemarkRow {
+    /// Its rank.
+    pub rank: u64,
+    /// The event.
+    pub id: EventId,
+    /// What is kept.
+    pub value: Vec<u8>,
 }
 
 /// A small value with its key.

@@ -7,7 +7,7 @@ use crate::rows::LogKind;
 use crate::timeline::Position;
 
 /// The schema that this program writes. Raise it with a migration in `stamp.rs`.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 
 /// The room number of what belongs to no room.
 pub(crate) const NO_ROOM: u32 = 0;
@@ -37,11 +37,14 @@ pub(crate) enum TreeId {
     MailEntries = 15,
     MailNames = 16,
     MailState = 17,
+    /// Messages that are no lines of the timeline, under the same keys.
+    Asides = 18,
+    Remarks = 19,
 }
 
 impl TreeId {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Rooms,
         Self::Authors,
         Self::Control,
@@ -59,11 +62,23 @@ impl TreeId {
         Self::MailEntries,
         Self::MailNames,
         Self::MailState,
+        Self::Asides,
+        Self::Remarks,
     ];
 
     /// Trees whose keys begin with a room number: what forgetting a room empties.
-    pub(crate) const OF_ROOMS: [Self; 8] =
-        [Self::Timeline, Self::Control, Self::Log, Self::Ids, Self::Unread, Self::Tips, Self::Pages, Self::Values];
+    pub(crate) const OF_ROOMS: [Self; 10] = [
+        Self::Timeline,
+        Self::Asides,
+        Self::Remarks,
+        Self::Control,
+        Self::Log,
+        Self::Ids,
+        Self::Unread,
+        Self::Tips,
+        Self::Pages,
+        Self::Values,
+    ];
 
     /// The tree with this number.
     pub(crate) fn of(number: u8) -> Option<Self> {
@@ -73,7 +88,8 @@ impl TreeId {
     /// Whether its values are cells.
     pub(crate) fn holds_cells(self) -> bool {
         let plain = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied);
-        !plain && (self as u8) < Self::MailBlobs as u8
+        let of_mail = (Self::MailBlobs as u8..=Self::MailState as u8).contains(&(self as u8));
+        !plain && !of_mail
     }
 
     /// Its name on disk.
@@ -96,6 +112,8 @@ impl TreeId {
             Self::MailEntries => "mail entries",
             Self::MailNames => "mail names",
             Self::MailState => "mail state",
+            Self::Asides => "asides",
+            Self::Remarks => "remarks",
         }
     }
 }
@@ -155,6 +173,11 @@ pub(crate) fn value_key(room: u32, namespace: u8, name: [u8; 16]) -> [u8; 21] {
 /// `generation u64 | piece u16`.
 pub(crate) fn piece_key(generation: u64, piece: u16) -> [u8; 10] {
     concat(&[&generation.to_be_bytes(), &piece.to_be_bytes()])
+}
+
+/// `room u32 | blind name of a list [16] | place in it [16]`.
+pub(crate) fn remark_key(room: u32, list: [u8; 16], place: [u8; 16]) -> [u8; 36] {
+    concat(&[&room.to_be_bytes(), &list, &place])
 }
 
 /// The kind and author of a key of [`TreeId::Tips`].

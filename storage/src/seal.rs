@@ -33,6 +33,8 @@ pub(crate) enum Blind {
     Stamp = 4,
     Mark = 5,
     Journal = 6,
+    List = 7,
+    Slot = 8,
 }
 
 impl Sealer {

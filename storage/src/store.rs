@@ -13,12 +13,12 @@ use crate::directory::Room;
 use crate::fault::{Fault, guarded};
 use crate::limits::{self, MAX_BATCH_BYTES, QUEUE_BATCHES, QUEUE_BYTES};
 use crate::opening::{Core, Folder};
-use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, Tips, Want};
+use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, RemarkRow, Tips, Want};
 use crate::seal::Sealer;
 use crate::timeline::{Cursor, Page, Position, TimelineRow};
 use crate::value::Place;
 use crate::writer::{Job, Request, Shared, Writer};
-use crate::{CommitError, Namespace, OpenError, ReadError, audit, pages, read};
+use crate::{CommitError, Namespace, OpenError, ReadError, audit, pages, read, remarks};
 
 /// How to open a store. The defaults are right for a node.
 #[derive(Debug, Clone)]
@@ -162,6 +162,23 @@ impl Store {
     /// A page of the timeline, at most `limit` rows ([`limits::MAX_PAGE_ROWS`] at most), newest first.
     pub fn page(&self, room: &RoomId, cursor: Cursor, limit: usize) -> Result<Page, ReadError> {
         self.in_room(room, |core, room| pages::page(core, room, cursor, limit))
+    }
+
+    /// Entries of a list, at most `limit` ([`limits::MAX_REMARKS`] at most): of a list by name in no order, of one by time the
+    /// oldest first. May already show a commit that is not yet answered.
+    pub fn remarks(&self, room: &RoomId, list: &[u8], limit: usize) -> Result<Vec<RemarkRow>, ReadError> {
+        self.in_room(room, |core, room| remarks::all(core, room.number, list, limit))
+    }
+
+    /// Entries of a list by time, the newest first, up to the time `up_to` if that is said.
+    pub fn newest_remarks(
+        &self,
+        room: &RoomId,
+        list: &[u8],
+        up_to: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<RemarkRow>, ReadError> {
+        self.in_room(room, |core, room| remarks::newest(core, room.number, list, up_to, limit))
     }
 
     /// Messages whose key is not known, oldest first, after the position `after`: to try again when a key arrives.

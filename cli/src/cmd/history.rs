@@ -31,6 +31,9 @@ pub struct Args {
     /// Those from this date on, such as 2026-11-21
     #[arg(long, value_name = "D", group = "where", value_parser = time::parse)]
     date: Option<String>,
+    /// Only the thread that this message began
+    #[arg(long, value_name = "ID", conflicts_with_all = ["after", "around", "date", "system"])]
+    thread: Option<String>,
     /// With what was done in the room: who came, went, was given a role or removed
     #[arg(long)]
     system: bool,
@@ -52,9 +55,14 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
     let mut before = args.before.clone();
     while left > 0 {
         let limit = left.min(PAGE_MAX);
-        let page = match &before {
-            Some(cursor) => page(node, args, "before", cursor, limit)?,
-            None => {
+        let page = match (&before, &args.thread) {
+            (before, Some(thread)) => {
+                let before = before.as_ref().map_or_else(String::new, |at| format!("&before={}", segment(at)));
+                let (room, thread) = (segment(&args.room), segment(thread));
+                node.get(&format!("/rooms/{room}/messages/{thread}/thread?limit={limit}{before}"))?
+            }
+            (Some(cursor), None) => page(node, args, "before", cursor, limit)?,
+            (None, None) => {
                 let (room, system) = (segment(&args.room), args.system);
                 node.get(&format!("/rooms/{room}/messages?limit={limit}&system={system}"))?
             }
@@ -100,6 +108,15 @@ fn write(message: &Message, globals: &Globals, out: &mut Out) -> Done {
     if out.is_json() { out.json(message) } else { out.line(spoken(message, globals.verbose > 0, out)) }
 }
 
+/// What a message answers, on one line.
+fn quoted(reply: &parlor_api::Quote) -> String {
+    let author = display::neutral_line(&reply.author.name);
+    match reply.deleted {
+        true => format!("{author}: (deleted)"),
+        false => format!("{author}: {}", display::neutral_line(&reply.text)),
+    }
+}
+
 /// A message for people: time, author, text, and what is unusual about it.
 pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
     let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
@@ -107,13 +124,30 @@ pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
     let text = display::neutral(&message.text).replace('\n', "\n    ");
     let mut line = match message.kind {
         MessageKind::System => format!("{when}  * {text}"),
-        _ if message.deleted => format!("{when}  {author}: {}", out.paint(Look::Faint, "(deleted)")),
+        _ if message.deleted => {
+            let by = message.deleted_by.as_ref().filter(|by| by.account != message.author.account);
+            let by = by.map_or_else(String::new, |by| format!(" by {}", display::neutral_line(&by.name)));
+            format!("{when}  {author}: {}", out.paint(Look::Faint, &format!("(deleted{by})")))
+        }
         MessageKind::Unknown => format!("{when}  {author}: {}", out.paint(Look::Faint, "(made by a newer version)")),
         _ => format!("{when}  {author}: {text}"),
     };
+    if let Some(reply) = message.reply.as_ref().filter(|_| !message.deleted) {
+        line.push_str(&out.paint(Look::Faint, &format!("\n    > {}", quoted(reply))));
+    }
+    for (option, number) in message.poll.iter().flat_map(|poll| &poll.options).zip(1..) {
+        line.push_str(&format!("\n    {number}. {} ({})", display::neutral_line(&option.text), option.votes.len()));
+    }
     let mut remarks: Vec<String> =
         message.files.iter().map(|f| format!("file {}", display::neutral_line(&f.name))).collect();
     remarks.extend(message.edited_at.as_ref().map(|_| "edited".to_owned()));
+    remarks.extend(message.pinned_by.as_ref().map(|by| format!("pinned by {}", display::neutral_line(&by.name))));
+    remarks.extend(message.thread.as_ref().map(|_| "in a thread".to_owned()));
+    remarks.extend(message.replies.as_ref().map(|thread| match thread.count {
+        1 => "1 reply".to_owned(),
+        n if n >= parlor_api::THREAD_COUNTED => format!("{n} replies or more"),
+        n => format!("{n} replies"),
+    }));
     remarks.extend(message.reactions.iter().map(|(e, who)| format!("{} {}", display::neutral_line(e), who.len())));
     match message.status {
         MessageStatus::Queued => remarks.push("queued".into()),

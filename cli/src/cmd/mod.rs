@@ -22,6 +22,7 @@ pub mod read;
 pub mod requests;
 pub mod room;
 pub mod run;
+pub mod say;
 pub mod send;
 pub mod status;
 pub mod stop;
@@ -57,6 +58,14 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Members(args) => members::run(&args, &node()?, out),
         Command::Member(command) => member::run(command, &node()?, out),
         Command::Send(args) => send::run(args, node, out),
+        Command::Edit(args) => say::edit(&args, node, &globals, out),
+        Command::Delete(args) => say::delete(&args, &node()?, &globals, out),
+        Command::React(args) => say::react(&args, &node()?, &globals, out),
+        Command::Pin(args) => say::pin(&args, &node()?, &globals, out),
+        Command::Pins(args) => say::pins(&args, &node()?, &globals, out),
+        Command::Poll(args) => say::poll(args, &node()?, out),
+        Command::Vote(args) => say::vote(&args, &node()?, &globals, out),
+        Command::Edits(args) => say::edits(&args, &node()?, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),

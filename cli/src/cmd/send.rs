@@ -39,6 +39,9 @@ pub struct Args {
     /// Answer this message
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
+    /// Write in the thread of this message
+    #[arg(long, value_name = "ID")]
+    thread: Option<String>,
     /// Return when the message came so far
     #[arg(long, value_name = "STATUS", default_value = "none")]
     wait: Wait,
@@ -120,7 +123,8 @@ fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
 
 fn request(text: String, args: &Args) -> SendRequest {
     let client_id = format!("{:032x}", rand::random::<u128>());
-    SendRequest { text, client_id: Some(client_id), reply_to: args.reply_to.clone() }
+    let (reply_to, thread) = (args.reply_to.clone(), args.thread.clone());
+    SendRequest { text, client_id: Some(client_id), reply_to, thread }
 }
 
 /// Sends, again if the connection broke: the keys in the request make that harmless.

@@ -1,8 +1,9 @@
 //! The store against a model in memory: any sequence of commits, refusals and reopenings reads the same from both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_crypto::Secret;
+use parlor_proto::annotation::{Remark, Slot};
 use parlor_proto::ids::{DeviceId, EventId};
 use parlor_storage::{Batch, CommitError, ControlRow, Cursor, LogKind, MessageRow, Namespace, Store, Want};
 use proptest::prelude::*;
@@ -36,6 +37,19 @@ enum Change {
         device: u8,
         seq: u64,
     },
+    Aside {
+        device: u8,
+        seq: u64,
+    },
+    Erase {
+        device: u8,
+        seq: u64,
+    },
+    Remark {
+        place: u8,
+        key: u8,
+        rank: u64,
+    },
     Put {
         key: u8,
         len: usize,
@@ -63,7 +77,10 @@ fn change() -> impl Strategy<Value = Change> {
         3 => device.clone().prop_map(|device| Change::Control { device }),
         1 => (device.clone(), any::<bool>()).prop_map(|(device, gap)| Change::Wrong { device, gap }),
         1 => device.clone().prop_map(|device| Change::Again { device }),
-        2 => (device, 1_u64..12).prop_map(|(device, seq)| Change::Key { device, seq }),
+        2 => (device.clone(), 1_u64..12).prop_map(|(device, seq)| Change::Key { device, seq }),
+        2 => (device.clone(), 1_u64..12).prop_map(|(device, seq)| Change::Aside { device, seq }),
+        1 => (device, 1_u64..12).prop_map(|(device, seq)| Change::Erase { device, seq }),
+        3 => (0_u8..3, 0_u8..5, 0_u64..20).prop_map(|(place, key, rank)| Change::Remark { place, key, rank }),
         2 => (0_u8..4, prop_oneof![0_usize..100, 4_000_usize..9_000]).prop_map(|(key, len)| Change::Put { key, len }),
         1 => (0_u8..4).prop_map(|key| Change::Delete { key }),
         1 => any::<u8>().prop_map(|value| Change::Record { value }),
@@ -78,6 +95,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A list, and how many entries its places hold.
+const LIST: &[u8] = b"list";
+const MOST: u8 = 3;
+
+fn remark(place: u8, key: u8, rank: u64) -> Remark {
+    Remark {
+        list: LIST.to_vec(),
+        slot: Slot::Named(vec![place]),
+        key: vec![key],
+        rank,
+        id: EventId([key; 32]),
+        most: MOST,
+        value: [&[place, key][..], &rank.to_be_bytes()].concat(),
+    }
+}
+
 /// What a room should hold.
 #[derive(Debug, Clone, Default)]
 struct Model {
@@ -85,6 +118,10 @@ struct Model {
     messages: BTreeMap<(u8, u64), MessageRow>,
     control: Vec<ControlRow>,
     values: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Messages that are no lines.
+    asides: BTreeSet<EventId>,
+    /// Entries by place and key.
+    remarks: BTreeMap<(u8, u8), u64>,
 }
 
 impl Model {
@@ -136,6 +173,24 @@ impl Model {
                         row.key.get_or_insert(Secret::new([*seq as u8; 32]));
                     }
                 }
+                Change::Aside { device, seq } => {
+                    let id = event_id(LogKind::Message, number, *device, *seq);
+                    all.aside(id);
+                    if self.messages.contains_key(&(*device, *seq)) {
+                        self.asides.insert(id);
+                    }
+                }
+                Change::Erase { device, seq } => {
+                    all.erase(event_id(LogKind::Message, number, *device, *seq));
+                    if let Some(row) = self.messages.get_mut(&(*device, *seq)) {
+                        row.key = Some(Secret::new([0; 32]));
+                    }
+                }
+                Change::Remark { place, key, rank } => {
+                    all.remark(remark(*place, *key, *rank));
+                    let known = self.remarks.entry((*place, *key)).or_insert(*rank);
+                    *known = (*known).max(*rank);
+                }
                 Change::Put { key, len } => {
                     all.put(Namespace::Keys, &[*key], vec![*key; *len]);
                     self.values.insert(vec![*key], vec![*key; *len]);
@@ -173,14 +228,38 @@ impl Model {
         let listed = store.unreadable(&id, None, 1_000).unwrap();
         assert_eq!(listed.len(), unread);
         assert!(listed.iter().all(|row| row.row.key.is_none()));
+        let mut kept: Vec<_> = store.remarks(&id, LIST, 1_000).unwrap().into_iter().map(|row| row.value).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, self.remarks_kept());
+        store.audit().unwrap();
         self.timeline_agrees(store, number);
         self.log_agrees(store, number);
+    }
+
+    /// What the places hold: of each the greatest few.
+    fn remarks_kept(&self) -> Vec<Vec<u8>> {
+        let mut places: BTreeMap<u8, Vec<(u64, u8)>> = BTreeMap::new();
+        for ((place, key), rank) in &self.remarks {
+            places.entry(*place).or_default().push((*rank, *key));
+        }
+        let mut kept: Vec<_> = places
+            .into_iter()
+            .flat_map(|(place, mut entries)| {
+                // The id of an entry is made of its key: of equal ranks the greater key stays.
+                entries.sort_unstable_by(|a, b| b.cmp(a));
+                entries.truncate(usize::from(MOST));
+                entries.into_iter().map(move |(rank, key)| remark(place, key, rank).value)
+            })
+            .collect();
+        kept.sort_unstable();
+        kept
     }
 
     fn timeline_agrees(&self, store: &Store, number: u8) {
         let page = store.page(&room(number), Cursor::Newest, 1_000).unwrap();
         assert!(page.rows.is_sorted_by(|newer, older| newer.position > older.position));
-        let mut orders: Vec<u64> = self.messages.values().map(|row| row.order).collect();
+        let lines = self.messages.values().filter(|row| !self.asides.contains(&row.id));
+        let mut orders: Vec<u64> = lines.map(|row| row.order).collect();
         orders.sort_unstable_by(|a, b| b.cmp(a));
         assert_eq!(page.rows.iter().map(|row| row.row.order).collect::<Vec<_>>(), orders);
         for (index, row) in page.rows.iter().enumerate().step_by(3) {

@@ -185,7 +185,7 @@ pub fn text(number: usize, len: usize) -> SendRequest {
         text.push_str("a quick brown fox ");
     }
     text.truncate(len.max(1));
-    SendRequest { text, client_id: None, reply_to: None }
+    SendRequest { text, ..SendRequest::default() }
 }
 
 /// A message as it was shown: its number, at which node, when.

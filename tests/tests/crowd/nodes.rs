@@ -107,7 +107,7 @@ impl Crowd {
     }
 
     pub(crate) async fn say(&self, seat: usize, text: &str) {
-        let text = SendRequest { text: text.to_owned(), client_id: None, reply_to: None };
+        let text = SendRequest { text: text.to_owned(), ..SendRequest::default() };
         self.seats[seat].app().send(&self.room, vec![text]).await.unwrap();
     }
 

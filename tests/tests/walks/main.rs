@@ -24,3 +24,4 @@ mod privacy;
 mod readme;
 mod relays;
 mod roles;
+mod saying;

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use parlor_api::{
-    BATCH_MAX, Code, EventBody, MarkRead, Message, MessageStatus, PAGE_DEFAULT, PAGE_MAX, Page, Problem, ReadAnswer,
-    SendAnswer, SendBatch, SendRequest,
+    BATCH_MAX, Code, CreatePoll, EditMessage, EventBody, MarkRead, Message, MessageStatus, PAGE_DEFAULT, PAGE_MAX,
+    Page, PinRequest, Problem, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Version, VoteRequest,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::{Anchor, Answer, App};
+use crate::app::{Anchor, Answer, App, Say};
 use crate::http::error::{ApiError, Body, Params, Reply, Segments};
 use crate::http::limits;
 
@@ -103,6 +103,104 @@ pub(crate) async fn send_batch(
         return Err(Problem::new(Code::BadRequest, format!("a batch has 1 to {BATCH_MAX} messages")).into());
     }
     Ok((StatusCode::CREATED, Json(app.send(&room, request.messages).await?)))
+}
+
+/// Which page of a thread.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThreadQuery {
+    /// Messages on the page, 1 to 100; 50 when not said.
+    limit: Option<u32>,
+    /// Older than this: a message id, an `order`, or `older` of a page.
+    before: Option<String>,
+}
+
+/// A page of the thread that a message began, newest first; without that message.
+#[utoipa::path(get, path = "/rooms/{room}/messages/{message}/thread", operation_id = "thread", params(("room" = String, Path), ("message" = String, Path), ThreadQuery), responses((status = 200, body = Page<Message>)))]
+pub(crate) async fn thread(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+    Params(query): Params<ThreadQuery>,
+) -> Reply<Page<Message>> {
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    Ok(Json(app.thread(&room, &message, query.before, limit).await?))
+}
+
+/// The texts that a message had, the first one first.
+#[utoipa::path(get, path = "/rooms/{room}/messages/{message}/edits", operation_id = "edits", params(("room" = String, Path), ("message" = String, Path)), responses((status = 200, body = Vec<Version>)))]
+pub(crate) async fn edits(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+) -> Reply<Vec<Version>> {
+    Ok(Json(app.edits(&room, &message).await?))
+}
+
+/// The pinned messages, the one pinned last first.
+#[utoipa::path(get, path = "/rooms/{room}/pins", operation_id = "pins", params(("room" = String, Path)), responses((status = 200, body = Vec<Message>)))]
+pub(crate) async fn pins(State(app): State<App>, Segments(room): Segments<String>) -> Reply<Vec<Message>> {
+    Ok(Json(app.pins(&room).await?))
+}
+
+/// Give an own message another text.
+#[utoipa::path(patch, path = "/rooms/{room}/messages/{message}", operation_id = "edit", params(("room" = String, Path), ("message" = String, Path)), request_body = EditMessage, responses((status = 200, body = Message)))]
+pub(crate) async fn edit(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+    Body(request): Body<EditMessage>,
+) -> Reply<Message> {
+    Ok(Json(app.say(&room, &message, Say::Edit(request.text), request.client_id).await?))
+}
+
+/// Delete a message: the own one, or with the permission to moderate somebody else's.
+#[utoipa::path(delete, path = "/rooms/{room}/messages/{message}", operation_id = "delete_message", params(("room" = String, Path), ("message" = String, Path)), responses((status = 200, body = Message)))]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+) -> Reply<Message> {
+    Ok(Json(app.say(&room, &message, Say::Delete, None).await?))
+}
+
+/// Put an emoji on a message, or take it off.
+#[utoipa::path(put, path = "/rooms/{room}/messages/{message}/reaction", operation_id = "react", params(("room" = String, Path), ("message" = String, Path)), request_body = ReactRequest, responses((status = 200, body = Message)))]
+pub(crate) async fn react(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+    Body(request): Body<ReactRequest>,
+) -> Reply<Message> {
+    Ok(Json(app.say(&room, &message, Say::React(request.emoji, request.on), None).await?))
+}
+
+/// Pin a message, or take the pin out.
+#[utoipa::path(put, path = "/rooms/{room}/messages/{message}/pin", operation_id = "pin", params(("room" = String, Path), ("message" = String, Path)), request_body = PinRequest, responses((status = 200, body = Message)))]
+pub(crate) async fn pin(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+    Body(request): Body<PinRequest>,
+) -> Reply<Message> {
+    Ok(Json(app.say(&room, &message, Say::Pin(request.on), None).await?))
+}
+
+/// Choose in a poll: all that this account chooses, whatever it chose before.
+#[utoipa::path(put, path = "/rooms/{room}/messages/{message}/vote", operation_id = "vote", params(("room" = String, Path), ("message" = String, Path)), request_body = VoteRequest, responses((status = 200, body = Message)))]
+pub(crate) async fn vote(
+    State(app): State<App>,
+    Segments((room, message)): Segments<(String, String)>,
+    Body(request): Body<VoteRequest>,
+) -> Reply<Message> {
+    let mut choices = request.choices;
+    choices.sort_unstable();
+    choices.dedup();
+    Ok(Json(app.say(&room, &message, Say::Vote(choices), None).await?))
+}
+
+/// Ask a poll. It is durable on this device when the answer comes.
+#[utoipa::path(post, path = "/rooms/{room}/polls", operation_id = "ask", params(("room" = String, Path)), request_body = CreatePoll, responses((status = 201, body = SendAnswer)))]
+pub(crate) async fn ask(
+    State(app): State<App>,
+    Segments(room): Segments<String>,
+    Body(request): Body<CreatePoll>,
+) -> Result<(StatusCode, Json<SendAnswer>), ApiError> {
+    Ok((StatusCode::CREATED, Json(app.ask(&room, request).await?)))
 }
 
 /// What to wait for.

@@ -46,6 +46,7 @@ impl Turn<'_> {
                     }
                     batch.message(row);
                     late |= self.note_late(message);
+                    self.remark(&mut batch, message);
                 }
             }
             accepted.push(event);

@@ -112,6 +112,8 @@ pub(super) struct Entry {
     /// When gossip brought a marker of each device last.
     pub(super) heard_markers: HashMap<DeviceId, u64>,
     pub(super) last: Option<(Position, parlor_api::Message)>,
+    /// Messages that are looked at because something was said about them, and whether more was since.
+    pub(super) touched: HashMap<parlor_proto::EventId, bool>,
     /// The changes made since the room was loaded: after one that could not be stored none of the later ones is.
     pub(super) chain: Chain,
     /// Batches handed to the store and not durable yet.
@@ -225,6 +227,7 @@ impl Entry {
             shown_presence: HashMap::new(),
             heard_markers: HashMap::new(),
             last: None,
+            touched: HashMap::new(),
             chain: Chain::default(),
             committing: 0,
             rest_until_ms: 0,

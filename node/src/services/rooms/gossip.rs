@@ -322,7 +322,7 @@ mod tests {
     }
 
     async fn write(node: &Running, room: &RoomId, n: u32) -> Result<(), Problem> {
-        let message = SendRequest { text: n.to_string(), client_id: None, reply_to: None };
+        let message = SendRequest { text: n.to_string(), ..SendRequest::default() };
         node.app.send(&room.to_string(), vec![message]).await.map(drop)
     }
 }

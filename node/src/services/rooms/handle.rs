@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, Code, CreateInvite, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, Problem,
-    ReadAnswer, Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft,
-    SetRole, UpdateAttention, UpdateRoom,
+    Banned, Code, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page,
+    Problem, ReadAnswer, Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest,
+    SetDraft, SetRole, UpdateAttention, UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
@@ -16,7 +16,7 @@ use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
-use crate::app::{Anchor, Answer};
+use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Stretch, Tips};
 
@@ -221,6 +221,39 @@ impl Rooms {
         system: bool,
     ) -> Answer<Page<Message>> {
         self.wish(room, |reply| Wish::History(anchor, limit, system, reply)).await
+    }
+
+    /// Says something about a message, and answers it as it is then.
+    pub(crate) async fn say(
+        &self,
+        room: RoomId,
+        message: EventId,
+        say: Say,
+        client_id: Option<String>,
+    ) -> Answer<Message> {
+        self.wish(room, |reply| Wish::Say(message, say, client_id, reply)).await
+    }
+
+    pub(crate) async fn ask(&self, room: RoomId, poll: CreatePoll) -> Answer<SendAnswer> {
+        self.wish(room, |reply| Wish::Ask(poll, reply)).await
+    }
+
+    pub(crate) async fn pins(&self, room: RoomId) -> Answer<Vec<Message>> {
+        self.wish(room, Wish::Pins).await
+    }
+
+    pub(crate) async fn edits(&self, room: RoomId, message: EventId) -> Answer<Vec<Version>> {
+        self.wish(room, |reply| Wish::Edits(message, reply)).await
+    }
+
+    pub(crate) async fn thread(
+        &self,
+        room: RoomId,
+        root: EventId,
+        before: Option<String>,
+        limit: u32,
+    ) -> Answer<Page<Message>> {
+        self.wish(room, |reply| Wish::Thread(root, before, limit, reply)).await
     }
 
     pub(crate) async fn set_role(&self, room: RoomId, who: String, wanted: SetRole) -> Answer<Member> {

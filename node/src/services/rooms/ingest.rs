@@ -183,9 +183,9 @@ impl Turn<'_> {
         for row in rows {
             let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
             let Some(found) = self.entry.room.open_later(&event) else { continue };
+            let Some(author) = self.entry.room.writer_of(&event) else { continue };
             batch.message_key(event.id(), found.key.secret().clone());
-            let Some(author) = self.entry.room.account_of(&event.device()) else { continue };
-            opened.push(parlor_proto::room::Message {
+            let message = parlor_proto::room::Message {
                 event,
                 author,
                 order: parlor_proto::hlc::Hlc(row.row.order),
@@ -194,7 +194,9 @@ impl Turn<'_> {
                 body: found.body,
                 verdict: found.verdict,
                 unsafe_epoch: false,
-            });
+            };
+            self.remark(&mut batch, &message);
+            opened.push(message);
         }
         if !opened.is_empty() {
             let mut late = false;

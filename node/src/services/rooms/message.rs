@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, CreateInvite, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page, ReadAnswer,
-    Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft, SetRole,
-    UpdateAttention, UpdateRoom,
+    Banned, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page,
+    ReadAnswer, Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft,
+    SetRole, UpdateAttention, UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
@@ -17,7 +17,7 @@ use parlor_proto::sync::{Connection, Side};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use tokio::sync::oneshot;
 
-use crate::app::{Anchor, Answer};
+use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Stretch, Tips};
 
@@ -151,6 +151,11 @@ pub(super) enum Wish {
     Send(Vec<SendRequest>, Reply<Vec<SendAnswer>>),
     Message(EventId, Reply<Message>),
     History(Anchor, u32, bool, Reply<Page<Message>>),
+    Say(EventId, Say, Option<String>, Reply<Message>),
+    Ask(CreatePoll, Reply<SendAnswer>),
+    Pins(Reply<Vec<Message>>),
+    Edits(EventId, Reply<Vec<Version>>),
+    Thread(EventId, Option<String>, u32, Reply<Page<Message>>),
     Read(Option<EventId>, Reply<ReadAnswer>),
     Receipts(EventId, Reply<Receipts>),
     Typing(bool, Reply<()>),
@@ -175,9 +180,10 @@ impl Wish {
         match self {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
-            Self::RevokeDevice(..) | Self::Introduce(..) => true,
+            Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) => true,
             Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) => false,
             Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
+            Self::Pins(_) | Self::Edits(..) | Self::Thread(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
         }
@@ -196,8 +202,11 @@ impl Wish {
             | Self::Typing(_, reply) => drop(reply.send(Err(problem))),
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
-            Self::Message(_, reply) => drop(reply.send(Err(problem))),
-            Self::History(_, _, _, reply) => drop(reply.send(Err(problem))),
+            Self::Message(_, reply) | Self::Say(_, _, _, reply) => drop(reply.send(Err(problem))),
+            Self::History(_, _, _, reply) | Self::Thread(_, _, _, reply) => drop(reply.send(Err(problem))),
+            Self::Ask(_, reply) => drop(reply.send(Err(problem))),
+            Self::Pins(reply) => drop(reply.send(Err(problem))),
+            Self::Edits(_, reply) => drop(reply.send(Err(problem))),
             Self::Read(_, reply) => drop(reply.send(Err(problem))),
             Self::Receipts(_, reply) => drop(reply.send(Err(problem))),
             Self::Draft(reply) | Self::SetDraft(_, reply) => drop(reply.send(Err(problem))),

@@ -18,6 +18,7 @@ pub(crate) mod devices;
 mod direct;
 mod directory;
 mod entry;
+mod folds;
 mod forks;
 mod former;
 mod gossip;
@@ -33,8 +34,10 @@ mod outgoing;
 mod presence;
 mod reads;
 mod requests;
+mod say;
 mod sessions;
 mod settle;
+mod sight;
 mod split;
 #[cfg(test)]
 mod tests;

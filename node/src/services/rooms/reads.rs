@@ -8,6 +8,7 @@ use parlor_storage::{Batch, Cursor, Namespace, Position, Store, TimelineRow};
 use super::entry::{ReadMark, Turn, damaged, names};
 use super::message::Reply;
 use super::settle::Settle;
+use super::sight::{Looked, Sight};
 use crate::app::{Anchor, Answer};
 
 impl Turn<'_> {
@@ -19,12 +20,21 @@ impl Turn<'_> {
         self.read(move |store| {
             let page =
                 cursor(store, &room, &anchor).and_then(|cursor| Ok((cursor, readable(store, &room, cursor, limit)?)));
-            Box::new(move |turn| {
-                let view = page.map(|(cursor, page)| match system {
-                    false => turn.page_view(&page),
-                    true => turn.page_with_log(cursor, &page, limit),
-                });
-                drop(reply.send(view));
+            let page = page.and_then(|(cursor, page)| Ok((cursor, Sight::of(store, &room, &page.rows)?, page)));
+            Box::new(move |turn| match page {
+                Err(problem) => drop(reply.send(Err(problem))),
+                Ok((cursor, sight, mut page)) => {
+                    let rows = std::mem::take(&mut page.rows);
+                    let places = rows.iter().map(|row| row.position).collect();
+                    let stretch = Rows { places, older: page.older, newer: page.newer };
+                    turn.when_seen(&rows, sight, move |turn, looked, sight| {
+                        let view = match system {
+                            false => turn.page_view(&stretch, looked, &sight),
+                            true => turn.page_with_log(cursor, &stretch, looked, &sight, limit),
+                        };
+                        drop(reply.send(Ok(view)));
+                    });
+                }
             })
         });
     }
@@ -44,12 +54,20 @@ impl Turn<'_> {
     }
 
     /// A page of messages with the notes of the log that stand among them.
-    fn page_with_log(&self, cursor: Cursor, page: &parlor_storage::Page, limit: usize) -> Page<Message> {
-        let place = |row: &TimelineRow| row.position.to_string();
-        let mut lines: Vec<_> = page.rows.iter().map(|row| (place(row), self.row_view(row).map(Box::new))).collect();
+    fn page_with_log(
+        &self,
+        cursor: Cursor,
+        page: &Rows,
+        looked: &[Looked],
+        sight: &Sight,
+        limit: usize,
+    ) -> Page<Message> {
+        let view = |at: &Position| looked.iter().find(|looked| looked.position == *at);
+        let shown = |at: &Position| view(at).map(|looked| Box::new(self.folded_view(looked, sight)));
+        let mut lines: Vec<_> = page.places.iter().map(|at| (at.to_string(), shown(at))).collect();
         // Beyond the messages of the page there may be more: notes there belong to another page.
-        let from = page.rows.last().filter(|_| page.older).map(place);
-        let to = page.rows.first().filter(|_| page.newer).map(place);
+        let from = page.places.last().filter(|_| page.older).map(ToString::to_string);
+        let to = page.places.first().filter(|_| page.newer).map(ToString::to_string);
         let (mut older, mut newer) = (page.older, page.newer);
         for (place, line) in self.placed_log() {
             let before = matches!(cursor, Cursor::Before(at) if place >= at.to_string());
@@ -82,12 +100,12 @@ impl Turn<'_> {
         }
     }
 
-    fn page_view(&self, page: &parlor_storage::Page) -> Page<Message> {
-        let at = |row: Option<&TimelineRow>, more: bool| row.filter(|_| more).map(|row| row.position.to_string());
+    fn page_view(&self, page: &Rows, looked: &[Looked], sight: &Sight) -> Page<Message> {
+        let at = |place: Option<&Position>, more: bool| place.filter(|_| more).map(ToString::to_string);
         Page {
-            items: page.rows.iter().filter_map(|row| self.row_view(row)).collect(),
-            older: at(page.rows.last(), page.older),
-            newer: at(page.rows.first(), page.newer),
+            items: looked.iter().map(|looked| self.folded_view(looked, sight)).collect(),
+            older: at(page.places.last(), page.older),
+            newer: at(page.places.first(), page.newer),
         }
     }
 
@@ -96,14 +114,7 @@ impl Turn<'_> {
         if let Some(line) = self.entry.room.log_of(&id) {
             return drop(reply.send(Ok(self.note_view(&line))));
         }
-        let room = self.id();
-        self.read(move |store| {
-            let row = timeline_row(store, &room, &id);
-            Box::new(move |turn| {
-                let view = row.and_then(|row| row.and_then(|row| turn.row_view(&row)).ok_or_else(no_message));
-                drop(reply.send(view));
-            })
-        });
+        self.answer_message(id, reply);
     }
 
     /// Moves the read marker forward, to a message or to the newest.
@@ -157,7 +168,11 @@ impl Turn<'_> {
         self.read(move |store| {
             let page = store.page(&room, Cursor::Newest, 1).unwrap_or_default();
             Box::new(move |turn| {
-                let newest = page.rows.first().and_then(|row| Some((row.position, turn.row_view(row)?)));
+                let looked = page.rows.first().and_then(|row| turn.look_at(row));
+                let newest = looked.map(|looked| {
+                    let sight = turn.look_now(&looked);
+                    (looked.position, turn.folded_view(&looked, &sight))
+                });
                 if turn.entry.last.is_none() {
                     turn.entry.last = newest;
                 }
@@ -165,6 +180,13 @@ impl Turn<'_> {
             })
         });
     }
+}
+
+/// Where the rows of a page stand, also those that are not shown, and whether there are more.
+struct Rows {
+    places: Vec<Position>,
+    older: bool,
+    newer: bool,
 }
 
 /// Pages looked through for readable messages in one go: a newcomer holds many messages from before it came, under keys
@@ -213,22 +235,25 @@ fn read_target(store: &Store, room: &RoomId, message: Option<EventId>) -> Answer
     Ok(row.map(|row| ReadMark { order: row.row.order, message: Some(row.row.id) }))
 }
 
-fn timeline_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
+pub(super) fn timeline_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
     let position = store.position(room, id).map_err(damaged)?;
     let row = store.message(room, id).map_err(damaged)?;
     Ok(position.zip(row).map(|(position, row)| TimelineRow { position, row }))
 }
 
+/// The place of a message, or that a cursor names.
+pub(super) fn place(store: &Store, room: &RoomId, text: &str) -> Answer<Position> {
+    if let Ok(position) = text.parse() {
+        return Ok(position);
+    }
+    let id: EventId = text.parse().map_err(|_| {
+        Problem::new(Code::BadRequest, "not a message id and not a cursor").hint("take one from the answer before")
+    })?;
+    store.position(room, &id).map_err(damaged)?.ok_or_else(no_message)
+}
+
 fn cursor(store: &Store, room: &RoomId, anchor: &Anchor) -> Answer<Cursor> {
-    let place = |text: &str| -> Answer<Position> {
-        if let Ok(position) = text.parse() {
-            return Ok(position);
-        }
-        let id: EventId = text.parse().map_err(|_| {
-            Problem::new(Code::BadRequest, "not a message id and not a cursor").hint("take one from the answer before")
-        })?;
-        store.position(room, &id).map_err(damaged)?.ok_or_else(no_message)
-    };
+    let place = |text: &str| place(store, room, text);
     Ok(match anchor {
         Anchor::Newest => Cursor::Newest,
         Anchor::Before(text) => Cursor::Before(place(text)?),

@@ -5,6 +5,7 @@ use parlor_api::{
 };
 use parlor_net::PeerId;
 use parlor_proto::binding::Binding;
+use parlor_proto::body::Body;
 use parlor_proto::control::{REMOVE_KIND, ROTATE_KIND};
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::hlc::Hlc;
@@ -17,6 +18,7 @@ use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
 use super::entry::{Job, OWN_CLOCK, Turn};
+use super::sight::Looked;
 use crate::limits::{NOTE_EVENTS, SMALL_ROOM};
 
 /// What is to be told when a batch is durable.
@@ -182,9 +184,18 @@ impl Turn<'_> {
         if message.verdict != Verdict::Shown || self.is_of_blocked(&event.device()) {
             return;
         }
+        if let Some(target) = message.body.as_ref().and_then(Body::target) {
+            return self.touch(target);
+        }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
         self.count(message);
-        let view = self.message_view(event, message.body.as_ref(), position, self.now_ms);
+        // What was said about it before it came counts from the beginning.
+        let (event, body) = (event.clone(), message.body.clone());
+        let looked = Looked { position, received_ms: self.now_ms, erased: false, event, author: message.author, body };
+        let sight = self.look_now(&looked);
+        let view = self.folded_view(&looked, &sight);
+        self.erase_deleted(&looked, &view, &sight);
+        self.touch_thread(looked.body.as_ref());
         if self.entry.last.as_ref().is_none_or(|(last, _)| *last < position) {
             self.entry.last = Some((position, view.clone()));
         }

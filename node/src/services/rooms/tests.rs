@@ -24,7 +24,7 @@ fn config(home: &Home) -> Config {
 }
 
 fn request(text: &str) -> SendRequest {
-    SendRequest { text: text.to_owned(), client_id: Some(text.to_owned()), reply_to: None }
+    SendRequest { text: text.to_owned(), client_id: Some(text.to_owned()), ..SendRequest::default() }
 }
 
 fn new_room(name: &str) -> CreateRoom {

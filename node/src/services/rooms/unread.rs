@@ -289,7 +289,7 @@ impl Turn<'_> {
 fn mentions(body: &Body, me: &AccountId) -> Option<bool> {
     match body {
         Body::Text(text) => Some(text.mentions.contains(me)),
-        Body::Unknown { .. } => Some(false),
+        Body::Poll(_) | Body::Unknown { .. } => Some(false),
         _ => None,
     }
 }

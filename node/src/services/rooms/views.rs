@@ -12,7 +12,7 @@ use parlor_proto::outbox::Line;
 use parlor_proto::presence::Stance;
 use parlor_proto::room::{InviteInfo, NoEpoch};
 use parlor_proto::{AccountId, DeviceId};
-use parlor_storage::{MessageRow, Position, TimelineRow};
+use parlor_storage::{MessageRow, Position};
 
 use super::delivery::status_of;
 use super::directory::{Online, Summary};
@@ -49,7 +49,7 @@ impl Turn<'_> {
         }
     }
 
-    /// A message whose body is known.
+    /// A message as it was written: what was said about it since is added by [`folded_view`](Self::folded_view).
     pub(super) fn message_view(
         &self,
         event: &Event,
@@ -86,9 +86,16 @@ impl Turn<'_> {
             text,
             files: Vec::new(),
             reply_to,
+            reply: None,
+            thread: None,
+            replies: None,
             edited_at: None,
+            edits: 0,
             deleted: false,
+            deleted_by: None,
+            pinned_by: None,
             reactions: Default::default(),
+            poll: None,
             mentions,
             status,
             delivered_to,
@@ -98,16 +105,6 @@ impl Turn<'_> {
             order: position.to_string(),
             system: None,
         }
-    }
-
-    /// A stored message; `None` when it is not shown.
-    pub(super) fn row_view(&self, row: &TimelineRow) -> Option<Message> {
-        row.row.key.as_ref()?;
-        let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
-        let body = open(&self.id(), &event, &row.row);
-        let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
-        let shown = shown && !self.is_of_blocked(&event.device());
-        shown.then(|| self.message_view(&event, body.as_ref(), row.position, row.row.received_ms))
     }
 
     pub(super) fn room_view(&self) -> Option<RoomView> {

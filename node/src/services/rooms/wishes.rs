@@ -53,6 +53,11 @@ impl Turn<'_> {
             Wish::Attend(update, reply) => self.attend(&update, reply),
             Wish::Draft(reply) => drop(reply.send(Ok(self.draft_view()))),
             Wish::SetDraft(draft, reply) => self.set_draft(draft, reply),
+            Wish::Say(id, say, client_id, reply) => self.say(id, say, client_id, reply),
+            Wish::Ask(poll, reply) => self.ask(poll, reply),
+            Wish::Pins(reply) => self.pins(reply),
+            Wish::Edits(id, reply) => self.edits(id, reply),
+            Wish::Thread(root, before, limit, reply) => self.thread(root, before, limit as usize, reply),
             Wish::Requests(reply) => drop(reply.send(Ok(self.request_views()))),
             Wish::Approve(who, reply) => self.approve(&who, reply),
             Wish::Refuse(who, reply) => self.refuse(&who, reply),
@@ -230,15 +235,26 @@ impl Turn<'_> {
         let mut requests = Vec::new();
         for message in messages {
             match self.body(&message) {
-                Ok(body) => requests.push((nonce(&message), body)),
+                Ok(body) => requests.push((nonce(message.client_id.as_deref()), body)),
                 Err(problem) => return drop(reply.send(Err(problem))),
             }
         }
+        self.submit(requests, |_, answers| drop(reply.send(answers)));
+    }
+
+    /// Hands bodies to the outbox and writes them in one commit; answers what became of them.
+    pub(super) fn submit(
+        &mut self,
+        requests: Vec<(Nonce, Body)>,
+        answer: impl FnOnce(&mut Turn<'_>, Answer<Vec<SendAnswer>>) + Send + 'static,
+    ) {
         if !self.entry.room.is_member() {
-            return drop(reply.send(Err(self.refused(Refusal::NotMember))));
+            let refused = self.refused(Refusal::NotMember);
+            return answer(self, Err(refused));
         }
         if !self.entry.room.permissions().has(Permission::Post) {
-            return drop(reply.send(Err(self.refused(Refusal::NotPermitted(Permission::Post)))));
+            let refused = self.refused(Refusal::NotPermitted(Permission::Post));
+            return answer(self, Err(refused));
         }
         let nonces: Vec<_> = requests.iter().map(|(nonce, _)| *nonce).collect();
         let mut taken = Vec::new();
@@ -252,7 +268,7 @@ impl Turn<'_> {
                             self.outbox.withdraw(&entry.nonce);
                         }
                     }
-                    return drop(reply.send(Err(outbox_problem(error))));
+                    return answer(self, Err(outbox_problem(error)));
                 }
             }
         }
@@ -265,7 +281,7 @@ impl Turn<'_> {
         }
         let answer: super::settle::Reply = Box::new(move |turn, done| {
             let answers = done.and_then(|()| nonces.iter().map(|nonce| turn.send_answer(nonce)).collect());
-            drop(reply.send(answers));
+            answer(turn, answers);
         });
         self.write(entries, vec![answer]);
     }
@@ -287,11 +303,13 @@ impl Turn<'_> {
     }
 
     fn body(&self, request: &SendRequest) -> Answer<Body> {
-        let reply_to = match &request.reply_to {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| Problem::of(Code::MessageNotFound))?),
+        let id = |text: &Option<String>| -> Answer<Option<EventId>> {
+            let parsed = text.as_ref().map(|text| text.parse()).transpose();
+            parsed.map_err(|_| Problem::of(Code::MessageNotFound))
         };
-        let body = Body::Text(Text { text: request.text.clone(), reply_to, ..Text::default() });
+        let (reply_to, thread) = (id(&request.reply_to)?, id(&request.thread)?);
+        let (text, mentions) = self.addressed(&request.text);
+        let body = Body::Text(Text { text, reply_to, mentions, thread });
         if request.text.trim().is_empty() {
             return Err(body_problem(BodyError::Empty));
         }
@@ -421,8 +439,8 @@ pub(crate) fn creation_problem(why: &room::Refusal) -> Problem {
     }
 }
 
-fn nonce(request: &SendRequest) -> Nonce {
-    match &request.client_id {
+pub(super) fn nonce(client_id: Option<&str>) -> Nonce {
+    match client_id {
         Some(id) => CLIENT_ID.hash_prefix(&[id.as_bytes()]),
         None => {
             let mut nonce = [0; 16];
@@ -432,7 +450,7 @@ fn nonce(request: &SendRequest) -> Nonce {
     }
 }
 
-fn body_problem(error: BodyError) -> Problem {
+pub(super) fn body_problem(error: BodyError) -> Problem {
     match error {
         BodyError::Empty => Problem::of(Code::EmptyText).hint("write something"),
         BodyError::TooLong { .. } => {

@@ -48,7 +48,7 @@ impl World {
 }
 
 async fn say(node: &Running, room: &str, texts: impl Iterator<Item = String>) {
-    let message = |text| SendRequest { text, client_id: None, reply_to: None };
+    let message = |text| SendRequest { text, ..SendRequest::default() };
     node.app.send(room, texts.map(message).collect()).await.unwrap();
 }
 

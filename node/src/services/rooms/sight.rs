@@ -1,0 +1,242 @@
+//! What is read of the store to show messages: themselves, what is said about them, what they answer.
+//!
+//! A [`Sight`] is filled step by step: what the first messages need (the text of an edit, the message that is quoted) is known
+//! only when they are read, and only the room can say what counts. Reading happens beside the worker, or, for a single message
+//! that is shown now, at once.
+
+use std::collections::{HashMap, HashSet};
+
+use parlor_api::{Code, Problem};
+use parlor_proto::annotation::{self, Annotation, Kept};
+use parlor_proto::body::Body;
+use parlor_proto::event::Event;
+use parlor_proto::{AccountId, EventId, RoomId};
+use parlor_storage::{Position, Store, TimelineRow};
+
+use super::entry::{After, Turn, damaged};
+use super::views::open;
+use crate::app::Answer;
+
+/// How often a sight is filled: messages, their edits and quotes, the edits of what is quoted.
+const ROUNDS: usize = 3;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    messages: HashMap<EventId, Option<TimelineRow>>,
+    said: HashMap<EventId, About>,
+}
+
+/// What is said about a message.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    pub(super) annotations: Vec<Annotation>,
+    /// How many messages its thread has here, as far as they are counted, and the last of them.
+    pub(super) thread: Option<(usize, Position)>,
+}
+
+/// What is to be read.
+#[derive(Debug, Default)]
+struct Wants {
+    messages: HashSet<EventId>,
+    said: HashSet<EventId>,
+}
+
+/// A message of the store that is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Looked {
+    pub(super) position: Position,
+    pub(super) received_ms: u64,
+    /// Its key is gone.
+    pub(super) erased: bool,
+    pub(super) event: Event,
+    /// As its own view tells.
+    pub(super) author: AccountId,
+    /// What it said when it was written, if that can be read.
+    pub(super) body: Option<Body>,
+}
+
+impl Sight {
+    /// A message that was read.
+    pub(super) fn message(&self, id: &EventId) -> Option<&TimelineRow> {
+        self.messages.get(id)?.as_ref()
+    }
+
+    /// What is said about a message.
+    pub(super) fn about(&self, id: &EventId) -> Option<&About> {
+        self.said.get(id)
+    }
+
+    /// What is said about these messages. Blocks.
+    pub(super) fn of(store: &Store, room: &RoomId, rows: &[TimelineRow]) -> Answer<Self> {
+        let ids = rows.iter().map(|row| row.row.id);
+        let said = ids.map(|id| Ok((id, about(store, room, &id)?))).collect::<Answer<_>>()?;
+        Ok(Self { messages: HashMap::new(), said })
+    }
+
+    /// Adds messages by id. Blocks.
+    pub(super) fn add(&mut self, store: &Store, room: &RoomId, ids: impl IntoIterator<Item = EventId>) -> Answer<()> {
+        self.fill(store, room, Wants { messages: ids.into_iter().collect(), said: HashSet::new() })
+    }
+
+    /// Reads what is wanted. Blocks.
+    fn fill(&mut self, store: &Store, room: &RoomId, wants: Wants) -> Answer<()> {
+        for id in wants.messages {
+            let row = super::reads::timeline_row(store, room, &id)?;
+            self.messages.insert(id, row);
+        }
+        for id in wants.said {
+            self.said.insert(id, about(store, room, &id)?);
+        }
+        Ok(())
+    }
+}
+
+impl Wants {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.said.is_empty()
+    }
+}
+
+/// What the store keeps about a message. Blocks.
+fn about(store: &Store, room: &RoomId, id: &EventId) -> Answer<About> {
+    let kept = store.remarks(room, &annotation::about(id), usize::MAX).map_err(damaged)?;
+    let mut about = About::default();
+    for row in kept {
+        match Kept::decode(&row.value) {
+            Some(Kept::Said(said)) => about.annotations.push(said),
+            Some(Kept::Thread) => {
+                let most = parlor_api::THREAD_COUNTED as usize;
+                let thread = store.newest_remarks(room, &annotation::thread(id), None, most).map_err(damaged)?;
+                let last = store.position(room, &row.id).map_err(damaged)?;
+                about.thread = last.map(|last| (thread.len(), last));
+            }
+            None => {}
+        }
+    }
+    Ok(about)
+}
+
+impl Turn<'_> {
+    /// Shows rows that were read with what is said about them, when all that they need is read too.
+    pub(super) fn when_seen(
+        &mut self,
+        rows: &[TimelineRow],
+        sight: Sight,
+        then: impl FnOnce(&mut Turn<'_>, &[Looked], Sight) + Send + 'static,
+    ) {
+        let looked = rows.iter().filter_map(|row| self.look_at(row)).collect();
+        self.see(looked, sight, ROUNDS, Box::new(then));
+    }
+
+    fn see(&mut self, looked: Vec<Looked>, mut sight: Sight, rounds: usize, then: Then) {
+        let wants = self.lacking(&looked, &sight);
+        if wants.is_empty() || rounds == 0 {
+            return then(self, &looked, sight);
+        }
+        let room = self.id();
+        self.read(move |store| -> After {
+            let filled = sight.fill(store, &room, wants);
+            Box::new(move |turn| match filled {
+                Ok(()) => turn.see(looked, sight, rounds - 1, then),
+                Err(problem) => {
+                    tracing::error!(room = %room.short(), %problem, "what is said about messages can not be read");
+                    then(turn, &looked, sight);
+                }
+            })
+        });
+    }
+
+    /// Looks a message up with what is said about it and what it needs to be shown. `message_not_found` if it is not here, or not
+    /// shown, or is no line of the history.
+    pub(super) fn look_up(
+        &mut self,
+        id: EventId,
+        then: impl FnOnce(&mut Turn<'_>, Answer<(&Looked, Sight)>) + Send + 'static,
+    ) {
+        let room = self.id();
+        self.read(move |store| -> After {
+            let row = super::reads::timeline_row(store, &room, &id);
+            let found = row.and_then(|row| {
+                let rows: Vec<_> = row.into_iter().collect();
+                Sight::of(store, &room, &rows).map(|sight| (rows, sight))
+            });
+            Box::new(move |turn| match found {
+                Ok((rows, sight)) => turn.when_seen(&rows, sight, move |turn, looked, sight| {
+                    let first = looked.first().ok_or_else(|| Problem::of(Code::MessageNotFound));
+                    then(turn, first.map(|looked| (looked, sight)));
+                }),
+                Err(problem) => then(turn, Err(problem)),
+            })
+        });
+    }
+
+    /// What a message needs to be shown that stands here, read at once from the worker, a few rows: for what is shown as it comes.
+    pub(super) fn look_now(&self, looked: &Looked) -> Sight {
+        let (room, store) = (self.id(), &self.context.store);
+        let mut sight = Sight::default();
+        let mut wants = Wants { messages: HashSet::new(), said: HashSet::from([looked.event.id()]) };
+        for _ in 0..=ROUNDS {
+            if let Err(problem) = sight.fill(store, &room, wants) {
+                tracing::error!(room = %room.short(), %problem, "what is said about a message can not be read");
+                break;
+            }
+            wants = self.lacking(std::slice::from_ref(looked), &sight);
+            if wants.is_empty() {
+                break;
+            }
+        }
+        sight
+    }
+
+    /// A stored message as it is looked at; `None` when it is not shown, or is an annotation.
+    pub(super) fn look_at(&self, row: &TimelineRow) -> Option<Looked> {
+        row.row.key.as_ref()?;
+        let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
+        let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
+        if !shown || self.is_of_blocked(&event.device()) {
+            return None;
+        }
+        let erased = row.row.is_erased();
+        let body = if erased { None } else { open(&self.id(), &event, &row.row) };
+        let is_line = body.as_ref().is_none_or(|body| body.target().is_none());
+        let author = self.entry.room.writer_of(&event).filter(|_| is_line)?;
+        Some(Looked { position: row.position, received_ms: row.row.received_ms, erased, event, author, body })
+    }
+
+    /// What showing these rows needs and was not read yet.
+    fn lacking(&self, rows: &[Looked], sight: &Sight) -> Wants {
+        let mut wants = Wants::default();
+        let mut need = |looked: &Looked| {
+            if let Some(edit) = self.fold(looked, sight).edits.last()
+                && !sight.messages.contains_key(&edit.id)
+            {
+                wants.messages.insert(edit.id);
+            }
+        };
+        let mut quoted = Vec::new();
+        for looked in rows {
+            need(looked);
+            if let Some(Body::Text(text)) = &looked.body {
+                quoted.extend(text.reply_to);
+            }
+        }
+        for id in &quoted {
+            if let Some(looked) = sight.message(id).and_then(|row| self.look_at(row)) {
+                need(&looked);
+            }
+        }
+        for id in quoted {
+            if !sight.messages.contains_key(&id) {
+                wants.messages.insert(id);
+            }
+            if !sight.said.contains_key(&id) {
+                wants.said.insert(id);
+            }
+        }
+        wants
+    }
+}
+
+/// What to do with messages when all that they need is read.
+type Then = Box<dyn FnOnce(&mut Turn<'_>, &[Looked], Sight) + Send>;

@@ -1,0 +1,107 @@
+//! Lists of what is said about messages, and of messages that belong together: entries in places, of each place the greatest.
+//!
+//! A list is found by its blind name, so reading one costs what it holds. The rule which entries of a place stay is the
+//! protocol's ([`parlor_proto::annotation::put`]) and does not depend on the order in which they come.
+
+use parlor_proto::annotation::{self, Remark, Slot};
+use parlor_proto::ids::EventId;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::limits::MAX_REMARKS;
+use crate::opening::Core;
+use crate::read::walk_cell;
+use crate::rows::RemarkRow;
+use crate::schema::{TreeId, remark_key};
+use crate::seal::Blind;
+use crate::value::{decode, read_cell};
+
+/// The key of a place.
+pub(crate) type PlaceKey = [u8; 36];
+
+/// An entry in a row of [`TreeId::Remarks`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RemarkValue {
+    key: Vec<u8>,
+    rank: u64,
+    id: EventId,
+    value: Vec<u8>,
+}
+
+/// The place of an entry. By time: `time u64 | first 8 bytes of the blind id`.
+pub(crate) fn place(core: &Core, room: u32, remark: &Remark) -> PlaceKey {
+    let slot = match &remark.slot {
+        Slot::Named(name) => core.sealer.blind(Blind::Slot, room, name),
+        Slot::At(time) => {
+            let mut slot = core.sealer.blind(Blind::Slot, room, &remark.id.0);
+            slot.rotate_right(8);
+            slot[..8].copy_from_slice(&time.to_be_bytes());
+            slot
+        }
+    };
+    remark_key(room, list_name(core, room, &remark.list), slot)
+}
+
+/// What a place holds.
+pub(crate) fn read(core: &Core, place: &PlaceKey) -> Result<Vec<RemarkValue>, Fault> {
+    match read_cell(&core.trees, &core.sealer, TreeId::Remarks, place)? {
+        Some(plain) => decode(TreeId::Remarks, &plain),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Puts an entry among those of its place; whether that changed anything.
+pub(crate) fn put(entries: &mut Vec<RemarkValue>, remark: Remark) -> bool {
+    let Remark { key, rank, id, most, value, .. } = remark;
+    let entry = RemarkValue { key, rank, id, value };
+    annotation::put(entries, entry, usize::from(most), |entry| &entry.key, |entry| (entry.rank, entry.id))
+}
+
+/// Entries of a list, in the order of its places.
+pub(crate) fn all(core: &Core, room: u32, list: &[u8], limit: usize) -> Result<Vec<RemarkRow>, Fault> {
+    let name = list_name(core, room, list);
+    let (start, end) = (remark_key(room, name, [0; 16]), remark_key(room, name, [255; 16]));
+    take(core, core.trees.get(TreeId::Remarks).range(start..=end), limit)
+}
+
+/// Entries of a list by time, the newest first, of those up to a time.
+pub(crate) fn newest(
+    core: &Core,
+    room: u32,
+    list: &[u8],
+    up_to: Option<u64>,
+    limit: usize,
+) -> Result<Vec<RemarkRow>, Fault> {
+    let name = list_name(core, room, list);
+    let mut last = [255; 16];
+    if let Some(up_to) = up_to {
+        last[..8].copy_from_slice(&up_to.to_be_bytes());
+    }
+    let (start, end) = (remark_key(room, name, [0; 16]), remark_key(room, name, last));
+    take(core, core.trees.get(TreeId::Remarks).range(start..=end).rev(), limit)
+}
+
+fn take(
+    core: &Core,
+    rows: impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>,
+    limit: usize,
+) -> Result<Vec<RemarkRow>, Fault> {
+    let limit = limit.min(MAX_REMARKS);
+    let mut taken = Vec::new();
+    for row in rows {
+        let (key, cell) = row?;
+        let Some(plain) = walk_cell(core, TreeId::Remarks, &key, &cell)? else { continue };
+        let entries: Vec<RemarkValue> = decode(TreeId::Remarks, &plain)?;
+        for RemarkValue { rank, id, value, .. } in entries {
+            if taken.len() == limit {
+                return Ok(taken);
+            }
+            taken.push(RemarkRow { rank, id, value });
+        }
+    }
+    Ok(taken)
+}
+
+fn list_name(core: &Core, room: u32, list: &[u8]) -> [u8; 16] {
+    core.sealer.blind(Blind::List, room, list)
+}
