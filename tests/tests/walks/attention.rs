@@ -317,6 +317,41 @@ fn what_is_hidden_is_not_counted() {
     assert_eq!(all[1].cli(&["read", &room]).done().object()["unread"], 0);
 }
 
+#[test]
+fn mentions_are_counted_apart_and_call_where_nothing_else_does() {
+    let (mut all, room) = together(&["Alice", "Bob"]);
+    all[1].cli(&["room", "notify", &room, "mentions"]).done();
+    let window = all[1].listen_to(None);
+    let first = all[0].say(&room, "nobody in particular");
+    let second = all[0].say(&room, "@Bob look");
+    all[0].cli(&["poll", &room, "Tea?", "yes", "no"]).done();
+    // What is said about messages is none.
+    all[0].cli(&["react", &room, &first, "👍"]).done();
+    all[0].cli(&["edit", &room, &first, "nobody at all"]).done();
+    waits_unread(&all[1], &room, 3);
+    eventually("the edit is there", || {
+        let shown = all[1].cli(&["message", &room, &first]).done().object();
+        (shown["text"] == "nobody at all" && shown["reactions"]["👍"].is_array()).then_some(())
+    });
+    assert_eq!(unread(&all[1], &room), 3);
+    assert_eq!(listed(&all[1], &room)["mentions"], 1);
+    let told = eventually("it calls", || window.lines().into_iter().find(|line| line["event"] == "notification"));
+    assert_eq!(
+        (&told["count"], &told["mentions"], told["message"].as_str()),
+        (&1.into(), &1.into(), Some(second.as_str()))
+    );
+    all[1].kill9();
+    all[1].run();
+    waits_unread(&all[1], &room, 3);
+    let status = all[1].cli(&["status"]).done().object();
+    assert_eq!((&status["unread"], &status["mentions"]), (&1.into(), &1.into()));
+    all[1].cli(&["read", &room, &first]).done();
+    let line = listed(&all[1], &room);
+    assert_eq!((&line["mentions"], line["first_unread"].as_str()), (&1.into(), Some(second.as_str())));
+    all[1].cli(&["read", &room]).done();
+    assert_eq!(listed(&all[1], &room)["mentions"], 0);
+}
+
 /// A process of this test, ended with it.
 struct Helper(Child);
 
