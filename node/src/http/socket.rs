@@ -98,7 +98,7 @@ impl Feed {
             let sent = tokio::select! {
                 biased;
                 got = socket.recv() => match got {
-                    // Typing and presence will come up here; today a client has nothing to say.
+                    // What a client has to say, also that its user types, it says by requests.
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => {
                         heard = Instant::now();
