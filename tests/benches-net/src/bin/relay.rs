@@ -183,8 +183,14 @@ async fn beside_a_flood(flooders: usize) -> Result<()> {
     let mut flood = tokio::task::JoinSet::new();
     for number in 1..=u16::try_from(flooders)? {
         let mut client = relay.client(u32::from(number)).await?;
-        client.open(number).await?;
-        flood.spawn(async move { client.put(number, usize::MAX, AT_ONCE).await.map(drop) });
+        flood.spawn(async move {
+            // A box takes so many blobs; then the next one.
+            for box_number in (number..).step_by(flooders + 1) {
+                client.open(box_number).await?;
+                client.put(box_number, 8_192, AT_ONCE).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
     }
     let beside = delays(&mut honest).await?;
     if let Some(ended) = flood.try_join_next() {
