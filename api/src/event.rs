@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Author, Code, Draft, Gone, Message, MessageStatus, Notification, Presence, Role, Unread};
+use crate::{Author, Code, Draft, FileState, Gone, Message, MessageStatus, Notification, Presence, Role, Unread};
 
 /// An event: `{"event":KIND,...,"seq":N,"at":RFC3339}` with the fields of its kind between.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -80,6 +80,9 @@ pub enum EventBody {
     /// An entry of the outbox is new, tried or gone.
     #[serde(rename = "outbox")]
     Outbox(OutboxChanged),
+    /// A file of a message came further, is here, or does not come.
+    #[serde(rename = "file")]
+    File(FileChanged),
     /// Something went wrong that a person should know.
     #[serde(rename = "error")]
     Error(ErrorNote),
@@ -105,6 +108,7 @@ impl EventBody {
             Self::Notification(e) => e.room.as_deref(),
             Self::Sync(e) => Some(&e.room),
             Self::Outbox(e) => Some(&e.room),
+            Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
             Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Error(_) => None,
         }
@@ -350,6 +354,28 @@ pub struct OutboxChanged {
     pub reason: Option<String>,
     /// How many entries the outbox holds now.
     pub waiting: u64,
+}
+
+/// A file of a message came further. Told some times a second at most while it is fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileChanged {
+    /// The room.
+    pub room: String,
+    /// The message.
+    pub message: String,
+    /// Which of its files, from 0.
+    pub index: u32,
+    /// Name of its content.
+    pub hash: String,
+    /// How far it came.
+    pub state: FileState,
+    /// How many bytes of it are here.
+    pub have: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Why it does not come, when something is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Something went wrong that a person should know.

@@ -31,7 +31,7 @@ pub use contact::{
 pub use device::{NotRevoked, OwnDevice, RevokedDevice};
 pub use doctor::{Diagnosis, Finding, Level};
 pub use event::{
-    ContactChange, ContactChanged, ErrorNote, Event, EventBody, InviteChange, InviteChanged, MemberChange,
+    ContactChange, ContactChanged, ErrorNote, Event, EventBody, FileChanged, InviteChange, InviteChanged, MemberChange,
     MemberChanged, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange,
     RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
@@ -41,8 +41,8 @@ pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};
 pub use message::{
     Author, CreatePoll, EditMessage, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, PinRequest,
-    Poll, PollOption, Quote, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Thread, Version,
-    VoteRequest,
+    Poll, PollOption, Quote, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Thread, UploadedFile,
+    Version, VoteRequest,
 };
 pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};

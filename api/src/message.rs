@@ -54,6 +54,8 @@ pub enum MessageStatus {
 pub enum FileState {
     /// Known by name only.
     Remote,
+    /// To be fetched; nobody who has it is there now.
+    Waiting,
     /// Being fetched.
     Fetching,
     /// On this device.
@@ -73,6 +75,43 @@ pub struct File {
     pub hash: String,
     /// How far it came.
     pub state: FileState,
+    /// How many bytes of it are here.
+    #[serde(default)]
+    pub have: u64,
+    /// Why it does not come, when something is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A name to save it under: one part of a path, which neither hides nor pretends.
+    #[serde(default)]
+    pub save_as: String,
+    /// Width in pixels, of a picture, as claimed by the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels, of a picture, as claimed by the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Whether a small picture of it came with the message.
+    #[serde(default)]
+    pub preview: bool,
+}
+
+/// A file that was sealed and can be sent: the answer of `POST /files`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadedFile {
+    /// To be named in [`SendRequest::files`]; the `hash` of the file once it is sent.
+    pub file: String,
+    /// Name.
+    pub name: String,
+    /// Media type.
+    pub mime: String,
+    /// Size, without what was taken out of a picture.
+    pub bytes: u64,
+    /// Width in pixels, of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels, of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
 }
 
 /// A message as this node sees it now.
@@ -277,6 +316,9 @@ pub struct SendRequest {
     /// The thread to write in: the message that began it, or any of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
+    /// Files, at most 8, each as `POST /files` named it. With files the text has at most 4,096 bytes, and may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// Several messages of one room, stored in this order in one commit: `POST /rooms/{room}/messages/batch`.

@@ -47,6 +47,7 @@ macro_rules! codes {
                     Self::ContactNotFound => "parlor contact list shows who is in your book; add somebody by his card",
                     Self::Blocked => "parlor contact block WHO --undo takes the block back",
                     Self::MemberNotFound => "parlor members ROOM shows who is in the room",
+                    Self::FileNotHere => "fetch it with: parlor file get ROOM MESSAGE",
                     Self::Stopping | Self::NoNode => "start the node with: parlor run",
                     Self::Busy | Self::TimedOut | Self::RateLimited => "try again in a moment",
                     Self::SplitView => "update parlor on both sides; compare the state in `parlor room show` with others",
@@ -100,6 +101,7 @@ codes! {
     InviteNotFound    "invite_not_found"    404    5    "there is no such invite"
     ContactNotFound   "contact_not_found"   404    5    "there is no such contact"
     MemberNotFound    "member_not_found"    404    5    "there is no such member"
+    FileNotFound      "file_not_found"      404    5    "the message has no such file"
 
     Unreachable       "unreachable"         504    6    "nobody who could answer is reachable"
     TimedOut          "timed_out"           504    6    "it took too long"
@@ -114,6 +116,9 @@ codes! {
     DevicesChanged    "devices_changed"     409    1    "a device came to a verified account: compare safety numbers again"
     NameTaken         "name_taken"          409    1    "the name is taken, or looks like one that is"
     SafetyDiffers     "safety_differs"      409    1    "the safety numbers differ"
+    FileNotHere       "file_not_here"       409    1    "the file is not on this device"
+    FileBroken        "file_broken"         409    1    "the file was not made whole by its author"
+    Metadata          "metadata"            409    1    "what a picture says beside the picture can not be taken out"
     LastOwner         "last_owner"          409    1    "the room would be left without an owner"
     HomeLocked        "home_locked"         409    1    "another node owns this home"
     HomeDenied        "home_denied"         500    1    "the home can not be read or written"

@@ -162,6 +162,9 @@ pub enum Command {
     Vote(cmd::say::VoteArgs),
     /// Show the texts that a message had
     Edits(cmd::say::Which),
+    /// Fetch and save files of messages
+    #[command(subcommand)]
+    File(cmd::file::Command),
     /// Show messages, newest first
     History(cmd::history::Args),
     /// Show what happens, as it happens
@@ -246,6 +249,10 @@ mod tests {
         "approve R A",
         "refuse R A",
         "send R text --file P --file Q --reply-to I --wait delivered",
+        "send R --file P --keep-metadata",
+        "file get R M",
+        "file get R M --out P --number 2 --timeout 5m",
+        "file remove R M --number 1",
         "send R -",
         "send R --lines",
         "send R -- --not-a-flag",

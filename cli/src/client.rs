@@ -4,7 +4,7 @@
 //! crash its port may belong to another program, which must not receive the token.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(45);
 
 /// Largest answer: a hundred of the longest messages with every byte escaped is below.
 const ANSWER_MAX: u64 = 64 << 20;
+
+/// Bytes of a file that are copied at once.
+const COPIED: usize = 256 * 1024;
 
 /// A node's API.
 pub struct Client {
@@ -137,6 +140,53 @@ impl Client {
     /// As [`get`](Self::get).
     pub fn send_bytes<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T, Problem> {
         json(self.call(Method::POST, path, bytes, ANSWER_TIME)?)
+    }
+
+    /// Sends the bytes of a file, as long as it takes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn upload<T: DeserializeOwned>(&self, path: &str, mut bytes: impl Read) -> Result<T, Problem> {
+        let request = self.request(Method::POST, path, ureq::SendBody::from_reader(&mut bytes))?;
+        let request =
+            self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(ANSWER_TIME)).build();
+        json(refused(self.agent.run(request).map_err(|e| broken(&e))?)?)
+    }
+
+    /// Writes the bytes of a file from `from` on, as long as it takes; `told` hears how many came.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); `usage` when they can not be written.
+    pub fn download(
+        &self,
+        path: &str,
+        from: u64,
+        to: &mut impl Write,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), Problem> {
+        let mut request = self.request(Method::GET, path, ())?;
+        if let Ok(range) = format!("bytes={from}-").parse() {
+            request.headers_mut().insert("range", range);
+        }
+        let request =
+            self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(ANSWER_TIME)).build();
+        let response = refused(self.agent.run(request).map_err(|e| broken(&e))?)?;
+        if from > 0 && response.status() != ureq::http::StatusCode::PARTIAL_CONTENT {
+            return Err(Problem::new(Code::Internal, "the node did not go on where the file stopped"));
+        }
+        let mut reader = response.into_body().into_reader();
+        let mut buffer = vec![0; COPIED];
+        let mut came = 0;
+        loop {
+            let n = reader.read(&mut buffer).map_err(|_| Problem::of(Code::Stopping))?;
+            if n == 0 {
+                return Ok(());
+            }
+            let unwritten = |e| Problem::new(Code::Usage, format!("the file could not be written: {e}"));
+            to.write_all(buffer.get(..n).unwrap_or_default()).map_err(unwritten)?;
+            came += n as u64;
+            told(came);
+        }
     }
 
     /// Events as they happen, until the node stops.

@@ -21,6 +21,18 @@ pub fn neutral_line(text: &str) -> String {
     clean(text, false)
 }
 
+/// A number of bytes as people say it.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    // The first with fewer than 1,024 of it; the last holds everything else.
+    let step = (1..UNITS.len() as u32).find(|step| n >> (10 * step) < 1024).unwrap_or(UNITS.len() as u32);
+    let tenths = (u128::from(n) * 10) >> (10 * step);
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(step as usize - 1).unwrap_or(&"TiB"))
+}
+
 /// Columns that neutral text takes.
 pub fn width(text: &str) -> usize {
     text.width()

@@ -17,6 +17,8 @@ mod display;
 mod duration;
 mod input;
 mod out;
+mod progress;
+mod save;
 mod table;
 mod time;
 

@@ -81,6 +81,11 @@ impl Out {
         self.json
     }
 
+    /// Whether nothing but answers and errors is wanted: scripts read JSON, and no progress.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet || self.json
+    }
+
     /// An answer as one line of JSON.
     ///
     /// # Errors

@@ -81,6 +81,8 @@ pub static KNOCK: Domain = domain!("knock");
 pub static DOOR: Domain = domain!("door");
 /// Name of a blob in a mailbox.
 pub static BLOB: Domain = domain!("blob");
+/// Name of a chunk of a file: the sealed bytes.
+pub static CHUNK: Domain = domain!("chunk");
 /// Rank in the election of a rotator.
 pub static ELECT: Domain = domain!("elect");
 /// Root of an epoch's recipients.

@@ -127,8 +127,13 @@ pub const KDF_CONTACT: &str = "contact";
 /// What two accounts agree on, from their contact keys.
 pub const KDF_DIRECT: &str = "direct";
 
+/// Key of a chunk of a file.
+pub const KDF_FILE_CHUNK: &str = "file chunk";
+/// What a file is named by.
+pub const KDF_FILE_ID: &str = "file id";
+
 /// All KDF labels.
-pub const KDFS: [&str; 30] = [
+pub const KDFS: [&str; 32] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -159,6 +164,8 @@ pub const KDFS: [&str; 30] = [
     KDF_VAULT_BLIND,
     KDF_CONTACT,
     KDF_DIRECT,
+    KDF_FILE_CHUNK,
+    KDF_FILE_ID,
 ];
 
 #[cfg(test)]

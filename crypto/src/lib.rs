@@ -13,6 +13,7 @@
 //! | [`phrase`] | recovery phrase |
 //! | [`hpke`] | sealing to a leaf key: rows, welcomes, boxes |
 //! | [`epoch`], [`seal`], [`padme`] | epoch, slice, sender and message keys; sealed messages |
+//! | [`file`] | sealed chunks of files |
 //! | [`envelope`], [`wrap`], [`topic`], [`invite`], [`mailbox`] | keys shared by a room or a link |
 //! | [`vault`] | keys at rest |
 //!
@@ -23,6 +24,7 @@ pub mod array;
 pub mod contact;
 pub mod envelope;
 pub mod epoch;
+pub mod file;
 pub mod hash;
 pub mod hedge;
 pub mod hpke;

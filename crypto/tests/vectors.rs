@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use common::{Counting, hex};
 use parlor_crypto::account::{DeviceCert, DeviceRevoke, RootSeed};
 use parlor_crypto::epoch::EpochSecret;
+use parlor_crypto::file::{self, FileKey, Part, Place};
 use parlor_crypto::hpke::{self, RowContext, WelcomeContext};
 use parlor_crypto::invite::{InviteSeed, knock_key};
 use parlor_crypto::leaf::{LeafRecord, LeafSecret};
@@ -34,6 +35,7 @@ fn the_code_computes_what_the_spec_says() {
         "topic": topic(),
         "invite": invite(),
         "mailbox": mailbox(),
+        "file": file(),
         "vault": vault(),
     });
     if std::env::var_os("PARLOR_WRITE_VECTORS").is_some() {
@@ -196,6 +198,28 @@ fn mailbox() -> Value {
         "inbox_secret": hex([0x1b; 32]),
         "inbox": { "name": hex(inbox.sign.public_bytes()), "box_pk": hex(inbox.leaf.public().as_bytes()) },
         "blob_name": hex(hash::BLOB.hash(&[b"blob"])),
+    })
+}
+
+fn file() -> Value {
+    let key = FileKey::from_secret(Secret::new([0xcc; 32]));
+    let chunk = |part: Part, index: u32, last: bool, plain: &[u8]| {
+        let sealed = key.seal(Place { part, index, last }, plain.to_vec());
+        json!({
+            "part": part as u8, "index": index, "last": last, "plaintext": hex(plain),
+            "sealed": hex(&sealed), "name": hex(file::chunk_name(&sealed)),
+        })
+    };
+    let padded = [0, 31, 1_000, 262_144, 1_000_000, 1 << 32].map(|size: u64| [size, file::padded_size(size)]);
+    json!({
+        "key": hex(key.secret().expose()),
+        "chunks": [
+            chunk(Part::Content, 0, false, b"first"),
+            chunk(Part::Content, 1, true, b"last"),
+            chunk(Part::Names, 0, true, &[0x11; 32]),
+        ],
+        "id": { "size": 9, "names": hex([0x22; 32]), "id": hex(key.id(9, &[[0x22; 32]])) },
+        "padded_sizes": padded,
     })
 }
 

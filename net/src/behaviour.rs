@@ -85,7 +85,7 @@ impl Node {
             mdns: mdns.into(),
             join: request_response::Behaviour::new([(join::PROTOCOL, ProtocolSupport::Full)], join),
             streams: stream::Behaviour::default(),
-            lines: line::Behaviour::new(&[]),
+            lines: line::Behaviour::new(&line::LineKind::OF_NODES),
             circuits: Guarded::new(circuits, true),
             punch: Guarded::new(dcutr::Behaviour::new(peer), tuning.private_addresses),
             dht: Guarded::new(dht::behaviour(peer, store, kad::Mode::Client), tuning.private_addresses),

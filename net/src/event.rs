@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Address, DownReason, PeerId, PublishFailure, Topic};
+use crate::{Address, DownReason, Line, PeerId, PublishFailure, Topic};
 
 /// Something that happened on the network. All bytes in it are a peer's and not yet trusted.
 ///
@@ -96,6 +96,11 @@ pub enum NetworkEvent {
         data: Bytes,
         /// To answer with.
         token: RequestToken,
+    },
+    /// A peer that is up opened a line of a kind that nodes accept. Dropping it ends it.
+    Line {
+        /// The line.
+        line: Line,
     },
     /// A peer on the local network, found by mDNS. It is not dialled unless the node says so.
     Discovered {

@@ -234,8 +234,11 @@ impl NetworkHandle {
     /// [`limits::LINE_OPEN_DEADLINE`]. Dropping the future gives the line up. The relay need not be one of
     /// [`NetworkHandle::relay`]; without a reservation its connection ends some time after the last line.
     ///
+    /// A line of a kind that nodes accept ([`LineKind::OF_NODES`]) goes to a peer that is up, over that connection; nobody is
+    /// dialled for it.
+    ///
     /// # Errors
-    /// The relay cannot be reached, does not take such a line, or there are too many.
+    /// The other side cannot be reached, does not take such a line, or there are too many.
     pub async fn open_line(&self, peer: PeerId, addresses: Vec<Address>, kind: LineKind) -> Result<Line, LineError> {
         if addresses.len() > limits::ADDRESSES_MAX {
             return Err(LineError::TooMany("addresses"));

@@ -183,11 +183,19 @@ pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 pub const LINE_FRAME_MAX: usize = 72 * 1024;
 /// Frames waiting in each direction of a line. Eight of the largest are 0.6 MiB, and a push of small ones passes at once.
 pub const LINE_QUEUE: usize = 8;
+/// Largest frame of a line that carries files, in bytes: a sealed chunk of 256 KiB with its number.
+pub const BLOB_FRAME_MAX: usize = 256 * 1024 + 21;
+/// Frames waiting in each direction of such a line: with the one being moved three quarters of a MiB.
+pub const BLOB_QUEUE: usize = 2;
+/// Lines of other nodes that a node serves at once, over all connections: 24 MiB of waiting chunks. More are dropped, and
+/// their openers ask others, or again.
+pub const LINES_SERVED: usize = 32;
 /// Bytes of waiting frames written together.
 pub const LINE_BURST: usize = 64 * 1024;
-/// Lines that a relay takes on one connection: a mailbox, a directory, and the same once more while a client restarts them.
+/// Lines that are taken on one connection. Of a relay: a mailbox, a directory, and the same once more while a client restarts
+/// them. Of a node: one for each file that the other fetches.
 pub const LINES_PER_CONNECTION: usize = 4;
-/// Lines of a node that stand or are being opened: two kinds to four relays a room in 16 rooms with relays of their own.
+/// Lines that a node opened, or is opening, two of them files and the others to relays: two kinds to four relays a room in 16 rooms with relays of their own.
 pub const LINES_OPEN: usize = 128;
 /// Time for a line to stand, with the connection that it needs.
 pub const LINE_OPEN_DEADLINE: Duration = Duration::from_secs(20);

@@ -7,6 +7,8 @@
 //!
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
+mod files;
+
 use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
     JoinRequest, Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page,

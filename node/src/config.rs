@@ -11,6 +11,8 @@
 //! presence = "here"                          # how others see us: here, away or hidden
 //! notify = "count"                           # what notifications tell: off, count, names or text
 //! quiet = "22:00-07:00"                      # hours without notifications
+//! files.auto = 10485760                      # pictures up to so many bytes are fetched by themselves; 0 for none
+//! files.cache = 10737418240                  # files of others take at most so many bytes; the oldest go first
 //! ```
 //!
 //! The last five are what holds until `parlor config set` says otherwise: that is kept in the history.
@@ -25,6 +27,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::home::{self, Home};
+use crate::limits::{FILE_AUTO, FILE_CACHE};
 pub use crate::services::attention::{Chosen, Quiet};
 
 /// Longest passphrase, in bytes: longer than anybody types, short enough to hash at once.
@@ -136,6 +139,10 @@ pub struct Config {
     pub attention: Chosen,
     /// Show notifications on the desktop: for programs of a person, not for tests.
     pub desktop: bool,
+    /// Pictures up to so many bytes are fetched by themselves.
+    pub files_auto: u64,
+    /// Files of others take at most so many bytes.
+    pub files_cache: u64,
     /// What carries the connections; no setting of users. [`Carriers::Memory`] is for tests of many nodes in one process.
     pub carriers: Carriers,
 }
@@ -154,6 +161,16 @@ struct Settings {
     presence: Option<Stance>,
     notify: Option<Notify>,
     quiet: Option<String>,
+    #[serde(default)]
+    files: FileSettings,
+}
+
+/// What it may say about files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSettings {
+    auto: Option<u64>,
+    cache: Option<u64>,
 }
 
 impl Config {
@@ -168,6 +185,8 @@ impl Config {
             passphrase: Passphrase::None,
             attention: Chosen::default(),
             desktop: false,
+            files_auto: FILE_AUTO,
+            files_cache: FILE_CACHE,
             carriers: Carriers::Internet,
         }
     }
@@ -199,6 +218,8 @@ impl Config {
             quiet: file.quiet.as_deref().map(hours).transpose()?,
         };
         config.desktop = cfg!(feature = "desktop");
+        config.files_auto = file.files.auto.unwrap_or(config.files_auto);
+        config.files_cache = file.files.cache.unwrap_or(config.files_cache);
         if config.api.ip().is_loopback() {
             return Ok(config);
         }

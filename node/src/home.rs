@@ -75,6 +75,11 @@ impl Home {
         self.dir.join("store")
     }
 
+    /// Files of messages, sealed in chunks.
+    pub fn blobs_dir(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+
     /// Says that the history was made once: a node that finds this and no history does not begin an empty one.
     pub fn store_made_file(&self) -> PathBuf {
         self.dir.join("store.made")

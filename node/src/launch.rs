@@ -22,6 +22,7 @@ use crate::limits::STOP_DEADLINE;
 use crate::listen;
 use crate::services::attention::{self, Attention};
 use crate::services::contacts::{self, Contacts};
+use crate::services::files::{self, Files};
 use crate::services::joins::Joins;
 use crate::services::leafs;
 use crate::services::mailboxes::{self, Mailboxes, Relay};
@@ -99,6 +100,8 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let names = Names::new(net.clone(), relays.clone(), account.root_key(), account.identity().entrant().account);
     let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
+    let directory = Directory::default();
+    let files = load_files(&config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let context = Arc::new(Context {
         identity: Me::new(&account),
         name: account.name().to_owned(),
@@ -106,11 +109,12 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         store: store.clone(),
         net: net.clone(),
         bus: bus.clone(),
-        directory: Directory::default(),
+        directory,
         peers: peers.clone(),
         mailboxes: mailboxes.clone(),
         contacts: contacts.clone(),
         attention,
+        files: files.clone(),
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -124,6 +128,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         rooms: rooms.clone(),
         joins: joins.clone(),
         contacts: contacts.clone(),
+        files: files.clone(),
         store: store.clone(),
         bus: bus.clone(),
     };
@@ -133,11 +138,10 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         mailboxes::Parts { handle: mailboxes, net, rooms: rooms.clone(), store: store_of, context: context.clone() };
     let mailboxes = tokio::spawn(mailboxes::run(parts));
     tasks.spawn(async move { drop(mailboxes.await) });
-    tasks.spawn(contacts::run(
-        contacts::Parts { context: context.clone(), rooms: rooms.clone(), relays: relays.clone() },
-        letters,
-    ));
+    let parts = contacts::Parts { context: context.clone(), rooms: rooms.clone(), relays: relays.clone() };
+    tasks.spawn(contacts::run(parts, letters));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
+    tasks.spawn(files::run(files::Parts { files, net: context.net.clone(), rooms: rooms.clone() }));
     begun.wait().await;
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
@@ -155,9 +159,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         stopping: stop,
     };
     let app = App { node: Arc::new(node) };
-    let mut fresh = Zeroizing::new([0; 32]);
-    rand::Rng::fill_bytes(&mut rng(), fresh.as_mut_slice());
-    let tokens = Tokens::new(config.home.token_or(&fresh)?);
+    let tokens = tokens(&config.home)?;
     let mut stopped = stopping.clone();
     let shutdown = async move { drop(stopped.wait_for(|stopping| *stopping).await) };
     let server = tokio::spawn(http::serve(listener, app.clone(), tokens, shutdown));
@@ -165,6 +167,19 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     config.home.write_api(&file)?;
     bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
     Ok(Running { app, home: config.home, stopping, network, api: server, tasks, lock })
+}
+
+/// What the store and the folder of files say of files. Blocks.
+fn load_files(config: &Config, account: &Account, beside: (Store, Bus, Directory)) -> Result<Files, Problem> {
+    let limits = files::Limits { auto: config.files_auto, cache: config.files_cache };
+    tokio::task::block_in_place(|| Files::load(&config.home.blobs_dir(), account.vault(), limits, beside))
+}
+
+/// The token of the home, made if there is none.
+fn tokens(home: &Home) -> Result<Tokens, Problem> {
+    let mut fresh = Zeroizing::new([0; 32]);
+    rand::Rng::fill_bytes(&mut rng(), fresh.as_mut_slice());
+    Ok(Tokens::new(home.token_or(&fresh)?))
 }
 
 impl Running {

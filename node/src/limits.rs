@@ -121,3 +121,34 @@ pub(crate) const CONTACT_KEY_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const CONTACT_RELAYS: usize = 4;
 /// Inboxes of others that are open at once for a letter on its way: each may keep a line for a while.
 pub(crate) const LETTERS_MAILED: usize = 64;
+
+/// Files fetched at once: each has a line to every source, of which a connection takes four.
+pub(crate) const FETCHES: usize = 3;
+/// Sources of one file at once.
+pub(crate) const FETCH_SOURCES: usize = 8;
+/// A file of which nobody connected has anything gives its place to another after this long.
+pub(crate) const FILE_LONELY_MS: u64 = 20_000;
+/// And is tried again after this long, or when another member of its room comes.
+pub(crate) const FILE_AGAIN_MS: u64 = 2_000;
+/// Each time it was tried in vain doubles that, so often at most: to a minute.
+pub(crate) const FILE_TRIES_MAX: u32 = 5;
+/// Who does not know a file, or not us as a member yet, is asked again after this long; who lies, after ten times as long.
+pub(crate) const FILE_REFUSED_MS: u64 = 3_000;
+/// Windows and those who fetch the same are told how far a file came at most once in this time.
+pub(crate) const FILE_PROGRESS_MS: u64 = 300;
+/// A line that asks for nothing for so long is ended: a place for somebody else.
+pub(crate) const FILE_LINE_IDLE: Duration = Duration::from_secs(60);
+/// Files of clients that are taken at once: each holds a MiB of chunks.
+pub(crate) const FILE_UPLOADS: usize = 4;
+/// A client that sends nothing of its file for so long is not waited for.
+pub(crate) const FILE_BODY_IDLE: Duration = Duration::from_secs(30);
+/// Files that were sealed and not sent, and for how long they are kept: a draft is sent within a week, or not.
+pub(crate) const UPLOADS_KEPT: usize = 256;
+/// See [`UPLOADS_KEPT`].
+pub(crate) const UPLOAD_KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Largest picture that is held whole to take out what it says beside the picture: that of a good camera.
+pub(crate) const PICTURE_HELD: usize = 48 << 20;
+/// Pictures up to so many bytes are fetched by themselves, unless the settings say otherwise.
+pub(crate) const FILE_AUTO: u64 = 10 << 20;
+/// Files of others take at most so much, unless the settings say otherwise.
+pub(crate) const FILE_CACHE: u64 = 10 << 30;

@@ -81,6 +81,10 @@ id!(
     DeviceId, 32
 );
 id!(
+    /// A file: a commitment to its key, its size and the names of its chunks. Known to those who can read its message.
+    FileId, 32
+);
+id!(
     /// An event: hash of room id and header, without the signature.
     EventId, 32
 );

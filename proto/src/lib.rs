@@ -14,6 +14,7 @@ pub mod dag;
 pub mod directory;
 pub mod epoch;
 pub mod event;
+pub mod file;
 pub mod gossip;
 pub mod hlc;
 pub mod identity;
@@ -32,4 +33,4 @@ pub mod sync;
 pub mod validity;
 pub mod wire;
 
-pub use ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
+pub use ids::{AccountId, DeviceId, EpochId, EventId, FileId, RoomId};

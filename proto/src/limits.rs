@@ -90,6 +90,33 @@ pub const MAX_EDITS: u8 = 32;
 /// that does not count (its author was out by then) takes nothing away from the one before.
 pub const MAX_REPEATED: u8 = 4;
 
+// Files.
+
+/// Largest file: 16,384 chunks.
+pub const MAX_FILE: u64 = 4 * 1_024 * 1_024 * 1_024;
+/// Most files of one message: with their previews and the longest caption they fit a payload.
+pub const MAX_FILES: usize = 8;
+/// Longest text beside files, in bytes.
+pub const MAX_CAPTION: usize = 4 * 1_024;
+/// Longest name of a file, in bytes: as much as a file system takes.
+pub const MAX_FILE_NAME: usize = 255;
+/// Longest media type of a file: the standard allows 127 for each half, none in use has more than 73.
+pub const MAX_FILE_TYPE: usize = 100;
+/// Longest preview of a picture, in bytes: a JPEG of 160 pixels.
+pub const MAX_PREVIEW: usize = 3 * 1_024;
+/// Longest previews of one message together, in bytes.
+pub const MAX_PREVIEWS: usize = 12 * 1_024;
+/// Chunks asked of one source and not come: 4 MiB fill 40 MB/s at 100 ms.
+pub const ASKED_MAX: u32 = 16;
+/// A source that gave nothing for so long, and was asked: what it was asked for is asked of others, too.
+pub const SOURCE_PATIENCE_MS: u64 = 15_000;
+/// So often a source may give nothing in that time before it is let go.
+pub const SOURCE_STRIKES: u32 = 3;
+/// A source that has a part only is asked again what it has after this long.
+pub const SOURCE_AGAIN_MS: u64 = 2_000;
+/// Slots looked at to find the rarest: enough that two who fetch from a third get different ones.
+pub const RAREST_OF: usize = 64;
+
 // Time.
 
 /// How far ahead of our clock an event may claim to be and still stand at its own place in the timeline.

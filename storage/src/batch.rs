@@ -35,6 +35,8 @@ pub enum Namespace {
     Ban = 10,
     /// The book of contacts.
     Contact = 16,
+    /// Files: of a room, the messages that name them; of none, what is to be fetched and what waits to be sent.
+    File = 17,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

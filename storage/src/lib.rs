@@ -12,7 +12,7 @@
 //! - a damaged, foreign or newer store gives an error that names the file, never a panic or wrong data.
 //!
 //! The layout, byte by byte, is in `docs/spec/storage.md`. Left to others: what events mean, whether they are valid,
-//! where keys come from, and files too large for a database.
+//! and where keys come from. Files of the chat are too large for a database: [`Blobs`] keeps them beside it.
 
 pub mod limits;
 pub mod private;
@@ -20,6 +20,7 @@ pub mod private;
 mod audit;
 mod ballast;
 mod batch;
+mod blobs;
 mod directory;
 mod engine;
 mod error;
@@ -51,6 +52,7 @@ mod write;
 mod writer;
 
 pub use batch::{Batch, Chain, Namespace};
+pub use blobs::{Blob, BlobError, Blobs, Held, Usage};
 pub use error::{CommitError, OpenError, ReadError};
 pub use mail::{MailListing, MailOptions, MailStore, MailUsage, PutError, Told};
 pub use outcome::HEADS;

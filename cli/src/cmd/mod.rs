@@ -7,6 +7,7 @@ pub mod device;
 pub mod dm;
 pub mod doctor;
 pub mod draft;
+pub mod file;
 pub mod history;
 pub mod init;
 pub mod invite;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Vote(args) => say::vote(&args, &node()?, &globals, out),
         Command::Edits(args) => say::edits(&args, &node()?, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),
+        Command::File(command) => file::run(command, &node()?, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),
         Command::Message(args) => message::run(&args, &node()?, &globals, out),

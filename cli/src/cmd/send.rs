@@ -3,12 +3,13 @@
 //! Each message gets a random key before the first try, so that a try whose answer was lost can be repeated without
 //! sending twice.
 
+use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use parlor_api::{BATCH_MAX, Code, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest};
+use parlor_api::{BATCH_MAX, Code, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest, UploadedFile};
 use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
@@ -16,6 +17,7 @@ use crate::client::{Client, segment};
 use crate::duration;
 use crate::input::{self, Lines};
 use crate::out::{Done, Out};
+use crate::progress::{Counted, Progress};
 
 /// Tries of one request whose connection breaks.
 const TRIES: usize = 3;
@@ -33,9 +35,12 @@ pub struct Args {
     /// Read standard input and send a message a line
     #[arg(long)]
     lines: bool,
-    /// Send this file; can be repeated
+    /// Send this file; can be repeated, with the text as their caption
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// With --file: leave in pictures where and when they were taken, with what, and what else they say
+    #[arg(long, requires = "file")]
+    keep_metadata: bool,
     /// Answer this message
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
@@ -66,9 +71,8 @@ pub enum Wait {
 /// # Errors
 /// Why it was not sent. With `--lines`, the lines before were.
 pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut Out) -> Done {
-    if !args.file.is_empty() {
-        let problem = Problem::new(Code::NotYet, "this version can not send files yet");
-        return Err(problem.hint("send the text without --file").into());
+    if args.lines && !args.file.is_empty() {
+        return Err(Problem::new(Code::Usage, "--lines sends texts, so it takes no --file").into());
     }
     if args.lines && args.text.as_deref().is_some_and(|text| text != "-") {
         let problem = Problem::new(Code::Usage, "--lines reads standard input, so it takes no text");
@@ -77,12 +81,17 @@ pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut
     if args.lines {
         return send_lines(&args, &node()?, out);
     }
+    let files = opened(&args.file)?;
     let text = match args.text.as_deref() {
+        None | Some("") if !files.is_empty() => String::new(),
         Some("-") | None => input::message(std::io::stdin().lock())?,
         Some(text) => input::text(text.as_bytes().to_vec())?,
     };
     let node = node()?;
-    let request = request(text, &args);
+    let mut request = request(text, &args);
+    for (name, file) in files {
+        request.files.push(upload(&name, file, args.keep_metadata, &node, out)?);
+    }
     let sent: SendAnswer = repeated(&node, &format!("/rooms/{}/messages", segment(&args.room)), &request)?;
     answer(sent, &args, &node, out)
 }
@@ -121,10 +130,33 @@ fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
     }
 }
 
+/// Opens files that are to be sent: before the node is asked for anything.
+fn opened(paths: &[PathBuf]) -> Result<Vec<(String, File)>, Problem> {
+    let open = |path: &PathBuf| {
+        let wrong = |why: &str| Problem::new(Code::Usage, format!("{} {why}", path.display()));
+        let file = File::open(path).map_err(|e| wrong(&format!("can not be read: {e}")))?;
+        if !file.metadata().is_ok_and(|found| found.is_file()) {
+            return Err(wrong("is no file").hint("pack a folder first, with tar or zip"));
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok((name.ok_or_else(|| wrong("has no name"))?, file))
+    };
+    paths.iter().map(open).collect()
+}
+
+/// Has the node seal a file, and answers what it is named by.
+fn upload(name: &str, file: File, keep_metadata: bool, node: &Client, out: &Out) -> Result<String, Problem> {
+    let bytes = file.metadata().map_or(0, |found| found.len());
+    let mut progress = Progress::new(!out.is_quiet(), name, bytes);
+    let path = format!("/files?name={}&keep_metadata={keep_metadata}", segment(name));
+    let taken: UploadedFile = node.upload(&path, Counted::new(file, &mut progress))?;
+    Ok(taken.file)
+}
+
 fn request(text: String, args: &Args) -> SendRequest {
     let client_id = format!("{:032x}", rand::random::<u128>());
     let (reply_to, thread) = (args.reply_to.clone(), args.thread.clone());
-    SendRequest { text, client_id: Some(client_id), reply_to, thread }
+    SendRequest { text, client_id: Some(client_id), reply_to, thread, files: Vec::new() }
 }
 
 /// Sends, again if the connection broke: the keys in the request make that harmless.

@@ -1,11 +1,12 @@
-//! Lines to relays: ordered streams of frames, one protocol a kind.
+//! Lines: ordered streams of frames beside sync, one protocol a kind.
 //!
-//! A node opens lines ([`crate::NetworkHandle::open_line`]), a relay accepts them ([`crate::relay::RelayEvent::Line`]). On the wire a
-//! line is a stream of the connection, each frame `u32 length || 1 ..= 73,728 bytes`, in both directions at once. A line
-//! carries opaque bytes; what they mean is in `docs/spec/mailbox.md` and beyond.
+//! A node opens lines ([`crate::NetworkHandle::open_line`]); a relay accepts those to relays ([`crate::relay::RelayEvent::Line`]),
+//! a node those between nodes ([`crate::NetworkEvent::Line`]). On the wire a line is a stream of the connection, each frame
+//! `u32 length || 1 ..= LineKind::frame_max bytes`, in both directions at once. A line carries opaque bytes; what they mean is
+//! in `docs/spec/mailbox.md` and beyond.
 //!
-//! Frames arrive in order and whole, or the line ends. Each direction has a queue of [`LINE_QUEUE`] frames, and what does not fit
-//! waits at the sender: a slow reader slows its writer. A frame whose first byte is there, or that is being written, is
+//! Frames arrive in order and whole, or the line ends. Each direction has a queue of some frames ([`LINE_QUEUE`],
+//! [`BLOB_QUEUE`]), and what does not fit waits at the sender: a slow reader slows its writer. A frame whose first byte is there, or that is being written, is
 //! complete within [`crate::limits::FRAME_DEADLINE`], else the line ends.
 
 mod behaviour;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     PeerId,
-    limits::{LINE_FRAME_MAX, LINE_QUEUE},
+    limits::{BLOB_FRAME_MAX, BLOB_QUEUE, LINE_FRAME_MAX, LINE_QUEUE},
 };
 
 pub(crate) use behaviour::{Behaviour, Event as BehaviourEvent};
@@ -31,16 +32,37 @@ pub enum LineKind {
     Mailbox,
     /// `/parlor/directory/1`.
     Directory,
+    /// `/parlor/blob/1`, between nodes that are up.
+    Blob,
 }
 
 impl LineKind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Mailbox, Self::Directory];
+    /// What relays accept.
+    pub const OF_RELAYS: [Self; 2] = [Self::Mailbox, Self::Directory];
+    /// What nodes accept.
+    pub const OF_NODES: [Self; 1] = [Self::Blob];
+
+    /// Bytes of the largest frame.
+    pub const fn frame_max(self) -> usize {
+        match self {
+            Self::Mailbox | Self::Directory => LINE_FRAME_MAX,
+            Self::Blob => BLOB_FRAME_MAX,
+        }
+    }
+
+    /// Frames that wait in each direction.
+    const fn queue(self) -> usize {
+        match self {
+            Self::Mailbox | Self::Directory => LINE_QUEUE,
+            Self::Blob => BLOB_QUEUE,
+        }
+    }
 
     pub(crate) fn protocol(self) -> StreamProtocol {
         match self {
             Self::Mailbox => StreamProtocol::new("/parlor/mailbox/1"),
             Self::Directory => StreamProtocol::new("/parlor/directory/1"),
+            Self::Blob => StreamProtocol::new("/parlor/blob/1"),
         }
     }
 }
@@ -58,6 +80,7 @@ pub struct Line {
 #[derive(Debug, Clone)]
 pub struct LineSender {
     frames: mpsc::Sender<Bytes>,
+    max: usize,
 }
 
 /// The half of a line that receives.
@@ -70,8 +93,8 @@ pub struct LineReceiver {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
-    /// The frame is empty or larger than [`LINE_FRAME_MAX`].
-    #[error("a frame of a line is 1 to {LINE_FRAME_MAX} bytes, this one has {0}")]
+    /// The frame is empty or larger than [`LineKind::frame_max`].
+    #[error("a frame of a line has {0} bytes")]
     Size(usize),
     /// More than [`crate::limits::LINES_OPEN`] lines, or [`crate::limits::ADDRESSES_MAX`] addresses.
     #[error("too many {0}")]
@@ -96,22 +119,23 @@ pub enum LineError {
 impl Line {
     /// A line of which `frames` are moved by a task of its own: see [`run`].
     pub(crate) fn new(peer: PeerId, kind: LineKind) -> (Self, Ends) {
-        let (outgoing, to_write) = mpsc::channel(LINE_QUEUE);
-        let (read, incoming) = mpsc::channel(LINE_QUEUE);
-        let sender = LineSender { frames: outgoing };
+        let (outgoing, to_write) = mpsc::channel(kind.queue());
+        let (read, incoming) = mpsc::channel(kind.queue());
+        let max = kind.frame_max();
+        let sender = LineSender { frames: outgoing, max };
         let receiver = LineReceiver { frames: incoming };
-        (Self { peer, kind, sender, receiver }, Ends { outgoing: to_write, incoming: read })
+        (Self { peer, kind, sender, receiver }, Ends { outgoing: to_write, incoming: read, max })
     }
 
     /// Two ends of one line within this process, without a network between: what one sends the other receives. For tests and for
     /// programs that are their own relay. `one` and `other` are the peers that the ends see.
     pub fn pair(kind: LineKind, one: PeerId, other: PeerId) -> (Self, Self) {
-        let (there, to_there) = mpsc::channel(LINE_QUEUE);
-        let (here, to_here) = mpsc::channel(LINE_QUEUE);
+        let (there, to_there) = mpsc::channel(kind.queue());
+        let (here, to_here) = mpsc::channel(kind.queue());
         let end = |peer, frames, incoming| Self {
             peer,
             kind,
-            sender: LineSender { frames },
+            sender: LineSender { frames, max: kind.frame_max() },
             receiver: LineReceiver { frames: incoming },
         };
         (end(other, there, to_here), end(one, here, to_there))
@@ -147,14 +171,14 @@ impl Line {
 }
 
 impl LineSender {
-    /// Queues a frame. Waits while [`LINE_QUEUE`] frames wait already; that ends at the latest when the other side did not take
+    /// Queues a frame. Waits while as many frames wait as the kind allows; that ends at the latest when the other side did not take
     /// one for [`crate::limits::FRAME_DEADLINE`], because then the line ends. Cancel safe: a dropped call has sent
     /// nothing. `Ok` says nothing about arrival.
     ///
     /// # Errors
     /// The frame has no allowed size, or the line is over.
     pub async fn send(&self, frame: Bytes) -> Result<(), LineError> {
-        checked(&frame)?;
+        self.checked(&frame)?;
         self.frames.send(frame).await.map_err(|_| LineError::Closed)
     }
 
@@ -163,7 +187,7 @@ impl LineSender {
     /// # Errors
     /// The frame has no allowed size, or the line is over.
     pub fn try_send(&self, frame: Bytes) -> Result<bool, LineError> {
-        checked(&frame)?;
+        self.checked(&frame)?;
         match self.frames.try_send(frame) {
             Ok(()) => Ok(true),
             Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
@@ -174,6 +198,10 @@ impl LineSender {
     /// Waits until the line is over.
     pub async fn closed(&self) {
         self.frames.closed().await;
+    }
+
+    fn checked(&self, frame: &Bytes) -> Result<(), LineError> {
+        if frame.is_empty() || frame.len() > self.max { Err(LineError::Size(frame.len())) } else { Ok(()) }
     }
 }
 
@@ -189,10 +217,8 @@ impl LineReceiver {
 pub(crate) struct Ends {
     pub(crate) outgoing: mpsc::Receiver<Bytes>,
     pub(crate) incoming: mpsc::Sender<Bytes>,
-}
-
-fn checked(frame: &Bytes) -> Result<(), LineError> {
-    if frame.is_empty() || frame.len() > LINE_FRAME_MAX { Err(LineError::Size(frame.len())) } else { Ok(()) }
+    /// Bytes of the largest frame.
+    pub(crate) max: usize,
 }
 
 #[cfg(test)]

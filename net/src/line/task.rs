@@ -12,10 +12,7 @@ use tokio::{
 };
 
 use super::Ends;
-use crate::{
-    limits::{LINE_BURST, LINE_FRAME_MAX},
-    stream::frame,
-};
+use crate::{limits::LINE_BURST, stream::frame};
 
 /// Runs the line to its end. That is also when the sender of `gone` is dropped: Yamux 0.14 does not wake the streams of a connection
 /// that is closed in good order, so its end must be told.
@@ -26,20 +23,25 @@ pub(crate) async fn run(
     deadline: Duration,
 ) {
     let (mut reader, mut writer) = stream.split();
-    let Ends { mut outgoing, incoming } = ends;
+    let Ends { mut outgoing, incoming, max } = ends;
     tokio::select! {
         _ = gone.changed() => {}
-        () = receive(&mut reader, &incoming, deadline) => {}
+        () = receive(&mut reader, &incoming, max, deadline) => {}
         () = transmit(&mut writer, &mut outgoing, deadline) => {}
     }
 }
 
 /// Ends when the other side does, breaks the framing or stalls. When nobody receives here it leaves the end to the writer, who may
 /// still have something to write.
-async fn receive(reader: &mut (impl AsyncRead + Unpin), incoming: &mpsc::Sender<Bytes>, deadline: Duration) {
+async fn receive(
+    reader: &mut (impl AsyncRead + Unpin),
+    incoming: &mpsc::Sender<Bytes>,
+    max: usize,
+    deadline: Duration,
+) {
     loop {
         let data = tokio::select! {
-            data = frame::read(reader, LINE_FRAME_MAX, deadline) => data,
+            data = frame::read(reader, max, deadline) => data,
             () = incoming.closed() => return std::future::pending().await,
         };
         let Ok(data) = data else { return };
@@ -71,7 +73,7 @@ async fn transmit(writer: &mut (impl AsyncWrite + Unpin), outgoing: &mut mpsc::R
 }
 
 fn append(burst: &mut Vec<u8>, data: &[u8]) {
-    // At most LINE_FRAME_MAX, checked when it was queued.
+    // At most LineKind::frame_max, checked when it was queued.
     let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
     burst.extend_from_slice(&len.to_be_bytes());
     burst.extend_from_slice(data);

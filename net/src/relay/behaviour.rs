@@ -69,7 +69,7 @@ impl Server {
             circuits: Guarded::new(relay::Behaviour::new(peer, circuits), lenient),
             dht: Guarded::new(dht::behaviour(peer, records, kad::Mode::Server), lenient),
             probes: Guarded::new(autonat::v2::server::Behaviour::default(), lenient),
-            lines: line::Behaviour::new(&line::LineKind::ALL),
+            lines: line::Behaviour::new(&line::LineKind::OF_RELAYS),
         }
     }
 }

@@ -94,6 +94,8 @@ impl NetworkTask {
         let awaited = connection.stream.is_some();
         if connection.service {
             self.on_service_closed(peer, id);
+        } else {
+            self.lines_closed(peer, id);
         }
         if let Some(entry) = self.peers.get(&peer).filter(|it| !it.is_connected()) {
             let up_for = entry.up.map(|(_, since)| now - since).max(entry.was_up_for);

@@ -93,7 +93,7 @@ enum Step {
     Swarm(SwarmEvent<NodeEvent>),
     Room,
     LineEnded(Result<(), tokio::task::JoinError>),
-    ServiceEnded(Result<PeerId, tokio::task::JoinError>),
+    ServiceEnded(Result<services::Over, tokio::task::JoinError>),
     Tick,
 }
 

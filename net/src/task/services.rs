@@ -41,9 +41,20 @@ const SEEN_MAX: usize = 64;
 pub(super) struct Lines {
     opening: HashMap<u64, Opening>,
     last_id: u64,
-    /// Their tasks, each with its relay.
-    pub(super) tasks: JoinSet<PeerId>,
+    /// Their tasks, and those of the lines of others.
+    pub(super) tasks: JoinSet<Over>,
     standing: HashMap<PeerId, usize>,
+    /// How many of the tasks are of lines of others.
+    served: usize,
+}
+
+/// A line that is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Over {
+    /// Ours, to this peer.
+    Ours(PeerId),
+    /// One of another's, on this connection.
+    Theirs(ConnectionId),
 }
 
 /// A line that is being opened.
@@ -167,11 +178,16 @@ impl NetworkTask {
     /// The connection to a relay is gone, and what was asked for on it.
     pub(super) fn on_service_closed(&mut self, peer: PeerId, id: ConnectionId) {
         // It stood, and ended before the answer: a node does so, which has no use for the connection, as soon as it has said no.
-        self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &LineError::Refused);
+        self.lines_closed(peer, id);
         if self.peers.service(&peer).is_none() && self.relays.keeps(&peer) {
             let error = RelayError::new(RelayTrouble::Down, "the connection to the relay ended");
             self.on_relay_failed(peer, error);
         }
+    }
+
+    /// A connection is gone, and the lines that were to stand on it with it.
+    pub(super) fn lines_closed(&mut self, peer: PeerId, id: ConnectionId) {
+        self.lines.fail(|it| it.peer == peer && it.connection == Some(id), &LineError::Refused);
     }
 
     fn tell_relay(&mut self, peer: PeerId) {
@@ -296,14 +312,23 @@ impl NetworkTask {
         kind: LineKind,
         reply: oneshot::Sender<Result<Line, LineError>>,
     ) {
-        if self.lines.opening.len() + self.lines.tasks.len() >= LINES_OPEN {
+        if self.lines.opening.len() + self.lines.tasks.len().saturating_sub(self.lines.served) >= LINES_OPEN {
             let _ = reply.send(Err(LineError::TooMany("lines")));
             return;
         }
-        self.relays.name(peer);
+        let connection = if LineKind::OF_NODES.contains(&kind) {
+            let up = self.peers.get(&peer).and_then(|it| it.up);
+            let Some((connection, _)) = up else {
+                let _ = reply.send(Err(LineError::Unreachable("the peer is not up".to_owned())));
+                return;
+            };
+            Some(connection)
+        } else {
+            self.relays.name(peer);
+            self.peers.service(&peer).map(|(connection, _)| connection)
+        };
         self.lines.last_id += 1;
         let id = self.lines.last_id;
-        let connection = self.peers.service(&peer).map(|(connection, _)| connection);
         let deadline = Instant::now() + LINE_OPEN_DEADLINE;
         self.lines.opening.insert(id, Opening { peer, kind, reply, deadline, connection });
         match connection {
@@ -329,7 +354,7 @@ impl NetworkTask {
                 *self.lines.standing.entry(peer).or_insert(0) += 1;
                 self.lines.tasks.spawn(async move {
                     line::run(stream, ends, gone, deadline).await;
-                    peer
+                    Over::Ours(peer)
                 });
                 // Who asked may have given up; then the line ends at once.
                 let _ = reply.send(Ok(line));
@@ -339,13 +364,41 @@ impl NetworkTask {
                     let _ = opening.reply.send(Err(LineError::Refused));
                 }
             }
-            // Nodes accept none.
-            line::BehaviourEvent::Inbound { connection, .. } => self.swarm.behaviour_mut().lines.ended(connection),
+            line::BehaviourEvent::Inbound { peer, connection, kind, stream } => {
+                if !self.serve_line(peer, connection, kind, stream) {
+                    self.swarm.behaviour_mut().lines.ended(connection);
+                }
+            }
         }
     }
 
-    pub(super) fn on_line_over(&mut self, peer: Result<PeerId, tokio::task::JoinError>) {
-        let Ok(peer) = peer else { return };
+    /// Takes a line that another node opened, if it is up, and there is a place for it.
+    fn serve_line(&mut self, peer: libp2p::PeerId, id: ConnectionId, kind: LineKind, stream: libp2p::Stream) -> bool {
+        let Ok(peer) = PeerId::from_libp2p(&peer) else { return false };
+        let full = self.lines.served >= LINES_SERVED || self.outbox.len() >= OUTBOX_GOSSIP;
+        let Some(entry) = self.peers.get_mut(&peer).filter(|it| it.up.is_some() && !full) else { return false };
+        let Some(connection) = entry.connections.get_mut(&id).filter(|it| it.is_open()) else { return false };
+        let gone = connection.lines.get_or_insert_with(|| watch::Sender::new(())).subscribe();
+        let (line, ends) = Line::new(peer, kind);
+        let deadline = self.tuning.frame_deadline;
+        self.lines.served += 1;
+        self.lines.tasks.spawn(async move {
+            line::run(stream, ends, gone, deadline).await;
+            Over::Theirs(id)
+        });
+        self.emit(NetworkEvent::Line { line });
+        true
+    }
+
+    pub(super) fn on_line_over(&mut self, over: Result<Over, tokio::task::JoinError>) {
+        let peer = match over {
+            Ok(Over::Ours(peer)) => peer,
+            Ok(Over::Theirs(connection)) => {
+                self.lines.served = self.lines.served.saturating_sub(1);
+                return self.swarm.behaviour_mut().lines.ended(connection);
+            }
+            Err(_) => return,
+        };
         if let Some(standing) = self.lines.standing.get_mut(&peer) {
             *standing -= 1;
             if *standing == 0 {

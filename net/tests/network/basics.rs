@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use parlor_net::{Address, NetworkError, NetworkEvent, RequestError, SendError, limits, spawn};
+use parlor_net::{Address, LineError, LineKind, NetworkError, NetworkEvent, RequestError, SendError, limits, spawn};
 
 use crate::harness::*;
 
@@ -99,6 +99,64 @@ async fn a_request_is_answered_by_a_peer_that_was_not_connected() {
     assert!(matches!(refused, Err(RequestError::Unreachable(_))), "{refused:?}");
     let asked = alice.handle.request(nobody, vec![bob.address()], "abc".into()).await;
     assert!(matches!(&asked, Err(RequestError::Unreachable(why)) if why.contains("another peer")), "{asked:?}");
+}
+
+async fn lines_carry_chunks(listen: &str) {
+    let (alice, bob) = (TestNode::start(1, listen).await, TestNode::start(2, listen).await);
+    let early = alice.handle.open_line(bob.peer, vec![bob.address()], LineKind::Blob).await;
+    assert!(matches!(early, Err(LineError::Unreachable(_))), "nobody is dialled for it: {early:?}");
+    alice.connect(&bob).await;
+    for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+        let mut line = from.handle.open_line(to.peer, Vec::new(), LineKind::Blob).await.unwrap();
+        assert_eq!((line.peer(), line.kind()), (to.peer, LineKind::Blob));
+        for len in [1, 5, limits::BLOB_FRAME_MAX, 3] {
+            let frame: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
+            line.send(frame.clone().into()).await.unwrap();
+            assert!(line.recv().await.unwrap().iter().rev().eq(&frame), "{len}");
+        }
+        let oversize = Bytes::from(vec![0; limits::BLOB_FRAME_MAX + 1]);
+        assert_eq!(line.send(oversize).await, Err(LineError::Size(limits::BLOB_FRAME_MAX + 1)));
+    }
+    // A node is no relay.
+    let mailbox = alice.handle.open_line(bob.peer, vec![bob.address()], LineKind::Mailbox);
+    assert!(tokio::time::timeout(Duration::from_secs(40), mailbox).await.unwrap().is_err());
+    let mut line = alice.handle.open_line(bob.peer, Vec::new(), LineKind::Blob).await.unwrap();
+    bob.stop().await;
+    assert_eq!(line.recv().await, None, "it ends with the connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_between_nodes_carry_chunks_over_tcp() {
+    lines_carry_chunks(TCP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_between_nodes_carry_chunks_over_quic() {
+    lines_carry_chunks(QUIC).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_has_four_lines_and_no_more_until_one_ends() {
+    let (alice, bob) = (TestNode::start(1, MEMORY).await, TestNode::start(2, MEMORY).await);
+    alice.connect(&bob).await;
+    let mut lines = Vec::new();
+    for _ in 0..limits::LINES_PER_CONNECTION {
+        let mut line = alice.handle.open_line(bob.peer, Vec::new(), LineKind::Blob).await.unwrap();
+        line.send("abc".into()).await.unwrap();
+        assert_eq!(line.recv().await.unwrap(), "cba");
+        lines.push(line);
+    }
+    let mut fifth = alice.handle.open_line(bob.peer, Vec::new(), LineKind::Blob).await.unwrap();
+    let _ = fifth.send("abc".into()).await;
+    assert_eq!(fifth.recv().await, None, "dropped unread");
+    lines.clear();
+    loop {
+        let mut line = alice.handle.open_line(bob.peer, Vec::new(), LineKind::Blob).await.unwrap();
+        let _ = line.send("abc".into()).await;
+        if line.recv().await.is_some() {
+            return;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

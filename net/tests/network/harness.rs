@@ -166,6 +166,17 @@ async fn pump(
                     let _ = handle.respond(token, answer.into()).await;
                 }
             }
+            NetworkEvent::Line { mut line } => {
+                // Whoever opened it is answered every frame backwards.
+                tokio::spawn(async move {
+                    while let Some(frame) = line.recv().await {
+                        let answer: Vec<u8> = frame.iter().rev().copied().collect();
+                        if line.send(answer.into()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
             event => note(&mut seen.lock().unwrap(), event),
         }
     }

@@ -8,11 +8,13 @@
 //! | [`mailboxes`] | lines to relays: what is written for members who are away, and read of them |
 //! | [`attention`] | the settings of what calls the user and what of him others see; notifications |
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
+//! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
 pub(crate) mod attention;
 pub(crate) mod contacts;
+pub(crate) mod files;
 pub(crate) mod joins;
 pub(crate) mod leafs;
 pub(crate) mod mailboxes;

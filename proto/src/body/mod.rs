@@ -8,6 +8,7 @@ use parlor_crypto::seal;
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::file::{Files, FilesError};
 use crate::ids::{AccountId, EventId};
 use crate::limits::{self, MAX_MENTIONS};
 
@@ -22,18 +23,19 @@ pub use self::emoji::check_emoji;
 pub use self::poll::{Poll, Vote};
 pub use crate::limits::MAX_TEXT;
 
-/// The numbers of the kinds. 5 is for files and 9 for notes of a room.
+/// The numbers of the kinds. 9 is for notes of a room.
 mod kind {
     pub(super) const TEXT: u8 = 1;
     pub(super) const EDIT: u8 = 2;
     pub(super) const REDACT: u8 = 3;
     pub(super) const REACT: u8 = 4;
+    pub(super) const FILE: u8 = 5;
     pub(super) const POLL: u8 = 6;
     pub(super) const VOTE: u8 = 7;
     pub(super) const PIN: u8 = 8;
     pub(super) const THREADED: u8 = 10;
     /// All that this version decodes.
-    pub(super) const KNOWN: [u8; 8] = [TEXT, EDIT, REDACT, REACT, POLL, VOTE, PIN, THREADED];
+    pub(super) const KNOWN: [u8; 9] = [TEXT, EDIT, REDACT, REACT, FILE, POLL, VOTE, PIN, THREADED];
 }
 
 /// The content of a message.
@@ -48,6 +50,8 @@ pub enum Body {
     Redact(Redact),
     /// Kind 4: puts an emoji on a message, or takes it off.
     React(React),
+    /// Kind 5: files, with or without a text.
+    File(Box<Files>),
     /// Kind 6: a question with answers to choose from.
     Poll(Poll),
     /// Kind 7: the answers that an account chooses.
@@ -148,6 +152,9 @@ pub enum BodyError {
     /// Choices that are not ascending, or that no poll has.
     #[error("not the choices of a vote")]
     Choices,
+    /// Not a message with files.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// Not the encoding of its kind.
     #[error("not the content of a message")]
     Malformed,
@@ -167,7 +174,7 @@ impl Body {
             | Self::React(React { target, .. })
             | Self::Vote(Vote { poll: target, .. })
             | Self::Pin(Pin { target, .. }) => Some(*target),
-            Self::Text(_) | Self::Poll(_) | Self::Unknown { .. } => None,
+            Self::Text(_) | Self::File(_) | Self::Poll(_) | Self::Unknown { .. } => None,
         }
     }
 
@@ -182,6 +189,7 @@ impl Body {
                 if mentions.len() > MAX_MENTIONS { Err(BodyError::Mentions) } else { Ok(()) }
             }
             Self::React(React { emoji, .. }) => check_emoji(emoji),
+            Self::File(files) => Ok(files.check()?),
             Self::Poll(poll) => poll.check(),
             Self::Vote(vote) => vote.check(),
             Self::Redact(_) | Self::Pin(_) => Ok(()),
@@ -209,6 +217,7 @@ impl Body {
             Self::Edit(edit) => of(kind::EDIT, codec::encode(edit)),
             Self::Redact(redact) => of(kind::REDACT, codec::encode(redact)),
             Self::React(react) => of(kind::REACT, codec::encode(react)),
+            Self::File(files) => of(kind::FILE, codec::encode(&**files)),
             Self::Poll(poll) => of(kind::POLL, codec::encode(poll)),
             Self::Vote(vote) => of(kind::VOTE, codec::encode(vote)),
             Self::Pin(pin) => of(kind::PIN, codec::encode(pin)),
@@ -231,6 +240,7 @@ impl Body {
             kind::EDIT => Self::Edit(read(content)?),
             kind::REDACT => Self::Redact(read(content)?),
             kind::REACT => Self::React(read(content)?),
+            kind::FILE => Self::File(Box::new(read(content)?)),
             kind::POLL => Self::Poll(read(content)?),
             kind::VOTE => Self::Vote(read(content)?),
             kind::PIN => Self::Pin(read(content)?),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking; helpers are tests, too")]
 #![allow(clippy::print_stdout, reason = "seeds and reasons for skipping are printed")]
 
+mod blobs;
 mod canary;
 mod common;
 mod corrupt;

@@ -3,6 +3,7 @@
 mod attention;
 mod contacts;
 mod devices;
+mod files;
 mod invites;
 mod live;
 mod members;
@@ -59,6 +60,7 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(attention::settings))
         .routes(routes!(contacts::list))
         .routes(routes!(devices::list))
+        .routes(routes!(files::preview))
         .routes(routes!(live::ticket))
 }
 
@@ -77,6 +79,8 @@ fn send() -> OpenApiRouter<Api> {
         .routes(routes!(attention::typing))
         .routes(routes!(attention::attend))
         .routes(routes!(attention::draft, attention::set_draft, attention::clear_draft))
+        .routes(routes!(files::fetch))
+        .routes(routes!(files::remove))
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::discard))
 }
@@ -108,7 +112,16 @@ fn manage() -> OpenApiRouter<Api> {
 
 /// Routes of [`read`] that may wait for others and have deadlines of their own.
 fn patient_read() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(messages::wait)).routes(routes!(live::lines)).routes(routes!(contacts::safety))
+    OpenApiRouter::new()
+        .routes(routes!(messages::wait))
+        .routes(routes!(live::lines))
+        .routes(routes!(contacts::safety))
+        .routes(routes!(files::download))
+}
+
+/// Routes of [`send`] that take as long as the client does.
+fn patient_send() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(files::upload))
 }
 
 /// Routes of [`manage`] that may wait for others and have deadlines of their own.
@@ -135,7 +148,9 @@ fn socket() -> OpenApiRouter<Api> {
 pub fn router(app: App, tokens: Tokens, port: u16, stopped: watch::Receiver<bool>) -> Router {
     let quick =
         guarded(read(), Scope::Read).merge(guarded(send(), Scope::Send)).merge(guarded(manage(), Scope::Manage));
-    let patient = guarded(patient_read(), Scope::Read).merge(guarded(patient_manage(), Scope::Manage));
+    let patient = guarded(patient_read(), Scope::Read)
+        .merge(guarded(patient_send(), Scope::Send))
+        .merge(guarded(patient_manage(), Scope::Manage));
     let description = openapi();
     let described = move || async move { axum::Json(description) };
     let routes = Router::from(quick.layer(from_fn(guard::deadline)))
@@ -178,7 +193,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     struct Base;
 
     let base = OpenApiRouter::<Api>::with_openapi(Base::openapi());
-    let all = [read(), send(), manage(), patient_read(), patient_manage(), socket()];
+    let all = [read(), send(), manage(), patient_read(), patient_send(), patient_manage(), socket()];
     let routes = all.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge);
     let mut description = base.nest(PREFIX, routes).into_openapi();
     let token = utoipa::openapi::security::Http::new(utoipa::openapi::security::HttpAuthScheme::Bearer);

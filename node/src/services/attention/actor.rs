@@ -111,7 +111,7 @@ impl Teller {
             mention: message.mentions.contains(&me),
             sent_ms: u64::try_from(sent).unwrap_or(0),
             author: message.author.name.clone(),
-            text: message.text.clone(),
+            text: said(message),
         };
         self.notices.call(call, calls_of(&summary.item.attention), now_ms);
     }
@@ -141,4 +141,10 @@ fn calls_of(attention: &parlor_api::Attention) -> Calls {
 fn minute_of_day() -> u16 {
     let now = jiff::Zoned::now();
     u16::try_from(now.hour()).unwrap_or(0) * 60 + u16::try_from(now.minute()).unwrap_or(0)
+}
+
+/// What a message says, in a notification; of one with files only, what they are called.
+fn said(message: &Message) -> String {
+    let names = || message.files.iter().map(|file| file.save_as.as_str()).collect::<Vec<_>>().join(", ");
+    if message.text.is_empty() { names() } else { message.text.clone() }
 }

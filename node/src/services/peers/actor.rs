@@ -26,6 +26,7 @@ use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::limits::MUTE_PAUSE_MS;
 use crate::services::contacts::Contacts;
+use crate::services::files::Files;
 use crate::services::joins::Joins;
 use crate::services::rooms::{Opened, Rooms};
 
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) rooms: Rooms,
     pub(crate) joins: Joins,
     pub(crate) contacts: Contacts,
+    pub(crate) files: Files,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
 }
@@ -168,6 +170,7 @@ impl Actor {
                     let _ = self.parts.net.verdict(token, Verdict::Ignore).await;
                 }
             },
+            NetworkEvent::Line { line } => self.parts.files.line(line),
             NetworkEvent::Request { peer, data, token } => self.on_request(peer, data, token),
             NetworkEvent::Discovered { peer, addresses } => self.on_found(peer, addresses).await,
             NetworkEvent::Banned { peer, .. } => {

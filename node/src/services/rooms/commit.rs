@@ -47,6 +47,7 @@ impl Turn<'_> {
                     batch.message(row);
                     late |= self.note_late(message);
                     self.remark(&mut batch, message);
+                    self.note_files(&mut batch, &message.event, message.body.as_ref());
                 }
             }
             accepted.push(event);

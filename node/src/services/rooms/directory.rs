@@ -56,6 +56,18 @@ impl Directory {
         self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(room).cloned()
     }
 
+    /// The peers behind which there is a member of a room, as their sessions proved.
+    pub(crate) fn online(&self, room: &RoomId) -> Vec<parlor_net::PeerId> {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(room).map_or(Vec::new(), |summary| summary.online.iter().map(|online| online.peer).collect())
+    }
+
+    /// Whether a member of a room is behind this peer, as its session proved.
+    pub(crate) fn is_online(&self, room: &RoomId, peer: &parlor_net::PeerId) -> bool {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(room).is_some_and(|summary| summary.online.iter().any(|online| online.peer == *peer))
+    }
+
     /// All rooms.
     pub(crate) fn all(&self) -> Vec<(RoomId, Summary)> {
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);

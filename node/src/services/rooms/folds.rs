@@ -58,6 +58,9 @@ impl Turn<'_> {
             view.thread = text.thread.map(|root| root.to_string());
             view.reply = text.reply_to.and_then(|id| self.quote(&id, sight));
         }
+        if let Some(Body::File(files)) = &looked.body {
+            view.reply = files.reply_to.and_then(|id| self.quote(&id, sight));
+        }
         let names = |who: Vec<AccountId>| who.iter().map(ToString::to_string).collect();
         view.reactions = fold.reactions.into_iter().map(|(emoji, who)| (emoji, names(who))).collect();
         view.pinned_by = fold.pinned.map(|pinned| self.author_of(&pinned.by));
@@ -131,6 +134,7 @@ fn clear(view: &mut Message) {
 fn said(body: &Body) -> Option<Said> {
     match body {
         Body::Text(text) => Some(Said { text: text.text.clone(), mentions: text.mentions.clone() }),
+        Body::File(files) => Some(Said { text: files.text.clone(), mentions: files.mentions.clone() }),
         _ => None,
     }
 }

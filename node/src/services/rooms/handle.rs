@@ -9,6 +9,7 @@ use parlor_api::{
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
+use parlor_proto::file::FileRef;
 use parlor_proto::identity::Identity;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
@@ -211,6 +212,11 @@ impl Rooms {
 
     pub(crate) async fn message(&self, room: RoomId, message: EventId) -> Answer<Message> {
         self.wish(room, |reply| Wish::Message(message, reply)).await
+    }
+
+    /// The files that a message names.
+    pub(crate) async fn files(&self, room: RoomId, message: EventId) -> Answer<Vec<FileRef>> {
+        self.wish(room, |reply| Wish::Files(message, reply)).await
     }
 
     pub(crate) async fn history(

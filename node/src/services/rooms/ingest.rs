@@ -185,6 +185,7 @@ impl Turn<'_> {
             let Some(found) = self.entry.room.open_later(&event) else { continue };
             let Some(author) = self.entry.room.writer_of(&event) else { continue };
             batch.message_key(event.id(), found.key.secret().clone());
+            self.note_files(&mut batch, &event, found.body.as_ref());
             let message = parlor_proto::room::Message {
                 event,
                 author,

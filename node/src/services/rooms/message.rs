@@ -9,6 +9,7 @@ use parlor_api::{
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::control::NewDevice;
+use parlor_proto::file::FileRef;
 use parlor_proto::identity::Identity;
 use parlor_proto::join::Answer as JoinAnswer;
 use parlor_proto::mailbox::Mail;
@@ -150,6 +151,7 @@ pub(super) enum Wish {
     Leave(bool, Reply<()>),
     Send(Vec<SendRequest>, Reply<Vec<SendAnswer>>),
     Message(EventId, Reply<Message>),
+    Files(EventId, Reply<Vec<FileRef>>),
     History(Anchor, u32, bool, Reply<Page<Message>>),
     Say(EventId, Say, Option<String>, Reply<Message>),
     Ask(CreatePoll, Reply<SendAnswer>),
@@ -181,7 +183,7 @@ impl Wish {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
             Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) => true,
-            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) => false,
+            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) | Self::Files(..) => false,
             Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
             Self::Pins(_) | Self::Edits(..) | Self::Thread(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
@@ -201,6 +203,7 @@ impl Wish {
             | Self::Introduce(_, reply)
             | Self::Typing(_, reply) => drop(reply.send(Err(problem))),
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
+            Self::Files(_, reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) | Self::Say(_, _, _, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, _, reply) | Self::Thread(_, _, _, reply) => drop(reply.send(Err(problem))),

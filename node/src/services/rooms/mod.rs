@@ -18,6 +18,7 @@ pub(crate) mod devices;
 mod direct;
 mod directory;
 mod entry;
+mod files;
 mod folds;
 mod forks;
 mod former;
@@ -48,8 +49,11 @@ mod wishes;
 mod worker;
 
 pub(crate) use begin::start;
+#[cfg(test)]
+pub(crate) use directory::Online;
 pub(crate) use directory::{Directory, Summary};
 pub(crate) use entry::parts as stored_parts;
+pub(crate) use files::file_view;
 pub(crate) use handle::Rooms;
 pub(crate) use message::{KnockEnd, Knocked, Opened};
 pub(crate) use wishes::{creation_problem, new_room};

@@ -146,6 +146,7 @@ impl Turn<'_> {
         self.show_connected();
         self.jobs.push(Job::Company { room: self.id(), any: n > 0 });
         self.summarise();
+        self.context.files.met();
     }
 
     fn on_session(&mut self, peer: PeerId, out: SyncOut) {

@@ -189,6 +189,7 @@ impl Turn<'_> {
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
         self.count(message);
+        self.files_seen(event, message.body.as_ref());
         // What was said about it before it came counts from the beginning.
         let (event, body) = (event.clone(), message.body.clone());
         let looked = Looked { position, received_ms: self.now_ms, erased: false, event, author: message.author, body };

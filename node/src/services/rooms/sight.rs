@@ -220,6 +220,9 @@ impl Turn<'_> {
             if let Some(Body::Text(text)) = &looked.body {
                 quoted.extend(text.reply_to);
             }
+            if let Some(Body::File(files)) = &looked.body {
+                quoted.extend(files.reply_to);
+            }
         }
         for id in &quoted {
             if let Some(looked) = sight.message(id).and_then(|row| self.look_at(row)) {

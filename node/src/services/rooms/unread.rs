@@ -289,6 +289,7 @@ impl Turn<'_> {
 fn mentions(body: &Body, me: &AccountId) -> Option<bool> {
     match body {
         Body::Text(text) => Some(text.mentions.contains(me)),
+        Body::File(files) => Some(files.mentions.contains(me)),
         Body::Poll(_) | Body::Unknown { .. } => Some(false),
         // What is said about other messages is none.
         _ => None,

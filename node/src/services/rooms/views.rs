@@ -66,12 +66,22 @@ impl Turn<'_> {
         } else {
             (MessageStatus::Delivered, 0, 0, None)
         };
+        let files = match body {
+            Some(Body::File(files)) => self.file_views(&files.files),
+            _ => Vec::new(),
+        };
         let (kind, text, reply_to, mentions) = match body {
             Some(Body::Text(text)) => (
                 MessageKind::Text,
                 text.text.clone(),
                 text.reply_to.map(|id| id.to_string()),
                 text.mentions.iter().map(ToString::to_string).collect(),
+            ),
+            Some(Body::File(files)) => (
+                MessageKind::File,
+                files.text.clone(),
+                files.reply_to.map(|id| id.to_string()),
+                files.mentions.iter().map(ToString::to_string).collect(),
             ),
             _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
         };
@@ -84,7 +94,7 @@ impl Turn<'_> {
             received_at: rfc3339(received_ms),
             kind,
             text,
-            files: Vec::new(),
+            files,
             reply_to,
             reply: None,
             thread: None,

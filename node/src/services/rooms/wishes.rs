@@ -3,6 +3,7 @@
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text};
 use parlor_proto::control::{History, InviteHistory, MailboxTokens, Mailboxes, Permission, Policy, Setting, Sponsor};
+use parlor_proto::file::Files;
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
@@ -46,6 +47,7 @@ impl Turn<'_> {
             Wish::Leave(force, reply) => self.leave(force, reply),
             Wish::Send(messages, reply) => self.send(messages, reply),
             Wish::Message(id, reply) => self.message(id, reply),
+            Wish::Files(id, reply) => self.files(id, reply),
             Wish::History(anchor, limit, system, reply) => self.history(anchor, limit, system, reply),
             Wish::Read(message, reply) => self.mark_read(message, reply),
             Wish::Receipts(message, reply) => self.receipts(message, reply),
@@ -309,6 +311,18 @@ impl Turn<'_> {
         };
         let (reply_to, thread) = (id(&request.reply_to)?, id(&request.thread)?);
         let (text, mentions) = self.addressed(&request.text);
+        let files = self.attached(request)?;
+        if !files.is_empty() {
+            if thread.is_some() {
+                let problem = Problem::new(Code::BadRequest, "files can not be sent in a thread yet");
+                return Err(problem.hint("send them as an answer: --reply-to"));
+            }
+            let mut files = Files { text, reply_to, mentions, thread, files };
+            files.trim_previews();
+            let body = Body::File(Box::new(files));
+            body.check().map_err(body_problem)?;
+            return Ok(body);
+        }
         let body = Body::Text(Text { text, reply_to, mentions, thread });
         if request.text.trim().is_empty() {
             return Err(body_problem(BodyError::Empty));

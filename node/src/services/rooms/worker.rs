@@ -29,6 +29,7 @@ use crate::limits::REST_MS;
 use crate::services::attention::Attention;
 use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
+use crate::services::files::Files;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
 
@@ -47,6 +48,7 @@ pub(crate) struct Context {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) contacts: Contacts,
     pub(crate) attention: Attention,
+    pub(crate) files: Files,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;

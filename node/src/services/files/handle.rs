@@ -1,0 +1,356 @@
+//! What others tell and ask the files service.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parlor_api::{Code, EventBody, FileChanged, FileState, Problem};
+use parlor_crypto::vault::Vault;
+use parlor_net::{Line, PeerId};
+use parlor_proto::file::{FileRef, Layout};
+use parlor_proto::{EventId, FileId, RoomId, codec};
+use parlor_storage::{Batch, Blobs, Held, Namespace, Store};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+
+use super::table::{Known, Place, Table};
+use super::{blob_problem, blocking};
+use crate::app::Answer;
+use crate::bus::Bus;
+use crate::clock::now_ms;
+use crate::limits::{FILE_UPLOADS, UPLOADS_KEPT};
+use crate::services::commit_problem;
+use crate::services::rooms::Directory;
+
+/// Keys of rows of no room: what is to be fetched, and what was sealed and waits to be sent.
+const WANT: &[u8] = b"want";
+const UPLOAD: &[u8] = b"upload";
+
+/// What the user allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Pictures up to so many bytes are fetched by themselves.
+    pub(crate) auto: u64,
+    /// Files of others take at most so much; the oldest go first.
+    pub(crate) cache: u64,
+}
+
+/// A handle on the files service. Clones are the same service. What is told never waits.
+#[derive(Clone)]
+pub(crate) struct Files {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    blobs: Blobs,
+    store: Store,
+    bus: Bus,
+    directory: Directory,
+    limits: Limits,
+    table: Mutex<Table>,
+    slots: Mutex<Slots>,
+    uploads: Mutex<HashMap<FileId, Upload>>,
+    told: Notify,
+    /// Places for uploads.
+    places: Arc<Semaphore>,
+    /// One picture is worked on at a time: each may take much memory.
+    pictures: Arc<Semaphore>,
+}
+
+/// What was told and not looked at yet.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// Lines of other nodes. At most as many as the network serves.
+    pub(super) lines: Vec<Line>,
+    /// To be fetched. At most one for each file that messages name.
+    pub(super) wants: HashMap<FileId, Place>,
+    /// Not to be fetched any more, and removed.
+    pub(super) drops: Vec<FileId>,
+}
+
+/// A file that was sealed and waits to be sent.
+#[derive(Clone, Serialize, Deserialize)]
+struct Upload {
+    made_ms: u64,
+    file: FileRef,
+}
+
+impl Files {
+    /// Opens the folder, and reads what the store says of files. Blocks.
+    ///
+    /// # Errors
+    /// The folder or the store can not be read.
+    pub(crate) fn load(
+        dir: &std::path::Path,
+        vault: &Vault,
+        limits: Limits,
+        (store, bus, directory): (Store, Bus, Directory),
+    ) -> Answer<Self> {
+        let damaged = |error: parlor_storage::ReadError| crate::home_damaged(error.to_string());
+        let blobs = Blobs::open(dir, vault).map_err(|error| blob_problem(&error))?;
+        let mut table = Table::default();
+        for (room, _) in store.rooms().map_err(damaged)? {
+            for (key, value) in store.scan(Some(&room), Namespace::File, &[]).map_err(damaged)? {
+                let Some(file) = table.restore(room, &key, &value) else { continue };
+                if let Some(known) = table.get_mut(&file) {
+                    look(known, &blobs, &file);
+                }
+            }
+        }
+        let mut slots = Slots::default();
+        for (key, value) in store.scan(None, Namespace::File, WANT).map_err(damaged)? {
+            let id = key.get(WANT.len()..).and_then(|id| id.try_into().ok()).map(FileId);
+            if let Some((file, place)) = id.zip(codec::decode(&value, 128).ok()) {
+                slots.wants.insert(file, place);
+            }
+        }
+        let mut uploads = HashMap::new();
+        for (_, value) in store.scan(None, Namespace::File, UPLOAD).map_err(damaged)? {
+            if let Ok(upload) = codec::decode::<Upload>(&value, 16 * 1024) {
+                uploads.insert(upload.file.id(), upload);
+            }
+        }
+        let told = Notify::new();
+        told.notify_one();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                blobs,
+                store,
+                bus,
+                directory,
+                limits,
+                table: Mutex::new(table),
+                slots: Mutex::new(slots),
+                uploads: Mutex::new(uploads),
+                told,
+                places: Arc::new(Semaphore::new(FILE_UPLOADS)),
+                pictures: Arc::new(Semaphore::new(1)),
+            }),
+        })
+    }
+
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.inner.limits
+    }
+
+    pub(super) fn places(&self) -> Arc<Semaphore> {
+        self.inner.places.clone()
+    }
+
+    pub(super) fn pictures(&self) -> Arc<Semaphore> {
+        self.inner.pictures.clone()
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.inner.table)
+    }
+
+    pub(super) fn take(&self) -> Slots {
+        std::mem::take(&mut *lock(&self.inner.slots))
+    }
+
+    /// Waits until something is told. Cancel safe.
+    pub(super) async fn told(&self) {
+        self.inner.told.notified().await;
+    }
+
+    /// A message of a room is shown that names files; durable, with the rows that say so.
+    pub(crate) fn seen(&self, room: RoomId, message: EventId, own: bool, files: &[FileRef]) {
+        for (index, file) in files.iter().enumerate() {
+            let Some(layout) = file.layout() else { continue };
+            let (id, place) = (file.id(), Place { room, message, index: u32::try_from(index).unwrap_or(u32::MAX) });
+            let mut table = self.table();
+            let new = table.get(&id).is_none();
+            table.name(id, layout, place, own);
+            let Some(known) = table.get_mut(&id) else { continue };
+            if new {
+                look(known, &self.inner.blobs, &id);
+            }
+            let picture = super::preview::is_picture(&file.mime) && file.size <= self.inner.limits.auto;
+            if picture && !own && known.state == FileState::Remote {
+                known.state = FileState::Waiting;
+                lock(&self.inner.slots).wants.insert(id, place);
+            }
+        }
+        self.inner.told.notify_one();
+    }
+
+    /// How far a file came, how many bytes of it are here, and why no more.
+    pub(crate) fn state(&self, file: &FileId) -> (FileState, u64, Option<String>) {
+        let table = self.table();
+        let known = table.get(file);
+        known.map_or((FileState::Remote, 0, None), |known| (known.state, known.bytes, known.reason.clone()))
+    }
+
+    /// Fetches a file, now or whenever somebody is there who has it; also after a restart. Durable when it returns.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub(crate) async fn want(&self, file: FileId, place: Place) -> Answer<()> {
+        {
+            let mut table = self.table();
+            let Some(known) = table.get_mut(&file) else { return Err(Problem::of(Code::MessageNotFound)) };
+            if known.state != FileState::Remote {
+                return Ok(());
+            }
+            known.state = FileState::Waiting;
+            known.reason = None;
+        }
+        self.note_want(file, place).await?;
+        lock(&self.inner.slots).wants.insert(file, place);
+        self.inner.told.notify_one();
+        self.publish(&file);
+        Ok(())
+    }
+
+    pub(super) async fn note_want(&self, file: FileId, place: Place) -> Answer<()> {
+        let mut batch = Batch::new(None);
+        batch.put(Namespace::File, &[WANT, &file.0].concat(), codec::encode(&place));
+        self.commit(batch).await
+    }
+
+    pub(super) async fn forget_want(&self, file: &FileId) -> Answer<()> {
+        let mut batch = Batch::new(None);
+        batch.delete(Namespace::File, &[WANT, &file.0].concat());
+        self.commit(batch).await
+    }
+
+    /// Does not fetch a file any more, and removes what is here of it.
+    ///
+    /// # Errors
+    /// `conflict` for a file that was sealed here: others may have it from us only.
+    pub(crate) async fn give_up(&self, file: FileId) -> Answer<()> {
+        if self.table().get(&file).is_some_and(|known| known.own) {
+            let why = "the file was sent from here: others may have it from nobody else";
+            return Err(Problem::new(Code::Conflict, why).hint("delete the message when nobody needs it any more"));
+        }
+        self.forget_want(&file).await?;
+        lock(&self.inner.slots).drops.push(file);
+        self.inner.told.notify_one();
+        Ok(())
+    }
+
+    /// Somebody of a room came or went, which may have what is wanted.
+    pub(crate) fn met(&self) {
+        self.inner.told.notify_one();
+    }
+
+    /// Another node opened a line.
+    pub(crate) fn line(&self, line: Line) {
+        lock(&self.inner.slots).lines.push(line);
+        self.inner.told.notify_one();
+    }
+
+    /// Who is connected and, as the sessions proved, a member of a room in which the file was named.
+    pub(super) fn company(&self, file: &FileId) -> Vec<PeerId> {
+        let rooms = self.rooms(file);
+        let mut peers: Vec<_> = rooms.iter().flat_map(|room| self.inner.directory.online(room)).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        peers
+    }
+
+    /// Whether a peer may have a file: it proved, on this connection, to be a live member of a room in which it was named.
+    pub(super) fn may_have(&self, file: &FileId, peer: &PeerId) -> bool {
+        self.rooms(file).iter().any(|room| self.inner.directory.is_online(room, peer))
+    }
+
+    fn rooms(&self, file: &FileId) -> Vec<RoomId> {
+        let table = self.table();
+        let mut rooms: Vec<_> = table.get(file).map_or(Vec::new(), |it| it.places.iter().map(|it| it.room).collect());
+        rooms.sort_unstable();
+        rooms.dedup();
+        rooms
+    }
+
+    /// A file of a client was sealed. Durable when it returns.
+    pub(super) async fn uploaded(&self, file: FileRef) -> Answer<()> {
+        let upload = Upload { made_ms: now_ms(), file };
+        let id = upload.file.id();
+        let mut batch = Batch::new(None);
+        batch.put(Namespace::File, &[UPLOAD, &id.0].concat(), codec::encode(&upload));
+        self.commit(batch).await?;
+        lock(&self.inner.uploads).insert(id, upload);
+        Ok(())
+    }
+
+    /// A file that was sealed here and not forgotten since.
+    pub(crate) fn upload(&self, file: &FileId) -> Option<FileRef> {
+        lock(&self.inner.uploads).get(file).map(|upload| upload.file.clone())
+    }
+
+    /// Whether there is no room for another upload that waits to be sent.
+    pub(super) fn is_full(&self) -> bool {
+        lock(&self.inner.uploads).len() >= UPLOADS_KEPT
+    }
+
+    /// Forgets uploads of before: what was sent has its message, what was not is removed.
+    pub(super) async fn forget_uploads(&self, before_ms: u64) -> Answer<()> {
+        let old: Vec<FileId> = {
+            let uploads = lock(&self.inner.uploads);
+            uploads.iter().filter(|(_, upload)| upload.made_ms < before_ms).map(|(id, _)| *id).collect()
+        };
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new(None);
+        for id in &old {
+            batch.delete(Namespace::File, &[UPLOAD, &id.0].concat());
+        }
+        self.commit(batch).await?;
+        lock(&self.inner.uploads).retain(|id, _| !old.contains(id));
+        let unsent: Vec<_> = old.into_iter().filter(|id| self.table().get(id).is_none()).collect();
+        let blobs = self.inner.blobs.clone();
+        blocking(move || unsent.iter().try_for_each(|id| blobs.remove(id))).await?.map_err(|error| blob_problem(&error))
+    }
+
+    async fn commit(&self, batch: Batch) -> Answer<()> {
+        self.inner.store.commit(batch).await.map_err(|error| commit_problem(&error))
+    }
+
+    /// Changes what is known of a file, and tells windows.
+    pub(super) fn change(&self, file: &FileId, change: impl FnOnce(&mut Known)) {
+        if let Some(known) = self.table().get_mut(file) {
+            change(known);
+        }
+        self.publish(file);
+    }
+
+    /// Tells windows how a file stands, of each message that names it.
+    fn publish(&self, file: &FileId) {
+        let Some(known) = self.table().get(file).cloned() else { return };
+        for place in &known.places {
+            let event = FileChanged {
+                room: place.room.to_string(),
+                message: place.message.to_string(),
+                index: place.index,
+                hash: file.to_string(),
+                state: known.state,
+                have: known.bytes,
+                bytes: known.layout.size(),
+                reason: known.reason.clone(),
+            };
+            self.inner.bus.publish(now_ms(), EventBody::File(event));
+        }
+    }
+}
+
+/// Notes what is on the disk of a file.
+fn look(known: &mut Known, blobs: &Blobs, file: &FileId) {
+    if blobs.held(file) == Held::Whole {
+        (known.state, known.bytes) = (FileState::Here, known.layout.size());
+    }
+}
+
+/// The layout of a known file.
+pub(super) fn layout(files: &Files, file: &FileId) -> Option<Layout> {
+    files.table().get(file).map(|known| known.layout)
+}
+
+/// Held for a few lines that do not panic; the data is whole in any case.
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,169 @@
+//! Who is given what of a file.
+
+use parlor_api::{FileState, RoomItem, RoomKind, Standing, SyncState};
+use parlor_crypto::vault::Vault;
+use parlor_net::{Line, LineKind, PeerId};
+use parlor_proto::file::{Ask, FileRef, Told};
+use parlor_proto::{EventId, RoomId};
+use parlor_storage::{OpenOptions, Store};
+
+use super::handle::{Files, Limits};
+use super::serve::serve;
+use super::upload::{Incoming, take};
+use crate::account::rng;
+use crate::bus::Bus;
+use crate::services::rooms::{Directory, Online, Summary};
+
+const ROOM: RoomId = RoomId([1; 32]);
+const MESSAGE: EventId = EventId([2; 32]);
+
+struct World {
+    dir: tempfile::TempDir,
+    vault: Vault,
+    store: Store,
+    directory: Directory,
+    files: Files,
+}
+
+fn peer(n: u8) -> PeerId {
+    PeerId::from_seed(&[n; 32])
+}
+
+impl World {
+    fn new(cache: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::generate(&mut rng());
+        let options = OpenOptions { reserve_bytes: 0 };
+        let store = Store::open(&dir.path().join("store"), &vault, options).unwrap();
+        let directory = Directory::default();
+        let beside = (store.clone(), Bus::new(1), directory.clone());
+        let files = Files::load(&dir.path().join("blobs"), &vault, Limits { auto: 0, cache }, beside).unwrap();
+        Self { dir, vault, store, directory, files }
+    }
+
+    /// The members of the room who are connected.
+    fn online(&self, peers: &[u8]) {
+        let online = |n: &u8| Online { account: String::new(), name: String::new(), peer: peer(*n) };
+        let item = RoomItem {
+            room: ROOM.to_string(),
+            name: String::new(),
+            kind: RoomKind::Group,
+            role: Standing::Left,
+            gone: None,
+            unread: 0,
+            mentions: 0,
+            first_unread: None,
+            first_unread_order: None,
+            attention: Default::default(),
+            draft: false,
+            members: 2,
+            last_message: None,
+        };
+        let sync = SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true };
+        let online = peers.iter().map(online).collect();
+        self.directory.put(ROOM, Summary { item, sync, writable: true, online, cloned: false });
+    }
+
+    async fn sealed(&self, content: &[u8]) -> FileRef {
+        let incoming = Incoming { name: "a.bin".into(), mime: None, keep_metadata: false };
+        let pieces: Vec<_> = content.chunks(10_000).map(|piece| Ok(bytes::Bytes::copy_from_slice(piece))).collect();
+        let taken = take(&self.files, incoming, futures::stream::iter(pieces)).await.unwrap();
+        self.files.upload(&taken.file.parse().unwrap()).unwrap()
+    }
+
+    /// A line of this peer to us, served.
+    fn line(&self, n: u8) -> Line {
+        let (here, there) = Line::pair(LineKind::Blob, peer(0), peer(n));
+        tokio::spawn(serve(self.files.clone(), here));
+        there
+    }
+}
+
+async fn ask(line: &mut Line, ask: Ask) -> Vec<u8> {
+    line.send(ask.encode().into()).await.unwrap();
+    line.recv().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn members_of_the_room_are_given_chunks_and_nobody_else_anything() {
+    let world = World::new(u64::MAX);
+    let content: Vec<u8> = (0..700_000_u32).map(|at| (at / 3) as u8).collect();
+    let file = world.sealed(&content).await;
+    let (id, layout) = (file.id(), file.layout().unwrap());
+    world.online(&[7]);
+    let mut member = world.line(7);
+    assert_eq!(ask(&mut member, Ask::Have(id)).await, Told::Refused.encode(), "no message names it yet");
+    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&file));
+    assert_eq!(world.files.state(&id).0, FileState::Here);
+    assert_eq!(ask(&mut member, Ask::Have(id)).await, Told::All.encode());
+    let mut opened = Vec::new();
+    for slot in layout.slots() {
+        let answer = ask(&mut member, Ask::Chunk(slot)).await;
+        let Ok(Told::Chunk(given, sealed)) = Told::decode(&answer) else { panic!("no chunk") };
+        assert_eq!(given, slot);
+        let plain = file.file_key().open(layout.place(slot).unwrap(), sealed.to_vec()).unwrap();
+        opened.extend_from_slice(&plain[..layout.file_len(slot)]);
+    }
+    assert!(opened == content);
+    assert_eq!(ask(&mut member, Ask::Chunk(layout.end())).await, Told::Lacks(layout.end()).encode());
+    assert_eq!(ask(&mut member, Ask::Chunk(u32::MAX)).await, Told::Lacks(u32::MAX).encode());
+    // Strangers, and whoever is a member no more.
+    let mut stranger = world.line(8);
+    assert_eq!(ask(&mut stranger, Ask::Have(id)).await, Told::Refused.encode());
+    assert_eq!(ask(&mut stranger, Ask::Chunk(2)).await, Told::Refused.encode());
+    world.online(&[]);
+    assert_eq!(ask(&mut member, Ask::Chunk(2)).await, Told::Refused.encode(), "asked anew for each chunk");
+}
+
+#[tokio::test]
+async fn a_line_on_which_rules_are_broken_is_over() {
+    let world = World::new(u64::MAX);
+    for broken in [Ask::Chunk(2).encode(), vec![9], Told::All.encode()] {
+        let mut line = world.line(7);
+        line.send(broken.into()).await.unwrap();
+        assert_eq!(line.recv().await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_was_sealed_and_named_is_known_after_a_start() {
+    let world = World::new(u64::MAX);
+    let file = world.sealed(b"content").await;
+    let place = super::Place { room: ROOM, message: MESSAGE, index: 0 };
+    let mut batch = parlor_storage::Batch::new(Some(ROOM));
+    batch.room(vec![1]);
+    let (key, value) = (super::row_key(&file.id(), &MESSAGE), super::row_value(0, &file, true));
+    batch.put(parlor_storage::Namespace::File, &key, value);
+    world.store.commit(batch).await.unwrap();
+    let wanted = parlor_proto::FileId([5; 32]);
+    world.files.note_want(wanted, place).await.unwrap();
+    let beside = (world.store.clone(), Bus::new(1), world.directory.clone());
+    let limits = Limits { auto: 0, cache: u64::MAX };
+    let again = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
+    assert_eq!(again.state(&file.id()).0, FileState::Here);
+    assert_eq!(again.upload(&file.id()), Some(file.clone()));
+    assert_eq!(again.take().wants.into_iter().collect::<Vec<_>>(), [(wanted, place)]);
+    // Uploads that nobody sent go after a week; what was sent stays.
+    let unsent = world.sealed(b"never sent").await;
+    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&file));
+    world.files.forget_uploads(u64::MAX).await.unwrap();
+    assert_eq!((world.files.upload(&file.id()), world.files.upload(&unsent.id())), (None, None));
+    let held = |file: &FileRef| world.files.blobs().held(&file.id());
+    assert_eq!((held(&file), held(&unsent)), (parlor_storage::Held::Whole, parlor_storage::Held::Nothing));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_nothing() {
+    let world = World::new(u64::MAX);
+    let incoming = || Incoming { name: "a.bin".into(), mime: None, keep_metadata: false };
+    let broken = || parlor_api::Problem::new(parlor_api::Code::BadRequest, "broke off");
+    let pieces = vec![Ok(bytes::Bytes::from(vec![7; 600_000])), Err(broken())];
+    let failed = take(&world.files, incoming(), futures::stream::iter(pieces)).await;
+    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
+    assert_eq!(std::fs::read_dir(world.dir.path().join("blobs/new")).unwrap().count(), 0);
+    let nameless = Incoming { name: " ".into(), ..incoming() };
+    let failed = take(&world.files, nameless, futures::stream::iter(Vec::new())).await;
+    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
+    let empty = take(&world.files, incoming(), futures::stream::iter(Vec::new())).await.unwrap();
+    assert_eq!((empty.bytes, empty.mime.as_str()), (0, "application/octet-stream"));
+}
