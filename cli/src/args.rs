@@ -184,7 +184,7 @@ pub enum Command {
     /// List and revoke the devices of this account
     #[command(subcommand)]
     Device(cmd::device::Command),
-    /// Show and change what others see of you, and how you are called
+    /// Show and change what others see of you, and when you are notified
     #[command(subcommand)]
     Config(cmd::config::Command),
     /// Print completions for a shell

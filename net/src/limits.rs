@@ -216,7 +216,7 @@ pub const FIND_DEADLINE: Duration = Duration::from_secs(20);
 /// Questions to the DHT at once.
 pub const FINDS_ASKED: usize = 32;
 
-/// Established connections of a relay. At some 40 kB each, 10,000 are 400 MB.
+/// Established connections of a relay. At some 65 kB each, 10,000 are 650 MB.
 pub const RELAY_CONNECTIONS: u32 = 10_000;
 /// Connections of a relay that are still shaking hands.
 pub const RELAY_CONNECTIONS_PENDING: u32 = 512;

@@ -233,11 +233,15 @@ fn attend(node: &Client, room: &str, update: &UpdateAttention, out: &mut Out) ->
         return out.json(&room);
     }
     let called = called(&room.attention);
-    out.note(format!("{}: {}", display::neutral_line(&room.name), if called.is_empty() { "calls" } else { &called }));
+    out.note(format!(
+        "{}: {}",
+        display::neutral_line(&room.name),
+        if called.is_empty() { "notifies" } else { &called }
+    ));
     Ok(())
 }
 
-/// How a room calls and where it stands, if that is not as usual.
+/// Of what a room notifies and where it stands, if that is not as usual.
 fn called(attention: &Attention) -> String {
     let mut words = Vec::new();
     if attention.muted {
@@ -245,7 +249,7 @@ fn called(attention: &Attention) -> String {
         words.push(format!("muted{}", until.unwrap_or_default()));
     }
     if attention.level != Calls::All {
-        words.push(format!("calls for {}", attention.level.name()));
+        words.push(format!("notifies for {}", attention.level.name()));
     }
     words.extend(attention.archived.then(|| "archived".to_owned()));
     words.extend(attention.pinned.then(|| "pinned".to_owned()));
@@ -278,7 +282,7 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
         ]);
     }
     if n_archived > 0 {
-        out.note(format!("{n_archived} archived: parlor room list --all"));
+        out.note(format!("{n_archived} archived: {}", out.called("parlor room list --all")));
     }
     table.write(out, "no rooms here: make one with `parlor room create NAME`, or join one with `parlor join LINK`")
 }

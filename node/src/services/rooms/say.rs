@@ -246,18 +246,25 @@ impl Turn<'_> {
         });
     }
 
-    /// Of a message that was deleted the keys go, and those of its later texts.
+    /// Of a message that its author deleted the keys go, and those of its later texts, also of one that comes afterwards. What a
+    /// moderator deleted is hidden only: whether he still was one may turn out otherwise, when a removal comes that names where
+    /// his acts end, and then all nodes show it again.
     pub(super) fn erase_deleted(&mut self, looked: &Looked, view: &Message, sight: &Sight) {
-        if !view.deleted || looked.erased {
+        let by_author = view.deleted_by.as_ref().is_some_and(|by| by.account == view.author.account);
+        if !view.deleted || !by_author {
             return;
         }
         let mut batch = Batch::new(Some(self.id()));
-        batch.erase(looked.event.id());
+        if !looked.erased {
+            batch.erase(looked.event.id());
+        }
         let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
         for edit in said.iter().filter(|said| said.act == annotation::Act::Edit && said.author == looked.author) {
             batch.erase(edit.id);
         }
-        self.hand_over(batch, Settle::default());
+        if !batch.is_empty() {
+            self.hand_over(batch, Settle::default());
+        }
     }
 
     /// What a new line of the history touches beside itself.
