@@ -21,8 +21,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// Far longer than anything here takes, because the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far longer than anything here takes, because the machine may be busy; a node is probed from outside after 5 to 60 s, by chance.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until the condition holds.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
