@@ -142,7 +142,8 @@ pub(crate) const FILE_LINE_IDLE: Duration = Duration::from_secs(60);
 pub(crate) const FILE_UPLOADS: usize = 4;
 /// A client that sends nothing of its file for so long is not waited for.
 pub(crate) const FILE_BODY_IDLE: Duration = Duration::from_secs(30);
-/// Files that were sealed and not sent, and for how long they are kept: a draft is sent within a week, or not.
+/// Files that were sealed and not sent, and for how long they are kept: a draft is sent within a week, or not. As many that were sent
+/// are remembered for requests that are made again.
 pub(crate) const UPLOADS_KEPT: usize = 256;
 /// See [`UPLOADS_KEPT`].
 pub(crate) const UPLOAD_KEPT_MS: u64 = 7 * 24 * 3600 * 1000;

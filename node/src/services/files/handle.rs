@@ -1,14 +1,15 @@
 //! What others tell and ask the files service.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_api::{Code, EventBody, FileChanged, FileState, Problem};
 use parlor_crypto::vault::Vault;
 use parlor_net::{Line, PeerId};
+use parlor_proto::body::Body;
 use parlor_proto::file::{FileRef, Layout};
-use parlor_proto::{EventId, FileId, RoomId, codec};
-use parlor_storage::{Batch, Blobs, Held, Namespace, Store};
+use parlor_proto::{EventId, FileId, RoomId, codec, outbox};
+use parlor_storage::{Batch, Blobs, Held, Namespace, ReadError, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
@@ -85,7 +86,6 @@ impl Files {
         limits: Limits,
         (store, bus, directory): (Store, Bus, Directory),
     ) -> Answer<Self> {
-        let damaged = |error: parlor_storage::ReadError| crate::home_damaged(error.to_string());
         let blobs = Blobs::open(dir, vault).map_err(|error| blob_problem(&error))?;
         let mut table = Table::default();
         for (room, _) in store.rooms().map_err(damaged)? {
@@ -266,43 +266,74 @@ impl Files {
         rooms
     }
 
-    /// A file of a client was sealed. Durable when it returns.
+    /// A file of a client was sealed. Durable when it returns. Of those that were sent the oldest are forgotten, where there are too
+    /// many: their messages name them.
     pub(super) async fn uploaded(&self, file: FileRef) -> Answer<()> {
         let upload = Upload { made_ms: now_ms(), file };
         let id = upload.file.id();
+        let surplus: Vec<FileId> = {
+            let (uploads, table) = (lock(&self.inner.uploads), self.table());
+            let sent = uploads.iter().filter(|(id, _)| table.get(id).is_some());
+            let mut sent: Vec<_> = sent.map(|(id, upload)| (upload.made_ms, *id)).collect();
+            sent.sort_unstable();
+            let more = sent.len().saturating_sub(UPLOADS_KEPT);
+            sent.into_iter().take(more).map(|(_, id)| id).collect()
+        };
         let mut batch = Batch::new(None);
+        for id in &surplus {
+            batch.delete(Namespace::File, &[UPLOAD, &id.0].concat());
+        }
         batch.put(Namespace::File, &[UPLOAD, &id.0].concat(), codec::encode(&upload));
         self.commit(batch).await?;
-        lock(&self.inner.uploads).insert(id, upload);
+        let mut uploads = lock(&self.inner.uploads);
+        surplus.iter().for_each(|id| drop(uploads.remove(id)));
+        uploads.insert(id, upload);
         Ok(())
     }
 
-    /// A file that was sealed here and not forgotten since.
+    /// A file that was sealed here and not forgotten since, for a message that is made of it now: it is not forgotten while that
+    /// is on its way to the disk.
     pub(crate) fn upload(&self, file: &FileId) -> Option<FileRef> {
-        lock(&self.inner.uploads).get(file).map(|upload| upload.file.clone())
+        let mut uploads = lock(&self.inner.uploads);
+        let upload = uploads.get_mut(file)?;
+        upload.made_ms = now_ms();
+        Some(upload.file.clone())
     }
 
-    /// Whether there is no room for another upload that waits to be sent.
+    /// Whether there is no room for another upload that waits to be sent. What was sent is not counted.
     pub(super) fn is_full(&self) -> bool {
-        lock(&self.inner.uploads).len() >= UPLOADS_KEPT
+        let (uploads, table) = (lock(&self.inner.uploads), self.table());
+        uploads.keys().filter(|id| table.get(id).is_none()).count() >= UPLOADS_KEPT
     }
 
-    /// Forgets uploads of before: what was sent has its message, what was not is removed.
+    /// Forgets uploads of before: what was sent has its message, what waits in an outbox stays, what is neither is removed.
     pub(super) async fn forget_uploads(&self, before_ms: u64) -> Answer<()> {
-        let old: Vec<FileId> = {
-            let uploads = lock(&self.inner.uploads);
-            uploads.iter().filter(|(_, upload)| upload.made_ms < before_ms).map(|(id, _)| *id).collect()
+        let is_old = |upload: &Upload| upload.made_ms < before_ms;
+        let old: Vec<FileId> =
+            lock(&self.inner.uploads).iter().filter(|(_, upload)| is_old(upload)).map(|(id, _)| *id).collect();
+        let mut unsent: HashSet<FileId> = old.iter().filter(|id| self.table().get(id).is_none()).copied().collect();
+        if !unsent.is_empty() {
+            let store = self.inner.store.clone();
+            unsent = blocking(move || unnamed(&store, unsent)).await?.map_err(damaged)?;
+        }
+        // Whoever makes a message of one meanwhile has made it young, or does not find it any more.
+        let gone: HashMap<FileId, Upload> = {
+            let (mut uploads, table) = (lock(&self.inner.uploads), self.table());
+            let goes = |id: &FileId| old.contains(id) && (table.get(id).is_some() || unsent.contains(id));
+            uploads.extract_if(|id, upload| is_old(upload) && goes(id)).collect()
         };
-        if old.is_empty() {
+        if gone.is_empty() {
             return Ok(());
         }
         let mut batch = Batch::new(None);
-        for id in &old {
+        for id in gone.keys() {
             batch.delete(Namespace::File, &[UPLOAD, &id.0].concat());
         }
-        self.commit(batch).await?;
-        lock(&self.inner.uploads).retain(|id, _| !old.contains(id));
-        let unsent: Vec<_> = old.into_iter().filter(|id| self.table().get(id).is_none()).collect();
+        if let Err(problem) = self.commit(batch).await {
+            lock(&self.inner.uploads).extend(gone);
+            return Err(problem);
+        }
+        let unsent: Vec<_> = gone.into_keys().filter(|id| unsent.contains(id)).collect();
         let blobs = self.inner.blobs.clone();
         blocking(move || unsent.iter().try_for_each(|id| blobs.remove(id))).await?.map_err(|error| blob_problem(&error))
     }
@@ -343,6 +374,29 @@ fn look(known: &mut Known, blobs: &Blobs, file: &FileId) {
     if blobs.held(file) == Held::Whole {
         (known.state, known.bytes) = (FileState::Here, known.layout.size());
     }
+}
+
+/// Those of these files that no message names: none in an outbox that may be written some day, and none that is written. Blocks.
+fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>, ReadError> {
+    for (room, _) in store.rooms()? {
+        for (_, value) in store.scan(Some(&room), Namespace::Outbox, &[])? {
+            let entry = codec::decode::<outbox::Entry>(&value, usize::MAX).ok();
+            if let Some(Body::File(waits)) = entry.and_then(|entry| Body::decode(&entry.body).ok()) {
+                waits.files.iter().for_each(|file| drop(files.remove(&file.id())));
+            }
+        }
+        // After the outbox: what was written meanwhile is found here.
+        for (key, _) in store.scan(Some(&room), Namespace::File, &[])? {
+            if let Some(id) = key.first_chunk() {
+                files.remove(&FileId(*id));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn damaged(error: ReadError) -> Problem {
+    crate::home_damaged(error.to_string())
 }
 
 /// The layout of a known file.

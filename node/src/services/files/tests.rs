@@ -3,15 +3,18 @@
 use parlor_api::{FileState, RoomItem, RoomKind, Standing, SyncState};
 use parlor_crypto::vault::Vault;
 use parlor_net::{Line, LineKind, PeerId};
-use parlor_proto::file::{Ask, FileRef, Told};
-use parlor_proto::{EventId, RoomId};
-use parlor_storage::{OpenOptions, Store};
+use parlor_proto::body::Body;
+use parlor_proto::file::{Ask, FileRef, Files as Message, Told};
+use parlor_proto::outbox::{Entry, Failure, Stage};
+use parlor_proto::{EventId, RoomId, codec};
+use parlor_storage::{Batch, Held, Namespace, OpenOptions, Store};
 
 use super::handle::{Files, Limits};
 use super::serve::serve;
 use super::upload::{Incoming, take};
 use crate::account::rng;
 use crate::bus::Bus;
+use crate::limits::UPLOADS_KEPT;
 use crate::services::rooms::{Directory, Online, Summary};
 
 const ROOM: RoomId = RoomId([1; 32]);
@@ -130,10 +133,10 @@ async fn what_was_sealed_and_named_is_known_after_a_start() {
     let world = World::new(u64::MAX);
     let file = world.sealed(b"content").await;
     let place = super::Place { room: ROOM, message: MESSAGE, index: 0 };
-    let mut batch = parlor_storage::Batch::new(Some(ROOM));
+    let mut batch = Batch::new(Some(ROOM));
     batch.room(vec![1]);
     let (key, value) = (super::row_key(&file.id(), &MESSAGE), super::row_value(0, &file, true));
-    batch.put(parlor_storage::Namespace::File, &key, value);
+    batch.put(Namespace::File, &key, value);
     world.store.commit(batch).await.unwrap();
     let wanted = parlor_proto::FileId([5; 32]);
     world.files.note_want(wanted, place).await.unwrap();
@@ -149,21 +152,94 @@ async fn what_was_sealed_and_named_is_known_after_a_start() {
     world.files.forget_uploads(u64::MAX).await.unwrap();
     assert_eq!((world.files.upload(&file.id()), world.files.upload(&unsent.id())), (None, None));
     let held = |file: &FileRef| world.files.blobs().held(&file.id());
-    assert_eq!((held(&file), held(&unsent)), (parlor_storage::Held::Whole, parlor_storage::Held::Nothing));
+    assert_eq!((held(&file), held(&unsent)), (Held::Whole, Held::Nothing));
+}
+
+/// An entry of an outbox that names a file.
+fn entry(nonce: u8, file: &FileRef, stage: Stage) -> Entry {
+    let files = vec![file.clone()];
+    let message = Message { text: String::new(), reply_to: None, mentions: Vec::new(), thread: None, files };
+    let body = Body::File(Box::new(message)).encode();
+    Entry { nonce: [nonce; 16], room: ROOM, body, submitted_ms: 1, stage }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_leaves_nothing() {
+async fn a_file_that_waits_in_an_outbox_is_kept_for_as_long_as_it_waits() {
     let world = World::new(u64::MAX);
-    let incoming = || Incoming { name: "a.bin".into(), mime: None, keep_metadata: false };
-    let broken = || parlor_api::Problem::new(parlor_api::Code::BadRequest, "broke off");
-    let pieces = vec![Ok(bytes::Bytes::from(vec![7; 600_000])), Err(broken())];
-    let failed = take(&world.files, incoming(), futures::stream::iter(pieces)).await;
-    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
-    assert_eq!(std::fs::read_dir(world.dir.path().join("blobs/new")).unwrap().count(), 0);
-    let nameless = Incoming { name: " ".into(), ..incoming() };
-    let failed = take(&world.files, nameless, futures::stream::iter(Vec::new())).await;
-    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
-    let empty = take(&world.files, incoming(), futures::stream::iter(Vec::new())).await.unwrap();
-    assert_eq!((empty.bytes, empty.mime.as_str()), (0, "application/octet-stream"));
+    let (unwritten, failed) = (world.sealed(b"no keys yet").await, world.sealed(b"may be tried again").await);
+    let (written, unsent) = (world.sealed(b"written a moment ago").await, world.sealed(b"never sent").await);
+    let never = Stage::Failed { failure: Failure::Store, event: None };
+    let mut batch = Batch::new(Some(ROOM));
+    batch.room(vec![1]);
+    for entry in [entry(1, &unwritten, Stage::Unwritten), entry(2, &failed, never)] {
+        batch.put(Namespace::Outbox, &entry.nonce, codec::encode(&entry));
+    }
+    batch.put(Namespace::File, &super::row_key(&written.id(), &MESSAGE), super::row_value(0, &written, true));
+    world.store.commit(batch).await.unwrap();
+    // Weeks later, also of a restart.
+    let held = |file: &FileRef| world.files.blobs().held(&file.id());
+    world.files.forget_uploads(u64::MAX).await.unwrap();
+    for file in [&unwritten, &failed, &written] {
+        assert_eq!(held(file), Held::Whole);
+        assert!(world.files.upload(&file.id()).is_some(), "it can be sent once more");
+    }
+    assert_eq!((held(&unsent), world.files.upload(&unsent.id())), (Held::Nothing, None));
+    let beside = (world.store.clone(), Bus::new(1), world.directory.clone());
+    let limits = Limits { auto: 0, cache: u64::MAX };
+    let again = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
+    again.forget_uploads(u64::MAX).await.unwrap();
+    assert_eq!((held(&unwritten), held(&failed)), (Held::Whole, Held::Whole));
+    // One is written, the other is taken out.
+    let mut batch = Batch::new(Some(ROOM));
+    batch.delete(Namespace::Outbox, &[1; 16]);
+    batch.delete(Namespace::Outbox, &[2; 16]);
+    world.store.commit(batch).await.unwrap();
+    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&unwritten));
+    world.files.forget_uploads(u64::MAX).await.unwrap();
+    assert_eq!((held(&unwritten), held(&failed)), (Held::Whole, Held::Nothing));
+}
+
+#[tokio::test]
+async fn a_file_of_which_a_message_is_made_just_now_is_not_forgotten() {
+    let world = World::new(u64::MAX);
+    let file = world.sealed(b"a week old").await;
+    let later = crate::clock::now_ms() + 1;
+    // As the clock never stands still, this is after it.
+    while crate::clock::now_ms() < later + 1 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.files.upload(&file.id()).is_some());
+    world.files.forget_uploads(later).await.unwrap();
+    assert_eq!(world.files.blobs().held(&file.id()), Held::Whole);
+    world.files.forget_uploads(u64::MAX).await.unwrap();
+    assert_eq!(world.files.blobs().held(&file.id()), Held::Nothing);
+}
+
+#[tokio::test]
+async fn only_files_that_were_not_sent_are_too_many() {
+    let world = World::new(u64::MAX);
+    let first = world.sealed(b"the first").await;
+    let another = |n: usize| {
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&n.to_be_bytes());
+        FileRef { key: parlor_crypto::Secret::new(key), ..first.clone() }
+    };
+    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&first));
+    for n in 0..UPLOADS_KEPT + 2 {
+        assert!(!world.files.is_full(), "{n} were sent");
+        let file = another(n);
+        world.files.uploaded(file.clone()).await.unwrap();
+        world.files.seen(ROOM, MESSAGE, true, &[file]);
+    }
+    // A request that is made again soon finds them, and there is an end to what is remembered for it.
+    assert!(world.files.upload(&another(UPLOADS_KEPT).id()).is_some());
+    let kept = world.store.scan(None, Namespace::File, b"upload").unwrap().len();
+    assert!((UPLOADS_KEPT..=UPLOADS_KEPT + 1).contains(&kept), "{kept} rows");
+    assert_eq!(world.files.upload(&first.id()), None, "the oldest");
+    assert_eq!(world.files.blobs().held(&first.id()), Held::Whole, "its message names it");
+    for n in 0..UPLOADS_KEPT {
+        assert!(!world.files.is_full());
+        world.files.uploaded(another(1_000 + n)).await.unwrap();
+    }
+    assert!(world.files.is_full());
 }
