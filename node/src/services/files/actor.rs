@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 
 use super::blocking;
 use super::fetch::{self, End};
-use super::handle::Files;
+use super::handle::{Files, Order};
 use super::serve::serve;
 use super::table::Place;
+use crate::app::Answer;
 use crate::clock::now_ms;
 use crate::limits::{FETCHES, FILE_AGAIN_MS, FILE_TRIES_MAX, UPLOAD_KEPT_MS};
 use crate::services::rooms::Rooms;
@@ -47,6 +48,8 @@ struct Waiting {
 struct Running {
     waiting: Waiting,
     stop: watch::Sender<bool>,
+    /// It was given up, and is wanted again since.
+    again: Option<Place>,
 }
 
 struct Actor {
@@ -84,33 +87,29 @@ pub(crate) async fn run(parts: Parts) {
     }
 }
 
+impl Drop for Actor {
+    fn drop(&mut self) {
+        self.parts.files.close();
+    }
+}
+
 impl Actor {
     async fn on_told(&mut self) {
         let slots = self.parts.files.take();
         for line in slots.lines {
             self.lines.spawn(serve(self.parts.files.clone(), line));
         }
-        for file in slots.drops {
-            self.give_up(file).await;
-        }
-        for (file, place) in slots.wants {
-            if self.running.contains_key(&file) || self.waiting.contains_key(&file) {
-                continue;
-            }
-            if self.parts.files.state(&file).0 == FileState::Here {
-                // It came, and the node ended before that it is wanted no more was written down.
-                self.forget(&file).await;
-                continue;
-            }
-            if let Err(problem) = self.parts.files.note_want(file, place).await {
-                tracing::warn!(%problem, "that a file is wanted could not be noted");
-            }
-            self.parts.files.change(&file, |known| {
-                if known.state == FileState::Remote {
-                    known.state = FileState::Waiting;
+        for order in slots.orders {
+            let (done, reply) = match order {
+                Order::Want(file, place, None) => {
+                    self.want_unasked(file, place).await;
+                    continue;
                 }
-            });
-            self.waiting.insert(file, Waiting { place, due_ms: 0, tries: 0, company: Vec::new() });
+                Order::Want(file, place, Some(reply)) => (self.want(file, place).await, reply),
+                Order::Drop(file, reply) => (self.give_up(file).await, reply),
+            };
+            // Whoever asked may have gone.
+            let _ = reply.send(done);
         }
         // Somebody may have come who has what waits.
         let files = self.parts.files.clone();
@@ -120,6 +119,47 @@ impl Actor {
             }
         }
         self.begin();
+    }
+
+    /// A file is to be fetched. That is written down first: if it can not be, nothing changes.
+    async fn want(&mut self, file: FileId, place: Place) -> Answer<()> {
+        let files = self.parts.files.clone();
+        if self.waiting.contains_key(&file) || files.state(&file).0 == FileState::Here {
+            return Ok(());
+        }
+        if self.running.get(&file).is_some_and(|running| !*running.stop.borrow()) {
+            return Ok(());
+        }
+        files.note_want(file, place).await?;
+        if let Some(running) = self.running.get_mut(&file) {
+            // It begins anew when that which is given up has ended.
+            running.again = Some(place);
+            return Ok(());
+        }
+        self.wait(file, place);
+        Ok(())
+    }
+
+    /// The same of what nobody waits for: a picture, or what was wanted before the start.
+    async fn want_unasked(&mut self, file: FileId, place: Place) {
+        if self.parts.files.state(&file).0 == FileState::Here {
+            // It came, and the node ended before that it is wanted no more was written down.
+            return self.forget(&file).await;
+        }
+        if let Err(problem) = self.want(file, place).await {
+            tracing::warn!(%problem, "that a file is wanted could not be noted");
+            self.wait(file, place);
+        }
+    }
+
+    /// A file waits from now on.
+    fn wait(&mut self, file: FileId, place: Place) {
+        self.waiting.insert(file, Waiting { place, due_ms: 0, tries: 0, company: Vec::new() });
+        self.parts.files.change(&file, |known| {
+            if known.state == FileState::Remote {
+                (known.state, known.reason) = (FileState::Waiting, None);
+            }
+        });
     }
 
     async fn on_look(&mut self) {
@@ -147,7 +187,7 @@ impl Actor {
             }
             let Some(waiting) = self.waiting.remove(&file) else { continue };
             let (place, (stop, stopped)) = (waiting.place, watch::channel(false));
-            self.running.insert(file, Running { waiting: Waiting { company, ..waiting }, stop });
+            self.running.insert(file, Running { waiting: Waiting { company, ..waiting }, stop, again: None });
             let (files, net, rooms) = (self.parts.files.clone(), self.parts.net.clone(), self.parts.rooms.clone());
             self.fetches.spawn(async move {
                 let named = rooms.files(place.room, place.message).await;
@@ -165,10 +205,18 @@ impl Actor {
     }
 
     async fn on_end(&mut self, file: FileId, end: End) {
-        let Some(Running { waiting, .. }) = self.running.remove(&file) else { return };
+        let Some(Running { waiting, stop, again }) = self.running.remove(&file) else { return };
+        if *stop.borrow() {
+            // It was given up, however it ended.
+            self.leave(file).await;
+            if let Some(place) = again {
+                self.wait(file, place);
+            }
+            return self.begin();
+        }
         // What a try costs grows with what is here already.
         let pause = FILE_AGAIN_MS << waiting.tries.min(FILE_TRIES_MAX);
-        let again = |pause: u64| Waiting { due_ms: now_ms() + pause, tries: waiting.tries + 1, ..waiting };
+        let later = |pause: u64| Waiting { due_ms: now_ms() + pause, tries: waiting.tries + 1, ..waiting };
         let files = self.parts.files.clone();
         let reason = end.reason();
         match end {
@@ -182,12 +230,12 @@ impl Actor {
             }
             End::Lonely => {
                 files.change(&file, |known| known.state = FileState::Waiting);
-                self.waiting.insert(file, again(pause));
+                self.waiting.insert(file, later(pause));
             }
             End::Failed(problem) => {
                 tracing::warn!(%problem, "a file could not be fetched");
                 files.change(&file, |known| (known.state, known.reason) = (FileState::Waiting, reason));
-                self.waiting.insert(file, again(10 * pause));
+                self.waiting.insert(file, later(10 * pause));
             }
             End::Broken | End::Stopped => {
                 self.remove(&file).await;
@@ -201,16 +249,25 @@ impl Actor {
         self.begin();
     }
 
-    /// Not to be fetched any more: what came of it is removed.
-    async fn give_up(&mut self, file: FileId) {
+    /// Not to be fetched any more: what came of it is removed. That is written down first: if it can not be, nothing changes.
+    async fn give_up(&mut self, file: FileId) -> Answer<()> {
+        self.parts.files.forget_want(&file).await?;
         self.waiting.remove(&file);
-        if let Some(running) = self.running.get(&file) {
-            running.stop.send_replace(true);
-            return;
+        match self.running.get_mut(&file) {
+            Some(running) => {
+                running.stop.send_replace(true);
+                running.again = None;
+            }
+            None => self.leave(file).await,
         }
+        Ok(())
+    }
+
+    /// Nothing of a file is here any more.
+    async fn leave(&self, file: FileId) {
         self.remove(&file).await;
         self.parts.files.change(&file, |known| {
-            (known.state, known.bytes, known.have) = (FileState::Remote, 0, None);
+            (known.state, known.bytes, known.have, known.reason) = (FileState::Remote, 0, None, None);
         });
     }
 

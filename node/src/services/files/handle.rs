@@ -11,7 +11,7 @@ use parlor_proto::file::{FileRef, Layout};
 use parlor_proto::{EventId, FileId, RoomId, codec, outbox};
 use parlor_storage::{Batch, Blobs, Held, Namespace, ReadError, Store};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::table::{Known, Place, Table};
 use super::{blob_problem, blocking};
@@ -62,10 +62,18 @@ struct Inner {
 pub(super) struct Slots {
     /// Lines of other nodes. At most as many as the network serves.
     pub(super) lines: Vec<Line>,
-    /// To be fetched. At most one for each file that messages name.
-    pub(super) wants: HashMap<FileId, Place>,
-    /// Not to be fetched any more, and removed.
-    pub(super) drops: Vec<FileId>,
+    /// What is to be done, in the order in which it was told. At most one for each file that messages name, and for each request.
+    pub(super) orders: Vec<Order>,
+    /// Nobody looks any more.
+    closed: bool,
+}
+
+/// What is to be done with a file, and who waits for it: he is told when it is durable.
+pub(super) enum Order {
+    /// Fetch it.
+    Want(FileId, Place, Option<oneshot::Sender<Answer<()>>>),
+    /// Fetch it no more, and remove what is here of it.
+    Drop(FileId, oneshot::Sender<Answer<()>>),
 }
 
 /// A file that was sealed and waits to be sent.
@@ -100,7 +108,7 @@ impl Files {
         for (key, value) in store.scan(None, Namespace::File, WANT).map_err(damaged)? {
             let id = key.get(WANT.len()..).and_then(|id| id.try_into().ok()).map(FileId);
             if let Some((file, place)) = id.zip(codec::decode(&value, 128).ok()) {
-                slots.wants.insert(file, place);
+                slots.orders.push(Order::Want(file, place, None));
             }
         }
         let mut uploads = HashMap::new();
@@ -149,7 +157,9 @@ impl Files {
     }
 
     pub(super) fn take(&self) -> Slots {
-        std::mem::take(&mut *lock(&self.inner.slots))
+        let mut slots = lock(&self.inner.slots);
+        let closed = slots.closed;
+        std::mem::replace(&mut *slots, Slots { closed, ..Slots::default() })
     }
 
     /// Waits until something is told. Cancel safe.
@@ -157,8 +167,8 @@ impl Files {
         self.inner.told.notified().await;
     }
 
-    /// A message of a room is shown that names files; durable, with the rows that say so.
-    pub(crate) fn seen(&self, room: RoomId, message: EventId, own: bool, files: &[FileRef]) {
+    /// A message of a room names files; durable, with the rows that say so. Of one that is shown pictures are fetched.
+    pub(crate) fn seen(&self, (room, message): (RoomId, EventId), files: &[FileRef], own: bool, shown: bool) {
         for (index, file) in files.iter().enumerate() {
             let Some(layout) = file.layout() else { continue };
             let (id, place) = (file.id(), Place { room, message, index: u32::try_from(index).unwrap_or(u32::MAX) });
@@ -170,9 +180,9 @@ impl Files {
                 look(known, &self.inner.blobs, &id);
             }
             let picture = super::preview::is_picture(&file.mime) && file.size <= self.inner.limits.auto;
-            if picture && !own && known.state == FileState::Remote {
+            if picture && shown && !own && known.state == FileState::Remote {
                 known.state = FileState::Waiting;
-                lock(&self.inner.slots).wants.insert(id, place);
+                lock(&self.inner.slots).orders.push(Order::Want(id, place, None));
             }
         }
         self.inner.told.notify_one();
@@ -190,20 +200,29 @@ impl Files {
     /// # Errors
     /// The store does not take it.
     pub(crate) async fn want(&self, file: FileId, place: Place) -> Answer<()> {
-        {
-            let mut table = self.table();
-            let Some(known) = table.get_mut(&file) else { return Err(Problem::of(Code::MessageNotFound)) };
-            if known.state != FileState::Remote {
-                return Ok(());
-            }
-            known.state = FileState::Waiting;
-            known.reason = None;
+        if self.table().get(&file).is_none() {
+            return Err(Problem::of(Code::MessageNotFound));
         }
-        self.note_want(file, place).await?;
-        lock(&self.inner.slots).wants.insert(file, place);
+        self.order(|reply| Order::Want(file, place, Some(reply))).await
+    }
+
+    /// Has the owner do something, and waits until it is durable.
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<Answer<()>>) -> Order) -> Answer<()> {
+        let (reply, done) = oneshot::channel();
+        {
+            let mut slots = lock(&self.inner.slots);
+            if slots.closed {
+                return Err(Problem::of(Code::Stopping));
+            }
+            slots.orders.push(order(reply));
+        }
         self.inner.told.notify_one();
-        self.publish(&file);
-        Ok(())
+        done.await.unwrap_or_else(|_| Err(Problem::of(Code::Stopping)))
+    }
+
+    /// Nobody looks any more at what is told: who waits for it is told so.
+    pub(super) fn close(&self) {
+        *lock(&self.inner.slots) = Slots { closed: true, ..Slots::default() };
     }
 
     pub(super) async fn note_want(&self, file: FileId, place: Place) -> Answer<()> {
@@ -218,7 +237,7 @@ impl Files {
         self.commit(batch).await
     }
 
-    /// Does not fetch a file any more, and removes what is here of it.
+    /// Does not fetch a file any more, and removes what is here of it. Durable when it returns.
     ///
     /// # Errors
     /// `conflict` for a file that was sealed here: others may have it from us only.
@@ -227,10 +246,7 @@ impl Files {
             let why = "the file was sent from here: others may have it from nobody else";
             return Err(Problem::new(Code::Conflict, why).hint("delete the message when nobody needs it any more"));
         }
-        self.forget_want(&file).await?;
-        lock(&self.inner.slots).drops.push(file);
-        self.inner.told.notify_one();
-        Ok(())
+        self.order(|reply| Order::Drop(file, reply)).await
     }
 
     /// Somebody of a room came or went, which may have what is wanted.

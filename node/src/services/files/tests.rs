@@ -9,7 +9,7 @@ use parlor_proto::outbox::{Entry, Failure, Stage};
 use parlor_proto::{EventId, RoomId, codec};
 use parlor_storage::{Batch, Held, Namespace, OpenOptions, Store};
 
-use super::handle::{Files, Limits};
+use super::handle::{Files, Limits, Order};
 use super::serve::serve;
 use super::upload::{Incoming, take};
 use crate::account::rng;
@@ -34,13 +34,17 @@ fn peer(n: u8) -> PeerId {
 
 impl World {
     fn new(cache: u64) -> Self {
+        Self::with(Limits { auto: 0, cache })
+    }
+
+    fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let vault = Vault::generate(&mut rng());
         let options = OpenOptions { reserve_bytes: 0 };
         let store = Store::open(&dir.path().join("store"), &vault, options).unwrap();
         let directory = Directory::default();
         let beside = (store.clone(), Bus::new(1), directory.clone());
-        let files = Files::load(&dir.path().join("blobs"), &vault, Limits { auto: 0, cache }, beside).unwrap();
+        let files = Files::load(&dir.path().join("blobs"), &vault, limits, beside).unwrap();
         Self { dir, vault, store, directory, files }
     }
 
@@ -96,7 +100,7 @@ async fn members_of_the_room_are_given_chunks_and_nobody_else_anything() {
     world.online(&[7]);
     let mut member = world.line(7);
     assert_eq!(ask(&mut member, Ask::Have(id)).await, Told::Refused.encode(), "no message names it yet");
-    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&file));
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&file), true, true);
     assert_eq!(world.files.state(&id).0, FileState::Here);
     assert_eq!(ask(&mut member, Ask::Have(id)).await, Told::All.encode());
     let mut opened = Vec::new();
@@ -145,10 +149,10 @@ async fn what_was_sealed_and_named_is_known_after_a_start() {
     let again = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
     assert_eq!(again.state(&file.id()).0, FileState::Here);
     assert_eq!(again.upload(&file.id()), Some(file.clone()));
-    assert_eq!(again.take().wants.into_iter().collect::<Vec<_>>(), [(wanted, place)]);
+    assert_eq!(wants(&again), [(wanted, place)]);
     // Uploads that nobody sent go after a week; what was sent stays.
     let unsent = world.sealed(b"never sent").await;
-    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&file));
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&file), true, true);
     world.files.forget_uploads(u64::MAX).await.unwrap();
     assert_eq!((world.files.upload(&file.id()), world.files.upload(&unsent.id())), (None, None));
     let held = |file: &FileRef| world.files.blobs().held(&file.id());
@@ -194,7 +198,7 @@ async fn a_file_that_waits_in_an_outbox_is_kept_for_as_long_as_it_waits() {
     batch.delete(Namespace::Outbox, &[1; 16]);
     batch.delete(Namespace::Outbox, &[2; 16]);
     world.store.commit(batch).await.unwrap();
-    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&unwritten));
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&unwritten), true, true);
     world.files.forget_uploads(u64::MAX).await.unwrap();
     assert_eq!((held(&unwritten), held(&failed)), (Held::Whole, Held::Nothing));
 }
@@ -224,12 +228,12 @@ async fn only_files_that_were_not_sent_are_too_many() {
         key[..8].copy_from_slice(&n.to_be_bytes());
         FileRef { key: parlor_crypto::Secret::new(key), ..first.clone() }
     };
-    world.files.seen(ROOM, MESSAGE, true, std::slice::from_ref(&first));
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&first), true, true);
     for n in 0..UPLOADS_KEPT + 2 {
         assert!(!world.files.is_full(), "{n} were sent");
         let file = another(n);
         world.files.uploaded(file.clone()).await.unwrap();
-        world.files.seen(ROOM, MESSAGE, true, &[file]);
+        world.files.seen((ROOM, MESSAGE), &[file], true, true);
     }
     // A request that is made again soon finds them, and there is an end to what is remembered for it.
     assert!(world.files.upload(&another(UPLOADS_KEPT).id()).is_some());
@@ -242,4 +246,44 @@ async fn only_files_that_were_not_sent_are_too_many() {
         world.files.uploaded(another(1_000 + n)).await.unwrap();
     }
     assert!(world.files.is_full());
+}
+
+#[tokio::test]
+async fn a_picture_of_a_message_that_is_not_shown_is_known_and_not_fetched_by_itself() {
+    let world = World::with(Limits { auto: u64::MAX, cache: u64::MAX });
+    let picture = async |content: &[u8]| {
+        let file = FileRef { mime: "image/png".into(), ..world.sealed(content).await };
+        world.files.blobs().remove(&file.id()).unwrap();
+        file
+    };
+    let (hidden, shown) = (picture(b"hidden").await, picture(b"shown").await);
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&hidden), false, false);
+    assert_eq!(world.files.state(&hidden.id()).0, FileState::Remote);
+    assert!(world.files.take().orders.is_empty());
+    assert!(super::handle::layout(&world.files, &hidden.id()).is_some(), "whoever asks for it when it is shown has it fetched");
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&shown), false, true);
+    assert_eq!(world.files.state(&shown.id()).0, FileState::Waiting);
+    assert_eq!(wants(&world.files), [(shown.id(), super::Place { room: ROOM, message: MESSAGE, index: 0 })]);
+}
+
+/// What is to be fetched.
+fn wants(files: &Files) -> Vec<(parlor_proto::FileId, super::Place)> {
+    let want = |order| if let Order::Want(file, place, _) = order { Some((file, place)) } else { None };
+    files.take().orders.into_iter().filter_map(want).collect()
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_nothing() {
+    let world = World::new(u64::MAX);
+    let incoming = || Incoming { name: "a.bin".into(), mime: None, keep_metadata: false };
+    let broken = || parlor_api::Problem::new(parlor_api::Code::BadRequest, "broke off");
+    let pieces = vec![Ok(bytes::Bytes::from(vec![7; 600_000])), Err(broken())];
+    let failed = take(&world.files, incoming(), futures::stream::iter(pieces)).await;
+    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
+    assert_eq!(std::fs::read_dir(world.dir.path().join("blobs/new")).unwrap().count(), 0);
+    let nameless = Incoming { name: " ".into(), ..incoming() };
+    let failed = take(&world.files, nameless, futures::stream::iter(Vec::new())).await;
+    assert_eq!(failed.unwrap_err().code, parlor_api::Code::BadRequest);
+    let empty = take(&world.files, incoming(), futures::stream::iter(Vec::new())).await.unwrap();
+    assert_eq!((empty.bytes, empty.mime.as_str()), (0, "application/octet-stream"));
 }

@@ -47,11 +47,12 @@ impl Turn<'_> {
         }
     }
 
-    /// A message is shown: its files can be fetched and served from now on.
-    pub(super) fn files_seen(&self, event: &Event, body: Option<&Body>) {
+    /// A message came: its files can be fetched and served from now on. What is not shown now may be later, as soon as its author
+    /// is blocked no more: its files are known as well, as after a start, but none is fetched by itself.
+    pub(super) fn files_seen(&self, event: &Event, body: Option<&Body>, shown: bool) {
         if let Some(Body::File(files)) = body {
             let own = event.device() == self.context.identity.device();
-            self.context.files.seen(self.id(), event.id(), own, &files.files);
+            self.context.files.seen((self.id(), event.id()), &files.files, own, shown);
         }
     }
 

@@ -181,7 +181,9 @@ impl Turn<'_> {
             self.entry.own_clock.push_back((event.seq(), event.message().map_or(Hlc::ZERO, |header| header.hlc)));
         }
         self.wrote(&event.device());
-        if message.verdict != Verdict::Shown || self.is_of_blocked(&event.device()) {
+        let shown = message.verdict == Verdict::Shown && !self.is_of_blocked(&event.device());
+        self.files_seen(event, message.body.as_ref(), shown);
+        if !shown {
             return;
         }
         if let Some(target) = message.body.as_ref().and_then(Body::target) {
@@ -189,7 +191,6 @@ impl Turn<'_> {
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
         self.count(message);
-        self.files_seen(event, message.body.as_ref());
         // What was said about it before it came counts from the beginning.
         let (event, body) = (event.clone(), message.body.clone());
         let looked = Looked { position, received_ms: self.now_ms, erased: false, event, author: message.author, body };

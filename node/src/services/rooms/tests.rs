@@ -1,12 +1,16 @@
 //! Promises about what follows when the disk fails.
 
-use parlor_api::{CreateInvite, CreateRoom, JoinRequest, Role, SendRequest, SetRole};
+use parlor_api::{CreateInvite, CreateRoom, FileState, JoinRequest, Role, SendRequest, SetRole};
+use parlor_proto::EventId;
 use parlor_proto::body::Body;
+use parlor_proto::file::FileRef;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
+use parlor_storage::Namespace;
 
 use super::entry::{Entry, Job, Turn};
 use crate::account::rng;
 use crate::app::Anchor;
+use crate::services::files::Place;
 use crate::{App, Config, Home, Passphrase, Running, init_account, start};
 
 /// A node alone in the world, with one room.
@@ -201,4 +205,50 @@ async fn a_text_that_waits_when_its_author_is_made_an_observer_is_given_up_with_
     assert_eq!(outbox.lines()[0].status, Status::Failed(Failure::NotPermitted));
     bob.stop().await.unwrap();
     alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_asked_of_a_file_the_last_counts_and_what_the_disk_refuses_is_not_promised() {
+    let alone = Alone::new().await;
+    let (files, store) = (alone.app.node.context.files.clone(), alone.app.node.context.store.clone());
+    let file = FileRef {
+        key: parlor_crypto::Secret::new([7; 32]),
+        names: Vec::new(),
+        size: 1_000_000,
+        name: "a.bin".into(),
+        mime: String::new(),
+        pixels: None,
+        preview: Vec::new(),
+    };
+    let (id, room, message) = (file.id(), alone.room.parse().unwrap(), EventId([9; 32]));
+    let place = Place { room, message, index: 0 };
+    files.seen((room, message), &[file], false, true);
+    let state = || files.state(&id).0;
+    let noted = || store.scan(None, Namespace::File, b"want").unwrap().len();
+    let mut refused = 0;
+    for _ in 0..4 {
+        store.break_disk(1);
+        // What the fault meets may also be a marker.
+        match files.want(id, place).await {
+            Ok(()) => assert_eq!(state(), FileState::Waiting),
+            Err(_) => {
+                refused += 1;
+                assert_eq!(state(), FileState::Remote, "nobody was promised anything");
+            }
+        }
+        files.want(id, place).await.unwrap();
+        assert_eq!((state(), noted()), (FileState::Waiting, 1));
+        files.give_up(id).await.unwrap();
+        assert_eq!((state(), noted()), (FileState::Remote, 0));
+    }
+    assert!(refused > 0);
+    // Asked for in one breath.
+    let (wanted, given_up) = tokio::join!(files.want(id, place), files.give_up(id));
+    assert!(wanted.is_ok() && given_up.is_ok());
+    assert_eq!((state(), noted()), (FileState::Remote, 0));
+    let (_, given_up, wanted) = tokio::join!(files.want(id, place), files.give_up(id), files.want(id, place));
+    assert!(wanted.is_ok() && given_up.is_ok());
+    assert_eq!((state(), noted()), (FileState::Waiting, 1));
+    alone.node.stop().await.unwrap();
+    assert_eq!(files.want(id, place).await.unwrap_err().code, parlor_api::Code::Stopping);
 }
