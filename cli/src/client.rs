@@ -153,27 +153,15 @@ impl Client {
         json(refused(self.agent.run(request).map_err(|e| broken(&e))?)?)
     }
 
-    /// Writes the bytes of a file from `from` on, as long as it takes; `told` hears how many came.
+    /// Writes the bytes of a file, as long as it takes; `told` hears how many came.
     ///
     /// # Errors
-    /// As [`get`](Self::get); `usage` when they can not be written.
-    pub fn download(
-        &self,
-        path: &str,
-        from: u64,
-        to: &mut impl Write,
-        told: &mut dyn FnMut(u64),
-    ) -> Result<(), Problem> {
-        let mut request = self.request(Method::GET, path, ())?;
-        if let Ok(range) = format!("bytes={from}-").parse() {
-            request.headers_mut().insert("range", range);
-        }
+    /// As [`get`](Self::get); `disk_full` and `internal` when they can not be written.
+    pub fn download(&self, path: &str, to: &mut impl Write, told: &mut dyn FnMut(u64)) -> Result<(), Problem> {
+        let request = self.request(Method::GET, path, ())?;
         let request =
             self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(ANSWER_TIME)).build();
         let response = refused(self.agent.run(request).map_err(|e| broken(&e))?)?;
-        if from > 0 && response.status() != ureq::http::StatusCode::PARTIAL_CONTENT {
-            return Err(Problem::new(Code::Internal, "the node did not go on where the file stopped"));
-        }
         let mut reader = response.into_body().into_reader();
         let mut buffer = vec![0; COPIED];
         let mut came = 0;
@@ -182,7 +170,7 @@ impl Client {
             if n == 0 {
                 return Ok(());
             }
-            let unwritten = |e| Problem::new(Code::Usage, format!("the file could not be written: {e}"));
+            let unwritten = |e| crate::save::unwritten("the file could not be written", &e);
             to.write_all(buffer.get(..n).unwrap_or_default()).map_err(unwritten)?;
             came += n as u64;
             told(came);

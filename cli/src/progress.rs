@@ -26,6 +26,11 @@ impl Progress {
         Self { shown, label: display::neutral_line(label), total, last: None }
     }
 
+    /// Whether anybody sees it.
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     /// Came so far; `remark` says what it waits for.
     pub fn at(&mut self, bytes: u64, remark: &str) {
         if !self.shown || self.last.is_some_and(|last| last.elapsed() < PAUSE) {

@@ -1,6 +1,6 @@
 //! Saving what others sent: under a safe name, over nothing that is there, through no link.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -16,13 +16,18 @@ pub struct Target {
     name: String,
 }
 
-/// A file on its way to its target, in the same folder, hidden: what came stays there until all of it did.
+/// Names that are tried for a part, beside the usual one.
+const PARTS: usize = 4;
+
+/// A file on its way to its target, in the same folder, hidden. It was made by us, under a name that nobody had, and is locked while
+/// we write, so nothing of anybody else is in it. Removed when dropped before it has its name.
 #[derive(Debug)]
 pub struct Part {
     file: File,
     path: PathBuf,
     /// Bytes that are there already.
     pub have: u64,
+    kept: bool,
 }
 
 impl Target {
@@ -52,34 +57,38 @@ impl Target {
         }
     }
 
-    /// What came of the file `hash` before, to go on with, or a beginning.
+    /// The beginning of the file `hash`. What an ended command left of it is removed first; where the name is taken by anything
+    /// else (another command that saves the same, or somebody who can write in the folder) it is under one that nobody knows.
     ///
     /// # Errors
     /// The folder can not be written.
-    pub fn part(&self, hash: &str, size: u64) -> Result<Part, Problem> {
+    pub fn part(&self, hash: &str) -> Result<Part, Problem> {
         let short: String = hash.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-        let path = self.folder.join(format!(".parlor-{short}.part"));
-        // Only a file of ours is gone on with: a link could lead elsewhere.
-        let before = fs::symlink_metadata(&path).ok();
-        if before.as_ref().is_some_and(|found| !found.is_file() || found.len() > size) {
-            fs::remove_file(&path).map_err(|error| problem("remove", &path, &error))?;
+        let usual = self.folder.join(format!(".parlor-{short}.part"));
+        remove_rest(&usual);
+        let other = || self.folder.join(format!(".parlor-{short}-{:016x}.part", rand::random::<u64>()));
+        for path in std::iter::once(usual.clone()).chain(std::iter::repeat_with(other).take(PARTS)) {
+            match Part::make(&path) {
+                Ok(Some(part)) => return Ok(part),
+                Ok(None) => {}
+                Err(error) => return Err(unwritten(&format!("could not write {}", path.display()), &error)),
+            }
         }
-        let open = |options: &mut OpenOptions| options.append(true).open(&path);
-        let file = match open(OpenOptions::new().create_new(true)) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => open(&mut OpenOptions::new()),
-            opened => opened,
-        };
-        let file = file.map_err(|error| problem("write", &path, &error))?;
-        let have = file.metadata().map_err(|error| problem("read", &path, &error))?.len();
-        Ok(Part { file, path, have })
+        Err(Problem::new(Code::AlreadyExists, format!("{} is taken again and again", usual.display())).hint(ELSEWHERE))
     }
 
     /// The file is whole: gives it its name, with a number where that is taken.
     ///
     /// # Errors
     /// The folder can not be written.
-    pub fn keep(&self, part: Part) -> Result<PathBuf, Problem> {
+    pub fn keep(&self, mut part: Part) -> Result<PathBuf, Problem> {
+        let problem = |what: &str, path: &Path, error: &io::Error| {
+            unwritten(&format!("could not {what} {}", path.display()), error)
+        };
         part.file.sync_all().map_err(|error| problem("write", &part.path, &error))?;
+        if !is_there(&part.file, &part.path) {
+            return Err(problem("find", &part.path, &ErrorKind::NotFound.into()));
+        }
         for number in 0..NUMBERS {
             let path = self.folder.join(numbered(&self.name, number));
             // Takes the name, if nobody has it: a link counts as somebody.
@@ -88,12 +97,63 @@ impl Target {
                 Err(error) => return Err(problem("make", &path, &error)),
                 Ok(_) => {
                     fs::rename(&part.path, &path).map_err(|error| problem("write", &path, &error))?;
+                    part.kept = true;
                     return Ok(path);
                 }
             }
         }
         Err(Problem::new(Code::AlreadyExists, format!("there are too many files called {}", self.name)))
     }
+}
+
+impl Part {
+    /// Makes one; `None` when something has the name. Whoever found it before it was locked took it for a rest.
+    fn make(path: &Path) -> io::Result<Option<Self>> {
+        let file = match OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            opened => opened?,
+        };
+        // Where there are no locks, no other command removes it either.
+        let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        if taken || !is_there(&file, path) {
+            return Ok(None);
+        }
+        Ok(Some(Self { file, path: path.to_owned(), have: 0, kept: false }))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.kept && is_there(&self.file, &self.path) {
+            // A rest does no harm: the next command removes it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes what a command left that was ended while it wrote: a plain file that nobody has locked.
+fn remove_rest(path: &Path) {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+        return;
+    }
+    let Ok(file) = File::open(path) else { return };
+    if file.try_lock().is_ok() && is_there(&file, path) {
+        // If it can not be, the name is taken.
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether this file is the one of this name.
+#[cfg(unix)]
+fn is_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |found: fs::Metadata| (found.dev(), found.ino());
+    file.metadata().ok().map(place).zip(fs::symlink_metadata(path).ok().map(place)).is_some_and(|(a, b)| a == b)
+}
+
+#[cfg(not(unix))]
+fn is_there(_: &File, path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 impl Write for Part {
@@ -117,13 +177,18 @@ fn numbered(name: &str, number: u32) -> String {
     }
 }
 
-fn problem(what: &str, path: &Path, error: &io::Error) -> Problem {
-    let code = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
-        _ => Code::Usage,
-    };
-    Problem::new(code, format!("could not {what} {}: {error}", path.display()))
-        .hint("name another place with --out PATH")
+/// What can be done where a file can not be written.
+const ELSEWHERE: &str = "name another place with --out PATH";
+
+/// A file could not be written; `what` says so.
+pub fn unwritten(what: &str, error: &io::Error) -> Problem {
+    let detail = format!("{what}: {error}");
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Problem::new(Code::DiskFull, detail).hint("make room on the disk, or name another place with --out PATH")
+        }
+        _ => Problem::new(Code::Internal, detail).hint(ELSEWHERE),
+    }
 }
 
 #[cfg(test)]
@@ -133,23 +198,75 @@ mod tests {
     const HASH: &str = "0123456789abcdef0123";
 
     fn save(target: &Target, content: &[u8]) -> PathBuf {
-        let mut part = target.part(HASH, content.len() as u64).unwrap();
-        let rest = content[part.have as usize..].to_vec();
-        part.write_all(&rest).unwrap();
+        let mut part = target.part(HASH).unwrap();
+        part.write_all(content).unwrap();
+        assert_eq!(part.have, content.len() as u64);
         target.keep(part).unwrap()
     }
 
     #[test]
-    fn nothing_is_overwritten_and_a_part_is_gone_on_with() {
+    fn nothing_is_overwritten_and_what_was_left_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::new(Some(dir.path()), "a.tar.gz").unwrap();
-        target.part(HASH, 10).unwrap().write_all(b"hello").unwrap();
-        assert_eq!(target.part(HASH, 10).unwrap().have, 5);
+        // As a command leaves it that is killed, or as somebody plants it.
+        fs::write(dir.path().join(".parlor-0123456789abcdef.part"), b"hullo").unwrap();
         assert_eq!(save(&target, b"hello you!"), dir.path().join("a.tar.gz"));
         assert_eq!(save(&target, b"other"), dir.path().join("a.tar (1).gz"));
         assert_eq!(save(&target, b"third"), dir.path().join("a.tar (2).gz"));
         assert_eq!(fs::read(dir.path().join("a.tar.gz")).unwrap(), b"hello you!");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no part is left");
+    }
+
+    #[test]
+    fn two_commands_that_save_the_same_do_not_meet() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::new(Some(dir.path()), "a.txt").unwrap();
+        let (mut one, mut two) = (target.part(HASH).unwrap(), target.part(HASH).unwrap());
+        one.write_all(b"one ").unwrap();
+        two.write_all(b"two").unwrap();
+        let mut three = target.part(HASH).unwrap();
+        three.write_all(b"given up").unwrap();
+        drop(three);
+        one.write_all(b"goes on").unwrap();
+        assert_eq!(fs::read(target.keep(one).unwrap()).unwrap(), b"one goes on");
+        assert_eq!(fs::read(target.keep(two).unwrap()).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no part is left");
+    }
+
+    /// Attack 51.
+    #[cfg(unix)]
+    #[test]
+    fn a_part_that_somebody_put_in_its_place_is_not_taken_for_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::new(Some(dir.path()), "a.txt").unwrap();
+        let mut part = target.part(HASH).unwrap();
+        part.write_all(b"whole").unwrap();
+        fs::rename(&part.path, dir.path().join("away")).unwrap();
+        fs::write(&part.path, b"false").unwrap();
+        assert!(target.keep(part).is_err());
+        assert!(!dir.path().join("a.txt").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "what is not ours stays");
+        // Somebody has it open and locked: another name is as good.
+        let planted = dir.path().join(".parlor-0123456789abcdef.part");
+        let held = File::open(&planted).unwrap();
+        held.lock().unwrap();
+        assert_eq!(fs::read(save(&target, b"whole")).unwrap(), b"whole");
+        assert_eq!(fs::read(&planted).unwrap(), b"false");
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_no_wrong_usage() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::new(Some(&dir.path().join("none/a.txt")), "a.txt").unwrap();
+        assert_eq!(target.part(HASH).unwrap_err().code.exit(), 1);
+        for (kind, code) in [
+            (ErrorKind::StorageFull, Code::DiskFull),
+            (ErrorKind::QuotaExceeded, Code::DiskFull),
+            (ErrorKind::PermissionDenied, Code::Internal),
+        ] {
+            let problem = unwritten("could not write a", &kind.into());
+            assert_eq!((problem.code, problem.code.exit()), (code, 1));
+        }
     }
 
     /// Attack 51.

@@ -7,10 +7,10 @@ use parlor_api::{Code, File, FileState, Message, Problem};
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
-use crate::duration;
 use crate::out::{Done, Out};
 use crate::progress::Progress;
-use crate::save::{Part, Target};
+use crate::save::Target;
+use crate::{display, duration};
 
 /// Between two looks at how far a file came.
 const LOOK: Duration = Duration::from_millis(200);
@@ -83,7 +83,7 @@ fn get(args: &GetArgs, node: &Client, out: &mut Out) -> Done {
         if out.is_json() {
             out.json(&serde_json::json!({ "path": path, "bytes": file.bytes, "name": file.name, "hash": file.hash }))?;
         } else {
-            out.line(crate::display::neutral_line(&path.display().to_string()))?;
+            out.line(display::neutral_line(&path.display().to_string()))?;
         }
     }
     Ok(())
@@ -96,38 +96,65 @@ fn numbers(node: &Client, message: &str, only: Option<u32>) -> Result<Vec<u32>, 
     match only {
         Some(number) if number <= n => Ok(vec![number - 1]),
         None if n > 0 => Ok((0..n).collect()),
-        _ => Err(Problem::new(Code::FileNotFound, format!("the message has {n} files"))),
+        _ => {
+            let has = match n {
+                0 => "no file".to_owned(),
+                1 => "1 file".to_owned(),
+                n => format!("{n} files"),
+            };
+            let problem = Problem::new(Code::FileNotFound, format!("the message has {has}"));
+            Err(problem.hint("parlor history ROOM shows the files of messages, with their numbers"))
+        }
     }
 }
 
 /// Waits until a file is on this device.
 fn wait(node: &Client, message: &str, number: u32, end: Option<Instant>, out: &Out) -> Result<File, Problem> {
     let mut progress: Option<Progress> = None;
+    let mut said = None;
     loop {
         let shown: Message = node.get(message)?;
         let file = shown.files.into_iter().nth(number as usize).ok_or_else(|| Problem::of(Code::FileNotFound))?;
         let progress = progress.get_or_insert_with(|| Progress::new(!out.is_quiet(), &file.name, file.bytes));
         match file.state {
             FileState::Here => return Ok(file),
-            FileState::Remote => {
-                let why = file.reason.unwrap_or_else(|| "the file is not fetched any more".to_owned());
-                return Err(Problem::new(Code::FileBroken, why).hint("ask its author to send it again"));
-            }
-            FileState::Waiting => {
-                let waits = file.reason.as_deref().unwrap_or("waiting for a member who has it");
-                progress.at(file.have, waits);
-            }
-            FileState::Fetching => progress.at(file.have, ""),
+            FileState::Remote => return Err(given_up(&file)),
+            FileState::Waiting | FileState::Fetching => {}
+        }
+        let doing = doing(&file);
+        progress.at(file.have, if file.state == FileState::Fetching { "" } else { &doing });
+        // Where nothing is written over, each change is a line.
+        if !progress.is_shown() && said.as_ref() != Some(&doing) {
+            out.note(format!("{}: {}", display::neutral_line(&file.name), display::neutral_line(&doing)));
         }
         if end.is_some_and(|end| Instant::now() >= end) {
-            let problem = Problem::new(Code::TimedOut, format!("{} of {} bytes came", file.have, file.bytes));
+            let (have, all) = (display::bytes(file.have), display::bytes(file.bytes));
+            let problem = Problem::new(Code::TimedOut, format!("{have} of {all} came: {doing}"));
             return Err(problem.hint("the node goes on fetching; ask again later: what came is kept"));
         }
+        said = Some(doing);
         std::thread::sleep(LOOK);
     }
 }
 
-/// Saves a file that is here; what came before of it is kept.
+/// What is done for a file that is not here yet, or why nothing is.
+fn doing(file: &File) -> String {
+    match (file.state, &file.reason) {
+        (FileState::Fetching, _) => "fetching".to_owned(),
+        (_, Some(reason)) => reason.clone(),
+        (_, None) => "waiting for a member who has it".to_owned(),
+    }
+}
+
+/// A file is not fetched any more: it never comes, or somebody wants it no more.
+fn given_up(file: &File) -> Problem {
+    match &file.reason {
+        Some(why) => Problem::new(Code::FileBroken, why).hint("ask its author to send it again"),
+        None => Problem::new(Code::FileNotHere, "another command gave the file up: it is not fetched any more"),
+    }
+}
+
+/// Saves a file that is here.
 fn save(
     node: &Client,
     message: &str,
@@ -137,16 +164,12 @@ fn save(
     out: &Out,
 ) -> Result<PathBuf, Problem> {
     let target = Target::new(to, &file.save_as)?;
-    let mut part: Part = target.part(&file.hash, file.bytes)?;
+    let mut part = target.part(&file.hash)?;
     let mut progress = Progress::new(!out.is_quiet(), &file.name, file.bytes);
-    if part.have < file.bytes {
-        let path = format!("{message}/files/{number}");
-        let from = part.have;
-        node.download(&path, from, &mut part, &mut |bytes| progress.at(from + bytes, ""))?;
-    }
+    node.download(&format!("{message}/files/{number}"), &mut part, &mut |bytes| progress.at(bytes, ""))?;
     if part.have != file.bytes {
-        return Err(Problem::new(Code::Stopping, "the node stopped before the file was saved")
-            .hint("ask again: it goes on where it stopped"));
+        let problem = Problem::new(Code::Stopping, "the node stopped before the file was saved");
+        return Err(problem.hint("ask again when it runs"));
     }
     target.keep(part)
 }
@@ -157,7 +180,39 @@ fn remove(args: &RemoveArgs, node: &Client, out: &mut Out) -> Done {
         let file: File = node.send(Method::DELETE, &format!("{message}/files/{number}"), &serde_json::Value::Null)?;
         if out.is_json() {
             out.json(&file)?;
+        } else {
+            out.line(format!("removed {}", display::neutral_line(&file.name)))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(state: FileState, reason: Option<&str>) -> File {
+        File {
+            name: "a.txt".into(),
+            mime: String::new(),
+            bytes: 3,
+            hash: String::new(),
+            state,
+            have: 0,
+            reason: reason.map(str::to_owned),
+            save_as: "a.txt".into(),
+            width: None,
+            height: None,
+            preview: false,
+        }
+    }
+
+    #[test]
+    fn why_a_file_does_not_come_is_told() {
+        assert_eq!(doing(&file(FileState::Waiting, Some("the disk is full"))), "the disk is full");
+        assert_eq!(doing(&file(FileState::Waiting, None)), "waiting for a member who has it");
+        assert_eq!(doing(&file(FileState::Fetching, None)), "fetching");
+        assert_eq!(given_up(&file(FileState::Remote, None)).code, Code::FileNotHere);
+        assert_eq!(given_up(&file(FileState::Remote, Some("no whole file"))).code, Code::FileBroken);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parlor_api::{Message, MessageKind, MessageStatus, PAGE_MAX, Page, Problem};
+use parlor_api::{File, FileState, Message, MessageKind, MessageStatus, PAGE_MAX, Page, Problem};
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
@@ -117,6 +117,17 @@ fn quoted(reply: &parlor_api::Quote) -> String {
     }
 }
 
+/// A file of a message: its number for `file get --number`, name, size, and whether it is here.
+fn of_file(file: &File, number: u32) -> String {
+    let state = match file.state {
+        FileState::Remote => "not here",
+        FileState::Waiting => "waiting",
+        FileState::Fetching => "fetching",
+        FileState::Here => "here",
+    };
+    format!("file {number}: {} ({}, {state})", display::neutral_line(&file.name), display::bytes(file.bytes))
+}
+
 /// A message for people: time, author, text, and what is unusual about it.
 pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
     let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
@@ -130,6 +141,8 @@ pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
             format!("{when}  {author}: {}", out.paint(Look::Faint, &format!("(deleted{by})")))
         }
         MessageKind::Unknown => format!("{when}  {author}: {}", out.paint(Look::Faint, "(made by a newer version)")),
+        // Files without a word: they are named behind.
+        _ if text.is_empty() && !message.files.is_empty() => format!("{when}  {author}"),
         _ => format!("{when}  {author}: {text}"),
     };
     if let Some(reply) = message.reply.as_ref().filter(|_| !message.deleted) {
@@ -138,8 +151,7 @@ pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
     for (option, number) in message.poll.iter().flat_map(|poll| &poll.options).zip(1..) {
         line.push_str(&format!("\n    {number}. {} ({})", display::neutral_line(&option.text), option.votes.len()));
     }
-    let mut remarks: Vec<String> =
-        message.files.iter().map(|f| format!("file {}", display::neutral_line(&f.name))).collect();
+    let mut remarks: Vec<String> = message.files.iter().zip(1..).map(|(file, number)| of_file(file, number)).collect();
     remarks.extend(message.edited_at.as_ref().map(|_| "edited".to_owned()));
     remarks.extend(message.pinned_by.as_ref().map(|by| format!("pinned by {}", display::neutral_line(&by.name))));
     remarks.extend(message.thread.as_ref().map(|_| "in a thread".to_owned()));

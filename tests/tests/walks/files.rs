@@ -96,7 +96,10 @@ fn on_the_way(person: &Person) -> u64 {
     let folders = fs::read_dir(person.home().join("blobs")).into_iter().flatten().flatten();
     let entries = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
     let parts = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "part"));
-    parts.filter_map(|part| part.metadata().ok()).map(|found| std::os::unix::fs::MetadataExt::blocks(&found) * 512).sum()
+    parts
+        .filter_map(|part| part.metadata().ok())
+        .map(|found| std::os::unix::fs::MetadataExt::blocks(&found) * 512)
+        .sum()
 }
 
 #[cfg(unix)]
@@ -167,6 +170,13 @@ fn a_file_waits_for_who_has_it_and_comes_by_itself() {
     let asked = bob.cli(&["file", "get", &room, &message, "--timeout", "1s"]);
     asked.refused(6, "timed_out");
     assert_eq!(state(&bob, &room, &message), "waiting");
+    // People are told what is waited for, also where no bar can be shown, and what history shows of it.
+    let told = bob.plain(&["file", "get", &room, &message, "--timeout", "1s"]);
+    assert!(told.stderr.contains("notes.txt: waiting for a member who has it\n"), "{}", told.stderr);
+    assert!(told.stderr.contains("0 B of 683.5 KiB came: waiting for a member who has it"), "{}", told.stderr);
+    let shown = bob.plain(&["history", &room]).done().stdout;
+    assert!(shown.contains("Alice  [file 1: notes.txt (683.5 KiB, waiting)]"), "{shown}");
+    bob.cli(&["file", "get", &room, &message, "--number", "2"]).refused(5, "file_not_found");
     let window = bob.listen_to(Some(&room));
     alice.run();
     eventually("it came by itself", || (state(&bob, &room, &message) == "here").then_some(()));
@@ -181,7 +191,7 @@ fn a_file_waits_for_who_has_it_and_comes_by_itself() {
     let saved = get(&carol, &room, &message, &carol.scratch().join("got"));
     assert!(fs::read(&saved[0]).unwrap() == bytes);
     // Who needs the space gives it up, and can have it again; what was sent from here stays.
-    carol.cli(&["file", "remove", &room, &message]).done();
+    assert_eq!(carol.plain(&["file", "remove", &room, &message]).done().stdout, "removed notes.txt\n");
     eventually("it is gone", || (state(&carol, &room, &message) == "remote").then_some(()));
     alice.run();
     alice.cli(&["file", "remove", &room, &message]).refused(1, "conflict");

@@ -398,7 +398,7 @@ fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>,
         for (_, value) in store.scan(Some(&room), Namespace::Outbox, &[])? {
             let entry = codec::decode::<outbox::Entry>(&value, usize::MAX).ok();
             if let Some(Body::File(waits)) = entry.and_then(|entry| Body::decode(&entry.body).ok()) {
-                waits.files.iter().for_each(|file| drop(files.remove(&file.id())));
+                files.retain(|id| waits.files.iter().all(|file| file.id() != *id));
             }
         }
         // After the outbox: what was written meanwhile is found here.

@@ -260,7 +260,10 @@ async fn a_picture_of_a_message_that_is_not_shown_is_known_and_not_fetched_by_it
     world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&hidden), false, false);
     assert_eq!(world.files.state(&hidden.id()).0, FileState::Remote);
     assert!(world.files.take().orders.is_empty());
-    assert!(super::handle::layout(&world.files, &hidden.id()).is_some(), "whoever asks for it when it is shown has it fetched");
+    assert!(
+        super::handle::layout(&world.files, &hidden.id()).is_some(),
+        "whoever asks for it when it is shown has it fetched"
+    );
     world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&shown), false, true);
     assert_eq!(world.files.state(&shown.id()).0, FileState::Waiting);
     assert_eq!(wants(&world.files), [(shown.id(), super::Place { room: ROOM, message: MESSAGE, index: 0 })]);
