@@ -1,5 +1,7 @@
 //! A message with files.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FileRef, FileRefError};
@@ -34,6 +36,9 @@ pub enum FilesError {
     /// More than [`MAX_MENTIONS`].
     #[error("too many mentions")]
     Mentions,
+    /// The same file several times.
+    #[error("a message names a file once")]
+    Twice,
     /// Previews of more than [`MAX_PREVIEWS`] bytes.
     #[error("the previews of a message have at most {MAX_PREVIEWS} bytes together")]
     Previews,
@@ -60,7 +65,12 @@ impl Files {
         if self.files.iter().map(|file| file.preview.len()).sum::<usize>() > MAX_PREVIEWS {
             return Err(FilesError::Previews);
         }
-        Ok(self.files.iter().try_for_each(FileRef::check)?)
+        self.files.iter().try_for_each(FileRef::check)?;
+        let ids: BTreeSet<_> = self.files.iter().map(FileRef::id).collect();
+        if ids.len() < self.files.len() {
+            return Err(FilesError::Twice);
+        }
+        Ok(())
     }
 
     /// Takes out previews, the last first, until what is left may be sent.
@@ -84,8 +94,8 @@ mod tests {
     use crate::limits::{MAX_FILE, MAX_FILE_NAME, MAX_FILE_TYPE, MAX_PAYLOAD, MAX_PREVIEW};
 
     fn largest() -> Files {
-        let file = |preview| FileRef {
-            key: Secret::new([7; 32]),
+        let file = |n: usize, preview| FileRef {
+            key: Secret::new([n as u8; 32]),
             names: vec![[8; 32]; 2],
             size: MAX_FILE,
             name: "é".repeat(MAX_FILE_NAME / 2),
@@ -98,7 +108,9 @@ mod tests {
             reply_to: Some(EventId([1; 32])),
             mentions: vec![AccountId([2; 32]); MAX_MENTIONS],
             thread: Some(EventId([3; 32])),
-            files: (0..MAX_FILES).map(|n| file(if n < MAX_PREVIEWS / MAX_PREVIEW { MAX_PREVIEW } else { 0 })).collect(),
+            files: (0..MAX_FILES)
+                .map(|n| file(n, if n < MAX_PREVIEWS / MAX_PREVIEW { MAX_PREVIEW } else { 0 }))
+                .collect(),
         }
     }
 
@@ -123,6 +135,7 @@ mod tests {
         assert_eq!(refused(|it| it.text.push('x')), FilesError::Text);
         assert_eq!(refused(|it| it.mentions.push(AccountId([2; 32]))), FilesError::Mentions);
         assert_eq!(refused(|it| it.files[7].preview = vec![1]), FilesError::Previews);
+        assert_eq!(refused(|it| it.files[7].key = it.files[0].key.clone()), FilesError::Twice);
         assert_eq!(refused(|it| it.files[0].name.clear()), FilesError::File(FileRefError::Name));
         let mut files = largest();
         files.files[7].preview = vec![1];
