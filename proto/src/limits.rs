@@ -112,6 +112,9 @@ pub const ASKED_MAX: u32 = 16;
 pub const SOURCE_PATIENCE_MS: u64 = 15_000;
 /// So often a source may give nothing in that time before it is let go.
 pub const SOURCE_STRIKES: u32 = 3;
+/// A source that lacked so many chunks that it said to have, one after the other, is let go: what it had may have been removed
+/// meanwhile, and it is asked anew some time later.
+pub const SOURCE_LACKS: u32 = ASKED_MAX;
 /// A source that has a part only is asked again what it has after this long.
 pub const SOURCE_AGAIN_MS: u64 = 2_000;
 /// Slots looked at to find the rarest: enough that two who fetch from a third get different ones.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlor_crypto::file::{FileKey, TAG, chunk_name};
 
 use super::{Ask, Bits, FileRef, Layout, NAMES_MAX, Told};
-use crate::limits::{ASKED_MAX, RAREST_OF, SOURCE_AGAIN_MS, SOURCE_PATIENCE_MS, SOURCE_STRIKES};
+use crate::limits::{ASKED_MAX, RAREST_OF, SOURCE_AGAIN_MS, SOURCE_LACKS, SOURCE_PATIENCE_MS, SOURCE_STRIKES};
 
 /// First window of a source.
 const FIRST_WINDOW: u32 = 4;
@@ -38,7 +38,7 @@ pub enum Drop {
     Lied,
     /// It does not know the file, or not us as a member.
     Refused,
-    /// It gave nothing for long.
+    /// It gave nothing for long, or lacked again and again what it said to have.
     Silent,
 }
 
@@ -60,11 +60,17 @@ struct Source {
     has: Has,
     window: u32,
     asked: BTreeSet<u32>,
-    /// When it gave something last, or was first asked.
+    /// When it gave a chunk last, said what it has, or was first asked.
     heard_ms: u64,
     /// When it was asked last what it has.
     asked_ms: Option<u64>,
+    /// Whether it still owes the answer to that.
+    to_say: bool,
     strikes: u32,
+    /// Whether it ever gave a chunk.
+    gave: bool,
+    /// Chunks that it was asked for and lacked, since it gave one.
+    lacked: u32,
 }
 
 #[derive(Debug)]
@@ -84,8 +90,13 @@ impl Source {
         }
     }
 
+    /// Whether it is no worse than slow: nobody else is asked for what such a one owes, as long as there is other work.
+    fn is_good(&self) -> bool {
+        self.strikes == 0 && self.lacked < FIRST_WINDOW
+    }
+
     fn owes(&self) -> bool {
-        !self.asked.is_empty() || matches!((&self.has, self.asked_ms), (Has::Unknown, Some(_)))
+        !self.asked.is_empty() || self.to_say
     }
 }
 
@@ -128,11 +139,11 @@ impl<S: Copy + Ord> Fetch<S> {
     pub fn offer(&mut self, slot: u32, sealed: &[u8]) -> Given {
         let name = self.names.get(slot as usize).copied().flatten();
         let Some((place, name)) = self.layout.place(slot).zip(name) else { return Given::Wrong };
-        if self.have.has(slot) {
-            return Given::Known;
-        }
         if sealed.len() != self.layout.plain_len(slot) + TAG || chunk_name(sealed) != name {
             return Given::Wrong;
+        }
+        if self.have.has(slot) {
+            return Given::Known;
         }
         if slot < NAMES_MAX {
             let Ok(plain) = self.key.open(place, sealed.to_vec()) else { return Given::Broken };
@@ -158,13 +169,16 @@ impl<S: Copy + Ord> Fetch<S> {
             asked: BTreeSet::new(),
             heard_ms: now_ms,
             asked_ms: None,
+            to_say: false,
             strikes: 0,
+            gave: false,
+            lacked: 0,
         });
     }
 
-    /// A source is gone.
-    pub fn down(&mut self, source: S) {
-        self.sources.remove(&source);
+    /// A source is gone. Says whether it left with chunks that it owes, and gave none.
+    pub fn down(&mut self, source: S) -> bool {
+        self.sources.remove(&source).is_some_and(|source| !source.gave && !source.asked.is_empty())
     }
 
     /// Whether somebody is asked for something: there is a source that has what is missing.
@@ -172,34 +186,41 @@ impl<S: Copy + Ord> Fetch<S> {
         self.sources.values().any(|source| !source.asked.is_empty())
     }
 
-    /// A source said something. Of a chunk, answers what becomes of it.
+    /// A source said something. Of a chunk, answers what becomes of it. Only chunks, and once what it has, count as a sign of life.
     pub fn told(&mut self, source: S, told: &Told<'_>, now_ms: u64) -> Option<Given> {
-        let layout = self.layout;
         let from = self.sources.get_mut(&source)?;
         match told {
-            Told::All => from.has = Has::All,
-            Told::Some(bytes) => match Told::bits(bytes, &layout) {
-                Ok(bits) => from.has = Has::Some(bits),
+            Told::All | Told::Some(_) if !std::mem::take(&mut from.to_say) => self.drop(source, Drop::Lied),
+            Told::All => (from.has, from.heard_ms) = (Has::All, now_ms),
+            Told::Some(bytes) => match Told::bits(bytes, &self.layout) {
+                Ok(bits) => (from.has, from.heard_ms) = (Has::Some(bits), now_ms),
                 Err(_) => self.drop(source, Drop::Lied),
             },
             Told::Refused => self.drop(source, Drop::Refused),
-            Told::Lacks(slot) => {
-                from.asked.remove(slot);
-                if matches!(from.has, Has::All) {
-                    let mut bits = Bits::none(layout.end());
-                    layout.slots().for_each(|slot| _ = bits.add(slot));
-                    from.has = Has::Some(bits);
-                }
-                if let Has::Some(bits) = &mut from.has {
-                    bits.remove(*slot);
-                }
-            }
+            Told::Lacks(slot) => self.lacks(source, *slot),
             Told::Chunk(slot, sealed) => return Some(self.given(source, *slot, sealed, now_ms)),
         }
-        if let Some(from) = self.sources.get_mut(&source) {
-            from.heard_ms = now_ms;
-        }
         None
+    }
+
+    fn lacks(&mut self, source: S, slot: u32) {
+        let layout = self.layout;
+        let Some(from) = self.sources.get_mut(&source) else { return };
+        if !from.asked.remove(&slot) {
+            return self.drop(source, Drop::Lied);
+        }
+        from.lacked += 1;
+        if from.lacked >= SOURCE_LACKS {
+            return self.drop(source, Drop::Silent);
+        }
+        if matches!(from.has, Has::All) {
+            let mut bits = Bits::none(layout.end());
+            layout.slots().for_each(|slot| _ = bits.add(slot));
+            from.has = Has::Some(bits);
+        }
+        if let Has::Some(bits) = &mut from.has {
+            bits.remove(slot);
+        }
     }
 
     fn given(&mut self, source: S, slot: u32, sealed: &[u8], now_ms: u64) -> Given {
@@ -210,7 +231,7 @@ impl<S: Copy + Ord> Fetch<S> {
             Given::Fresh | Given::Known | Given::Broken => {
                 if let Some(from) = self.sources.get_mut(&source) {
                     from.heard_ms = now_ms;
-                    from.strikes = 0;
+                    (from.strikes, from.lacked, from.gave) = (0, 0, true);
                     from.window = (from.window + 1).min(ASKED_MAX);
                 }
             }
@@ -258,16 +279,15 @@ impl<S: Copy + Ord> Fetch<S> {
     pub fn curious(&mut self, now_ms: u64) -> Vec<S> {
         let done = self.is_done();
         let due = |source: &Source| match (&source.has, source.asked_ms) {
+            _ if source.to_say => false,
             (_, None) => true,
             (Has::Some(_), Some(at)) => source.asked.is_empty() && now_ms.saturating_sub(at) >= SOURCE_AGAIN_MS,
             _ => false,
         };
         let mut curious = Vec::new();
         for (name, source) in self.sources.iter_mut().filter(|(_, source)| !done && due(source)) {
-            if source.asked_ms.is_none() {
-                source.heard_ms = now_ms;
-            }
-            source.asked_ms = Some(now_ms);
+            source.heard_ms = now_ms;
+            (source.asked_ms, source.to_say) = (Some(now_ms), true);
             curious.push(*name);
         }
         curious
@@ -314,11 +334,11 @@ impl<S: Copy + Ord> Fetch<S> {
 
     /// Whether a source that is no worse than slow owes this slot.
     fn is_owed(&self, slot: u32) -> bool {
-        self.sources.values().any(|source| source.strikes == 0 && source.asked.contains(&slot))
+        self.sources.values().any(|source| source.is_good() && source.asked.contains(&slot))
     }
 
     fn askers(&self, slot: u32) -> usize {
-        self.sources.values().filter(|source| source.strikes == 0 && source.asked.contains(&slot)).count()
+        self.sources.values().filter(|source| source.is_good() && source.asked.contains(&slot)).count()
     }
 
     fn drop(&mut self, source: S, why: Drop) {

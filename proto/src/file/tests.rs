@@ -7,7 +7,7 @@ use parlor_crypto::file::{CHUNK_LEN, FileKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{ASKED_MAX, SOURCE_PATIENCE_MS, SOURCE_STRIKES};
+use crate::limits::{ASKED_MAX, SOURCE_AGAIN_MS, SOURCE_PATIENCE_MS, SOURCE_STRIKES};
 
 /// A file of `size` bytes as its sender seals it, pushed in pieces of this many bytes.
 fn sealed(size: usize, piece: usize) -> (FileRef, BTreeMap<u32, Vec<u8>>) {
@@ -77,6 +77,7 @@ fn names_that_do_not_open_are_the_authors_fault_and_not_the_sources() {
     let other = FileRef { key: Secret::new([8; 32]), ..file };
     let mut fetch = Fetch::new(&other).unwrap();
     fetch.up(1_u8, 0);
+    assert_eq!(fetch.curious(0), [1]);
     fetch.told(1, &Told::All, 0);
     assert_eq!(fetch.asks(0), [(1, Ask::Chunk(0))]);
     assert_eq!(fetch.told(1, &Told::Chunk(0, &chunks[&0]), 0), Some(Given::Broken));
@@ -106,8 +107,7 @@ fn what_a_silent_source_owes_is_asked_of_another_and_it_is_let_go() {
     let (file, chunks) = sealed(3 * CHUNK_LEN, CHUNK_LEN);
     let mut fetch = Fetch::new(&file).unwrap();
     fetch.offer(0, &chunks[&0]);
-    fetch.up('a', 0);
-    fetch.told('a', &Told::All, 0);
+    has_all(&mut fetch, 'a', 0);
     assert_eq!(fetch.asks(0).len(), 3);
     let mut now = 0;
     for strike in 1..=SOURCE_STRIKES {
@@ -116,9 +116,80 @@ fn what_a_silent_source_owes_is_asked_of_another_and_it_is_let_go() {
         assert!(fetch.asks(now).is_empty(), "strike {strike}");
     }
     assert_eq!(fetch.dropped(), [('a', Drop::Silent)]);
-    fetch.up('b', now);
-    fetch.told('b', &Told::All, now);
+    has_all(&mut fetch, 'b', now);
     assert_eq!(fetch.asks(now).len(), 3);
+}
+
+/// A source comes, is asked what it has, and says: all.
+fn has_all(fetch: &mut Fetch<char>, source: char, now: u64) {
+    fetch.up(source, now);
+    assert_eq!(fetch.curious(now), [source]);
+    assert_eq!(fetch.told(source, &Told::All, now), None);
+}
+
+#[test]
+fn a_source_that_talks_and_gives_nothing_is_let_go_like_a_silent_one() {
+    let (file, chunks) = sealed(3 * CHUNK_LEN, CHUNK_LEN);
+    let all = |fetch: &Fetch<char>| {
+        let mut bits = Bits::none(fetch.layout().end());
+        fetch.layout().slots().for_each(|slot| _ = bits.add(slot));
+        bits.as_bytes().to_vec()
+    };
+    // What nobody asked for is no sign of life, but the end: what it has, and what it lacks.
+    for unasked in 0..3 {
+        let mut fetch = Fetch::new(&file).unwrap();
+        fetch.offer(0, &chunks[&0]);
+        has_all(&mut fetch, 'a', 0);
+        assert_eq!(fetch.asks(0).len(), 3);
+        let bits = all(&fetch);
+        fetch.told('a', &[Told::All, Told::Some(&bits), Told::Lacks(0)][unasked], 1);
+        assert_eq!(fetch.dropped(), [('a', Drop::Lied)], "{unasked}");
+        assert!(!fetch.is_fed());
+        assert!(!fetch.down('a'), "it is not there any more");
+        // And an honest one is asked for what it owed at once.
+        has_all(&mut fetch, 'b', 1);
+        assert_eq!(fetch.asks(1).len(), 3);
+    }
+    // Lacking what it said to have, again and again, is no way to be asked for ever either.
+    let mut fetch = Fetch::new(&file).unwrap();
+    fetch.offer(0, &chunks[&0]);
+    has_all(&mut fetch, 'a', 0);
+    let (mut now, mut lacked) = (0, 0);
+    while fetch.dropped().is_empty() {
+        assert!(lacked < 100, "it does not end");
+        for (source, ask) in fetch.asks(now) {
+            let Ask::Chunk(slot) = ask else { panic!("only chunks") };
+            lacked += 1;
+            fetch.told(source, &Told::Lacks(slot), now);
+        }
+        now += SOURCE_AGAIN_MS;
+        if fetch.curious(now) == ['a'] {
+            let bits = all(&fetch);
+            fetch.told('a', &Told::Some(&bits), now);
+        }
+    }
+    assert!(!fetch.is_fed());
+}
+
+#[test]
+fn one_that_lacks_now_and_then_what_it_owes_does_not_gain_time() {
+    let (file, chunks) = sealed(3 * CHUNK_LEN, CHUNK_LEN);
+    let mut fetch = Fetch::new(&file).unwrap();
+    fetch.offer(0, &chunks[&0]);
+    has_all(&mut fetch, 'a', 0);
+    assert_eq!(fetch.asks(0).len(), 3);
+    fetch.told('a', &Told::Lacks(2), SOURCE_PATIENCE_MS - 1);
+    // Who comes then is asked for the rest as soon as the first one's time is over.
+    has_all(&mut fetch, 'b', SOURCE_PATIENCE_MS - 1);
+    assert_eq!(fetch.asks(SOURCE_PATIENCE_MS - 1), [('b', Ask::Chunk(2))]);
+    let asks = fetch.asks(SOURCE_PATIENCE_MS);
+    assert_eq!(asks, [('b', Ask::Chunk(3)), ('b', Ask::Chunk(4))]);
+    fetch.told('b', &Told::Chunk(2, &chunks[&2]), SOURCE_PATIENCE_MS);
+    assert_eq!(
+        (fetch.down('a'), fetch.down('b')),
+        (true, false),
+        "who leaves without a chunk is told from who gave some"
+    );
 }
 
 /// What a source of a world is like.
