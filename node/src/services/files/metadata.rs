@@ -117,33 +117,30 @@ fn jpeg(picture: &[u8]) -> Option<Vec<u8>> {
         }
         match marker {
             0xd9 => break,
-            0x01 | 0xd0..=0xd7 => {
-                out.extend_from_slice(&[0xff, marker]);
-                continue;
-            }
+            // They belong into a scan, and say nothing elsewhere.
+            0x01 | 0xd0..=0xd7 => continue,
             0x00 | 0xd8 => return None,
             _ => {}
         }
         let len = bytes.take(2)?;
         let len_of = usize::from(u16::from_be_bytes(len.try_into().ok()?));
         let segment = bytes.take(len_of.checked_sub(2)?)?;
-        let keep = match marker {
-            0xe0 => segment.starts_with(b"JFIF\0"),
-            0xe2 => segment.starts_with(b"ICC_PROFILE\0"),
-            0xee => segment.starts_with(b"Adobe"),
-            0xe1 | 0xe3..=0xed | 0xef | 0xfe => false,
-            _ => true,
-        };
         if marker == 0xe1 && turned.is_none() {
             turned = segment.strip_prefix(b"Exif\0\0").and_then(direction);
         }
-        if keep {
-            out.extend_from_slice(&[0xff, marker]);
-            out.extend_from_slice(len);
-            out.extend_from_slice(segment);
-            if marker == 0xe0 {
-                place = out.len();
+        match marker {
+            0xe0 if place == 2 => {
+                if let Some(jfif) = jfif_of(segment) {
+                    out.extend_from_slice(&jfif);
+                    place = out.len();
+                }
             }
+            _ if is_needed(marker, segment) => {
+                out.extend_from_slice(&[0xff, marker]);
+                out.extend_from_slice(len);
+                out.extend_from_slice(segment);
+            }
+            _ => {}
         }
         if marker == 0xda {
             let scan = scan_len(bytes.0)?;
@@ -155,6 +152,25 @@ fn jpeg(picture: &[u8]) -> Option<Vec<u8>> {
         out.splice(place..place, exif_of(turned));
     }
     Some(out)
+}
+
+/// Whether a segment is needed to show a JPEG: frames, tables, scans, and how colours are meant. Any other may say anything.
+fn is_needed(marker: u8, segment: &[u8]) -> bool {
+    match marker {
+        // SOF, DHT (0xc4) and DAC (0xcc); 0xc8 is of no known use.
+        0xc0..=0xc7 | 0xc9..=0xcf => true,
+        // SOS, DQT, DNL, DRI.
+        0xda..=0xdd => true,
+        0xe2 => segment.starts_with(b"ICC_PROFILE\0"),
+        0xee => segment.starts_with(b"Adobe"),
+        _ => false,
+    }
+}
+
+/// A JFIF segment that says how dense pixels are, as this one does, and holds no small picture.
+fn jfif_of(segment: &[u8]) -> Option<Vec<u8>> {
+    let meant = segment.strip_prefix(b"JFIF\0")?.get(..7)?;
+    Some([&b"\xff\xe0\x00\x10JFIF\0"[..], meant, &[0, 0]].concat())
 }
 
 /// Bytes of a scan: up to the next marker that is no part of it.
@@ -304,7 +320,11 @@ pub(super) mod tests {
         let plain = pixels(ImageFormat::Jpeg);
         let exif = [&b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"[..], SECRET].concat();
         let xmp = [&b"http://ns.adobe.com/xap/1.0/\0"[..], SECRET].concat();
-        let more = [segment(0xe1, &exif), segment(0xe1, &xmp), segment(0xed, SECRET), segment(0xfe, SECRET)].concat();
+        let mut more =
+            [segment(0xe1, &exif), segment(0xe1, &xmp), segment(0xed, SECRET), segment(0xfe, SECRET)].concat();
+        for unknown in [0x02, 0xbf, 0xc8, 0xde, 0xdf, 0xf0, 0xf7, 0xfd] {
+            more.extend(segment(unknown, SECRET));
+        }
         [&plain[..2], &more, &plain[2..], SECRET].concat()
     }
 
@@ -327,6 +347,23 @@ pub(super) mod tests {
         let exif = stripped.windows(6).position(|window| window == b"Exif\0\0").expect("its direction is kept");
         assert_eq!(direction(&stripped[exif + 6..]), Some(6));
         assert_eq!(strip(Kind::Jpeg, &stripped).unwrap(), stripped, "once is enough");
+    }
+
+    #[test]
+    fn the_small_picture_of_jfif_goes_and_how_dense_pixels_are_stays() {
+        let plain = pixels(ImageFormat::Jpeg);
+        assert_eq!(plain[2..11], *b"\xff\xe0\x00\x10JFIF\0");
+        let small = [&plain[6..18], &[1, 7], &[9; 21], SECRET].concat();
+        let extension = [&b"JFXX\0\x13"[..], SECRET].concat();
+        let jfif = [segment(0xe0, &small), segment(0xe0, &extension), segment(0xe0, &small)].concat();
+        let photo = [&plain[..2], &jfif, &plain[20..]].concat();
+        let stripped = strip(Kind::Jpeg, &photo).unwrap();
+        assert!(has(&photo) && !has(&stripped));
+        assert_eq!(stripped, plain);
+        same_pixels(&photo, &stripped);
+        // Cut off where it says how dense pixels are: it says nothing.
+        let short = [&plain[..2], &segment(0xe0, b"JFIF\0\x01"), &plain[20..]].concat();
+        assert_eq!(strip(Kind::Jpeg, &short).unwrap(), [&plain[..2], &plain[20..]].concat());
     }
 
     #[test]
