@@ -124,6 +124,8 @@ pub(crate) const LETTERS_MAILED: usize = 64;
 
 /// Files fetched at once: each has a line to every source, of which a connection takes four.
 pub(crate) const FETCHES: usize = 3;
+/// Of these so many that nobody asked for: whatever comes by itself, what is asked for finds a place.
+pub(crate) const FETCHES_UNWISHED: usize = 2;
 /// Sources of one file at once.
 pub(crate) const FETCH_SOURCES: usize = 8;
 /// A file of which nobody connected has anything gives its place to another after this long.
@@ -132,12 +134,25 @@ pub(crate) const FILE_LONELY_MS: u64 = 20_000;
 pub(crate) const FILE_AGAIN_MS: u64 = 2_000;
 /// Each time it was tried in vain doubles that, so often at most: to a minute.
 pub(crate) const FILE_TRIES_MAX: u32 = 5;
+/// One of which no chunk came for so long, though somebody says to have it, gives its place to another that waits.
+pub(crate) const FILE_STALLED_MS: u64 = 60_000;
+/// One that nobody asked for is fetched no more when it did so often.
+pub(crate) const FILE_STALLS: u32 = 5;
+/// Parts of files that nobody asked for take at most so much: the oldest go, and are fetched no more.
+pub(crate) const FILE_PARTS: u64 = 256 << 20;
 /// Who does not know a file, or not us as a member yet, is asked again after this long; who lies, after ten times as long.
 pub(crate) const FILE_REFUSED_MS: u64 = 3_000;
 /// Windows and those who fetch the same are told how far a file came at most once in this time.
 pub(crate) const FILE_PROGRESS_MS: u64 = 300;
 /// A line that asks for nothing for so long is ended: a place for somebody else.
 pub(crate) const FILE_LINE_IDLE: Duration = Duration::from_secs(60);
+/// So many answers "no" one after the other end a line: who fetches ends it at the first.
+pub(crate) const FILE_REFUSALS: u32 = 3;
+/// Of the lines that the network serves, so many at most are of peers of whom no session proved that they share a room with us;
+/// such a one has a room to prove or asks for what it never gets.
+pub(crate) const FILE_STRANGERS: usize = 4;
+/// A line of such a peer that asks for nothing for so long is ended.
+pub(crate) const FILE_STRANGER_IDLE: Duration = Duration::from_secs(5);
 /// Files of clients that are taken at once: each holds a MiB of chunks.
 pub(crate) const FILE_UPLOADS: usize = 4;
 /// A client that sends nothing of its file for so long is not waited for.

@@ -4,6 +4,8 @@
 //! one. What waits of them is bounded: two chunks a line, and four here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +22,7 @@ use tokio::task::JoinSet;
 use super::handle::Files;
 use super::{blob_problem, blocking};
 use crate::clock::now_ms;
-use crate::limits::{FETCH_SOURCES, FILE_LONELY_MS, FILE_PROGRESS_MS, FILE_REFUSED_MS};
+use crate::limits::{FETCH_SOURCES, FILE_LONELY_MS, FILE_PROGRESS_MS, FILE_REFUSED_MS, FILE_STALLED_MS};
 
 /// How often it is looked at who is connected, and who is silent.
 const LOOK: Duration = Duration::from_millis(500);
@@ -35,6 +37,8 @@ pub(super) enum End {
     Done,
     /// Nobody is connected who has it: to be tried again.
     Lonely,
+    /// Somebody says to have it, and nothing came for long while others wait: to be tried again.
+    Stalled,
     /// It was given up.
     Stopped,
     /// It can not be kept now: the disk is full, say. To be tried again later.
@@ -65,14 +69,18 @@ struct Fetching {
     tasks: JoinSet<()>,
     next: u64,
     events: mpsc::Sender<Event>,
-    /// When somebody had something of it last that is missing here.
-    company_ms: u64,
+    pace: Pace,
     /// When windows were told last.
     told_ms: u64,
 }
 
 /// Fetches a file until it is here, is given up, or nobody has it.
-pub(super) async fn run(files: Files, net: NetworkHandle, file: FileRef, mut stop: watch::Receiver<bool>) -> End {
+pub(super) async fn run(
+    (files, net): (Files, NetworkHandle),
+    file: FileRef,
+    others_wait: Arc<AtomicBool>,
+    mut stop: watch::Receiver<bool>,
+) -> End {
     let id = file.id();
     let Some(fetch) = Fetch::new(&file) else { return End::Broken };
     let blobs = files.blobs().clone();
@@ -93,7 +101,7 @@ pub(super) async fn run(files: Files, net: NetworkHandle, file: FileRef, mut sto
         tasks: JoinSet::new(),
         next: 0,
         events,
-        company_ms: now_ms(),
+        pace: Pace::new(now_ms()),
         told_ms: 0,
     };
     let mut look = tokio::time::interval(LOOK);
@@ -116,6 +124,7 @@ pub(super) async fn run(files: Files, net: NetworkHandle, file: FileRef, mut sto
             Some(Event::Frame(source, frame)) => match fetching.frame(source, &frame) {
                 Some((Given::Broken, _)) => return End::Broken,
                 Some((Given::Fresh, slot)) => {
+                    fetching.pace.fresh_ms = now_ms();
                     let chunk = frame.slice(CHUNK_AT..);
                     blob = match blocking(move || blob.write(slot, &chunk).map(|()| blob)).await {
                         Ok(Ok(blob)) => blob,
@@ -128,8 +137,8 @@ pub(super) async fn run(files: Files, net: NetworkHandle, file: FileRef, mut sto
         }
         fetching.ask();
         fetching.tell(false);
-        if fetching.is_lonely() {
-            return End::Lonely;
+        if let Some(end) = fetching.pace.end(now_ms(), others_wait.load(Ordering::Relaxed)) {
+            return end;
         }
     }
 }
@@ -173,11 +182,12 @@ impl Fetching {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// The line of a source is over. Whoever is still there gets another one, after a pause.
+    /// The line of a source is over. Whoever is still there gets another one, after a pause: a long one if it held chunks up
+    /// and gave none, or a line after the other would be as good as patience without end.
     fn over(&mut self, source: u64) {
-        self.fetch.down(source);
+        let pause = if self.fetch.down(source) { 10 * FILE_REFUSED_MS } else { LOOK.as_millis() as u64 };
         if let Some(source) = self.sources.remove(&source) {
-            self.shunned.entry(source.peer).or_insert(now_ms() + LOOK.as_millis() as u64);
+            self.shunned.entry(source.peer).or_insert(now_ms() + pause);
         }
     }
 
@@ -211,7 +221,7 @@ impl Fetching {
             self.shunned.insert(source.peer, now + pause);
         }
         if self.fetch.is_fed() {
-            self.company_ms = now;
+            self.pace.fed_ms = now;
         }
     }
 
@@ -235,10 +245,27 @@ impl Fetching {
             known.reason = None;
         });
     }
+}
 
-    /// Nobody had anything of it for a while that is missing here: others that wait have their turn.
-    fn is_lonely(&self) -> bool {
-        now_ms().saturating_sub(self.company_ms) >= FILE_LONELY_MS
+/// How it goes on.
+struct Pace {
+    /// When somebody had something of it last that is missing here, as he says.
+    fed_ms: u64,
+    /// When a chunk came last.
+    fresh_ms: u64,
+}
+
+impl Pace {
+    fn new(now_ms: u64) -> Self {
+        Self { fed_ms: now_ms, fresh_ms: now_ms }
+    }
+
+    /// How it ends now, if others are to have their turn.
+    fn end(&self, now_ms: u64, others_wait: bool) -> Option<End> {
+        if now_ms.saturating_sub(self.fed_ms) >= FILE_LONELY_MS {
+            return Some(End::Lonely);
+        }
+        (others_wait && now_ms.saturating_sub(self.fresh_ms) >= FILE_STALLED_MS).then_some(End::Stalled)
     }
 }
 
@@ -288,7 +315,26 @@ impl End {
         match self {
             Self::Failed(problem) => Some(problem.detail.clone()),
             Self::Broken => Some(Problem::of(Code::FileBroken).detail),
-            Self::Done | Self::Lonely | Self::Stopped => None,
+            Self::Done | Self::Lonely | Self::Stalled | Self::Stopped => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_to_others_when_nothing_comes_whatever_sources_say() {
+        let mut pace = Pace::new(0);
+        // Somebody says to have it all the time, and gives nothing.
+        pace.fed_ms = FILE_STALLED_MS;
+        assert!(pace.end(FILE_STALLED_MS - 1, true).is_none());
+        assert!(matches!(pace.end(FILE_STALLED_MS, true), Some(End::Stalled)));
+        assert!(pace.end(FILE_STALLED_MS, false).is_none(), "nobody waits for the place");
+        pace.fresh_ms = 1;
+        assert!(pace.end(FILE_STALLED_MS, true).is_none(), "a chunk came");
+        pace.fed_ms = 0;
+        assert!(matches!(pace.end(FILE_LONELY_MS, false), Some(End::Lonely)));
     }
 }

@@ -13,7 +13,7 @@ use parlor_storage::{Batch, Blobs, Held, Namespace, ReadError, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::table::{Known, Place, Table};
+use super::table::{Known, Place, Table, Want};
 use super::{blob_problem, blocking};
 use crate::app::Answer;
 use crate::bus::Bus;
@@ -71,7 +71,7 @@ pub(super) struct Slots {
 /// What is to be done with a file, and who waits for it: he is told when it is durable.
 pub(super) enum Order {
     /// Fetch it.
-    Want(FileId, Place, Option<oneshot::Sender<Answer<()>>>),
+    Want(FileId, Want, Option<oneshot::Sender<Answer<()>>>),
     /// Fetch it no more, and remove what is here of it.
     Drop(FileId, oneshot::Sender<Answer<()>>),
 }
@@ -107,8 +107,8 @@ impl Files {
         let mut slots = Slots::default();
         for (key, value) in store.scan(None, Namespace::File, WANT).map_err(damaged)? {
             let id = key.get(WANT.len()..).and_then(|id| id.try_into().ok()).map(FileId);
-            if let Some((file, place)) = id.zip(codec::decode(&value, 128).ok()) {
-                slots.orders.push(Order::Want(file, place, None));
+            if let Some((file, want)) = id.zip(codec::decode(&value, 128).ok()) {
+                slots.orders.push(Order::Want(file, want, None));
             }
         }
         let mut uploads = HashMap::new();
@@ -182,7 +182,7 @@ impl Files {
             let picture = super::preview::is_picture(&file.mime) && file.size <= self.inner.limits.auto;
             if picture && shown && !own && known.state == FileState::Remote {
                 known.state = FileState::Waiting;
-                lock(&self.inner.slots).orders.push(Order::Want(id, place, None));
+                lock(&self.inner.slots).orders.push(Order::Want(id, Want { place, wished: false }, None));
             }
         }
         self.inner.told.notify_one();
@@ -203,7 +203,8 @@ impl Files {
         if self.table().get(&file).is_none() {
             return Err(Problem::of(Code::MessageNotFound));
         }
-        self.order(|reply| Order::Want(file, place, Some(reply))).await
+        let want = Want { place, wished: true };
+        self.order(|reply| Order::Want(file, want, Some(reply))).await
     }
 
     /// Has the owner do something, and waits until it is durable.
@@ -225,9 +226,9 @@ impl Files {
         *lock(&self.inner.slots) = Slots { closed: true, ..Slots::default() };
     }
 
-    pub(super) async fn note_want(&self, file: FileId, place: Place) -> Answer<()> {
+    pub(super) async fn note_want(&self, file: FileId, want: Want) -> Answer<()> {
         let mut batch = Batch::new(None);
-        batch.put(Namespace::File, &[WANT, &file.0].concat(), codec::encode(&place));
+        batch.put(Namespace::File, &[WANT, &file.0].concat(), codec::encode(&want));
         self.commit(batch).await
     }
 
@@ -272,6 +273,11 @@ impl Files {
     /// Whether a peer may have a file: it proved, on this connection, to be a live member of a room in which it was named.
     pub(super) fn may_have(&self, file: &FileId, peer: &PeerId) -> bool {
         self.rooms(file).iter().any(|room| self.inner.directory.is_online(room, peer))
+    }
+
+    /// Whether a peer proved, on this connection, to be a live member of a room of ours.
+    pub(super) fn is_member(&self, peer: &PeerId) -> bool {
+        self.inner.directory.is_online_anywhere(peer)
     }
 
     fn rooms(&self, file: &FileId) -> Vec<RoomId> {

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`table`] | what is known of every file, for windows and for those who serve; read by anybody |
 //! | [`actor`] | owns what is to be fetched: begins and ends fetches, keeps the cache small |
+//! | [`cache`] | what of the files of others has to go |
 //! | [`fetch`] | one file on its way: lines to its sources, chunks to the disk |
-//! | [`serve`] | one line of another node that asks |
+//! | [`serve`] | lines of other nodes that ask |
 //! | [`upload`] | a file of a client, sealed as its bytes come |
 //! | [`download`] | a file to a client, opened as it reads |
 //! | [`metadata`], [`preview`] | what pictures say beside the picture, and what they look like |
@@ -15,6 +16,7 @@
 //! Formats are in `docs/spec/files.md`.
 
 mod actor;
+mod cache;
 mod download;
 mod fetch;
 mod handle;

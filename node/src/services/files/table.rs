@@ -18,6 +18,14 @@ pub(crate) struct Place {
     pub(crate) index: u32,
 }
 
+/// That a file is to be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Want {
+    pub(super) place: Place,
+    /// Somebody asked for it; if not, it comes by itself.
+    pub(super) wished: bool,
+}
+
 /// What is known of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
@@ -26,6 +34,8 @@ pub(super) struct Known {
     pub(super) places: Vec<Place>,
     /// Sealed by this device.
     pub(super) own: bool,
+    /// Somebody here asked for it.
+    pub(super) wished: bool,
     pub(super) state: FileState,
     /// Bytes of it that are here.
     pub(super) bytes: u64,
@@ -59,6 +69,14 @@ pub(crate) fn row_value(index: usize, file: &FileRef, own: bool) -> Vec<u8> {
     codec::encode(&Row { index: u32::try_from(index).unwrap_or(u32::MAX), size: file.size, own })
 }
 
+impl Known {
+    /// Nothing of it is here any more, and it is not wanted.
+    pub(super) fn gone(&mut self, reason: Option<String>) {
+        (self.state, self.bytes, self.have, self.wished) = (FileState::Remote, 0, None, false);
+        self.reason = reason;
+    }
+}
+
 impl Table {
     /// Takes a row as it was stored; `None` for one that is none.
     pub(super) fn restore(&mut self, room: RoomId, key: &[u8], value: &[u8]) -> Option<FileId> {
@@ -75,6 +93,7 @@ impl Table {
             layout,
             places: Vec::new(),
             own,
+            wished: false,
             state: FileState::Remote,
             bytes: 0,
             have: None,

@@ -10,11 +10,12 @@ use parlor_proto::{EventId, RoomId, codec};
 use parlor_storage::{Batch, Held, Namespace, OpenOptions, Store};
 
 use super::handle::{Files, Limits, Order};
-use super::serve::serve;
+use super::serve::{Lines, serve};
+use super::table::Want;
 use super::upload::{Incoming, take};
 use crate::account::rng;
 use crate::bus::Bus;
-use crate::limits::UPLOADS_KEPT;
+use crate::limits::{FILE_STRANGERS, UPLOADS_KEPT};
 use crate::services::rooms::{Directory, Online, Summary};
 
 const ROOM: RoomId = RoomId([1; 32]);
@@ -133,6 +134,51 @@ async fn a_line_on_which_rules_are_broken_is_over() {
 }
 
 #[tokio::test]
+async fn strangers_have_few_lines_and_who_is_told_no_again_and_again_has_none() {
+    let world = World::new(u64::MAX);
+    let file = world.sealed(b"content").await;
+    let id = file.id();
+    world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&file), true, true);
+    world.online(&[7]);
+    // Three times no ends a line; of a member too.
+    for n in [7, 8] {
+        let mut line = world.line(n);
+        for _ in 0..3 {
+            assert_eq!(ask(&mut line, Ask::Have(parlor_proto::FileId([9; 32]))).await, Told::Refused.encode());
+        }
+        assert_eq!(line.recv().await, None);
+    }
+    // But not now and then.
+    let mut line = world.line(7);
+    for _ in 0..3 {
+        assert_eq!(ask(&mut line, Ask::Have(id)).await, Told::All.encode());
+        assert_eq!(ask(&mut line, Ask::Have(parlor_proto::FileId([9; 32]))).await, Told::Refused.encode());
+    }
+    // However many lines strangers open, few stay, and a member gets one.
+    let mut lines = Lines::new(world.files.clone());
+    let mut open = |n| {
+        let (here, there) = Line::pair(LineKind::Blob, peer(0), peer(n));
+        lines.take(here);
+        there
+    };
+    let mut strangers: Vec<_> = (0..32).map(|n| open(100 + n)).collect();
+    assert_eq!(ask(&mut open(7), Ask::Have(id)).await, Told::All.encode());
+    for (n, stranger) in strangers.iter_mut().enumerate() {
+        let answer = match stranger.send(Ask::Have(id).encode().into()).await {
+            Ok(()) => stranger.recv().await,
+            Err(_) => None,
+        };
+        assert_eq!(answer.is_some(), n < FILE_STRANGERS, "{n}");
+    }
+    // A place is free again when its line is over.
+    drop(strangers);
+    while lines.over().await.is_some() {}
+    let (here, mut there) = Line::pair(LineKind::Blob, peer(0), peer(8));
+    lines.take(here);
+    assert_eq!(ask(&mut there, Ask::Have(id)).await, Told::Refused.encode());
+}
+
+#[tokio::test]
 async fn what_was_sealed_and_named_is_known_after_a_start() {
     let world = World::new(u64::MAX);
     let file = world.sealed(b"content").await;
@@ -143,13 +189,14 @@ async fn what_was_sealed_and_named_is_known_after_a_start() {
     batch.put(Namespace::File, &key, value);
     world.store.commit(batch).await.unwrap();
     let wanted = parlor_proto::FileId([5; 32]);
-    world.files.note_want(wanted, place).await.unwrap();
+    let want = Want { place, wished: true };
+    world.files.note_want(wanted, want).await.unwrap();
     let beside = (world.store.clone(), Bus::new(1), world.directory.clone());
     let limits = Limits { auto: 0, cache: u64::MAX };
     let again = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
     assert_eq!(again.state(&file.id()).0, FileState::Here);
     assert_eq!(again.upload(&file.id()), Some(file.clone()));
-    assert_eq!(wants(&again), [(wanted, place)]);
+    assert_eq!(wants(&again), [(wanted, want)]);
     // Uploads that nobody sent go after a week; what was sent stays.
     let unsent = world.sealed(b"never sent").await;
     world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&file), true, true);
@@ -266,12 +313,15 @@ async fn a_picture_of_a_message_that_is_not_shown_is_known_and_not_fetched_by_it
     );
     world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&shown), false, true);
     assert_eq!(world.files.state(&shown.id()).0, FileState::Waiting);
-    assert_eq!(wants(&world.files), [(shown.id(), super::Place { room: ROOM, message: MESSAGE, index: 0 })]);
+    assert_eq!(
+        wants(&world.files),
+        [(shown.id(), Want { place: super::Place { room: ROOM, message: MESSAGE, index: 0 }, wished: false })]
+    );
 }
 
 /// What is to be fetched.
-fn wants(files: &Files) -> Vec<(parlor_proto::FileId, super::Place)> {
-    let want = |order| if let Order::Want(file, place, _) = order { Some((file, place)) } else { None };
+fn wants(files: &Files) -> Vec<(parlor_proto::FileId, Want)> {
+    let want = |order| if let Order::Want(file, want, _) = order { Some((file, want)) } else { None };
     files.take().orders.into_iter().filter_map(want).collect()
 }
 

@@ -68,6 +68,12 @@ impl Directory {
         rooms.get(room).is_some_and(|summary| summary.online.iter().any(|online| online.peer == *peer))
     }
 
+    /// Whether a member of any room is behind this peer, as a session proved.
+    pub(crate) fn is_online_anywhere(&self, peer: &parlor_net::PeerId) -> bool {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        rooms.values().any(|summary| summary.online.iter().any(|online| online.peer == *peer))
+    }
+
     /// All rooms.
     pub(crate) fn all(&self) -> Vec<(RoomId, Summary)> {
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);

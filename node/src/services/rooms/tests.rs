@@ -207,19 +207,44 @@ async fn a_text_that_waits_when_its_author_is_made_an_observer_is_given_up_with_
     alone.node.stop().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_what_is_asked_of_a_file_the_last_counts_and_what_the_disk_refuses_is_not_promised() {
-    let alone = Alone::new().await;
-    let (files, store) = (alone.app.node.context.files.clone(), alone.app.node.context.store.clone());
-    let file = FileRef {
+fn a_file(mime: &str) -> FileRef {
+    FileRef {
         key: parlor_crypto::Secret::new([7; 32]),
         names: Vec::new(),
         size: 1_000_000,
         name: "a.bin".into(),
-        mime: String::new(),
+        mime: mime.into(),
         pixels: None,
         preview: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_waits_by_itself_is_asked_for_by_who_asks_for_it() {
+    let alone = Alone::new().await;
+    let (files, store) = (alone.app.node.context.files.clone(), alone.app.node.context.store.clone());
+    let file = a_file("image/png");
+    let (id, room, message) = (file.id(), alone.room.parse().unwrap(), EventId([9; 32]));
+    let noted = || store.scan(None, Namespace::File, b"want").unwrap().into_iter().map(|(_, value)| value);
+    files.seen((room, message), &[file], false, true);
+    let by_itself = loop {
+        if let Some(value) = noted().next() {
+            break value;
+        }
+        tokio::task::yield_now().await;
     };
+    files.want(id, Place { room, message, index: 0 }).await.unwrap();
+    assert_eq!(files.state(&id).0, FileState::Waiting);
+    assert_eq!(noted().len(), 1);
+    assert_ne!(noted().next().unwrap(), by_itself, "that somebody asked is kept over a restart");
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_asked_of_a_file_the_last_counts_and_what_the_disk_refuses_is_not_promised() {
+    let alone = Alone::new().await;
+    let (files, store) = (alone.app.node.context.files.clone(), alone.app.node.context.store.clone());
+    let file = a_file("");
     let (id, room, message) = (file.id(), alone.room.parse().unwrap(), EventId([9; 32]));
     let place = Place { room, message, index: 0 };
     files.seen((room, message), &[file], false, true);
