@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 /// Time to reach the node: it is on this machine.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// Time for an answer that does not wait for other people; the node itself gives up after 30 s.
-const ANSWER_TIME: Duration = Duration::from_secs(45);
+/// Time for an answer that does not wait for other people; the node itself gives up after 45 s.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// Largest answer: a hundred of the longest messages with every byte escaped is below.
 const ANSWER_MAX: u64 = 64 << 20;

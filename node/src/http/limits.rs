@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use parlor_proto::sync::ANSWER_MS;
+
 /// Connections at once: many windows, bots and scripts of one user; more is a runaway script, and waits in the backlog.
 pub const CONNECTIONS: usize = 256;
 
@@ -14,8 +16,10 @@ pub const BODY_TIME: Duration = Duration::from_secs(15);
 /// Time in which a client must read at least something of what is written to it.
 pub const WRITE_TIME: Duration = Duration::from_secs(30);
 
-/// Time for a request that does not wait for other people.
-pub const HANDLE_TIME: Duration = Duration::from_secs(30);
+/// Time for a request that does not wait for other people. Longer than what is written waits for a member to say what it holds
+/// of our logs ([`ANSWER_MS`]), so that it is answered and not given up a moment before.
+pub const HANDLE_TIME: Duration = Duration::from_secs(45);
+const _: () = assert!(HANDLE_TIME.as_millis() as u64 >= ANSWER_MS + 10_000);
 
 /// Time for connections to finish once the node stops.
 pub const STOP_TIME: Duration = Duration::from_secs(5);

@@ -48,17 +48,22 @@ impl Turn<'_> {
 
     /// Keeps a wish that would write until the guard lets it; answers it otherwise.
     pub(super) fn when_free(&mut self, wish: Wish) -> Option<Wish> {
-        let held = self.entry.guard.holds(self.now_ms) && wish.writes();
-        if !held || self.entry.held.len() >= HELD_WISHES_MAX {
+        if !(self.guards() && wish.writes()) || self.entry.held.len() >= HELD_WISHES_MAX {
             return Some(wish);
         }
         self.entry.held.push(wish);
         None
     }
 
+    /// Whether the guard waits. A device that is known to be copied has nothing to wait for: it writes nothing any more, and its
+    /// logs are never the same as a member's.
+    fn guards(&self) -> bool {
+        self.entry.guard.holds(self.now_ms) && !self.entry.room.is_cloned()
+    }
+
     /// Writes nothing, or may write from now on, as the guard says.
-    fn hold(&mut self) {
-        let held = self.entry.guard.holds(self.now_ms);
+    pub(super) fn hold(&mut self) {
+        let held = self.guards();
         self.entry.room.hold(held);
         if held {
             return;

@@ -267,6 +267,7 @@ impl Turn<'_> {
     fn tell_fork(&mut self, device: parlor_proto::DeviceId) {
         tracing::warn!(room = %self.id().short(), device = %device.short(), "a device wrote two events of one number");
         if device == self.context.identity.device() {
+            self.hold();
             self.tell_outbox(OutboxIn::Writable(self.id()));
         }
     }

@@ -1,68 +1,30 @@
 //! Promises about what follows when the disk fails.
 
-use parlor_api::{CreateInvite, CreateRoom, FileState, JoinRequest, Role, SendRequest, SetRole};
+use parlor_api::{CreateInvite, FileState, JoinRequest, Role, SendRequest, SetRole};
 use parlor_proto::EventId;
 use parlor_proto::body::Body;
+use parlor_proto::control::Setting;
 use parlor_proto::file::FileRef;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
+use parlor_proto::sync::Guard;
 use parlor_storage::Namespace;
 
+use super::alone::{Alone, config, new_room};
 use super::entry::{Entry, Job, Turn};
+use super::message::Wish;
 use crate::account::rng;
 use crate::app::Anchor;
 use crate::services::files::Place;
-use crate::{App, Config, Home, Passphrase, Running, init_account, start};
-
-/// A node alone in the world, with one room.
-struct Alone {
-    node: Running,
-    app: App,
-    room: String,
-    home: Home,
-    _dir: tempfile::TempDir,
-}
-
-fn config(home: &Home) -> Config {
-    let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-    Config { listen, mdns: false, ..Config::new(home.clone()) }
-}
+use crate::{Home, Passphrase, init_account, start};
 
 fn request(text: &str) -> SendRequest {
     SendRequest { text: text.to_owned(), client_id: Some(text.to_owned()), ..SendRequest::default() }
 }
 
-fn new_room(name: &str) -> CreateRoom {
-    CreateRoom {
-        name: name.to_owned(),
-        kind: parlor_api::RoomKind::Group,
-        history: parlor_api::History::Shared,
-        about: None,
-        ttl: None,
-        mailboxes: None,
-    }
-}
-
 impl Alone {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path().join("home"));
-        init_account(&home, "alone", &Passphrase::None).unwrap();
-        let node = start(config(&home)).await.unwrap();
-        let app = node.app.clone();
-        let room = app.create_room(new_room("room")).await.unwrap().room;
-        Self { node, app, room, home, _dir: dir }
-    }
-
     async fn texts(&self) -> Vec<String> {
         let page = self.app.history(&self.room, Anchor::Newest, 50, false).await.unwrap();
         page.items.into_iter().map(|message| message.text).collect()
-    }
-
-    async fn restarted(self) -> Self {
-        self.node.stop().await.unwrap();
-        let node = start(config(&self.home)).await.unwrap();
-        let app = node.app.clone();
-        Self { node, app, ..self }
     }
 }
 
@@ -276,4 +238,36 @@ async fn of_what_is_asked_of_a_file_the_last_counts_and_what_the_disk_refuses_is
     assert_eq!((state(), noted()), (FileState::Waiting, 1));
     alone.node.stop().await.unwrap();
     assert_eq!(files.want(id, place).await.unwrap_err().code, parlor_api::Code::Stopping);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_guard_of_a_copied_device_is_refused_as_soon_as_the_copy_is_known() {
+    let alone = Alone::new().await;
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    let context = alone.app.node.context.clone();
+    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
+    let now_ms = crate::clock::now_ms();
+    let rename = |entry: &mut Entry, name: &str| {
+        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
+    };
+    rename(&mut entry, "one");
+    let other = rename(&mut copy, "other");
+    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+    entry.guard = Guard::start(now_ms);
+    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+    let invite = |turn: &mut Turn<'_>| {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        turn.wish(Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
+        move || answer.try_recv().map(|answer| answer.unwrap_err().code)
+    };
+    let mut held = invite(&mut turn);
+    assert!(held().is_err(), "nobody said yet what is held of our logs");
+    let changes = turn.entry.room.receive(vec![other], now_ms).outcome.changes;
+    turn.tell_changes(&changes);
+    assert_eq!(held(), Ok(parlor_api::Code::DeviceCloned));
+    // After the next start, too.
+    turn.entry.guard = Guard::start(now_ms);
+    turn.hold();
+    assert_eq!(invite(&mut turn)(), Ok(parlor_api::Code::DeviceCloned));
+    alone.node.stop().await.unwrap();
 }

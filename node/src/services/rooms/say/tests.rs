@@ -1,46 +1,12 @@
 //! Promises of a node about edits, deletions, reactions, pins, polls and threads.
 
-use parlor_api::{Code, CreatePoll, CreateRoom, EventBody, Message, SendRequest};
+use parlor_api::{Code, CreatePoll, EventBody, Message, SendRequest};
 use parlor_proto::EventId;
 
 use crate::app::{Anchor, Say};
-use crate::{App, Config, Home, Passphrase, Running, init_account, start};
-
-/// A node alone in the world, with one room.
-struct Alone {
-    node: Running,
-    app: App,
-    room: String,
-    home: Home,
-    _dir: tempfile::TempDir,
-}
-
-fn config(home: &Home) -> Config {
-    let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-    Config { listen, mdns: false, ..Config::new(home.clone()) }
-}
+use crate::services::rooms::alone::Alone;
 
 impl Alone {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path().join("home"));
-        init_account(&home, "alone", &Passphrase::None).unwrap();
-        let node = start(config(&home)).await.unwrap();
-        let app = node.app.clone();
-        let kind = parlor_api::RoomKind::Group;
-        let history = parlor_api::History::Shared;
-        let new = CreateRoom { name: "room".into(), kind, history, about: None, ttl: None, mailboxes: None };
-        let room = app.create_room(new).await.unwrap().room;
-        Self { node, app, room, home, _dir: dir }
-    }
-
-    async fn restarted(self) -> Self {
-        self.node.stop().await.unwrap();
-        let node = start(config(&self.home)).await.unwrap();
-        let app = node.app.clone();
-        Self { node, app, ..self }
-    }
-
     async fn send(&self, request: SendRequest) -> String {
         self.app.send(&self.room, vec![request]).await.unwrap()[0].message.clone()
     }
