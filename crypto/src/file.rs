@@ -13,10 +13,9 @@
 //! name, and learns of the size what padding leaves; the id commits to key, size and content, so one id is one file.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
-use rand::CryptoRng;
 
 use crate::hash::CHUNK;
-use crate::secret::Secret;
+use crate::secret::{Secret, key_of_secret};
 use crate::{OpenError, kdf, label};
 
 pub use crate::seal::TAG;
@@ -52,22 +51,9 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileKey(Secret);
 
+key_of_secret!(FileKey);
+
 impl FileKey {
-    /// A fresh key, for one file.
-    pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::random(rng))
-    }
-
-    /// The key of the bytes that a message carries.
-    pub const fn from_secret(secret: Secret) -> Self {
-        Self(secret)
-    }
-
-    /// The bytes, for the message.
-    pub const fn secret(&self) -> &Secret {
-        &self.0
-    }
-
     /// Seals the chunk of a place, in its own memory. A place is sealed once.
     pub fn seal(&self, place: Place, mut plain: Vec<u8>) -> Vec<u8> {
         plain.reserve_exact(TAG);

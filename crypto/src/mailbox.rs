@@ -9,12 +9,10 @@
 //! Each step goes one way: whoever learns the keys of a box learns neither the slice nor another box. The blobs, proofs
 //! and rules are in `docs/spec/mailbox.md`.
 
-use rand::CryptoRng;
-
 use crate::envelope::EnvelopeKey;
 use crate::hash::DOOR;
 use crate::leaf::LeafSecret;
-use crate::secret::Secret;
+use crate::secret::{Secret, key_of_secret};
 use crate::sign::SigningKey;
 use crate::topic::TopicSecret;
 use crate::{kdf, label};
@@ -52,22 +50,9 @@ impl BoxKeys {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxSecret(Secret);
 
+key_of_secret!(InboxSecret);
+
 impl InboxSecret {
-    /// A fresh one.
-    pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::random(rng))
-    }
-
-    /// The one of stored bytes.
-    pub const fn from_secret(secret: Secret) -> Self {
-        Self(secret)
-    }
-
-    /// The bytes, to be stored.
-    pub const fn secret(&self) -> &Secret {
-        &self.0
-    }
-
     /// The keys of the inbox.
     pub fn keys(&self) -> InboxKeys {
         InboxKeys {

@@ -54,6 +54,29 @@ impl<const N: usize> fmt::Debug for SecretBytes<N> {
     }
 }
 
+/// The doors of a key that is 32 secret bytes and nothing else: made at random, taken from stored bytes, and given back as such.
+macro_rules! key_of_secret {
+    ($key:ident) => {
+        impl $key {
+            /// A fresh one.
+            pub fn generate(rng: &mut impl rand::CryptoRng) -> Self {
+                Self($crate::secret::Secret::random(rng))
+            }
+
+            /// The one of these bytes: stored ones, or what a message carries.
+            pub const fn from_secret(secret: $crate::secret::Secret) -> Self {
+                Self(secret)
+            }
+
+            /// The bytes, to be stored or handed on.
+            pub const fn secret(&self) -> &$crate::secret::Secret {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use key_of_secret;
+
 /// Serde for a secret that is meant to leave memory, for `#[serde(with = "parlor_crypto::secret::exposed")]`.
 ///
 /// The output holds the bytes in the open: seal it, and wipe it.

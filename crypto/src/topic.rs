@@ -13,11 +13,11 @@
 //! probes differ, so echoing one proves nothing. A place is a key of the relays' DHT, under which members announce where they are: who
 //! does not hold the secret can relate it neither to the room nor to the place of another day. The topic secret is handed over in the Welcome; it opens no message.
 
-use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::EnvelopeKey;
 use crate::hash::TOPIC;
+use crate::secret::key_of_secret;
 use crate::secret::{self, Secret};
 use crate::{kdf, label};
 
@@ -97,22 +97,9 @@ impl Connection {
     }
 }
 
+key_of_secret!(TopicSecret);
+
 impl TopicSecret {
-    /// A fresh one, for a new room.
-    pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::random(rng))
-    }
-
-    /// The one of stored bytes.
-    pub const fn from_secret(secret: Secret) -> Self {
-        Self(secret)
-    }
-
-    /// The bytes, to be stored.
-    pub const fn secret(&self) -> &Secret {
-        &self.0
-    }
-
     /// The bytes of the topic name of a generation.
     pub fn name_bytes(&self, generation: u32) -> [u8; NAME_LEN] {
         TOPIC.hash_prefix(&[self.0.expose(), &generation.to_be_bytes()])
