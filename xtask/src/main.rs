@@ -1,4 +1,4 @@
-//! What developers run: `cargo xtask test | tidy | run | bench | fuzz | mutants | soak`.
+//! What developers run: `cargo xtask test | tidy | run | bench | fuzz | mutants | soak | web`.
 //!
 //! One command runs every check ([`test`]); the others are the parts one wants alone. This program builds nothing itself
 //! and knows no rule of the product: it calls cargo, and [`tidy`] reads the tree. It stays small, because everybody
@@ -14,6 +14,7 @@ mod shell;
 mod soak;
 mod test;
 mod tidy;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ usage: cargo xtask COMMAND
   mutants [--only PART] breaks each rule by one line, in a copy of the tree, and expects a test to fail
   deb [--program FILE] [--out DIR]
                         a Debian package of the relay
+  web [--check]         builds the web page into web/dist, with the stamp of its sources
   soak [--minutes N]    simulators with new seeds, kills, fuzz targets and mutants in turn, for N minutes (10)
 ";
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "mutants" => mutants::run(&root, rest),
         "deb" => deb::run(&root, rest),
         "soak" => soak::run(&root, rest),
+        "web" => web::run(&root, rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -11,6 +11,7 @@
 mod error;
 mod guard;
 pub mod limits;
+mod page;
 mod picture;
 mod routes;
 mod server;

@@ -19,7 +19,7 @@ use super::error::Body as Json;
 use super::server::{Times, serve_router};
 use super::socket::Feed;
 use super::tokens::{Scope, Tokens};
-use super::{bind, guard, limits, openapi, routes};
+use super::{bind, guard, limits, openapi, page, routes};
 use crate::bus::Bus;
 
 const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
@@ -87,7 +87,8 @@ fn small(tokens: Tokens, port: u16, bus: Bus, stopped: watch::Receiver<bool>) ->
         .route("/socket", get(|| async { "open" }))
         .route("/events", get(events))
         .layer(from_fn_with_state(tokens, guard::token_or_ticket));
-    routes::protect(routes.merge(socket), port)
+    let page = Router::new().fallback(page::page).with_state(page::Files::of(&[]));
+    routes::protect(routes.merge(socket).merge(page), port)
 }
 
 /// An answer without end, which holds a connection to the test as long as it is being written.
@@ -156,6 +157,34 @@ async fn another_web_page_is_refused_even_with_the_token() {
     }
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://evil.example\r\n";
     assert_eq!(server.ask("GET /socket", upgrade).await.0, 403);
+}
+
+#[tokio::test]
+async fn another_web_page_may_lead_a_window_to_the_page_and_nothing_more() {
+    let server = Server::patient().await;
+    let host = format!("Host: {}\r\n", server.address);
+    let leads = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    let status = |request: &'static str, headers: String| {
+        let (server, host) = (&server, &host);
+        async move { server.ask_bare(request, &format!("{host}{headers}"), "").await.0 }
+    };
+    assert_eq!(status("GET /", leads.to_owned()).await, 200);
+    assert_eq!(status("GET /rooms/abc", leads.to_owned()).await, 200);
+    for request in ["GET /api/v1/rooms", "GET //api/v1/rooms", "GET /api", "POST /"] {
+        assert_eq!(status(request, leads.to_owned()).await, 403, "{request}");
+    }
+    for other in [
+        leads.replace("document", "iframe"),
+        leads.replace("document", "script"),
+        leads.replace("navigate", "no-cors"),
+        leads.replace("Sec-Fetch-Dest: document\r\n", ""),
+        format!("{leads}Sec-Fetch-Dest: iframe\r\n"),
+        format!("{leads}Origin: https://evil.example\r\n"),
+    ] {
+        assert_eq!(status("GET /", other.clone()).await, 403, "{other}");
+    }
+    let rebound = format!("Host: evil.example:{}\r\n{leads}", server.address.port());
+    assert_eq!(server.ask_bare("GET /", &rebound, "").await.0, 421, "the page, too, is served to this host only");
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::guard;
 use super::tokens::{Scope, Tokens};
+use super::{guard, page};
 use crate::app::App;
 
 /// What handlers need.
@@ -161,7 +161,8 @@ pub fn router(app: App, tokens: Tokens, port: u16, stopped: watch::Receiver<bool
     let socket = Router::from(guarded(socket(), Scope::Read));
     let socket = socket.layer(from_fn_with_state(tokens.clone(), guard::token_or_ticket));
     let api = routes.merge(socket).method_not_allowed_fallback(wrong_method).with_state(Api { app, tokens, stopped });
-    protect(Router::new().nest(PREFIX, api).fallback(unknown), port)
+    let page = Router::new().fallback(page::page).with_state(page::Files::here());
+    protect(Router::new().nest(PREFIX, api).merge(page), port)
 }
 
 /// The guards that every request passes, whatever it asks for.
