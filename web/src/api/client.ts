@@ -1,0 +1,116 @@
+// The one way to the node: typed requests with the session's token, problems as exceptions.
+import createClient from 'openapi-fetch';
+import type { paths } from './schema';
+import type { Problem, UploadedFile } from './types';
+
+/** What the node answered instead of what was asked for. */
+export class Trouble extends Error {
+  constructor(
+    readonly code: string,
+    readonly detail: string,
+    readonly hint: string,
+    readonly status: number,
+  ) {
+    super(detail);
+  }
+}
+
+let token = '';
+let onUnauthorized = (): void => undefined;
+
+export function setToken(value: string): void {
+  token = value;
+}
+
+export function bearer(): Record<string, string> {
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+/** Called once the node does not know the token (any more). */
+export function whenUnauthorized(call: () => void): void {
+  onUnauthorized = call;
+}
+
+const UNREACHABLE = new Trouble('unreachable', '', '', 0);
+
+const client = createClient<paths>({
+  baseUrl: globalThis.location?.origin ?? '',
+  fetch: async (request: Request) => {
+    try {
+      return await fetch(request);
+    } catch {
+      throw UNREACHABLE;
+    }
+  },
+});
+client.use({
+  onRequest({ request }) {
+    for (const [name, value] of Object.entries(bearer())) request.headers.set(name, value);
+  },
+});
+
+export const { GET, POST, PUT, PATCH, DELETE } = client;
+
+/** Turns what the node says went wrong into a `Trouble`. */
+export function trouble(problem: unknown, response: Response): Trouble {
+  if (response.status === 401) onUnauthorized();
+  const p = (problem ?? {}) as Partial<Problem>;
+  return new Trouble(String(p.code ?? 'internal'), p.detail ?? p.title ?? '', p.hint ?? '', response.status);
+}
+
+/** The answer of a request, or the problem as an exception. */
+export async function ok<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+  const { data, error, response } = await call;
+  if (!response.ok) throw trouble(error, response);
+  return data as T;
+}
+
+/** A request the description does not type (bytes in or out). */
+export async function raw(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, headers: { ...bearer(), ...(init.headers as Record<string, string>) } });
+  } catch {
+    throw UNREACHABLE;
+  }
+  if (!response.ok) throw trouble(await response.json().catch(() => null), response);
+  return response;
+}
+
+/** JSON to a route, JSON back: for routes that the committed description does not have yet. */
+export async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await raw(path, {
+    method,
+    ...(body !== undefined && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
+  });
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** Hands a file to the node; `progress` is told bytes sent. Fetch has no upload progress, so this is an XMLHttpRequest. */
+export function upload(
+  file: Blob,
+  name: string,
+  keepMetadata: boolean,
+  progress: (sent: number) => void,
+  abort: AbortSignal,
+): Promise<UploadedFile> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const query = new URLSearchParams({ name, mime: file.type || 'application/octet-stream' });
+    if (keepMetadata) query.set('keep_metadata', 'true');
+    request.open('POST', `/api/v1/files?${query}`);
+    for (const [key, value] of Object.entries(bearer())) request.setRequestHeader(key, value);
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.responseType = 'json';
+    request.upload.addEventListener('progress', (event) => progress(event.loaded));
+    request.addEventListener('load', () => {
+      if (request.status < 300) resolve(request.response as UploadedFile);
+      else reject(trouble(request.response, new Response(null, { status: request.status || 500 })));
+    });
+    request.addEventListener('error', () => reject(UNREACHABLE));
+    request.addEventListener('abort', () => reject(new Trouble('aborted', '', '', 0)));
+    abort.addEventListener('abort', () => request.abort());
+    request.send(file);
+  });
+}

@@ -1,0 +1,108 @@
+// How this window got in: a one-time code in the address, or the session of another window of this browser.
+import { Trouble, json, raw, setToken, whenUnauthorized } from '../api/client';
+
+/** `out`: no session; `new`: no account yet; `locked`: the passphrase is wanted. */
+export type SessionState = 'starting' | 'out' | 'new' | 'locked' | 'in';
+
+/** What the door of the node says: `GET /web`. */
+export interface Door {
+  state: 'new' | 'locked' | 'ready';
+  passphrase: boolean;
+  session?: string;
+  suggested_name?: string;
+  version?: string;
+}
+
+const KEY = 'parlor.session';
+const CHANNEL = 'parlor-session';
+const ASK_MS = 400;
+const AGAIN_MS = 1_000;
+
+class Session {
+  state = $state<SessionState>('starting');
+  token = $state('');
+  door = $state.raw<Door | null>(null);
+  private channel: BroadcastChannel | null =
+    typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel(CHANNEL);
+
+  async begin(): Promise<void> {
+    whenUnauthorized(() => this.end());
+    this.channel?.addEventListener('message', ({ data }: MessageEvent<{ kind: string; token?: string }>) => {
+      if (data.kind === 'ask' && this.token) this.channel?.postMessage({ kind: 'answer', token: this.token });
+    });
+    const token = (await this.fromAddress()) || sessionStorage.getItem(KEY) || (await this.fromWindow());
+    if (token) await this.use(token);
+    else this.state = 'out';
+  }
+
+  async use(token: string): Promise<void> {
+    sessionStorage.setItem(KEY, token);
+    this.token = token;
+    setToken(token);
+    await this.look();
+  }
+
+  /** Asks what the node waits for. */
+  async look(): Promise<void> {
+    try {
+      this.enter(await json<Door>('GET', '/api/v1/web'));
+    } catch (error) {
+      if (error instanceof Trouble && error.status === 0) setTimeout(() => void this.look(), AGAIN_MS);
+      else if (this.token) this.end();
+    }
+  }
+
+  /** What the node answered to being set up, unlocked or asked. */
+  enter(door: Door): void {
+    this.door = { ...this.door, ...door };
+    this.state = door.state === 'ready' ? 'in' : door.state;
+  }
+
+  async lock(): Promise<void> {
+    await raw('/api/v1/web/lock', { method: 'POST' });
+    this.state = 'locked';
+  }
+
+  end(): void {
+    sessionStorage.removeItem(KEY);
+    this.token = '';
+    setToken('');
+    this.state = 'out';
+  }
+
+  /** `#code=` is traded for a token and taken out of the address at once. */
+  private async fromAddress(): Promise<string> {
+    const params = new URLSearchParams(location.hash.replace(/^#/, ''));
+    const code = params.get('code');
+    const token = import.meta.env.DEV ? params.get('token') : null;
+    if (!code && !token) return '';
+    history.replaceState(null, '', location.pathname);
+    if (token) return token;
+    try {
+      return (await json<{ token: string }>('POST', '/api/v1/web/session', { code })).token;
+    } catch {
+      return '';
+    }
+  }
+
+  /** Session storage is this window's own. Another window of the same origin may hand over its token. */
+  private fromWindow(): Promise<string> {
+    const channel = this.channel;
+    if (!channel) return Promise.resolve('');
+    return new Promise((resolve) => {
+      const done = (token: string): void => {
+        clearTimeout(timer);
+        channel.removeEventListener('message', hear);
+        resolve(token);
+      };
+      const hear = ({ data }: MessageEvent<{ kind: string; token?: string }>): void => {
+        if (data.kind === 'answer' && data.token) done(data.token);
+      };
+      const timer = setTimeout(() => done(''), ASK_MS);
+      channel.addEventListener('message', hear);
+      channel.postMessage({ kind: 'ask' });
+    });
+  }
+}
+
+export const session = new Session();

@@ -1,0 +1,120 @@
+// What is being written in each room of this window: text, what it answers or changes, what goes with it.
+import { upload } from '../api/client';
+import type { Message } from '../api/types';
+import { toasts } from '../ui/toasts.svelte';
+
+export interface Attached {
+  key: string;
+  name: string;
+  bytes: number;
+  mime: string;
+  /** For pictures. */
+  preview: string;
+  sent: number;
+  /** As the node named it, once it has it all. */
+  id: string;
+  failed: string;
+  abort: AbortController;
+}
+
+export const FILES_MAX = 8;
+
+export class Compose {
+  text = $state('');
+  replyTo = $state.raw<Message | null>(null);
+  editing = $state.raw<Message | null>(null);
+  files = $state<Attached[]>([]);
+  /** What was written before an edit began. */
+  aside = '';
+  loaded = false;
+
+  attach(list: Iterable<File>): void {
+    for (const file of list) {
+      if (this.files.length >= FILES_MAX) return;
+      const attached: Attached = {
+        key: crypto.randomUUID(),
+        name: file.name || 'file',
+        bytes: file.size,
+        mime: file.type || 'application/octet-stream',
+        preview: /^image\/(png|jpeg|gif|webp|avif)$/.test(file.type) ? URL.createObjectURL(file) : '',
+        sent: 0,
+        id: '',
+        failed: '',
+        abort: new AbortController(),
+      };
+      this.files.push(attached);
+      void this.hand(attached.key, file);
+    }
+  }
+
+  private async hand(key: string, file: File): Promise<void> {
+    const entry = (): Attached | undefined => this.files.find((f) => f.key === key);
+    const abort = entry()!.abort;
+    try {
+      const answer = await upload(
+        file,
+        file.name || 'file',
+        false,
+        (sent) => {
+          const now = entry();
+          if (now) now.sent = sent;
+        },
+        abort.signal,
+      );
+      const now = entry();
+      if (now) {
+        now.id = answer.file;
+        now.bytes = answer.bytes;
+        now.mime = answer.mime;
+      }
+    } catch (error) {
+      const now = entry();
+      if (now) {
+        now.failed = 'failed';
+        toasts.fail(error);
+      }
+    }
+  }
+
+  detach(key: string): void {
+    const gone = this.files.find((f) => f.key === key);
+    gone?.abort.abort();
+    if (gone?.preview) URL.revokeObjectURL(gone.preview);
+    this.files = this.files.filter((f) => f.key !== key);
+  }
+
+  clearFiles(): void {
+    for (const file of this.files) if (file.preview) URL.revokeObjectURL(file.preview);
+    this.files = [];
+  }
+
+  get uploading(): boolean {
+    return this.files.some((f) => !f.id && !f.failed);
+  }
+
+  edit(message: Message): void {
+    if (!this.editing) this.aside = this.text;
+    this.editing = message;
+    this.replyTo = null;
+    this.text = message.text;
+  }
+
+  stopEditing(): void {
+    if (!this.editing) return;
+    this.editing = null;
+    this.text = this.aside;
+    this.aside = '';
+  }
+}
+
+const all = new Map<string, Compose>();
+
+/** Of a room, or of a thread in it. */
+export function composeOf(key: string): Compose {
+  let found = all.get(key);
+  if (!found) {
+    found = new Compose();
+    all.set(key, found);
+  }
+  return found;
+}

@@ -1,0 +1,83 @@
+// What stands in the timeline: messages in groups, days, the line above the first unread, what is on its way.
+import type { Message } from '../api/types';
+import type { Pending } from './outgoing';
+
+export type Row =
+  | { kind: 'begin'; key: string }
+  | { kind: 'day'; key: string; at: string }
+  | { kind: 'unread'; key: string }
+  | { kind: 'note'; key: string; message: Message }
+  | { kind: 'message'; key: string; message: Message; first: boolean; last: boolean; own: boolean }
+  | { kind: 'pending'; key: string; pending: Pending; first: boolean };
+
+/** Messages of one author within so many milliseconds stand together. */
+const TOGETHER_MS = 5 * 60_000;
+
+export interface RowsOf {
+  items: readonly Message[];
+  pending: readonly Pending[];
+  me: string;
+  /** The line goes above the first message of others from here on. */
+  unreadFrom: string | null;
+  /** Whether the first item is the first of the room. */
+  begins: boolean;
+  /** Whether the last item is the last of the room: then what is on its way stands below. */
+  ends: boolean;
+}
+
+/** The calendar day of a moment where the reader is, as text that compares. */
+export function dayOf(at: string): string {
+  const d = new Date(at);
+  return `${d.getFullYear()}-${d.getMonth()}-${d.getDate()}`;
+}
+
+function together(a: Message | undefined, b: Message): boolean {
+  return (
+    a !== undefined &&
+    a.kind !== 'system' &&
+    b.kind !== 'system' &&
+    a.author.account === b.author.account &&
+    Math.abs(Date.parse(b.sent_at) - Date.parse(a.sent_at)) < TOGETHER_MS &&
+    dayOf(a.sent_at) === dayOf(b.sent_at)
+  );
+}
+
+export function rowsOf(of: RowsOf): Row[] {
+  const rows: Row[] = [];
+  if (of.begins) rows.push({ kind: 'begin', key: 'begin' });
+  let line = of.unreadFrom === null;
+  of.items.forEach((message, i) => {
+    const before = of.items[i - 1];
+    const after = of.items[i + 1];
+    if (!before || dayOf(before.sent_at) !== dayOf(message.sent_at)) {
+      rows.push({
+        kind: 'day',
+        key: `day ${dayOf(message.sent_at)} ${rows.length === 0 ? '' : message.message}`,
+        at: message.sent_at,
+      });
+    }
+    const own = message.author.account === of.me;
+    let broken = false;
+    if (!line && message.order >= of.unreadFrom! && !own && message.kind !== 'system') {
+      line = true;
+      broken = true;
+      rows.push({ kind: 'unread', key: 'unread' });
+    }
+    if (message.kind === 'system') {
+      rows.push({ kind: 'note', key: message.message, message });
+      return;
+    }
+    rows.push({
+      kind: 'message',
+      key: message.message,
+      message,
+      own,
+      first: broken || !together(before, message),
+      last: !after || !together(message, after),
+    });
+  });
+  if (of.ends) {
+    of.pending.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
+  }
+  return rows;
+}

@@ -1,0 +1,337 @@
+// What this window knows: a snapshot of the node, kept current by numbered events.
+import { SvelteMap } from 'svelte/reactivity';
+import { GET, PUT, json, ok } from '../api/client';
+import type { Contact, JoinAsk, NodeEvent, Room, RoomItem, Settings, Status } from '../api/types';
+import type { LinkState, Told } from '../link/hub';
+import { Timeline } from './timeline.svelte';
+
+export interface Typist {
+  account: string;
+  name: string;
+}
+
+/** Somebody who is not heard of again is not typing any more. */
+const TYPING_MS = 8_000;
+const GATHER_MS = 120;
+/** Rooms whose history is kept in memory after they were left. */
+const TIMELINES = 12;
+
+export interface SyncWord {
+  have: number;
+  want: number;
+  done: boolean;
+}
+
+export class Store {
+  ready = $state(false);
+  link = $state<LinkState>('connecting');
+  status = $state.raw<Status | null>(null);
+  settings = $state.raw<Settings | null>(null);
+  contacts = $state.raw<readonly Contact[]>([]);
+  rooms = new SvelteMap<string, RoomItem>();
+  details = new SvelteMap<string, Room>();
+  requests = new SvelteMap<string, readonly JoinAsk[]>();
+  typing = new SvelteMap<string, readonly Typist[]>();
+  sync = new SvelteMap<string, SyncWord>();
+  /** Grows when a draft changed in another window. */
+  drafts = new SvelteMap<string, { text: string; replyTo: string | null; turn: number }>();
+  /** Grows with each event about pins, invites and devices, for pages that read lists of their own. */
+  turn = $state(0);
+  onNotification: (event: NodeEvent & { event: 'notification' }) => void = () => undefined;
+  onMessage: (event: NodeEvent & { event: 'message' }) => void = () => undefined;
+  private timelines = new Map<string, Timeline>();
+  private threads = new Map<string, Timeline>();
+  private stale = new Set<string>();
+  private gathering: ReturnType<typeof setTimeout> | null = null;
+  private typists = new Map<string, ReturnType<typeof setTimeout>>();
+
+  get me(): string {
+    return this.status?.account ?? '';
+  }
+
+  /** Told by the link. */
+  hear(told: Told): void {
+    if (told.kind === 'state') {
+      const was = this.link;
+      this.link = told.state;
+      if (told.state === 'open' && (!this.ready || was === 'offline')) void this.load();
+    } else if (told.kind === 'reload') void this.reload();
+    else if (told.kind === 'event') this.apply(told.event);
+  }
+
+  /** Reads the snapshot. Events that come meanwhile are applied as they come: each says how things are, so the last one counts. */
+  async load(): Promise<void> {
+    try {
+      const [status, rooms, settings, contacts] = await Promise.all([
+        ok(GET('/api/v1/status')),
+        ok(GET('/api/v1/rooms')),
+        ok(GET('/api/v1/settings')),
+        ok(GET('/api/v1/contacts')),
+      ]);
+      this.status = status;
+      this.settings = settings;
+      this.contacts = contacts;
+      const there = new Set(rooms.map((r) => r.room));
+      for (const id of this.rooms.keys()) if (!there.has(id)) this.rooms.delete(id);
+      for (const room of rooms) this.rooms.set(room.room, room);
+      for (const s of status.rooms) this.sync.set(s.room, s);
+      this.ready = true;
+    } catch {
+      // Nobody answers, or the token is not known: the link says so.
+    }
+  }
+
+  async reload(): Promise<void> {
+    await this.load();
+    for (const id of this.details.keys()) this.refresh(id);
+    await Promise.all([...this.timelines.values(), ...this.threads.values()].map((t) => t.reload()));
+  }
+
+  timeline(room: string): Timeline {
+    let found = this.timelines.get(room);
+    if (found) this.timelines.delete(room);
+    else found = new Timeline(room, () => this.me);
+    this.timelines.set(room, found);
+    if (this.timelines.size > TIMELINES) {
+      const oldest = [...this.timelines].find(([, t]) => t.pending.length === 0 && t !== found);
+      if (oldest) this.timelines.delete(oldest[0]);
+    }
+    return found;
+  }
+
+  thread(room: string, root: string): Timeline {
+    let found = this.threads.get(root);
+    if (!found) {
+      found = new Timeline(room, () => this.me, root);
+      this.threads.clear();
+      this.threads.set(root, found);
+    }
+    return found;
+  }
+
+  apply(event: NodeEvent): void {
+    switch (event.event) {
+      case 'message':
+        this.heardMessage(event);
+        break;
+      case 'system':
+      case 'message.updated':
+        this.tellTimelines(event.room, event);
+        this.lastMessage(event, event.event === 'message.updated');
+        this.turn++;
+        break;
+      case 'status':
+      case 'file':
+        this.tellTimelines(event.room, event);
+        this.statusOfLast(event);
+        break;
+      case 'unread':
+        this.merge(event.room, {
+          unread: event.unread,
+          mentions: event.mentions,
+          first_unread: event.first_unread,
+          first_unread_order: event.first_unread_order,
+          attention: event.attention,
+        });
+        break;
+      case 'room':
+      case 'member':
+      case 'invite':
+        this.refresh(event.room);
+        this.turn++;
+        break;
+      case 'request':
+        if (event.room) void this.loadRequests(event.room);
+        else void this.loadContacts();
+        this.turn++;
+        break;
+      case 'contact':
+        void this.loadContacts();
+        this.turn++;
+        break;
+      case 'typing':
+        this.heardTyping(event);
+        break;
+      case 'presence':
+        this.heardPresence(event);
+        break;
+      case 'sync':
+        this.sync.set(event.room, event);
+        break;
+      case 'draft':
+        this.merge(event.room, { draft: event.text !== '' });
+        this.drafts.set(event.room, { text: event.text, replyTo: event.reply_to ?? null, turn: event.seq });
+        break;
+      case 'peer':
+      case 'outbox':
+        this.gatherStatus();
+        break;
+      case 'notification':
+        this.onNotification(event);
+        break;
+      default:
+        break;
+    }
+  }
+
+  private heardMessage(event: NodeEvent & { event: 'message' }): void {
+    this.tellTimelines(event.room, event);
+    this.lastMessage(event, false);
+    this.stopTyping(event.room, event.author.account);
+    if (!this.rooms.has(event.room)) this.refresh(event.room);
+    if (event.thread) this.countThread(event.room, event.thread, event.sent_at);
+    this.onMessage(event);
+  }
+
+  private countThread(room: string, root: string, at: string): void {
+    const line = this.timelines.get(room);
+    const message = line?.held.items.find((m) => m.message === root);
+    if (line && message)
+      line.update({ ...message, replies: { count: (message.replies?.count ?? 0) + 1, last_at: at } });
+  }
+
+  private tellTimelines(room: string, event: NodeEvent): void {
+    this.timelines.get(room)?.hear(event);
+    for (const thread of this.threads.values()) if (thread.room === room) thread.hear(event);
+  }
+
+  private merge(room: string, change: Partial<RoomItem>): void {
+    const known = this.rooms.get(room);
+    if (known) this.rooms.set(room, { ...known, ...change });
+    const detail = this.details.get(room);
+    if (detail) this.details.set(room, { ...detail, ...change } as Room);
+  }
+
+  private lastMessage(message: NodeEvent & { event: 'message' | 'message.updated' | 'system' }, only: boolean): void {
+    const known = this.rooms.get(message.room);
+    if (!known || message.kind === 'system') return;
+    const last = known.last_message;
+    if (last?.message === message.message || (!only && (!last || message.order > last.order))) {
+      this.merge(message.room, { last_message: message });
+    }
+  }
+
+  private statusOfLast(event: NodeEvent & { event: 'status' | 'file' }): void {
+    const last = this.rooms.get(event.room)?.last_message;
+    if (event.event === 'status' && last?.message === event.message) {
+      this.merge(event.room, {
+        last_message: { ...last, status: event.status, delivered_to: event.delivered_to, read_by: event.read_by },
+      });
+    }
+  }
+
+  private heardTyping(event: NodeEvent & { event: 'typing' }): void {
+    if (event.account === this.me) return;
+    if (!event.typing) return this.stopTyping(event.room, event.account);
+    const key = `${event.room} ${event.account}`;
+    clearTimeout(this.typists.get(key));
+    this.typists.set(
+      key,
+      setTimeout(() => this.stopTyping(event.room, event.account), TYPING_MS),
+    );
+    const others = (this.typing.get(event.room) ?? []).filter((t) => t.account !== event.account);
+    this.typing.set(event.room, [...others, { account: event.account, name: event.name ?? '' }]);
+  }
+
+  private stopTyping(room: string, account: string): void {
+    clearTimeout(this.typists.get(`${room} ${account}`));
+    this.typists.delete(`${room} ${account}`);
+    const now = this.typing.get(room);
+    if (now?.some((t) => t.account === account))
+      this.typing.set(
+        room,
+        now.filter((t) => t.account !== account),
+      );
+  }
+
+  private heardPresence(event: NodeEvent & { event: 'presence' }): void {
+    for (const [id, detail] of this.details) {
+      if (event.room && event.room !== id) continue;
+      const people = detail.people.map((p) =>
+        p.account === event.account ? { ...p, online: event.online, presence: event.presence } : p,
+      );
+      const online = people.filter((p) => p.online && !p.me).length;
+      this.details.set(id, { ...detail, people, online });
+    }
+  }
+
+  /** A room is another: read it anew, gathered with others. */
+  refresh(room: string): void {
+    this.stale.add(room);
+    this.gathering ??= setTimeout(() => {
+      this.gathering = null;
+      const rooms = [...this.stale];
+      this.stale.clear();
+      for (const id of rooms) void this.loadRoom(id);
+    }, GATHER_MS);
+  }
+
+  async loadRoom(id: string): Promise<Room | null> {
+    try {
+      const room = await ok(GET('/api/v1/rooms/{room}', { params: { path: { room: id } } }));
+      this.details.set(room.room, room);
+      const item = this.rooms.get(room.room);
+      this.rooms.set(room.room, {
+        room: room.room,
+        name: room.name,
+        kind: room.kind,
+        role: room.role,
+        gone: room.gone,
+        unread: room.unread,
+        mentions: room.mentions,
+        first_unread: room.first_unread,
+        first_unread_order: room.first_unread_order,
+        attention: room.attention,
+        draft: room.draft,
+        members: room.members,
+        last_message: room.last_message ?? item?.last_message,
+      });
+      return room;
+    } catch {
+      return null;
+    }
+  }
+
+  async loadRequests(room: string): Promise<void> {
+    try {
+      const list = await ok(GET('/api/v1/rooms/{room}/requests', { params: { path: { room } } }));
+      this.requests.set(room, list);
+    } catch {
+      this.requests.delete(room);
+    }
+  }
+
+  async loadContacts(): Promise<void> {
+    try {
+      this.contacts = await ok(GET('/api/v1/contacts'));
+    } catch {
+      // Kept as they were; the next event asks again.
+    }
+  }
+
+  private statusTimer: ReturnType<typeof setTimeout> | null = null;
+
+  private gatherStatus(): void {
+    this.statusTimer ??= setTimeout(() => {
+      this.statusTimer = null;
+      void ok(GET('/api/v1/status')).then(
+        (status) => (this.status = status),
+        () => undefined,
+      );
+    }, GATHER_MS);
+  }
+
+  async markRead(room: string, message: string): Promise<void> {
+    try {
+      await ok(PUT('/api/v1/rooms/{room}/read', { params: { path: { room } }, body: { message } }));
+    } catch {
+      // The next time something is read it is said again.
+    }
+  }
+
+  async sayTyping(room: string, typing: boolean): Promise<void> {
+    await json('POST', `/api/v1/rooms/${room}/typing`, { typing }).catch(() => undefined);
+  }
+}
+
+export const store = new Store();

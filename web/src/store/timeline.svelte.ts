@@ -1,0 +1,217 @@
+// One room's history in this window: pages from the node, events as they come, and what is on its way.
+import { GET, Trouble, ok } from '../api/client';
+import type { Message, NodeEvent } from '../api/types';
+import { handIn, newPending, passes, type Pending } from './outgoing';
+import { EMPTY, append, fileCame, onItsWay, prepend, receive, remove, replace, stretch, type Stretch } from './window';
+
+const PAGE = 60;
+const AGAIN_MS = 2_000;
+
+/** Where to begin to read. */
+export type Anchor =
+  | { kind: 'end' }
+  | { kind: 'unread'; order: string }
+  | { kind: 'message'; id: string }
+  | { kind: 'date'; date: string };
+
+export class Timeline {
+  held = $state.raw<Stretch>(EMPTY);
+  pending = $state.raw<readonly Pending[]>([]);
+  /** Whether the last change was at the start of the list: the view then stays where it is. */
+  shift = $state(false);
+  loaded = $state(false);
+  trouble = $state.raw<Trouble | null>(null);
+  loadingOlder = $state(false);
+  loadingNewer = $state(false);
+  /** What to show once the rows are there. */
+  target = $state.raw<Anchor | null>(null);
+  /** The first message that was unread when the room was opened. */
+  unreadFrom = $state<string | null>(null);
+  /** Where the reader was when he left. */
+  place: { key: string; offset: number } | null = null;
+  private turn = 0;
+
+  constructor(
+    readonly room: string,
+    private readonly me: () => string,
+    /** Of one thread instead of the whole room. */
+    readonly thread: string | null = null,
+  ) {}
+
+  get atEnd(): boolean {
+    return this.held.newer === null;
+  }
+
+  async open(anchor: Anchor): Promise<void> {
+    const turn = ++this.turn;
+    this.trouble = null;
+    try {
+      const page = await this.page(
+        anchor.kind === 'unread'
+          ? { around: anchor.order }
+          : anchor.kind === 'message'
+            ? { around: anchor.id }
+            : anchor.kind === 'date'
+              ? { date: anchor.date }
+              : {},
+      );
+      if (turn !== this.turn) return;
+      this.shift = false;
+      this.held = stretch(page);
+      this.target = anchor;
+      this.loaded = true;
+      this.settle();
+    } catch (error) {
+      if (turn === this.turn) this.trouble = asTrouble(error);
+    }
+  }
+
+  /** After a break in which events were missed: the same place again. */
+  async reload(): Promise<void> {
+    if (!this.loaded) return;
+    if (this.atEnd) await this.open({ kind: 'end' });
+    else {
+      const middle = this.held.items[Math.floor(this.held.items.length / 2)];
+      await this.open(middle ? { kind: 'message', id: middle.message } : { kind: 'end' });
+    }
+  }
+
+  async loadOlder(): Promise<void> {
+    if (this.loadingOlder || this.held.older === null) return;
+    const turn = this.turn;
+    this.loadingOlder = true;
+    try {
+      const page = await this.page({ before: this.held.older });
+      if (turn !== this.turn) return;
+      this.shift = true;
+      this.held = prepend(this.held, page);
+    } catch (error) {
+      this.trouble = asTrouble(error);
+    } finally {
+      this.loadingOlder = false;
+    }
+  }
+
+  async loadNewer(): Promise<void> {
+    if (this.loadingNewer || this.held.newer === null) return;
+    const turn = this.turn;
+    this.loadingNewer = true;
+    try {
+      const page = await this.page({ after: this.held.newer });
+      if (turn !== this.turn) return;
+      const first = this.held.items[0]?.message;
+      const next = append(this.held, page);
+      this.shift = next.items[0]?.message !== first;
+      this.held = next;
+    } catch (error) {
+      this.trouble = asTrouble(error);
+    } finally {
+      this.loadingNewer = false;
+    }
+  }
+
+  private async page(query: { before?: string; after?: string; around?: string; date?: string }): Promise<Stretch> {
+    if (this.thread) {
+      return (await ok(
+        GET('/api/v1/rooms/{room}/messages/{message}/thread', {
+          params: { path: { room: this.room, message: this.thread }, query: { limit: PAGE, before: query.before } },
+        }),
+      )) as Stretch;
+    }
+    return (await ok(
+      GET('/api/v1/rooms/{room}/messages', {
+        params: { path: { room: this.room }, query: { limit: PAGE, system: true, ...query } },
+      }),
+    )) as Stretch;
+  }
+
+  hear(event: NodeEvent): void {
+    if (!this.loaded) return;
+    if (event.event === 'message' || event.event === 'system') {
+      if (this.thread && event.thread !== this.thread) return;
+      const before = this.held.items[0]?.message;
+      const next = receive(this.held, event);
+      // Late messages may go above; only what goes before all, or falls out there, moves the start.
+      this.shift = before !== undefined && next.items[0]?.message !== before;
+      this.held = next;
+      this.confirm(event);
+    } else if (event.event === 'message.updated') this.set(replace(this.held, event));
+    else if (event.event === 'status') this.set(onItsWay(this.held, event));
+    else if (event.event === 'file') this.set(fileCame(this.held, event));
+  }
+
+  /** A message as some request answered it. */
+  update(message: Message): void {
+    this.set(replace(this.held, message));
+  }
+
+  drop(message: string): void {
+    this.set(remove(this.held, message));
+  }
+
+  private set(held: Stretch): void {
+    this.shift = false;
+    this.held = held;
+  }
+
+  send(text: string, files: Pending['files'], replyTo: Message | null): void {
+    const pending = newPending(this.room, text, files, replyTo, this.thread);
+    this.shift = false;
+    this.pending = [...this.pending, pending];
+    if (!this.atEnd) void this.open({ kind: 'end' });
+    void this.deliver(pending);
+  }
+
+  retry(clientId: string): void {
+    const pending = this.pending.find((p) => p.clientId === clientId);
+    if (pending) void this.deliver(pending);
+  }
+
+  discard(clientId: string): void {
+    this.pending = this.pending.filter((p) => p.clientId !== clientId);
+  }
+
+  private async deliver(pending: Pending): Promise<void> {
+    this.mark(pending.clientId, { state: 'sending', reason: '' });
+    try {
+      const message = await handIn(pending);
+      this.mark(pending.clientId, { message });
+      this.settle();
+      setTimeout(() => this.discard(pending.clientId), AGAIN_MS);
+    } catch (error) {
+      if (passes(error)) {
+        this.mark(pending.clientId, { state: 'waiting' });
+        setTimeout(() => {
+          if (this.pending.some((p) => p.clientId === pending.clientId && p.state === 'waiting'))
+            void this.deliver(pending);
+        }, AGAIN_MS);
+      } else {
+        this.mark(pending.clientId, { state: 'failed', reason: asTrouble(error).detail });
+      }
+    }
+  }
+
+  /** An own message came as an event before the answer of the request that made it: its row takes the place. */
+  private confirm(message: Message): void {
+    if (message.author.account !== this.me()) return;
+    const known = this.pending.find((p) => p.message === message.message);
+    const guess =
+      known ?? this.pending.find((p) => !p.message && p.state === 'sending' && p.text.trim() === message.text.trim());
+    if (guess) this.discard(guess.clientId);
+  }
+
+  /** What is held already needs no row of its own. */
+  private settle(): void {
+    const held = new Set(this.held.items.map((m) => m.message));
+    const left = this.pending.filter((p) => !p.message || !held.has(p.message));
+    if (left.length !== this.pending.length) this.pending = left;
+  }
+
+  private mark(clientId: string, change: Partial<Pending>): void {
+    this.pending = this.pending.map((p) => (p.clientId === clientId ? { ...p, ...change } : p));
+  }
+}
+
+export function asTrouble(error: unknown): Trouble {
+  return error instanceof Trouble ? error : new Trouble('internal', String(error), '', 0);
+}

@@ -1,0 +1,158 @@
+// The part of a room's history that a window holds: a stretch without gaps, oldest first. Pure functions, so that events may come
+// in any order and tests can say what must come out.
+import type { FileInfo, Message, MessageStatus } from '../api/types';
+
+export interface Stretch {
+  items: readonly Message[];
+  /** Cursor for what is older; `null` when this is the beginning. */
+  older: string | null;
+  /** Cursor for what is newer; `null` when this reaches up to now. */
+  newer: string | null;
+}
+
+/** How many messages are kept in memory. */
+export const HELD = 1_000;
+
+export const EMPTY: Stretch = { items: [], older: null, newer: null };
+
+export interface Page {
+  items: readonly Message[];
+  older?: string | null;
+  newer?: string | null;
+}
+
+/** A page as the node sends it (newest first) as a stretch. */
+export function stretch(page: Page): Stretch {
+  return { items: [...page.items].sort(byOrder), older: page.older ?? null, newer: page.newer ?? null };
+}
+
+function byOrder(a: Message, b: Message): number {
+  return a.order < b.order ? -1 : a.order > b.order ? 1 : 0;
+}
+
+/** What two stretches hold together, each message once. Of both versions `fresh` counts. */
+function union(old: readonly Message[], fresh: readonly Message[]): Message[] {
+  const byId = new Map(old.map((m) => [m.message, m]));
+  for (const m of fresh) {
+    const known = byId.get(m.message);
+    byId.set(m.message, known ? newest(known, m) : m);
+  }
+  return [...byId.values()].sort(byOrder);
+}
+
+/** An older page came: it goes before, and if too much is held then the newest are let go. */
+export function prepend(held: Stretch, page: Page): Stretch {
+  const items = union(held.items, page.items);
+  const kept = items.slice(0, HELD);
+  return {
+    items: kept,
+    older: page.older ?? null,
+    newer: kept.length < items.length ? kept[kept.length - 1]!.order : held.newer,
+  };
+}
+
+/** A newer page came: it goes behind, and if too much is held then the oldest are let go. */
+export function append(held: Stretch, page: Page): Stretch {
+  const items = union(held.items, page.items);
+  const kept = items.slice(-HELD);
+  return {
+    items: kept,
+    older: kept.length < items.length ? kept[0]!.order : held.older,
+    newer: page.newer ?? null,
+  };
+}
+
+const WAY: readonly MessageStatus[] = ['failed', 'queued', 'sent', 'delivered', 'read'];
+
+/** Of two words about how far a message came the further one; `failed` gives way to all. */
+export function further(a: MessageStatus, b: MessageStatus): MessageStatus {
+  return WAY.indexOf(a) > WAY.indexOf(b) ? a : b;
+}
+
+/** The same message twice: what the later says, but its way never goes back. */
+function newest(known: Message, fresh: Message): Message {
+  const failed = fresh.status === 'failed' && known.status === 'queued';
+  return {
+    ...fresh,
+    status: failed ? 'failed' : further(known.status, fresh.status),
+    delivered_to: Math.max(known.delivered_to, fresh.delivered_to),
+    read_by: Math.max(known.read_by, fresh.read_by),
+  };
+}
+
+/** A message that is new on this device. Where it stands is the room's order, so late ones may go above. */
+export function receive(held: Stretch, message: Message): Stretch {
+  if (held.items.some((m) => m.message === message.message)) return replace(held, message);
+  const first = held.items[0];
+  const last = held.items[held.items.length - 1];
+  const behind = last !== undefined && message.order > last.order;
+  if (behind && held.newer !== null) return held;
+  if (first !== undefined && message.order < first.order && held.older !== null) return held;
+  return append(held, { items: [message], newer: held.newer });
+}
+
+/** Another version of a message that may be held. */
+export function replace(held: Stretch, message: Message): Stretch {
+  const at = held.items.findIndex((m) => m.message === message.message);
+  const known = held.items[at];
+  const items = known
+    ? held.items.map((m, i) => (i === at ? newest(known, message) : quoted(m, message)))
+    : held.items.map((m) => quoted(m, message));
+  return { ...held, items };
+}
+
+/** An answer shows what it answers as it is now. */
+function quoted(m: Message, message: Message): Message {
+  if (m.reply_to !== message.message || !m.reply) return m;
+  return { ...m, reply: { ...m.reply, text: message.deleted ? '' : oneLine(message.text), deleted: message.deleted } };
+}
+
+const QUOTED = 160;
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim().slice(0, QUOTED);
+}
+
+export interface StatusWord {
+  message: string;
+  status: MessageStatus;
+  delivered_to: number;
+  read_by: number;
+  reason?: string | null;
+}
+
+/** An own message went on its way. */
+export function onItsWay(held: Stretch, word: StatusWord): Stretch {
+  return change(held, word.message, (m) => ({
+    ...newest(m, { ...m, status: word.status, delivered_to: word.delivered_to, read_by: word.read_by }),
+    reason: word.reason ?? null,
+  }));
+}
+
+export interface FileWord {
+  message: string;
+  index: number;
+  have: number;
+  state: FileInfo['state'];
+  reason?: string | null;
+}
+
+/** A file of a message came further. */
+export function fileCame(held: Stretch, word: FileWord): Stretch {
+  return change(held, word.message, (m) => ({
+    ...m,
+    files: m.files.map((f, i) =>
+      i === word.index ? { ...f, have: word.have, state: word.state, reason: word.reason ?? undefined } : f,
+    ),
+  }));
+}
+
+export function remove(held: Stretch, message: string): Stretch {
+  return { ...held, items: held.items.filter((m) => m.message !== message) };
+}
+
+function change(held: Stretch, message: string, how: (m: Message) => Message): Stretch {
+  const at = held.items.findIndex((m) => m.message === message);
+  if (at < 0) return held;
+  return { ...held, items: held.items.map((m, i) => (i === at ? how(m) : m)) };
+}

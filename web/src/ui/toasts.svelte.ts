@@ -1,0 +1,57 @@
+// Short words at the foot of the window: what was done, what went wrong.
+import { Trouble } from '../api/client';
+import { t } from '../i18n/i18n.svelte';
+
+export interface Toast {
+  id: number;
+  text: string;
+  hint: string;
+  bad: boolean;
+  act?: { label: string; run: () => void };
+}
+
+const SHOWN_MS = 4_000;
+const BAD_MS = 9_000;
+
+class Toasts {
+  list = $state.raw<readonly Toast[]>([]);
+  private next = 1;
+
+  say(text: string, act?: Toast['act']): void {
+    this.add({ id: this.next++, text, hint: '', bad: false, ...(act && { act }) }, SHOWN_MS);
+  }
+
+  fail(error: unknown): void {
+    const { text, hint } = inWords(error);
+    this.add({ id: this.next++, text, hint, bad: true }, BAD_MS);
+  }
+
+  drop(id: number): void {
+    this.list = this.list.filter((toast) => toast.id !== id);
+  }
+
+  private add(toast: Toast, ms: number): void {
+    this.list = [...this.list.slice(-2), toast];
+    setTimeout(() => this.drop(toast.id), ms);
+  }
+}
+
+export const toasts = new Toasts();
+
+/** What went wrong as two sentences: what, and what to do. */
+export function inWords(error: unknown): { text: string; hint: string } {
+  if (!(error instanceof Trouble)) return { text: t('trouble.unknown'), hint: '' };
+  if (error.status === 0) return { text: t('trouble.unreachable'), hint: t('trouble.unreachable.hint') };
+  const sentence = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
+  return { text: sentence || t('trouble.unknown'), hint: error.hint.charAt(0).toUpperCase() + error.hint.slice(1) };
+}
+
+/** Runs what a button does; what goes wrong is said. */
+export async function attempt<T>(what: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await what();
+  } catch (error) {
+    toasts.fail(error);
+    return undefined;
+  }
+}
