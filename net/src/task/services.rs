@@ -260,7 +260,11 @@ impl NetworkTask {
     /// A relay said where it sees us. Over the other transport it is asked for that too, and that connection closed again.
     fn on_relay_identified(&mut self, peer: PeerId, id: ConnectionId) {
         if self.peers.service(&peer).is_some_and(|(first, _)| first != id) {
-            return self.close_connection(peer, id, DownReason::Moved);
+            // One that the relay opened is its probe from outside: closed before it has its answer, it says that we can not be dialled.
+            if self.peers.connection_mut(&peer, id).is_some_and(|it| it.outbound) {
+                self.close_connection(peer, id, DownReason::Moved);
+            }
+            return;
         }
         let others: Vec<_> =
             self.relays.other_transport(&peer).iter().map(|it| it.without_peer().as_multiaddr().clone()).collect();
