@@ -54,7 +54,7 @@ macro_rules! codes {
                     Self::DeviceCloned => "run one copy of a home only; with a new home you can be invited again",
                     Self::Banned | Self::JoinRefused => "ask the one who invited you",
                     Self::Internal => "look into the log of the node (parlor run -v), and report it",
-                    Self::BadRequest | Self::Usage | Self::MethodNotAllowed | Self::NotFound => "see --help, or docs/spec/api.md",
+                    Self::BadRequest | Self::Usage | Self::MethodNotAllowed | Self::NotFound => "--help after the command shows what it takes",
                     _ => return None,
                 })
             }

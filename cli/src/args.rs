@@ -146,9 +146,9 @@ pub enum Command {
     Member(cmd::member::Command),
     /// Send a message
     Send(cmd::send::Args),
-    /// Give an own message another text
+    /// Change the text of one of your messages
     Edit(cmd::say::EditArgs),
-    /// Delete a message: the own one, or as a moderator somebody else's
+    /// Delete a message: one of yours, or as a moderator somebody else's
     Delete(cmd::say::Which),
     /// Put an emoji on a message, or take it off
     React(cmd::say::ReactArgs),
@@ -156,7 +156,7 @@ pub enum Command {
     Pin(cmd::say::PinArgs),
     /// List the pinned messages
     Pins(cmd::say::PinsArgs),
-    /// Ask a poll
+    /// Start a poll
     Poll(cmd::say::PollArgs),
     /// Choose in a poll
     Vote(cmd::say::VoteArgs),
@@ -173,7 +173,7 @@ pub enum Command {
     Read(cmd::read::Args),
     /// Show one message, and who has it and read it
     Message(cmd::message::Args),
-    /// Tell others that you type
+    /// Tell others that you are typing
     Typing(cmd::typing::Args),
     /// Show, keep and clear what you wrote and did not send
     #[command(subcommand)]
@@ -210,6 +210,18 @@ mod tests {
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_dash() {
+        for text in ["-hello", "- item", "-10 degrees", "-->", "--lines is nice"] {
+            for call in [vec!["send", "R", text], vec!["edit", "R", "ID", text], vec!["poll", "R", text, "-a", "-b"]] {
+                let words = std::iter::once("parlor").chain(call.iter().copied());
+                assert!(Cli::try_parse_from(words).is_ok(), "{call:?}");
+            }
+        }
+        let quiet = Cli::try_parse_from(["parlor", "send", "R", "hello", "-q"]).unwrap();
+        assert!(quiet.globals.quiet);
     }
 
     /// A call of every command, with its flags.

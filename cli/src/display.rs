@@ -98,6 +98,23 @@ fn needs_joiners(c: Option<char>) -> bool {
     c.is_some_and(|c| matches!(c, '\u{620}'..='\u{8ff}' | '\u{900}'..='\u{dff}'))
 }
 
+/// As much of a text as fits into `most` cells of a terminal, with a sign where something was left out.
+pub fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut left = most.saturating_sub(1);
+    let fits = |c: &char| {
+        let cells = width(c.encode_utf8(&mut [0; 4]));
+        let fits = cells <= left;
+        left = left.saturating_sub(cells);
+        fits
+    };
+    let mut cut: String = text.chars().take_while(fits).collect();
+    cut.push('…');
+    cut
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

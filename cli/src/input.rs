@@ -1,6 +1,7 @@
 //! Text from standard input, and questions on a terminal. Everything has a bound; nothing is asked without a terminal.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
 
 use parlor_api::{Code, Problem, TEXT_MAX};
 use zeroize::Zeroizing;
@@ -14,6 +15,13 @@ pub fn message(input: impl Read) -> Result<String, Problem> {
     // Room for a line end of two bytes and one byte that shows that it is too long.
     input.take(TEXT_MAX as u64 + 3).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
     text(strip_line_end(bytes))
+}
+
+/// Why a file of the user's could not be opened: `not_found` when it is not there, else `usage`.
+pub fn unopened(path: &Path, error: &io::Error) -> Problem {
+    let code = if error.kind() == io::ErrorKind::NotFound { Code::NotFound } else { Code::Usage };
+    Problem::new(code, format!("{} can not be read: {error}", path.display()))
+        .hint("name a file that is there and that you may read")
 }
 
 /// Bytes as the text of a message.
@@ -35,6 +43,21 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Problem> {
         return Err(Problem::of(Code::EmptyText).hint("say something"));
     }
     Ok(text)
+}
+
+/// Text that was given as an argument. One that looks like a long option is none that exists: more likely it is misspelt than meant
+/// to be sent, unless all that follows `--` is said to be no option.
+///
+/// # Errors
+/// `usage` for such a one, else as [`text`].
+pub fn argument(given: &str) -> Result<String, Problem> {
+    let option = given.strip_prefix("--").is_some_and(|word| word.starts_with(char::is_alphanumeric));
+    let meant = || std::env::args_os().any(|argument| argument == "--");
+    if option && !given.contains(char::is_whitespace) && !meant() {
+        return Err(Problem::new(Code::Usage, format!("there is no option {given}"))
+            .hint("if it is the text: put -- before it, as in: parlor send ROOM -- '--text'"));
+    }
+    text(given.as_bytes().to_vec())
 }
 
 /// The lines of a stream, each at most as long as a message.
@@ -67,9 +90,9 @@ impl<R: BufRead> Lines<R> {
                 Err(problem) if problem.code == Code::EmptyText => {}
                 Err(mut problem) => {
                     problem.detail = format!("line {}: {}", self.number, problem.detail);
-                    if problem.code == Code::TooLong {
-                        problem.hint = Some("shorten it; the lines before it were sent".into());
-                    }
+                    let mend =
+                        if problem.code == Code::TooLong { "shorten it" } else { "convert it, with iconv for example" };
+                    problem.hint = Some(format!("{mend}; the lines before it were sent"));
                     return Err(problem);
                 }
             }
@@ -130,6 +153,14 @@ fn unreadable(error: &io::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelt_option_is_not_sent_as_a_text() {
+        assert_eq!(argument("--replyto").unwrap_err().code, Code::Usage);
+        for text in ["-hello", "-->", "--", "--lines is nice", "hello --there"] {
+            assert_eq!(argument(text).unwrap(), text);
+        }
+    }
 
     /// Gives bytes for ever, and fails the test when somebody reads far more than a message.
     struct Endless(usize);

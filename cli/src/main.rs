@@ -62,10 +62,25 @@ fn misused(error: &clap::Error, json: bool) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(Code::Usage.exit());
     }
-    let text = error.render().to_string();
-    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let hint = lines.find_map(|l| l.strip_prefix("tip: ")).unwrap_or("see --help").to_owned();
-    out::problem_as_json(&Problem::new(Code::Usage, message).hint(hint));
+    out::problem_as_json(&in_one_line(error));
     ExitCode::from(Code::Usage.exit())
+}
+
+/// What clap says over several lines, as one problem: all that stands before the usage, and its tip as the hint.
+fn in_one_line(error: &clap::Error) -> Problem {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Problem::new(Code::Usage, "what to do is missing").hint("--help after the command shows what there is");
+    }
+    let text = error.render().to_string();
+    let (mut said, mut tip) = (Vec::new(), None);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        match line.strip_prefix("tip: ") {
+            Some(words) => tip = Some(words.to_owned()),
+            None => said.push(line.trim_start_matches("error: ")),
+        }
+    }
+    Problem::new(Code::Usage, said.join(" ")).hint(tip.unwrap_or_else(|| "see --help".to_owned()))
 }

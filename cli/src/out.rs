@@ -86,6 +86,13 @@ impl Out {
         self.quiet || self.json
     }
 
+    /// Cells in a line of the terminal that shows our answers; `None` when they go elsewhere.
+    pub fn width(&self) -> Option<usize> {
+        let shown = io::stdout().is_terminal();
+        let size = shown.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
+        size.map(|(terminal_size::Width(cells), _)| usize::from(cells))
+    }
+
     /// An answer as one line of JSON.
     ///
     /// # Errors

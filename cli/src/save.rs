@@ -63,6 +63,10 @@ impl Target {
     /// # Errors
     /// The folder can not be written.
     pub fn part(&self, hash: &str) -> Result<Part, Problem> {
+        if !self.folder.is_dir() {
+            let detail = format!("the folder {} is not there", self.folder.display());
+            return Err(Problem::new(Code::NotFound, detail).hint(ELSEWHERE));
+        }
         let short: String = hash.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         let usual = self.folder.join(format!(".parlor-{short}.part"));
         remove_rest(&usual);
@@ -258,7 +262,7 @@ mod tests {
     fn what_can_not_be_written_is_no_wrong_usage() {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::new(Some(&dir.path().join("none/a.txt")), "a.txt").unwrap();
-        assert_eq!(target.part(HASH).unwrap_err().code.exit(), 1);
+        assert_eq!(target.part(HASH).unwrap_err().code, Code::NotFound);
         for (kind, code) in [
             (ErrorKind::StorageFull, Code::DiskFull),
             (ErrorKind::QuotaExceeded, Code::DiskFull),

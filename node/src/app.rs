@@ -30,7 +30,7 @@ use crate::services::joins::{self, Joins};
 use crate::services::mailboxes::{Relay, RelayView};
 use crate::services::names::{self, Names};
 use crate::services::rooms::devices;
-use crate::services::rooms::{Context, Rooms, creation_problem, new_room};
+use crate::services::rooms::{Context, Rooms, checked_title, creation_problem, new_room};
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
@@ -191,7 +191,8 @@ impl App {
     }
 
     /// Makes a room with this account as its owner; durable when it returns.
-    pub async fn create_room(&self, request: CreateRoom) -> Answer<Room> {
+    pub async fn create_room(&self, mut request: CreateRoom) -> Answer<Room> {
+        request.name = checked_title(&request.name)?.to_owned();
         let now_ms = now_ms();
         let identity = self.node.context.identity.now();
         // Those who are away get what is written through the relays that the maker of the room uses.

@@ -21,6 +21,7 @@ pub struct Args {
     /// With whom: a contact, @name, an account, a contact card
     who: String,
     /// What to write; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     text: Option<String>,
 }
 
@@ -31,7 +32,7 @@ pub struct Args {
 pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
     let text = match args.text.as_deref() {
         Some("-") => Some(input::message(std::io::stdin().lock())?),
-        Some(text) => Some(input::text(text.as_bytes().to_vec())?),
+        Some(text) => Some(input::argument(text)?),
         None => None,
     };
     let sent = text.is_some();

@@ -21,6 +21,7 @@ pub enum Command {
         /// Which room
         room: String,
         /// The text; `-` reads it from standard input
+        #[arg(allow_hyphen_values = true)]
         text: String,
         /// The message it answers
         #[arg(long, value_name = "ID")]
@@ -51,7 +52,11 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             out.line(display::neutral(&draft.text))
         }
         Command::Set { room, text, reply_to } => {
-            let text = if text == "-" { input::message(std::io::stdin().lock())? } else { text };
+            let text = match text.as_str() {
+                "-" => input::message(std::io::stdin().lock())?,
+                "" => text,
+                _ => input::argument(&text)?,
+            };
             let draft: Draft = node.send(Method::PUT, &path(&room), &SetDraft { text, reply_to })?;
             if out.is_json() {
                 return out.json(&draft);

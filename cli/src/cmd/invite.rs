@@ -56,7 +56,7 @@ pub struct CreateArgs {
     /// A moderator must approve each who joins
     #[arg(long)]
     approve: bool,
-    /// The link alone reads and writes with nobody online
+    /// Whoever has the link can read and write at once, even while nobody is online
     #[arg(long)]
     instant: bool,
     /// What those who join can read of the past; as the room allows when left out
@@ -239,10 +239,7 @@ pub fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, Problem> {
 /// `not_found` without the file, `too_long`, `no_qr`.
 pub fn read_qr(node: &Client, picture: &Path) -> Result<String, Problem> {
     use std::io::Read;
-    let unreadable = |e: std::io::Error| {
-        Problem::new(Code::NotFound, format!("could not read {}: {e}", picture.display()))
-            .hint("name a PNG or JPEG picture that is there")
-    };
+    let unreadable = |e: std::io::Error| crate::input::unopened(picture, &e);
     let mut bytes = Vec::new();
     let most = parlor_api::PICTURE_MAX as u64;
     std::fs::File::open(picture).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;

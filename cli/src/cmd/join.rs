@@ -40,7 +40,9 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         _ => input::message(std::io::stdin().lock())?.trim().to_owned(),
     };
     let timeout = args.timeout.min(JoinRequest::TIMEOUT_MAX);
-    out.note("Looking for somebody of the room…");
+    if link.contains("/join") {
+        out.note("Looking for somebody of the room…");
+    }
     let request = JoinRequest { link, timeout };
     let joined: JoinAnswer = node.send_within(Method::POST, "/join", &request, Duration::from_secs(timeout))?;
     if out.is_json() {

@@ -179,7 +179,7 @@ fn removed(answer: &Removed, out: &mut Out) -> Done {
     let what = if answer.banned { "Banned" } else { "Removed" };
     out.note(match names.as_slice() {
         [] => "Nobody is out by it.".to_owned(),
-        names => format!("{what}: {}. What is written from now on they can not read.", names.join(", ")),
+        names => format!("{what}: {}. What is written from now on is closed to them.", names.join(", ")),
     });
     if answer.epoch.is_none() {
         out.note("New keys are not made yet: messages wait until a member's node makes them.");

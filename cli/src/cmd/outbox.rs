@@ -1,6 +1,6 @@
 //! `parlor outbox …`: own messages that nobody else holds yet.
 
-use parlor_api::{OutboxAnswer, OutboxEntry};
+use parlor_api::{Code, OutboxAnswer, OutboxEntry, Problem};
 use serde_json::json;
 use ureq::http::Method;
 
@@ -9,6 +9,9 @@ use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
 
+/// Digits of an id that are shown: enough to tell what waits apart.
+const SHORT: usize = 8;
+
 /// What to do with the outbox.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -16,12 +19,12 @@ pub enum Command {
     List,
     /// Try now
     Retry {
-        /// Which message; all when left out
+        /// Which message, or how its id begins; all when left out
         id: Option<String>,
     },
     /// Give up what is not written into the room yet; what is written goes out by itself
     Discard {
-        /// Which message; all when left out
+        /// Which message, or how its id begins; all when left out
         id: Option<String>,
     },
 }
@@ -36,6 +39,7 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
         Command::Retry { id } => ("/outbox/retry", id, "tried"),
         Command::Discard { id } => ("/outbox/discard", id, "discarded"),
     };
+    let id = id.map(|id| whole(id, node)).transpose()?;
     let answer: OutboxAnswer = node.send(Method::POST, path, &json!({"message": id}))?;
     if out.is_json() {
         return answer.messages.iter().try_for_each(|message| out.json(&json!({"message": message})));
@@ -48,6 +52,20 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     Ok(())
 }
 
+/// The message whose id begins as `given`, as the list shows it.
+fn whole(given: String, node: &Client) -> Result<String, Problem> {
+    let entries: Vec<OutboxEntry> = node.get("/outbox")?;
+    let mut fitting = entries.into_iter().map(|entry| entry.message).filter(|message| message.starts_with(&given));
+    match (fitting.next(), fitting.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => {
+            Err(Problem::new(Code::Ambiguous, "more than one message begins so").hint("give more of its id"))
+        }
+        // The node says what is wrong with it.
+        (None, _) => Ok(given),
+    }
+}
+
 fn list(node: &Client, out: &mut Out) -> Done {
     let entries: Vec<OutboxEntry> = node.get("/outbox")?;
     if out.is_json() {
@@ -55,10 +73,11 @@ fn list(node: &Client, out: &mut Out) -> Done {
     }
     let mut table = Table::new(&["message", "room", "written", "tried", "next", "why"]);
     for e in entries {
-        let room: String = e.room.chars().take(8).collect();
+        let room: String = e.room.chars().take(SHORT).collect();
         let next = e.next_attempt.as_deref().map_or_else(|| "-".into(), time::brief);
         let written = time::brief(&e.queued_at);
-        table.row([e.message, room, written, e.attempts.to_string(), next, e.reason.unwrap_or_default()]);
+        let message: String = e.message.chars().take(SHORT).collect();
+        table.row([message, room, written, e.attempts.to_string(), next, e.reason.unwrap_or_default()]);
     }
     table.write(out, "nothing waits")
 }

@@ -214,11 +214,12 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Logs to standard error: warnings, with `-v` what the node does, with `-vv` also what the network does.
+/// libp2p\'s DHT warns at every start that it knows nobody yet, which is of no matter.
 fn log(globals: &Globals) {
     let default = match (globals.quiet, globals.verbose) {
         (true, _) => "error",
-        (_, 0) => "warn",
-        (_, 1) => "warn,parlor=info,parlor_node=info,parlor_net=info,parlor_storage=info",
+        (_, 0) => "warn,libp2p_kad=error",
+        (_, 1) => "warn,libp2p_kad=error,parlor=info,parlor_node=info,parlor_net=info,parlor_storage=info",
         (_, 2) => "info,parlor=debug,parlor_node=debug,parlor_net=debug,parlor_storage=debug",
         _ => "debug",
     };

@@ -21,6 +21,7 @@ pub struct EditArgs {
     #[command(flatten)]
     which: Which,
     /// The new text; `-` or nothing reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     text: Option<String>,
 }
 
@@ -68,9 +69,10 @@ pub struct PollArgs {
     /// Which room
     room: String,
     /// The question
+    #[arg(allow_hyphen_values = true)]
     question: String,
     /// The answers to choose from, 2 to 20
-    #[arg(required = true, num_args = 2.., value_name = "ANSWER")]
+    #[arg(required = true, num_args = 2.., value_name = "ANSWER", allow_hyphen_values = true)]
     options: Vec<String>,
     /// Let everybody choose more than one
     #[arg(long)]
@@ -93,14 +95,14 @@ impl Which {
     }
 }
 
-/// Gives an own message another text.
+/// Changes the text of one of our messages.
 ///
 /// # Errors
 /// What the node answers. The node is asked for last, so that wrong input is told without one.
 pub fn edit(args: &EditArgs, node: impl FnOnce() -> Result<Client, Problem>, globals: &Globals, out: &mut Out) -> Done {
     let text = match args.text.as_deref() {
         Some("-") | None => input::message(std::io::stdin().lock())?,
-        Some(text) => input::text(text.as_bytes().to_vec())?,
+        Some(text) => input::argument(text)?,
     };
     let client_id = Some(format!("{:032x}", rand::random::<u128>()));
     tell(Method::PATCH, &args.which.path(""), &EditMessage { text, client_id }, &node()?, globals, out)

@@ -31,6 +31,7 @@ pub struct Args {
     /// Which room
     room: String,
     /// The text; `-` or nothing reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     text: Option<String>,
     /// Read standard input and send a message a line
     #[arg(long)]
@@ -47,7 +48,7 @@ pub struct Args {
     /// Write in the thread of this message
     #[arg(long, value_name = "ID")]
     thread: Option<String>,
-    /// Return when the message came so far
+    /// Return when the message has come this far
     #[arg(long, value_name = "STATUS", default_value = "none")]
     wait: Wait,
     /// With --wait: give up waiting after this time; the message is sent all the same
@@ -85,7 +86,7 @@ pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut
     let text = match args.text.as_deref() {
         None | Some("") if !files.is_empty() => String::new(),
         Some("-") | None => input::message(std::io::stdin().lock())?,
-        Some(text) => input::text(text.as_bytes().to_vec())?,
+        Some(text) => input::argument(text)?,
     };
     let node = node()?;
     let mut request = request(text, &args);
@@ -134,7 +135,7 @@ fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
 fn opened(paths: &[PathBuf]) -> Result<Vec<(String, File)>, Problem> {
     let open = |path: &PathBuf| {
         let wrong = |why: &str| Problem::new(Code::Usage, format!("{} {why}", path.display()));
-        let file = File::open(path).map_err(|e| wrong(&format!("can not be read: {e}")))?;
+        let file = File::open(path).map_err(|e| input::unopened(path, &e))?;
         if !file.metadata().is_ok_and(|found| found.is_file()) {
             return Err(wrong("is no file").hint("pack a folder first, with tar or zip"));
         }
@@ -179,16 +180,23 @@ fn answer(mut sent: SendAnswer, args: &Args, node: &Client, out: &mut Out) -> Do
     if let Some(wanted) = wanted {
         let path = format!("/rooms/{}/messages/{}/wait", segment(&sent.room), segment(&sent.message));
         let limit = Duration::from_secs(args.timeout);
-        sent =
-            node.get_within(&format!("{path}?status={wanted}&timeout={}", args.timeout), limit).map_err(|mut p| {
-                if p.code == Code::TimedOut {
-                    p.detail = format!("message {} was not {wanted} in this time", sent.message);
-                }
-                p
-            })?;
+        let waited = node.get_within(&format!("{path}?status={wanted}&timeout={}", args.timeout), limit);
+        sent = match waited {
+            Err(mut problem) if problem.code == Code::TimedOut => {
+                // It is sent all the same: who called is to know which it is.
+                show(&sent, out)?;
+                problem.detail = format!("message {} was not {wanted} in this time", sent.message);
+                return Err(problem.hint("it goes out by itself; parlor outbox list shows what it waits for").into());
+            }
+            answer => answer?,
+        };
     }
+    show(&sent, out)
+}
+
+fn show(sent: &SendAnswer, out: &mut Out) -> Done {
     if out.is_json() {
-        return out.json(&sent);
+        return out.json(sent);
     }
     show_sent(&sent.message, sent.status, out)
 }

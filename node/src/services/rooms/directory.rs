@@ -93,7 +93,8 @@ impl Directory {
         }
     }
 
-    /// The room that `text` names: by id, unique name or unique prefix of the id, in this order.
+    /// The room that `text` names: by id, or else by a name or a prefix of the id that fits one room only. Members choose the names of
+    /// rooms, so a name that another room's id begins with must not stand before it: what is written would reach the wrong people.
     pub(crate) fn find(&self, text: &str) -> Result<RoomId, Problem> {
         if let Some(id) = text.parse().ok().filter(|id| self.get(id).is_some()) {
             return Ok(id);
@@ -108,12 +109,14 @@ impl Directory {
             .iter()
             .filter(|(room, _)| text.len() >= ID_PREFIX_MIN && room.to_string().starts_with(&text.to_ascii_lowercase()))
             .collect();
-        match (named.as_slice(), prefixed.as_slice()) {
-            ([(room, _)], _) | ([], [(room, _)]) => Ok(*room),
-            ([], []) => Err(Problem::new(Code::RoomNotFound, "there is no such room")
-                .hint("parlor room list shows the rooms of this account")),
-            (several, _) if !several.is_empty() => Err(ambiguous(several)),
-            (_, several) => Err(ambiguous(several)),
+        let other = |room: &RoomId| !named.iter().any(|(one, _)| one == room);
+        let fitting: Vec<_> = named.iter().chain(prefixed.iter().filter(|(room, _)| other(room))).copied().collect();
+        match fitting.as_slice() {
+            [] => Err(Problem::new(Code::RoomNotFound, "there is no such room").hint(format!(
+                "parlor room list shows the rooms of this account; of an id the first {ID_PREFIX_MIN} digits are enough"
+            ))),
+            [(room, _)] => Ok(*room),
+            several => Err(ambiguous(several)),
         }
     }
 }

@@ -58,5 +58,5 @@ pub(crate) use entry::parts as stored_parts;
 pub(crate) use files::file_view;
 pub(crate) use handle::Rooms;
 pub(crate) use message::{KnockEnd, Knocked, Opened};
-pub(crate) use wishes::{creation_problem, new_room};
+pub(crate) use wishes::{checked_title, creation_problem, new_room};
 pub(crate) use worker::Context;

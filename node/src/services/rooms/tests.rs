@@ -271,3 +271,19 @@ async fn what_waits_for_the_guard_of_a_copied_device_is_refused_as_soon_as_the_c
     assert_eq!(invite(&mut turn)(), Ok(parlor_api::Code::DeviceCloned));
     alone.node.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_is_named_as_the_id_of_another_begins_is_not_taken_for_it() {
+    let alone = Alone::new().await;
+    let prefix = &alone.room[..8];
+    assert_eq!(alone.app.find_room(prefix).await.unwrap().to_string(), alone.room);
+    let other = alone.app.create_room(new_room(prefix)).await.unwrap().room;
+    assert_eq!(alone.app.find_room(prefix).await.unwrap_err().code, parlor_api::Code::Ambiguous);
+    assert_eq!(alone.app.find_room(&alone.room).await.unwrap().to_string(), alone.room);
+    assert_eq!(alone.app.find_room(&other).await.unwrap().to_string(), other);
+    for name in ["", "  ", "two\nlines", "\u{1b}[31mred", &"n".repeat(129)] {
+        let refused = alone.app.create_room(new_room(name)).await.unwrap_err();
+        assert_eq!(refused.code, parlor_api::Code::BadRequest, "{name:?}");
+    }
+    alone.node.stop().await.unwrap();
+}

@@ -4,6 +4,7 @@ use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, U
 use parlor_proto::body::{Body, BodyError, Text};
 use parlor_proto::control::{History, InviteHistory, MailboxTokens, Mailboxes, Permission, Policy, Setting, Sponsor};
 use parlor_proto::file::Files;
+use parlor_proto::limits::MAX_ROOM_NAME;
 use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
 use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
@@ -157,7 +158,10 @@ impl Turn<'_> {
     fn update(&mut self, update: UpdateRoom, reply: Reply<parlor_api::Room>) {
         let mut writes = Vec::new();
         if let Some(name) = update.name {
-            writes.push((Setting::Name, name.into_bytes()));
+            match checked_title(&name) {
+                Ok(name) => writes.push((Setting::Name, name.as_bytes().to_vec())),
+                Err(problem) => return drop(reply.send(Err(problem))),
+            }
         }
         if let Some(about) = update.about {
             writes.push((Setting::About, about.into_bytes()));
@@ -445,10 +449,22 @@ pub(crate) fn new_room(
     }
 }
 
+/// The name of a room as a client may give it: what people could not see or tell from another is none.
+pub(crate) fn checked_title(name: &str) -> Answer<&str> {
+    let name = name.trim();
+    let wrong = |what: &str| Err(Problem::new(Code::BadRequest, format!("the name of the room {what}")));
+    match name.len() {
+        0 => wrong("is empty"),
+        n if n > MAX_ROOM_NAME => wrong(&format!("is longer than {MAX_ROOM_NAME} bytes")),
+        _ if name.chars().any(char::is_control) => wrong("holds control characters, a line end perhaps"),
+        _ => Ok(name),
+    }
+}
+
 /// Why a room can not be made or changed before it exists here.
 pub(crate) fn creation_problem(why: &room::Refusal) -> Problem {
     match why {
-        Refusal::Setting => Problem::new(Code::BadRequest, "the name of a room has 1 to 128 bytes"),
+        Refusal::Setting => Problem::new(Code::BadRequest, "a setting of the room is too long"),
         other => Problem::new(Code::BadRequest, other.to_string()),
     }
 }
