@@ -29,10 +29,14 @@ class Session {
     whenUnauthorized(() => this.end());
     this.channel?.addEventListener('message', ({ data }: MessageEvent<{ kind: string; token?: string }>) => {
       if (data.kind === 'ask' && this.token) this.channel?.postMessage({ kind: 'answer', token: this.token });
+      // Sessions end with the node. When another window has a new one, this one goes on with it, and sends what waited.
+      else if (data.kind === 'answer' && data.token && this.state === 'out') void this.use(data.token);
     });
     const token = (await this.fromAddress()) || sessionStorage.getItem(KEY) || (await this.fromWindow());
-    if (token) await this.use(token);
-    else this.state = 'out';
+    if (token) {
+      await this.use(token);
+      this.channel?.postMessage({ kind: 'answer', token });
+    } else this.state = 'out';
   }
 
   async use(token: string): Promise<void> {
@@ -67,7 +71,10 @@ class Session {
     sessionStorage.removeItem(KEY);
     this.token = '';
     setToken('');
+    if (this.state === 'out') return;
     this.state = 'out';
+    // Another window may have a new session already: this one goes on with it.
+    this.channel?.postMessage({ kind: 'ask' });
   }
 
   /** `#code=` is traded for a token and taken out of the address at once. */

@@ -537,6 +537,7 @@ export const de: Catalogue = {
   'sound.place': 'Stelle',
   'sound.play': 'Abspielen',
   'sound.voice': 'Sprachnachricht',
+  'status.alone': 'Hier aufgehoben; sonst ist niemand in diesem Raum',
   'status.delivered': { one: 'Zugestellt an {n} von {of}', other: 'Zugestellt an {n} von {of}' },
   'status.failed': 'Nicht gesendet',
   'status.queued': 'Auf diesem Gerät, wartet auf jemanden',
@@ -600,5 +601,7 @@ export const de: Catalogue = {
   'voice.keep': 'Aufnahme anhängen',
   'voice.record': 'Sprachnachricht aufnehmen',
   'voice.refused': 'Das Mikrofon ist nicht da, oder du hast es nicht erlaubt.',
+  'you.by': 'dich',
+  'you.of': 'dir',
   you: 'Du',
 };

@@ -528,6 +528,7 @@ export const en = {
   'sound.place': 'Place',
   'sound.play': 'Play',
   'sound.voice': 'Voice message',
+  'status.alone': 'Kept here; nobody else is in this room',
   'status.delivered': { one: 'Delivered to {n} of {of}', other: 'Delivered to {n} of {of}' },
   'status.failed': 'Not sent',
   'status.queued': 'On this device, waiting for somebody',
@@ -591,6 +592,8 @@ export const en = {
   'voice.keep': 'Attach recording',
   'voice.record': 'Record a voice message',
   'voice.refused': 'The microphone is not available, or you did not allow it.',
+  'you.by': 'you',
+  'you.of': 'you',
   you: 'You',
 } as const satisfies Record<string, Entry>;
 

@@ -25,7 +25,7 @@ export function parse(written: string): { q: string; filters: Filters } {
       return blank;
     },
   );
-  return { q: q.trimStart(), filters };
+  return { q: q.replace(/\s+/g, ' ').trimStart(), filters };
 }
 
 export function find(written: string, cursor: string | null): Promise<Found> {

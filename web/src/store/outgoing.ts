@@ -54,7 +54,13 @@ export async function handIn(pending: Pending): Promise<string> {
   return answer.message;
 }
 
-/** Whether trying again by itself may help: the node is away or busy, nothing is wrong with the message. */
+/** Whether trying again by itself may help: the node is away or busy, or wants a new session; nothing is wrong with the message. */
 export function passes(error: unknown): boolean {
-  return !(error instanceof Trouble) || error.status === 0 || error.status >= 500 || error.status === 429;
+  return (
+    !(error instanceof Trouble) ||
+    error.status === 0 ||
+    error.status === 401 ||
+    error.status >= 500 ||
+    error.status === 429
+  );
 }

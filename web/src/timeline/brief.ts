@@ -7,6 +7,7 @@ function plain(text: string): string {
   return text
     .replace(/```\w*\n?/g, '')
     .replace(/(\*\*|__|`|~~)/g, '')
+    .replace(/(^|\s)\*(\S[^*]*)\*/g, '$1$2')
     .replace(/^\s*(>|[-*]|\d+\.)\s+/gm, '')
     .replace(/\[([^\]]+)\]\([^)]+\)/g, '$1')
     .replace(/\s+/g, ' ')

@@ -6,8 +6,12 @@ import { store } from '../store/store.svelte';
 export function noteText(m: Message): string {
   const note = m.system;
   if (!note) return m.text;
-  const call = (a: { account: string; name: string } | null | undefined): string =>
-    a ? (a.account === store.me ? t('you') : a.name || a.account.slice(0, 8)) : '';
+  type Person = { account: string; name: string } | null | undefined;
+  const name = (a: Person, me: string): string =>
+    a ? (a.account === store.me ? me : a.name || a.account.slice(0, 8)) : '';
+  const call = (a: Person): string => name(a, t('you'));
+  /** As in “removed by you”. */
+  const from = (a: Person): string => name(a, t('you.of'));
   const by = call(note.by);
   const who = (note.who ?? []).map(call).join(', ');
   switch (note.what) {
@@ -15,16 +19,16 @@ export function noteText(m: Message): string {
       return t('note.created', { by });
     case 'joined':
       return note.inviter
-        ? t('note.joined.by', { who: who || by, by: call(note.inviter) })
+        ? t('note.joined.by', { who: who || by, by: from(note.inviter) })
         : t('note.joined', { who: who || by });
     case 'left':
       return t('note.left', { who: who || by });
     case 'removed':
-      return t(note.ban ? 'note.banned' : 'note.removed', { by, who });
+      return t(note.ban ? 'note.banned' : 'note.removed', { by: from(note.by), who });
     case 'unbanned':
       return t('note.unbanned', { by, who });
     case 'role':
-      return note.role ? t('note.role', { by, who, role: t(`role.${note.role}`) }) : m.text;
+      return note.role ? t('note.role', { by: from(note.by), who, role: t(`role.${note.role}`) }) : m.text;
     case 'invited':
       return t('note.invited', { by });
     case 'invite_revoked':

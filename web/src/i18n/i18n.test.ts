@@ -1,0 +1,58 @@
+// Both languages say everything: the compiler compares the keys, this the rest.
+import { describe, expect, test } from 'vitest';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { de } from './de';
+import { en, type Entry } from './en';
+import { size, speak, t } from './i18n.svelte';
+
+const holes = (entry: Entry): string[] => {
+  const forms = typeof entry === 'string' ? [entry] : [entry.one, entry.other];
+  return [...new Set(forms.flatMap((form) => form.match(/\{\w+\}/g) ?? []))].sort();
+};
+
+describe('the catalogues', () => {
+  test.each(Object.keys(en) as (keyof typeof en)[])('%s takes the same values in both languages', (key) => {
+    expect(holes(de[key])).toEqual(holes(en[key]));
+    expect(typeof de[key]).toBe(typeof en[key]);
+  });
+
+  test('no words are kept that no page shows', () => {
+    const source = files(join(process.cwd(), 'src')).join('\n');
+    const parts = [...source.matchAll(/[`'"]([a-z0-9._-]+)(?:\$\{[^}]*\}+([a-z.]*))?/g)].map((m) => ({
+      full: m[1]!,
+      open: m[0].includes('${'),
+    }));
+    const whole = new Set(parts.filter((p) => !p.open).map((p) => p.full));
+    const begins = parts.filter((p) => p.open).map((p) => p.full);
+    const unused = Object.keys(en).filter(
+      (key) => !whole.has(key) && !begins.some((b) => b.includes('.') && key.startsWith(b)),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+function files(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(
+      (e) =>
+        e.isFile() && /\.(svelte|ts)$/.test(e.name) && !/test|\/(en|de)\.ts|schema/.test(join(e.parentPath, e.name)),
+    )
+    .map((e) => readFileSync(join(e.parentPath, e.name), 'utf8'));
+}
+
+describe('words', () => {
+  test('choose the plural and write numbers as the language does', async () => {
+    expect(t('members.n', { n: 1 })).toBe('1 member');
+    expect(t('members.n', { n: 1200 })).toBe('1,200 members');
+    await speak('de');
+    expect(t('members.n', { n: 1200 })).toBe('1.200 Mitglieder');
+    expect(document.documentElement.lang).toBe('de');
+    expect(size(1_500_000)).toBe('1,5 MB');
+    await speak('en');
+  });
+
+  test('leave what is a name alone, also if it looks like a hole', () => {
+    expect(t('typing.one', { name: '{n}' })).toBe('{n} is typing');
+  });
+});

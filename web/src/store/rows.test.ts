@@ -1,0 +1,59 @@
+// What stands in the timeline.
+import { expect, test } from 'vitest';
+import type { Message } from '../api/types';
+import { rowsOf } from './rows';
+
+function said(n: number, who: string, at: string, more: Partial<Message> = {}): Message {
+  return {
+    message: `m${n}`,
+    order: String(n).padStart(4, '0'),
+    kind: 'text',
+    author: { account: who, name: who },
+    sent_at: at,
+    ...more,
+  } as Message;
+}
+const of = (items: Message[], unreadFrom: string | null = null): string[] =>
+  rowsOf({ items, pending: [], me: 'me', unreadFrom, begins: false, ends: true }).map((r) =>
+    r.kind === 'message' ? `${r.message.message}${r.first ? ' first' : ''}${r.last ? ' last' : ''}` : r.kind,
+  );
+
+test('messages of one author within minutes stand together, those of others do not', () => {
+  expect(
+    of([
+      said(1, 'bob', '2026-05-01T10:00:00Z'),
+      said(2, 'bob', '2026-05-01T10:01:00Z'),
+      said(3, 'me', '2026-05-01T10:02:00Z'),
+      said(4, 'me', '2026-05-01T10:30:00Z'),
+    ]),
+  ).toEqual(['day', 'm1 first', 'm2 last', 'm3 first last', 'm4 first last']);
+});
+
+test('a new day has a heading', () => {
+  expect(of([said(1, 'bob', '2026-05-01T10:00:00Z'), said(2, 'bob', '2026-05-03T10:00:00Z')])).toEqual([
+    'day',
+    'm1 first last',
+    'day',
+    'm2 first last',
+  ]);
+});
+
+test('the line of the first unread stands above a message of somebody else, once', () => {
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    said(2, 'me', '2026-05-01T10:00:10Z'),
+    said(3, 'bob', '2026-05-01T10:00:20Z'),
+    said(4, 'bob', '2026-05-01T10:00:30Z'),
+  ];
+  expect(of(items, '0002')).toEqual(['day', 'm1 first last', 'm2 first last', 'unread', 'm3 first', 'm4 last']);
+});
+
+test('every row has a key of its own', () => {
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    said(2, 'bob', '2026-05-03T10:00:00Z'),
+    said(3, 'bob', '2026-05-01T10:00:00Z'),
+  ];
+  const keys = rowsOf({ items, pending: [], me: 'me', unreadFrom: '0001', begins: true, ends: true }).map((r) => r.key);
+  expect(new Set(keys).size).toBe(keys.length);
+});
