@@ -7,7 +7,7 @@ use parlor_proto::binding::Binding;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
-use parlor_proto::outbox::{In as OutboxIn, Status};
+use parlor_proto::outbox::{In as OutboxIn, Status, Waiting};
 use parlor_proto::room::Outcome;
 use parlor_proto::{DeviceId, EventId};
 
@@ -173,7 +173,7 @@ impl Turn<'_> {
 
     fn show_status(&mut self, row: &parlor_storage::LogRow) {
         let Ok(event) = parlor_proto::event::Event::decode(&self.id(), &row.bytes) else { return };
-        let (status, delivered_to, read_by, reason) = status_of(self.outbox.status(&self.id(), row.seq));
+        let (status, delivered_to, read_by, reason) = self.status_told(self.outbox.status(&self.id(), row.seq));
         let changed = StatusChanged {
             message: event.id().to_string(),
             room: self.id().to_string(),
@@ -206,12 +206,19 @@ impl Turn<'_> {
 
     fn row_status(&self, row: &parlor_storage::MessageRow) -> Option<(MessageStatus, u32, u32, Option<String>)> {
         let mine = row.device == self.context.identity.device();
-        mine.then(|| status_of(self.outbox.status(&self.id(), row.seq)))
+        mine.then(|| self.status_told(self.outbox.status(&self.id(), row.seq)))
+    }
+
+    /// As [`status_of`]; who waits for members of a room that has no others is told that instead.
+    pub(super) fn status_told(&self, status: Status) -> (MessageStatus, u32, u32, Option<String>) {
+        let alone = matches!(status, Status::Queued(Waiting::Unreachable)) && self.entry.room.members().len() == 1;
+        let (status, to, by, why) = status_of(status);
+        (status, to, by, if alone { Some("nobody else is in the room yet".into()) } else { why })
     }
 }
 
 /// A status of the outbox in the words of the API: state, delivered to, read by, reason.
-pub(super) fn status_of(status: Status) -> (MessageStatus, u32, u32, Option<String>) {
+fn status_of(status: Status) -> (MessageStatus, u32, u32, Option<String>) {
     match status {
         Status::Queued(why) => (MessageStatus::Queued, 0, 0, Some(why.to_string())),
         Status::Sent => (MessageStatus::Sent, 0, 0, None),

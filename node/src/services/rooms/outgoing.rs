@@ -159,7 +159,7 @@ impl Turn<'_> {
         let lines = self.outbox.lines();
         let waiting = lines.len() as u64;
         let Some(line) = lines.into_iter().find(|line| line.nonce == *nonce) else { return };
-        let (_, _, _, reason) = super::delivery::status_of(line.status);
+        let (_, _, _, reason) = self.status_told(line.status);
         let event = OutboxChanged {
             message: super::views::outbox_name(&line),
             room: self.id().to_string(),

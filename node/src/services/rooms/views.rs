@@ -14,7 +14,6 @@ use parlor_proto::room::{InviteInfo, NoEpoch};
 use parlor_proto::{AccountId, DeviceId};
 use parlor_storage::{MessageRow, Position};
 
-use super::delivery::status_of;
 use super::directory::{Online, Summary};
 use super::entry::Turn;
 use crate::bus::rfc3339;
@@ -60,7 +59,7 @@ impl Turn<'_> {
         let device = event.device();
         let mine = device == self.context.identity.device();
         let (status, delivered_to, read_by, reason) = if mine {
-            status_of(self.outbox.status(&self.id(), event.seq()))
+            self.status_told(self.outbox.status(&self.id(), event.seq()))
         } else if self.was_read(position.order(), &event.id()) {
             (MessageStatus::Read, 0, 0, None)
         } else {
@@ -247,7 +246,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn outbox_view(&self, line: &Line) -> OutboxEntry {
-        let (status, _, _, reason) = status_of(line.status);
+        let (status, _, _, reason) = self.status_told(line.status);
         OutboxEntry {
             message: outbox_name(line),
             room: line.room.to_string(),

@@ -11,7 +11,6 @@ use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
 use parlor_proto::{EventId, room};
 use parlor_storage::Batch;
 
-use super::delivery::status_of;
 use super::entry::Turn;
 use super::instant::not_instant;
 use super::log::with_article;
@@ -302,7 +301,7 @@ impl Turn<'_> {
             None => nonce.iter().map(|b| format!("{b:02x}")).collect(),
         };
         let (status, delivered_to, _, _) = match entry.event() {
-            Some((_, seq)) => status_of(self.outbox.status(&self.id(), seq)),
+            Some((_, seq)) => self.status_told(self.outbox.status(&self.id(), seq)),
             None => (parlor_api::MessageStatus::Queued, 0, 0, None),
         };
         Ok(SendAnswer { message, room: self.id().to_string(), status, delivered_to })
