@@ -81,8 +81,50 @@ fn a_version_or_suite_of_another_time_is_refused() {
         bytes[2] = 2;
         assert_eq!(Event::decode(&room.id(), &bytes).err(), Some(EventError::Version(2)));
         bytes[2] = 1;
-        bytes[3] = 0;
-        assert_eq!(Event::decode(&room.id(), &bytes).err(), Some(EventError::Suite(0)));
+        for suite in (0..=u8::MAX).filter(|suite| *suite != crate::limits::SUITE) {
+            bytes[3] = suite;
+            assert_eq!(Event::decode(&room.id(), &bytes).err(), Some(EventError::Suite(suite)));
+        }
+    }
+}
+
+#[test]
+fn parents_and_control_heads_have_one_order_so_an_event_has_one_id() {
+    let (room, events) = samples();
+    let (room, me) = (room.id(), Person::founder(1, History::None));
+    // As it is on the wire, whatever whoever wrote it thinks of it.
+    let wire = |header: &Header, payload: &[u8]| {
+        let header = header.encode();
+        let signature = me.room.me().signing_key().sign(parlor_crypto::label::SIGN_EVENT, &[room.as_bytes(), &header]);
+        let len = u16::try_from(header.len()).unwrap().to_be_bytes();
+        Event::decode(&room, &[&len, header.as_slice(), &signature.0, payload].concat())
+    };
+    let lists = [vec![3, 4], vec![4, 3], vec![3, 3], vec![1, 2, 4, 3, 5]];
+    let lists = lists.map(|list| list.into_iter().map(|n| EventId([n; 32])).collect::<Vec<_>>());
+    let written: Vec<&Event> = events.iter().filter(|event| !event.header().is_genesis()).collect();
+    assert!(
+        written.iter().any(|event| event.control().is_some()) && written.iter().any(|event| event.message().is_some())
+    );
+    for event in written {
+        let (mut parents, mut heads) = (Vec::new(), Vec::new());
+        for list in &lists {
+            match event.header().clone() {
+                Header::Control(header) => {
+                    parents.push(Header::Control(crate::event::ControlHeader { parents: list.clone(), ..header }));
+                }
+                Header::Message(header) => {
+                    let on = crate::event::MessageHeader { parents: list.clone(), ..header.clone() };
+                    parents.push(Header::Message(on));
+                    heads.push(Header::Message(crate::event::MessageHeader { control: list.clone(), ..header }));
+                }
+            }
+        }
+        for headers in [parents, heads].iter().filter(|headers| !headers.is_empty()) {
+            assert_eq!(wire(&headers[0], event.payload()).err(), None);
+            for header in &headers[1..] {
+                assert_eq!(wire(header, event.payload()).err(), Some(EventError::Parents), "{header:?}");
+            }
+        }
     }
 }
 
@@ -237,6 +279,43 @@ fn a_generation_or_slice_that_is_not_its_place_in_the_log_is_refused_before_any_
     let epoch = resign(&|h| h.epoch.0[0] ^= 1).unwrap();
     assert_eq!(refused(&alice.receive(vec![epoch])), Some(Reject::Invalid(Invalid::Epoch)));
     assert!(alice.receive(vec![next]).rejected.is_empty());
+}
+
+#[test]
+fn a_device_begins_every_epoch_with_its_first_generation_and_never_goes_back_to_an_older_one() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    // What Bob could write next, changed.
+    let next = |bob: &Person, change: &dyn Fn(&mut crate::event::MessageHeader)| {
+        let mut header = bob.clone_with_all_secrets().write("x").event.message().unwrap().clone();
+        change(&mut header);
+        Event::sign(&bob.room.id(), Header::Message(header), b"sealed", bob.room.me().signing_key()).unwrap()
+    };
+    let begins_later = |alice: &mut Person, bob: &Person| {
+        for generation in [1, 2, 65_535] {
+            let event = next(bob, &|h| h.generation = generation);
+            assert_eq!(refused(&alice.receive(vec![event])), Some(Reject::Invalid(Invalid::Generation)));
+        }
+    };
+    begins_later(&mut alice, &bob);
+    let first = bob.write("one").event;
+    alice.sync_from(&bob);
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    bob.sync_from(&alice);
+    begins_later(&mut alice, &bob);
+    let second = bob.write("two").event;
+    alice.sync_from(&bob);
+    let of = |event: &Event| event.message().unwrap().epoch;
+    assert_ne!(of(&first), of(&second));
+    for generation in 0..3 {
+        let event = next(&bob, &|h| (h.epoch, h.generation) = (of(&first), generation));
+        assert_eq!(refused(&alice.receive(vec![event])), Some(Reject::Invalid(Invalid::Epoch)));
+    }
+    bob.write("three");
+    assert!(alice.sync_from(&bob).rejected.is_empty());
+    assert_eq!(alice.shown(), ["one", "two", "three"]);
 }
 
 #[test]
