@@ -88,6 +88,24 @@ fn an_epoch_goes_when_a_device_of_somebody_taken_back_was_revoked_meanwhile() {
 }
 
 #[test]
+fn an_epoch_stays_when_others_let_in_again_whom_a_removal_it_knew_keeps_out_all_the_same() {
+    for ban in [false, true] {
+        let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+        let [admin, bob] = world.with(&[Role::Admin, Role::Member])[..] else { unreachable!() };
+        let before = world.view(FOUNDER);
+        let removal = world.remove(FOUNDER, bob, ban, false).unwrap();
+        let past = world.dag.past_of([removal]);
+        // An admin who knows of no removal gives him another role; one who knows of the ban takes him back.
+        let view = if ban { past.clone() } else { before };
+        let role = world.grant_role(world.grant_of(admin).unwrap(), person(bob.0).account(), Role::Moderator);
+        world.write(admin, &Control::Grant(role), unaware(&view)).unwrap();
+        let all = world.everything.clone();
+        assert!(!world.is_member(bob) && world.is_member(admin), "{ban}");
+        assert!(safe(&world, &past, &all), "{ban}");
+    }
+}
+
+#[test]
 fn nothing_a_former_member_writes_makes_an_epoch_unsafe_that_knew_his_removal() {
     let kept = Cell::new(0);
     run_many(20, 150, |world| {

@@ -6,10 +6,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::support::{Person, START, many};
-use crate::control::{History, Role, Target};
+use crate::control::{History, Role, Setting, Target};
 use crate::event::Event;
 use crate::ids::EventId;
-use crate::limits::{ELECTION_APART_MS, ELECTION_BASE_MS, ELECTION_MAX_MS, REMOVALS_MS};
+use crate::limits::{ELECTION_APART_MS, ELECTION_BASE_MS, ELECTION_CONNECTED_STEP_MS, ELECTION_MAX_MS, REMOVALS_MS};
 use crate::room::{Company, Removal};
 
 /// People who stay.
@@ -163,17 +163,24 @@ fn who_meet_again_after_five_removals_apart_make_at_most_three_epochs_because_th
 
 /// Two removals by two apart, and a third who hears of both.
 fn torn() -> (Person, u64) {
+    let (alice, _) = torn_by();
+    let now_ms = alice.now;
+    (alice, now_ms)
+}
+
+/// The same, and those who removed, who know of their own removals only.
+fn torn_by() -> (Person, [Person; 2]) {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&many(Role::Admin));
     let mut people: Vec<Person> = (2..6).map(|seed| Person::join(seed, &link, &mut alice)).collect();
     people.iter_mut().for_each(|person| drop(person.sync_from(&alice)));
-    let [bob, carol, dave, erin] = people.as_mut_slice() else { unreachable!() };
-    remove(bob, dave);
-    remove(carol, erin);
-    alice.sync_from(bob);
-    alice.sync_from(carol);
-    let now_ms = alice.now;
-    (alice, now_ms)
+    let (erin, dave) = (people.pop().unwrap(), people.pop().unwrap());
+    let (mut carol, mut bob) = (people.pop().unwrap(), people.pop().unwrap());
+    remove(&mut bob, &dave);
+    remove(&mut carol, &erin);
+    alice.sync_from(&bob);
+    alice.sync_from(&carol);
+    (alice, [bob, carol])
 }
 
 #[test]
@@ -195,6 +202,71 @@ fn a_peer_that_never_holds_what_we_hold_puts_off_an_epoch_for_half_a_minute_and_
         alice.look();
     }
     assert!(alice.now > now_ms + ELECTION_APART_MS / 2, "it did wait");
+}
+
+#[test]
+fn a_peer_that_has_something_new_each_second_puts_off_an_epoch_for_a_bounded_time() {
+    let (mut alice, [mut bob, _]) = torn_by();
+    let start_ms = alice.now;
+    let connected = alice.room.live_device_ids().collect();
+    alice.room.meet(Company { connected, apart: true });
+    alice.look();
+    assert!(alice.room.awaits_turn() && alice.room.epoch_status().epoch.is_none());
+    // Two who rank before her.
+    let longest_ms = ELECTION_APART_MS.max(ELECTION_MAX_MS) + ELECTION_BASE_MS + 2 * ELECTION_CONNECTED_STEP_MS;
+    for n in 0_u8.. {
+        alice.now += 1_000;
+        let name = vec![(Setting::Name, vec![b'a' + n % 26; 2])];
+        let outcome = bob.room.set_state(name, alice.now).unwrap();
+        bob.keep(outcome);
+        alice.sync_from(&bob);
+        alice.look();
+        if alice.room.epoch_status().epoch.is_some() {
+            break;
+        }
+        assert!(alice.now <= start_ms + longest_ms, "not made after {} ms", alice.now - start_ms);
+    }
+    assert!(alice.now > start_ms + ELECTION_APART_MS / 2, "it did wait");
+}
+
+#[test]
+fn who_waited_in_vain_for_a_peer_draw_lots_like_everybody_and_make_one_epoch() {
+    let (alice, [bob, carol]) = torn_by();
+    let mut people = [alice, bob, carol];
+    let all: Vec<Event> = people.iter().flat_map(Person::events).collect();
+    let now_ms = people.iter().map(|person| person.now).max().unwrap();
+    for person in &mut people {
+        person.now = now_ms;
+        person.receive(all.clone());
+        let connected = person.room.live_device_ids().collect();
+        person.room.meet(Company { connected, apart: true });
+        person.look();
+    }
+    let has_epoch = |person: &Person| person.room.epoch_status().epoch.is_some();
+    assert!(!people.iter().any(has_epoch));
+    // The same instant for all of them.
+    for person in &mut people {
+        person.now = now_ms + ELECTION_APART_MS;
+        person.look();
+    }
+    assert!(!people.iter().any(has_epoch), "all at once");
+    let deadline_ms = now_ms + ELECTION_APART_MS + ELECTION_BASE_MS + REMOVALS_MS;
+    while !people.iter().any(has_epoch) {
+        assert!(people[0].now <= deadline_ms);
+        for person in &mut people {
+            person.now += 50;
+            person.look();
+        }
+    }
+    assert_eq!(people.iter().filter(|person| has_epoch(person)).count(), 1);
+    let first = people.iter().position(has_epoch).unwrap();
+    let all = people[first].events();
+    for person in &mut people {
+        person.receive(all.clone());
+        person.now += ELECTION_APART_MS + ELECTION_MAX_MS;
+        person.look();
+    }
+    assert!(people.iter().all(|person| has_epoch(person) && heads(person) == heads(&people[first])));
 }
 
 #[test]

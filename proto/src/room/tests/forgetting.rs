@@ -7,7 +7,7 @@ use crate::control::{History, Role};
 use crate::event::Event;
 use crate::ids::EpochId;
 use crate::limits::{EPOCH_MS, LATE_KEPT_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
-use crate::room::{EpochRow, Message, NewInvite, NewRoom};
+use crate::room::{EpochRow, KeyError, Message, NewInvite, NewRoom};
 
 const HOUR: u64 = 3_600_000;
 
@@ -122,6 +122,29 @@ fn an_epoch_that_was_replaced_is_destroyed_as_a_whole_and_not_opened_again() {
         alice.look();
     }
     alice.write("goes on");
+}
+
+#[test]
+fn a_key_that_was_destroyed_is_taken_from_nobody_whichever_way_it_comes() {
+    let (mut alice, _) = pair(new_room(History::None));
+    let old = alice.write("one");
+    let epoch = place(&old).0;
+    let held = alice.room.epochs.held()[&epoch].clone();
+    let share = alice.room.key_share_for(&alice.room.me().device(), &epoch, &mut alice.rng).unwrap();
+    let outcome = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    alice.look();
+    alice.write("two");
+    later(&mut alice, SLICE_GRACE_MS + HOUR + SLICE_LOOK_MS);
+    for _ in 0..2 {
+        assert_eq!(alice.room.accept_key_share(&share).err(), Some(KeyError::NotWanted));
+        assert!(!alice.room.epochs.hold(epoch, held.clone()));
+        assert!(alice.room.open_later(&old.event).is_none());
+        let rows = alice.room.all_rows();
+        alice.keys.extend(rows.into_iter().filter_map(|(name, row)| Some((name, row?))));
+        assert!(!disk_gives(&alice, &old));
+        alice.restart();
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod order;
 mod reach;
 mod removal;
 mod rules;
+mod sound;
 mod stored;
 mod support;
 mod vectors;
