@@ -2,7 +2,7 @@
 
 use std::io;
 
-#[cfg(feature = "faults")]
+#[cfg(any(test, feature = "faults"))]
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::CommitError;
@@ -10,13 +10,13 @@ use crate::CommitError;
 /// What is to fail.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    #[cfg(feature = "faults")]
+    #[cfg(any(test, feature = "faults"))]
     groups: AtomicU32,
-    #[cfg(feature = "faults")]
+    #[cfg(any(test, feature = "faults"))]
     openings: AtomicU32,
 }
 
-#[cfg(feature = "faults")]
+#[cfg(any(test, feature = "faults"))]
 impl Faults {
     /// The next group reaches the disk but is said not to, then opening again fails so many times.
     pub(crate) fn arm(&self, openings: u32) {
@@ -35,7 +35,7 @@ impl Faults {
     }
 }
 
-#[cfg(not(feature = "faults"))]
+#[cfg(not(any(test, feature = "faults")))]
 #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same as with the feature")]
 impl Faults {
     pub(crate) fn after_journal(&self) -> io::Result<()> {
@@ -47,7 +47,7 @@ impl Faults {
     }
 }
 
-#[cfg(feature = "faults")]
+#[cfg(any(test, feature = "faults"))]
 fn take(left: &AtomicU32) -> bool {
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }

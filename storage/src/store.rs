@@ -225,7 +225,7 @@ impl Store {
 
     /// For tests: the next group reaches the disk, but the writer is told that it did not, and opening the log again then
     /// fails `openings` times.
-    #[cfg(feature = "faults")]
+    #[cfg(any(test, feature = "faults"))]
     pub fn break_disk(&self, openings: u32) {
         self.shared.faults.arm(openings);
     }

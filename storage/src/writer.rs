@@ -355,3 +355,37 @@ fn reopening(error: OpenError) -> CommitError {
         other => CommitError::Io(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parlor_crypto::vault::Vault;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use crate::{Batch, Chain, CommitError, Namespace, OpenOptions, Store};
+
+    fn put(chain: &Chain, key: &[u8]) -> Batch {
+        let mut batch = Batch::new(None);
+        batch.chain(chain).put(Namespace::Meta, key, vec![1]);
+        batch
+    }
+
+    #[test]
+    fn after_a_failed_write_nothing_more_of_its_chain_is_stored_and_other_chains_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::generate(&mut StdRng::seed_from_u64(1));
+        let store = Store::open(dir.path(), &vault, OpenOptions { reserve_bytes: 0 }).unwrap();
+        let (chain, other) = (Chain::default(), Chain::default());
+        store.commit_blocking(put(&chain, b"first")).unwrap();
+        store.break_disk(1);
+        let failed = store.commit_blocking(put(&chain, b"second"));
+        assert!(matches!(failed, Err(CommitError::Io(_))), "{failed:?}");
+        assert!(chain.is_broken() && !other.is_broken());
+        // The disk works again. What was made in the belief that the second is there is refused all the same.
+        let after = store.commit_blocking(put(&chain, b"third"));
+        assert!(matches!(after, Err(CommitError::Broken)), "{after:?}");
+        store.commit_blocking(put(&other, b"beside")).unwrap();
+        let has = |key: &[u8]| store.get(None, Namespace::Meta, key).unwrap().is_some();
+        assert!(has(b"first") && has(b"beside") && !has(b"third"));
+    }
+}

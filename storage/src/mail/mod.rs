@@ -258,7 +258,7 @@ impl MailStore {
     }
 
     /// As [`Store::break_disk`](crate::Store::break_disk).
-    #[cfg(feature = "faults")]
+    #[cfg(any(test, feature = "faults"))]
     pub fn break_disk(&self, openings: u32) {
         self.shared.faults.arm(openings);
     }
