@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::ops::{Add, Mul};
+
 use common::{bit_flips, bytes, rng};
 use ed25519_dalek::Verifier;
 use parlor_crypto::account::{CertError, DeviceCert, DeviceRevoke, RootSeed};
@@ -13,6 +15,7 @@ use parlor_crypto::leaf::{LeafError, LeafPublic, LeafRecord, LeafSecret};
 use parlor_crypto::limits::{MAX_DEVICE_NAME, MAX_FENCE, MAX_GENERATION, MAX_SLICE};
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_crypto::{OpenError, PublicKey, Secret, Signature, SigningKey, label, wrap};
+use sha2::{Digest, Sha512};
 
 /// All encodings of the eight points of low order on the curve: eight canonical, six second ones.
 const ED25519_LOW_ORDER: [&str; 14] = [
@@ -110,6 +113,31 @@ fn a_signature_with_a_low_order_nonce_point_is_refused() {
         forged[..32].copy_from_slice(&bytes::<32>(hex));
         assert!(key.verify(label::SIGN_EVENT, &[b"header"], &Signature(forged)).is_err());
     }
+}
+
+/// The number that the bytes are, the least first, of the type of `like`.
+fn number<S: Copy + From<u64> + Add<Output = S> + Mul<Output = S>>(_like: S, bytes: &[u8]) -> S {
+    bytes.iter().rev().fold(S::from(0), |number, byte| number * S::from(256) + S::from(u64::from(*byte)))
+}
+
+#[test]
+fn not_even_the_owner_signs_with_a_low_order_nonce_point_though_plain_verify_takes_it() {
+    let seed = Secret::new([3; 32]);
+    let (ours, raw) = (SigningKey::from_seed(&seed), ed25519_dalek::SigningKey::from_bytes(seed.expose()));
+    let message = [b"parlor/1 ", label::SIGN_EVENT.as_bytes(), &[0], b"header"].concat();
+    // With the identity as nonce point S is the challenge times the secret scalar.
+    let nonce: [u8; 32] = bytes(ED25519_LOW_ORDER[0]);
+    let challenge =
+        Sha512::new().chain_update(nonce).chain_update(ours.public_bytes()).chain_update(&message).finalize();
+    let scalar = raw.to_scalar();
+    let mut forged = [0; 64];
+    forged[..32].copy_from_slice(&nonce);
+    forged[32..].copy_from_slice(&(number(scalar, &challenge) * scalar).to_bytes());
+
+    #[allow(clippy::disallowed_methods, reason = "shows why it is disallowed: others check otherwise")]
+    let plain = raw.verifying_key().verify(&message, &ed25519_dalek::Signature::from_bytes(&forged));
+    assert!(plain.is_ok());
+    assert!(ours.public().verify(label::SIGN_EVENT, &[b"header"], &Signature(forged)).is_err());
 }
 
 #[test]
