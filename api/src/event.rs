@@ -83,6 +83,9 @@ pub enum EventBody {
     /// A file of a message came further, is here, or does not come.
     #[serde(rename = "file")]
     File(FileChanged),
+    /// The index of the search is being built, and how far that is.
+    #[serde(rename = "search")]
+    Search(crate::SearchState),
     /// Something went wrong that a person should know.
     #[serde(rename = "error")]
     Error(ErrorNote),
@@ -110,7 +113,7 @@ impl EventBody {
             Self::Outbox(e) => Some(&e.room),
             Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Error(_) => None,
+            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Search(_) | Self::Error(_) => None,
         }
     }
 }

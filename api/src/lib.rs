@@ -19,6 +19,7 @@ mod node;
 mod outbox;
 mod problem;
 mod room;
+mod search;
 
 pub use attention::{
     Attention, Calls, Draft, Notification, Notify, Presence, Receipt, Receipts, SetDraft, SetTyping, Settings, Stance,
@@ -48,6 +49,7 @@ pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};
 pub use problem::{Code, Problem};
 pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, SplitView, UpdateRoom};
+pub use search::{SEARCH_DEFAULT, SEARCH_MAX, SearchHit, SearchPage, SearchState};
 
 /// First path segments of every route of this version of the API.
 pub const PREFIX: &str = "/api/v1";

@@ -37,6 +37,9 @@ pub struct Status {
     /// Rooms that we asked to come into and were not answered by yet.
     #[serde(default)]
     pub joining: Vec<String>,
+    /// How far the index of the search is.
+    #[serde(default)]
+    pub search: crate::SearchState,
     /// When the node started.
     pub started_at: String,
     /// Problems a person should know of: clock far off, disk nearly full.

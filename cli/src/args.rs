@@ -167,6 +167,8 @@ pub enum Command {
     File(cmd::file::Command),
     /// Show messages, newest first
     History(cmd::history::Args),
+    /// Find messages, newest first
+    Search(cmd::search::Args),
     /// Show what happens, as it happens
     Listen(cmd::listen::Args),
     /// Mark messages as read
@@ -287,6 +289,9 @@ mod tests {
         "history R --around I",
         "history R --date 2026-11-21",
         "history R --system",
+        "search hello wor",
+        "search hello --room R --from W --since 2026-05-01 --until 2026-05-31 --has file --limit 5",
+        "search --has file",
         "listen",
         "listen R",
         "read R",

@@ -8,6 +8,7 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 mod files;
+mod search;
 
 use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
@@ -21,6 +22,7 @@ use parlor_proto::room::Room as Machine;
 use parlor_proto::{EventId, RoomId};
 use tokio::sync::watch;
 
+pub use self::search::SearchFor;
 use crate::bus::{Bus, Subscription, rfc3339};
 use crate::clock::now_ms;
 use crate::limits::CONTACT_KEY_WAIT;
@@ -31,6 +33,7 @@ use crate::services::mailboxes::{Relay, RelayView};
 use crate::services::names::{self, Names};
 use crate::services::rooms::devices;
 use crate::services::rooms::{Context, Rooms, checked_title, creation_problem, new_room};
+use crate::services::search::Search;
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
@@ -84,6 +87,8 @@ pub(crate) struct Node {
     pub(crate) home: std::path::PathBuf,
     /// Asks directories of relays.
     pub(crate) names: Names,
+    /// The index of all messages.
+    pub(crate) search: Search,
     /// Becomes true when the node is to stop.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -135,6 +140,7 @@ impl App {
             unread,
             mentions,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
+            search: self.node.search.state(),
             started_at: rfc3339(self.node.started_ms),
             warnings,
         })

@@ -80,6 +80,11 @@ impl Home {
         self.dir.join("blobs")
     }
 
+    /// The index of the search, which is built anew if it is not there.
+    pub fn search_dir(&self) -> PathBuf {
+        self.dir.join("search")
+    }
+
     /// Says that the history was made once: a node that finds this and no history does not begin an empty one.
     pub fn store_made_file(&self) -> PathBuf {
         self.dir.join("store.made")

@@ -29,6 +29,7 @@ use crate::services::mailboxes::{self, Mailboxes, Relay};
 use crate::services::names::{self, Names};
 use crate::services::peers::{self, Peers};
 use crate::services::rooms::{self, Context, Directory};
+use crate::services::search::{self, Pace, Search};
 
 /// An account that was just made.
 pub struct NewAccount {
@@ -102,6 +103,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let directory = Directory::default();
     let files = load_files(&config, &account, (store.clone(), bus.clone(), directory.clone()))?;
+    let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {
         identity: Me::new(&account),
         name: account.name().to_owned(),
@@ -143,6 +145,8 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     tasks.spawn(files::run(files::Parts { files, net: context.net.clone(), rooms: rooms.clone() }));
     begun.wait().await;
+    let parts = search::Parts { search: search.clone(), rooms: rooms.clone(), bus: bus.clone(), pace: Pace::default() };
+    tasks.spawn(search::run(parts));
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
 
@@ -156,17 +160,28 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         started_ms: now_ms(),
         home: config.home.dir().to_owned(),
         names,
+        search,
         stopping: stop,
     };
     let app = App { node: Arc::new(node) };
-    let tokens = tokens(&config.home)?;
-    let mut stopped = stopping.clone();
-    let shutdown = async move { drop(stopped.wait_for(|stopping| *stopping).await) };
-    let server = tokio::spawn(http::serve(listener, app.clone(), tokens, shutdown));
-    let file = ApiFile { api: format!("http://{api}"), pid: std::process::id(), started_at: rfc3339(now_ms()) };
-    config.home.write_api(&file)?;
+    let server = serve(&config.home, listener, &app, stopping.clone())?;
     bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
     Ok(Running { app, home: config.home, stopping, network, api: server, tasks, lock })
+}
+
+/// Serves the API, and writes into the home where it is.
+fn serve(
+    home: &Home,
+    listener: tokio::net::TcpListener,
+    app: &App,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Problem> {
+    let tokens = tokens(home)?;
+    let shutdown = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+    let server = tokio::spawn(http::serve(listener, app.clone(), tokens, shutdown));
+    let file = ApiFile { api: app.node.api.clone(), pid: std::process::id(), started_at: rfc3339(now_ms()) };
+    home.write_api(&file)?;
+    Ok(server)
 }
 
 /// What the store and the folder of files say of files. Blocks.

@@ -122,6 +122,15 @@ pub(crate) const CONTACT_RELAYS: usize = 4;
 /// Inboxes of others that are open at once for a letter on its way: each may keep a line for a while.
 pub(crate) const LETTERS_MAILED: usize = 64;
 
+/// Searches that read the index at once, and those that wait for them: each takes milliseconds.
+pub(crate) const SEARCHES: usize = 2;
+/// See [`SEARCHES`].
+pub(crate) const SEARCHES_WAITING: usize = 16;
+/// Messages that the index looks at in one go: a turn of their room's worker takes milliseconds.
+pub(crate) const SEARCH_BATCH: usize = 256;
+/// Characters of a message that are shown around what was found.
+pub(crate) const SNIPPET_CHARS: usize = 160;
+
 /// Files fetched at once: each has a line to every source, of which a connection takes four.
 pub(crate) const FETCHES: usize = 3;
 /// Of these so many that nobody asked for: whatever comes by itself, what is asked for finds a place.

@@ -88,6 +88,7 @@ pub(crate) enum Op {
     Page([u8; 32], Vec<u8>),
     Put(Namespace, Vec<u8>, Vec<u8>),
     Delete(Namespace, Vec<u8>),
+    Trim(u64),
     Forget,
 }
 
@@ -168,6 +169,11 @@ impl Batch {
         self.push(0, Op::Forget)
     }
 
+    /// Takes the entries up to this group out of the list of changes, some thousands at a time: who follows them has seen them.
+    pub fn trim_changes(&mut self, group: u64) -> &mut Self {
+        self.push(0, Op::Trim(group))
+    }
+
     /// Whether the batch changes nothing.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
@@ -201,7 +207,7 @@ impl Op {
             Self::Message(row) => row.bytes.len(),
             Self::Remark(remark) => remark.list.len() + remark.key.len() + remark.value.len(),
             Self::MessageKey(..) | Self::Covers(..) | Self::Aside(_) | Self::Erase(_) => 0,
-            Self::Put(..) | Self::Delete(..) | Self::Forget => 0,
+            Self::Put(..) | Self::Delete(..) | Self::Trim(_) | Self::Forget => 0,
         }
     }
 }

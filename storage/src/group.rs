@@ -20,7 +20,7 @@ use crate::seal::Blind;
 use crate::timeline::Position;
 use crate::value::{CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, decode, encode};
 use crate::write::value_key_of;
-use crate::{CommitError, read};
+use crate::{CommitError, changes, read};
 
 /// The namespace of room records.
 pub(crate) const ROOM_RECORD: u8 = 0;
@@ -48,6 +48,8 @@ pub(crate) struct Group<'a> {
     asides: HashSet<EventId>,
     /// Places of lists, as they are with this group.
     remarks: BTreeMap<PlaceKey, Vec<RemarkValue>>,
+    /// Up to which group the list of changes is cut.
+    trim: Option<u64>,
     /// Rooms to forget.
     forget: Vec<u32>,
     /// The tips after this group, of the logs it changes.
@@ -102,6 +104,7 @@ impl<'a> Group<'a> {
             news: BTreeMap::new(),
             asides: HashSet::new(),
             remarks: BTreeMap::new(),
+            trim: None,
             forget: Vec::new(),
             tips: HashMap::new(),
             arrivals: HashMap::new(),
@@ -132,6 +135,7 @@ impl<'a> Group<'a> {
                 Op::Erase(id) => self.erase(room, &id)?,
                 Op::Remark(remark) => self.add_remark(room, remark)?,
                 Op::Page(hash, bytes) => self.add_page(room, &hash, bytes)?,
+                Op::Trim(group) => self.trim = self.trim.max(Some(group)),
                 Op::Forget => {
                     self.forget.push(room);
                     self.forgotten.extend(batch.room);
@@ -192,6 +196,12 @@ impl<'a> Group<'a> {
             cells.cell(TreeId::Remarks, place, encode(entries), &mut rows);
         }
         self.learned(&mut cells, &mut rows)?;
+        let messages = self.messages.iter().map(|(room, position, _)| (*room, *position));
+        let news = self.news.iter().filter(|(_, news)| news.key.is_some() || news.erase).map(|(place, _)| *place);
+        changes::rows(self.number, messages.chain(news), &self.forget, &mut rows);
+        if let Some(group) = self.trim {
+            changes::trim(self.core, group, &mut rows)?;
+        }
         Ok(rows)
     }
 
@@ -490,6 +500,7 @@ fn check_small(has_room: bool, op: &Op) -> Result<(), CommitError> {
     match op {
         Op::Put(_, key, value) => check_size(key.len(), MAX_KEY_BYTES).and(check_size(value.len(), MAX_VALUE_BYTES)),
         Op::Delete(_, key) => check_size(key.len(), MAX_KEY_BYTES),
+        Op::Trim(_) => Ok(()),
         _ if !has_room => Err(CommitError::NoRoom),
         _ => check_size(op.content(), MAX_VALUE_BYTES),
     }

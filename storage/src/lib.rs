@@ -1,4 +1,4 @@
-//! The history on disk: the only crate that names sled.
+//! The history on disk: the only crate that names sled and tantivy.
 //!
 //! [`Store`] is a handle to one store in one folder. Changes come as [`Batch`]es, which are applied wholly or not at
 //! all; one writer thread applies them in order, many waiting batches share one durable flush, and the answer comes
@@ -16,11 +16,13 @@
 
 pub mod limits;
 pub mod private;
+pub mod search;
 
 mod audit;
 mod ballast;
 mod batch;
 mod blobs;
+mod changes;
 mod directory;
 mod engine;
 mod error;
@@ -53,6 +55,7 @@ mod writer;
 
 pub use batch::{Batch, Chain, Namespace};
 pub use blobs::{Blob, BlobError, Blobs, Held, Usage};
+pub use changes::{Changed, Changes};
 pub use error::{CommitError, OpenError, ReadError};
 pub use mail::{MailListing, MailOptions, MailStore, MailUsage, PutError, Told};
 pub use outcome::HEADS;

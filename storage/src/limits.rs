@@ -65,5 +65,17 @@ pub const MAX_MAIL_LISTED: usize = 512;
 /// Boxes whose contents are known without counting: some 6 MB. Counting a full box takes milliseconds.
 pub(crate) const MAIL_BOXES: usize = 65_536;
 
+/// Opened blocks of the search index kept in memory: 8 MiB.
+pub(crate) const SEARCH_CACHE_BLOCKS: usize = 512;
+
+/// What tantivy's writer gathers before it writes a segment: the least that it takes.
+pub(crate) const SEARCH_WRITER_BYTES: usize = 15_000_000;
+
+/// Words of one segment that are looked at for the beginning of a word.
+pub(crate) const SEARCH_STARTS: u32 = 65_536;
+
+/// Candidates of one page of a search at most.
+pub const SEARCH_CANDIDATES: usize = 500;
+
 /// How often a log whose writing failed is tried again while nobody commits: a full disk is not freed sooner.
 pub(crate) const REOPEN_RETRY: Duration = Duration::from_millis(250);

@@ -112,6 +112,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Makes a file that only its owner can open, and that was not there.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    writing().create_new(true).open(path)
+}
+
 /// Options to write a file that only its owner can open.
 fn writing() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -7,7 +7,7 @@ use crate::rows::LogKind;
 use crate::timeline::Position;
 
 /// The schema that this program writes. Raise it with a migration in `stamp.rs`.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 
 /// The room number of what belongs to no room.
 pub(crate) const NO_ROOM: u32 = 0;
@@ -40,11 +40,13 @@ pub(crate) enum TreeId {
     /// Messages that are no lines of the timeline, under the same keys.
     Asides = 18,
     Remarks = 19,
+    /// What the search still has to look at.
+    Changes = 20,
 }
 
 impl TreeId {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Rooms,
         Self::Authors,
         Self::Control,
@@ -64,6 +66,7 @@ impl TreeId {
         Self::MailState,
         Self::Asides,
         Self::Remarks,
+        Self::Changes,
     ];
 
     /// Trees whose keys begin with a room number: what forgetting a room empties.
@@ -87,7 +90,7 @@ impl TreeId {
 
     /// Whether its values are cells.
     pub(crate) fn holds_cells(self) -> bool {
-        let plain = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied);
+        let plain = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied | Self::Changes);
         let of_mail = (Self::MailBlobs as u8..=Self::MailState as u8).contains(&(self as u8));
         !plain && !of_mail
     }
@@ -114,6 +117,7 @@ impl TreeId {
             Self::MailState => "mail state",
             Self::Asides => "asides",
             Self::Remarks => "remarks",
+            Self::Changes => "changes",
         }
     }
 }
@@ -173,6 +177,11 @@ pub(crate) fn value_key(room: u32, namespace: u8, name: [u8; 16]) -> [u8; 21] {
 /// `generation u64 | piece u16`.
 pub(crate) fn piece_key(generation: u64, piece: u16) -> [u8; 10] {
     concat(&[&generation.to_be_bytes(), &piece.to_be_bytes()])
+}
+
+/// `group u64 | part u16`.
+pub(crate) fn change_key(group: u64, part: u16) -> [u8; 10] {
+    concat(&[&group.to_be_bytes(), &part.to_be_bytes()])
 }
 
 /// `room u32 | blind name of a list [16] | place in it [16]`.

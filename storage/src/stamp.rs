@@ -28,7 +28,9 @@ pub(crate) type Step<T> = fn(&T) -> Result<(), Fault>;
 /// The migrations this program knows.
 ///
 /// To 3: trees of asides and remarks came, which are empty at first. Older programs would not fill them.
-pub(crate) const STEPS: [Step<Core>; (SCHEMA - OLDEST) as usize] = [|_| Ok(())];
+///
+/// To 4: the tree of changes came, as empty as the index that follows it: that is built from the timeline.
+pub(crate) const STEPS: [Step<Core>; (SCHEMA - OLDEST) as usize] = [|_| Ok(()), |_| Ok(())];
 
 const MAGIC: &[u8; 13] = b"parlor store\0";
 const HEAD: usize = MAGIC.len() + 4;

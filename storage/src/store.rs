@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use parlor_crypto::vault::Vault;
 use parlor_proto::ids::{EventId, RoomId};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::ballast::Ballast;
 use crate::batch::Batch;
+use crate::changes::{self, Changes};
 use crate::directory::Room;
 use crate::fault::{Fault, guarded};
 use crate::limits::{self, MAX_BATCH_BYTES, QUEUE_BATCHES, QUEUE_BYTES};
 use crate::opening::{Core, Folder};
 use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, RemarkRow, Tips, Want};
+use crate::schema::timeline_key;
 use crate::seal::Sealer;
 use crate::timeline::{Cursor, Page, Position, TimelineRow};
 use crate::value::Place;
@@ -54,7 +56,7 @@ impl Store {
         let sealer = Sealer::new(vault);
         let folder = Folder::enter(dir, &sealer)?;
         let (core, next, notes) = folder.open(&sealer)?;
-        let shared = Arc::new(Shared::new(core));
+        let shared = Arc::new(Shared::new(core, next.group - 1));
         let (requests, receiver) = mpsc::channel(QUEUE_BATCHES);
         let ballast = Ballast::new(dir, options.reserve_bytes);
         let writer = Writer { shared: Arc::clone(&shared), folder, sealer, notes, next, ballast, failed: false };
@@ -189,6 +191,41 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<TimelineRow>, ReadError> {
         self.in_room(room, |core, room| pages::unreadable(core, room, after, limit))
+    }
+
+    /// What changed after this group, in the order of the groups, of whole groups and until there are `limit`; up to a group that
+    /// is durable. Of what is asked too late (it was [trimmed](Batch::trim_changes)) nothing is told.
+    pub fn changes(&self, after: u64, limit: usize) -> Result<Changes, ReadError> {
+        let up_to = *self.shared.published.borrow();
+        self.read(|core| changes::read(core, after, up_to, limit))
+    }
+
+    /// Tells when there may be more [`changes`](Self::changes): holds the number of the last group.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.shared.published.subscribe()
+    }
+
+    /// The short number of a room in this store, by which [`Changed`](crate::Changed) names it.
+    pub fn room_number(&self, room: &RoomId) -> Result<Option<u32>, ReadError> {
+        self.read(|core| Ok(core.directory.room(room).map(|room| room.number)))
+    }
+
+    /// The rooms with their numbers, ascending.
+    pub fn room_numbers(&self) -> Result<Vec<(u32, RoomId)>, ReadError> {
+        self.read(|core| Ok(core.directory.rooms().iter().map(|room| (room.number, room.id)).collect()))
+    }
+
+    /// The message at this place, if it is there and durable.
+    pub fn message_at(&self, room: &RoomId, position: Position) -> Result<Option<TimelineRow>, ReadError> {
+        self.in_room(room, |core, room| {
+            let seq = room.logs(&core.trees, &core.sealer, |logs| logs.seq(LogKind::Message, position.author))?;
+            if position.seq > seq {
+                return Ok(None);
+            }
+            let found = read::message_cell(core, &timeline_key(room.number, position))?;
+            let row = found.map(|(_, plain)| read::message_of(core, position, &plain)).transpose()?;
+            Ok(row.map(|row| TimelineRow { position, row }))
+        })
     }
 
     /// How many messages `room` holds. Costs nothing: the logs have no gaps.

@@ -66,6 +66,16 @@ impl Position {
         Some(Self { order: u64::from_be_bytes(*order), tie, author, seq })
     }
 
+    /// As bytes, for whoever keeps a place for later.
+    pub fn stored(&self) -> [u8; 20] {
+        self.to_bytes()
+    }
+
+    /// The position that was kept.
+    pub fn from_stored(bytes: [u8; 20]) -> Self {
+        Self::from_bytes(bytes)
+    }
+
     /// The place in time this position stands for: the `order` of its message.
     pub fn order(&self) -> u64 {
         self.order

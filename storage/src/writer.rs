@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::ballast::Ballast;
 use crate::batch::Batch;
@@ -55,11 +55,14 @@ pub(crate) enum Slot {
 pub(crate) struct Shared {
     slot: RwLock<Slot>,
     pub(crate) faults: Faults,
+    /// The last group that readers see all of.
+    pub(crate) published: watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(crate) fn new(core: Core) -> Self {
-        Self { slot: RwLock::new(Slot::Open(Arc::new(core))), faults: Faults::default() }
+    pub(crate) fn new(core: Core, group: u64) -> Self {
+        let published = watch::Sender::new(group);
+        Self { slot: RwLock::new(Slot::Open(Arc::new(core))), faults: Faults::default(), published }
     }
 
     /// The open store; waits while it is being opened again.
@@ -196,6 +199,7 @@ impl Writer {
             Ok(()) => {
                 self.next.forgotten.extend(group.forgotten());
                 self.next.room = group.publish();
+                self.shared.published.send_replace(number);
                 Ok(())
             }
             Err(fault) => {
@@ -298,6 +302,7 @@ impl Writer {
             }
         });
         if let Some((next, notes)) = opened {
+            self.shared.published.send_replace(next.group - 1);
             self.next = next;
             self.notes = notes;
             self.failed = false;

@@ -24,6 +24,7 @@ pub mod requests;
 pub mod room;
 pub mod run;
 pub mod say;
+pub mod search;
 pub mod send;
 pub mod status;
 pub mod stop;
@@ -68,6 +69,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Vote(args) => say::vote(&args, &node()?, &globals, out),
         Command::Edits(args) => say::edits(&args, &node()?, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),
+        Command::Search(args) => search::run(&args, &node()?, &globals, out),
         Command::File(command) => file::run(command, &node()?, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),

@@ -9,6 +9,7 @@
 //! | [`attention`] | the settings of what calls the user and what of him others see; notifications |
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
 //! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
+//! | [`search`] | the index of all messages: kept up to date behind the store, asked by windows |
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
@@ -21,6 +22,7 @@ pub(crate) mod mailboxes;
 pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod rooms;
+pub(crate) mod search;
 
 use parlor_api::{Code, Problem};
 use parlor_storage::CommitError;

@@ -138,7 +138,7 @@ impl MailStore {
         let sealer = Sealer::new(&Vault::from_secret(Secret::new(*b"parlor: mailboxes are not sealed")));
         let folder = Folder::enter(dir, &sealer)?;
         let (core, next, notes) = folder.open(&sealer)?;
-        let shared = Arc::new(Shared::new(core));
+        let shared = Arc::new(Shared::new(core, next.group - 1));
         let ballast = Ballast::new(dir, options.reserve_bytes);
         let writer = Writer { shared: Arc::clone(&shared), folder, sealer, notes, next, ballast, failed: false };
         let counters = Arc::new(Counters::default());

@@ -26,3 +26,4 @@ mod readme;
 mod relays;
 mod roles;
 mod saying;
+mod search;

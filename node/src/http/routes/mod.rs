@@ -12,6 +12,7 @@ mod node;
 mod outbox;
 mod qr;
 mod rooms;
+mod search;
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -56,6 +57,7 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(messages::edits))
         .routes(routes!(messages::pins))
         .routes(routes!(outbox::list))
+        .routes(routes!(search::search))
         .routes(routes!(attention::receipts))
         .routes(routes!(attention::settings))
         .routes(routes!(contacts::list))

@@ -94,6 +94,19 @@ pub(super) async fn find(contacts: &Contacts, rooms: &Rooms, who: &str) -> Answe
     pick(&known, who).map(Meant::Account)
 }
 
+impl Contacts {
+    /// The account of somebody in the book or in a room of ours, or of whom a card names; a whole account is taken as it is.
+    ///
+    /// # Errors
+    /// As [`find`].
+    pub(crate) async fn account_of(&self, rooms: &Rooms, who: &str) -> Answer<AccountId> {
+        if let Ok(account) = who.trim().to_ascii_lowercase().parse() {
+            return Ok(account);
+        }
+        Ok(find(self, rooms, who).await?.account())
+    }
+}
+
 fn pick(known: &BTreeMap<AccountId, Vec<String>>, who: &str) -> Answer<AccountId> {
     let name = who.strip_prefix('@').unwrap_or(who);
     let lower = who.to_ascii_lowercase();

@@ -14,9 +14,11 @@ use parlor_proto::identity::Identity;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
+use parlor_storage::Position;
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
+use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Stretch, Tips};
@@ -217,6 +219,11 @@ impl Rooms {
     /// The files that a message names.
     pub(crate) async fn files(&self, room: RoomId, message: EventId) -> Answer<Vec<FileRef>> {
         self.wish(room, |reply| Wish::Files(message, reply)).await
+    }
+
+    /// The messages at these places as they are now; see [`Seen`].
+    pub(crate) async fn seen(&self, room: RoomId, places: Vec<Position>, any: bool) -> Answer<Vec<Seen>> {
+        self.wish(room, |reply| Wish::Seen(places, any, reply)).await
     }
 
     pub(crate) async fn history(

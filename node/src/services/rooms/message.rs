@@ -16,8 +16,10 @@ use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
+use parlor_storage::Position;
 use tokio::sync::oneshot;
 
+use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Stretch, Tips};
@@ -152,6 +154,7 @@ pub(super) enum Wish {
     Send(Vec<SendRequest>, Reply<Vec<SendAnswer>>),
     Message(EventId, Reply<Message>),
     Files(EventId, Reply<Vec<FileRef>>),
+    Seen(Vec<Position>, bool, Reply<Vec<Seen>>),
     History(Anchor, u32, bool, Reply<Page<Message>>),
     Say(EventId, Say, Option<String>, Reply<Message>),
     Ask(CreatePoll, Reply<SendAnswer>),
@@ -183,7 +186,7 @@ impl Wish {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
             Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) => true,
-            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) | Self::Files(..) => false,
+            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) | Self::Files(..) | Self::Seen(..) => false,
             Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
             Self::Pins(_) | Self::Edits(..) | Self::Thread(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
@@ -204,6 +207,7 @@ impl Wish {
             | Self::Typing(_, reply) => drop(reply.send(Err(problem))),
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Files(_, reply) => drop(reply.send(Err(problem))),
+            Self::Seen(_, _, reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) | Self::Say(_, _, _, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, _, reply) | Self::Thread(_, _, _, reply) => drop(reply.send(Err(problem))),

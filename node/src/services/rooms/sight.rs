@@ -129,6 +129,16 @@ impl Turn<'_> {
         self.see(looked, sight, ROUNDS, Box::new(then));
     }
 
+    /// Goes on with messages when all that they need is read.
+    pub(super) fn see_all(
+        &mut self,
+        looked: Vec<Looked>,
+        sight: Sight,
+        then: impl FnOnce(&mut Turn<'_>, &[Looked], Sight) + Send + 'static,
+    ) {
+        self.see(looked, sight, ROUNDS, Box::new(then));
+    }
+
     fn see(&mut self, looked: Vec<Looked>, mut sight: Sight, rounds: usize, then: Then) {
         let wants = self.lacking(&looked, &sight);
         if wants.is_empty() || rounds == 0 {
@@ -191,12 +201,15 @@ impl Turn<'_> {
 
     /// A stored message as it is looked at; `None` when it is not shown, or is an annotation.
     pub(super) fn look_at(&self, row: &TimelineRow) -> Option<Looked> {
+        let looked = self.look_at_any(row)?;
+        let shown = self.entry.room.verdict(&looked.event) == parlor_proto::room::Verdict::Shown;
+        Some(looked).filter(|looked| shown && !self.is_of_blocked(&looked.event.device()))
+    }
+
+    /// As [`look_at`](Self::look_at), also of one that is not shown now.
+    pub(super) fn look_at_any(&self, row: &TimelineRow) -> Option<Looked> {
         row.row.key.as_ref()?;
         let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
-        let shown = self.entry.room.verdict(&event) == parlor_proto::room::Verdict::Shown;
-        if !shown || self.is_of_blocked(&event.device()) {
-            return None;
-        }
         let erased = row.row.is_erased();
         let body = if erased { None } else { open(&self.id(), &event, &row.row) };
         let is_line = body.as_ref().is_none_or(|body| body.target().is_none());

@@ -1,0 +1,109 @@
+//! `parlor search`: finds messages, newest first.
+
+use parlor_api::{SEARCH_MAX, SearchHit, SearchPage};
+
+use crate::args::Globals;
+use crate::client::{Client, segment};
+use crate::display;
+use crate::out::{Done, Look, Out};
+use crate::time;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "All words must occur; case and accents make no difference. The last word may go on: `hel` finds
+hello, 'hel ' does not. `wor*` does so for any word; \"two words\" in quotes stand next to each other.
+
+Examples:
+  parlor search 'tax return'
+  parlor search '\"see you\" tomor' --room Friends --from @alice
+  parlor search --has file --since 2026-05-01 --until 2026-05-31"
+)]
+pub struct Args {
+    /// Words
+    #[arg(required_unless_present_any = ["room", "from", "has"])]
+    query: Vec<String>,
+    /// In this room only
+    #[arg(long, value_name = "R")]
+    room: Option<String>,
+    /// Written by: an account, @name, me
+    #[arg(long, value_name = "WHO")]
+    from: Option<String>,
+    /// Sent on this day or later, or at a time such as 2026-05-01T08:00:00Z
+    #[arg(long, value_name = "D")]
+    since: Option<String>,
+    /// Sent on this day or earlier
+    #[arg(long, value_name = "D")]
+    until: Option<String>,
+    /// With something
+    #[arg(long, value_name = "WHAT", value_parser = ["file"])]
+    has: Option<String>,
+    /// At most so many messages
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What the node answers.
+pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    let mut query = format!("/search?q={}", segment(&args.query.join(" ")));
+    for (name, value) in
+        [("room", &args.room), ("from", &args.from), ("since", &args.since), ("until", &args.until), ("has", &args.has)]
+    {
+        if let Some(value) = value {
+            query.push_str(&format!("&{name}={}", segment(value)));
+        }
+    }
+    let (mut left, mut cursor) = (args.limit, String::new());
+    let (mut found, mut behind) = (0, None);
+    while left > 0 {
+        let limit = left.min(SEARCH_MAX);
+        let page: SearchPage = node.get(&format!("{query}&limit={limit}{cursor}"))?;
+        page.items.iter().try_for_each(|hit| write(hit, globals, out))?;
+        found += page.items.len();
+        left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+        behind = (!page.complete).then_some((page.indexed, page.total)).or(behind);
+        match page.next {
+            Some(next) => cursor = format!("&cursor={}", segment(&next)),
+            None => break,
+        }
+    }
+    if let Some((indexed, total)) = behind {
+        out.note(format!("The index is being built: {indexed} of {total} messages are in it. There may be more."));
+    }
+    if found == 0 && !out.is_json() {
+        out.note("nothing was found");
+    }
+    Ok(())
+}
+
+fn write(hit: &SearchHit, globals: &Globals, out: &mut Out) -> Done {
+    if out.is_json() {
+        return out.json(hit);
+    }
+    let message = &hit.message;
+    let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
+    let author = out.paint(Look::Strong, &display::neutral_line(&message.author.name));
+    let room = message.room.chars().take(12).collect::<String>();
+    let id = if globals.verbose > 0 { format!(" {}", message.message) } else { String::new() };
+    out.line(format!("{when}  {author}: {}  {}", marked(hit, out), out.paint(Look::Faint, &format!("[{room}{id}]"))))
+}
+
+/// The snippet with what was found made strong.
+fn marked(hit: &SearchHit, out: &Out) -> String {
+    let chars: Vec<char> = hit.snippet.chars().collect();
+    let part = |from: usize, to: usize| {
+        display::neutral_line(&chars.get(from..to).unwrap_or_default().iter().collect::<String>())
+    };
+    let (mut line, mut at) = (String::new(), 0);
+    for [from, to] in &hit.marks {
+        let (from, to) = ((*from as usize).max(at), *to as usize);
+        line.push_str(&part(at, from));
+        line.push_str(&out.paint(Look::Strong, &part(from, to)));
+        at = to.max(at);
+    }
+    line.push_str(&part(at, chars.len()));
+    line
+}

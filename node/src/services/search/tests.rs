@@ -1,0 +1,216 @@
+//! The search of a running node: what is said is found, what is taken back is not, and a lost index comes back.
+
+use std::time::Duration;
+
+use parlor_api::{Code, CreateRoom, SearchPage, SendRequest};
+use parlor_crypto::vault::Vault;
+use parlor_storage::search::{Ask, Query};
+
+use super::handle::{Pace, Search};
+use super::{Parts, run};
+use crate::account::rng;
+use crate::app::{Say, SearchFor};
+use crate::{App, Config, Home, Passphrase, Running, init_account, start};
+
+struct Alone {
+    node: Running,
+    app: App,
+    room: String,
+    home: Home,
+    _dir: tempfile::TempDir,
+}
+
+fn config(home: &Home) -> Config {
+    Config { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], mdns: false, ..Config::new(home.clone()) }
+}
+
+fn new_room(name: &str) -> CreateRoom {
+    CreateRoom {
+        name: name.to_owned(),
+        kind: parlor_api::RoomKind::Group,
+        history: parlor_api::History::Shared,
+        about: None,
+        ttl: None,
+        mailboxes: None,
+    }
+}
+
+impl Alone {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        init_account(&home, "alone", &Passphrase::None).unwrap();
+        let node = start(config(&home)).await.unwrap();
+        let app = node.app.clone();
+        let room = app.create_room(new_room("room")).await.unwrap().room;
+        Self { node, app, room, home, _dir: dir }
+    }
+
+    async fn say(&self, text: &str) -> String {
+        let request = SendRequest { text: text.to_owned(), ..SendRequest::default() };
+        self.app.send(&self.room, vec![request]).await.unwrap().remove(0).message
+    }
+
+    async fn page(&self, words: &str) -> SearchPage {
+        let wanted = SearchFor { words: words.to_owned(), limit: Some(50), ..SearchFor::default() };
+        self.app.search(wanted).await.unwrap()
+    }
+
+    /// The texts that are found when the index is up to date.
+    async fn found(&self, words: &str) -> Vec<String> {
+        loop {
+            let page = self.page(words).await;
+            if page.complete {
+                return page.items.into_iter().map(|hit| hit.message.text).collect();
+            }
+            pause().await;
+        }
+    }
+
+    /// Stops the node, does something to its home, starts it again.
+    async fn after(self, change: impl FnOnce(&Home)) -> Self {
+        self.node.stop().await.unwrap();
+        change(&self.home);
+        let node = start(config(&self.home)).await.unwrap();
+        let app = node.app.clone();
+        Self { node, app, ..self }
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_found_and_what_was_said_before_is_not() {
+    let alone = Alone::new().await;
+    let first = alone.say("the Quick brown fox").await;
+    alone.say("slow and quick").await;
+    assert_eq!(alone.found("quick").await, ["slow and quick", "the Quick brown fox"]);
+    assert_eq!(alone.found("quick bro").await, ["the Quick brown fox"]);
+    assert_eq!(alone.found("\"brown fox\"").await, ["the Quick brown fox"]);
+    alone.app.say(&alone.room, &first, Say::Edit("a lazy dog".to_owned()), None).await.unwrap();
+    // At once, whatever the index holds.
+    assert!(alone.page("brown").await.items.is_empty());
+    assert_eq!(alone.found("dog").await, ["a lazy dog"]);
+    alone.app.say(&alone.room, &first, Say::Delete, None).await.unwrap();
+    assert!(alone.page("dog").await.items.is_empty());
+    assert_eq!(alone.found("quick").await, ["slow and quick"]);
+    let hit = alone.page("quick").await.items.remove(0);
+    assert_eq!((hit.snippet.as_str(), hit.marks.as_slice()), ("slow and quick", &[[9, 14]][..]));
+    assert!(hit.score > 0.0);
+    let alone = alone.after(|_| ()).await;
+    assert_eq!(alone.found("quick").await, ["slow and quick"]);
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_lost_or_damaged_is_built_anew_and_the_rest_works() {
+    let mut alone = Alone::new().await;
+    for n in 0..20 {
+        alone.say(&format!("message {n}")).await;
+    }
+    assert_eq!(alone.found("message ").await.len(), 20);
+    let lost = |home: &Home| std::fs::remove_dir_all(home.search_dir()).unwrap();
+    let torn = |home: &Home| {
+        for entry in std::fs::read_dir(home.search_dir()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+        }
+    };
+    for (n, damage) in [&lost as &(dyn Fn(&Home) + Sync), &torn].into_iter().enumerate() {
+        alone = alone.after(damage).await;
+        alone.say(&format!("message after damage {n}")).await;
+        assert_eq!(alone.found("message ").await.len(), 21 + n);
+        assert_eq!(alone.found("\"message 7\"").await, ["message 7"]);
+        let state = alone.app.status().await.unwrap().search;
+        assert!(state.complete && state.indexed == state.total && state.total >= 20, "{state:?}");
+    }
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_message_leaves_the_files_and_the_list_of_changes_is_cut() {
+    let alone = Alone::new().await;
+    let kept = alone.say("kept").await;
+    let canary = alone.say("canary").await;
+    // An index of its own beside that of the node, in a hurry.
+    let dir = tempfile::tempdir().unwrap();
+    let store = alone.app.node.context.store.clone();
+    let search = Search::new(dir.path(), &Vault::generate(&mut rng()), store.clone());
+    let ms = Duration::from_millis;
+    let pace = Pace { commit: ms(1), sync: ms(1), purge: ms(1), again: ms(1) };
+    let (rooms, bus) = (alone.app.node.rooms.clone(), alone.app.node.bus.clone());
+    let task = tokio::spawn(run(Parts { search: search.clone(), rooms, bus, pace }));
+    let ask = |words: &str| Ask { query: Query::parse(words).unwrap(), limit: 10, ..Ask::default() };
+    let holds = |words: &str| search.index().map(|index| index.candidates(&ask(words)).unwrap().len());
+    while holds("canary") != Some(1) || holds("kept") != Some(1) {
+        pause().await;
+    }
+    alone.app.say(&alone.room, &canary, Say::Delete, None).await.unwrap();
+    while holds("canary") != Some(0) || search.index().unwrap().holds_gone().unwrap() {
+        pause().await;
+    }
+    assert_eq!((holds("kept"), search.index().unwrap().count()), (Some(1), 1));
+    while !store.changes(0, 10).unwrap().changed.is_empty() {
+        pause().await;
+    }
+    alone.app.say(&alone.room, &kept, Say::Edit("changed".to_owned()), None).await.unwrap();
+    while holds("changed") != Some(1) || holds("kept") != Some(0) {
+        pause().await;
+    }
+    task.abort();
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_bounded_and_filters_are_kept() {
+    let alone = Alone::new().await;
+    alone.say("hello there").await;
+    let other = alone.app.create_room(new_room("other")).await.unwrap().room;
+    let there = SendRequest { text: "hello elsewhere".to_owned(), ..SendRequest::default() };
+    alone.app.send(&other, vec![there]).await.unwrap();
+    assert_eq!(alone.found("hello").await.len(), 2);
+    let texts = async |wanted: SearchFor| {
+        let page = alone.app.search(SearchFor { words: "hello".to_owned(), ..wanted }).await?;
+        Ok::<_, parlor_api::Problem>(page.items.into_iter().map(|hit| hit.message.text).collect::<Vec<_>>())
+    };
+    let room = |room: &str| SearchFor { room: Some(room.to_owned()), ..SearchFor::default() };
+    assert_eq!(texts(room("other")).await.unwrap(), ["hello elsewhere"]);
+    assert_eq!(texts(room("nowhere")).await.unwrap_err().code, Code::RoomNotFound);
+    for (from, n) in [("me", 2), ("@alone", 2), (&"00".repeat(32), 0)] {
+        let wanted = SearchFor { from: Some(from.to_owned()), ..SearchFor::default() };
+        assert_eq!(texts(wanted).await.unwrap().len(), n, "{from}");
+    }
+    for (since, until, n) in
+        [("2020-01-01", "2020-12-31", 0), ("2020-01-01", "9000-01-01", 2), ("9000-01-01", "9001-01-01", 0)]
+    {
+        let (since, until) = (Some(since.to_owned()), Some(until.to_owned()));
+        assert_eq!(texts(SearchFor { since, until, ..SearchFor::default() }).await.unwrap().len(), n);
+    }
+    assert!(texts(SearchFor { has: Some("file".to_owned()), ..SearchFor::default() }).await.unwrap().is_empty());
+    let first = SearchFor { words: "hello".to_owned(), limit: Some(1), ..SearchFor::default() };
+    let page = alone.app.search(first.clone()).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    let rest = alone.app.search(SearchFor { cursor: page.next, ..first.clone() }).await.unwrap();
+    assert_eq!(rest.items.iter().map(|hit| hit.message.text.as_str()).collect::<Vec<_>>(), ["hello there"]);
+    for wrong in [
+        SearchFor { words: "x".repeat(600), ..SearchFor::default() },
+        SearchFor {
+            words: "w ".repeat(40) + &(0..40).map(|n| format!("w{n} ")).collect::<String>(),
+            ..SearchFor::default()
+        },
+        SearchFor::default(),
+        SearchFor { cursor: Some("later".to_owned()), ..first.clone() },
+        SearchFor { has: Some("cake".to_owned()), ..first.clone() },
+        SearchFor { since: Some("soon".to_owned()), ..first.clone() },
+    ] {
+        assert_eq!(alone.app.search(wrong).await.unwrap_err().code, Code::BadRequest);
+    }
+    let many = (0..60).map(|_| alone.app.search(first.clone()));
+    let answers = futures::future::join_all(many).await;
+    assert!(answers.iter().any(Result::is_ok));
+    assert!(answers.iter().all(|answer| answer.as_ref().map_or_else(|why| why.code == Code::RateLimited, |_| true)));
+    alone.node.stop().await.unwrap();
+}
