@@ -57,3 +57,21 @@ test('every row has a key of its own', () => {
   const keys = rowsOf({ items, pending: [], me: 'me', unreadFrom: '0001', begins: true, ends: true }).map((r) => r.key);
   expect(new Set(keys).size).toBe(keys.length);
 });
+
+test('what happened several times in a row is one line, with how often', () => {
+  const note = (n: number, by: string): Message =>
+    said(n, by, '2026-05-01T10:00:00Z', {
+      kind: 'system',
+      text: `${by} made an invite`,
+      system: { what: 'invited', by: { account: by, name: by }, counts: true },
+    });
+  const rows = rowsOf({
+    items: [note(1, 'bob'), note(2, 'bob'), note(3, 'bob'), note(4, 'eve')],
+    pending: [],
+    me: 'me',
+    unreadFrom: null,
+    begins: false,
+    ends: true,
+  });
+  expect(rows.map((r) => (r.kind === 'note' ? `${r.key} ${r.count}` : r.kind))).toEqual(['day', 'm1 3', 'm4 1']);
+});

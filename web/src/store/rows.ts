@@ -6,7 +6,7 @@ export type Row =
   | { kind: 'begin'; key: string }
   | { kind: 'day'; key: string; at: string }
   | { kind: 'unread'; key: string }
-  | { kind: 'note'; key: string; message: Message }
+  | { kind: 'note'; key: string; message: Message; count: number }
   | { kind: 'message'; key: string; message: Message; first: boolean; last: boolean; own: boolean }
   | { kind: 'pending'; key: string; pending: Pending; first: boolean };
 
@@ -42,6 +42,16 @@ function together(a: Message | undefined, b: Message): boolean {
   );
 }
 
+/** The same thing happened again: one line tells it, with how often. */
+function same(a: Message, b: Message): boolean {
+  return (
+    a.system?.what === b.system?.what &&
+    a.system?.by.account === b.system?.by.account &&
+    a.system?.counts === b.system?.counts &&
+    a.text === b.text
+  );
+}
+
 export function rowsOf(of: RowsOf): Row[] {
   const rows: Row[] = [];
   if (of.begins) rows.push({ kind: 'begin', key: 'begin' });
@@ -64,7 +74,10 @@ export function rowsOf(of: RowsOf): Row[] {
       rows.push({ kind: 'unread', key: 'unread' });
     }
     if (message.kind === 'system') {
-      rows.push({ kind: 'note', key: message.message, message });
+      const above = rows[rows.length - 1];
+      if (above?.kind === 'note' && same(above.message, message))
+        rows[rows.length - 1] = { ...above, count: above.count + 1 };
+      else rows.push({ kind: 'note', key: message.message, message, count: 1 });
       return;
     }
     rows.push({
