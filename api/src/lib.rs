@@ -5,6 +5,7 @@
 //! Fields are only ever added. Ids are lower-case hexadecimal strings, times are RFC 3339 strings in UTC, and cursors are
 //! opaque strings that a client hands back as it got them. There is no logic here beyond constructors.
 
+mod access;
 mod attention;
 mod contact;
 mod device;
@@ -21,6 +22,10 @@ mod problem;
 mod room;
 mod search;
 
+pub use access::{
+    ApiToken, CheckedWord, CreateToken, OpenSession, OpenedSession, RecoveryPhrase, Scope, Session, Setup, SignLinks,
+    SignedLinks, Unlock, Web, WebCode, WebState, WhoAsks,
+};
 pub use attention::{
     Attention, Calls, Draft, Notification, Notify, Presence, Receipt, Receipts, SetDraft, SetTyping, Settings, Stance,
     Unread, UpdateAttention, UpdateSettings,

@@ -12,7 +12,7 @@ use crate::cmd;
 #[derive(Debug, Parser)]
 #[command(name = "parlor", version, max_term_width = 100, infer_subcommands = false)]
 #[command(after_help = "Examples:
-  parlor                                    start your node
+  parlor                                    start your node, and open its page
   parlor room create Friends                make a room
   parlor invite create Friends --qr         let somebody in
   parlor join 'parlor://join/1/...'         join a room by its link
@@ -183,6 +183,11 @@ pub enum Command {
     /// Show, retry and discard what waits to be sent
     #[command(subcommand)]
     Outbox(cmd::outbox::Command),
+    /// Open the page of the node in a browser; list and end sessions
+    Web(cmd::web::Args),
+    /// Make, list and revoke tokens for scripts and bots
+    #[command(subcommand)]
+    Token(cmd::token::Command),
     /// List and revoke the devices of this account
     #[command(subcommand)]
     Device(cmd::device::Command),
@@ -335,6 +340,15 @@ mod tests {
         "name lookup @N@R",
         "dm W",
         "dm @W text",
+        "web",
+        "web --no-open",
+        "web list",
+        "web revoke all",
+        "run --web --no-open",
+        "token create N",
+        "token create N --scope read,send,manage --room R --room S",
+        "token list",
+        "token revoke I",
         "completions bash",
         "man D",
     ];

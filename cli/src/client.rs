@@ -1,7 +1,8 @@
 //! The node's local API over HTTP on loopback.
 //!
 //! Address and token come from the home. Before the token is sent, it is made sure that a node owns the home: after a
-//! crash its port may belong to another program, which must not receive the token.
+//! crash its port may belong to another program, which must not receive the token. `PARLOR_TOKEN` is sent instead of the home's
+//! token where it is set: for scripts that should do no more than it allows.
 
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -44,7 +45,11 @@ impl Client {
     /// `no_node`; `home_denied` or `home_damaged` when the files that name it can not be read.
     pub fn connect(home: Home) -> Result<Self, Problem> {
         let api = home.read_api()?.ok_or_else(|| no_node(&home))?;
-        let token = home.read_token()?.ok_or_else(|| no_node(&home))?;
+        let token = match std::env::var("PARLOR_TOKEN").ok().map(Zeroizing::new).filter(|told| !told.trim().is_empty()) {
+            Some(told) if told.trim().bytes().all(|byte| byte.is_ascii_alphanumeric()) => told,
+            Some(_) => return Err(Problem::new(Code::Usage, "PARLOR_TOKEN holds no token")),
+            None => home.read_token()?.ok_or_else(|| no_node(&home))?,
+        };
         let address: SocketAddr = api
             .api
             .strip_prefix("http://")
@@ -62,7 +67,7 @@ impl Client {
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_global(Some(ANSWER_TIME))
             .build();
-        let bearer = Zeroizing::new(format!("Bearer {}", *token));
+        let bearer = Zeroizing::new(format!("Bearer {}", token.trim()));
         Ok(Self { agent: agent.into(), base: format!("{}{PREFIX}", api.api), bearer, home })
     }
 

@@ -11,6 +11,7 @@
 #![allow(unreachable_pub, reason = "a program exports nothing: `pub` says what other modules of it may use")]
 
 mod args;
+mod browser;
 mod client;
 mod cmd;
 mod display;

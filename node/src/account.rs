@@ -62,6 +62,16 @@ struct Keys {
     identity: Zeroizing<Vec<u8>>,
 }
 
+/// Where the root seed of an account that is made in a home comes from.
+pub(crate) enum Origin {
+    /// It is a new one.
+    New,
+    /// It is a new one whose phrase was shown already.
+    Spelled(Zeroizing<String>),
+    /// The account exists, and this is a new device of it: its recovery phrase.
+    Recovered(Zeroizing<String>),
+}
+
 /// Who this node is, for all its services. Account, device and signing key never change; leaf keys are replaced.
 pub(crate) struct Me {
     account: AccountId,
@@ -112,7 +122,7 @@ impl Account {
         home: &Home,
         name: &str,
         passphrase: &Passphrase,
-        recovery: Option<&str>,
+        origin: Origin,
         now_ms: u64,
     ) -> Result<NewAccount, Problem> {
         let name = checked_name(name)?;
@@ -120,12 +130,19 @@ impl Account {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
         }
-        let made = match recovery {
-            None => Identity::create(name, now_ms, &mut rng()),
-            Some(text) => {
-                let seed = phrase::parse(text).map_err(|error| {
-                    Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))
-                })?;
+        let parse = |text: &str| {
+            phrase::parse(text).map_err(|error| {
+                Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))
+            })
+        };
+        let made = match origin {
+            Origin::New => Identity::create(name, now_ms, &mut rng()),
+            Origin::Spelled(text) => {
+                let seed = parse(&text)?;
+                Identity::add_device(&seed, name, 1, now_ms, &mut rng()).map(|identity| (seed, identity))
+            }
+            Origin::Recovered(text) => {
+                let seed = parse(&text)?;
                 Identity::add_device(&seed, name, now_ms, now_ms, &mut rng()).map(|identity| (seed, identity))
             }
         };
@@ -157,6 +174,17 @@ impl Account {
         keys.seal_into(&vault, &mut file);
         home::write_private(&home.account_file(), &file)?;
         Ok(made)
+    }
+
+    /// Whether the account of a home opens with a passphrase only.
+    ///
+    /// # Errors
+    /// `home_damaged`, `home_denied`.
+    pub(crate) fn wants_passphrase(home: &Home) -> Result<bool, Problem> {
+        let file = home::read_small(&home.account_file())?.ok_or_else(|| damaged(home))?;
+        let (lock, _) = file.split_at_checked(FILE_LEN).ok_or_else(|| damaged(home))?;
+        let wants = Vault::wants(lock).map_err(|error| vault_problem(home, error))?;
+        Ok(wants == parlor_crypto::vault::Lock::Passphrase)
     }
 
     /// Opens the account of a home. Blocks for the time of Argon2id when there is a passphrase.
@@ -321,7 +349,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let home = Home::at(dir.path());
             home.create().unwrap();
-            Account::make(&home, "alice", &passphrase, None, NOW).unwrap();
+            Account::make(&home, "alice", &passphrase, Origin::New, NOW).unwrap();
             let mut account = Account::open(&home, &passphrase).unwrap();
             assert!(account.renew_leaf(&home, NOW + 1).unwrap().is_none(), "young enough");
             let due_ms = account.leaf_due_ms();
@@ -338,7 +366,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("home"));
         home.create().unwrap();
-        Account::make(&home, "alice", &Passphrase::None, None, NOW).unwrap();
+        Account::make(&home, "alice", &Passphrase::None, Origin::New, NOW).unwrap();
         let mut account = Account::open(&home, &Passphrase::None).unwrap();
         let before = account.identity();
         std::fs::rename(dir.path().join("home"), dir.path().join("moved")).unwrap();

@@ -31,7 +31,7 @@ use crate::limits::{FILE_AUTO, FILE_CACHE};
 pub use crate::services::attention::{Chosen, Quiet};
 
 /// Longest passphrase, in bytes: longer than anybody types, short enough to hash at once.
-const PASSPHRASE_MAX: usize = 1024;
+pub(crate) const PASSPHRASE_MAX: usize = 1024;
 
 /// Addresses to listen on when nobody says: any free port on every interface, by QUIC and by TCP.
 const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"];

@@ -2,22 +2,27 @@
 //!
 //! This is what a program that hosts a node needs; everything else goes through [`App`].
 
+mod front;
+mod waiting;
+
 use std::sync::Arc;
 
-use parlor_api::{Code, Problem};
+use parlor_api::{Code, Problem, WebCode};
 use parlor_net::{Address, Carriers, Network, NetworkConfig, NetworkError};
 use parlor_storage::{OpenError, OpenOptions, Store, private};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
-use crate::account::{Account, Me, rng};
+use self::front::Front;
+pub use self::waiting::{Waiting, wait};
+use crate::account::{Account, Me, Origin};
 use crate::app::{App, Node};
-use crate::bus::{Bus, rfc3339};
+use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::config::{Config, Passphrase};
-use crate::home::{ApiFile, Home};
-use crate::http::{self, Tokens};
+use crate::door::Door;
+use crate::home::Home;
 use crate::limits::STOP_DEADLINE;
 use crate::listen;
 use crate::services::attention::{self, Attention};
@@ -51,7 +56,7 @@ pub struct NewAccount {
 pub fn init_account(home: &Home, name: &str, passphrase: &Passphrase) -> Result<NewAccount, Problem> {
     home.create()?;
     let _lock = home.lock()?;
-    Account::make(home, name, passphrase, None, now_ms())
+    Account::make(home, name, passphrase, Origin::New, now_ms())
 }
 
 /// As [`init_account`], of an account that exists: a new device of it, by its recovery phrase. It is in no room yet; an invite
@@ -67,7 +72,8 @@ pub fn recover_account(
 ) -> Result<NewAccount, Problem> {
     home.create()?;
     let _lock = home.lock()?;
-    Account::make(home, name, passphrase, Some(recovery), now_ms())
+    let recovery = Zeroizing::new(recovery.to_owned());
+    Account::make(home, name, passphrase, Origin::Recovered(recovery), now_ms())
 }
 
 /// A running node.
@@ -75,11 +81,19 @@ pub struct Running {
     /// What clients can ask of it.
     pub app: App,
     home: Home,
+    door: Door,
     stopping: watch::Receiver<bool>,
     network: JoinHandle<()>,
     api: JoinHandle<()>,
     tasks: JoinSet<()>,
     lock: private::Lock,
+}
+
+/// What runs behind the front.
+struct Parts {
+    app: App,
+    network: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 /// Starts the node of a home: takes its lock, opens the vault and the store, listens, serves the API, and writes the
@@ -88,12 +102,26 @@ pub struct Running {
 /// # Errors
 /// `no_account`, `home_locked`, `home_denied`, `home_damaged`, `wrong_passphrase`, `passphrase_needed`, `port_in_use`.
 pub async fn start(config: Config) -> Result<Running, Problem> {
+    Relay::parse(&config.relays, Code::BadConfig)?;
+    if !config.home.has_account() {
+        // Says so before anything is made in a folder that may not be a home.
+        return Err(Account::open(&config.home, &Passphrase::None)
+            .err()
+            .unwrap_or_else(|| Problem::of(Code::NoAccount)));
+    }
+    let lock = config.home.lock()?;
+    let (account, store) = open(&config).await?;
+    let mut front = Front::bind(&config, lock).await?;
+    let parts = run(&config, &mut front, account, store).await?;
+    Ok(Running::new(parts, config.home, front))
+}
+
+/// Starts what is behind the front, and has it served.
+async fn run(config: &Config, front: &mut Front, account: Account, store: Store) -> Result<Parts, Problem> {
     let relays = Relay::parse(&config.relays, Code::BadConfig)?;
-    let (lock, account, store) = open(&config).await?;
-    let listener = http::bind(config.api).await?;
-    let api = listener.local_addr().map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
-    let network = network(&config, &account, &store).await?;
+    let network = network(config, &account, &store).await?;
     let Network { peer, handle: net, events, task: network } = network;
+    tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
 
     let bus = Bus::new(now_ms());
     let (peers, mailboxes) = (Peers::new(), Mailboxes::new(relays));
@@ -102,7 +130,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let directory = Directory::default();
-    let files = load_files(&config, &account, (store.clone(), bus.clone(), directory.clone()))?;
+    let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {
         identity: Me::new(&account),
@@ -150,38 +178,22 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     joins.resume(&context, &rooms);
     listen::settled(&config.listen, &peers, &store).await;
 
-    let (stop, stopping) = watch::channel(false);
     let node = Node {
         context,
         rooms,
         joins,
         bus: bus.clone(),
-        api: format!("http://{api}"),
+        api: format!("http://{}", front.api),
         started_ms: now_ms(),
         home: config.home.dir().to_owned(),
         names,
         search,
-        stopping: stop,
+        stopping: front.stop.clone(),
     };
     let app = App { node: Arc::new(node) };
-    let server = serve(&config.home, listener, &app, stopping.clone())?;
+    front.serve_node(app.clone(), &config.home)?;
     bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
-    Ok(Running { app, home: config.home, stopping, network, api: server, tasks, lock })
-}
-
-/// Serves the API, and writes into the home where it is.
-fn serve(
-    home: &Home,
-    listener: tokio::net::TcpListener,
-    app: &App,
-    mut stopping: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, Problem> {
-    let tokens = tokens(home)?;
-    let shutdown = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-    let server = tokio::spawn(http::serve(listener, app.clone(), tokens, shutdown));
-    let file = ApiFile { api: app.node.api.clone(), pid: std::process::id(), started_at: rfc3339(now_ms()) };
-    home.write_api(&file)?;
-    Ok(server)
+    Ok(Parts { app, network, tasks })
 }
 
 /// What the store and the folder of files say of files. Blocks.
@@ -190,14 +202,22 @@ fn load_files(config: &Config, account: &Account, beside: (Store, Bus, Directory
     tokio::task::block_in_place(|| Files::load(&config.home.blobs_dir(), account.vault(), limits, beside))
 }
 
-/// The token of the home, made if there is none.
-fn tokens(home: &Home) -> Result<Tokens, Problem> {
-    let mut fresh = Zeroizing::new([0; 32]);
-    rand::Rng::fill_bytes(&mut rng(), fresh.as_mut_slice());
-    Ok(Tokens::new(home.token_or(&fresh)?))
-}
-
 impl Running {
+    fn new(parts: Parts, home: Home, mut front: Front) -> Self {
+        let api = front.server();
+        let Parts { app, network, tasks } = parts;
+        let Front { lock, door, stop, .. } = front;
+        Self { app, home, door, stopping: stop.subscribe(), network, api, tasks, lock }
+    }
+
+    /// A link that opens the page, once, within a minute.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn web(&self) -> Result<WebCode, Problem> {
+        self.door.link()
+    }
+
     /// Waits until the node ends: by a client's `stop`, or because something it can not live without failed. Cancel safe.
     ///
     /// # Errors
@@ -242,21 +262,16 @@ impl Running {
     }
 }
 
-async fn open(config: &Config) -> Result<(private::Lock, Account, Store), Problem> {
+async fn open(config: &Config) -> Result<(Account, Store), Problem> {
     let (home, passphrase) = (config.home.clone(), config.passphrase.clone());
     let opening = tokio::task::spawn_blocking(move || {
-        if !home.has_account() {
-            // Says so before anything is made in a folder that may not be a home.
-            Account::open(&home, &passphrase)?;
-        }
-        let lock = home.lock()?;
         let mut account = Account::open(&home, &passphrase)?;
         // A disk that is full or read only is no reason not to start.
         if let Err(problem) = account.renew_leaf(&home, now_ms()) {
             tracing::warn!(%problem, "the leaf key could not be replaced");
         }
         let store = open_store(&home, &account)?;
-        Ok((lock, account, store))
+        Ok((account, store))
     });
     opening.await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?
 }

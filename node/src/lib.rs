@@ -7,6 +7,7 @@ pub mod bus;
 mod clock;
 pub mod config;
 mod doctor;
+mod door;
 pub mod home;
 pub mod http;
 pub mod launch;
@@ -18,7 +19,7 @@ pub use app::App;
 pub use at_rest::AtRest;
 pub use config::{Config, Passphrase};
 pub use home::Home;
-pub use launch::{NewAccount, Running, init_account, recover_account, start};
+pub use launch::{NewAccount, Running, Waiting, init_account, recover_account, start, wait};
 
 /// Something of the home is damaged: what it is, with the remedy.
 fn home_damaged(detail: impl Into<String>) -> parlor_api::Problem {

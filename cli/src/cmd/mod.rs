@@ -28,7 +28,9 @@ pub mod search;
 pub mod send;
 pub mod status;
 pub mod stop;
+pub mod token;
 pub mod typing;
+pub mod web;
 
 use crate::args::{Cli, Command};
 use crate::client::Client;
@@ -78,6 +80,8 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Draft(command) => draft::run(command, &node()?, out),
         Command::Config(command) => config::run(command, &node()?, out),
         Command::Device(command) => device::run(command, &node()?, out),
+        Command::Web(args) => web::run(&args, &node()?, out),
+        Command::Token(command) => token::run(command, &node()?, out),
         Command::Outbox(command) => outbox::run(command, &node()?, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -6,12 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use parlor_api::{Code, Event, EventBody, Problem, Ready};
+use parlor_api::{Code, Event, EventBody, Problem, Ready, WebCode, WebState};
 use parlor_node::config::Overrides;
 use parlor_node::{Config, Home, Passphrase, Running};
 
-use super::init;
+use super::{init, web};
 use crate::args::Globals;
+use crate::browser;
 use crate::client::{Client, is_owned};
 use crate::cmd::listen;
 use crate::display;
@@ -37,6 +38,12 @@ pub struct Args {
     /// Unlock the account with the passphrase in the first line of this file
     #[arg(long, value_name = "F", env = "PARLOR_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Open the page; where there is no account yet, or it is locked, that is done in the page
+    #[arg(long)]
+    web: bool,
+    /// With --web: print the link to the page only
+    #[arg(long, requires = "web")]
+    no_open: bool,
 }
 
 /// `parlor` alone: starts the node, or says where it runs.
@@ -46,9 +53,15 @@ pub struct Args {
 pub fn first_or_again(globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
     if !is_owned(&home) {
-        return run(Args::default(), globals, out);
+        return run(Args { web: !out.is_json(), ..Args::default() }, globals, out);
     }
-    let status: parlor_api::Status = Client::connect(home)?.get("/status")?;
+    let node = Client::connect(home)?;
+    let status: Result<parlor_api::Status, Problem> = node.get("/status");
+    let at_the_door = |p: &Problem| matches!(p.code, Code::NoAccount | Code::PassphraseNeeded);
+    if !out.is_json() && status.as_ref().err().is_some_and(at_the_door) {
+        return web::open(true, &node, out);
+    }
+    let status = status?;
     let parlor_api::Status { api, peer_id, account, name, listen, .. } = status;
     let ready = Ready { api, peer_id, account, name, listen };
     if out.is_json() {
@@ -56,7 +69,8 @@ pub fn first_or_again(globals: &Globals, out: &mut Out) -> Done {
         return out.json(&Event { seq: 0, at, body: EventBody::Ready(ready) });
     }
     out.note("The node is running already.");
-    welcome(&ready, globals, out)
+    welcome(&ready, globals, out)?;
+    web::open(true, &node, out)
 }
 
 /// Runs it.
@@ -74,11 +88,35 @@ pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
         passphrase: args.passphrase_file.map_or(Passphrase::None, Passphrase::File),
     };
     let mut config = Config::load(home.clone(), told)?;
-    if !home.has_account() && !is_owned(&home) {
+    let page = Page { wanted: args.web, open: !args.no_open };
+    if !home.has_account() && !is_owned(&home) && !in_the_page(&page, &config.passphrase, out)? {
         config.passphrase = first_run(&home, config.passphrase, out)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(host(config, globals, out))
+    runtime.block_on(host(config, &page, globals, out))
+}
+
+/// What is wanted of the page.
+struct Page {
+    /// To be there from the beginning.
+    wanted: bool,
+    /// To be opened in a browser.
+    open: bool,
+}
+
+/// Whether the account is to be made in the page: without a terminal, or if the user says so.
+fn in_the_page(page: &Page, passphrase: &Passphrase, out: &Out) -> Result<bool, Problem> {
+    if !page.wanted || *passphrase != Passphrase::None {
+        return Ok(false);
+    }
+    if out.is_json() || !input::can_ask() || !page.open {
+        return Ok(true);
+    }
+    if !browser::is_there() {
+        return Ok(false);
+    }
+    let answer = input::ask("Make your account here (Enter), or in the browser (b)", "")?;
+    Ok(answer.eq_ignore_ascii_case("b"))
 }
 
 /// Makes the account and answers how to unlock it.
@@ -99,14 +137,28 @@ fn first_run(home: &Home, told: Passphrase, out: &mut Out) -> Result<Passphrase,
 }
 
 /// Hosts the node until it ends or is told to.
-async fn host(mut config: Config, globals: &Globals, out: &mut Out) -> Done {
+async fn host(mut config: Config, page: &Page, globals: &Globals, out: &mut Out) -> Done {
     // Heard from the beginning, so that Ctrl-C during the start stops it as cleanly.
     let interrupted = interrupted()?;
     let mut interrupted = std::pin::pin!(interrupted);
+    let home = config.home.clone();
     let mut running = loop {
         let passphrase_needed = |p: &Problem| p.code == Code::PassphraseNeeded && input::can_ask() && !out.is_json();
+        let at_the_door = |p: &Problem| {
+            let asks = p.code == Code::NoAccount || p.code == Code::PassphraseNeeded && !passphrase_needed(p);
+            page.wanted && asks
+        };
         match parlor_node::start(config.clone()).await {
-            Ok(running) => break running,
+            Ok(running) => {
+                if page.wanted {
+                    show_page(&home, page, running.web()?, out)?;
+                }
+                break running;
+            }
+            Err(problem) if at_the_door(&problem) => match wait(config, page, interrupted.as_mut(), out).await? {
+                Some(running) => break running,
+                None => return Ok(()),
+            },
             Err(problem) if passphrase_needed(&problem) => match input::ask_secret("Passphrase")? {
                 Some(given) => config.passphrase = Passphrase::Given(given),
                 None => return Err(problem.into()),
@@ -119,6 +171,52 @@ async fn host(mut config: Config, globals: &Globals, out: &mut Out) -> Done {
     followed?;
     stopped?;
     Ok(())
+}
+
+/// Serves the page until it has made or unlocked the account, and answers the node that runs then; `None` when it was ended before.
+async fn wait(
+    config: Config,
+    page: &Page,
+    interrupted: std::pin::Pin<&mut impl Future<Output = ()>>,
+    out: &mut Out,
+) -> Result<Option<Running>, Fail> {
+    let home = config.home.clone();
+    let waiting = parlor_node::wait(config).await?;
+    let (code, state) = (waiting.web()?, waiting.state());
+    if out.is_json() {
+        let WebCode { url, expires_in, .. } = &code;
+        let told = serde_json::json!({
+            "event": "waiting", "state": state, "api": waiting.api(), "url": url, "expires_in": expires_in,
+        });
+        out.json(&told)?;
+    } else {
+        out.note(match state {
+            WebState::New => "Welcome to Parlor. The page makes your account.",
+            _ => "The page asks for your passphrase.",
+        });
+        show_page(&home, page, code, out)?;
+        out.note("Ctrl-C ends it; `parlor web` opens the page again.");
+    }
+    let stopper = waiting.stopper();
+    let mut opened = std::pin::pin!(waiting.opened());
+    let running = tokio::select! {
+        biased;
+        () = interrupted => {
+            stopper.send_replace(true);
+            opened.await?
+        }
+        running = opened.as_mut() => running?,
+    };
+    Ok(running)
+}
+
+/// Opens the page in a browser, or tells where it is.
+fn show_page(home: &Home, page: &Page, code: WebCode, out: &mut Out) -> Done {
+    if out.is_json() {
+        return Ok(());
+    }
+    let opened = page.open && browser::open(home, &code.url);
+    web::tell(&code.url, opened, out)
 }
 
 /// Shows the node as ready, then (with `--json`) its events, until it ends.

@@ -45,6 +45,45 @@ pub const TICKET_TIME: Duration = Duration::from_secs(30);
 /// Tickets at once: a window needs one for each reconnect.
 pub const TICKETS: usize = 64;
 
+/// Life of a code that opens a session of a browser: until the browser has started.
+pub const CODE_TIME: Duration = Duration::from_secs(60);
+
+/// Codes at once: one is made for each window that is opened.
+pub const CODES: usize = 16;
+
+/// Longest life of a session.
+pub const SESSION_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A session that asks for nothing for so long is over: a laptop may sleep over a weekend.
+pub const SESSION_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Sessions at once: a window each.
+pub const SESSIONS: usize = 32;
+
+/// Characters kept of what a browser calls itself.
+pub const AGENT_MAX: usize = 200;
+
+/// Tokens of scripts.
+pub const SCRIPT_TOKENS: usize = 64;
+
+/// Bytes of the name of such a token.
+pub const TOKEN_NAME_MAX: usize = 64;
+
+/// Rooms that such a token is for; more is all.
+pub const TOKEN_ROOMS: usize = 64;
+
+/// Life of a signed link: a page of images loads in seconds, and a film is wound for minutes.
+pub const LINK_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Links signed in one request: two for each message of a page.
+pub const LINKS_MAX: usize = 200;
+
+/// Wrong passphrases that are answered at once.
+pub const PASSPHRASE_FREE: u32 = 3;
+
+/// Longest pause after a wrong passphrase; from a second on it doubles.
+pub const PASSPHRASE_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// Wrong tokens in [`FAILURE_WINDOW`] after which wrong ones are answered 429: nobody guesses 256 bits, but a program
 /// that tries should be slow and seen in the log.
 pub const FAILURES: u32 = 20;

@@ -1,6 +1,6 @@
 //! The local API over HTTP: `/api/v1/...` on loopback, for every window, script and bot of one user.
 //!
-//! [`serve`] takes an [`App`](crate::App) and a listening socket. All routes stand in one table in [`routes`], their
+//! All routes stand in one table in [`routes`], their
 //! handlers in one file a subject; what stands before them is in [`guard`], what they may cost in [`limits`]. Handlers
 //! hold no logic: they read the request, ask the `App`, and write its answer or its [`Problem`](parlor_api::Problem).
 //!
@@ -22,6 +22,8 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use routes::{openapi, router};
-pub use server::{bind, serve};
-pub use tokens::{Scope, Tokens};
+pub use routes::openapi;
+pub(crate) use routes::{router, waiting};
+pub use server::bind;
+pub(crate) use server::{Switch, serve};
+pub(crate) use tokens::{Grant, Tokens, Who};

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use parlor_api::{Code, Problem};
@@ -15,10 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::limits;
 use super::stall::Stall;
-use super::tokens::Tokens;
-use super::{limits, routes};
-use crate::app::App;
 
 /// Time before trying again when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,20 +35,42 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     })
 }
 
-/// Serves the API until `shutdown` is done, then finishes what was begun (at most [`limits::STOP_TIME`]) and returns.
-/// Event streams end with the shutdown.
-pub async fn serve(listener: TcpListener, app: App, tokens: Tokens, shutdown: impl Future<Output = ()> + Send) {
-    let port = listener.local_addr().map_or(0, |a| a.port());
-    let (stop, stopped) = watch::channel(false);
-    let router = routes::router(app, tokens, port, stopped);
-    let times = Times { head: limits::HEAD_TIME, write: limits::WRITE_TIME };
-    serve_router(listener, router, times, shutdown, stop).await;
+/// What is served now: first what is there while the node does not run, then the node. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Switch(Arc<RwLock<Router>>);
+
+impl Switch {
+    /// Serves this.
+    pub(crate) fn new(router: Router) -> Self {
+        Self(Arc::new(RwLock::new(router)))
+    }
+
+    /// Serves this from now on; what was begun goes on as it was.
+    pub(crate) fn set(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    fn now(&self) -> Router {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-/// [`serve`] for any router, with its deadlines.
-pub(super) async fn serve_router(
+/// Serves the API until `shutdown` is done, then tells `stop`, with which event streams end, finishes what was begun (at most
+/// [`limits::STOP_TIME`]), and returns.
+pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    switch: Switch,
+    shutdown: impl Future<Output = ()> + Send,
+    stop: watch::Sender<bool>,
+) {
+    let times = Times { head: limits::HEAD_TIME, write: limits::WRITE_TIME };
+    serve_within(listener, switch, times, shutdown, stop).await;
+}
+
+/// [`serve`] with other deadlines.
+pub(super) async fn serve_within(
+    listener: TcpListener,
+    switch: Switch,
     times: Times,
     shutdown: impl Future<Output = ()> + Send,
     stop: watch::Sender<bool>,
@@ -65,7 +86,7 @@ pub(super) async fn serve_router(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let connection = converse(stream, router.clone(), times, stop.subscribe());
+        let connection = converse(stream, switch.clone(), times, stop.subscribe());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -89,11 +110,12 @@ pub(super) struct Times {
 }
 
 /// Answers the requests of one connection until its client or the node ends it.
-async fn converse(stream: TcpStream, router: Router, times: Times, mut stopped: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, switch: Switch, times: Times, mut stopped: watch::Receiver<bool>) {
     let io = TokioIo::new(Stall::new(stream, times.write));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(limits::HEAD_MAX);
-    let connection = http.serve_connection(io, TowerToHyperService::new(router)).with_upgrades();
+    let answer = service_fn(move |request| TowerToHyperService::new(switch.now()).call(request));
+    let connection = http.serve_connection(io, answer).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
     let ended = tokio::select! {

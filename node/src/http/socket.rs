@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::limits;
+use super::tokens::Grant;
 use crate::bus::{FellBehind, Subscription, rfc3339};
 
 /// What a client follows.
@@ -23,35 +24,52 @@ pub(crate) struct Feed {
     /// Only events of this room, and those of none.
     room: Option<String>,
     stopped: watch::Receiver<bool>,
+    /// What the client may see, and for how long.
+    grant: Grant,
     last: u64,
-    over: bool,
+    end: Option<End>,
+}
+
+/// Why a feed ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The node stops, or the client missed events.
+    Away,
+    /// The token it was opened with holds no more.
+    Revoked,
 }
 
 impl Feed {
-    /// Follows `events` of `room` (all when `None`) until `stopped` says true.
-    pub(crate) fn new(events: Subscription, room: Option<String>, stopped: watch::Receiver<bool>) -> Self {
-        Self { events, room, stopped, last: 0, over: false }
+    /// Follows `events` of `room` (all when `None`), those that `grant` may see, until `stopped` says true or it holds no more.
+    pub(crate) fn new(
+        events: Subscription,
+        room: Option<String>,
+        stopped: watch::Receiver<bool>,
+        grant: Grant,
+    ) -> Self {
+        Self { events, room, stopped, grant, last: 0, end: None }
     }
 
     /// The next event as JSON; `None` at the end. Cancel safe.
     async fn next(&mut self) -> Option<String> {
         loop {
-            if self.over {
+            if self.end.is_some() {
                 return None;
             }
             let next = tokio::select! {
                 biased;
-                _ = self.stopped.wait_for(|stopped| *stopped) => None,
-                next = self.events.next() => next,
+                _ = self.stopped.wait_for(|stopped| *stopped) => Err(End::Away),
+                () = self.grant.over() => Err(End::Revoked),
+                next = self.events.next() => next.ok_or(End::Away),
             };
             let event = match next {
-                Some(Ok(event)) => event,
-                Some(Err(FellBehind)) => {
-                    self.over = true;
+                Ok(Ok(event)) => event,
+                Ok(Err(FellBehind)) => {
+                    self.end = Some(End::Away);
                     Arc::new(self.fell_behind())
                 }
-                None => {
-                    self.over = true;
+                Err(end) => {
+                    self.end = Some(end);
                     return None;
                 }
             };
@@ -64,6 +82,9 @@ impl Feed {
     }
 
     fn wants(&self, event: &Event) -> bool {
+        if !self.grant.hears(&event.body) {
+            return false;
+        }
         match (&self.room, event.body.room()) {
             (Some(wanted), Some(room)) => wanted == room,
             (Some(_), None) => matches!(event.body, EventBody::Error(_)),
@@ -120,7 +141,11 @@ impl Feed {
                 return;
             }
         }
-        let frame = CloseFrame { code: close_code::AWAY, reason: "the events end here".into() };
+        let (code, reason) = match self.end {
+            Some(End::Revoked) => (close_code::POLICY, "the token holds no more"),
+            Some(End::Away) | None => (close_code::AWAY, "the events end here"),
+        };
+        let frame = CloseFrame { code, reason: reason.into() };
         let _ = socket.send(Message::Close(Some(frame))).await;
     }
 }
@@ -135,6 +160,13 @@ mod tests {
 
     use super::*;
     use crate::bus::Bus;
+    use crate::http::tokens::Tokens;
+
+    fn everything() -> (Tokens, Grant) {
+        let tokens = Tokens::new(zeroize::Zeroizing::new("t".into()));
+        let grant = tokens.check(Some("t")).unwrap();
+        (tokens, grant)
+    }
 
     fn sync(room: &str) -> EventBody {
         EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true })
@@ -144,7 +176,8 @@ mod tests {
     async fn a_feed_of_one_room_leaves_the_others_out() {
         let bus = Bus::new(1);
         let (_stop, stopped) = watch::channel(false);
-        let mut feed = Feed::new(bus.subscribe(None), Some("a".into()), stopped);
+        let (_tokens, grant) = everything();
+        let mut feed = Feed::new(bus.subscribe(None), Some("a".into()), stopped, grant);
         bus.publish(1, sync("b"));
         bus.publish(1, EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 }));
         bus.publish(1, sync("a"));
@@ -156,7 +189,8 @@ mod tests {
     async fn who_fell_behind_is_told_so_as_the_last_event() {
         let bus = Bus::new(1);
         let (_stop, stopped) = watch::channel(false);
-        let mut feed = Feed::new(bus.subscribe(Some(1)), Some("a".into()), stopped);
+        let (_tokens, grant) = everything();
+        let mut feed = Feed::new(bus.subscribe(Some(1)), Some("a".into()), stopped, grant);
         let last = feed.next().await.unwrap();
         assert!(last.starts_with(r#"{"event":"error","code":"fell_behind""#), "{last}");
         assert_eq!(feed.next().await, None);
@@ -166,7 +200,8 @@ mod tests {
     async fn a_feed_ends_with_the_node() {
         let bus = Bus::new(1);
         let (stop, stopped) = watch::channel(false);
-        let mut feed = Feed::new(bus.subscribe(None), None, stopped);
+        let (_tokens, grant) = everything();
+        let mut feed = Feed::new(bus.subscribe(None), None, stopped, grant);
         stop.send(true).unwrap();
         assert_eq!(feed.next().await, None);
     }

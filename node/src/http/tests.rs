@@ -3,22 +3,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use parlor_api::{Code, EventBody, PeerChanged};
+use axum::{Extension, Router};
+use parlor_api::{Code, EventBody, PeerChanged, Scope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
 use super::error::Body as Json;
-use super::server::{Times, serve_router};
+use super::guard::Gate;
+use super::server::{Switch, Times, serve_within};
 use super::socket::Feed;
-use super::tokens::{Scope, Tokens};
+use super::tokens::{Grant, Tokens};
 use super::{bind, guard, limits, openapi, page, routes};
 use crate::bus::Bus;
 
@@ -43,8 +44,13 @@ impl Server {
         let (ending, ended) = watch::channel(false);
         let bus = Bus::new(1);
         let router = small(tokens.clone(), address.port(), bus.clone(), ended);
-        let ended = tokio::spawn(serve_router(listener, router, times, shutdown, ending));
+        let ended = tokio::spawn(serve_within(listener, Switch::new(router), times, shutdown, ending));
         Self { address, tokens, bus, stop: Some(stop), ended }
+    }
+
+    /// What the token allows.
+    fn grant(&self) -> Grant {
+        self.tokens.check(Some(TOKEN)).unwrap()
     }
 
     async fn patient() -> Self {
@@ -71,16 +77,16 @@ impl Server {
 }
 
 fn small(tokens: Tokens, port: u16, bus: Bus, stopped: watch::Receiver<bool>) -> Router {
-    let events = move |upgrade: WebSocketUpgrade| async move {
-        let feed = Feed::new(bus.subscribe(Some(1000)), None, stopped);
+    let events = move |Extension(grant): Extension<Grant>, upgrade: WebSocketUpgrade| async move {
+        let feed = Feed::new(bus.subscribe(Some(1000)), None, stopped, grant);
         upgrade.on_upgrade(|socket| feed.into_socket(socket))
     };
     let manage = Router::new().route("/manage", get(|| async { "done" }));
     let read = Router::new().route("/read", get(|| async { "read" })).route("/echo", post(echo));
     let endless = Router::new().route("/endless/{port}", get(endless));
     let routes = read
-        .route_layer(from_fn_with_state(Scope::Read, guard::scope))
-        .merge(manage.route_layer(from_fn_with_state(Scope::Manage, guard::scope)))
+        .route_layer(from_fn_with_state(Gate::of(Scope::Read), guard::scope))
+        .merge(manage.route_layer(from_fn_with_state(Gate::of(Scope::Manage), guard::scope)))
         .merge(endless)
         .layer(from_fn_with_state(tokens.clone(), guard::token));
     let socket = Router::new()
@@ -212,25 +218,39 @@ async fn nothing_is_done_without_the_right_token() {
 async fn a_ticket_opens_one_socket_and_nothing_else() {
     let server = Server::patient().await;
     let host = format!("Host: {}\r\n", server.address);
-    let ticket = server.tokens.ticket(Scope::Read).unwrap();
+    let ticket = server.tokens.ticket(&server.grant()).unwrap();
     assert_eq!(server.ask_bare(&format!("GET /read?ticket={ticket}"), &host, "").await.0, 401);
     assert_eq!(server.ask_bare(&format!("GET /socket?ticket={ticket}"), &host, "").await.0, 200);
     assert_eq!(server.ask_bare(&format!("GET /socket?ticket={ticket}"), &host, "").await.0, 401);
 }
 
 #[tokio::test]
-async fn a_scope_that_is_too_small_is_refused() {
-    let routes = Router::new()
-        .route("/manage", get(|| async { "done" }))
-        .route_layer(from_fn_with_state(Scope::Manage, guard::scope));
-    let ask = |scope: Option<Scope>| {
-        let mut request = axum::extract::Request::get("/manage").body(Body::empty()).unwrap();
-        scope.map(|scope| request.extensions_mut().insert(scope));
-        tower::ServiceExt::oneshot(routes.clone(), request)
+async fn a_scope_that_is_too_small_and_a_room_of_others_are_refused() {
+    let gated = |path: &str, gate: Gate| {
+        Router::new().route(path, get(|| async { "done" })).route_layer(from_fn_with_state(gate, guard::scope))
     };
-    assert_eq!(ask(None).await.unwrap().status(), 403);
-    assert_eq!(ask(Some(Scope::Send)).await.unwrap().status(), 403);
-    assert_eq!(ask(Some(Scope::Manage)).await.unwrap().status(), 200);
+    let routes = gated("/manage", Gate::of(Scope::Manage))
+        .merge(gated("/rooms/{room}/x", Gate::of(Scope::Read)))
+        .merge(gated("/list", Gate::for_all(Scope::Read)))
+        .merge(gated("/status", Gate::of(Scope::Read)));
+    let routes = Router::new().nest("/api", routes);
+    let status = |path: &str, grant: Option<Grant>| {
+        let mut request = axum::extract::Request::get(format!("/api{path}")).body(Body::empty()).unwrap();
+        grant.map(|grant| request.extensions_mut().insert(grant));
+        let answer = tower::ServiceExt::oneshot(routes.clone(), request);
+        async move { answer.await.unwrap().status().as_u16() }
+    };
+    let grant = |scope, rooms: &[&str]| Some(Grant::of_script(scope, rooms));
+    assert_eq!(status("/manage", None).await, 403, "nobody who passed no token guard");
+    assert_eq!(status("/manage", grant(Scope::Send, &[])).await, 403);
+    assert_eq!(status("/manage", grant(Scope::Manage, &[])).await, 200);
+    assert_eq!(status("/rooms/anything/x", grant(Scope::Read, &[])).await, 200);
+    let narrow = || grant(Scope::Manage, &["aa"]);
+    assert_eq!(status("/rooms/aa/x", narrow()).await, 200);
+    for path in ["/rooms/ab/x", "/rooms/a/x", "/rooms/AA/x", "/rooms/aa%20/x", "/status", "/manage"] {
+        assert_eq!(status(path, narrow()).await, 403, "{path}");
+    }
+    assert_eq!(status("/list", narrow()).await, 200);
 }
 
 #[tokio::test]
@@ -298,7 +318,7 @@ async fn a_socket_carries_events_and_is_closed_when_the_node_stops() {
     let published = EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 });
     server.bus.publish(1, published);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let ticket = server.tokens.ticket(Scope::Read).unwrap();
+    let ticket = server.tokens.ticket(&server.grant()).unwrap();
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let head = format!("GET /events?ticket={ticket} HTTP/1.1\r\nHost: {}\r\n{upgrade}\r\n", server.address);

@@ -14,6 +14,7 @@ mod copies;
 mod devices;
 mod doctor;
 mod doctored;
+mod door;
 mod files;
 mod history;
 mod joining;

@@ -15,5 +15,5 @@ pub(crate) use deadline::deadline;
 pub(crate) use host::host;
 pub(crate) use log::log;
 pub(crate) use origin::origin;
-pub(crate) use scope::scope;
-pub(crate) use token::{token, token_or_ticket};
+pub(crate) use scope::{Gate, scope};
+pub(crate) use token::{token, token_locked_too, token_or_link, token_or_ticket};

@@ -18,6 +18,7 @@ use crate::services::files::{Incoming, shown_type};
 
 /// What the body is.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadQuery {
     /// What the file is called: a name, no path.

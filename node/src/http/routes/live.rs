@@ -14,10 +14,11 @@ use super::Api;
 use crate::http::error::{ApiError, Params};
 use crate::http::limits;
 use crate::http::socket::Feed;
-use crate::http::tokens::Scope;
+use crate::http::tokens::Grant;
 
 /// Where to begin.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
     /// `seq` of the last event seen: continues without a gap; from now when absent.
@@ -36,9 +37,9 @@ pub(crate) struct EventsQuery {
 #[utoipa::path(post, path = "/tickets", operation_id = "create_ticket", responses((status = 201, body = Ticket)))]
 pub(crate) async fn ticket(
     State(api): State<Api>,
-    Extension(scope): Extension<Scope>,
+    Extension(grant): Extension<Grant>,
 ) -> Result<(StatusCode, Json<Ticket>), ApiError> {
-    let ticket = api.tokens.ticket(scope)?;
+    let ticket = api.tokens.ticket(&grant)?;
     Ok((StatusCode::CREATED, Json(Ticket { ticket, expires_in: limits::TICKET_TIME.as_secs() })))
 }
 
@@ -46,28 +47,36 @@ pub(crate) async fn ticket(
 #[utoipa::path(get, path = "/events", operation_id = "events", params(EventsQuery), responses((status = 101)))]
 pub(crate) async fn socket(
     State(api): State<Api>,
+    Extension(grant): Extension<Grant>,
     Params(query): Params<EventsQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| {
         Problem::new(Code::BadRequest, "this route is a WebSocket").hint("events as lines are at /api/v1/events/stream")
     })?;
-    let feed = feed(&api, query).await?;
+    let feed = feed(&api, query, grant).await?;
     let upgrade = upgrade.max_message_size(limits::SOCKET_MESSAGE_MAX).max_frame_size(limits::SOCKET_MESSAGE_MAX);
     Ok(upgrade.on_upgrade(|socket| feed.into_socket(socket)))
 }
 
 /// Events as JSON objects, one a line, until the client closes the connection.
 #[utoipa::path(get, path = "/events/stream", operation_id = "events_stream", params(EventsQuery), responses((status = 200, body = parlor_api::Event, content_type = "application/x-ndjson")))]
-pub(crate) async fn lines(State(api): State<Api>, Params(query): Params<EventsQuery>) -> Result<Response, ApiError> {
-    let feed = feed(&api, query).await?;
+pub(crate) async fn lines(
+    State(api): State<Api>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<EventsQuery>,
+) -> Result<Response, ApiError> {
+    let feed = feed(&api, query, grant).await?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], feed.into_lines()).into_response())
 }
 
-async fn feed(api: &Api, query: EventsQuery) -> Result<Feed, ApiError> {
+async fn feed(api: &Api, query: EventsQuery, grant: Grant) -> Result<Feed, ApiError> {
     let room = match &query.room {
-        Some(room) => Some(api.app.find_room(room).await?.to_string()),
+        Some(room) => {
+            grant.needs_room(Some(room))?;
+            Some(api.app.find_room(room).await?.to_string())
+        }
         None => None,
     };
-    Ok(Feed::new(api.app.subscribe(query.since)?, room, api.stopped.clone()))
+    Ok(Feed::new(api.app.subscribe(query.since)?, room, api.stopped.clone(), grant))
 }

@@ -18,6 +18,7 @@ use crate::http::limits;
 
 /// Which page of history. At most one of `before`, `after`, `around` and `date`.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HistoryQuery {
     /// Messages on the page, 1 to 100; 50 when not said.
@@ -107,6 +108,7 @@ pub(crate) async fn send_batch(
 
 /// Which page of a thread.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThreadQuery {
     /// Messages on the page, 1 to 100; 50 when not said.
@@ -205,6 +207,7 @@ pub(crate) async fn ask(
 
 /// What to wait for.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WaitQuery {
     /// `sent`, `delivered` or `read`.

@@ -1,5 +1,6 @@
 //! The table of all routes, and what stands before them.
 
+mod access;
 mod attention;
 mod contacts;
 mod devices;
@@ -13,26 +14,31 @@ mod outbox;
 mod qr;
 mod rooms;
 mod search;
+mod web;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use parlor_api::{Code, PREFIX, Problem};
+use parlor_api::{Code, PREFIX, Problem, Scope};
 use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::tokens::{Scope, Tokens};
+use super::guard::Gate;
+use super::tokens::Tokens;
 use super::{guard, page};
 use crate::app::App;
+use crate::door::Door;
 
 /// What handlers need.
 #[derive(Clone)]
 pub(super) struct Api {
     app: App,
     tokens: Tokens,
+    door: Door,
     /// Says true when the node stops.
     stopped: watch::Receiver<bool>,
 }
@@ -43,12 +49,17 @@ impl FromRef<Api> for App {
     }
 }
 
+impl FromRef<Api> for Door {
+    fn from_ref(api: &Api) -> Self {
+        api.door.clone()
+    }
+}
+
 /// Routes for every token.
 fn read() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(node::status))
         .routes(routes!(node::doctor))
-        .routes(routes!(rooms::list))
         .routes(routes!(rooms::show))
         .routes(routes!(rooms::members))
         .routes(routes!(messages::history))
@@ -62,8 +73,15 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(attention::settings))
         .routes(routes!(contacts::list))
         .routes(routes!(devices::list))
-        .routes(routes!(files::preview))
+}
+
+/// Routes for every token that are about no room, and show by themselves only what the token may see.
+fn read_what_is_seen() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(rooms::list))
         .routes(routes!(live::ticket))
+        .routes(routes!(access::own))
+        .routes(routes!(access::sign))
 }
 
 /// Routes for tokens that may send.
@@ -114,11 +132,17 @@ fn manage() -> OpenApiRouter<Api> {
 
 /// Routes of [`read`] that may wait for others and have deadlines of their own.
 fn patient_read() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(messages::wait))
-        .routes(routes!(live::lines))
-        .routes(routes!(contacts::safety))
-        .routes(routes!(files::download))
+    OpenApiRouter::new().routes(routes!(messages::wait)).routes(routes!(contacts::safety))
+}
+
+/// Events, whose feed looks at the token by itself.
+fn lines() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(live::lines))
+}
+
+/// What a signed link opens as well: for images, films and downloads.
+fn media() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(files::download)).routes(routes!(files::preview))
 }
 
 /// Routes of [`send`] that take as long as the client does.
@@ -141,18 +165,29 @@ fn patient_manage() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::lookup))
 }
 
+/// Routes for the home's token and sessions.
+fn all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(access::list, access::create)).routes(routes!(access::revoke))
+}
+
 /// The WebSocket, which a ticket opens as well.
 fn socket() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(live::socket))
 }
 
 /// All routes with their guards, for a node whose API has this port.
-pub fn router(app: App, tokens: Tokens, port: u16, stopped: watch::Receiver<bool>) -> Router {
-    let quick =
-        guarded(read(), Scope::Read).merge(guarded(send(), Scope::Send)).merge(guarded(manage(), Scope::Manage));
-    let patient = guarded(patient_read(), Scope::Read)
-        .merge(guarded(patient_send(), Scope::Send))
-        .merge(guarded(patient_manage(), Scope::Manage));
+pub(crate) fn router(app: App, door: Door, port: u16, stopped: watch::Receiver<bool>) -> Router {
+    let tokens = door.tokens().clone();
+    let quick = guarded(read(), Gate::of(Scope::Read))
+        .merge(guarded(read_what_is_seen(), Gate::for_all(Scope::Read)))
+        .merge(guarded(send(), Gate::of(Scope::Send)))
+        .merge(guarded(manage(), Gate::of(Scope::Manage)))
+        .merge(guarded(all(), Gate::of(Scope::All)))
+        .merge(web::unlocked());
+    let patient = guarded(patient_read(), Gate::of(Scope::Read))
+        .merge(guarded(lines(), Gate::for_all(Scope::Read)))
+        .merge(guarded(patient_send(), Gate::for_all(Scope::Send)))
+        .merge(guarded(patient_manage(), Gate::of(Scope::Manage)));
     let description = openapi();
     let described = move || async move { axum::Json(description) };
     let routes = Router::from(quick.layer(from_fn(guard::deadline)))
@@ -160,9 +195,40 @@ pub fn router(app: App, tokens: Tokens, port: u16, stopped: watch::Receiver<bool
         .route("/openapi.json", axum::routing::get(described))
         .fallback(unknown)
         .layer(from_fn_with_state(tokens.clone(), guard::token));
-    let socket = Router::from(guarded(socket(), Scope::Read));
+    let socket = Router::from(guarded(socket(), Gate::for_all(Scope::Read)));
     let socket = socket.layer(from_fn_with_state(tokens.clone(), guard::token_or_ticket));
-    let api = routes.merge(socket).method_not_allowed_fallback(wrong_method).with_state(Api { app, tokens, stopped });
+    let media = Router::from(guarded(media(), Gate::of(Scope::Read)));
+    let media = media.layer(from_fn_with_state(tokens.clone(), guard::token_or_link));
+    let api = routes.merge(socket).merge(media).merge(at_the_door(&tokens));
+    let api = api.method_not_allowed_fallback(wrong_method).with_state(Api { app, tokens, door, stopped });
+    whole(api, port)
+}
+
+/// The routes of a home whose node does not run yet: those by which it will, and the page.
+pub(crate) fn waiting(door: Door, port: u16) -> Router {
+    let tokens = door.tokens().clone();
+    let closed = |State(door): State<Door>| async move { ApiError::from(door.closed()) };
+    let stop = |State(door): State<Door>| async move {
+        door.stop();
+        StatusCode::ACCEPTED
+    };
+    let known = Router::new().route("/stop", axum::routing::post(stop)).merge(Router::from(web::unlocked()));
+    let known = known.fallback(closed).layer(from_fn_with_state(tokens.clone(), guard::token));
+    let api = known.merge(at_the_door(&tokens)).method_not_allowed_fallback(wrong_method);
+    whole(api.with_state(door), port)
+}
+
+/// What needs no token but a code, or also goes while sessions are locked.
+fn at_the_door<S: Clone + Send + Sync + 'static>(tokens: &Tokens) -> Router<S>
+where
+    Door: FromRef<S>,
+{
+    let locked_too = Router::from(web::locked_too());
+    Router::from(web::open()).merge(locked_too.layer(from_fn_with_state(tokens.clone(), guard::token_locked_too)))
+}
+
+/// The API at its place, beside the page, behind the guards of all.
+fn whole(api: Router, port: u16) -> Router {
     let page = Router::new().fallback(page::page).with_state(page::Files::here());
     protect(Router::new().nest(PREFIX, api).merge(page), port)
 }
@@ -172,8 +238,8 @@ pub(super) fn protect(router: Router, port: u16) -> Router {
     router.layer(from_fn(guard::origin)).layer(from_fn_with_state(port, guard::host)).layer(from_fn(guard::log))
 }
 
-fn guarded(routes: OpenApiRouter<Api>, scope: Scope) -> OpenApiRouter<Api> {
-    routes.route_layer(from_fn_with_state(scope, guard::scope))
+fn guarded(routes: OpenApiRouter<Api>, gate: Gate) -> OpenApiRouter<Api> {
+    routes.route_layer(from_fn_with_state(gate, guard::scope))
 }
 
 async fn unknown() -> ApiError {
@@ -196,8 +262,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     struct Base;
 
     let base = OpenApiRouter::<Api>::with_openapi(Base::openapi());
-    let all = [read(), send(), manage(), patient_read(), patient_send(), patient_manage(), socket()];
-    let routes = all.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge);
+    let of_door = [web::open(), web::locked_too(), web::unlocked()];
+    let of_node = [read(), read_what_is_seen(), send(), manage(), all(), media(), socket()];
+    let patient = [patient_read(), lines(), patient_send(), patient_manage()];
+    let routes = of_door.into_iter().chain(of_node).chain(patient).fold(OpenApiRouter::new(), OpenApiRouter::merge);
     let mut description = base.nest(PREFIX, routes).into_openapi();
     let token = utoipa::openapi::security::Http::new(utoipa::openapi::security::HttpAuthScheme::Bearer);
     let components = description.components.get_or_insert_default();

@@ -18,6 +18,7 @@ pub(crate) async fn status(State(app): State<App>) -> Reply<Status> {
 
 /// What is asked of the doctor.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct DoctorQuery {
     /// Leave out who and where, so that the answer can be handed on.
     #[serde(default)]

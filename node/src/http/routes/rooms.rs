@@ -1,19 +1,22 @@
 //! Rooms and their members. `{room}` is an id, a unique id prefix or a unique name.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use parlor_api::{CreateRoom, Member, Room, RoomItem, UpdateRoom};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::http::error::{ApiError, Body, Params, Reply, Segments};
+use crate::http::tokens::Grant;
 
-/// The rooms of this account, that with the newest message first.
+/// The rooms of this account that the token may see, that with the newest message first.
 #[utoipa::path(get, path = "/rooms", operation_id = "list_rooms", responses((status = 200, body = Vec<RoomItem>)))]
-pub(crate) async fn list(State(app): State<App>) -> Reply<Vec<RoomItem>> {
-    Ok(Json(app.list_rooms().await?))
+pub(crate) async fn list(State(app): State<App>, Extension(grant): Extension<Grant>) -> Reply<Vec<RoomItem>> {
+    let mut rooms = app.list_rooms().await?;
+    rooms.retain(|room| grant.is_for(&room.room));
+    Ok(Json(rooms))
 }
 
 /// Make a room.
@@ -43,6 +46,7 @@ pub(crate) async fn update(
 
 /// How to leave.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LeaveQuery {
     /// Leave although no owner would be left.

@@ -1,0 +1,92 @@
+//! A home whose node waits for the page: for an account to be made, or for its passphrase.
+
+use parlor_api::{Code, Problem, WebCode, WebState};
+use tokio::sync::watch;
+
+use super::front::Front;
+use super::{Running, open, run};
+use crate::config::Config;
+
+/// A home whose local API answers, and whose node does not run yet.
+pub struct Waiting {
+    config: Config,
+    front: Front,
+}
+
+/// Serves the page of a home that has no account, or one that is locked with a passphrase: it makes the one and unlocks the other
+/// ([`Waiting::opened`]).
+///
+/// # Errors
+/// `home_locked`, `home_denied`, `home_damaged`, `port_in_use`, `disk_full`.
+pub async fn wait(config: Config) -> Result<Waiting, Problem> {
+    config.home.create()?;
+    let lock = config.home.lock()?;
+    let mut front = Front::bind(&config, lock).await?;
+    front.serve_waiting(&config.home)?;
+    Ok(Waiting { config, front })
+}
+
+impl Waiting {
+    /// Address of the local API.
+    pub fn api(&self) -> String {
+        format!("http://{}", self.front.api)
+    }
+
+    /// What the page has to do: `New` or `Locked`.
+    pub fn state(&self) -> WebState {
+        self.front.door.state()
+    }
+
+    /// A link that opens the page, once, within a minute.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn web(&self) -> Result<WebCode, Problem> {
+        self.front.door.link()
+    }
+
+    /// What ends the waiting when it is told true, and the node that came of it.
+    pub fn stopper(&self) -> watch::Sender<bool> {
+        self.front.stop.clone()
+    }
+
+    /// Waits until the page opened the account, and answers the node that runs then; `None` when it was stopped before.
+    ///
+    /// # Errors
+    /// None but those of the page's answers, which it is told itself.
+    pub async fn opened(mut self) -> Result<Option<Running>, Problem> {
+        let mut stopping = self.front.stop.subscribe();
+        loop {
+            let asked = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+                asked = self.front.asks.recv() => asked,
+            };
+            let Some(ask) = asked else {
+                let server = self.front.server();
+                self.front.door.stop();
+                let _ = server.await;
+                self.config.home.remove_api();
+                return Ok(None);
+            };
+            self.config.passphrase = ask.passphrase;
+            match self.start().await {
+                Ok(parts) => {
+                    let _ = ask.reply.send(Ok(()));
+                    return Ok(Some(Running::new(parts, self.config.home, self.front)));
+                }
+                Err(problem) => {
+                    if problem.code != Code::WrongPassphrase {
+                        tracing::warn!(%problem, "the node could not start");
+                    }
+                    let _ = ask.reply.send(Err(problem));
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<super::Parts, Problem> {
+        let (account, store) = open(&self.config).await?;
+        run(&self.config, &mut self.front, account, store).await
+    }
+}
