@@ -11,6 +11,7 @@ mod contact;
 mod device;
 mod doctor;
 mod event;
+mod formatted;
 mod govern;
 mod invite;
 mod join;
@@ -41,6 +42,7 @@ pub use event::{
     MemberChanged, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange,
     RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
+pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};

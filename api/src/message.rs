@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Note;
+use crate::{Block, Note};
 
 /// Who wrote something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -131,6 +131,9 @@ pub struct Message {
     pub kind: MessageKind,
     /// Its text, as written: neutralise before showing it on a terminal. Empty when deleted or not readable.
     pub text: String,
+    /// Its text as a tree to make elements of; absent where the text as it is says everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formatted: Vec<Block>,
     /// Its files.
     pub files: Vec<File>,
     /// The message it answers.
@@ -231,6 +234,9 @@ pub struct PollOption {
 pub struct Version {
     /// The text.
     pub text: String,
+    /// The text as a tree, as in [`Message`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formatted: Vec<Block>,
     /// Since when.
     pub at: String,
 }

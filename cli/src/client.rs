@@ -45,7 +45,8 @@ impl Client {
     /// `no_node`; `home_denied` or `home_damaged` when the files that name it can not be read.
     pub fn connect(home: Home) -> Result<Self, Problem> {
         let api = home.read_api()?.ok_or_else(|| no_node(&home))?;
-        let token = match std::env::var("PARLOR_TOKEN").ok().map(Zeroizing::new).filter(|told| !told.trim().is_empty()) {
+        let token = match std::env::var("PARLOR_TOKEN").ok().map(Zeroizing::new).filter(|told| !told.trim().is_empty())
+        {
             Some(told) if told.trim().bytes().all(|byte| byte.is_ascii_alphanumeric()) => told,
             Some(_) => return Err(Problem::new(Code::Usage, "PARLOR_TOKEN holds no token")),
             None => home.read_token()?.ok_or_else(|| no_node(&home))?,

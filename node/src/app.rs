@@ -582,11 +582,6 @@ impl App {
         Ok(self.node.names.lookup(who).await?.1.to_text())
     }
 
-    /// The history, for what is stored beside it.
-    pub(crate) fn store(&self) -> &parlor_storage::Store {
-        &self.node.context.store
-    }
-
     fn contacts(&self) -> &Contacts {
         &self.node.context.contacts
     }

@@ -8,6 +8,7 @@ mod clock;
 pub mod config;
 mod doctor;
 mod door;
+mod formatted;
 pub mod home;
 pub mod http;
 pub mod launch;

@@ -11,6 +11,11 @@ use crate::services::files::{self, Download, Incoming, Place};
 use crate::services::rooms::file_view;
 
 impl App {
+    /// The store, for what is kept beside the history.
+    pub(crate) fn store(&self) -> &parlor_storage::Store {
+        &self.node.context.store
+    }
+
     /// Seals a file whose bytes come one after the other, for a message; durable when it returns. Cancel safe: what was taken so
     /// far is removed.
     ///

@@ -34,6 +34,15 @@ pub fn shown(text: &str, mentions: &[AccountId], name: impl Fn(&AccountId) -> St
     shown
 }
 
+/// The first token in `text`: what is before it, its number, and what is after it.
+pub fn next(text: &str) -> Option<(&str, usize, &str)> {
+    text.match_indices("<@").find_map(|(at, _)| {
+        let (before, from) = text.split_at(at);
+        let (number, len) = token(from)?;
+        Some((before, number, &from[len..]))
+    })
+}
+
 /// The number in the token at the beginning of `text`, and its length.
 fn token(text: &str) -> Option<(usize, usize)> {
     let inner = text.strip_prefix("<@")?;

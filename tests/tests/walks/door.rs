@@ -19,7 +19,7 @@ struct Answered {
 
 impl Answered {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.body).unwrap()
     }
 
     fn code(&self) -> String {
@@ -66,7 +66,8 @@ impl Window {
         };
         let (host, length) = (&self.api, body.len());
         let json = "Content-Type: application/json";
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{json}\r\n{bearer}{headers}");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{json}\r\n{bearer}{headers}");
         write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
         stream
     }
@@ -82,7 +83,7 @@ impl Window {
 
     /// A window that was opened with the link of `parlor web`.
     fn open(api: &str, url: &str) -> Self {
-        let code = url.strip_prefix(&format!("http://{api}/#code=")).unwrap_or_else(|| panic!("{url}"));
+        let code = url.strip_prefix(&format!("http://{api}/#code=")).unwrap();
         let mut window = Self { api: api.to_owned(), token: String::new() };
         let opened = window.post("/web/session", &json!({ "code": code }));
         assert_eq!(opened.status, 201, "{opened:?}");
@@ -116,7 +117,9 @@ fn a_browser_gets_in_by_a_code_and_is_put_out_at_once() {
     assert_eq!(window.post("/web/codes", &json!({})).code(), "scope_missing", "a session opens no sessions");
     assert_eq!(window.post("/web/lock", &json!({})).code(), "conflict", "there is no passphrase");
     // The token is worth nothing to another page, even if it had it.
-    for foreign in ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n"] {
+    for foreign in
+        ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n"]
+    {
         assert_eq!(window.ask_as("GET", "/api/v1/rooms", foreign, None).status, 403, "{foreign}");
     }
     let other = Window::of(&alice);
@@ -180,7 +183,10 @@ fn the_first_run_in_a_browser_makes_an_account_whose_words_were_written_down_and
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     let cli = |args: &[&str]| {
-        run_to_end(Command::new(program()).arg("--home").arg(&home).arg("--json").args(args).env_remove("PARLOR_HOME"), b"")
+        run_to_end(
+            Command::new(program()).arg("--home").arg(&home).arg("--json").args(args).env_remove("PARLOR_HOME"),
+            b"",
+        )
     };
     let node = AtTheDoor::start(&home, folder.path().join("out-1"));
     assert_eq!(node.waiting["state"], "new");
@@ -189,7 +195,9 @@ fn the_first_run_in_a_browser_makes_an_account_whose_words_were_written_down_and
     cli(&["status"]).refused(5, "no_account");
     let words = window.post("/web/setup/phrase", &json!({})).json()["words"].as_array().unwrap().clone();
     assert_eq!(window.post("/web/setup/phrase", &json!({})).json()["words"], Value::from(words.clone()));
-    let setup = |check: Value| window.post("/web/setup", &json!({"name": "Ann", "passphrase": "correct horse", "check": check}));
+    let setup = |check: Value| {
+        window.post("/web/setup", &json!({"name": "Ann", "passphrase": "correct horse", "check": check}))
+    };
     let word = |place: usize| json!({"place": place, "word": words[place - 1]});
     let wrong = json!({"place": 9, "word": "nothing"});
     assert_eq!(setup(json!([word(1), word(5), wrong])).code(), "conflict");

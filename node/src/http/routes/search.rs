@@ -11,6 +11,7 @@ use crate::http::error::{Params, Reply};
 
 /// What is searched for.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchQuery {
     /// Words that must all occur; `word*` and the last one for all that begin so; `"words next to each other"`.

@@ -1,6 +1,6 @@
 //! Messages as their annotations make them, in the words of the API.
 
-use parlor_api::{Message, MessageKind, Poll, PollOption, Quote, Thread, Version};
+use parlor_api::{Block, Message, MessageKind, Poll, PollOption, Quote, Thread, Version};
 use parlor_proto::annotation::{self, Fold};
 use parlor_proto::body::{Body, mention};
 use parlor_proto::event::Event;
@@ -11,6 +11,7 @@ use super::entry::Turn;
 use super::sight::{Looked, Sight};
 use super::views::open;
 use crate::bus::rfc3339;
+use crate::formatted::formatted;
 
 /// Characters of a message that are quoted above an answer.
 const QUOTED_CHARS: usize = 140;
@@ -48,6 +49,7 @@ impl Turn<'_> {
         if let Some(said) = edited.map(|(_, said)| said).or_else(|| looked.body.as_ref().and_then(said)) {
             view.mentions = said.mentions.iter().map(ToString::to_string).collect();
             view.text = self.spelled(&said);
+            view.formatted = self.formatted(&said);
         }
         if let Some(Body::Poll(poll)) = &looked.body {
             view.kind = MessageKind::Poll;
@@ -75,13 +77,26 @@ impl Turn<'_> {
         }
         let first = looked.body.as_ref().and_then(said).map(|said| {
             let at = looked.event.message().map_or(Hlc::ZERO, |header| header.hlc);
-            Version { text: self.spelled(&said), at: rfc3339(at.ms()) }
+            self.version(&said, at)
         });
         let later = fold.edits.iter().filter_map(|edit| {
             let said = self.edited(&edit.id, sight)?;
-            Some(Version { text: self.spelled(&said), at: rfc3339(edit.at.ms()) })
+            Some(self.version(&said, edit.at))
         });
         first.into_iter().chain(later).collect()
+    }
+
+    fn version(&self, said: &Said, at: Hlc) -> Version {
+        Version { text: self.spelled(said), formatted: self.formatted(said), at: rfc3339(at.ms()) }
+    }
+
+    /// A text as a tree, with the names that this node knows; empty where there is nothing to format.
+    fn formatted(&self, said: &Said) -> Vec<Block> {
+        let named = |number: usize| {
+            let account = said.mentions.get(number)?;
+            Some((account.to_string(), self.name_of(account)))
+        };
+        formatted(&said.text, &named).unwrap_or_default()
     }
 
     /// A text with the names that this node knows.
@@ -126,6 +141,7 @@ impl Turn<'_> {
 fn clear(view: &mut Message) {
     view.kind = MessageKind::Text;
     view.text = String::new();
+    view.formatted = Vec::new();
     view.files = Vec::new();
     view.mentions = Vec::new();
     view.reply_to = None;

@@ -63,6 +63,7 @@ impl Turn<'_> {
             received_at: at,
             kind: MessageKind::System,
             text: self.told(line, &note),
+            formatted: Vec::new(),
             files: Vec::new(),
             reply_to: None,
             reply: None,

@@ -93,6 +93,7 @@ impl Turn<'_> {
             received_at: rfc3339(received_ms),
             kind,
             text,
+            formatted: Vec::new(),
             files,
             reply_to,
             reply: None,
