@@ -8,6 +8,7 @@
 mod asleep;
 mod attention;
 mod bad_input;
+mod bots;
 mod catching_up;
 mod contacts;
 mod copies;
