@@ -11,6 +11,7 @@ mod contact;
 mod device;
 mod doctor;
 mod event;
+mod export;
 mod formatted;
 mod govern;
 mod invite;
@@ -42,6 +43,7 @@ pub use event::{
     MemberChanged, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange,
     RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
+pub use export::{EXPORT_VERSION, ExportHead, ExportPage, ExportedEvent};
 pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};

@@ -162,6 +162,8 @@ pub enum Command {
     Vote(cmd::say::VoteArgs),
     /// Show the texts that a message had
     Edits(cmd::say::Which),
+    /// Write a room into a file: as JSON that can be verified, or as a page to read
+    Export(cmd::export::Args),
     /// Fetch and save files of messages
     #[command(subcommand)]
     File(cmd::file::Command),
@@ -297,6 +299,9 @@ mod tests {
         "search hello wor",
         "search hello --room R --from W --since 2026-05-01 --until 2026-05-31 --has file --limit 5",
         "search --has file",
+        "export R --format json --out P",
+        "export R --format html --out P --no-files",
+        "export verify F",
         "listen",
         "listen R",
         "read R",

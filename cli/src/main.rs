@@ -18,6 +18,7 @@ mod display;
 mod duration;
 mod input;
 mod out;
+mod page;
 mod progress;
 mod save;
 mod table;

@@ -7,6 +7,7 @@
 //!
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
+mod export;
 mod files;
 mod search;
 

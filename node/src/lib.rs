@@ -15,12 +15,14 @@ pub mod launch;
 mod limits;
 mod listen;
 mod services;
+mod verify;
 
 pub use app::App;
 pub use at_rest::AtRest;
 pub use config::{Config, Passphrase};
 pub use home::Home;
 pub use launch::{NewAccount, Running, Waiting, init_account, recover_account, start, wait};
+pub use verify::{Verified, verify_export};
 
 /// Something of the home is damaged: what it is, with the remedy.
 fn home_damaged(detail: impl Into<String>) -> parlor_api::Problem {

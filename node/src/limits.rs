@@ -131,6 +131,9 @@ pub(crate) const SEARCH_BATCH: usize = 256;
 /// Characters of a message that are shown around what was found.
 pub(crate) const SNIPPET_CHARS: usize = 160;
 
+/// Events of one stretch of an export: some 600 KiB of the usual, at most 12 MiB.
+pub(crate) const EXPORT_EVENTS: usize = 256;
+
 /// Files fetched at once: each has a line to every source, of which a connection takes four.
 pub(crate) const FETCHES: usize = 3;
 /// Of these so many that nobody asked for: whatever comes by itself, what is asked for finds a place.

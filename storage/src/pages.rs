@@ -70,6 +70,34 @@ pub(crate) fn unreadable(
     Ok(rows)
 }
 
+/// All messages after a place, oldest first.
+pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, Fault> {
+    let walk = Walk { core, room };
+    let limit = limit.min(MAX_PAGE_ROWS);
+    let (start, end) = (timeline_key(room.number, after.unwrap_or(FIRST)), timeline_key(room.number, LAST));
+    let mut rows = Vec::new();
+    for tree in [TreeId::Timeline, TreeId::Asides] {
+        let mut taken = 0;
+        for row in core.trees.get(tree).range(start..=end) {
+            let position = position_of(tree, &row?.0)?;
+            if Some(position) == after || !walk.shows(position)? {
+                continue;
+            }
+            if taken == limit {
+                break;
+            }
+            // A message that is being moved is in both for a moment.
+            if rows.iter().all(|it: &TimelineRow| it.position != position) {
+                rows.push(TimelineRow { position, row: message_at(core, room, position)? });
+                taken += 1;
+            }
+        }
+    }
+    rows.sort_unstable_by_key(|row| row.position);
+    rows.truncate(limit);
+    Ok(rows)
+}
+
 /// Walks the timeline of a room.
 struct Walk<'a> {
     core: &'a Core,

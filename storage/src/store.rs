@@ -161,6 +161,11 @@ impl Store {
         self.in_room(room, |core, room| read::missing(core, room, kind, wants, max_bytes))
     }
 
+    /// All messages after a place, oldest first, those that are no lines of the timeline among them.
+    pub fn walk(&self, room: &RoomId, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, ReadError> {
+        self.in_room(room, |core, room| pages::walk(core, room, after, limit))
+    }
+
     /// A page of the timeline, at most `limit` rows ([`limits::MAX_PAGE_ROWS`] at most), newest first.
     pub fn page(&self, room: &RoomId, cursor: Cursor, limit: usize) -> Result<Page, ReadError> {
         self.in_room(room, |core, room| pages::page(core, room, cursor, limit))

@@ -7,6 +7,7 @@ pub mod device;
 pub mod dm;
 pub mod doctor;
 pub mod draft;
+pub mod export;
 pub mod file;
 pub mod history;
 pub mod init;
@@ -72,6 +73,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Edits(args) => say::edits(&args, &node()?, out),
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Search(args) => search::run(&args, &node()?, &globals, out),
+        Command::Export(args) => export::run(&args, node, out),
         Command::File(command) => file::run(command, &node()?, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),

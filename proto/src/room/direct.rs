@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parlor_crypto::CryptoRng;
+use parlor_crypto::Secret;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
@@ -12,10 +13,26 @@ use crate::control::{AccountUpdate, Control, DIRECT_KIND, Direct, NewDevice, Rot
 use crate::dag::Insert;
 use crate::event::{ControlHeader, Event};
 use crate::identity::Identity;
-use crate::ids::{AccountId, DeviceId, EventId};
+use crate::ids::{AccountId, DeviceId, EventId, RoomId};
 use crate::limits;
 
 impl Room {
+    /// A room that holds nothing and knows no key: to check events of others offline, by [`receive`](Self::receive). The genesis of
+    /// a direct chat, which is never sent, is taken as it is kept.
+    pub fn to_check(me: Arc<Identity>, room: RoomId, genesis: Option<&Event>) -> Self {
+        let topic = TopicSecret::from_secret(Secret::new([0; 32]));
+        let mut checked = Self::new(me, room, topic);
+        let direct = genesis.and_then(|event| match Control::decode(DIRECT_KIND, event.payload()) {
+            Ok(Control::Direct(chat)) if chat.begins(&room) => virtual_genesis(&chat).ok(),
+            _ => None,
+        });
+        if let Some(genesis) = direct {
+            checked.insert_control(&genesis);
+            checked.settle(&mut Outcome::default());
+        }
+        checked
+    }
+
     /// Begins the direct chat of two accounts, one of which is ours, with the devices of the other as far as they are known.
     /// `topic` is what both derive from their contact keys. Whoever else begins it holds the same room.
     ///

@@ -16,6 +16,7 @@ mod devices;
 mod doctor;
 mod doctored;
 mod door;
+mod export;
 mod files;
 mod history;
 mod joining;

@@ -72,6 +72,24 @@ pub(crate) async fn history(
     Ok(Json(app.history(&room, query.anchor()?, limit, query.system).await?))
 }
 
+/// Where a stretch of an export begins.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExportQuery {
+    /// `next` of the stretch before.
+    after: Option<String>,
+}
+
+/// A stretch of the export of a room, with the keys that open its messages.
+#[utoipa::path(get, path = "/rooms/{room}/export", operation_id = "export", params(("room" = String, Path), ExportQuery), responses((status = 200, body = parlor_api::ExportPage)))]
+pub(crate) async fn export(
+    State(app): State<App>,
+    Segments(room): Segments<String>,
+    Params(query): Params<ExportQuery>,
+) -> Reply<parlor_api::ExportPage> {
+    Ok(Json(app.export(&room, query.after.as_deref()).await?))
+}
+
 /// One message.
 #[utoipa::path(get, path = "/rooms/{room}/messages/{message}", operation_id = "show_message", params(("room" = String, Path), ("message" = String, Path)), responses((status = 200, body = Message)))]
 pub(crate) async fn show(

@@ -109,6 +109,7 @@ fn send() -> OpenApiRouter<Api> {
 fn manage() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(node::stop))
+        .routes(routes!(messages::export))
         .routes(routes!(attention::update_settings))
         .routes(routes!(rooms::create))
         .routes(routes!(rooms::update))

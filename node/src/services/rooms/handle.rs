@@ -221,6 +221,16 @@ impl Rooms {
         self.wish(room, |reply| Wish::Files(message, reply)).await
     }
 
+    /// The messages after a place as they go into an export.
+    pub(crate) async fn exported(
+        &self,
+        room: RoomId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Answer<super::export::Stretch> {
+        self.wish(room, |reply| Wish::Exported(after, limit, reply)).await
+    }
+
     /// The messages at these places as they are now; see [`Seen`].
     pub(crate) async fn seen(&self, room: RoomId, places: Vec<Position>, any: bool) -> Answer<Vec<Seen>> {
         self.wish(room, |reply| Wish::Seen(places, any, reply)).await

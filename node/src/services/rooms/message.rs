@@ -155,6 +155,7 @@ pub(super) enum Wish {
     Message(EventId, Reply<Message>),
     Files(EventId, Reply<Vec<FileRef>>),
     Seen(Vec<Position>, bool, Reply<Vec<Seen>>),
+    Exported(Option<Position>, usize, Reply<super::export::Stretch>),
     History(Anchor, u32, bool, Reply<Page<Message>>),
     Say(EventId, Say, Option<String>, Reply<Message>),
     Ask(CreatePoll, Reply<SendAnswer>),
@@ -186,7 +187,12 @@ impl Wish {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
             Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) => true,
-            Self::OwnDevices(_) | Self::Receipts(..) | Self::Typing(..) | Self::Files(..) | Self::Seen(..) => false,
+            Self::OwnDevices(_)
+            | Self::Receipts(..)
+            | Self::Typing(..)
+            | Self::Files(..)
+            | Self::Seen(..)
+            | Self::Exported(..) => false,
             Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
             Self::Pins(_) | Self::Edits(..) | Self::Thread(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
@@ -208,6 +214,7 @@ impl Wish {
             Self::OwnDevices(reply) => drop(reply.send(Err(problem))),
             Self::Files(_, reply) => drop(reply.send(Err(problem))),
             Self::Seen(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::Exported(_, _, reply) => drop(reply.send(Err(problem))),
             Self::Send(_, reply) => drop(reply.send(Err(problem))),
             Self::Message(_, reply) | Self::Say(_, _, _, reply) => drop(reply.send(Err(problem))),
             Self::History(_, _, _, reply) | Self::Thread(_, _, _, reply) => drop(reply.send(Err(problem))),

@@ -20,6 +20,7 @@ pub(crate) mod devices;
 mod direct;
 mod directory;
 mod entry;
+mod export;
 mod files;
 mod folds;
 mod forks;

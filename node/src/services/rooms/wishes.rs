@@ -49,6 +49,7 @@ impl Turn<'_> {
             Wish::Message(id, reply) => self.message(id, reply),
             Wish::Files(id, reply) => self.files(id, reply),
             Wish::Seen(places, any, reply) => self.seen(places, any, reply),
+            Wish::Exported(after, limit, reply) => self.exported(after, limit, reply),
             Wish::History(anchor, limit, system, reply) => self.history(anchor, limit, system, reply),
             Wish::Read(message, reply) => self.mark_read(message, reply),
             Wish::Receipts(message, reply) => self.receipts(message, reply),
