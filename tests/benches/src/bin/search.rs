@@ -65,8 +65,11 @@ fn typed(count: u64) -> Vec<(Vec<String>, String)> {
         let text = text(dice.next() % count);
         let words: Vec<&str> = text.split(' ').collect();
         let at = dice.next() as usize % (words.len() - 1);
-        let (whole, last) =
-            if dice.next() % 2 == 0 { (vec![], words[at]) } else { (vec![words[at].to_owned()], words[at + 1]) };
+        let (whole, last) = if dice.next().is_multiple_of(2) {
+            (vec![], words[at])
+        } else {
+            (vec![words[at].to_owned()], words[at + 1])
+        };
         queries.extend((1..=last.len()).map(|n| (whole.clone(), last[..n].to_owned())));
     }
     queries
@@ -131,7 +134,9 @@ fn sqlite(path: &std::path::Path, count: u64) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.execute_batch("CREATE VIRTUAL TABLE m USING fts5(words, content='', prefix='1 2'); BEGIN;").unwrap();
     let mut insert = connection.prepare("INSERT INTO m(rowid, words) VALUES (?1, ?2)").unwrap();
-    (0..count).for_each(|number| drop(insert.execute((number, text(number))).unwrap()));
+    for number in 0..count {
+        insert.execute((number as i64, text(number))).unwrap();
+    }
     drop(insert);
     connection.execute_batch("COMMIT; INSERT INTO m(m) VALUES('optimize');").unwrap();
     connection
@@ -145,9 +150,14 @@ fn in_sqlite(connection: &rusqlite::Connection, (whole, last): &(Vec<String>, St
 }
 
 /// Median and 99th percentile in milliseconds.
+type Times = (f64, f64);
+
 fn times<Q>(queries: &[Q], find: impl Fn(&Q) -> usize) -> (f64, f64) {
-    queries.iter().for_each(|query| drop(find(query)));
-    let mut all: Vec<f64> = queries.iter().map(|query| 1e3 * seconds(|| drop(find(query)))).collect();
+    let find = |query: &Q| {
+        std::hint::black_box(find(query));
+    };
+    queries.iter().for_each(find);
+    let mut all: Vec<f64> = queries.iter().map(|query| 1e3 * seconds(|| find(query))).collect();
     all.sort_by(f64::total_cmp);
     (all[all.len() / 2], all[all.len() * 99 / 100])
 }
@@ -165,10 +175,10 @@ fn main() {
     for query in queries.iter().step_by(37) {
         assert_eq!((ours(&index, query), in_sqlite(&lite, query)), (plain.find(query), plain.find(query)), "{query:?}");
     }
-    let rounds = |theirs: &dyn Fn() -> (f64, f64)| -> Vec<((f64, f64), (f64, f64))> {
+    let rounds = |theirs: &dyn Fn() -> (f64, f64)| -> Vec<(Times, Times)> {
         (0..3).map(|_| (times(&queries, |query| ours(&index, query)), theirs())).collect()
     };
-    let tell = |beside: &str, rounds: &[((f64, f64), (f64, f64))], p50: Goal, p99: Goal| {
+    let tell = |beside: &str, rounds: &[(Times, Times)], p50: Goal, p99: Goal| {
         let of = |pick: fn(&(f64, f64)) -> f64| rounds.iter().map(|(a, b)| (pick(a), pick(b))).collect::<Vec<_>>();
         Row { what: "search as typed, p50", beside, unit: "ms", pair: Pair::of(&of(|it| it.0)), goal: p50 }.print();
         Row { what: "search as typed, p99", beside, unit: "ms", pair: Pair::of(&of(|it| it.1)), goal: p99 }.print();
