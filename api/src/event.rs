@@ -35,6 +35,9 @@ pub enum EventBody {
     /// A message was edited, deleted or reacted to; the fields are those of a message.
     #[serde(rename = "message.updated")]
     MessageUpdated(Box<Message>),
+    /// A message disappeared: its time was over. What windows hold of it goes.
+    #[serde(rename = "message.expired")]
+    MessageExpired(MessageExpired),
     /// Something happened in the room: a note of its log; the fields are those of a message of kind `system`.
     #[serde(rename = "system")]
     System(Box<Message>),
@@ -100,6 +103,7 @@ impl EventBody {
         match self {
             Self::Message(m) | Self::MessageUpdated(m) | Self::System(m) => Some(&m.room),
             Self::Status(e) => Some(&e.room),
+            Self::MessageExpired(e) => Some(&e.room),
             Self::Typing(e) => Some(&e.room),
             Self::Presence(e) => e.room.as_deref(),
             Self::Room(e) => Some(&e.room),
@@ -131,6 +135,15 @@ pub struct Ready {
     pub name: String,
     /// Addresses others can dial.
     pub listen: Vec<String>,
+}
+
+/// A message disappeared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageExpired {
+    /// The message.
+    pub message: String,
+    /// Its room.
+    pub room: String,
 }
 
 /// An own message went on its way.

@@ -40,8 +40,8 @@ pub use device::{NotRevoked, OwnDevice, RevokedDevice};
 pub use doctor::{Diagnosis, Finding, Level};
 pub use event::{
     ContactChange, ContactChanged, ErrorNote, Event, EventBody, FileChanged, InviteChange, InviteChanged, MemberChange,
-    MemberChanged, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged, RoomChange,
-    RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
+    MemberChanged, MessageExpired, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged,
+    RoomChange, RoomChanged, StatusChanged, SyncProgress, Ticket, Typing,
 };
 pub use export::{EXPORT_VERSION, ExportHead, ExportPage, ExportedEvent};
 pub use formatted::{Block, Span};

@@ -178,6 +178,9 @@ pub struct Message {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When it disappears, in a room whose messages do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Its place in the room as a cursor: newer is greater, compared as text.
     pub order: String,
     /// Of kind `system`: what happened, for programs.

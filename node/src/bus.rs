@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parlor_api::{Event, EventBody};
+use parlor_api::{Event, EventBody, Message, MessageExpired, Notification};
 use tokio::sync::broadcast;
 
 /// Events remembered for clients that reconnect, and those a slow subscriber may lag behind: at some 700 bytes each
@@ -57,6 +57,16 @@ impl Bus {
         // Sent under the lock, so that subscribers see numbers in order. An error says that nobody listens.
         let _ = self.inner.live.send(event);
         past.last
+    }
+
+    /// A message is gone: of what is remembered nothing says what it said.
+    pub fn forget(&self, message: &str) {
+        let mut past = self.past();
+        for event in &mut past.events {
+            if let Some(body) = without(&event.body, message) {
+                *event = Arc::new(Event { seq: event.seq, at: event.at.clone(), body });
+            }
+        }
     }
 
     /// Number of the last event published.
@@ -110,6 +120,28 @@ impl Subscription {
             }
         }
     }
+}
+
+/// What is left of an event about a message that is gone, or that quotes it; `None` of others.
+fn without(body: &EventBody, gone: &str) -> Option<EventBody> {
+    let (EventBody::Message(message) | EventBody::MessageUpdated(message)) = body else {
+        return match body {
+            EventBody::Notification(notification) if notification.message.as_deref() == Some(gone) => {
+                Some(EventBody::Notification(Notification { body: String::new(), ..notification.clone() }))
+            }
+            _ => None,
+        };
+    };
+    if message.message == gone {
+        let (message, room) = (message.message.clone(), message.room.clone());
+        return Some(EventBody::MessageExpired(MessageExpired { message, room }));
+    }
+    let quotes = message.reply.as_ref().is_some_and(|quote| quote.message == gone);
+    let without = || Box::new(Message { reply: None, ..Message::clone(message) });
+    quotes.then(|| match body {
+        EventBody::Message(_) => EventBody::Message(without()),
+        _ => EventBody::MessageUpdated(without()),
+    })
 }
 
 /// A time in milliseconds since the epoch as the API writes it; times beyond the year 9999 read as its end.

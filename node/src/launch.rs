@@ -27,6 +27,7 @@ use crate::limits::STOP_DEADLINE;
 use crate::listen;
 use crate::services::attention::{self, Attention};
 use crate::services::contacts::{self, Contacts};
+use crate::services::fading::{self, Fading};
 use crate::services::files::{self, Files};
 use crate::services::joins::Joins;
 use crate::services::leafs;
@@ -145,6 +146,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         contacts: contacts.clone(),
         attention,
         files: files.clone(),
+        fading: Fading::default(),
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -172,6 +174,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     tasks.spawn(contacts::run(parts, letters));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     tasks.spawn(files::run(files::Parts { files, net: context.net.clone(), rooms: rooms.clone() }));
+    tasks.spawn(fading::run(context.fading.clone(), store.clone(), rooms.clone()));
     begun.wait().await;
     let parts = search::Parts { search: search.clone(), rooms: rooms.clone(), bus: bus.clone(), pace: Pace::default() };
     tasks.spawn(search::run(parts));

@@ -15,6 +15,9 @@
 //! the room id and the header, so neither can be moved to another room. The room id itself is never in an event; a
 //! genesis is hashed under 32 zero bytes, and its id *is* the room id.
 //!
+//! A message may come **bare**, without its payload, when its time is over ([`crate::room::fading`]): id and signature are of
+//! the header alone, and so is its place in the log.
+//!
 //! [`Event::decode`] promises: limits kept, the only encoding, payload matches its hash, parents strictly ascending,
 //! `prev` zero exactly at `seq` 1. It does **not** check the signature ([`Event::verify`]) nor the rules of the room
 //! ([`crate::validity`]).
@@ -186,11 +189,13 @@ impl Event {
         let (header_bytes, rest) = rest.split_at_checked(header_len).ok_or(EventError::Shape)?;
         let (_, payload) = rest.split_first_chunk::<64>().ok_or(EventError::Shape)?;
         let header = Header::parse(header_bytes)?;
-        if usize::try_from(header.payload_len()) != Ok(payload.len()) || payload.len() > limits::MAX_PAYLOAD {
-            return Err(EventError::Payload);
-        }
-        if *header.payload_hash() != hash_payload(payload) {
-            return Err(EventError::Payload);
+        if !is_bare(&header, payload) {
+            if usize::try_from(header.payload_len()) != Ok(payload.len()) || payload.len() > limits::MAX_PAYLOAD {
+                return Err(EventError::Payload);
+            }
+            if *header.payload_hash() != hash_payload(payload) {
+                return Err(EventError::Payload);
+            }
         }
         let id = event_id(room, &header, header_bytes)?;
         Ok(Self(Arc::new(Inner { id, header, header_len, bytes: bytes.to_vec() })))
@@ -338,6 +343,21 @@ impl Event {
     /// As [`bytes`](Self::bytes), without a copy if this is the only handle.
     pub fn into_bytes(self) -> Vec<u8> {
         Arc::try_unwrap(self.0).map_or_else(|shared| shared.bytes.clone(), |inner| inner.bytes)
+    }
+
+    /// Whether it is a message that came without its payload. Only a room may say whether that is well ([`Room`](crate::room::Room)).
+    pub fn is_bare(&self) -> bool {
+        is_bare(&self.0.header, self.payload())
+    }
+
+    /// A message without its payload; what is no message as it is.
+    pub fn bare(&self) -> Self {
+        if self.message().is_none() {
+            return self.clone();
+        }
+        let (id, header, header_len) = (self.0.id, self.0.header.clone(), self.0.header_len);
+        let bytes = self.0.bytes.get(..2 + header_len + 64).unwrap_or_default().to_vec();
+        Self(Arc::new(Inner { id, header, header_len, bytes }))
     }
 
     /// What a message is sealed to beside the room: its header with length and hash of the payload zero.
@@ -505,6 +525,13 @@ fn event_id(room: &RoomId, header: &Header, header_bytes: &[u8]) -> Result<Event
         return if id.0 == room.0 { Ok(id) } else { Err(EventError::Genesis) };
     }
     Ok(EventId(hash::EVENT.hash(&[room.as_bytes(), header_bytes])))
+}
+
+/// Whether a message lacks the payload that its header names. No message has an empty one: what is sealed is padded.
+fn is_bare(header: &Header, payload: &[u8]) -> bool {
+    let is_message = matches!(header, Header::Message(_));
+    let named = usize::try_from(header.payload_len()).is_ok_and(|len| (1..=limits::MAX_PAYLOAD).contains(&len));
+    is_message && payload.is_empty() && named
 }
 
 fn hash_payload(payload: &[u8]) -> [u8; 32] {

@@ -136,6 +136,15 @@ pub const SLICE_MS: u64 = 24 * 60 * 60 * 1_000;
 pub const SLICE_GRACE_MS: u64 = 48 * 60 * 60 * 1_000;
 /// Chains for late messages of a slice whose key is gone are kept this long: as long as leaf keys.
 pub const LATE_KEPT_MS: u64 = LEAF_KEPT_MS;
+/// Shortest life of a message that disappears.
+pub const MIN_TTL_MS: u64 = 1_000;
+/// Longest one: a setting beyond means this.
+pub const MAX_TTL_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
+/// What came when it was over by its author's clock is kept this long, for a clock may be wrong and nobody has read it; for its own time
+/// if that is shorter.
+pub const FADING_GRACE_MS: u64 = 5 * 60 * 1_000;
+/// How wrong a clock is at most that anybody uses: a time zone or a day. What was over before that is over.
+pub const CLOCK_ERROR_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a room that forgets looks which slices began and which keys are to go.
 pub const SLICE_LOOK_MS: u64 = 60 * 60 * 1_000;
 /// A leaf key is replaced after this time.

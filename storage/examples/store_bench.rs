@@ -35,6 +35,7 @@ fn event(n: u64) -> MessageRow {
         covers_own: 0,
         key: Some(Secret::new([3; 32])),
         bytes,
+        fades_ms: None,
     }
 }
 

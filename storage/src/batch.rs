@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parlor_proto::annotation::Remark;
 use parlor_proto::ids::{EventId, RoomId};
 
-use crate::rows::{ControlRow, MessageKey, MessageRow};
+use crate::rows::{ControlRow, Due, MessageKey, MessageRow};
 
 /// Small values, each kind with a number on disk. Never renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,9 +84,16 @@ pub(crate) enum Op {
     Covers(EventId, u64),
     Aside(EventId),
     Erase(EventId),
-    Remark(Remark),
+    /// With when it disappears.
+    Remark(Remark, Option<u64>),
+    /// Takes a list away.
+    Unsay(Vec<u8>),
+    /// Takes an entry that stands alone in its place out of a list.
+    Unremark(Vec<u8>, Vec<u8>),
+    Fade(Due),
     Page([u8; 32], Vec<u8>),
     Put(Namespace, Vec<u8>, Vec<u8>),
+    PutFading(Namespace, Vec<u8>, Vec<u8>),
     Delete(Namespace, Vec<u8>),
     Trim(u64),
     Forget,
@@ -144,8 +151,25 @@ impl Batch {
     }
 
     /// Puts an entry into its place of a list, if it belongs to those that stay there: see [`Remark`].
-    pub fn remark(&mut self, remark: Remark) -> &mut Self {
-        self.push(remark.list.len() + remark.key.len() + remark.value.len(), Op::Remark(remark))
+    /// It disappears with the last of those of its place, if it says when; `None` keeps them.
+    pub fn remark(&mut self, remark: Remark, fades_ms: Option<u64>) -> &mut Self {
+        self.push(remark.list.len() + remark.key.len() + remark.value.len(), Op::Remark(remark, fades_ms))
+    }
+
+    /// Takes a list away with all that is in it.
+    pub fn unsay(&mut self, list: Vec<u8>) -> &mut Self {
+        self.push(list.len(), Op::Unsay(list))
+    }
+
+    /// Takes a place by name out of a list.
+    pub fn unremark(&mut self, list: &[u8], place: &[u8]) -> &mut Self {
+        self.push(list.len() + place.len(), Op::Unremark(list.to_vec(), place.to_vec()))
+    }
+
+    /// Takes what a message said away, which is over: its place in its log stays, and it is no line of the timeline any more. `due`
+    /// is from [`Store::due`](crate::Store::due), and of this batch's room, or of none that is left.
+    pub fn fade(&mut self, due: Due) -> &mut Self {
+        self.push(0, Op::Fade(due))
     }
 
     /// Adds a page of epoch rows under its hash.
@@ -156,6 +180,11 @@ impl Batch {
     /// Sets a small value.
     pub fn put(&mut self, namespace: Namespace, key: &[u8], value: Vec<u8>) -> &mut Self {
         self.push(key.len() + value.len(), Op::Put(namespace, key.to_vec(), value))
+    }
+
+    /// Sets a small value that can be had from nothing any more once it is replaced or removed.
+    pub fn put_fading(&mut self, namespace: Namespace, key: &[u8], value: Vec<u8>) -> &mut Self {
+        self.push(key.len() + value.len(), Op::PutFading(namespace, key.to_vec(), value))
     }
 
     /// Removes a small value.
@@ -205,9 +234,10 @@ impl Op {
             Self::Room(bytes) | Self::Page(_, bytes) => bytes.len(),
             Self::Control(row) => row.bytes.len(),
             Self::Message(row) => row.bytes.len(),
-            Self::Remark(remark) => remark.list.len() + remark.key.len() + remark.value.len(),
+            Self::Remark(remark, _) => remark.list.len() + remark.key.len() + remark.value.len(),
             Self::MessageKey(..) | Self::Covers(..) | Self::Aside(_) | Self::Erase(_) => 0,
-            Self::Put(..) | Self::Delete(..) | Self::Trim(_) | Self::Forget => 0,
+            Self::Put(..) | Self::PutFading(..) | Self::Delete(..) | Self::Trim(_) | Self::Forget => 0,
+            Self::Unsay(_) | Self::Unremark(..) | Self::Fade(_) => 0,
         }
     }
 }

@@ -61,9 +61,7 @@ pub fn rows(key: &Key, data: &[u8]) {
     if let Ok(value) = decode::<ControlValue<'_>>(TreeId::Control, data) {
         assert!(value.row(device).bytes.len() <= data.len(), "a row has no more bytes than were there");
     }
-    if let (Ok(value), Some(position)) =
-        (decode::<MessageValue<'_>>(TreeId::Timeline, data), data.first_chunk().map(|at| Position::from_bytes(*at)))
-    {
-        let _ = value.row(device, position);
+    if let Ok((value, _)) = MessageValue::parse(data) {
+        let _ = value.over();
     }
 }

@@ -1,7 +1,7 @@
 //! A group: the batches that share one record of the journal. Planning checks and numbers them; then it says which rows it
 //! writes and removes; publishing shows it to readers.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use parlor_proto::annotation::Remark;
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
@@ -10,15 +10,16 @@ use zeroize::Zeroizing;
 use crate::batch::{Batch, Op};
 use crate::directory::{Last, last, tie};
 use crate::fault::Fault;
+use crate::keyring::Lasts;
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::log;
 use crate::opening::Core;
-use crate::remarks::{self, PlaceKey, RemarkValue};
-use crate::rows::{ControlRow, LogKind, MessageKey, MessageRow, erased};
-use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, number_key, timeline_key, tip_key};
+use crate::remarks::{self, PlaceKey, Said};
+use crate::rows::{ControlRow, Due, LogKind, MessageKey, MessageRow, erased};
+use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, fading_key, number_key, timeline_key, tip_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
-use crate::value::{CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, decode, encode};
+use crate::value::{CellMaker, ControlValue, KeyedValue, MessageValue, Place, RoomValue, Row, encode};
 use crate::write::value_key_of;
 use crate::{CommitError, changes, read};
 
@@ -41,15 +42,19 @@ pub(crate) struct Group<'a> {
     control: Vec<(u32, u32, u32, ControlRow)>,
     pages: Vec<(u32, [u8; 16], Vec<u8>)>,
     /// The last change of each small value; `None` removes it.
-    values: BTreeMap<ValueKey, Option<Zeroizing<Vec<u8>>>>,
+    values: BTreeMap<ValueKey, Option<Small>>,
     /// What was learned of stored messages.
     news: BTreeMap<(u32, Position), News>,
     /// Messages of this group that are no lines of the timeline.
     asides: HashSet<EventId>,
     /// Places of lists, as they are with this group.
-    remarks: BTreeMap<PlaceKey, Vec<RemarkValue>>,
+    remarks: BTreeMap<PlaceKey, Said>,
     /// Up to which group the list of changes is cut.
     trim: Option<u64>,
+    /// Places of lists that are taken away.
+    unsaid: BTreeSet<PlaceKey>,
+    /// Messages whose time is over.
+    due: BTreeMap<(u32, Position), u64>,
     /// Rooms to forget.
     forget: Vec<u32>,
     /// The tips after this group, of the logs it changes.
@@ -58,6 +63,14 @@ pub(crate) struct Group<'a> {
     forgotten: Vec<RoomId>,
     /// The events of this group: index into `messages` or `control`.
     ids: HashMap<EventId, (LogKind, usize)>,
+}
+
+/// A small value to be written.
+#[derive(Debug)]
+struct Small {
+    value: Zeroizing<Vec<u8>>,
+    /// Whether it goes for good when it is replaced or removed.
+    fades: bool,
 }
 
 /// What was learned of a stored message.
@@ -105,6 +118,8 @@ impl<'a> Group<'a> {
             asides: HashSet::new(),
             remarks: BTreeMap::new(),
             trim: None,
+            unsaid: BTreeSet::new(),
+            due: BTreeMap::new(),
             forget: Vec::new(),
             tips: HashMap::new(),
             arrivals: HashMap::new(),
@@ -124,8 +139,9 @@ impl<'a> Group<'a> {
         };
         for op in batch.ops {
             match op {
-                Op::Room(bytes) => self.value(room, ROOM_RECORD, Vec::new(), Some(bytes)),
-                Op::Put(namespace, key, value) => self.value(room, namespace as u8, key, Some(value)),
+                Op::Room(bytes) => self.value(room, ROOM_RECORD, Vec::new(), Some((bytes, false))),
+                Op::Put(namespace, key, value) => self.value(room, namespace as u8, key, Some((value, false))),
+                Op::PutFading(namespace, key, value) => self.value(room, namespace as u8, key, Some((value, true))),
                 Op::Delete(namespace, key) => self.value(room, namespace as u8, key, None),
                 Op::Control(row) => self.add_control(room, batch.room, row)?,
                 Op::Message(row) => self.add_message(room, batch.room, row)?,
@@ -133,7 +149,10 @@ impl<'a> Group<'a> {
                 Op::Covers(id, covers_own) => self.add_covers(room, &id, covers_own)?,
                 Op::Aside(id) => self.add_aside(room, &id)?,
                 Op::Erase(id) => self.erase(room, &id)?,
-                Op::Remark(remark) => self.add_remark(room, remark)?,
+                Op::Remark(remark, fades_ms) => self.add_remark(room, remark, fades_ms)?,
+                Op::Unsay(list) => self.unsay(remarks::places(self.core, room, &list)?),
+                Op::Unremark(list, name) => self.unsay(vec![remarks::named(self.core, room, &list, &name)]),
+                Op::Fade(due) => drop(self.due.insert((due.number, due.position), due.until_ms)),
                 Op::Page(hash, bytes) => self.add_page(room, &hash, bytes)?,
                 Op::Trim(group) => self.trim = self.trim.max(Some(group)),
                 Op::Forget => {
@@ -147,7 +166,7 @@ impl<'a> Group<'a> {
 
     /// What it writes and removes, in order.
     pub(crate) fn rows(&self) -> Result<Vec<Row>, Fault> {
-        let mut cells = CellMaker::new(&self.core.sealer, self.number);
+        let mut cells = CellMaker::new(self.core, self.number);
         let mut rows = Vec::with_capacity(4 * self.messages.len() + 16);
         for name in &self.names {
             let (tree, number, plain) = match name {
@@ -171,7 +190,10 @@ impl<'a> Group<'a> {
         for (room, position, row) in &self.messages {
             let key = timeline_key(*room, *position);
             let tree = if self.asides.contains(&row.id) { TreeId::Asides } else { TreeId::Timeline };
-            cells.cell(tree, &key, encode(&MessageValue::of(row)), &mut rows);
+            cells.cell(tree, &key, MessageValue::sealed(row, self.core)?, &mut rows);
+            if let Some(until_ms) = row.fades_ms {
+                rows.push(Row::new(TreeId::Fading, &fading_key(until_ms, &key), Vec::new()));
+            }
             facts.messages.push((*room, *position));
             rows.push(self.id_row(*room, &row.id, Place::Message(*position)));
             if row.key.is_none() {
@@ -185,20 +207,31 @@ impl<'a> Group<'a> {
         for ((room, namespace, key), value) in &self.values {
             let name = value_key_of(self.core, *room, *namespace, key);
             match value {
-                Some(value) => {
+                Some(Small { value, fades }) => {
                     let plain = encode(&KeyedValue { key, value });
-                    cells.cell(TreeId::Values, &name, plain, &mut rows);
+                    match fades {
+                        true => cells.fading(TreeId::Values, &name, &plain, Lasts::Row, &mut rows)?,
+                        false => cells.cell(TreeId::Values, &name, plain, &mut rows),
+                    }
                 }
                 None => rows.push(Row::removal(TreeId::Values, &name)),
             }
         }
-        for (place, entries) in &self.remarks {
-            cells.cell(TreeId::Remarks, place, encode(entries), &mut rows);
+        rows.extend(self.unsaid.iter().map(|place| Row::removal(TreeId::Remarks, place)));
+        for (place, said) in &self.remarks {
+            let plain = encode(&said.entries);
+            match said.fades_ms {
+                Some(until_ms) => {
+                    cells.fading(TreeId::Remarks, place, &plain, Lasts::Until(until_ms), &mut rows)?;
+                }
+                None => cells.cell(TreeId::Remarks, place, plain, &mut rows),
+            }
         }
         self.learned(&mut cells, &mut rows)?;
         let messages = self.messages.iter().map(|(room, position, _)| (*room, *position));
         let news = self.news.iter().filter(|(_, news)| news.key.is_some() || news.erase).map(|(place, _)| *place);
-        changes::rows(self.number, messages.chain(news), &self.forget, &mut rows);
+        let over = self.due.keys().copied();
+        changes::rows(self.number, messages.chain(news).chain(over), &self.forget, &mut rows);
         if let Some(group) = self.trim {
             changes::trim(self.core, group, &mut rows)?;
         }
@@ -212,10 +245,13 @@ impl<'a> Group<'a> {
 
     /// What was learned of stored messages, and the rooms that are forgotten.
     fn learned(&self, cells: &mut CellMaker<'_>, rows: &mut Vec<Row>) -> Result<(), Fault> {
-        for ((room, position), news) in &self.news {
+        for (at @ (room, position), news) in &self.news {
+            if self.due.contains_key(at) {
+                continue;
+            }
             let key = timeline_key(*room, *position);
             let Some((tree, plain)) = read::message_cell(self.core, &key)? else { continue };
-            let applied = news.applied(&plain)?;
+            let applied = news.applied(&plain, self.core)?;
             if news.aside && tree != TreeId::Asides {
                 // It is put there before it goes here, so that readers always find it.
                 let plain = applied.unwrap_or_else(|| Zeroizing::new(plain.to_vec()));
@@ -228,11 +264,28 @@ impl<'a> Group<'a> {
                 rows.push(Row::removal(TreeId::Unread, &key));
             }
         }
+        self.over(cells, rows)?;
         for room in &self.forget {
             let key = number_key(*room);
             let known = self.rooms.iter().find(|(_, number)| *number == room);
             let Some((id, _)) = known else { continue };
             cells.cell(TreeId::Rooms, &key, encode(&RoomValue { id: *id, forgotten: true }), rows);
+        }
+        Ok(())
+    }
+
+    /// The messages whose time is over: without what they said, and no lines of the timeline.
+    fn over(&self, cells: &mut CellMaker<'_>, rows: &mut Vec<Row>) -> Result<(), Fault> {
+        for ((room, position), until_ms) in &self.due {
+            let key = timeline_key(*room, *position);
+            if let Some((tree, plain)) = read::message_cell(self.core, &key)? {
+                cells.cell(TreeId::Asides, &key, MessageValue::parse(&plain)?.0.over(), rows);
+                if tree != TreeId::Asides {
+                    rows.push(Row::removal(TreeId::Timeline, &key));
+                }
+                rows.push(Row::removal(TreeId::Unread, &key));
+            }
+            rows.push(Row::removal(TreeId::Fading, &fading_key(*until_ms, &key)));
         }
         Ok(())
     }
@@ -453,18 +506,26 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn add_remark(&mut self, room: u32, remark: Remark) -> Result<(), Fault> {
+    fn add_remark(&mut self, room: u32, remark: Remark, fades_ms: Option<u64>) -> Result<(), Fault> {
         let place = remarks::place(self.core, room, &remark);
         let held = self.remarks.remove(&place);
         let planned = held.is_some();
-        let mut entries = match held {
-            Some(entries) => entries,
+        let mut said = match held {
+            Some(said) => said,
+            None if self.unsaid.contains(&place) => Said::default(),
             None => remarks::read(self.core, &place)?,
         };
-        if remarks::put(&mut entries, remark) || planned {
-            self.remarks.insert(place, entries);
+        if said.put(remark, fades_ms) || planned {
+            self.remarks.insert(place, said);
         }
         Ok(())
+    }
+
+    fn unsay(&mut self, places: Vec<PlaceKey>) {
+        for place in places {
+            self.remarks.remove(&place);
+            self.unsaid.insert(place);
+        }
     }
 
     /// A message of this group.
@@ -490,15 +551,20 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn value(&mut self, room: u32, namespace: u8, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.values.insert((room, namespace, key), value.map(Zeroizing::new));
+    /// A value, with whether it disappears when it is replaced.
+    fn value(&mut self, room: u32, namespace: u8, key: Vec<u8>, value: Option<(Vec<u8>, bool)>) {
+        let small = value.map(|(value, fades)| Small { value: Zeroizing::new(value), fades });
+        self.values.insert((room, namespace, key), small);
     }
 }
 
 /// Whether a change that is no event is within bounds.
 fn check_small(has_room: bool, op: &Op) -> Result<(), CommitError> {
     match op {
-        Op::Put(_, key, value) => check_size(key.len(), MAX_KEY_BYTES).and(check_size(value.len(), MAX_VALUE_BYTES)),
+        Op::Put(_, key, value) | Op::PutFading(_, key, value) => {
+            check_size(key.len(), MAX_KEY_BYTES).and(check_size(value.len(), MAX_VALUE_BYTES))
+        }
+        Op::Fade(Due { room: None, .. }) => Ok(()),
         Op::Delete(_, key) => check_size(key.len(), MAX_KEY_BYTES),
         Op::Trim(_) => Ok(()),
         _ if !has_room => Err(CommitError::NoRoom),
@@ -512,18 +578,14 @@ fn check_size(bytes: usize, limit: usize) -> Result<(), CommitError> {
 
 impl News {
     /// A row's plain form with what was learned; `None` if it says so already.
-    fn applied(&self, plain: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
-        let mut value: MessageValue<'_> = decode(TreeId::Timeline, plain)?;
-        let erased = erased();
-        let gone = value.key.as_ref().is_some_and(|key| **key == *erased.expose());
-        let learned = self.key.as_ref().filter(|_| value.key.is_none());
-        let key = if self.erase { Some(&erased).filter(|_| !gone) } else { learned };
-        let covers = self.covers_own.filter(|covers| *covers > value.covers_own);
-        if key.is_none() && covers.is_none() {
-            return Ok(None);
-        }
-        value.key = key.map(|key| Zeroizing::new(*key.expose())).or(value.key);
-        value.covers_own = covers.unwrap_or(value.covers_own);
-        Ok(Some(encode(&value)))
+    fn applied(&self, plain: &[u8], core: &Core) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        let (value, fading) = MessageValue::parse(plain)?;
+        let gone = *erased().expose();
+        let key = |held: Option<&[u8; 32]>| match (&self.key, held) {
+            _ if self.erase => Some(gone).filter(|_| held != Some(&gone)),
+            (Some(learned), None) => Some(*learned.expose()),
+            _ => None,
+        };
+        value.changed(fading.as_ref(), core, key, self.covers_own)
     }
 }

@@ -76,6 +76,11 @@ pub(crate) const SEARCH_STARTS: u32 = 65_536;
 
 /// Candidates of one page of a search at most.
 pub const SEARCH_CANDIDATES: usize = 500;
+/// Of what is left of a life, the part by which a key may last longer: with it there are at most twice as many keys of one life.
+pub(crate) const FADING_KEYS: u64 = 128;
+
+/// Keys of what disappears at most, 8 MiB of them: rooms of all lives there are need some 6,000, drafts and uploads one each.
+pub(crate) const MAX_SLOTS: usize = 65_536;
 
 /// How often a log whose writing failed is tried again while nobody commits: a full disk is not freed sooner.
 pub(crate) const REOPEN_RETRY: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@
 //! stamp        says that this is a store, its schema, which key it wants (stamp.rs)
 //! lock         held by the process that has it open
 //! mark         what was durable (mark.rs)
+//! fading       keys of what disappears (keyring.rs)
 //! journal      the newest groups, until sled has them durably (journal.rs)
 //! ballast      space for a full disk (ballast.rs)
 //! sled/        the log and its snapshots (engine.rs)
@@ -22,6 +23,7 @@ use crate::engine::{Durable, Engine, lock_patiently, log_path};
 use crate::examine::Verdict;
 use crate::fault::{Fault, guarded};
 use crate::journal::{self, Journal};
+use crate::keyring::Keyring;
 use crate::mark::{Mark, MarkFile};
 use crate::recover::recover;
 use crate::schema::{SCHEMA, Trees};
@@ -34,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) engine: Engine,
     pub(crate) trees: Trees,
     pub(crate) sealer: Sealer,
+    pub(crate) keyring: Keyring,
     pub(crate) directory: Directory,
 }
 
@@ -134,13 +137,17 @@ impl Folder {
             return Err(Fault::Damaged("acknowledged groups are missing at its end".to_owned()));
         }
         let trees = Trees::open(&engine.db)?;
-        let core = Core { engine, trees, sealer: sealer.clone(), directory: Directory::default() };
+        let keyring = Keyring::open(&self.fading(), sealer)?;
+        let core = Core { engine, trees, sealer: sealer.clone(), keyring, directory: Directory::default() };
         let group = recover(&core, journal::read(&self.journal(), sealer)?, mark)?;
         let stamp = self.dir.join("stamp");
         let schema = Stamp::read(&stamp, sealer).ok().flatten().map_or(SCHEMA, |stamp| stamp.schema);
         migrate(schema, &STEPS, &core, |reached| reached.write(&stamp, sealer))?;
         let Loaded { directory, next_room, forgotten } = Directory::load(&core.trees, sealer)?;
         let core = Core { directory, ..core };
+        if core.keyring.has_of_rows() {
+            core.keyring.keep_rows(&crate::write::keys_of_rows(&core)?)?;
+        }
         if verdict == Verdict::Suspect {
             tracing::warn!("the log lacks a stretch that may have been in use: auditing the store");
             audit(&core)?;
@@ -150,6 +157,10 @@ impl Folder {
 
     fn journal(&self) -> PathBuf {
         self.dir.join("journal")
+    }
+
+    fn fading(&self) -> PathBuf {
+        self.dir.join("fading")
     }
 
     fn sled(&self) -> PathBuf {
@@ -168,7 +179,7 @@ fn refuse_strangers(dir: &Path) -> Result<(), OpenError> {
     for entry in fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let ours = path == dir.join("lock") || path == fresh_path(&dir.join("stamp"));
-        if ["sled", "mark", "journal"].iter().any(|name| path == dir.join(name)) {
+        if ["sled", "mark", "journal", "fading"].iter().any(|name| path == dir.join(name)) {
             let detail = "the file is missing, but the log beside it is there".to_owned();
             return Err(OpenError::Damaged { path: dir.join("stamp"), detail });
         }

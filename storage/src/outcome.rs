@@ -2,10 +2,10 @@
 
 use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
-use parlor_proto::room::{Message, Persist};
+use parlor_proto::room::{Message, Persist, Verdict};
 
 use crate::batch::{Batch, Namespace};
-use crate::rows::{ControlRow, MessageRow};
+use crate::rows::{ControlRow, MessageRow, erased};
 
 /// The key under which [`Persist::heads`] lies in [`Namespace::Meta`].
 pub const HEADS: &[u8] = b"heads";
@@ -22,8 +22,13 @@ impl MessageRow {
             order: message.order.max(Hlc(1)).0,
             received_ms: now_ms,
             covers_own: message.covers_own,
-            key: message.key.as_ref().map(|key| key.secret().clone()),
+            // Of what is over nothing is opened ever.
+            key: match message.verdict {
+                Verdict::Faded => Some(erased()),
+                _ => message.key.as_ref().map(|key| key.secret().clone()),
+            },
             bytes: event.bytes().to_vec(),
+            fades_ms: message.fades_ms,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! before, those are skipped.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
@@ -15,11 +15,11 @@ use crate::group::ROOM_RECORD;
 use crate::log::Reader;
 use crate::opened::Plain;
 use crate::opening::Core;
-use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, Tip, Tips, Want};
-use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, timeline_key, value_key};
+use crate::rows::{ControlRow, Due, KeyValue, LogKind, LogRow, MessageRow, Tip, Tips, Want};
+use crate::schema::{NO_ROOM, TreeId, blind_key, control_key, number_at, parse_timeline_key, timeline_key, value_key};
 use crate::seal::Blind;
 use crate::timeline::Position;
-use crate::value::{ControlValue, KeyedValue, MessageValue, Place, decode, open_cell, read_cell};
+use crate::value::{ControlValue, KeyedValue, MessageValue, Place, decode, open_lasting, read_cell};
 use crate::write::value_key_of;
 
 /// The rooms that have a record.
@@ -42,7 +42,7 @@ pub(crate) fn control(core: &Core, room: &Room) -> Result<Vec<ControlRow>, Fault
 /// The control event that arrived at this number; it is there.
 pub(crate) fn control_at(core: &Core, room: &Room, arrival: u32) -> Result<ControlRow, Fault> {
     let key = control_key(room.number, arrival);
-    let plain = read_cell(&core.trees, &core.sealer, TreeId::Control, &key)?;
+    let plain = read_cell(core, TreeId::Control, &key)?;
     let plain = plain.ok_or_else(|| Fault::damaged(TreeId::Control, "an event is missing"))?;
     let value: ControlValue<'_> = decode(TreeId::Control, &plain)?;
     let device = core.directory.device(value.author)?;
@@ -111,7 +111,7 @@ pub(crate) fn message_at(core: &Core, room: &Room, position: Position) -> Result
 /// moved is put there before it goes here.
 pub(crate) fn message_cell(core: &Core, key: &[u8; 24]) -> Result<Option<(TreeId, Plain)>, Fault> {
     for tree in [TreeId::Timeline, TreeId::Asides] {
-        if let Some(plain) = read_cell(&core.trees, &core.sealer, tree, key)? {
+        if let Some(plain) = read_cell(core, tree, key)? {
             return Ok(Some((tree, plain)));
         }
     }
@@ -120,21 +120,64 @@ pub(crate) fn message_cell(core: &Core, key: &[u8; 24]) -> Result<Option<(TreeId
 
 /// The message from its plain form.
 pub(crate) fn message_of(core: &Core, position: Position, plain: &[u8]) -> Result<MessageRow, Fault> {
-    let value: MessageValue<'_> = decode(TreeId::Timeline, plain)?;
-    Ok(value.row(core.directory.device(position.author)?, position))
+    let (value, fading) = MessageValue::parse(plain)?;
+    value.row(fading.as_ref(), core, core.directory.device(position.author)?, position)
+}
+
+/// When it is looked again at what is over and was being written.
+const SOON_MS: u64 = 500;
+
+/// Messages whose time is over, and when the next one is.
+pub(crate) fn due(core: &Core, now_ms: u64, limit: usize) -> Result<(Vec<Due>, Option<u64>), Fault> {
+    let malformed = || Fault::damaged(TreeId::Fading, "a malformed key");
+    let rooms: HashMap<u32, RoomId> = core.directory.rooms().iter().map(|room| (room.number, room.id)).collect();
+    let (mut due, mut again) = (Vec::new(), false);
+    for key in core.trees.get(TreeId::Fading).iter().keys() {
+        let key = key?;
+        let (until, message) = key.split_first_chunk().ok_or_else(malformed)?;
+        let until_ms = u64::from_be_bytes(*until);
+        if until_ms > now_ms {
+            let next = if again { until_ms.min(now_ms.saturating_add(SOON_MS)) } else { until_ms };
+            return Ok((due, Some(next)));
+        }
+        if due.len() == limit {
+            return Ok((due, Some(now_ms)));
+        }
+        let message: &[u8; 24] = message.try_into().map_err(|_| malformed())?;
+        let position = parse_timeline_key(message).ok_or_else(malformed)?;
+        let number = number_at(message, 0).ok_or_else(malformed)?;
+        let room = rooms.get(&number).copied();
+        let Some(room) = room else {
+            due.push(Due { room, id: EventId::ZERO, position, until_ms, is_line: false, number });
+            continue;
+        };
+        // What is being written is not due yet for whoever asks.
+        let known = core.directory.room(&room).map(|room| {
+            room.logs(&core.trees, &core.sealer, |logs| position.seq <= logs.seq(LogKind::Message, position.author))
+        });
+        if !known.transpose()?.unwrap_or(false) {
+            again = true;
+            continue;
+        }
+        if let Some((tree, plain)) = message_cell(core, message)? {
+            let (id, is_line) = (MessageValue::parse(&plain)?.0.id, tree == TreeId::Timeline);
+            due.push(Due { room: Some(room), id, position, until_ms, is_line, number });
+        }
+    }
+    Ok((due, again.then(|| now_ms.saturating_add(SOON_MS))))
 }
 
 /// A page of epoch rows.
 pub(crate) fn page_blob(core: &Core, room: u32, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
     let key = blind_key(room, core.sealer.blind(Blind::Page, room, hash));
-    let plain = read_cell(&core.trees, &core.sealer, TreeId::Pages, &key)?;
+    let plain = read_cell(core, TreeId::Pages, &key)?;
     Ok(plain.map(|plain| plain.to_vec()))
 }
 
 /// A small value.
 pub(crate) fn value(core: &Core, room: u32, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
     let row = value_key_of(core, room, namespace, key);
-    let Some(plain) = read_cell(&core.trees, &core.sealer, TreeId::Values, &row)? else { return Ok(None) };
+    let Some(plain) = read_cell(core, TreeId::Values, &row)? else { return Ok(None) };
     let found: KeyedValue<'_> = decode(TreeId::Values, &plain)?;
     if found.key != key {
         return Err(Fault::damaged(TreeId::Values, "a value has another key"));
@@ -148,7 +191,7 @@ pub(crate) fn scan(core: &Core, room: u32, namespace: u8, prefix: &[u8]) -> Resu
     let start = value_key(room, namespace, [0; 16]);
     for row in core.trees.get(TreeId::Values).scan_prefix(&start[..5]) {
         let (key, _) = row?;
-        let Some(plain) = read_cell(&core.trees, &core.sealer, TreeId::Values, &key)? else { continue };
+        let Some(plain) = read_cell(core, TreeId::Values, &key)? else { continue };
         let value: KeyedValue<'_> = decode(TreeId::Values, &plain)?;
         if value.key.starts_with(prefix) {
             found.push((value.key.to_vec(), value.value.to_vec()));
@@ -262,8 +305,8 @@ impl Ord for Head {
 
 /// Opens the cell of a row met while walking a tree; `None` if it is gone meanwhile.
 pub(crate) fn walk_cell(core: &Core, tree: TreeId, key: &[u8], cell: &[u8]) -> Result<Option<Plain>, Fault> {
-    match open_cell(&core.trees, &core.sealer, tree, key, cell) {
-        Ok(plain) => Ok(Some(plain)),
-        Err(_) => read_cell(&core.trees, &core.sealer, tree, key),
+    match open_lasting(core, tree, key, cell) {
+        Ok(plain) => Ok(plain),
+        Err(_) => read_cell(core, tree, key),
     }
 }

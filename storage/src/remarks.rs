@@ -14,7 +14,7 @@ use crate::read::walk_cell;
 use crate::rows::RemarkRow;
 use crate::schema::{TreeId, remark_key};
 use crate::seal::Blind;
-use crate::value::{decode, read_cell};
+use crate::value::{decode, key_of, read_cell};
 
 /// The key of a place.
 pub(crate) type PlaceKey = [u8; 36];
@@ -31,7 +31,7 @@ pub(crate) struct RemarkValue {
 /// The place of an entry. By time: `time u64 | first 8 bytes of the blind id`.
 pub(crate) fn place(core: &Core, room: u32, remark: &Remark) -> PlaceKey {
     let slot = match &remark.slot {
-        Slot::Named(name) => core.sealer.blind(Blind::Slot, room, name),
+        Slot::Named(name) => return named(core, room, &remark.list, name),
         Slot::At(time) => {
             let mut slot = core.sealer.blind(Blind::Slot, room, &remark.id.0);
             slot.rotate_right(8);
@@ -42,19 +42,52 @@ pub(crate) fn place(core: &Core, room: u32, remark: &Remark) -> PlaceKey {
     remark_key(room, list_name(core, room, &remark.list), slot)
 }
 
-/// What a place holds.
-pub(crate) fn read(core: &Core, place: &PlaceKey) -> Result<Vec<RemarkValue>, Fault> {
-    match read_cell(&core.trees, &core.sealer, TreeId::Remarks, place)? {
-        Some(plain) => decode(TreeId::Remarks, &plain),
-        None => Ok(Vec::new()),
-    }
+/// A place by name of a list.
+pub(crate) fn named(core: &Core, room: u32, list: &[u8], name: &[u8]) -> PlaceKey {
+    remark_key(room, list_name(core, room, list), core.sealer.blind(Blind::Slot, room, name))
 }
 
-/// Puts an entry among those of its place; whether that changed anything.
-pub(crate) fn put(entries: &mut Vec<RemarkValue>, remark: Remark) -> bool {
-    let Remark { key, rank, id, most, value, .. } = remark;
-    let entry = RemarkValue { key, rank, id, value };
-    annotation::put(entries, entry, usize::from(most), |entry| &entry.key, |entry| (entry.rank, entry.id))
+/// The places of a list that are on disk.
+pub(crate) fn places(core: &Core, room: u32, list: &[u8]) -> Result<Vec<PlaceKey>, Fault> {
+    let name = list_name(core, room, list);
+    let (start, end) = (remark_key(room, name, [0; 16]), remark_key(room, name, [255; 16]));
+    let mut places = Vec::new();
+    for key in core.trees.get(TreeId::Remarks).range(start..=end).keys() {
+        let key = key?.as_ref().try_into().map_err(|_| Fault::damaged(TreeId::Remarks, "a malformed key"))?;
+        places.push(key);
+    }
+    Ok(places)
+}
+
+/// What a place holds.
+pub(crate) fn read(core: &Core, place: &PlaceKey) -> Result<Said, Fault> {
+    let Some(plain) = read_cell(core, TreeId::Remarks, place)? else { return Ok(Said::default()) };
+    let cell = core.trees.get(TreeId::Remarks).get(place)?;
+    let key = cell.and_then(|cell| key_of(&cell).0);
+    Ok(Said { entries: decode(TreeId::Remarks, &plain)?, fades_ms: key.and_then(|key| core.keyring.until(key)) })
+}
+
+/// What stands in a place.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) entries: Vec<RemarkValue>,
+    /// When all of it disappears; `None` if it does not.
+    pub(crate) fades_ms: Option<u64>,
+}
+
+impl Said {
+    /// Puts an entry among those of its place; whether that changed anything.
+    pub(crate) fn put(&mut self, remark: Remark, fades_ms: Option<u64>) -> bool {
+        self.fades_ms = match (self.entries.is_empty(), self.fades_ms, fades_ms) {
+            (true, _, fades_ms) => fades_ms,
+            (false, Some(held), Some(fades_ms)) => Some(held.max(fades_ms)),
+            (false, ..) => None,
+        };
+        let Remark { key, rank, id, most, value, .. } = remark;
+        let entry = RemarkValue { key, rank, id, value };
+        let most = usize::from(most);
+        annotation::put(&mut self.entries, entry, most, |entry| &entry.key, |entry| (entry.rank, entry.id))
+    }
 }
 
 /// Entries of a list, in the order of its places.

@@ -6,7 +6,9 @@
 use std::fmt;
 
 use parlor_crypto::Secret;
-use parlor_proto::ids::{DeviceId, EventId};
+use parlor_proto::ids::{DeviceId, EventId, RoomId};
+
+use crate::timeline::Position;
 
 /// The 32-byte key that opens one message. Erased from memory when dropped.
 pub type MessageKey = Secret;
@@ -52,8 +54,10 @@ pub struct MessageRow {
     pub covers_own: u64,
     /// The key of its payload, once known.
     pub key: Option<MessageKey>,
-    /// The event as received.
+    /// The event as received; without its payload when what it says has disappeared.
     pub bytes: Vec<u8>,
+    /// When it disappears, milliseconds since the epoch; `None` if it does not, or has.
+    pub fades_ms: Option<u64>,
 }
 
 /// What stands in the place of a key that was erased. No message has it: keys are outputs of a key derivation.
@@ -80,8 +84,26 @@ impl fmt::Debug for MessageRow {
             .field("covers_own", &self.covers_own)
             .field("key", &self.key.as_ref().map(|_| "<redacted>"))
             .field("bytes", &self.bytes.len())
+            .field("fades_ms", &self.fades_ms)
             .finish()
     }
+}
+
+/// A message whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Of which room; `None` if that was forgotten.
+    pub room: Option<RoomId>,
+    /// Which.
+    pub id: EventId,
+    /// Its place in the timeline, or beside it.
+    pub position: Position,
+    /// Since when, milliseconds since the epoch.
+    pub until_ms: u64,
+    /// Whether it was a line of the timeline.
+    pub is_line: bool,
+    /// The number of the room here.
+    pub(crate) number: u32,
 }
 
 /// The last event of a log.

@@ -7,7 +7,7 @@ use crate::rows::LogKind;
 use crate::timeline::Position;
 
 /// The schema that this program writes. Raise it with a migration in `stamp.rs`.
-pub(crate) const SCHEMA: u32 = 4;
+pub(crate) const SCHEMA: u32 = 5;
 
 /// The room number of what belongs to no room.
 pub(crate) const NO_ROOM: u32 = 0;
@@ -42,11 +42,13 @@ pub(crate) enum TreeId {
     Remarks = 19,
     /// What the search still has to look at.
     Changes = 20,
+    /// Messages that disappear, by when.
+    Fading = 21,
 }
 
 impl TreeId {
     /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Rooms,
         Self::Authors,
         Self::Control,
@@ -67,6 +69,7 @@ impl TreeId {
         Self::Asides,
         Self::Remarks,
         Self::Changes,
+        Self::Fading,
     ];
 
     /// Trees whose keys begin with a room number: what forgetting a room empties.
@@ -90,7 +93,8 @@ impl TreeId {
 
     /// Whether its values are cells.
     pub(crate) fn holds_cells(self) -> bool {
-        let plain = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Pieces | Self::Applied | Self::Changes);
+        let index = matches!(self, Self::Log | Self::Ids | Self::Unread | Self::Changes | Self::Fading);
+        let plain = index || matches!(self, Self::Pieces | Self::Applied);
         let of_mail = (Self::MailBlobs as u8..=Self::MailState as u8).contains(&(self as u8));
         !plain && !of_mail
     }
@@ -118,6 +122,7 @@ impl TreeId {
             Self::Asides => "asides",
             Self::Remarks => "remarks",
             Self::Changes => "changes",
+            Self::Fading => "fading",
         }
     }
 }
@@ -172,6 +177,11 @@ pub(crate) fn blind_key(room: u32, name: [u8; 16]) -> [u8; 20] {
 /// `room u32 | namespace u8 | blind name [16]`.
 pub(crate) fn value_key(room: u32, namespace: u8, name: [u8; 16]) -> [u8; 21] {
     concat(&[&room.to_be_bytes(), &[namespace], &name])
+}
+
+/// `until u64 | key of the message [24]`.
+pub(crate) fn fading_key(until_ms: u64, message: &[u8; 24]) -> [u8; 32] {
+    concat(&[&until_ms.to_be_bytes(), message])
 }
 
 /// `generation u64 | piece u16`.

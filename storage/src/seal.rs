@@ -68,6 +68,16 @@ impl Sealer {
         Ok(plain)
     }
 
+    /// Seals a key for its slot of the keyring.
+    pub(crate) fn seal_slot(&self, slot: usize, plain: &[u8]) -> Vec<u8> {
+        self.values.seal(&mut rand::rng(), &slot_place(slot), plain)
+    }
+
+    /// The key in a slot of the keyring, if there is one.
+    pub(crate) fn open_slot(&self, slot: usize, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.values.open(&slot_place(slot), sealed).ok().map(Zeroizing::new)
+    }
+
     /// The blind name of `bytes` in `room`.
     pub(crate) fn blind(&self, what: Blind, room: u32, bytes: &[u8]) -> [u8; 16] {
         let name = self.keys.blind(&[&[what as u8], &room.to_be_bytes(), bytes]);
@@ -77,7 +87,15 @@ impl Sealer {
     }
 }
 
-fn place(tree: TreeId, key: &[u8]) -> Vec<u8> {
+/// No tree has this number.
+fn slot_place(slot: usize) -> Vec<u8> {
+    let mut place = vec![0xff];
+    place.extend_from_slice(&(slot as u64).to_be_bytes());
+    place
+}
+
+/// Where a value belongs.
+pub(crate) fn place(tree: TreeId, key: &[u8]) -> Vec<u8> {
     let mut place = Vec::with_capacity(1 + key.len());
     place.push(tree as u8);
     place.extend_from_slice(key);

@@ -14,7 +14,7 @@ use crate::directory::Room;
 use crate::fault::{Fault, guarded};
 use crate::limits::{self, MAX_BATCH_BYTES, QUEUE_BATCHES, QUEUE_BYTES};
 use crate::opening::{Core, Folder};
-use crate::rows::{ControlRow, KeyValue, LogKind, LogRow, MessageRow, RemarkRow, Tips, Want};
+use crate::rows::{ControlRow, Due, KeyValue, LogKind, LogRow, MessageRow, RemarkRow, Tips, Want};
 use crate::schema::timeline_key;
 use crate::seal::Sealer;
 use crate::timeline::{Cursor, Page, Position, TimelineRow};
@@ -257,6 +257,21 @@ impl Store {
         self.read(|core| match read::room_number(core, room) {
             Some(number) => read::scan(core, number, namespace as u8, prefix),
             None => Ok(Vec::new()),
+        })
+    }
+
+    /// Messages whose time is over at `now_ms` and that were not taken away yet, at most `limit`, those that were over first before
+    /// the others; and when the next one is over, if all are told.
+    pub fn due(&self, now_ms: u64, limit: usize) -> Result<(Vec<Due>, Option<u64>), ReadError> {
+        self.read(|core| read::due(core, now_ms, limit))
+    }
+
+    /// Destroys the keys of what is over at `now_ms`: nothing on the disk gives its content back from then on. Answers when the next
+    /// one is over.
+    pub fn destroy_keys(&self, now_ms: u64) -> Result<Option<u64>, ReadError> {
+        self.read(|core| {
+            core.keyring.destroy_until(now_ms)?;
+            Ok(core.keyring.next())
         })
     }
 

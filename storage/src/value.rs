@@ -3,6 +3,9 @@
 //! A cell is `0x00 | sealed` or, when that is longer than [`INLINE`], `0x01 | generation u64 | pieces u16`, with the
 //! sealed bytes cut into pieces under `generation | number` in their own tree. sled keeps up to 17 values in a leaf and
 //! writes a leaf over 128 KiB as a separate file that it never syncs; pieces of 4 KiB keep every leaf far below.
+//! What disappears is sealed once more inside, under a key of the keyring that goes with it (`0x02 | id of the key u64` before such a
+//! cell); of a message only what it says, for its header stays.
+//!
 //! A generation is used once: pieces are written before the cell that names them and removed after another replaced it.
 
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
@@ -10,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fault::Fault;
+use crate::keyring::{KeyId, Keyring, Lasts};
 use crate::opened::Plain;
-use crate::rows::{ControlRow, MessageRow};
+use crate::opening::Core;
+use crate::rows::{ControlRow, MessageRow, erased};
 use crate::schema::{TreeId, Trees, piece_key};
-use crate::seal::{Sealer, secret};
+use crate::seal::{Sealer, place, secret};
 use crate::timeline::Position;
 
 /// Sealed bytes that stay in the row itself, and bytes of one piece.
@@ -82,6 +87,23 @@ pub(crate) struct MessageValue<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// What follows the value of a message that disappears: its `bytes` are then without the payload.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fading<'a> {
+    pub(crate) key: KeyId,
+    /// When it is over.
+    pub(crate) until_ms: u64,
+    /// [`Content`], sealed under that key.
+    pub(crate) sealed: &'a [u8],
+}
+
+/// What is gone of a message when its time is over.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Content<'a> {
+    key: Option<Zeroizing<[u8; 32]>>,
+    payload: &'a [u8],
+}
+
 impl<'a> MessageValue<'a> {
     pub(crate) fn of(row: &'a MessageRow) -> Self {
         Self {
@@ -94,8 +116,41 @@ impl<'a> MessageValue<'a> {
         }
     }
 
-    pub(crate) fn row(&self, device: DeviceId, position: Position) -> MessageRow {
-        MessageRow {
+    /// The plain form of a message's row, with what disappears sealed.
+    pub(crate) fn sealed(row: &MessageRow, core: &Core) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let mut value = MessageValue::of(row);
+        let Some(until_ms) = row.fades_ms else { return Ok(encode(&value)) };
+        let (head, payload) = without_payload(&row.bytes);
+        value.bytes = head;
+        let content = encode(&Content { key: value.key.take(), payload });
+        let lasts = Lasts::Until(until_ms);
+        let (key, sealed) = core.keyring.seal(lasts, row.id.as_bytes(), &content, &core.sealer)?;
+        Ok(value.with(&Fading { key, until_ms, sealed: &sealed }))
+    }
+
+    fn with(&self, fading: &Fading<'_>) -> Zeroizing<Vec<u8>> {
+        let mut plain = encode(self);
+        plain.extend_from_slice(&encode(fading));
+        plain
+    }
+
+    /// The value and what disappears of it.
+    pub(crate) fn parse(plain: &'a [u8]) -> Result<(Self, Option<Fading<'a>>), Fault> {
+        let malformed = |_| Fault::damaged(TreeId::Timeline, "a malformed value");
+        let (value, rest) = postcard::take_from_bytes(plain).map_err(malformed)?;
+        let fading = if rest.is_empty() { None } else { Some(postcard::from_bytes(rest).map_err(malformed)?) };
+        Ok((value, fading))
+    }
+
+    /// The message; without what it says if that is gone.
+    pub(crate) fn row(
+        &self,
+        fading: Option<&Fading<'_>>,
+        core: &Core,
+        device: DeviceId,
+        position: Position,
+    ) -> Result<MessageRow, Fault> {
+        let mut row = MessageRow {
             device,
             seq: u64::from(position.seq),
             id: self.id,
@@ -105,8 +160,61 @@ impl<'a> MessageValue<'a> {
             covers_own: self.covers_own,
             key: self.key.as_ref().map(|key| secret(key)),
             bytes: self.bytes.to_vec(),
-        }
+            fades_ms: None,
+        };
+        let Some(fading) = fading else { return Ok(row) };
+        let content = core.keyring.open_sealed(fading.key, self.id.as_bytes(), fading.sealed)?;
+        let Some(content) = content else {
+            row.key = Some(erased());
+            return Ok(row);
+        };
+        let content: Content<'_> = decode(TreeId::Timeline, &content)?;
+        row.key = content.key.as_ref().map(|key| secret(key));
+        row.bytes.extend_from_slice(content.payload);
+        row.fades_ms = Some(fading.until_ms);
+        Ok(row)
     }
+
+    /// The plain form with another key or number covered; `None` if that changes nothing. `key` says what becomes of the one there is.
+    pub(crate) fn changed(
+        mut self,
+        fading: Option<&Fading<'_>>,
+        core: &Core,
+        key: impl FnOnce(Option<&[u8; 32]>) -> Option<[u8; 32]>,
+        covers_own: Option<u64>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        let covers = covers_own.filter(|covers| *covers > self.covers_own);
+        self.covers_own = covers.unwrap_or(self.covers_own);
+        let Some(fading) = fading else {
+            let key = key(self.key.as_deref());
+            let changes = key.is_some() || covers.is_some();
+            self.key = key.map(Zeroizing::new).or(self.key);
+            return Ok(changes.then(|| encode(&self)));
+        };
+        let unchanged = || covers.map(|_| self.with(fading));
+        let Some(content) = core.keyring.open_sealed(fading.key, self.id.as_bytes(), fading.sealed)? else {
+            return Ok(unchanged());
+        };
+        let mut content: Content<'_> = decode(TreeId::Timeline, &content)?;
+        let Some(key) = key(content.key.as_deref()) else { return Ok(unchanged()) };
+        content.key = Some(Zeroizing::new(key));
+        let sealed = core.keyring.seal_again(fading.key, self.id.as_bytes(), &encode(&content));
+        let Some(sealed) = sealed else { return Ok(unchanged()) };
+        Ok(Some(self.with(&Fading { sealed: &sealed, ..*fading })))
+    }
+
+    /// The plain form of a message that is over: nothing of what it said is in it.
+    pub(crate) fn over(mut self) -> Zeroizing<Vec<u8>> {
+        self.key = Some(Zeroizing::new(*erased().expose()));
+        self.bytes = without_payload(self.bytes).0;
+        encode(&self)
+    }
+}
+
+/// The header and signature of a message, and its payload: `u16 length of the header | header | signature [64] | payload`.
+fn without_payload(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let header = bytes.first_chunk().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
+    bytes.split_at(bytes.len().min(2 + header + 64))
 }
 
 /// Plain form of a row of [`TreeId::Values`].
@@ -163,21 +271,43 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(tree: TreeId, bytes: &'a [u8]) -> R
 #[derive(Debug)]
 pub(crate) struct CellMaker<'a> {
     sealer: &'a Sealer,
+    keyring: &'a Keyring,
     next_generation: u64,
 }
 
 impl<'a> CellMaker<'a> {
     /// For the group with this number. A group makes at most 65,536 cells with pieces: it has fewer bytes than that
     /// many pieces.
-    pub(crate) fn new(sealer: &'a Sealer, group: u64) -> Self {
-        Self { sealer, next_generation: first_generation(group) }
+    pub(crate) fn new(core: &'a Core, group: u64) -> Self {
+        Self { sealer: &core.sealer, keyring: &core.keyring, next_generation: first_generation(group) }
     }
 
     /// Adds to `rows` what holds `plain` under `key`: pieces first.
     pub(crate) fn cell(&mut self, tree: TreeId, key: &[u8], plain: Zeroizing<Vec<u8>>, rows: &mut Vec<Row>) {
+        self.put(tree, key, plain, Vec::new(), rows);
+    }
+
+    /// As [`cell`](Self::cell), of what disappears.
+    pub(crate) fn fading(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        plain: &[u8],
+        lasts: Lasts,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), Fault> {
+        let (id, sealed) = self.keyring.seal(lasts, &place(tree, key), plain, self.sealer)?;
+        let mut head = vec![2];
+        head.extend_from_slice(&id.to_be_bytes());
+        self.put(tree, key, Zeroizing::new(sealed), head, rows);
+        Ok(())
+    }
+
+    fn put(&mut self, tree: TreeId, key: &[u8], plain: Zeroizing<Vec<u8>>, head: Vec<u8>, rows: &mut Vec<Row>) {
         let sealed = self.sealer.seal(tree, key, plain);
+        let mut value = head;
         if sealed.len() <= INLINE {
-            let mut value = Vec::with_capacity(1 + sealed.len());
+            value.reserve(1 + sealed.len());
             value.push(0);
             value.extend_from_slice(&sealed);
             rows.push(Row::new(tree, key, value));
@@ -190,7 +320,7 @@ impl<'a> CellMaker<'a> {
             rows.push(Row::new(TreeId::Pieces, &piece_key(generation, pieces), piece.to_vec()));
             pieces += 1;
         }
-        let mut value = vec![1];
+        value.push(1);
         value.extend_from_slice(&generation.to_be_bytes());
         value.extend_from_slice(&pieces.to_be_bytes());
         rows.push(Row::new(tree, key, value));
@@ -202,14 +332,25 @@ fn first_generation(group: u64) -> u64 {
     group << 16
 }
 
+/// The key that a cell is sealed with inside, and the cell without that.
+pub(crate) fn key_of(cell: &[u8]) -> (Option<KeyId>, &[u8]) {
+    match cell.split_first() {
+        Some((2, rest)) => match rest.split_first_chunk() {
+            Some((id, rest)) => (Some(u64::from_be_bytes(*id)), rest),
+            None => (None, cell),
+        },
+        _ => (None, cell),
+    }
+}
+
 /// The pieces that a cell names: generation and count.
 pub(crate) fn pieces_of(cell: &[u8]) -> Option<(u64, u16)> {
-    let rest = cell.strip_prefix(&[1])?;
+    let rest = key_of(cell).1.strip_prefix(&[1])?;
     let (generation, rest) = rest.split_first_chunk()?;
     Some((u64::from_be_bytes(*generation), u16::from_be_bytes(rest.try_into().ok()?)))
 }
 
-/// Opens the cell found under `key`.
+/// Opens the cell found under `key`, of a tree of which nothing disappears.
 pub(crate) fn open_cell(trees: &Trees, sealer: &Sealer, tree: TreeId, key: &[u8], cell: &[u8]) -> Result<Plain, Fault> {
     if let Some(sealed) = cell.strip_prefix(&[0]) {
         return sealer.open(tree, key, sealed);
@@ -227,14 +368,26 @@ pub(crate) fn open_cell(trees: &Trees, sealer: &Sealer, tree: TreeId, key: &[u8]
     sealer.open(tree, key, &sealed)
 }
 
+/// Opens the cell found under `key`; `None` if what it holds has disappeared.
+pub(crate) fn open_lasting(core: &Core, tree: TreeId, key: &[u8], cell: &[u8]) -> Result<Option<Plain>, Fault> {
+    let (inner, cell) = key_of(cell);
+    let Some(inner) = inner else { return open_cell(&core.trees, &core.sealer, tree, key, cell).map(Some) };
+    if core.keyring.is_gone(inner) {
+        return Ok(None);
+    }
+    let sealed = open_cell(&core.trees, &core.sealer, tree, key, cell)?;
+    let plain = core.keyring.open_sealed(inner, &place(tree, key), &sealed)?;
+    Ok(plain.map(std::sync::Arc::new))
+}
+
 /// Reads the cell under `key`. A reader may meet a cell that is replaced meanwhile: its pieces are gone then, and the
 /// row is read again.
-pub(crate) fn read_cell(trees: &Trees, sealer: &Sealer, tree: TreeId, key: &[u8]) -> Result<Option<Plain>, Fault> {
-    let Some(mut cell) = trees.get(tree).get(key)? else { return Ok(None) };
+pub(crate) fn read_cell(core: &Core, tree: TreeId, key: &[u8]) -> Result<Option<Plain>, Fault> {
+    let Some(mut cell) = core.trees.get(tree).get(key)? else { return Ok(None) };
     loop {
-        match open_cell(trees, sealer, tree, key, &cell) {
-            Ok(plain) => return Ok(Some(plain)),
-            Err(fault) => match trees.get(tree).get(key)? {
+        match open_lasting(core, tree, key, &cell) {
+            Ok(plain) => return Ok(plain),
+            Err(fault) => match core.trees.get(tree).get(key)? {
                 Some(now) if now != cell => cell = now,
                 Some(_) => return Err(fault),
                 None => return Ok(None),

@@ -228,6 +228,8 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
+        // Keys of what disappears are durable before what needs them.
+        core.keyring.sync()?;
         self.notes.journal.append(group, &rows, &self.sealer)?;
         self.shared.faults.after_journal()?;
         self.notes.mark(group, &self.sealer)?;

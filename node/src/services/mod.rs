@@ -10,11 +10,13 @@
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
 //! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
 //! | [`search`] | the index of all messages: kept up to date behind the store, asked by windows |
+//! | [`fading`] | nothing: has what is over taken away, and its keys destroyed |
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
 pub(crate) mod attention;
 pub(crate) mod contacts;
+pub(crate) mod fading;
 pub(crate) mod files;
 pub(crate) mod joins;
 pub(crate) mod leafs;

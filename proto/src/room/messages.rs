@@ -374,8 +374,11 @@ impl Messages {
     /// only a part of the place.
     pub(super) fn wait(&mut self, event: Event, known: impl Fn(&DeviceId) -> bool) -> Result<(), Reject> {
         let place = (event.device(), event.seq());
-        if self.waiting.contains_key(&place) {
-            return Ok(());
+        match self.waiting.get(&place) {
+            // A whole copy is better than one without its payload, which may be refused when its turn comes.
+            Some(held) if held.is_bare() && !event.is_bare() => self.drop_waiting(&place),
+            Some(_) => return Ok(()),
+            None => {}
         }
         let of_device = self.waiting.range((place.0, 0)..=(place.0, u64::MAX)).count();
         let bytes = self.waiting_bytes + event.bytes().len();

@@ -30,6 +30,7 @@ mod create;
 mod direct;
 mod elect;
 mod epochs;
+pub mod fading;
 mod flood;
 mod forks;
 mod former;

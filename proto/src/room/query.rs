@@ -53,7 +53,6 @@ impl Room {
             let value = self.resolved.settings().get(&(setting as u8));
             value.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
         };
-        let ttl = self.resolved.settings().get(&(Setting::Ttl as u8));
         let mailboxes = self.resolved.settings().get(&(Setting::Mailboxes as u8));
         let tokens = self.resolved.settings().get(&(Setting::MailboxTokens as u8));
         Some(RoomInfo {
@@ -61,7 +60,7 @@ impl Room {
             about: text(Setting::About),
             mailboxes: mailboxes.and_then(|bytes| Mailboxes::decode(bytes)).unwrap_or_default(),
             mailbox_tokens: tokens.and_then(|bytes| MailboxTokens::decode(bytes)).unwrap_or_default(),
-            ttl_ms: ttl.and_then(|bytes| bytes.as_slice().try_into().ok()).map(u64::from_be_bytes),
+            ttl_ms: super::fading::ttl_ms(&self.resolved),
             kind,
             history: policy.history,
             created_at_ms: self.created_ms(),

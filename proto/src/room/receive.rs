@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use parlor_crypto::seal;
 
 use super::branches::Placed;
+use super::fading;
 use super::flood::Flood;
 use super::messages::{Fit, LogEnd, Messages};
 use super::run::authentic;
@@ -24,12 +25,14 @@ use crate::validity::Invalid;
 #[derive(Debug)]
 pub(super) struct Context {
     past: Set,
+    /// How long a message lives by the settings in the view.
+    pub(super) ttl_ms: Option<u64>,
     epochs: HashMap<EpochId, EpochView>,
 }
 
 /// An epoch in the view of a message.
 #[derive(Debug, Clone, Copy)]
-struct EpochView {
+pub(super) struct EpochView {
     /// Where its Rotate is; `None` if not in the view.
     at: Option<NodeIdx>,
     /// The slice that admissions had opened.
@@ -132,7 +135,7 @@ impl Room {
     /// Opens a stored message whose key was not held when it came. `None` while it still is not. The event is one that this
     /// room accepted.
     pub fn open_later(&mut self, event: &Event) -> Option<Opened> {
-        let header = event.message()?;
+        let header = event.message().filter(|_| !event.is_bare())?;
         let sealing = event.sealing_header();
         let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing)?;
         let body = open_body(self.id.as_bytes(), &key, &sealing, event.payload());
@@ -144,6 +147,9 @@ impl Room {
     /// key is held is assumed.
     pub fn verdict(&self, event: &Event) -> Verdict {
         let Some(header) = event.message() else { return Verdict::NotPermitted };
+        if event.is_bare() {
+            return Verdict::Faded;
+        }
         let heads: Vec<NodeIdx> = header.control.iter().filter_map(|head| self.dag.find(head)).collect();
         let in_view = |op: NodeIdx| heads.iter().any(|head| self.dag.in_past(op, *head));
         let author = self.dag.device_no(&header.device).and_then(|no| self.dag.account_where(no, in_view));
@@ -297,22 +303,32 @@ impl Room {
             Ok(author) => author,
             Err(invalid) => return Step::Refused(id, invalid.into()),
         };
+        let ttl_ms = self.ttl_of(header);
+        let is_over = ttl_ms.is_some_and(|ttl_ms| fading::is_over(header.hlc.ms(), ttl_ms, now_ms));
+        if event.is_bare() && !is_over {
+            return Step::Refused(id, Reject::Bare);
+        }
+        let fades_ms = ttl_ms.and_then(|ttl_ms| fading::ends_ms(header.hlc.ms(), ttl_ms, now_ms));
+        let faded = event.is_bare() || (ttl_ms.is_some() && fades_ms.is_none());
+        let event = if faded { event.bare() } else { event };
         let own = path == self.me.device();
         let (covers_own, unknown) = self.messages.take(id, header, path, before, own);
         let place = self.messages.branches().place(&header.device, &path, header.seq);
         let placed = place.map(|place| Box::new(Placed { event: id, place, cut: None }));
         self.epochs.saw_slice(header.epoch, header.slice);
         let sealing = event.sealing_header();
-        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing);
+        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing).filter(|_| !faded);
         let body = key.as_ref().and_then(|key| open_body(self.id.as_bytes(), key, &sealing, event.payload()));
         let verdict = match (&key, &body) {
+            _ if faded => Verdict::Faded,
             (None, _) => Verdict::NoKey,
             (Some(_), None) => Verdict::Damaged,
             (Some(_), Some(_)) => self.judge_in_context(&event, header, &author),
         };
         let order = if header.hlc.is_ahead_of(now_ms) { Hlc::at(now_ms) } else { header.hlc };
         let unsafe_epoch = !view.safe;
-        let message = Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch };
+        let fades_ms = fades_ms.filter(|_| !faded);
+        let message = Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch, fades_ms };
         Step::Taken(Box::new(message), unknown, placed)
     }
 
@@ -339,7 +355,7 @@ impl Room {
     }
 
     /// The epoch of a message in the view it was written in; `None` while control heads are missing.
-    fn view(&mut self, header: &MessageHeader) -> Option<EpochView> {
+    pub(super) fn view(&mut self, header: &MessageHeader) -> Option<EpochView> {
         if let Some(context) = self.contexts.get_mut(&header.control)
             && let Some(view) = context.epochs.get(&header.epoch)
         {
@@ -351,13 +367,22 @@ impl Room {
         let slice = self.dag.admitted_slice(&header.epoch, &past);
         let view = EpochView { at, slice, safe: at.is_some() && self.was_safe(&header.epoch, &past) };
         if self.contexts.get_mut(&header.control).is_none() {
-            self.contexts.put(header.control.clone(), Context { past, epochs: HashMap::new() });
+            let ttl_ms = self.ttl_in(&past);
+            self.contexts.put(header.control.clone(), Context { past, ttl_ms, epochs: HashMap::new() });
         }
         // Of epochs that nobody made there are as many as anybody likes to name.
         if view.at.is_some() {
             self.contexts.get_mut(&header.control)?.epochs.insert(header.epoch, view);
         }
         Some(view)
+    }
+
+    /// How long messages live by the settings in the view `past`.
+    fn ttl_in(&mut self, past: &Set) -> Option<u64> {
+        if past.len() == self.dag.len() {
+            return fading::ttl_ms(&self.resolved);
+        }
+        fading::ttl_ms(&self.views.of(&self.dag, past))
     }
 
     /// Whether the epoch was safe in the view `past`.

@@ -121,6 +121,8 @@ pub struct Message {
     pub verdict: Verdict,
     /// Its author wrote under an epoch that was not safe in his own view (attack 21): show a warning.
     pub unsafe_epoch: bool,
+    /// When it disappears, by our clock, in milliseconds since the epoch; `None` if it does not, or has.
+    pub fades_ms: Option<u64>,
 }
 
 impl fmt::Debug for Message {
@@ -142,6 +144,8 @@ pub enum Verdict {
     NoKey,
     /// No: what is inside can not be opened or is no content. Nobody can read it.
     Damaged,
+    /// No more: its time is over, and its content is gone.
+    Faded,
 }
 
 /// What became of a batch.
@@ -221,6 +225,9 @@ pub enum Reject {
     /// No buffer has room for an event that waits. It comes again by sync.
     #[error("too many events wait")]
     Full,
+    /// It came without its payload, and its time is not over by our clock. Whoever handed it to us may have another clock.
+    #[error("without its payload before its time")]
+    Bare,
 }
 
 impl Reject {

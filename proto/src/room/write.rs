@@ -7,6 +7,7 @@ use parlor_crypto::invite::InviteSeed;
 use parlor_crypto::seal;
 
 use super::Room;
+use super::fading;
 use super::invites::{InviteLimit, NewInvite};
 use super::types::{Accepted, Message, Outcome, Persist, Refusal, Verdict, Written};
 use crate::body::Body;
@@ -43,6 +44,9 @@ impl Room {
         let event = Event::sign(&self.id, unsealed, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
         let device = self.me.device();
         let before = self.messages.end(&device).copied();
+        // What the view of this message says: its heads may leave some of what is known out.
+        let ttl_ms = self.view_ttl(&header);
+        let fades_ms = ttl_ms.map(|ttl_ms| now_ms.saturating_add(ttl_ms));
         let (covers_own, _) = self.messages.take(event.id(), &header, device, before, true);
         self.epochs.saw_slice(header.epoch, header.slice);
         let message = Message {
@@ -54,6 +58,7 @@ impl Room {
             body: Some(body.clone()),
             verdict: Verdict::Shown,
             unsafe_epoch: false,
+            fades_ms,
         };
         Ok(Written { message, persist: Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() } })
     }
@@ -199,7 +204,7 @@ impl Room {
                     (1..=limits::MAX_ROOM_NAME).contains(&value.len()) && std::str::from_utf8(&value).is_ok()
                 }
                 Setting::About => value.len() <= limits::MAX_SETTING && std::str::from_utf8(&value).is_ok(),
-                Setting::Ttl => value.is_empty() || value.len() == 8,
+                Setting::Ttl => value.is_empty() || fading::is_ttl(&value),
                 Setting::TopicGeneration => value.len() == 4,
                 Setting::Mailboxes => Mailboxes::decode(&value).is_some(),
                 Setting::MailboxTokens => MailboxTokens::decode(&value).is_some(),

@@ -53,6 +53,7 @@ pub(crate) fn message(room: u8, device_number: u8, seq: u64, order: u64, len: us
         covers_own: seq / 2,
         key: Some(Secret::new(id.0)),
         bytes: event_bytes(&id, len),
+        fades_ms: None,
     }
 }
 

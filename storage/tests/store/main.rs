@@ -9,6 +9,7 @@ mod canary;
 mod common;
 mod corrupt;
 mod disk;
+mod fading;
 mod kill;
 mod mail;
 mod model;

@@ -187,7 +187,7 @@ impl Model {
                     }
                 }
                 Change::Remark { place, key, rank } => {
-                    all.remark(remark(*place, *key, *rank));
+                    all.remark(remark(*place, *key, *rank), None);
                     let known = self.remarks.entry((*place, *key)).or_insert(*rank);
                     *known = (*known).max(*rank);
                 }

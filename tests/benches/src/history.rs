@@ -86,6 +86,7 @@ impl<'a> Forge<'a> {
             covers_own: 0,
             key: Some(key.secret().clone()),
             bytes: event.into_bytes(),
+            fades_ms: None,
         }
     }
 

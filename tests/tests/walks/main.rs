@@ -17,6 +17,7 @@ mod doctor;
 mod doctored;
 mod door;
 mod export;
+mod fading;
 mod files;
 mod history;
 mod joining;

@@ -79,6 +79,10 @@ impl Teller {
                 let first = unread.first_unread_order.as_deref();
                 self.notices.waits(&unread.room, first, calls_of(&unread.attention))
             }
+            EventBody::MessageExpired(gone) => {
+                self.notices.gone(&gone.room, &gone.message);
+                None
+            }
             EventBody::Room(room) => match room.change {
                 RoomChange::Joined => {
                     self.notices.joined(&room.room, now_ms);

@@ -130,6 +130,14 @@ impl Notices {
         shown.then(|| Out::Withdraw(room.to_owned()))
     }
 
+    /// A message disappeared: what it said is told to nobody.
+    pub(super) fn gone(&mut self, room: &str, message: &str) {
+        let newest = self.rooms.get_mut(room).and_then(|waiting| waiting.newest.as_mut());
+        if let Some(newest) = newest.filter(|newest| newest.message == message) {
+            newest.text.clear();
+        }
+    }
+
     /// When [`tick`](Self::tick) is due.
     pub(super) fn due(&self) -> Option<u64> {
         let first = self.rooms.values().filter_map(|waiting| waiting.due_ms).min()?;

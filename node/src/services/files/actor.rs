@@ -128,6 +128,10 @@ impl Actor {
                     self.want_unasked(file, want).await;
                     continue;
                 }
+                Order::Unnamed(file) => {
+                    self.unnamed(file).await;
+                    continue;
+                }
                 Order::Want(file, want, Some(reply)) => (self.want(file, want).await, reply),
                 Order::Drop(file, reply) => (self.give_up(file).await, reply),
             };
@@ -322,6 +326,20 @@ impl Actor {
             None => self.leave(file).await,
         }
         Ok(())
+    }
+
+    /// No message names a file any more: it is fetched no more, and what came of it goes.
+    async fn unnamed(&mut self, file: FileId) {
+        if let Some(running) = self.running.get_mut(&file) {
+            // It is removed when that has ended.
+            running.stop.send_replace(true);
+            running.again = None;
+        }
+        match self.parts.files.forget_unnamed(file).await {
+            Ok(true) => drop(self.waiting.remove(&file)),
+            Ok(false) => {}
+            Err(problem) => tracing::warn!(%problem, "a file that no message names could not be removed"),
+        }
     }
 
     /// Nothing of a file is here any more.

@@ -72,6 +72,8 @@ pub(super) struct Slots {
 pub(super) enum Order {
     /// Fetch it.
     Want(FileId, Want, Option<oneshot::Sender<Answer<()>>>),
+    /// No message names it any more.
+    Unnamed(FileId),
     /// Fetch it no more, and remove what is here of it.
     Drop(FileId, oneshot::Sender<Answer<()>>),
 }
@@ -221,6 +223,50 @@ impl Files {
         done.await.unwrap_or_else(|_| Err(Problem::of(Code::Stopping)))
     }
 
+    /// The files that a message names.
+    pub(crate) fn named_by(&self, room: &RoomId, message: &EventId) -> Vec<FileId> {
+        let table = self.table();
+        let names = |known: &Known| known.places.iter().any(|it| it.room == *room && it.message == *message);
+        table.iter().filter(|(_, known)| names(known)).map(|(id, _)| *id).collect()
+    }
+
+    /// A message is gone, and that is durable: files that no other one names go too.
+    pub(crate) fn unname(&self, room: &RoomId, message: &EventId) {
+        for file in self.named_by(room, message) {
+            let is_left = {
+                let mut table = self.table();
+                let Some(known) = table.get_mut(&file) else { continue };
+                known.places.retain(|it| it.room != *room || it.message != *message);
+                known.places.is_empty()
+            };
+            if is_left {
+                lock(&self.inner.slots).orders.push(Order::Unnamed(file));
+            }
+        }
+        self.inner.told.notify_one();
+    }
+
+    /// Forgets a file that no message here names any more, with its key and what is here of it, unless an outbox has it. Whether it did.
+    pub(super) async fn forget_unnamed(&self, file: FileId) -> Answer<bool> {
+        let store = self.inner.store.clone();
+        let named = blocking(move || unnamed(&store, HashSet::from([file]))).await?.map_err(damaged)?.is_empty();
+        if named || self.table().get(&file).is_some_and(|known| !known.places.is_empty()) {
+            return Ok(false);
+        }
+        let upload = lock(&self.inner.uploads).remove(&file);
+        let mut batch = Batch::new(None);
+        batch.delete(Namespace::File, &[UPLOAD, &file.0].concat());
+        batch.delete(Namespace::File, &[WANT, &file.0].concat());
+        if let Err(problem) = self.commit(batch).await {
+            lock(&self.inner.uploads).extend(upload.map(|upload| (file, upload)));
+            return Err(problem);
+        }
+        self.table().forget(&file);
+        let blobs = self.inner.blobs.clone();
+        blocking(move || blobs.remove(&file)).await?.map_err(|error| blob_problem(&error))?;
+        Ok(true)
+    }
+
     /// Nobody looks any more at what is told: who waits for it is told so.
     pub(super) fn close(&self) {
         *lock(&self.inner.slots) = Slots { closed: true, ..Slots::default() };
@@ -305,7 +351,8 @@ impl Files {
         for id in &surplus {
             batch.delete(Namespace::File, &[UPLOAD, &id.0].concat());
         }
-        batch.put(Namespace::File, &[UPLOAD, &id.0].concat(), codec::encode(&upload));
+        // It holds the key of the file, which may be sent into a room whose messages disappear.
+        batch.put_fading(Namespace::File, &[UPLOAD, &id.0].concat(), codec::encode(&upload));
         self.commit(batch).await?;
         let mut uploads = lock(&self.inner.uploads);
         surplus.iter().for_each(|id| drop(uploads.remove(id)));

@@ -105,6 +105,11 @@ impl Table {
         }
     }
 
+    /// No message names it any more.
+    pub(super) fn forget(&mut self, file: &FileId) {
+        self.files.remove(file);
+    }
+
     pub(super) fn get(&self, file: &FileId) -> Option<&Known> {
         self.files.get(file)
     }

@@ -133,6 +133,20 @@ impl Turn<'_> {
         });
     }
 
+    /// A message is gone: a draft answers it no more.
+    pub(super) fn drop_answer_to(&mut self, message: &str) {
+        if self.entry.draft.reply_to.as_deref() != Some(message) {
+            return;
+        }
+        let draft = KeptDraft { reply_to: None, ..self.entry.draft.clone() };
+        self.keep(names::DRAFT, &draft.clone(), move |turn, done| {
+            if done.is_ok() {
+                turn.entry.draft = draft;
+                turn.publish(EventBody::Draft(Box::new(turn.draft_view())));
+            }
+        });
+    }
+
     /// Stores one of these beside the room.
     fn keep(
         &mut self,
@@ -142,7 +156,13 @@ impl Turn<'_> {
     ) {
         let mut batch = Batch::new(Some(self.id()));
         match serde_json::to_vec(value) {
-            Ok(bytes) => drop(batch.put(Namespace::Meta, name, bytes)),
+            // A draft is a text that may be sent: it may not outlive that.
+            Ok(bytes) if self.entry.room.ttl_ms().is_some() => {
+                batch.put_fading(Namespace::Meta, name, bytes);
+            }
+            Ok(bytes) => {
+                batch.put(Namespace::Meta, name, bytes);
+            }
             Err(error) => return then(self, Err(Problem::new(Code::Internal, error.to_string()))),
         }
         self.hand_over(batch, Settle::reply(then));

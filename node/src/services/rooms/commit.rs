@@ -2,7 +2,7 @@
 
 use parlor_proto::event::Event;
 use parlor_proto::outbox;
-use parlor_proto::room::{Accepted, Outcome};
+use parlor_proto::room::{Accepted, Outcome, Verdict};
 use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
@@ -24,7 +24,7 @@ impl Turn<'_> {
         let mut accepted = Vec::new();
         let mut late = false;
         let whole = outcome.placed.iter().any(|placed| placed.place.at == 1);
-        for event in std::mem::take(&mut outcome.accepted) {
+        for mut event in std::mem::take(&mut outcome.accepted) {
             if batch.bytes() >= SPLIT_BYTES && !whole {
                 let ahead = Settle {
                     accepted: std::mem::take(&mut accepted),
@@ -36,6 +36,9 @@ impl Turn<'_> {
                 }
                 self.hand_over(std::mem::replace(&mut batch, Batch::new(Some(self.id()))), ahead);
             }
+            if let Accepted::Message(message) = &mut event {
+                self.lasting(message);
+            }
             match &event {
                 Accepted::Control(event) => self.control(&mut batch, event),
                 Accepted::Message(message) => {
@@ -45,6 +48,9 @@ impl Turn<'_> {
                         (row.device, row.seq) = (placed.place.path, placed.place.at);
                     }
                     batch.message(row);
+                    if message.verdict == Verdict::Faded {
+                        batch.aside(message.event.id());
+                    }
                     late |= self.note_late(message);
                     self.remark(&mut batch, message);
                     self.note_files(&mut batch, &message.event, message.body.as_ref());
@@ -60,7 +66,12 @@ impl Turn<'_> {
         }
         batch.persist(outcome.persist);
         for entry in &settle.entries {
-            batch.put(Namespace::Outbox, &entry.nonce, parlor_proto::codec::encode(entry));
+            let bytes = parlor_proto::codec::encode(entry);
+            // What waits to be written in a room whose messages disappear holds a text that may not outlive it.
+            match entry.body.is_empty() || self.entry.room.ttl_ms().is_none() {
+                true => batch.put(Namespace::Outbox, &entry.nonce, bytes),
+                false => batch.put_fading(Namespace::Outbox, &entry.nonce, bytes),
+            };
         }
         for nonce in &settle.forget {
             batch.delete(Namespace::Outbox, nonce);

@@ -24,6 +24,7 @@ use parlor_storage::{Batch, Chain, Namespace, Position, ReadError, Store};
 use serde::{Deserialize, Serialize};
 
 use super::attention::{KeptDraft, Wanted};
+use super::fading::Lately;
 use super::gossip::Hearing;
 use super::message::Wish;
 use super::settle::Settle;
@@ -99,6 +100,8 @@ pub(super) struct Entry {
     pub(super) own_clock: std::collections::VecDeque<(u64, Hlc)>,
     pub(super) read: ReadMark,
     pub(super) unread: Unread,
+    /// When messages that came lately disappear.
+    pub(super) lately: Lately,
     /// When the room calls, and where it stands in the list.
     pub(super) wanted: Wanted,
     /// What was written and not sent.
@@ -220,6 +223,7 @@ impl Entry {
             own_clock: std::collections::VecDeque::new(),
             read: ReadMark::default(),
             unread: Unread::default(),
+            lately: Lately::default(),
             wanted: Wanted::default(),
             draft: KeptDraft::default(),
             speaker: Speaker::default(),

@@ -14,7 +14,7 @@ use parlor_proto::identity::Identity;
 use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
-use parlor_storage::Position;
+use parlor_storage::{Due, Position};
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
@@ -84,6 +84,16 @@ impl Rooms {
         for worker in &self.workers {
             let _ = worker.send(Command::Renewed(identity.clone())).await;
         }
+    }
+
+    /// Takes away messages whose time is over. Durable when it returns.
+    ///
+    /// # Errors
+    /// The room is not here, or the store does not take it.
+    pub(crate) async fn fade(&self, room: RoomId, due: Vec<Due>) -> Answer<()> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(&room, Command::Fade { room, due, reply }).await?;
+        answer.await.map_err(|_| stopping())?
     }
 
     /// We listen elsewhere now: members are told.

@@ -6,7 +6,7 @@ use parlor_proto::binding::Binding;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::marker::Marker;
-use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
+use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing, Verdict};
 use parlor_proto::sync::{In as SyncIn, Series};
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use parlor_proto::{DeviceId, EventId, codec};
@@ -184,9 +184,7 @@ impl Turn<'_> {
             let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
             let Some(found) = self.entry.room.open_later(&event) else { continue };
             let Some(author) = self.entry.room.writer_of(&event) else { continue };
-            batch.message_key(event.id(), found.key.secret().clone());
-            self.note_files(&mut batch, &event, found.body.as_ref());
-            let message = parlor_proto::room::Message {
+            let mut message = parlor_proto::room::Message {
                 event,
                 author,
                 order: parlor_proto::hlc::Hlc(row.row.order),
@@ -195,11 +193,20 @@ impl Turn<'_> {
                 body: found.body,
                 verdict: found.verdict,
                 unsafe_epoch: false,
+                fades_ms: row.row.fades_ms,
             };
+            self.lasting(&mut message);
+            if message.verdict == Verdict::Faded {
+                batch.erase(message.event.id());
+                batch.aside(message.event.id());
+                continue;
+            }
+            batch.message_key(message.event.id(), found.key.secret().clone());
+            self.note_files(&mut batch, &message.event, message.body.as_ref());
             self.remark(&mut batch, &message);
             opened.push(message);
         }
-        if !opened.is_empty() {
+        if !batch.is_empty() {
             let mut late = false;
             for message in &opened {
                 late |= self.note_late(message);

@@ -82,6 +82,7 @@ impl Turn<'_> {
             read_by: 0,
             recipients: 0,
             reason: None,
+            expires_at: None,
             order: place(line),
             system: Some(note),
         }

@@ -16,7 +16,7 @@ use parlor_proto::mailbox::Mail;
 use parlor_proto::room::{Outcome, Room};
 use parlor_proto::sync::{Connection, Side};
 use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
-use parlor_storage::Position;
+use parlor_storage::{Due, Position};
 use tokio::sync::oneshot;
 
 use super::seen::Seen;
@@ -43,6 +43,8 @@ pub(super) enum Command {
     Begin { room: Box<Room>, outcome: Box<Outcome>, reply: Reply<()> },
     /// Something of mailboxes.
     Mailbox { room: RoomId, command: MailboxCommand },
+    /// The time of these messages is over.
+    Fade { room: RoomId, due: Vec<Due>, reply: Reply<()> },
     /// Something a client wants of a room.
     Wish { room: RoomId, wish: Wish },
     /// Our leaf key is another.

@@ -21,6 +21,7 @@ mod direct;
 mod directory;
 mod entry;
 mod export;
+mod fading;
 mod files;
 mod folds;
 mod forks;

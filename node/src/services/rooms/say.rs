@@ -219,7 +219,7 @@ impl Turn<'_> {
             batch.aside(message.event.id());
         }
         for remark in self.entry.room.remarks(&message.event, message.order, body) {
-            batch.remark(remark);
+            batch.remark(remark, message.fades_ms);
         }
     }
 

@@ -192,8 +192,9 @@ impl Turn<'_> {
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
         self.count(message);
         // What was said about it before it came counts from the beginning.
-        let (event, body) = (event.clone(), message.body.clone());
-        let looked = Looked { position, received_ms: self.now_ms, erased: false, event, author: message.author, body };
+        let (event, body, fades_ms) = (event.clone(), message.body.clone(), message.fades_ms);
+        let (received_ms, author) = (self.now_ms, message.author);
+        let looked = Looked { position, received_ms, erased: false, fades_ms, event, author, body };
         let sight = self.look_now(&looked);
         let view = self.folded_view(&looked, &sight);
         self.erase_deleted(&looked, &view, &sight);

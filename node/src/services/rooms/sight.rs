@@ -49,6 +49,8 @@ pub(super) struct Looked {
     pub(super) received_ms: u64,
     /// Its key is gone.
     pub(super) erased: bool,
+    /// When it disappears.
+    pub(super) fades_ms: Option<u64>,
     pub(super) event: Event,
     /// As its own view tells.
     pub(super) author: AccountId,
@@ -209,12 +211,16 @@ impl Turn<'_> {
     /// As [`look_at`](Self::look_at), also of one that is not shown now.
     pub(super) fn look_at_any(&self, row: &TimelineRow) -> Option<Looked> {
         row.row.key.as_ref()?;
+        if row.row.fades_ms.is_some_and(|fades_ms| fades_ms <= self.now_ms) {
+            return None;
+        }
         let event = Event::decode(&self.id(), &row.row.bytes).ok()?;
         let erased = row.row.is_erased();
         let body = if erased { None } else { open(&self.id(), &event, &row.row) };
         let is_line = body.as_ref().is_none_or(|body| body.target().is_none());
         let author = self.entry.room.writer_of(&event).filter(|_| is_line)?;
-        Some(Looked { position: row.position, received_ms: row.row.received_ms, erased, event, author, body })
+        let (position, received_ms, fades_ms) = (row.position, row.row.received_ms, row.row.fades_ms);
+        Some(Looked { position, received_ms, erased, fades_ms, event, author, body })
     }
 
     /// What showing these rows needs and was not read yet.

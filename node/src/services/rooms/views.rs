@@ -112,6 +112,7 @@ impl Turn<'_> {
             read_by,
             recipients: u32::try_from(members.saturating_sub(1)).unwrap_or(u32::MAX),
             reason,
+            expires_at: None,
             order: position.to_string(),
             system: None,
         }

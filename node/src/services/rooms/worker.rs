@@ -29,6 +29,7 @@ use crate::limits::REST_MS;
 use crate::services::attention::Attention;
 use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
+use crate::services::fading::Fading;
 use crate::services::files::Files;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
@@ -49,6 +50,7 @@ pub(crate) struct Context {
     pub(crate) contacts: Contacts,
     pub(crate) attention: Attention,
     pub(crate) files: Files,
+    pub(crate) fading: Fading,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
@@ -161,6 +163,11 @@ impl Worker {
             Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
+            Command::Fade { room, due, reply } if self.rooms.contains_key(&room) => {
+                self.turn(room, |turn| turn.fade(due, reply)).await;
+            }
+            // The room is being left: what is in it goes with it.
+            Command::Fade { reply, .. } => drop(reply.send(Err(Problem::of(Code::RoomNotFound)))),
             // Whoever asked a room that is not here sees that nobody answers.
             Command::Mailbox { room, command } => self.turn(room, |turn| turn.on_mailbox(command)).await,
             Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),

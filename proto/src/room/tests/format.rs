@@ -30,7 +30,13 @@ fn every_flipped_bit_and_every_cut_of_every_event_is_refused() {
             bytes[at] ^= 1 << (at % 8);
             let good = Event::decode(&room, &bytes).and_then(|event| event.verify(&room));
             assert!(good.is_err(), "byte {at} of {event:?}");
-            assert!(Event::decode(&room, &event.bytes()[..at]).is_err());
+            let cut = Event::decode(&room, &event.bytes()[..at]);
+            if event.message().is_some() && at == event.bytes().len() - event.payload().len() {
+                // Without its payload it is the same event, which a room takes when its time is over and not before.
+                assert!(cut.is_ok_and(|cut| cut.is_bare() && cut.id() == event.id()));
+            } else {
+                assert!(cut.is_err(), "{at} bytes of {event:?}");
+            }
         }
         let longer = [event.bytes(), &[0]].concat();
         assert!(Event::decode(&room, &longer).is_err());

@@ -5,6 +5,7 @@ mod annotate;
 mod attacks;
 mod direct;
 mod elect;
+mod fading;
 mod forgetting;
 mod forks;
 mod format;

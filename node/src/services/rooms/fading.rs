@@ -1,0 +1,125 @@
+//! Messages that disappear, as far as a room has to do with them: how long what is said about one lasts, and what goes with it.
+
+use std::collections::VecDeque;
+
+use parlor_api::{EventBody, MessageExpired};
+use parlor_proto::EventId;
+use parlor_proto::annotation;
+use parlor_proto::body::Body;
+use parlor_proto::event::Event;
+use parlor_proto::room::{Message, Verdict};
+use parlor_storage::{Batch, Due, Namespace};
+
+use super::entry::Turn;
+use super::message::Reply;
+use super::settle::Settle;
+use crate::services::files::row_key;
+
+/// Messages of which it is remembered when they disappear, until the store knows: more than come in one batch of sync.
+const LATELY: usize = 1_280;
+
+/// When the messages disappear that came lately, for what is said about them in the same breath.
+#[derive(Debug, Default)]
+pub(super) struct Lately(VecDeque<(EventId, Life)>);
+
+/// How long a message lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It is over.
+    Over,
+    /// Up to a moment, or for ever.
+    Until(Option<u64>),
+}
+
+impl Lately {
+    fn note(&mut self, message: &Message) {
+        if self.0.len() == LATELY {
+            self.0.pop_front();
+        }
+        let life = if message.verdict == Verdict::Faded { Life::Over } else { Life::Until(message.fades_ms) };
+        self.0.push_back((message.event.id(), life));
+    }
+
+    fn find(&self, id: &EventId) -> Option<Life> {
+        self.0.iter().rev().find(|(known, _)| known == id).map(|(_, life)| *life)
+    }
+}
+
+impl Turn<'_> {
+    /// A message is about to be stored: what is said about another one lasts as long as that, and goes at once if that is over.
+    pub(super) fn lasting(&mut self, message: &mut Message) {
+        if let Some(target) = message.body.as_ref().and_then(Body::target) {
+            match self.life(&target) {
+                Some(Life::Over) => {
+                    message.event = message.event.bare();
+                    (message.key, message.body, message.fades_ms) = (None, None, None);
+                    message.verdict = Verdict::Faded;
+                }
+                Some(Life::Until(until)) => message.fades_ms = until,
+                None => {}
+            }
+        } else if message.verdict == Verdict::Faded || message.fades_ms.or(self.entry.room.ttl_ms()).is_some() {
+            self.entry.lately.note(message);
+        }
+        if let Some(until_ms) = message.fades_ms {
+            self.context.fading.note(until_ms);
+        }
+    }
+
+    /// How long a message that is here lasts.
+    fn life(&self, id: &EventId) -> Option<Life> {
+        if let Some(life) = self.entry.lately.find(id) {
+            return Some(life);
+        }
+        let row = self.context.store.message(&self.id(), id).ok().flatten()?;
+        let event = Event::decode(&self.id(), &row.bytes).ok()?;
+        Some(if event.is_bare() { Life::Over } else { Life::Until(row.fades_ms) })
+    }
+
+    /// Takes away messages that are over: the lines, what is said about them, and their files. Answered when it is durable.
+    pub(super) fn fade(&mut self, due: Vec<Due>, reply: Reply<()>) {
+        let room = self.id();
+        let mut batch = Batch::new(Some(room));
+        let mut gone = Vec::new();
+        for due in due {
+            for file in self.context.files.named_by(&room, &due.id) {
+                batch.delete(Namespace::File, &row_key(&file, &due.id));
+            }
+            batch.unsay(annotation::about(&due.id)).unsay(annotation::thread(&due.id));
+            batch.unremark(annotation::PINS, &due.id.0).fade(due);
+            gone.push(due);
+        }
+        self.hand_over(
+            batch,
+            Settle::reply(move |turn, done| {
+                if done.is_ok() {
+                    turn.faded(&gone);
+                }
+                drop(reply.send(done));
+            }),
+        );
+    }
+
+    /// Messages are gone: windows drop them, nobody is called to them any more, and no answer is begun to one.
+    fn faded(&mut self, gone: &[Due]) {
+        for due in gone {
+            let room = self.id();
+            self.context.files.unname(&room, &due.id);
+            self.context.bus.forget(&due.id.to_string());
+            if !due.is_line {
+                continue;
+            }
+            if self.entry.last.as_ref().is_some_and(|(place, _)| *place == due.position) {
+                self.entry.last = None;
+            }
+            let (room, message) = (room.to_string(), due.id.to_string());
+            self.drop_answer_to(&message);
+            self.publish(EventBody::MessageExpired(MessageExpired { message, room }));
+        }
+        if gone.iter().any(|due| due.is_line) {
+            self.recount(None);
+            self.load_last();
+            self.summarise();
+        }
+    }
+}
