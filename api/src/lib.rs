@@ -50,9 +50,9 @@ pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};
 pub use message::{
-    Author, CreatePoll, EditMessage, File, FileState, MarkRead, Message, MessageKind, MessageStatus, Page, PinRequest,
-    Poll, PollOption, Quote, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Thread, UploadedFile,
-    Version, VoteRequest,
+    Author, CreatePoll, EditMessage, File, FileState, Hole, HoleKind, MarkRead, Message, MessageKind, MessageStatus,
+    Page, PinRequest, Poll, PollOption, Quote, ReactRequest, ReadAnswer, SendAnswer, SendBatch, SendRequest, Thread,
+    UploadedFile, Version, VoteRequest,
 };
 pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};

@@ -306,6 +306,32 @@ pub struct Page<T> {
     pub older: Option<String>,
     /// Pass as `after` for the page of newer ones; absent when there are none now.
     pub newer: Option<String>,
+    /// What is known to be missing, on the page that ends now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holes: Vec<Hole>,
+}
+
+/// Messages that were written and are not on this device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hole {
+    /// `hole`: what tells it from a message, where both are lines.
+    pub kind: HoleKind,
+    /// Who wrote them, if that is known.
+    pub author: Option<Author>,
+    /// How many.
+    pub missing: u64,
+    /// Names of the members who are asked for them. None when nobody who has them is connected.
+    pub asking: Vec<String>,
+    /// For people, such as `3 messages from Alice are missing, asking Bob`.
+    pub text: String,
+}
+
+/// The kind of a [`Hole`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HoleKind {
+    /// It is one.
+    Hole,
 }
 
 /// A message to send: `POST /rooms/{room}/messages`.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parlor_api::{File, FileState, Message, MessageKind, MessageStatus, PAGE_MAX, Page, Problem};
+use parlor_api::{File, FileState, Hole, Message, MessageKind, MessageStatus, PAGE_MAX, Page, Problem};
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
@@ -46,6 +46,7 @@ pub struct Args {
 pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
     if let Some(id) = &args.around {
         let page: Page<Message> = page(node, args, "around", id, args.limit.min(PAGE_MAX))?;
+        page.holes.iter().try_for_each(|hole| write_hole(hole, out))?;
         return page.items.iter().try_for_each(|m| write(m, globals, out));
     }
     if args.after.is_some() || args.date.is_some() {
@@ -67,6 +68,7 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
                 node.get(&format!("/rooms/{room}/messages?limit={limit}&system={system}"))?
             }
         };
+        page.holes.iter().try_for_each(|hole| write_hole(hole, out))?;
         page.items.iter().try_for_each(|m| write(m, globals, out))?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         match page.older {
@@ -80,6 +82,7 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
 /// Pages from a point towards now come oldest first, but are written newest first: they are gathered.
 fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
     let mut found: VecDeque<Message> = VecDeque::new();
+    let mut holes = Vec::new();
     let mut next = match (&args.after, &args.date) {
         (Some(after), _) => Some(("after", after.clone())),
         (None, date) => date.clone().map(|date| ("date", date)),
@@ -90,13 +93,20 @@ fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
             break;
         }
         let page = page(node, args, kind, &cursor, left.min(PAGE_MAX))?;
+        holes = page.holes;
         if page.items.is_empty() {
             break;
         }
         page.items.into_iter().rev().for_each(|m| found.push_front(m));
         next = page.newer.map(|newer| ("after", newer));
     }
+    holes.iter().try_for_each(|hole| write_hole(hole, out))?;
     found.iter().try_for_each(|m| write(m, globals, out))
+}
+
+/// What is missing stands where the newest would be.
+fn write_hole(hole: &Hole, out: &mut Out) -> Done {
+    if out.is_json() { out.json(hole) } else { out.line(format!("  ({})", display::neutral_line(&hole.text))) }
 }
 
 fn page(node: &Client, args: &Args, kind: &str, cursor: &str, limit: u32) -> Result<Page<Message>, Problem> {

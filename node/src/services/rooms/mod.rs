@@ -30,6 +30,7 @@ mod gossip;
 mod govern;
 mod guard;
 mod handle;
+mod holes;
 mod ingest;
 mod instant;
 mod log;
@@ -53,10 +54,12 @@ mod who;
 mod wishes;
 mod worker;
 
+pub(crate) use attention::files_of_draft;
 pub(crate) use begin::start;
 #[cfg(test)]
 pub(crate) use directory::Online;
 pub(crate) use directory::{Directory, Summary};
+pub(crate) use entry::names::DRAFT;
 pub(crate) use entry::parts as stored_parts;
 pub(crate) use files::file_view;
 pub(crate) use handle::Rooms;

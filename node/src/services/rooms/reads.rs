@@ -97,6 +97,7 @@ impl Turn<'_> {
             items: lines.iter().filter_map(|(_, view)| view.as_deref().cloned()).collect(),
             older: lines.last().filter(|_| older).map(|(place, _)| place.clone()),
             newer: lines.first().filter(|_| newer).map(|(place, _)| place.clone()),
+            holes: if newer { Vec::new() } else { self.holes() },
         }
     }
 
@@ -106,6 +107,7 @@ impl Turn<'_> {
             items: looked.iter().map(|looked| self.folded_view(looked, sight)).collect(),
             older: at(page.places.last(), page.older),
             newer: at(page.places.first(), page.newer),
+            holes: if page.newer { Vec::new() } else { self.holes() },
         }
     }
 

@@ -202,7 +202,7 @@ impl Turn<'_> {
                     let older = rows.last().filter(|_| more).map(|row| row.position.to_string());
                     turn.when_seen(&rows, sight, move |turn, looked, sight| {
                         let items = looked.iter().map(|looked| turn.folded_view(looked, &sight)).collect();
-                        drop(reply.send(Ok(Page { items, older, newer: None })));
+                        drop(reply.send(Ok(Page { items, older, newer: None, holes: Vec::new() })));
                     });
                 }
             })

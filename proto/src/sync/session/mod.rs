@@ -404,6 +404,11 @@ impl Session {
         self.stream.n_owed(tables, &self.salt)
     }
 
+    /// How many events of this series the peer told of that are not here yet. Answers nothing for who owes nothing, at no cost.
+    pub fn owes(&self, series: &Series, tables: &Tables) -> u64 {
+        self.stream.owes(&self.salt.tag(series), tables.seq(series))
+    }
+
     fn on_frame(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Handled {
         let frame = RoomFrame::decode(bytes).map_err(|_| Misbehaviour::Malformed)?;
         if let RoomFrame::Proof(sealed) = frame {

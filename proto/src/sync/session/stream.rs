@@ -124,6 +124,11 @@ impl Stream {
         self.gaps.len() < MAX_OWED && self.gaps.insert(want.tag, want.have) != Some(want.have)
     }
 
+    /// How much of one series the peer owes, beyond what is held.
+    pub(super) fn owes(&self, tag: &SeriesTag, held: u64) -> u64 {
+        self.owed.get(tag).map_or(0, |seq| seq.saturating_sub(held))
+    }
+
     pub(super) fn n_owed(&self, tables: &Tables, salt: &super::Salt) -> u64 {
         if self.owed.is_empty() {
             return 0;
