@@ -120,7 +120,7 @@ pub struct Draft {
     pub text: String,
     /// The message it answers.
     pub reply_to: Option<String>,
-    /// Files that would go with it; none yet.
+    /// Files that would go with it: `hash` names each for `files` of a message to send. One that was forgotten is not among them.
     pub files: Vec<crate::File>,
     /// When it was written; absent when there is none.
     pub updated_at: Option<String>,
@@ -130,8 +130,11 @@ pub struct Draft {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetDraft {
-    /// The text, at most [`TEXT_MAX`](crate::TEXT_MAX) bytes; an empty one takes the draft away.
+    /// The text, at most [`TEXT_MAX`](crate::TEXT_MAX) bytes; an empty one without files takes the draft away.
     pub text: String,
+    /// Files taken by `POST /files`, at most eight, as their answers name them. Kept for as long as a draft has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,

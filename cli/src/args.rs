@@ -312,6 +312,8 @@ mod tests {
         "draft show R",
         "draft set R text --reply-to I",
         "draft set R -",
+        "draft set R text --file a.png --file b.pdf --keep-metadata",
+        "send R --draft",
         "draft clear R",
         "config get",
         "config get receipts",

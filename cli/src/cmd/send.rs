@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use parlor_api::{BATCH_MAX, Code, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest, UploadedFile};
+use parlor_api::{
+    BATCH_MAX, Code, Draft, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest, SetDraft, UploadedFile,
+};
 use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
@@ -39,6 +41,9 @@ pub struct Args {
     /// Send this file; can be repeated, with the text as their caption
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// Send the draft of the room, with its files, and clear it
+    #[arg(long, conflicts_with_all = ["text", "lines", "file", "reply_to", "thread"])]
+    draft: bool,
     /// With --file: leave in pictures where and when they were taken, with what, and what else they say
     #[arg(long, requires = "file")]
     keep_metadata: bool,
@@ -82,6 +87,9 @@ pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut
     if args.lines {
         return send_lines(&args, &node()?, out);
     }
+    if args.draft {
+        return send_draft(&args, &node()?, out);
+    }
     let files = opened(&args.file)?;
     let text = match args.text.as_deref() {
         None | Some("") if !files.is_empty() => String::new(),
@@ -95,6 +103,22 @@ pub fn run(args: Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mut
     }
     let sent: SendAnswer = repeated(&node, &format!("/rooms/{}/messages", segment(&args.room)), &request)?;
     answer(sent, &args, &node, out)
+}
+
+/// Sends what was kept, and clears it when it is stored as a message.
+fn send_draft(args: &Args, node: &Client, out: &mut Out) -> Done {
+    let place = super::draft::path(&args.room);
+    let draft: Draft = node.get(&place)?;
+    if draft.text.is_empty() && draft.files.is_empty() {
+        return Err(Problem::new(Code::EmptyText, "the room has no draft")
+            .hint("keep one: parlor draft set ROOM TEXT")
+            .into());
+    }
+    let files = draft.files.into_iter().map(|file| file.hash).collect();
+    let request = SendRequest { reply_to: draft.reply_to, files, ..request(draft.text, args) };
+    let sent: SendAnswer = repeated(node, &format!("/rooms/{}/messages", segment(&args.room)), &request)?;
+    let _: Draft = node.send(Method::PUT, &place, &SetDraft::default())?;
+    answer(sent, args, node, out)
 }
 
 fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
@@ -132,7 +156,10 @@ fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
 }
 
 /// Opens files that are to be sent: before the node is asked for anything.
-fn opened(paths: &[PathBuf]) -> Result<Vec<(String, File)>, Problem> {
+///
+/// # Errors
+/// Which can not be read.
+pub fn opened(paths: &[PathBuf]) -> Result<Vec<(String, File)>, Problem> {
     let open = |path: &PathBuf| {
         let wrong = |why: &str| Problem::new(Code::Usage, format!("{} {why}", path.display()));
         let file = File::open(path).map_err(|e| input::unopened(path, &e))?;
@@ -146,7 +173,10 @@ fn opened(paths: &[PathBuf]) -> Result<Vec<(String, File)>, Problem> {
 }
 
 /// Has the node seal a file, and answers what it is named by.
-fn upload(name: &str, file: File, keep_metadata: bool, node: &Client, out: &Out) -> Result<String, Problem> {
+///
+/// # Errors
+/// What the node answers.
+pub fn upload(name: &str, file: File, keep_metadata: bool, node: &Client, out: &Out) -> Result<String, Problem> {
     let bytes = file.metadata().map_or(0, |found| found.len());
     let mut progress = Progress::new(!out.is_quiet(), name, bytes);
     let path = format!("/files?name={}&keep_metadata={keep_metadata}", segment(name));

@@ -154,6 +154,29 @@ fn what_came_late_is_unread_and_its_author_is_not_told_otherwise() {
 }
 
 #[test]
+fn a_draft_keeps_its_files_through_a_crash_and_is_sent_as_it_is() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Attic");
+    let path = alice.scratch().join("list of things.txt");
+    std::fs::write(&path, "a lamp, two chairs").unwrap();
+    alice.cli(&["send", &room, "--draft"]).refused(2, "empty_text");
+    alice.cli(&["draft", "set", &room, "What is left", "--file", path.to_str().unwrap()]).done();
+    std::fs::remove_file(&path).unwrap();
+    alice.kill9();
+    alice.run();
+    let draft = alice.cli(&["draft", "show", &room]).done().object();
+    assert_eq!((&draft["text"], &draft["files"][0]["name"]), (&"What is left".into(), &"list of things.txt".into()));
+    assert_eq!(listed(&alice, &room)["draft"], true);
+    let sent = alice.cli(&["send", &room, "--draft"]).done().text("message");
+    let shown = alice.cli(&["history", &room]).done().lines();
+    assert_eq!((&shown[0]["message"], &shown[0]["text"]), (&sent.clone().into(), &"What is left".into()));
+    assert_eq!(shown[0]["files"][0]["state"], "here");
+    let draft = alice.cli(&["draft", "show", &room]).done().object();
+    assert_eq!((&draft["text"], draft["files"].as_array().map(Vec::len)), (&"".into(), Some(0)));
+    alice.cli(&["draft", "set", &room, "--file", "/nowhere"]).refused(2, "usage");
+}
+
+#[test]
 fn a_draft_is_there_in_all_windows_and_after_a_crash_and_nowhere_in_the_clear() {
     let mut alice = Person::start("Alice");
     let room = alice.create_room("Diary");

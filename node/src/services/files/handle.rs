@@ -20,7 +20,7 @@ use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::limits::{FILE_UPLOADS, UPLOADS_KEPT};
 use crate::services::commit_problem;
-use crate::services::rooms::Directory;
+use crate::services::rooms::{DRAFT, Directory, files_of_draft};
 
 /// Keys of rows of no room: what is to be fetched, and what was sealed and waits to be sent.
 const WANT: &[u8] = b"want";
@@ -445,7 +445,8 @@ fn look(known: &mut Known, blobs: &Blobs, file: &FileId) {
     }
 }
 
-/// Those of these files that no message names: none in an outbox that may be written some day, and none that is written. Blocks.
+/// Those of these files that no message names: none in an outbox that may be written some day, none in a draft, and none that is
+/// written. Blocks.
 fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>, ReadError> {
     for (room, _) in store.rooms()? {
         for (_, value) in store.scan(Some(&room), Namespace::Outbox, &[])? {
@@ -453,6 +454,9 @@ fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>,
             if let Some(Body::File(waits)) = entry.and_then(|entry| Body::decode(&entry.body).ok()) {
                 files.retain(|id| waits.files.iter().all(|file| file.id() != *id));
             }
+        }
+        for id in files_of_draft(store.get(Some(&room), Namespace::Meta, DRAFT)?) {
+            files.remove(&id);
         }
         // After the outbox: what was written meanwhile is found here.
         for (key, _) in store.scan(Some(&room), Namespace::File, &[])? {

@@ -3,6 +3,8 @@
 //! Nobody else learns of any of this. It is stored beside the room, sealed like everything, and goes with it.
 
 use parlor_api::{Attention, Calls, Code, Draft, EventBody, Problem, SetDraft, TEXT_MAX, UpdateAttention};
+use parlor_proto::FileId;
+use parlor_proto::limits::MAX_FILES;
 use parlor_storage::{Batch, Namespace};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,7 @@ const FOR_GOOD: u64 = u64::MAX;
 #[serde(default)]
 pub(super) struct KeptDraft {
     text: String,
+    files: Vec<String>,
     reply_to: Option<String>,
     updated_ms: u64,
 }
@@ -68,6 +71,11 @@ impl Wanted {
     }
 }
 
+/// The files of a draft, as stored.
+pub(crate) fn files_of_draft(bytes: Option<Vec<u8>>) -> Vec<FileId> {
+    decode::<KeptDraft>(bytes).attached().collect()
+}
+
 /// What is stored of a kind; damaged or newer text reads as nothing chosen.
 pub(super) fn decode<T: Default + for<'a> Deserialize<'a>>(bytes: Option<Vec<u8>>) -> T {
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
@@ -99,8 +107,12 @@ impl Turn<'_> {
             room: self.id().to_string(),
             text: draft.text.clone(),
             reply_to: draft.reply_to.clone(),
-            files: Vec::new(),
-            updated_at: (!draft.text.is_empty()).then(|| rfc3339(draft.updated_ms)),
+            files: draft
+                .attached()
+                .filter_map(|file| self.context.files.upload(&file))
+                .map(|it| self.file_view(&it))
+                .collect(),
+            updated_at: (!draft.is_empty()).then(|| rfc3339(draft.updated_ms)),
         }
     }
 
@@ -115,13 +127,22 @@ impl Turn<'_> {
         {
             return drop(reply.send(Err(Problem::of(Code::MessageNotFound))));
         }
-        let draft = match set.text.is_empty() {
+        if set.files.len() > MAX_FILES {
+            let detail = format!("a draft has at most {MAX_FILES} files, this has {}", set.files.len());
+            return drop(reply.send(Err(Problem::new(Code::BadRequest, detail))));
+        }
+        let is_here = |file: &String| file.parse().is_ok_and(|id| self.context.files.upload(&id).is_some());
+        if !set.files.iter().all(is_here) {
+            let gone = Problem::new(Code::FileNotFound, "a file of the draft was not taken, or too long ago");
+            return drop(reply.send(Err(gone.hint("take it again with POST /files"))));
+        }
+        let draft = match set.text.is_empty() && set.files.is_empty() {
             true => KeptDraft::default(),
-            false => KeptDraft { text: set.text, reply_to: set.reply_to, updated_ms: self.now_ms },
+            false => KeptDraft { text: set.text, files: set.files, reply_to: set.reply_to, updated_ms: self.now_ms },
         };
         self.keep(names::DRAFT, &draft.clone(), move |turn, done| {
             if done.is_ok() {
-                let same = turn.entry.draft.text == draft.text && turn.entry.draft.reply_to == draft.reply_to;
+                let same = turn.entry.draft.says(&draft);
                 turn.entry.draft = draft;
                 if !same {
                     turn.publish(EventBody::Draft(Box::new(turn.draft_view())));
@@ -172,7 +193,17 @@ impl Turn<'_> {
 impl KeptDraft {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        self.text.is_empty() && self.files.is_empty()
+    }
+
+    /// Whether it says the same, whenever it was written.
+    fn says(&self, other: &Self) -> bool {
+        (&self.text, &self.files, &self.reply_to) == (&other.text, &other.files, &other.reply_to)
+    }
+
+    /// The files that would go with it.
+    fn attached(&self) -> impl Iterator<Item = FileId> {
+        self.files.iter().filter_map(|file| file.parse().ok())
     }
 }
 

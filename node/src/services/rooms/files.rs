@@ -61,6 +61,11 @@ impl Turn<'_> {
         files.iter().map(|file| file_view(file, &self.context.files)).collect()
     }
 
+    /// A file for windows.
+    pub(super) fn file_view(&self, file: &FileRef) -> File {
+        file_view(file, &self.context.files)
+    }
+
     /// The files that a request names, as they were sealed.
     pub(super) fn attached(&self, request: &SendRequest) -> Answer<Vec<FileRef>> {
         let find = |text: &String| {
