@@ -124,13 +124,12 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let Network { peer, handle: net, events, task: network } = network;
     tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
 
-    let bus = Bus::new(now_ms());
-    let (peers, mailboxes) = (Peers::new(), Mailboxes::new(relays));
+    let (bus, peers, mailboxes) = (Bus::new(now_ms()), Peers::new(), Mailboxes::new(relays));
     let relays = names::own_relays(&config.relays);
     let names = Names::new(net.clone(), relays.clone(), account.root_key(), account.identity().entrant().account);
     let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
-    let directory = Directory::default();
+    let (directory, joins) = (Directory::default(), Joins::new());
     let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {
@@ -151,7 +150,6 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
     tasks.spawn(attention::run(attention::Parts::new(&context, &rooms, settings)));
-    let joins = Joins::new();
     let parts = peers::Parts {
         me: peer,
         net,

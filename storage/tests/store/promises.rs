@@ -354,7 +354,7 @@ fn a_wrong_key_a_foreign_folder_and_another_schema_are_told_apart_and_left_alone
     let stamp = dir.path().join("stamp");
     let whole = fs::read(&stamp).unwrap();
     for (schema, is_expected) in [
-        (5_u32, (|error| matches!(error, OpenError::Newer { found: 5, known: 4, .. })) as fn(&OpenError) -> bool),
+        (6_u32, (|error| matches!(error, OpenError::Newer { found: 6, known: 5, .. })) as fn(&OpenError) -> bool),
         (1, |error| matches!(error, OpenError::Older { found: 1, oldest: 2, .. })),
     ] {
         // As written by a program of that schema: magic, schema, check of both.

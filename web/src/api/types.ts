@@ -43,6 +43,7 @@ export type NodeEvent = Numbered &
     | ({ event: 'ready' } & S['Ready'])
     | ({ event: 'message' } & Message)
     | ({ event: 'message.updated' } & Message)
+    | ({ event: 'message.expired' } & S['MessageExpired'])
     | ({ event: 'system' } & Message)
     | ({ event: 'status' } & S['StatusChanged'])
     | ({ event: 'typing' } & S['Typing'])

@@ -120,6 +120,10 @@ export class Store {
         this.lastMessage(event, event.event === 'message.updated');
         this.turn++;
         break;
+      case 'message.expired':
+        this.tellTimelines(event.room, event);
+        this.turn++;
+        break;
       case 'status':
       case 'file':
         this.tellTimelines(event.room, event);

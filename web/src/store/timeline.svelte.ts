@@ -136,6 +136,7 @@ export class Timeline {
       this.held = next;
       this.confirm(event);
     } else if (event.event === 'message.updated') this.set(replace(this.held, event));
+    else if (event.event === 'message.expired') this.drop(event.message);
     else if (event.event === 'status') this.set(onItsWay(this.held, event));
     else if (event.event === 'file') this.set(fileCame(this.held, event));
   }

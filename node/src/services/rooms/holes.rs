@@ -79,7 +79,8 @@ impl Turn<'_> {
         let mut holes: Vec<Hole> = lacks
             .into_iter()
             .map(|(account, lack)| {
-                let (author, asking) = (self.author_of(&account), lack.asking.into_iter().collect());
+                let author = self.author_of(&account);
+                let asking: Vec<String> = lack.asking.into_iter().collect();
                 let text = spoken(lack.missing, Some(&author.name), &asking);
                 Hole { kind: HoleKind::Hole, author: Some(author), missing: lack.missing, asking, text }
             })
@@ -101,7 +102,7 @@ impl Turn<'_> {
 }
 
 /// A hole for people.
-fn spoken(missing: u64, author: Option<&str>, asking: &Vec<String>) -> String {
+fn spoken(missing: u64, author: Option<&str>, asking: &[String]) -> String {
     let from = author.map_or_else(|| " that others answered".to_owned(), |author| format!(" from {author}"));
     let what = match missing {
         1 => format!("1 message{from} is missing"),
