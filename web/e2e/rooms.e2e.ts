@@ -170,6 +170,21 @@ describe('rooms in the browser', () => {
     expect(await axe(a)).toEqual([]);
   });
 
+  test('what was said is found while one types, shown with what fits, and a press leads there', async () => {
+    await alice.send(room, 'the contralto begins in bar seven');
+    await a.evaluate(() => (location.hash = '#/search'));
+    await a.locator('[role=searchbox]').fill('contral');
+    const hit = a.locator('.hits a', { hasText: 'bar seven' });
+    await hit.waitFor();
+    expect(await hit.locator('mark').textContent()).toBe('contralto');
+    expect(await axe(a)).toEqual([]);
+    await hit.click();
+    await a.locator('.line.highlighted', { hasText: 'contralto' }).waitFor();
+    await a.evaluate(() => (location.hash = '#/search'));
+    await a.locator('[role=searchbox]').fill('zzzz');
+    await a.getByText('Nothing found').waitFor();
+  });
+
   test('rooms, people and commands are reached by their names alone', async () => {
     await a.keyboard.press('Control+k');
     await a.keyboard.type('choir');
