@@ -163,6 +163,7 @@ describe('rooms in the browser', () => {
     const account = (await bob.call<{ account: string }>('GET', '/status')).account;
     await a.evaluate((who) => (location.hash = `#/people/${who}`), account);
     await a.getByRole('button', { name: 'Safety number' }).click();
+    await a.locator('dialog .digits li').first().waitFor();
     expect(await a.locator('dialog .digits li').count()).toBe(12);
     await a.getByRole('button', { name: 'It is the same' }).click();
     await a.locator('dialog .ok').waitFor();
@@ -181,7 +182,7 @@ describe('rooms in the browser', () => {
     await hit.click();
     await a.locator('.line.highlighted', { hasText: 'contralto' }).waitFor();
     await a.evaluate(() => (location.hash = '#/search'));
-    await a.locator('[role=searchbox]').fill('zzzz');
+    await a.locator('[role=searchbox]').fill('qqqq');
     await a.getByText('Nothing found').waitFor();
   });
 
