@@ -188,6 +188,7 @@ describe('rooms in the browser', () => {
 
   test('rooms, people and commands are reached by their names alone', async () => {
     await a.keyboard.press('Control+k');
+    await a.locator('dialog [role=option]').first().waitFor();
     await a.keyboard.type('choir');
     await a.keyboard.press('Enter');
     await a.locator('.composer textarea').waitFor();

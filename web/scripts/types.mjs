@@ -23,6 +23,15 @@ for (const [path, methods] of Object.entries(description.paths)) {
   }
 }
 
+// What is named and not described is anything.
+const repair = (value) => {
+  if (typeof value !== 'object' || value === null) return;
+  const name = typeof value.$ref === 'string' ? value.$ref.split('/').pop() : null;
+  if (name && !(name in description.components.schemas)) delete value.$ref;
+  for (const inner of Object.values(value)) repair(inner);
+};
+repair(description);
+
 const folder = mkdtempSync(join(tmpdir(), 'parlor-types-'));
 const repaired = join(folder, 'openapi.json');
 writeFileSync(repaired, JSON.stringify(description));
