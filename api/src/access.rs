@@ -156,9 +156,9 @@ pub struct CreateToken {
     /// What it allows: the greatest of these, with those below. `read` when empty; `all` can not be given.
     #[serde(default)]
     pub scope: Vec<Scope>,
-    /// Only in these rooms, at most 64; in all when empty. An id, a unique beginning of one, or a unique name.
-    #[serde(default)]
-    pub rooms: Vec<String>,
+    /// Only in these rooms, 1 to 64; in all when absent. An id, a unique beginning of one, or a unique name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Vec<String>>,
 }
 
 /// A token of a script.

@@ -73,7 +73,11 @@ fn create(args: CreateArgs, node: &Client, out: &mut Out) -> Done {
         Allows::Send => Scope::Send,
         Allows::Manage => Scope::Manage,
     });
-    let request = CreateToken { name: args.name, scope: scope.collect(), rooms: args.room };
+    let request = CreateToken {
+        name: args.name,
+        scope: scope.collect(),
+        rooms: Some(args.room).filter(|rooms| !rooms.is_empty()),
+    };
     let made: ApiToken = node.send(Method::POST, "/tokens", &request)?;
     if out.is_json() {
         return out.json(&made);

@@ -49,6 +49,8 @@ struct Inner {
     state: watch::Sender<WebState>,
     passphrase: AtomicBool,
     tries: Tries,
+    /// One account is made at a time.
+    making: tokio::sync::Mutex<()>,
     /// The account that is being made, until it is.
     seed: Mutex<Option<RootSeed>>,
     asks: mpsc::Sender<Ask>,
@@ -70,7 +72,9 @@ impl Door {
         let passphrase = AtomicBool::new(state == WebState::Locked && Account::wants_passphrase(&home)?);
         let (asks, asked) = mpsc::channel(ASKS);
         let (state, tries, seed) = (watch::Sender::new(state), Tries::default(), Mutex::new(None));
-        Ok((Self { inner: Arc::new(Inner { home, tokens, api, state, passphrase, tries, seed, asks, stop }) }, asked))
+        let making = tokio::sync::Mutex::default();
+        let inner = Inner { home, tokens, api, state, passphrase, tries, making, seed, asks, stop };
+        Ok((Self { inner: Arc::new(inner) }, asked))
     }
 
     /// Who may use the API.
@@ -160,14 +164,16 @@ impl Door {
             return Err(Problem::new(Code::BadRequest, "the passphrase is too long"));
         }
         // One at a time, and after some wrong ones not at once: each costs a second of work and of guessing.
-        let mut attempt = self.inner.tries.attempt().await?;
-        let given = Passphrase::Given(passphrase);
-        let answer = if state == WebState::Ready { self.check(given).await } else { self.open(given).await };
-        attempt.ended(answer.as_ref().err());
-        drop(attempt);
-        answer?;
-        self.inner.tokens.unlock();
-        Ok(())
+        // In a task of its own: who hangs up has tried all the same.
+        let mut attempt = self.inner.tries.attempt()?;
+        let door = self.clone();
+        let trying = tokio::spawn(async move {
+            let given = Passphrase::Given(passphrase);
+            let answer = if state == WebState::Ready { door.check(given).await } else { door.open(given).await };
+            attempt.ended(answer.as_ref().err());
+            answer.map(|()| door.inner.tokens.unlock())
+        });
+        trying.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
     }
 
     /// Whether this opens the account of a node that runs.
@@ -211,4 +217,31 @@ pub(crate) fn needs_all(grant: &Grant) -> Result<(), Problem> {
 fn suggested_name() -> String {
     let told = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     told.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty() && name != "root").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Origin;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_hangs_up_has_tried_a_passphrase_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        home.create().unwrap();
+        let right = || Zeroizing::new("correct horse".to_owned());
+        Account::make(&home, "ann", &Passphrase::Given(right()), Origin::New, 1).unwrap();
+        let tokens = Tokens::new(Zeroizing::new("t".into()));
+        let (door, _asks) = Door::new(home, tokens, "http://127.0.0.1:1".into(), watch::Sender::new(false)).unwrap();
+        door.opened().unwrap();
+        for _ in 0..=limits::PASSPHRASE_FREE {
+            let trying = door.unlock(Zeroizing::new("wrong".into()));
+            // Nobody waits for the answer.
+            assert!(tokio::time::timeout(std::time::Duration::ZERO, trying).await.is_err());
+            door.inner.tries.idle().await;
+        }
+        let refused = door.unlock(right()).await.unwrap_err();
+        assert_eq!(refused.code, Code::RateLimited);
+        assert!(refused.hint.unwrap_or_default().contains(" s"));
+    }
 }

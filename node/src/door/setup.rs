@@ -34,6 +34,15 @@ impl Door {
     /// `conflict` for wrong words or when there is an account; `bad_request`; as [`init_account`](crate::init_account); why the
     /// node can not start.
     pub(crate) async fn setup(&self, setup: Setup) -> Result<(), Problem> {
+        // In a task of its own: who hangs up leaves no half of it.
+        let door = self.clone();
+        let making = tokio::spawn(async move { door.make(setup).await });
+        making.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
+    }
+
+    async fn make(&self, setup: Setup) -> Result<(), Problem> {
+        // One at a time: the second finds the account of the first.
+        let _one = self.inner.making.lock().await;
         self.is_new()?;
         let Setup { name, passphrase, check, recovery } = setup;
         let recovery = recovery.map(Zeroizing::new);
@@ -49,7 +58,6 @@ impl Door {
             None => Origin::Spelled(self.checked(&check)?),
         };
         let (home, unlock) = (self.inner.home.clone(), passphrase.clone());
-        // One at a time: the second finds the account of the first.
         let making = tokio::task::spawn_blocking(move || Account::make(&home, &name, &passphrase, phrase, now_ms()));
         making.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))??;
         self.inner.state.send_if_modified(|state| std::mem::replace(state, WebState::Locked) == WebState::New);

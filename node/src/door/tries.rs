@@ -1,7 +1,9 @@
 //! Wrong passphrases cost time: some are answered at once, then each doubles a pause in which none is tried.
 
+use std::sync::Arc;
+
 use parlor_api::{Code, Problem};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Duration, Instant};
 
 use crate::http::limits::{PASSPHRASE_FREE, PASSPHRASE_PAUSE_MAX};
@@ -9,7 +11,7 @@ use crate::http::limits::{PASSPHRASE_FREE, PASSPHRASE_PAUSE_MAX};
 /// What was tried since the last right one.
 #[derive(Default)]
 pub(super) struct Tries {
-    past: Mutex<Past>,
+    past: Arc<Mutex<Past>>,
 }
 
 #[derive(Default)]
@@ -19,16 +21,16 @@ struct Past {
     until: Option<Instant>,
 }
 
-/// The one that is being tried.
-pub(super) struct Attempt<'a>(MutexGuard<'a, Past>);
+/// The one that is being tried: nobody tries another while this is there.
+pub(super) struct Attempt(OwnedMutexGuard<Past>);
 
 impl Tries {
     /// Begins one, when nobody else tries one and the pause is over.
     ///
     /// # Errors
     /// `rate_limited` with the seconds to wait.
-    pub(super) async fn attempt(&self) -> Result<Attempt<'_>, Problem> {
-        let past = self.past.try_lock().map_err(|_| {
+    pub(super) fn attempt(&self) -> Result<Attempt, Problem> {
+        let past = self.past.clone().try_lock_owned().map_err(|_| {
             Problem::new(Code::RateLimited, "another passphrase is being tried").hint("try again in a second")
         })?;
         let left = past.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
@@ -40,7 +42,15 @@ impl Tries {
     }
 }
 
-impl Attempt<'_> {
+#[cfg(test)]
+impl Tries {
+    /// Waits until none is being tried.
+    pub(super) async fn idle(&self) {
+        drop(self.past.lock().await);
+    }
+}
+
+impl Attempt {
     /// It ended so.
     pub(super) fn ended(&mut self, problem: Option<&Problem>) {
         let past = &mut *self.0;
@@ -66,12 +76,12 @@ mod tests {
     use super::*;
 
     async fn fail(tries: &Tries) {
-        let mut attempt = tries.attempt().await.unwrap();
+        let mut attempt = tries.attempt().unwrap();
         attempt.ended(Some(&Problem::of(Code::WrongPassphrase)));
     }
 
     async fn is_refused(tries: &Tries) -> bool {
-        tries.attempt().await.is_err_and(|problem| problem.code == Code::RateLimited)
+        tries.attempt().is_err_and(|problem| problem.code == Code::RateLimited)
     }
 
     #[tokio::test(start_paused = true)]
@@ -93,12 +103,12 @@ mod tests {
     async fn the_right_one_forgives_and_other_failures_do_not_count() {
         let tries = Tries::default();
         for _ in 0..20 {
-            tries.attempt().await.unwrap().ended(Some(&Problem::of(Code::DiskFull)));
+            tries.attempt().unwrap().ended(Some(&Problem::of(Code::DiskFull)));
         }
         for _ in 0..PASSPHRASE_FREE {
             fail(&tries).await;
         }
-        tries.attempt().await.unwrap().ended(None);
+        tries.attempt().unwrap().ended(None);
         for _ in 0..PASSPHRASE_FREE {
             fail(&tries).await;
         }
@@ -108,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn one_is_tried_at_a_time() {
         let tries = Tries::default();
-        let _first = tries.attempt().await.unwrap();
+        let _first = tries.attempt().unwrap();
         assert!(is_refused(&tries).await);
     }
 }

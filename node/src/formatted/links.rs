@@ -42,7 +42,8 @@ pub(super) fn split(text: &str, budget: usize, spans: &mut Vec<Span>) -> usize {
         let len = length(address);
         let url = address.get(..len).unwrap_or_default();
         if !is_safe(url) {
-            from = at + 1;
+            // Behind all of it, or a text of addresses that are none would be measured again from each of them.
+            from = at + run(address);
             continue;
         }
         push_text(spans, before);
@@ -76,8 +77,10 @@ fn next(text: &str, from: usize) -> Option<usize> {
 /// How long the address at the beginning of `text` is: up to white space, without what ends a sentence or closes a bracket that
 /// was opened before it.
 fn length(text: &str) -> usize {
-    let end =
-        text.find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')).unwrap_or(text.len());
+    let end = run(text);
+    if end > 2 * URL_MAX {
+        return end;
+    }
     let mut address = text.get(..end).unwrap_or_default();
     let open = address.matches('(').count();
     let mut closed = address.matches(')').count();
@@ -93,4 +96,10 @@ fn length(text: &str) -> usize {
         address = address.get(..address.len() - last.len_utf8()).unwrap_or_default();
     }
     address.len()
+}
+
+/// How long the run of characters is that an address at the beginning of `text` may be part of.
+fn run(text: &str) -> usize {
+    let ends = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"');
+    text.find(ends).unwrap_or(text.len())
 }

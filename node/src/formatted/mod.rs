@@ -18,8 +18,8 @@ use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag};
 
 /// Deepest nesting of blocks and spans.
 const DEPTH_MAX: usize = 8;
-/// Spans of one text.
-const SPANS_MAX: usize = 1_000;
+/// Spans and blocks of one text: events with it are kept by the thousand.
+const SPANS_MAX: usize = 200;
 /// How often definitions of references, which would vanish, are made text: each time all that are seen.
 const ROUNDS: usize = 4;
 /// Longest name of a language.
@@ -361,9 +361,13 @@ impl<'a> Builder<'a> {
                     continue;
                 };
                 links::push_text(&mut dressed, before);
-                dressed.push(Span::Mention { account, name });
+                if self.spans < SPANS_MAX {
+                    dressed.push(Span::Mention { account, name });
+                    self.spans += 2;
+                } else {
+                    links::push_text(&mut dressed, &format!("@{name}"));
+                }
                 self.mentions += 1;
-                self.spans += 1;
                 rest = after;
             }
             links::push_text(&mut dressed, rest);

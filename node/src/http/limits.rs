@@ -42,6 +42,9 @@ pub const SOCKET_PING: Duration = Duration::from_secs(20);
 /// Life of a ticket that opens a WebSocket.
 pub const TICKET_TIME: Duration = Duration::from_secs(30);
 
+/// Tickets at once for one token: nobody takes those of others.
+pub const TICKETS_EACH: usize = 8;
+
 /// Tickets at once: a window needs one for each reconnect.
 pub const TICKETS: usize = 64;
 

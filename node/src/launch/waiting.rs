@@ -69,6 +69,9 @@ impl Waiting {
                 self.config.home.remove_api();
                 return Ok(None);
             };
+            if ask.reply.is_closed() {
+                continue;
+            }
             self.config.passphrase = ask.passphrase;
             match self.start().await {
                 Ok(parts) => {

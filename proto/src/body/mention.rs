@@ -46,7 +46,8 @@ pub fn next(text: &str) -> Option<(&str, usize, &str)> {
 /// The number in the token at the beginning of `text`, and its length.
 fn token(text: &str) -> Option<(usize, usize)> {
     let inner = text.strip_prefix("<@")?;
-    let digits = inner.find('>').filter(|len| (1..=2).contains(len))?;
+    // At most two digits: a text of tokens without ends is not searched to its end for each.
+    let digits = inner.bytes().take(3).position(|byte| byte == b'>').filter(|len| *len >= 1)?;
     let (number, _) = inner.split_at(digits);
     let canonical = number == "0" || !number.starts_with('0');
     let plain = number.bytes().all(|digit| digit.is_ascii_digit());

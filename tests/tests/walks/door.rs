@@ -203,6 +203,7 @@ fn the_first_run_in_a_browser_makes_an_account_whose_words_were_written_down_and
     assert_eq!(setup(json!([word(1), word(5), wrong])).code(), "conflict");
     assert_eq!(setup(json!([word(1), word(5), word(5)])).code(), "bad_request");
     assert!(!home.join("account").exists(), "nothing was made");
+    assert_eq!(window.post("/stop", &json!({})).code(), "no_account", "the page ends nothing");
     let made = setup(json!([word(3), word(24), word(11)]));
     assert_eq!((made.status, &made.json()["state"]), (200, &json!("ready")), "{made:?}");
     let ready = node.event("ready");
@@ -298,6 +299,10 @@ fn a_token_does_what_its_scope_says_and_sees_its_rooms_only() {
     }
     let escape = bot.post("/tokens", &json!({"name": "more", "scope": ["manage"]}));
     assert_eq!(escape.code(), "scope_missing");
+    let all = alice.cli(&["web", "--no-open"]).done().object();
+    let none = Window::open(alice.api(), all["url"].as_str().unwrap());
+    let none = none.post("/tokens", &json!({"name": "all?", "rooms": []}));
+    assert_eq!(none.code(), "bad_request", "no rooms are not all");
     let leak = bot.post("/links", &json!({"paths": [format!("/api/v1/rooms/{closed}/messages/{gone}/files/0")]}));
     assert_eq!(leak.code(), "scope_missing");
 

@@ -25,11 +25,12 @@ pub(crate) async fn create(
     Body(request): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<ApiToken>), ApiError> {
     let scope = request.scope.iter().copied().max().unwrap_or(Scope::Read);
-    if request.rooms.len() > limits::TOKEN_ROOMS {
-        return Err(Problem::new(Code::BadRequest, "a token is for at most 64 rooms, or for all").into());
+    // A list that came out empty by mistake is not to mean all.
+    if request.rooms.as_ref().is_some_and(|rooms| rooms.is_empty() || rooms.len() > limits::TOKEN_ROOMS) {
+        return Err(Problem::new(Code::BadRequest, "a token is for 1 to 64 rooms, or without `rooms` for all").into());
     }
     let mut rooms = BTreeSet::new();
-    for room in &request.rooms {
+    for room in request.rooms.iter().flatten() {
         rooms.insert(api.app.find_room(room).await?.to_string());
     }
     let new = NewToken { name: request.name, scope, rooms: rooms.into_iter().collect() };

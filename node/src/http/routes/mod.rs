@@ -16,10 +16,10 @@ mod rooms;
 mod search;
 mod web;
 
-use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use parlor_api::{Code, PREFIX, Problem, Scope};
 use tokio::sync::watch;
 use utoipa::OpenApi;
@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::guard::Gate;
-use super::tokens::Tokens;
+use super::tokens::{Grant, Tokens, Who};
 use super::{guard, page};
 use crate::app::App;
 use crate::door::Door;
@@ -209,9 +209,13 @@ pub(crate) fn router(app: App, door: Door, port: u16, stopped: watch::Receiver<b
 pub(crate) fn waiting(door: Door, port: u16) -> Router {
     let tokens = door.tokens().clone();
     let closed = |State(door): State<Door>| async move { ApiError::from(door.closed()) };
-    let stop = |State(door): State<Door>| async move {
+    let stop = |State(door): State<Door>, Extension(grant): Extension<Grant>| async move {
+        // The page of somebody who does not know the passphrase yet ends nothing.
+        if grant.who != Who::Home {
+            return Err(ApiError::from(door.closed()));
+        }
         door.stop();
-        StatusCode::ACCEPTED
+        Ok(StatusCode::ACCEPTED)
     };
     let known = Router::new().route("/stop", axum::routing::post(stop)).merge(Router::from(web::unlocked()));
     let known = known.fallback(closed).layer(from_fn_with_state(tokens.clone(), guard::token));

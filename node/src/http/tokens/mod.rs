@@ -133,7 +133,8 @@ impl Tokens {
         let mut changing = self.changing();
         let now = Instant::now();
         changing.tickets.retain(|_, (_, until)| *until > now);
-        if changing.tickets.len() >= limits::TICKETS {
+        let own = changing.tickets.values().filter(|(who, _)| *who == grant.who).count();
+        if own >= limits::TICKETS_EACH || changing.tickets.len() >= limits::TICKETS {
             return Err(Problem::new(Code::Busy, "too many tickets are unused").hint("use them, or wait 30 seconds"));
         }
         let ticket = format!("{:032x}", rand::random::<u128>());

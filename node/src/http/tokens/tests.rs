@@ -53,8 +53,10 @@ async fn a_ticket_works_once_and_only_for_a_short_time() {
 async fn unused_tickets_and_codes_are_bounded() {
     let tokens = tokens();
     let home = tokens.check(Some(HOME)).unwrap();
-    (0..limits::TICKETS).for_each(|_| drop(tokens.ticket(&home).unwrap()));
+    let (_, other) = session(&tokens);
+    (0..limits::TICKETS_EACH).for_each(|_| drop(tokens.ticket(&home).unwrap()));
     assert_eq!(code_of(tokens.ticket(&home)), Code::Busy);
+    assert!(tokens.ticket(&other).is_ok(), "nobody takes the tickets of others");
     (0..limits::CODES).for_each(|_| drop(tokens.code().unwrap()));
     assert_eq!(code_of(tokens.code()), Code::Busy);
     tokio::time::advance(limits::CODE_TIME).await;
