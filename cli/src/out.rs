@@ -134,10 +134,15 @@ impl Out {
     /// wait for it; else as a remark for people.
     pub fn begun(&self, name: &str, text: &str) {
         if self.json {
-            let _ = writeln!(io::stderr().lock(), "{}", serde_json::json!({ "event": name }));
+            self.aside(&serde_json::json!({ "event": name }));
         } else {
             self.note(text);
         }
+    }
+
+    /// An event on standard error, for scripts that read no answer yet.
+    pub fn aside(&self, event: &serde_json::Value) {
+        let _ = writeln!(io::stderr().lock(), "{event}");
     }
 
     /// Text with a look, if colours are wanted.

@@ -53,7 +53,7 @@ pub struct Args {
 pub fn first_or_again(globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
     if !is_owned(&home) {
-        return run(Args { web: !out.is_json(), ..Args::default() }, globals, out);
+        return start(Args { web: !out.is_json(), ..Args::default() }, true, globals, out);
     }
     let node = Client::connect(home)?;
     let status: Result<parlor_api::Status, Problem> = node.get("/status");
@@ -78,6 +78,11 @@ pub fn first_or_again(globals: &Globals, out: &mut Out) -> Done {
 /// # Errors
 /// Why the node could not start, or had to stop.
 pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
+    start(args, false, globals, out)
+}
+
+/// The same; `alone` when the program was called without a command, which makes the account that is missing, whoever calls it.
+fn start(args: Args, alone: bool, globals: &Globals, out: &mut Out) -> Done {
     log(globals);
     let home = globals.home()?;
     let told = Overrides {
@@ -89,7 +94,12 @@ pub fn run(args: Args, globals: &Globals, out: &mut Out) -> Done {
     };
     let mut config = Config::load(home.clone(), told)?;
     let page = Page { wanted: args.web, open: !args.no_open };
-    if !home.has_account() && !is_owned(&home) && !in_the_page(&page, &config.passphrase, out)? {
+    if !home.has_account() && !is_owned(&home) && !in_the_page(&page, alone, &config.passphrase, out)? {
+        if !alone && (out.is_json() || !input::can_ask()) {
+            // A unit file, or a misspelt home: an account that nobody knows of, with a phrase that nobody saw, is of no use.
+            let detail = format!("{} has no account", home.dir().display());
+            return Err(Problem::new(Code::NoAccount, detail).hint("make one with: parlor init --name NAME").into());
+        }
         config.passphrase = first_run(&home, config.passphrase, out)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -104,13 +114,13 @@ struct Page {
     open: bool,
 }
 
-/// Whether the account is to be made in the page: without a terminal, or if the user says so.
-fn in_the_page(page: &Page, passphrase: &Passphrase, out: &Out) -> Result<bool, Problem> {
+/// Whether the account is to be made in the page: if the user says so, by `--web` where nobody can be asked.
+fn in_the_page(page: &Page, alone: bool, passphrase: &Passphrase, out: &Out) -> Result<bool, Problem> {
     if !page.wanted || *passphrase != Passphrase::None {
         return Ok(false);
     }
     if out.is_json() || !input::can_ask() || !page.open {
-        return Ok(true);
+        return Ok(!alone);
     }
     if !browser::is_there() {
         return Ok(false);
@@ -127,9 +137,15 @@ fn first_run(home: &Home, told: Passphrase, out: &mut Out) -> Result<Passphrase,
         Passphrase::None | Passphrase::Given(_) => None,
     };
     let (made, unlock) = init::make(home, None, file, None, out)?;
-    if input::can_ask() && !out.is_json() {
-        init::show_phrase(&made, out)?;
-        out.line("")?;
+    if out.is_json() {
+        let words = made.recovery_phrase.as_str();
+        let told = serde_json::json!({"event": "account", "account": made.account, "recovery_phrase": words});
+        out.aside(&told);
+        return Ok(unlock);
+    }
+    init::show_phrase(&made, out)?;
+    out.line("")?;
+    if input::can_ask() {
         // What follows would push the words off a small screen.
         input::ask("Press Enter when you have written them down", "")?;
     }
@@ -278,7 +294,10 @@ fn welcome(ready: &Ready, globals: &Globals, out: &mut Out) -> Done {
     let steps = [
         ("To chat with somebody, in another terminal:", format!("{program} room create Friends")),
         ("", format!("{program} invite create Friends --qr")),
-        ("They run, with the link it prints:", "parlor join 'parlor://join/1/...'".to_owned()),
+        (
+            "They start a node with `parlor`, and in another terminal, with the link it prints:",
+            "parlor join 'parlor://join/1/...'".to_owned(),
+        ),
         ("Then write and read:", format!("{program} send Friends 'Hello'")),
         ("", format!("{program} listen Friends")),
     ];

@@ -359,3 +359,29 @@ fn a_signed_link_opens_one_file_without_a_header_while_its_session_lasts() {
     alice.cli(&["web", "revoke", "all"]).done();
     assert_eq!(image.ask_as("GET", link, same, None).status, 401);
 }
+
+#[test]
+fn without_a_terminal_parlor_alone_makes_the_account_and_shows_its_words_and_run_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let command = |more: &[&str], out: &std::path::Path| {
+        let mut command = Command::new(program());
+        command.arg("--home").arg(&home).arg("--json").args(more).env_remove("PARLOR_HOME");
+        command.stdin(Stdio::null()).stdout(File::create(out).unwrap());
+        command
+    };
+    let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+    let refused = command(&["run", "--no-mdns"], &out).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(5));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("no_account"));
+    assert!(!home.exists(), "nothing was made by accident");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("config.toml"), "listen = [\"/ip4/127.0.0.1/tcp/0\"]\nmdns = false\n").unwrap();
+    let child = command(&[], &out).stderr(File::create(&err).unwrap()).spawn().unwrap();
+    let node = AtTheDoor { child, out, waiting: Value::Null };
+    let ready = node.event("ready");
+    let said = std::fs::read_to_string(&err).unwrap();
+    let said: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!((&said["event"], &said["account"]), (&json!("account"), &ready["account"]));
+    assert_eq!(said["recovery_phrase"].as_str().unwrap().split_whitespace().count(), 24);
+}
