@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 
 use crate::Person;
 
@@ -10,14 +13,14 @@ use crate::Person;
 #[derive(Debug, Default)]
 pub struct Canaries {
     all: Vec<(String, Vec<u8>)>,
-    /// The first two bytes of every canary: a place that does not begin so is passed over at once.
-    beginnings: Vec<bool>,
+    /// Looks for all of them in one pass; made when it is first needed.
+    search: OnceLock<AhoCorasick>,
 }
 
 impl Canaries {
     /// Looks for these texts.
     pub fn of(texts: &[&str]) -> Self {
-        let mut canaries = Self { all: Vec::new(), beginnings: vec![false; 1 << 16] };
+        let mut canaries = Self::default();
         texts.iter().for_each(|text| canaries.add((*text).to_owned(), text.as_bytes().to_vec()));
         canaries
     }
@@ -35,7 +38,7 @@ impl Canaries {
         self.add(format!("{name} as bytes"), (0..hex.len() / 2).map(byte).collect());
     }
 
-    /// Looks for these bytes too, at least two.
+    /// Looks for these bytes too.
     pub fn bytes(&mut self, name: &str, bytes: &[u8]) {
         self.add(name.to_owned(), bytes.to_vec());
     }
@@ -49,28 +52,26 @@ impl Canaries {
     }
 
     /// Names of those that are in `bytes`.
+    ///
+    /// # Panics
+    /// If there are more than any test looks for.
+    #[allow(clippy::expect_used, reason = "the harness of tests fails by panicking")]
     pub fn in_bytes(&self, bytes: &[u8]) -> Vec<&str> {
-        let mut found: Vec<&str> = Vec::new();
-        for (at, pair) in bytes.windows(2).enumerate() {
-            if !self.beginnings[beginning(pair)] {
-                continue;
-            }
-            let here = self.all.iter().filter(|(_, canary)| bytes[at..].starts_with(canary));
-            found.extend(here.map(|(name, _)| name.as_str()));
-        }
+        let search = self.search.get_or_init(|| {
+            AhoCorasick::new(self.all.iter().map(|(_, canary)| canary)).expect("a few short patterns can be looked for")
+        });
+        let found = search.find_overlapping_iter(bytes);
+        let mut found: Vec<&str> = found.map(|hit| self.all[hit.pattern().as_usize()].0.as_str()).collect();
         found.sort_unstable();
         found.dedup();
         found
     }
 
     fn add(&mut self, name: String, bytes: Vec<u8>) {
-        self.beginnings[beginning(&bytes)] = true;
+        assert!(!bytes.is_empty(), "{name} is everywhere");
         self.all.push((name, bytes));
+        self.search = OnceLock::new();
     }
-}
-
-fn beginning(bytes: &[u8]) -> usize {
-    usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
 }
 
 /// Every file under `folder`, with its bytes; names of files are looked at too.
