@@ -184,17 +184,21 @@ impl Keyring {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let over = keys.by_id.iter().filter(|(id, held)| is_over(id, held));
         let over: Vec<_> = over.map(|(id, held)| (*id, held.slot, held.until_ms)).collect();
-        for (id, slot, until_ms) in &over {
+        if over.is_empty() {
+            return Ok(0);
+        }
+        for (_, slot, _) in &over {
             keys.write(*slot, &[0; SLOT])?;
+        }
+        // A sync that failed may have dropped what was written: all of it is written again the next time, so nothing is forgotten before.
+        keys.file.sync_data()?;
+        keys.unsynced = false;
+        for (id, slot, until_ms) in &over {
             keys.slots[*slot] = None;
             keys.by_id.remove(id);
             if keys.by_until.get(until_ms) == Some(id) {
                 keys.by_until.remove(until_ms);
             }
-        }
-        if !over.is_empty() {
-            keys.file.sync_data()?;
-            keys.unsynced = false;
         }
         Ok(over.len())
     }

@@ -37,6 +37,8 @@ const PREFIX: &str = "parlor.mail";
 const PATIENCE: Duration = Duration::from_secs(15);
 /// One attempt to put.
 const ATTEMPT: Duration = Duration::from_secs(4);
+/// Nothing came for so long: it is looked whether there was nothing.
+const QUIET: Duration = Duration::from_secs(5);
 /// Pause between two attempts, and before the stream is followed anew.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long the count of a box is believed: meanwhile what comes is added, and what expires is not taken off.
@@ -435,7 +437,7 @@ async fn follow(stream: Stream, hub: Hub, counts: Counts, first: Follower) {
     let mut following = Some(first);
     loop {
         if let Some(consumer) = following.take()
-            && let Err(error) = tell(consumer, &hub, &counts).await
+            && let Err(error) = tell(&stream, consumer, &hub, &counts).await
         {
             tracing::warn!(%error, "following the mailboxes of the cluster was interrupted");
         }
@@ -449,11 +451,22 @@ async fn follow(stream: Stream, hub: Hub, counts: Counts, first: Follower) {
     }
 }
 
-/// Tells of what a consumer brings and counts it, until it ends.
-async fn tell(consumer: Follower, hub: &Hub, counts: &Counts) -> Result<(), StoreError> {
+/// Tells of what a consumer brings and counts it, until it ends. One whose server was killed may be silent for ever without an
+/// error: it is given up when what the stream held at one look has not come by the next.
+async fn tell(stream: &Stream, consumer: Follower, hub: &Hub, counts: &Counts) -> Result<(), StoreError> {
     let mut messages = consumer.messages().await.map_err(failed)?;
-    while let Some(message) = messages.next().await {
-        let message = message.map_err(failed)?;
+    let mut seen = newest(stream).await?;
+    let mut owed = seen;
+    loop {
+        let message = match tokio::time::timeout(QUIET, messages.next()).await {
+            Ok(Some(message)) => message.map_err(failed)?,
+            Ok(None) => return Ok(()),
+            Err(_) if owed > seen => return Err(StoreError::Failed("the consumer is silent".to_owned())),
+            Err(_) => {
+                owed = newest(stream).await?;
+                continue;
+            }
+        };
         let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
         if let Some((name, id, size)) = parse_subject(&message.subject)
             && message.payload.len() == size as usize
@@ -461,8 +474,13 @@ async fn tell(consumer: Follower, hub: &Hub, counts: &Counts) -> Result<(), Stor
             counts.note(&name, |tally| tally.see(at, u64::from(size)));
             hub.tell(name, Entry { at, id, size }, &message.payload);
         }
+        seen = at;
     }
-    Ok(())
+}
+
+/// The number of the newest message of the stream.
+async fn newest(stream: &Stream) -> Result<u64, StoreError> {
+    stream.get_info().await.map(|info| info.state.last_sequence).map_err(failed)
 }
 
 /// Tries until it works or patience ends: a server that went away is replaced within some seconds.

@@ -8,12 +8,16 @@
 //! - A clock that runs behind kills nothing unread: what comes is kept for [`limits::FADING_GRACE_MS`], or for its whole time if
 //!   that is shorter, unless it was over a day ago by its author's word.
 //!
+//! What is said about another message has its own end here too; whoever knows that message keeps it as long as that lives, for what is
+//! taken back or corrected would come again otherwise.
+//!
 //! Of a message that is over the header and the signature stay, for its place in its author's log: it travels **bare**. A bare copy
 //! of what is not over here yet is refused, and nobody is to blame for it: otherwise whoever passes messages on could blank them.
 
 use super::Room;
 use crate::control::Setting;
 use crate::event::MessageHeader;
+use crate::hlc::Hlc;
 use crate::limits;
 use crate::resolve::Resolved;
 
@@ -36,12 +40,19 @@ pub fn ends_ms(sent_ms: u64, ttl_ms: u64, now_ms: u64) -> Option<u64> {
     if ends_ms.saturating_add(limits::CLOCK_ERROR_MS) <= now_ms {
         return None;
     }
-    Some(ends_ms.max(now_ms.saturating_add(ttl_ms.min(limits::FADING_GRACE_MS))))
+    Some(ends_ms.max(soonest_ms(ttl_ms, now_ms)))
 }
 
-/// Whether a message may be taken without its payload: it is over by its author's word.
-pub(super) fn is_over(sent_ms: u64, ttl_ms: u64, now_ms: u64) -> bool {
-    sent_ms.saturating_add(ttl_ms) <= now_ms
+/// When the first is over of what came now.
+pub(super) fn soonest_ms(ttl_ms: u64, now_ms: u64) -> u64 {
+    now_ms.saturating_add(ttl_ms.min(limits::FADING_GRACE_MS))
+}
+
+/// Whether a message may be taken without its payload: it is over by its author's word. A word that is far in the future says
+/// nothing: others count from when it came to them, and who could take no bare copy of it would wait for that moment with all its
+/// author wrote later.
+pub(super) fn is_over(sent: Hlc, ttl_ms: u64, now_ms: u64) -> bool {
+    sent.is_ahead_of(now_ms) || sent.ms().saturating_add(ttl_ms) <= now_ms
 }
 
 impl Room {
@@ -95,8 +106,10 @@ mod tests {
 
     #[test]
     fn only_what_is_over_is_taken_bare() {
-        assert!(!is_over(NOW, HOUR, NOW) && !is_over(NOW - HOUR + 1, HOUR, NOW));
-        assert!(is_over(NOW - HOUR, HOUR, NOW));
-        assert!(!is_over(u64::MAX, HOUR, NOW), "a clock at the end of time");
+        let is_over = |sent_ms| is_over(Hlc::at(sent_ms), HOUR, NOW);
+        assert!(!is_over(NOW) && !is_over(NOW - HOUR + 1));
+        assert!(is_over(NOW - HOUR));
+        assert!(!is_over(NOW + 1_000), "a clock that is a little ahead");
+        assert!(is_over(NOW + 24 * HOUR), "a clock that says nothing");
     }
 }

@@ -304,21 +304,25 @@ impl Room {
             Err(invalid) => return Step::Refused(id, invalid.into()),
         };
         let ttl_ms = self.ttl_of(header);
-        let is_over = ttl_ms.is_some_and(|ttl_ms| fading::is_over(header.hlc.ms(), ttl_ms, now_ms));
-        if event.is_bare() && !is_over {
+        if event.is_bare() && !ttl_ms.is_some_and(|ttl_ms| fading::is_over(header.hlc, ttl_ms, now_ms)) {
             return Step::Refused(id, Reject::Bare);
         }
-        let fades_ms = ttl_ms.and_then(|ttl_ms| fading::ends_ms(header.hlc.ms(), ttl_ms, now_ms));
-        let faded = event.is_bare() || (ttl_ms.is_some() && fades_ms.is_none());
-        let event = if faded { event.bare() } else { event };
         let own = path == self.me.device();
         let (covers_own, unknown) = self.messages.take(id, header, path, before, own);
         let place = self.messages.branches().place(&header.device, &path, header.seq);
         let placed = place.map(|place| Box::new(Placed { event: id, place, cut: None }));
         self.epochs.saw_slice(header.epoch, header.slice);
         let sealing = event.sealing_header();
-        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing).filter(|_| !faded);
+        let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing).filter(|_| !event.is_bare());
         let body = key.as_ref().and_then(|key| open_body(self.id.as_bytes(), key, &sealing, event.payload()));
+        // What is said about another message is not over as long as that lives, which is not known here.
+        let is_about_another = body.as_ref().is_some_and(|body| body.target().is_some());
+        let fades_ms = ttl_ms.and_then(|ttl_ms| {
+            let ends_ms = fading::ends_ms(header.hlc.ms(), ttl_ms, now_ms);
+            ends_ms.or_else(|| is_about_another.then(|| fading::soonest_ms(ttl_ms, now_ms)))
+        });
+        let faded = event.is_bare() || (ttl_ms.is_some() && fades_ms.is_none());
+        let (event, key, body) = if faded { (event.bare(), None, None) } else { (event, key, body) };
         let verdict = match (&key, &body) {
             _ if faded => Verdict::Faded,
             (None, _) => Verdict::NoKey,

@@ -173,7 +173,7 @@ fn a_draft_keeps_its_files_through_a_crash_and_is_sent_as_it_is() {
     assert_eq!(shown[0]["files"][0]["state"], "here");
     let draft = alice.cli(&["draft", "show", &room]).done().object();
     assert_eq!((&draft["text"], draft["files"].as_array().map(Vec::len)), (&"".into(), Some(0)));
-    alice.cli(&["draft", "set", &room, "--file", "/nowhere"]).refused(2, "usage");
+    alice.cli(&["draft", "set", &room, "--file", "/nowhere"]).refused(5, "not_found");
 }
 
 #[test]

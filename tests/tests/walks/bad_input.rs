@@ -215,6 +215,10 @@ mod disks {
         };
         let alice = Person::new("Alice", Options { home: Some(disk.0.join("home")), ..Options::default() });
         alice.init().refused(1, "home_denied");
+        alice.run_to_end().refused(5, "no_account");
+        assert!(mount(&disk.0, "remount,rw"));
+        alice.init().done();
+        assert!(mount(&disk.0, "remount,ro"));
         alice.run_to_end().refused(1, "home_denied");
     }
 

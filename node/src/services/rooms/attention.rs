@@ -177,12 +177,9 @@ impl Turn<'_> {
     ) {
         let mut batch = Batch::new(Some(self.id()));
         match serde_json::to_vec(value) {
-            // A draft is a text that may be sent: it may not outlive that.
-            Ok(bytes) if self.entry.room.ttl_ms().is_some() => {
-                batch.put_fading(Namespace::Meta, name, bytes);
-            }
+            // A draft is a text that may be sent: it may not outlive that, and a timer may be set before it is.
             Ok(bytes) => {
-                batch.put(Namespace::Meta, name, bytes);
+                batch.put_fading(Namespace::Meta, name, bytes);
             }
             Err(error) => return then(self, Err(Problem::new(Code::Internal, error.to_string()))),
         }

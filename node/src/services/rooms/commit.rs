@@ -67,8 +67,8 @@ impl Turn<'_> {
         batch.persist(outcome.persist);
         for entry in &settle.entries {
             let bytes = parlor_proto::codec::encode(entry);
-            // What waits to be written in a room whose messages disappear holds a text that may not outlive it.
-            match entry.body.is_empty() || self.entry.room.ttl_ms().is_none() {
+            // What waits to be written holds a text that may not outlive its message, which may be written under a timer that is set later.
+            match entry.body.is_empty() {
                 true => batch.put(Namespace::Outbox, &entry.nonce, bytes),
                 false => batch.put_fading(Namespace::Outbox, &entry.nonce, bytes),
             };

@@ -45,17 +45,21 @@ impl Lately {
     }
 }
 
+/// The later of two ends; `None` is never.
+fn later(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    Some(one?.max(other?))
+}
+
 impl Turn<'_> {
-    /// A message is about to be stored: what is said about another one lasts as long as that, and goes at once if that is over.
+    /// A message is about to be stored: what is said about another one lasts at least as long as that, and is not shown if that is over.
+    ///
+    /// Its own time it keeps in any case: before that is over nobody takes it without its payload, and so nothing its author wrote
+    /// later.
     pub(super) fn lasting(&mut self, message: &mut Message) {
         if let Some(target) = message.body.as_ref().and_then(Body::target) {
             match self.life(&target) {
-                Some(Life::Over) => {
-                    message.event = message.event.bare();
-                    (message.key, message.body, message.fades_ms) = (None, None, None);
-                    message.verdict = Verdict::Faded;
-                }
-                Some(Life::Until(until)) => message.fades_ms = until,
+                Some(Life::Over) => (message.key, message.body, message.verdict) = (None, None, Verdict::Faded),
+                Some(Life::Until(until)) => message.fades_ms = later(message.fades_ms, until),
                 None => {}
             }
         } else if message.verdict == Verdict::Faded || message.fades_ms.or(self.entry.room.ttl_ms()).is_some() {
@@ -109,10 +113,12 @@ impl Turn<'_> {
             if !due.is_line {
                 continue;
             }
-            if self.entry.last.as_ref().is_some_and(|(place, _)| *place == due.position) {
+            let (room, message) = (room.to_string(), due.id.to_string());
+            // The newest line of the room, or what it quotes.
+            let quotes = |line: &parlor_api::Message| line.reply_to.as_ref() == Some(&message);
+            if self.entry.last.as_ref().is_some_and(|(place, line)| *place == due.position || quotes(line)) {
                 self.entry.last = None;
             }
-            let (room, message) = (room.to_string(), due.id.to_string());
             self.drop_answer_to(&message);
             self.publish(EventBody::MessageExpired(MessageExpired { message, room }));
         }
@@ -121,5 +127,18 @@ impl Turn<'_> {
             self.load_last();
             self.summarise();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_about_a_message_lasts_as_long_as_either() {
+        assert_eq!(later(Some(1), Some(2)), Some(2));
+        assert_eq!(later(Some(2), Some(1)), Some(2));
+        assert_eq!(later(Some(1), None), None);
+        assert_eq!(later(None, Some(1)), None);
     }
 }

@@ -197,7 +197,6 @@ impl Turn<'_> {
             };
             self.lasting(&mut message);
             if message.verdict == Verdict::Faded {
-                batch.erase(message.event.id());
                 batch.aside(message.event.id());
                 continue;
             }

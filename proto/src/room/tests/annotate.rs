@@ -33,14 +33,6 @@ fn meet(all: &mut [Person]) {
 }
 
 impl Person {
-    fn says(&mut self, body: &Body) -> Message {
-        self.now += 1;
-        let written = self.room.write(body, self.now, &mut self.rng).unwrap();
-        self.stored.push(Accepted::Message(written.message.clone()));
-        self.write_down(written.persist);
-        written.message
-    }
-
     /// What a message looks like here.
     fn sees(&self, target: &Message) -> Fold {
         let messages = self.stored.iter().filter_map(|accepted| match accepted {
@@ -78,11 +70,11 @@ fn everybody_sees_the_same_whatever_came_first() {
     let target = all[3].write("hello");
     meet(&mut all);
     let id = target.event.id();
-    let edited = all[3].says(&edit(&target, "hello all"));
+    let edited = all[3].say(&edit(&target, "hello all"));
     for (person, emoji) in [(0, "👍"), (1, "❤️"), (2, "👍")] {
-        all[person].says(&Body::React(React { target: id, emoji: emoji.into(), on: true }));
+        all[person].say(&Body::React(React { target: id, emoji: emoji.into(), on: true }));
     }
-    all[1].says(&pin(&target, true));
+    all[1].say(&pin(&target, true));
     meet(&mut all);
     let seen = all[0].sees(&target);
     assert_eq!(seen.edits.last().map(|edit| edit.id), Some(edited.event.id()));
@@ -98,8 +90,8 @@ fn only_the_account_that_wrote_a_message_edits_it() {
     meet(&mut all);
     assert_eq!(all[0].room.may_say(&edit(&target, "yours"), &target.author), Err(Refusal::NotAuthor));
     // A hostile node writes it all the same, and even a moderator's counts for nothing.
-    all[0].says(&edit(&target, "yours"));
-    all[1].says(&edit(&target, "ours"));
+    all[0].say(&edit(&target, "yours"));
+    all[1].say(&edit(&target, "ours"));
     meet(&mut all);
     assert!(all.iter().all(|person| person.sees(&target).edits.is_empty()));
 }
@@ -116,7 +108,7 @@ fn moderators_take_back_what_juniors_wrote_and_nobody_else_does() {
         [(3, &of_carol, false), (2, &of_bob, false), (2, &of_owner, false), (1, &of_carol, true), (2, &of_dan, true)]
     {
         assert_eq!(all[who].room.may_say(&redact(target), &target.author).is_ok(), may, "{who}");
-        all[who].says(&redact(target));
+        all[who].say(&redact(target));
     }
     meet(&mut all);
     for person in &all {
@@ -134,11 +126,11 @@ fn members_pin_nothing() {
     let target = all[3].write("look at this");
     meet(&mut all);
     assert!(matches!(all[3].room.may_say(&pin(&target, true), &target.author), Err(Refusal::NotPermitted(_))));
-    all[3].says(&pin(&target, true));
+    all[3].say(&pin(&target, true));
     meet(&mut all);
     assert!(all.iter().all(|person| person.sees(&target).pinned.is_none()));
-    all[1].says(&pin(&target, true));
-    all[3].says(&pin(&target, false));
+    all[1].say(&pin(&target, true));
+    all[3].say(&pin(&target, false));
     meet(&mut all);
     assert!(all.iter().all(|person| person.sees(&target).pinned.is_some()), "nor do they take pins out");
 }
@@ -148,17 +140,17 @@ fn what_a_moderator_did_before_he_lost_the_role_stays_and_what_he_does_after_doe
     let mut all = people();
     let (first, second) = (all[3].write("first"), all[3].write("second"));
     meet(&mut all);
-    all[1].says(&redact(&first));
+    all[1].say(&redact(&first));
     meet(&mut all);
     let (account, now) = (all[1].room.me().account(), all[0].now);
     let outcome = all[0].room.grant_role(&account, Role::Member, now).unwrap();
     all[0].keep(outcome);
     // He has not heard of it, or says so.
-    all[1].says(&redact(&second));
-    all[1].says(&pin(&second, true));
+    all[1].say(&redact(&second));
+    all[1].say(&pin(&second, true));
     meet(&mut all);
     let later = all[1].write("still here");
-    all[1].says(&redact(&second));
+    all[1].say(&redact(&second));
     meet(&mut all);
     for person in &all {
         assert!(person.sees(&first).deleted.is_some());
@@ -178,9 +170,9 @@ fn what_a_removed_member_says_afterwards_about_messages_is_hidden_like_his_messa
     let [alice, ..] = &mut all;
     let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
     alice.keep(outcome);
-    all[3].says(&edit(&mine, "after all"));
-    all[3].says(&redact(&mine));
-    all[3].says(&Body::React(React { target: of_owner.event.id(), emoji: "👎".into(), on: true }));
+    all[3].say(&edit(&mine, "after all"));
+    all[3].say(&redact(&mine));
+    all[3].say(&Body::React(React { target: of_owner.event.id(), emoji: "👎".into(), on: true }));
     meet(&mut all);
     for person in &all[..3] {
         assert_eq!(person.sees(&mine), Fold::default());
@@ -192,9 +184,9 @@ fn what_a_removed_member_says_afterwards_about_messages_is_hidden_like_his_messa
 fn an_annotation_of_what_is_not_here_or_of_an_annotation_says_nothing_about_others() {
     let mut all = people();
     let target = all[3].write("hello");
-    let edited = all[3].says(&edit(&target, "hi"));
-    all[3].says(&Body::Redact(Redact { target: edited.event.id() }));
-    all[3].says(&Body::Redact(Redact { target: EventId([7; 32]) }));
+    let edited = all[3].say(&edit(&target, "hi"));
+    all[3].say(&Body::Redact(Redact { target: edited.event.id() }));
+    all[3].say(&Body::Redact(Redact { target: EventId([7; 32]) }));
     meet(&mut all);
     // An edit is taken back by deleting the message or by another edit.
     let seen = all[0].sees(&target);
@@ -207,7 +199,7 @@ fn where_something_is_kept_does_not_change_when_the_room_does() {
     let mut all = people();
     let target = all[3].write("hello");
     meet(&mut all);
-    let said = all[1].says(&pin(&target, true));
+    let said = all[1].say(&pin(&target, true));
     let places = |person: &Person| {
         let body = said.body.as_ref().unwrap();
         person.room.remarks(&said.event, crate::hlc::Hlc(1), body)
@@ -218,7 +210,7 @@ fn where_something_is_kept_does_not_change_when_the_room_does() {
     let outcome = all[0].room.grant_role(&account, Role::Member, now).unwrap();
     all[0].keep(outcome);
     assert_eq!(places(&all[0]), before);
-    let other = all[3].says(&pin(&target, true));
+    let other = all[3].say(&pin(&target, true));
     let of_member = all[3].room.remarks(&other.event, crate::hlc::Hlc(1), other.body.as_ref().unwrap());
     assert_eq!(of_member.len(), 1, "what members pin is in no list of the room");
     let react =

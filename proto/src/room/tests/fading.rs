@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::support::{Person, START, identity, many, new_room};
+use crate::body::{Body, Redact};
 use crate::control::{History, Role, Setting};
 use crate::event::{Event, EventError};
 use crate::limits::{CLOCK_ERROR_MS, FADING_GRACE_MS, MAX_TTL_MS};
@@ -139,6 +140,35 @@ fn what_was_over_long_ago_does_not_come_back_to_life() {
     bob.receive(vec![message.event.clone()]);
     let taken = held(&bob, &message).unwrap();
     assert!(taken.event.is_bare() && taken.verdict == Verdict::Faded && taken.key.is_none());
+}
+
+#[test]
+fn what_is_said_about_a_message_is_never_over_before_it_was_opened() {
+    let (mut alice, mut bob) = fading_pair();
+    let message = alice.write("to be taken back");
+    let redact = Body::Redact(Redact { target: message.event.id() });
+    let deletion = alice.say(&redact);
+    alice.write("and more");
+    // Whoever was away for long takes both whole: the message may live on for ever, as far as this is known here.
+    bob.now = alice.now + 2 * CLOCK_ERROR_MS + HOUR;
+    bob.sync_from(&alice);
+    let late = held(&bob, &deletion).unwrap();
+    assert_eq!((late.verdict, late.body.as_ref()), (Verdict::Shown, Some(&redact)));
+    assert!(!late.event.is_bare() && late.fades_ms > Some(bob.now));
+    assert_eq!(held(&bob, &message).unwrap().verdict, Verdict::Faded);
+}
+
+#[test]
+fn a_clock_that_was_a_year_ahead_does_not_stop_who_was_away() {
+    let (mut alice, mut bob) = fading_pair();
+    alice.now += 365 * 24 * HOUR;
+    let ahead = alice.write("from next year");
+    let after = alice.write("and after it");
+    bob.now += 3 * HOUR;
+    // Those who had both have taken them away by now.
+    let received = bob.receive(vec![ahead.event.bare(), after.event.bare()]);
+    assert!(received.rejected.is_empty(), "{:?}", received.rejected);
+    assert_eq!(held(&bob, &after).unwrap().verdict, Verdict::Faded);
 }
 
 #[test]

@@ -141,8 +141,12 @@ impl Person {
     }
 
     pub(super) fn write(&mut self, text: &str) -> Message {
+        self.say(&Body::text(text))
+    }
+
+    pub(super) fn say(&mut self, body: &Body) -> Message {
         self.now += 1;
-        let written = self.room.write(&Body::text(text), self.now, &mut self.rng).unwrap();
+        let written = self.room.write(body, self.now, &mut self.rng).unwrap();
         let message = written.message.clone();
         self.stored.push(Accepted::Message(written.message));
         self.write_down(written.persist);
