@@ -117,7 +117,9 @@ fn build(web: &Path, copy: &Path) -> Result<PathBuf, Failed> {
         fs::create_dir_all(to.parent().unwrap_or(copy))?;
         fs::copy(web.join(&source), to)?;
     }
-    npm(copy, &["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
+    // Versions and hashes are those of the lock file. `npm ci` would want every optional package of other systems to stand in it, which
+    // depends on the registry the lock was written from.
+    npm(copy, &["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])?;
     npm(copy, &["run", "build"])?;
     // Nobody needs it again, and it is large.
     fs::remove_dir_all(copy.join("node_modules"))?;

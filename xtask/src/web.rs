@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         _ => return Err("web takes only --check".into()),
     }
     let npm = |args: &[&str]| shell::program(Path::new("npm"), &web).args(args).run();
-    npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
+    npm(&["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])?;
     npm(&["run", "build"])?;
     if !dist.join("index.html").is_file() {
         return Err("`npm run build` made no dist/index.html".into());
