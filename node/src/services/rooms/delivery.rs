@@ -1,5 +1,6 @@
 //! What others hold of our messages, and what we tell them of theirs: markers and the outbox.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parlor_api::{Code, EventBody, MessageStatus, Problem, Receipt, Receipts, StatusChanged};
@@ -19,6 +20,25 @@ use crate::bus::rfc3339;
 
 /// Status events sent for one change: of a longer stretch only the newest messages are told one by one.
 const STATUS_EVENTS: u64 = 256;
+
+/// Whether the store is asked what heads of markers cover.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Resolving {
+    #[default]
+    Not,
+    Now,
+    /// And again when that is answered: markers or messages came meanwhile.
+    OnceMore,
+}
+
+/// A marker with heads of which memory does not know what they cover.
+struct Closed {
+    device: DeviceId,
+    counter: u64,
+    heads: Vec<EventId>,
+    read: Hlc,
+    at_ms: u64,
+}
 
 impl Turn<'_> {
     /// Tells the outbox something; what it wants done is done by the worker, in order.
@@ -78,37 +98,60 @@ impl Turn<'_> {
         self.commit(Outcome::default(), Settle { bindings: vec![binding], ..Settle::default() });
     }
 
-    /// Tells the outbox what the markers of others say, as far as their heads are known here.
+    /// Tells the outbox what the markers of others say, as far as their heads are known here. What is not known from memory is looked
+    /// up for all of them together, and once at a time: when a message comes, the markers of a large room come faster than answers.
     pub(super) fn resolve_markers(&mut self) {
         let unresolved: Vec<_> = self.entry.unresolved.iter().copied().collect();
-        for device in unresolved {
-            self.resolve_marker(device);
-        }
-    }
-
-    fn resolve_marker(&mut self, device: DeviceId) {
-        let Some(marker) = self.entry.markers.get(&device) else { return };
-        let known: Vec<_> = marker.heads.iter().map(|head| (*head, self.entry.room.covers_own(head))).collect();
-        let delivered = known.iter().filter_map(|(_, covers)| *covers).max().unwrap_or(0);
-        let unknown: Vec<_> = known.iter().filter(|(_, covers)| covers.is_none()).map(|(head, _)| *head).collect();
-        let (read, at_ms) = (marker.read_up_to, marker.ts_ms);
-        self.tell_marked(device, delivered, read, at_ms);
-        if unknown.is_empty() {
-            self.entry.unresolved.remove(&device);
+        let closed: Vec<_> = unresolved.into_iter().filter_map(|device| self.resolve_marker(device)).collect();
+        if closed.is_empty() {
             return;
         }
+        if self.entry.resolving != Resolving::Not {
+            self.entry.resolving = Resolving::OnceMore;
+            return;
+        }
+        self.entry.resolving = Resolving::Now;
         let room = self.id();
         self.read(move |store| {
-            let rows: Vec<_> = unknown.iter().map(|head| store.message(&room, head).ok().flatten()).collect();
-            let covers = rows.iter().flatten().map(|row| row.covers_own).max().unwrap_or(0);
-            let all = rows.iter().all(Option::is_some);
-            Box::new(move |turn| {
-                turn.tell_marked(device, covers, read, at_ms);
-                if all {
-                    turn.entry.unresolved.remove(&device);
-                }
-            })
+            let mut seen: HashMap<EventId, Option<u64>> = HashMap::new();
+            let mut covers = |head: &EventId| {
+                let look = || store.message(&room, head).ok().flatten().map(|row| row.covers_own);
+                *seen.entry(*head).or_insert_with(look)
+            };
+            let found: Vec<Vec<_>> =
+                closed.iter().map(|marker| marker.heads.iter().map(&mut covers).collect()).collect();
+            Box::new(move |turn| turn.resolved(&closed, &found))
         });
+    }
+
+    /// Tells the outbox what is known of a marker from memory; the marker with the heads that are not.
+    fn resolve_marker(&mut self, device: DeviceId) -> Option<Closed> {
+        let marker = self.entry.markers.get(&device)?;
+        let known: Vec<_> = marker.heads.iter().map(|head| (*head, self.entry.room.covers_own(head))).collect();
+        let delivered = known.iter().filter_map(|(_, covers)| *covers).max().unwrap_or(0);
+        let heads: Vec<_> = known.iter().filter(|(_, covers)| covers.is_none()).map(|(head, _)| *head).collect();
+        let (counter, read, at_ms) = (marker.counter, marker.read_up_to, marker.ts_ms);
+        self.tell_marked(device, delivered, read, at_ms);
+        if heads.is_empty() {
+            self.entry.unresolved.remove(&device);
+            return None;
+        }
+        Some(Closed { device, counter, heads, read, at_ms })
+    }
+
+    /// The store was asked for what heads of markers cover: one entry a marker, in it one a head, `None` for what is not here yet.
+    fn resolved(&mut self, closed: &[Closed], found: &[Vec<Option<u64>>]) {
+        for (marker, covers) in closed.iter().zip(found) {
+            let delivered = covers.iter().flatten().copied().max().unwrap_or(0);
+            self.tell_marked(marker.device, delivered, marker.read, marker.at_ms);
+            let newest = self.entry.markers.get(&marker.device).is_some_and(|held| held.counter == marker.counter);
+            if newest && covers.iter().all(Option::is_some) {
+                self.entry.unresolved.remove(&marker.device);
+            }
+        }
+        if std::mem::take(&mut self.entry.resolving) == Resolving::OnceMore {
+            self.resolve_markers();
+        }
     }
 
     fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc, at_ms: u64) {

@@ -95,6 +95,7 @@ pub(super) struct Entry {
     pub(super) bindings: HashMap<DeviceId, Binding>,
     /// Devices whose marker names a head that is not here yet.
     pub(super) unresolved: HashSet<DeviceId>,
+    pub(super) resolving: super::delivery::Resolving,
     pub(super) throttle: Throttle,
     /// Clock readings of our newest messages, to tell which of them a read marker covers: (number, clock).
     pub(super) own_clock: std::collections::VecDeque<(u64, Hlc)>,
@@ -219,6 +220,7 @@ impl Entry {
             markers: HashMap::new(),
             bindings: HashMap::new(),
             unresolved: HashSet::new(),
+            resolving: super::delivery::Resolving::default(),
             throttle: Throttle::default(),
             own_clock: std::collections::VecDeque::new(),
             read: ReadMark::default(),
