@@ -42,6 +42,9 @@ pub const SOCKET_PING: Duration = Duration::from_secs(20);
 /// Life of a ticket that opens a WebSocket.
 pub const TICKET_TIME: Duration = Duration::from_secs(30);
 
+/// Streams of events at once for one token of a browser or a script: each holds one of [`CONNECTIONS`].
+pub const FEEDS_EACH: usize = 16;
+
 /// Tickets at once for one token: nobody takes those of others.
 pub const TICKETS_EACH: usize = 8;
 

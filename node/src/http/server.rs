@@ -64,18 +64,19 @@ pub(crate) async fn serve(
     stop: watch::Sender<bool>,
 ) {
     let times = Times { head: limits::HEAD_TIME, write: limits::WRITE_TIME };
-    serve_within(listener, switch, times, shutdown, stop).await;
+    let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    serve_within(listener, switch, times, places, shutdown, stop).await;
 }
 
-/// [`serve`] with other deadlines.
+/// [`serve`] with other deadlines and places for connections.
 pub(super) async fn serve_within(
     listener: TcpListener,
     switch: Switch,
     times: Times,
+    places: Arc<Semaphore>,
     shutdown: impl Future<Output = ()> + Send,
     stop: watch::Sender<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -86,11 +87,7 @@ pub(super) async fn serve_within(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let connection = converse(stream, switch.clone(), times, stop.subscribe());
-        connections.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+        connections.spawn(converse(stream, Connection(Arc::new(place)), switch.clone(), times, stop.subscribe()));
     }
     drop(listener);
     let _ = stop.send(true);
@@ -109,12 +106,25 @@ pub(super) struct Times {
     pub(super) write: Duration,
 }
 
-/// Answers the requests of one connection until its client or the node ends it.
-async fn converse(stream: TcpStream, switch: Switch, times: Times, mut stopped: watch::Receiver<bool>) {
+/// The place of a connection, with each of its requests. Free again when all of them have dropped it.
+#[derive(Clone)]
+pub(super) struct Connection(#[allow(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+/// Answers the requests of one connection until its client or the node ends it, or it is a WebSocket.
+async fn converse(
+    stream: TcpStream,
+    place: Connection,
+    switch: Switch,
+    times: Times,
+    mut stopped: watch::Receiver<bool>,
+) {
     let io = TokioIo::new(Stall::new(stream, times.write));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(limits::HEAD_MAX);
-    let answer = service_fn(move |request| TowerToHyperService::new(switch.now()).call(request));
+    let answer = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(place.clone());
+        TowerToHyperService::new(switch.now()).call(request)
+    });
     let connection = http.serve_connection(io, answer).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };

@@ -8,14 +8,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
 use futures::stream;
 use parlor_api::{Code, ErrorNote, Event, EventBody};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::limits;
-use super::tokens::Grant;
+use super::server::Connection;
+use super::tokens::{FeedPlace, Grant};
 use crate::bus::{FellBehind, Subscription, rfc3339};
 
 /// What a client follows.
@@ -26,6 +28,8 @@ pub(crate) struct Feed {
     stopped: watch::Receiver<bool>,
     /// What the client may see, and for how long.
     grant: Grant,
+    /// Held while it is open.
+    _place: FeedPlace,
     last: u64,
     end: Option<End>,
 }
@@ -46,8 +50,9 @@ impl Feed {
         room: Option<String>,
         stopped: watch::Receiver<bool>,
         grant: Grant,
+        place: FeedPlace,
     ) -> Self {
-        Self { events, room, stopped, grant, last: 0, end: None }
+        Self { events, room, stopped, grant, _place: place, last: 0, end: None }
     }
 
     /// The next event as JSON; `None` at the end. Cancel safe.
@@ -110,8 +115,16 @@ impl Feed {
         }))
     }
 
-    /// The events as messages of a WebSocket.
-    pub(crate) async fn into_socket(mut self, mut socket: WebSocket) {
+    /// The answer that makes the connection a WebSocket with the events as its messages. The server is done with the connection then,
+    /// so its place is held here.
+    pub(crate) fn upgrade(self, upgrade: WebSocketUpgrade, connection: Connection) -> Response {
+        upgrade.on_upgrade(|socket| async move {
+            self.into_socket(socket).await;
+            drop(connection);
+        })
+    }
+
+    async fn into_socket(mut self, mut socket: WebSocket) {
         let mut ping = interval_at(Instant::now() + limits::SOCKET_PING, limits::SOCKET_PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -176,8 +189,9 @@ mod tests {
     async fn a_feed_of_one_room_leaves_the_others_out() {
         let bus = Bus::new(1);
         let (_stop, stopped) = watch::channel(false);
-        let (_tokens, grant) = everything();
-        let mut feed = Feed::new(bus.subscribe(None), Some("a".into()), stopped, grant);
+        let (tokens, grant) = everything();
+        let place = tokens.place(&grant).unwrap();
+        let mut feed = Feed::new(bus.subscribe(None), Some("a".into()), stopped, grant, place);
         bus.publish(1, sync("b"));
         bus.publish(1, EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 }));
         bus.publish(1, sync("a"));
@@ -189,8 +203,9 @@ mod tests {
     async fn who_fell_behind_is_told_so_as_the_last_event() {
         let bus = Bus::new(1);
         let (_stop, stopped) = watch::channel(false);
-        let (_tokens, grant) = everything();
-        let mut feed = Feed::new(bus.subscribe(Some(1)), Some("a".into()), stopped, grant);
+        let (tokens, grant) = everything();
+        let place = tokens.place(&grant).unwrap();
+        let mut feed = Feed::new(bus.subscribe(Some(1)), Some("a".into()), stopped, grant, place);
         let last = feed.next().await.unwrap();
         assert!(last.starts_with(r#"{"event":"error","code":"fell_behind""#), "{last}");
         assert_eq!(feed.next().await, None);
@@ -200,8 +215,9 @@ mod tests {
     async fn a_feed_ends_with_the_node() {
         let bus = Bus::new(1);
         let (stop, stopped) = watch::channel(false);
-        let (_tokens, grant) = everything();
-        let mut feed = Feed::new(bus.subscribe(None), None, stopped, grant);
+        let (tokens, grant) = everything();
+        let place = tokens.place(&grant).unwrap();
+        let mut feed = Feed::new(bus.subscribe(None), None, stopped, grant, place);
         stop.send(true).unwrap();
         assert_eq!(feed.next().await, None);
     }

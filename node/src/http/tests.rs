@@ -1,6 +1,7 @@
 //! What the API promises to those who must stay out, over real sockets: attack 54, and pages of other sites.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,7 +13,7 @@ use axum::{Extension, Router};
 use parlor_api::{Code, EventBody, PeerChanged, Scope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use zeroize::Zeroizing;
 
 use super::error::Body as Json;
@@ -30,6 +31,7 @@ struct Server {
     address: SocketAddr,
     tokens: Tokens,
     bus: Bus,
+    places: Arc<Semaphore>,
     stop: Option<oneshot::Sender<()>>,
     ended: tokio::task::JoinHandle<()>,
 }
@@ -44,8 +46,10 @@ impl Server {
         let (ending, ended) = watch::channel(false);
         let bus = Bus::new(1);
         let router = small(tokens.clone(), address.port(), bus.clone(), ended);
-        let ended = tokio::spawn(serve_within(listener, Switch::new(router), times, shutdown, ending));
-        Self { address, tokens, bus, stop: Some(stop), ended }
+        let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+        let serving = serve_within(listener, Switch::new(router), times, places.clone(), shutdown, ending);
+        let ended = tokio::spawn(serving);
+        Self { address, tokens, bus, places, stop: Some(stop), ended }
     }
 
     /// What the token allows.
@@ -77,9 +81,10 @@ impl Server {
 }
 
 fn small(tokens: Tokens, port: u16, bus: Bus, stopped: watch::Receiver<bool>) -> Router {
-    let events = move |Extension(grant): Extension<Grant>, upgrade: WebSocketUpgrade| async move {
-        let feed = Feed::new(bus.subscribe(Some(1000)), None, stopped, grant);
-        upgrade.on_upgrade(|socket| feed.into_socket(socket))
+    let places = tokens.clone();
+    let events = move |Extension(grant): Extension<Grant>, Extension(connection), upgrade: WebSocketUpgrade| async move {
+        let place = places.place(&grant).unwrap();
+        Feed::new(bus.subscribe(Some(1000)), None, stopped, grant, place).upgrade(upgrade, connection)
     };
     let manage = Router::new().route("/manage", get(|| async { "done" }));
     let read = Router::new().route("/read", get(|| async { "read" })).route("/echo", post(echo));
@@ -312,9 +317,8 @@ async fn stopping_finishes_what_was_begun_and_closes_what_is_idle() {
     assert_eq!(idle.read(&mut first).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn a_socket_carries_events_and_is_closed_when_the_node_stops() {
-    let server = Server::patient().await;
+/// A WebSocket that has carried an event.
+async fn open_socket(server: &Server) -> TcpStream {
     let published = EventBody::Peer(PeerChanged { peer_id: "p".into(), connected: true, peers: 1 });
     server.bus.publish(1, published);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -328,8 +332,35 @@ async fn a_socket_carries_events_and_is_closed_when_the_node_stops() {
         assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
     }
     assert!(seen.starts_with(b"HTTP/1.1 101"));
+    stream
+}
+
+#[tokio::test]
+async fn a_socket_holds_the_place_of_its_connection_until_it_ends() {
+    let server = Server::patient().await;
+    let sockets = [open_socket(&server).await, open_socket(&server).await];
+    // Another connection is answered meanwhile, so the server has seen that both are sockets now. It waits for the next with a place.
+    assert_eq!(server.ask("GET /read", "").await.0, 200);
+    while server.places.available_permits() + 3 > limits::CONNECTIONS {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+        assert!(server.places.available_permits() + 3 <= limits::CONNECTIONS, "a socket gave its place away");
+    }
+    drop(sockets);
+    while server.places.available_permits() + 1 < limits::CONNECTIONS {
+        tokio::task::yield_now().await;
+    }
     stop(server).await;
-    seen.clear();
+}
+
+#[tokio::test]
+async fn a_socket_carries_events_and_is_closed_when_the_node_stops() {
+    let server = Server::patient().await;
+    let mut stream = open_socket(&server).await;
+    stop(server).await;
+    let mut seen = Vec::new();
     stream.read_to_end(&mut seen).await.unwrap();
     // A close frame with the code 1001, going away.
     assert!(seen.windows(4).any(|w| w[0] == 0x88 && w[2..] == 1001_u16.to_be_bytes()), "{seen:?}");

@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 use super::Api;
 use crate::http::error::{ApiError, Params};
 use crate::http::limits;
+use crate::http::server::Connection;
 use crate::http::socket::Feed;
 use crate::http::tokens::Grant;
 
@@ -48,6 +49,7 @@ pub(crate) async fn ticket(
 pub(crate) async fn socket(
     State(api): State<Api>,
     Extension(grant): Extension<Grant>,
+    Extension(connection): Extension<Connection>,
     Params(query): Params<EventsQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
@@ -56,7 +58,7 @@ pub(crate) async fn socket(
     })?;
     let feed = feed(&api, query, grant).await?;
     let upgrade = upgrade.max_message_size(limits::SOCKET_MESSAGE_MAX).max_frame_size(limits::SOCKET_MESSAGE_MAX);
-    Ok(upgrade.on_upgrade(|socket| feed.into_socket(socket)))
+    Ok(feed.upgrade(upgrade, connection))
 }
 
 /// Events as JSON objects, one a line, until the client closes the connection.
@@ -78,5 +80,6 @@ async fn feed(api: &Api, query: EventsQuery, grant: Grant) -> Result<Feed, ApiEr
         }
         None => None,
     };
-    Ok(Feed::new(api.app.subscribe(query.since)?, room, api.stopped.clone(), grant))
+    let place = api.tokens.place(&grant)?;
+    Ok(Feed::new(api.app.subscribe(query.since)?, room, api.stopped.clone(), grant, place))
 }

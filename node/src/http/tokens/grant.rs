@@ -7,7 +7,7 @@ use parlor_api::{Code, EventBody, Problem, Scope};
 use tokio::sync::watch;
 
 /// Whose token it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     /// Of the home: whoever can read its files.
     Home,

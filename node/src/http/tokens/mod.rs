@@ -55,6 +55,8 @@ struct Inner {
 }
 
 struct Changing {
+    /// Who follows events, an entry for each feed that is open.
+    feeds: HashMap<Who, Arc<()>>,
     tickets: HashMap<String, (Who, Instant)>,
     sessions: Sessions,
     scripts: Scripts,
@@ -63,6 +65,10 @@ struct Changing {
     failures: u32,
     window: Instant,
 }
+
+/// A place among the feeds of a token.
+#[derive(Debug)]
+pub(crate) struct FeedPlace(#[allow(dead_code, reason = "counted, not read")] Arc<()>);
 
 /// A session that was opened.
 pub(crate) struct NewSession {
@@ -75,6 +81,7 @@ impl Tokens {
     /// Those of a home whose own token is this.
     pub(crate) fn new(home: Zeroizing<String>) -> Self {
         let changing = Changing {
+            feeds: HashMap::new(),
             tickets: HashMap::new(),
             sessions: Sessions::default(),
             scripts: Scripts::default(),
@@ -153,6 +160,21 @@ impl Tokens {
         let grant = grant.ok_or_else(|| self.failed("the ticket is used, too old or wrong"))?;
         self.unlocked(&grant.who)?;
         Ok(grant)
+    }
+
+    /// A place for one more feed of events of whoever this is; given back when it is dropped.
+    ///
+    /// # Errors
+    /// `busy` when a token of a browser or a script holds as many as it may: none takes the connections of others.
+    pub(crate) fn place(&self, grant: &Grant) -> Result<FeedPlace, Problem> {
+        let mut changing = self.changing();
+        changing.feeds.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = changing.feeds.entry(grant.who.clone()).or_default();
+        if grant.who != Who::Home && Arc::strong_count(places) > limits::FEEDS_EACH {
+            let problem = Problem::new(Code::Busy, "too many streams of events are open with this token");
+            return Err(problem.hint("close some: one stream tells of all rooms"));
+        }
+        Ok(FeedPlace(places.clone()))
     }
 
     /// `path` with a signature that opens it for a while to whoever sends no header.
@@ -253,16 +275,17 @@ impl Tokens {
         self.changing().scripts.list()
     }
 
-    /// Refuses a script's token from now on, and ends what it follows; for good when it returns.
+    /// Refuses a script's token from now on, and ends what it follows; for good when it returns. When that can not be stored it is
+    /// refused until the node ends, and listed, so that it can be revoked again.
     ///
     /// # Errors
     /// `not_found`; what the disk says.
     pub(crate) async fn revoke(&self, store: &Store, id: &str) -> Result<(), Problem> {
         let _one = self.inner.writing.lock().await;
-        let batch = self.changing().scripts.without(id)?;
         // Refused first: who revokes a token does not wait for a disk that is full.
-        self.changing().scripts.remove(id);
+        let batch = self.changing().scripts.refuse(id)?;
         store.commit(batch).await.map_err(|error| commit_problem(&error))?;
+        self.changing().scripts.written();
         Ok(())
     }
 

@@ -29,8 +29,8 @@ struct Stored {
 struct Script {
     stored: Stored,
     used_ms: Option<u64>,
-    /// Gone when it is revoked.
-    over: watch::Sender<()>,
+    /// Gone when it is revoked, perhaps before the disk took that: it opens nothing from then on.
+    over: Option<watch::Sender<()>>,
 }
 
 /// All of them.
@@ -48,12 +48,14 @@ pub(crate) struct NewToken {
 
 impl Script {
     fn new(stored: Stored) -> Self {
-        Self { stored, used_ms: None, over: watch::Sender::new(()) }
+        Self { stored, used_ms: None, over: Some(watch::Sender::new(())) }
     }
 
-    fn grant(&self) -> Grant {
+    /// What it may; nothing once it is refused.
+    fn grant(&self) -> Option<Grant> {
         let who = Who::Script(self.stored.id.clone());
-        Grant::new(who, self.stored.scope, self.over.subscribe()).within(&self.stored.rooms)
+        let over = self.over.as_ref()?.subscribe();
+        Some(Grant::new(who, self.stored.scope, over).within(&self.stored.rooms))
     }
 
     fn item(&self, token: Option<String>) -> ApiToken {
@@ -105,46 +107,54 @@ impl Scripts {
         let id = super::short_id();
         let (hash, name) = (hash(&token), name.to_owned());
         let stored = Stored { id, hash, name, scope: new.scope, rooms: new.rooms, made_ms: now_ms };
-        let all = self.0.iter().map(|script| &script.stored).chain([&stored]);
-        let batch = keep(all)?;
+        let batch = keep(self.kept().chain([&stored]))?;
         Ok((Made { token, stored }, batch))
     }
 
     /// Takes a token in that is stored now.
     pub(super) fn add(&mut self, made: Made) -> ApiToken {
+        self.written();
         let script = Script::new(made.stored);
         let item = script.item(Some(made.token));
         self.0.push(script);
         item
     }
 
-    /// The batch that keeps all but this one.
+    /// Refuses this one from now on, and gives the batch that keeps the others. It is listed until that is
+    /// [`written`](Self::written), so whoever revoked it in vain sees that and can do so again.
     ///
     /// # Errors
     /// `not_found`.
-    pub(super) fn without(&self, id: &str) -> Result<Batch, Problem> {
-        if !self.0.iter().any(|script| script.stored.id == id) {
+    pub(super) fn refuse(&mut self, id: &str) -> Result<Batch, Problem> {
+        let Some(script) = self.0.iter_mut().find(|script| script.stored.id == id) else {
             let problem = Problem::new(Code::NotFound, "there is no such token");
             return Err(problem.hint("parlor token list shows them"));
-        }
-        keep(self.0.iter().map(|script| &script.stored).filter(|stored| stored.id != id))
+        };
+        script.over = None;
+        keep(self.kept())
     }
 
-    /// Refuses this one from now on.
-    pub(super) fn remove(&mut self, id: &str) {
-        self.0.retain(|script| script.stored.id != id);
+    /// What was stored last is on disk: those that are refused are gone for good.
+    pub(super) fn written(&mut self) {
+        self.0.retain(|script| script.over.is_some());
+    }
+
+    /// What is to be stored.
+    fn kept(&self) -> impl Iterator<Item = &Stored> {
+        self.0.iter().filter(|script| script.over.is_some()).map(|script| &script.stored)
     }
 
     /// What the script with this token may.
     pub(super) fn by_token(&mut self, wanted: &Hash, now_ms: u64) -> Option<Grant> {
         let script = self.0.iter_mut().find(|script| script.stored.hash == *wanted)?;
+        let grant = script.grant()?;
         script.used_ms = Some(now_ms);
-        Some(script.grant())
+        Some(grant)
     }
 
     /// What the script with this id may.
     pub(super) fn by_id(&self, id: &str) -> Option<Grant> {
-        self.0.iter().find(|script| script.stored.id == id).map(Script::grant)
+        self.0.iter().find(|script| script.stored.id == id).and_then(Script::grant)
     }
 
     /// All of them, the oldest first.

@@ -176,6 +176,39 @@ async fn a_token_of_a_script_lasts_until_it_is_revoked_and_is_kept_as_its_hash()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_revoking_met_a_failing_disk_opens_nothing_and_can_be_revoked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let tokens = tokens();
+    let made = tokens.make(&store, new("bot", Scope::Send, &[])).await.unwrap();
+    let token = made.token.clone().unwrap();
+    let mut grant = tokens.check(Some(&token)).unwrap();
+    store.break_disk(1);
+    tokens.revoke(&store, &made.id).await.unwrap_err();
+    grant.over().await;
+    assert_eq!(code_of(tokens.check(Some(&token))), Code::Unauthorized);
+    assert_eq!(tokens.scripts().len(), 1, "listed, so that it can be revoked again");
+    while tokens.revoke(&store, &made.id).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(tokens.scripts().is_empty());
+    let later = Tokens::new(Zeroizing::new(HOME.into()));
+    later.load(&store).unwrap();
+    assert_eq!(code_of(later.check(Some(&token))), Code::Unauthorized);
+}
+
+#[tokio::test]
+async fn no_token_of_a_script_takes_the_streams_of_others() {
+    let tokens = tokens();
+    let (script, other) = (Grant::of_script(Scope::Read, &[]), session(&tokens).1);
+    let held: Vec<_> = (0..limits::FEEDS_EACH).map(|_| tokens.place(&script).unwrap()).collect();
+    assert_eq!(code_of(tokens.place(&script)), Code::Busy);
+    tokens.place(&other).unwrap();
+    drop(held);
+    tokens.place(&script).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_token_of_a_script_makes_tokens_and_their_number_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
