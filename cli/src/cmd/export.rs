@@ -91,11 +91,17 @@ pub fn run(args: &Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mu
         );
     }
     out.line(display::neutral_line(&path.display().to_string()))?;
-    out.note(format!(
-        "{} messages, {} files; {} files are not on this device",
-        counts.messages, counts.files, counts.missing
-    ));
+    let mut told = format!("{}, {}", count(counts.messages, "message"), count(counts.files, "file"));
+    if counts.missing > 0 {
+        told = format!("{told}; not on this device: {}", count(counts.missing, "file"));
+    }
+    out.note(told);
     Ok(())
+}
+
+/// A number of things, in words.
+fn count(number: u64, of: &str) -> String {
+    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
 }
 
 /// What was written.
@@ -222,7 +228,9 @@ fn verify(path: &Path, out: &mut Out) -> Done {
             found.messages
         ))?;
         out.line(format!("{} events of the room's log and {} of messages hold", found.control, found.events))?;
-        out.line(format!("{} are closed: deleted, or never readable for who exported them", found.closed))?;
+        if found.closed > 0 {
+            out.line(format!("{} are closed: deleted, or never readable for who exported them", found.closed))?;
+        }
         for finding in &found.findings {
             out.line(display::neutral_line(finding))?;
         }
