@@ -4,7 +4,7 @@
 //! before, those are skipped.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use parlor_proto::ids::{DeviceId, EventId, RoomId};
@@ -128,7 +128,12 @@ pub(crate) fn message_of(core: &Core, position: Position, plain: &[u8]) -> Resul
 const SOON_MS: u64 = 500;
 
 /// Messages whose time is over, and when the next one is.
-pub(crate) fn due(core: &Core, now_ms: u64, limit: usize) -> Result<(Vec<Due>, Option<u64>), Fault> {
+pub(crate) fn due(
+    core: &Core,
+    now_ms: u64,
+    limit: usize,
+    but: &BTreeSet<RoomId>,
+) -> Result<(Vec<Due>, Option<u64>), Fault> {
     let malformed = || Fault::damaged(TreeId::Fading, "a malformed key");
     let rooms: HashMap<u32, RoomId> = core.directory.rooms().iter().map(|room| (room.number, room.id)).collect();
     let (mut due, mut again) = (Vec::new(), false);
@@ -147,6 +152,9 @@ pub(crate) fn due(core: &Core, now_ms: u64, limit: usize) -> Result<(Vec<Due>, O
         let position = parse_timeline_key(message).ok_or_else(malformed)?;
         let number = number_at(message, 0).ok_or_else(malformed)?;
         let room = rooms.get(&number).copied();
+        if room.is_some_and(|room| but.contains(&room)) {
+            continue;
+        }
         let Some(room) = room else {
             due.push(Due { room, id: EventId::ZERO, position, until_ms, is_line: false, number });
             continue;

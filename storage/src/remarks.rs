@@ -63,8 +63,12 @@ pub(crate) fn places(core: &Core, room: u32, list: &[u8]) -> Result<Vec<PlaceKey
 pub(crate) fn read(core: &Core, place: &PlaceKey) -> Result<Said, Fault> {
     let Some(plain) = read_cell(core, TreeId::Remarks, place)? else { return Ok(Said::default()) };
     let cell = core.trees.get(TreeId::Remarks).get(place)?;
-    let key = cell.and_then(|cell| key_of(&cell).0);
-    Ok(Said { entries: decode(TreeId::Remarks, &plain)?, fades_ms: key.and_then(|key| core.keyring.until(key)) })
+    let Some(key) = cell.and_then(|cell| key_of(&cell).0) else {
+        return Ok(Said { entries: decode(TreeId::Remarks, &plain)?, fades_ms: None });
+    };
+    // A key that went since the cell was opened took it along: what has no end would be sealed again for good.
+    let Some(fades_ms) = core.keyring.until(key) else { return Ok(Said::default()) };
+    Ok(Said { entries: decode(TreeId::Remarks, &plain)?, fades_ms: Some(fades_ms) })
 }
 
 /// What stands in a place.

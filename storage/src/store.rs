@@ -1,5 +1,6 @@
 //! The handle: opening, committing, closing, reading.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -261,9 +262,9 @@ impl Store {
     }
 
     /// Messages whose time is over at `now_ms` and that were not taken away yet, at most `limit`, those that were over first before
-    /// the others; and when the next one is over, if all are told.
-    pub fn due(&self, now_ms: u64, limit: usize) -> Result<(Vec<Due>, Option<u64>), ReadError> {
-        self.read(|core| read::due(core, now_ms, limit))
+    /// the others, of all rooms `but` these; and when the next one is over, if all are told.
+    pub fn due(&self, now_ms: u64, limit: usize, but: &BTreeSet<RoomId>) -> Result<(Vec<Due>, Option<u64>), ReadError> {
+        self.read(|core| read::due(core, now_ms, limit, but))
     }
 
     /// Destroys the keys of what is over at `now_ms`: nothing on the disk gives its content back from then on. Answers when the next

@@ -3,11 +3,12 @@
 //! Rooms take the lines away, for they know what stands about them; the keys go whether or not that worked. It is looked when the next
 //! message is over, and once a minute while there is any, for the clock of the machine may jump.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parlor_proto::ids::RoomId;
 use parlor_storage::{Batch, Due, Store};
 use tokio::sync::Notify;
 
@@ -46,10 +47,11 @@ impl Fading {
 
 /// Runs until it is aborted.
 pub(crate) async fn run(fading: Fading, store: Store, rooms: Rooms) {
+    let mut failing = BTreeSet::new();
     loop {
         fading.next_ms.store(u64::MAX, Ordering::Release);
         let looked = now_ms();
-        let taken = take_away(&store, &rooms, looked).await;
+        let taken = take_away(&store, &rooms, looked, &mut failing).await;
         let least = if taken.failed { AGAIN } else { Duration::ZERO };
         if let Some(next) = taken.next_ms {
             fading.next_ms.fetch_min(next, Ordering::AcqRel);
@@ -76,24 +78,32 @@ struct Taken {
     failed: bool,
 }
 
-/// Takes away what is over, some of it if it is much.
-async fn take_away(store: &Store, rooms: &Rooms, now_ms: u64) -> Taken {
-    let reader = store.clone();
-    let found = tokio::task::spawn_blocking(move || reader.due(now_ms, FADE_AT_ONCE)).await;
+/// Takes away what is over, some of it if it is much. Rooms that could not are passed over until all others are done.
+async fn take_away(store: &Store, rooms: &Rooms, now_ms: u64, failing: &mut BTreeSet<RoomId>) -> Taken {
+    let (reader, but) = (store.clone(), std::mem::take(failing));
+    let found = tokio::task::spawn_blocking(move || (reader.due(now_ms, FADE_AT_ONCE, &but), but)).await;
     let mut taken = Taken::default();
     match found {
-        Ok(Ok((due, next_ms))) => {
+        Ok((Ok((due, next_ms)), but)) => {
             taken.next_ms = next_ms;
+            if due.is_empty() {
+                taken.failed = !but.is_empty();
+            } else {
+                *failing = but;
+            }
             let mut by_room: BTreeMap<_, Vec<Due>> = BTreeMap::new();
             due.into_iter().for_each(|due| by_room.entry(due.room).or_default().push(due));
             for (room, due) in by_room {
-                taken.failed |= match room {
-                    Some(room) => rooms.fade(room, due).await.is_err(),
-                    None => forget(store, due).await.is_err(),
+                let Some(room) = room else {
+                    taken.failed |= forget(store, due).await.is_err();
+                    continue;
                 };
+                if rooms.fade(room, due).await.is_err() {
+                    failing.insert(room);
+                }
             }
         }
-        Ok(Err(error)) => {
+        Ok((Err(error), _)) => {
             tracing::error!(%error, "what is over can not be read");
             taken.failed = true;
         }
@@ -108,7 +118,7 @@ async fn take_away(store: &Store, rooms: &Rooms, now_ms: u64) -> Taken {
         }
         Err(_) => taken.failed = true,
     }
-    if taken.failed {
+    if taken.failed || !failing.is_empty() {
         taken.next_ms = Some(now_ms);
     }
     taken

@@ -1,12 +1,13 @@
 //! What disappears: whoever takes the disk afterwards, with the vault and every page that was ever written, gets nothing back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parlor_crypto::Secret;
 use parlor_proto::annotation::{Remark, Slot};
 use parlor_proto::ids::EventId;
-use parlor_storage::{Cursor, LogKind, MessageRow, Namespace, Store, Want};
+use parlor_storage::{Cursor, Due, LogKind, MessageRow, Namespace, Store, Want};
 
 use crate::common::{batch, device, event_bytes, message, open, room};
 
@@ -48,6 +49,10 @@ fn copy(from: &Path, to: &Path) {
 
 fn read(store: &Store, row: &MessageRow) -> MessageRow {
     store.message(&room(1), &row.id).unwrap().unwrap()
+}
+
+fn all_due(store: &Store, now_ms: u64) -> (Vec<Due>, Option<u64>) {
+    store.due(now_ms, 10, &BTreeSet::new()).unwrap()
 }
 
 fn draft(store: &Store) -> Option<Vec<u8>> {
@@ -114,7 +119,7 @@ fn what_was_over_while_the_store_was_closed_is_gone_before_anybody_reads() {
     }
     let store = open(dir.path());
     assert!(read(&store, &row).is_erased());
-    let (due, next) = store.due(now_ms(), 10).unwrap();
+    let (due, next) = all_due(&store, now_ms());
     assert_eq!((due.len(), due[0].id, due[0].is_line, next), (1, row.id, true, None));
 }
 
@@ -130,8 +135,8 @@ fn what_is_over_leaves_the_timeline_and_keeps_its_place_in_its_log() {
     }
     all.remark(remark(rows[0].id, "heart"), rows[0].fades_ms);
     store.commit_blocking(all).unwrap();
-    assert_eq!(store.due(now, 10).unwrap(), (Vec::new(), rows[0].fades_ms));
-    let (due, next) = store.due(now + 2 * HOUR, 10).unwrap();
+    assert_eq!(all_due(&store, now), (Vec::new(), rows[0].fades_ms));
+    let (due, next) = all_due(&store, now + 2 * HOUR);
     assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [rows[0].id, rows[1].id]);
     assert_eq!(next, rows[2].fades_ms);
     let mut over = batch(1);
@@ -150,10 +155,30 @@ fn what_is_over_leaves_the_timeline_and_keeps_its_place_in_its_log() {
             [bare(&rows[0]), bare(&rows[1]), rows[2].bytes.clone(), rows[3].bytes.clone()]
         );
         assert!(store.remarks(&room(1), &rows[0].id.0, 10).unwrap().is_empty());
-        assert!(store.due(now + 2 * HOUR, 10).unwrap().0.is_empty());
+        assert!(all_due(&store, now + 2 * HOUR).0.is_empty());
         store.audit().unwrap();
         store.close();
     }
+}
+
+#[test]
+fn a_room_that_can_not_take_away_what_is_over_keeps_no_other_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let until = now_ms() + HOUR;
+    for number in [1, 2] {
+        let mut all = batch(number);
+        for seq in 1..=12 {
+            all.message(fading(seq, until + u64::from(number)));
+        }
+        store.commit_blocking(all).unwrap();
+    }
+    let (first, _) = all_due(&store, until + HOUR);
+    assert!(first.len() == 10 && first.iter().all(|due| due.room == Some(room(1))), "the oldest come first");
+    let (others, next) = store.due(until + HOUR, 10, &BTreeSet::from([room(1)])).unwrap();
+    assert!(others.len() == 10 && others.iter().all(|due| due.room == Some(room(2))));
+    assert_eq!(next, Some(until + HOUR), "there are more");
+    assert_eq!(store.due(until + HOUR, 10, &BTreeSet::from([room(1), room(2)])).unwrap(), (Vec::new(), None));
 }
 
 #[test]
@@ -215,10 +240,10 @@ fn what_a_forgotten_room_had_to_disappear_is_forgotten_too() {
     let mut forget = batch(1);
     forget.forget_room();
     store.commit_blocking(forget).unwrap();
-    let (due, _) = store.due(now_ms() + 2 * HOUR, 10).unwrap();
+    let (due, _) = all_due(&store, now_ms() + 2 * HOUR);
     assert_eq!((due.len(), due[0].room), (1, None));
     let mut over = parlor_storage::Batch::new(None);
     over.fade(due[0]);
     store.commit_blocking(over).unwrap();
-    assert_eq!(store.due(now_ms() + 2 * HOUR, 10).unwrap(), (Vec::new(), None));
+    assert_eq!(all_due(&store, now_ms() + 2 * HOUR), (Vec::new(), None));
 }
