@@ -14,6 +14,8 @@
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
+#[cfg(test)]
+mod alone;
 pub(crate) mod attention;
 pub(crate) mod contacts;
 pub(crate) mod fading;

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::app::Anchor;
-    use crate::services::rooms::alone::{Alone, config};
+    use crate::services::alone::{Alone, config};
     use crate::{App, Home, Passphrase, init_account, start};
 
     #[test]

@@ -9,11 +9,11 @@ use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status}
 use parlor_proto::sync::Guard;
 use parlor_storage::Namespace;
 
-use super::alone::{Alone, config, new_room};
 use super::entry::{Entry, Job, Turn};
 use super::message::Wish;
 use crate::account::rng;
 use crate::app::Anchor;
+use crate::services::alone::{Alone, config, new_room};
 use crate::services::files::Place;
 use crate::{Home, Passphrase, init_account, start};
 

@@ -2,56 +2,19 @@
 
 use std::time::Duration;
 
-use parlor_api::{Code, CreateRoom, SearchPage, SendRequest};
+use parlor_api::{Code, SearchPage, SendRequest};
 use parlor_crypto::vault::Vault;
 use parlor_storage::search::{Ask, Query};
 
 use super::handle::{Pace, Search};
 use super::{Parts, run};
+use crate::Home;
 use crate::account::rng;
 use crate::app::{Say, SearchFor};
-use crate::{App, Config, Home, Passphrase, Running, init_account, start};
-
-struct Alone {
-    node: Running,
-    app: App,
-    room: String,
-    home: Home,
-    _dir: tempfile::TempDir,
-}
-
-fn config(home: &Home) -> Config {
-    Config { listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()], mdns: false, ..Config::new(home.clone()) }
-}
-
-fn new_room(name: &str) -> CreateRoom {
-    CreateRoom {
-        name: name.to_owned(),
-        kind: parlor_api::RoomKind::Group,
-        history: parlor_api::History::Shared,
-        about: None,
-        ttl: None,
-        mailboxes: None,
-    }
-}
+use crate::services::alone::{Alone, new_room};
 
 impl Alone {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path().join("home"));
-        init_account(&home, "alone", &Passphrase::None).unwrap();
-        let node = start(config(&home)).await.unwrap();
-        let app = node.app.clone();
-        let room = app.create_room(new_room("room")).await.unwrap().room;
-        Self { node, app, room, home, _dir: dir }
-    }
-
-    async fn say(&self, text: &str) -> String {
-        let request = SendRequest { text: text.to_owned(), ..SendRequest::default() };
-        self.app.send(&self.room, vec![request]).await.unwrap().remove(0).message
-    }
-
-    async fn page(&self, words: &str) -> SearchPage {
+    async fn hits(&self, words: &str) -> SearchPage {
         let wanted = SearchFor { words: words.to_owned(), limit: Some(50), ..SearchFor::default() };
         self.app.search(wanted).await.unwrap()
     }
@@ -59,21 +22,12 @@ impl Alone {
     /// The texts that are found when the index is up to date.
     async fn found(&self, words: &str) -> Vec<String> {
         loop {
-            let page = self.page(words).await;
+            let page = self.hits(words).await;
             if page.complete {
                 return page.items.into_iter().map(|hit| hit.message.text).collect();
             }
             pause().await;
         }
-    }
-
-    /// Stops the node, does something to its home, starts it again.
-    async fn after(self, change: impl FnOnce(&Home)) -> Self {
-        self.node.stop().await.unwrap();
-        change(&self.home);
-        let node = start(config(&self.home)).await.unwrap();
-        let app = node.app.clone();
-        Self { node, app, ..self }
     }
 }
 
@@ -84,19 +38,19 @@ async fn pause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_is_found_and_what_was_said_before_is_not() {
     let alone = Alone::new().await;
-    let first = alone.say("the Quick brown fox").await;
-    alone.say("slow and quick").await;
+    let first = alone.write("the Quick brown fox").await;
+    alone.write("slow and quick").await;
     assert_eq!(alone.found("quick").await, ["slow and quick", "the Quick brown fox"]);
     assert_eq!(alone.found("quick bro").await, ["the Quick brown fox"]);
     assert_eq!(alone.found("\"brown fox\"").await, ["the Quick brown fox"]);
     alone.app.say(&alone.room, &first, Say::Edit("a lazy dog".to_owned()), None).await.unwrap();
     // At once, whatever the index holds.
-    assert!(alone.page("brown").await.items.is_empty());
+    assert!(alone.hits("brown").await.items.is_empty());
     assert_eq!(alone.found("dog").await, ["a lazy dog"]);
     alone.app.say(&alone.room, &first, Say::Delete, None).await.unwrap();
-    assert!(alone.page("dog").await.items.is_empty());
+    assert!(alone.hits("dog").await.items.is_empty());
     assert_eq!(alone.found("quick").await, ["slow and quick"]);
-    let hit = alone.page("quick").await.items.remove(0);
+    let hit = alone.hits("quick").await.items.remove(0);
     assert_eq!((hit.snippet.as_str(), hit.marks.as_slice()), ("slow and quick", &[[9, 14]][..]));
     assert!(hit.score > 0.0);
     let alone = alone.after(|_| ()).await;
@@ -108,7 +62,7 @@ async fn what_is_said_is_found_and_what_was_said_before_is_not() {
 async fn an_index_that_is_lost_or_damaged_is_built_anew_and_the_rest_works() {
     let mut alone = Alone::new().await;
     for n in 0..20 {
-        alone.say(&format!("message {n}")).await;
+        alone.write(&format!("message {n}")).await;
     }
     assert_eq!(alone.found("message ").await.len(), 20);
     let lost = |home: &Home| std::fs::remove_dir_all(home.search_dir()).unwrap();
@@ -121,7 +75,7 @@ async fn an_index_that_is_lost_or_damaged_is_built_anew_and_the_rest_works() {
     };
     for (n, damage) in [&lost as &(dyn Fn(&Home) + Sync), &torn].into_iter().enumerate() {
         alone = alone.after(damage).await;
-        alone.say(&format!("message after damage {n}")).await;
+        alone.write(&format!("message after damage {n}")).await;
         assert_eq!(alone.found("message ").await.len(), 21 + n);
         assert_eq!(alone.found("\"message 7\"").await, ["message 7"]);
         let state = alone.app.status().await.unwrap().search;
@@ -133,8 +87,8 @@ async fn an_index_that_is_lost_or_damaged_is_built_anew_and_the_rest_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_message_leaves_the_files_and_the_list_of_changes_is_cut() {
     let alone = Alone::new().await;
-    let kept = alone.say("kept").await;
-    let canary = alone.say("canary").await;
+    let kept = alone.write("kept").await;
+    let canary = alone.write("canary").await;
     // An index of its own beside that of the node, in a hurry.
     let dir = tempfile::tempdir().unwrap();
     let store = alone.app.node.context.store.clone();
@@ -167,7 +121,7 @@ async fn a_deleted_message_leaves_the_files_and_the_list_of_changes_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_are_bounded_and_filters_are_kept() {
     let alone = Alone::new().await;
-    alone.say("hello there").await;
+    alone.write("hello there").await;
     let other = alone.app.create_room(new_room("other")).await.unwrap().room;
     let there = SendRequest { text: "hello elsewhere".to_owned(), ..SendRequest::default() };
     alone.app.send(&other, vec![there]).await.unwrap();

@@ -4,17 +4,9 @@ use parlor_api::{Code, CreatePoll, EventBody, Message, SendRequest};
 use parlor_proto::EventId;
 
 use crate::app::{Anchor, Say};
-use crate::services::rooms::alone::Alone;
+use crate::services::alone::Alone;
 
 impl Alone {
-    async fn send(&self, request: SendRequest) -> String {
-        self.app.send(&self.room, vec![request]).await.unwrap()[0].message.clone()
-    }
-
-    async fn write(&self, text: &str) -> String {
-        self.send(SendRequest { text: text.to_owned(), ..SendRequest::default() }).await
-    }
-
     async fn say(&self, id: &str, say: Say) -> Result<Message, Code> {
         self.app.say(&self.room, id, say, None).await.map_err(|problem| problem.code)
     }
