@@ -10,7 +10,6 @@ pub enum Block {
     /// Some text.
     Paragraph {
         /// What it says.
-        #[schema(no_recursion)]
         spans: Vec<Span>,
     },
     /// Code on lines of its own.

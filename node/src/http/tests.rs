@@ -388,6 +388,38 @@ fn the_description_of_the_api_is_the_one_that_is_published() {
     );
 }
 
+#[test]
+fn the_description_of_the_api_describes_all_that_it_names() {
+    let description = serde_json::to_value(openapi()).unwrap();
+    let mut named = Vec::new();
+    references(&description, &mut named);
+    assert!(!named.is_empty());
+    let missing: Vec<_> = named.iter().filter(|name| description.pointer(&name[1..]).is_none()).collect();
+    assert!(missing.is_empty(), "named and not described: {missing:?}");
+
+    for (path, routes) in description["paths"].as_object().unwrap() {
+        for (method, route) in routes.as_object().unwrap() {
+            for parameter in route["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                let in_path = path.contains(&format!("{{{name}}}"));
+                assert_eq!(parameter["in"] == "path", in_path, "{method} {path}: {name}");
+            }
+        }
+    }
+}
+
+/// Every `$ref` in a description: `#/components/schemas/NAME`.
+fn references(value: &serde_json::Value, into: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            into.extend(fields.get("$ref").and_then(|name| name.as_str()).map(str::to_owned));
+            fields.values().for_each(|inner| references(inner, into));
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|inner| references(inner, into)),
+        _ => {}
+    }
+}
+
 async fn stop(mut server: Server) {
     server.stop.take().unwrap().send(()).unwrap();
     server.ended.await.unwrap();

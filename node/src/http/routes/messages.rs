@@ -74,6 +74,7 @@ pub(crate) async fn history(
 
 /// Where a stretch of an export begins.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportQuery {
     /// `next` of the stretch before.
