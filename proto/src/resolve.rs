@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use self::advance::Delta;
 use self::settings::Settings;
+pub(crate) use self::void::{Reason, is_known};
 use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy, Remove};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};

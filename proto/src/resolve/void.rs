@@ -7,19 +7,21 @@ use super::decide::{fence_holds, inside};
 use crate::dag::{Dag, GrantIdx, NodeIdx};
 
 impl Resolved {
-    /// What put out the subject of a grant. Of a grant that counts what ended it; of another what made it void: the ends of the
-    /// grants that it or its invite was made under, and the revocations of the devices that made them, what closed the invite,
-    /// and the admissions that used it up.
+    /// What put out the subject of a grant: reasons, each enough by itself. Of a grant that counts what ended it; of another what made it
+    /// void: the ends of the grants that it or its invite was made under, and the revocations of the devices that made them, what
+    /// closed the invite, and the admissions that used it up.
     ///
     /// Only the first of them: what was said knowing another one is left out. Whoever knows these events and their pasts knows
     /// that he is out, unless he knows of something that undoes them.
-    pub fn put_out_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<NodeIdx> {
-        let all = if self.is_ok(g) { self.kills(g).iter().copied().collect() } else { self.voided_by(dag, g) };
-        let later = |end: &NodeIdx| all.iter().any(|first| first != end && dag.in_past(*first, *end));
-        all.iter().copied().filter(|end| !later(end)).collect()
+    pub(crate) fn put_out_by(&self, dag: &Dag, g: GrantIdx) -> Vec<Reason> {
+        let all = if self.is_ok(g) { alone(self.kills(g).iter().copied()).collect() } else { self.voided_by(dag, g) };
+        let reasons: Vec<Reason> = all.into_iter().map(|reason| ends_of(dag, &reason)).collect();
+        let follows = |later: &Reason, first: &Reason| first.iter().all(|at| is_known(dag, *at, later));
+        let later = |reason: &Reason| reasons.iter().any(|first| follows(reason, first) && !follows(first, reason));
+        reasons.iter().filter(|reason| !later(reason)).cloned().collect()
     }
 
-    fn voided_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<NodeIdx> {
+    fn voided_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<Reason> {
         let (mut found, mut seen, mut todo) = (BTreeSet::new(), BTreeSet::new(), vec![g]);
         while let Some(g) = todo.pop() {
             if !seen.insert(g) {
@@ -31,29 +33,55 @@ impl Resolved {
                 todo.extend(self.excluded_by(dag, made, &mut found));
             }
             let Some(invite) = invite else { continue };
-            found.extend(self.closings(dag, invite).filter(|close| !dag.in_past(op, *close)));
+            found.extend(alone(self.closings(dag, invite).filter(|close| !dag.in_past(op, *close))));
             let ended = dag.node(invite).auth.map_or(&[][..], |inviter| self.kills(inviter));
-            found.extend(ended.iter().filter(|kill| !dag.in_past(op, **kill)));
+            found.extend(alone(ended.iter().copied().filter(|kill| !dag.in_past(op, *kill))));
             if self.fit.get(g).copied().unwrap_or(false) {
-                let takers = self.by_uses(dag, invite).into_iter().filter(|(_, takes)| *takes);
-                found.extend(takers.map(|(taker, _)| dag.grants()[taker].op));
+                found.extend(Some(self.users_of(dag, invite)).filter(|users| !users.is_empty()));
             }
         }
         found
     }
 
+    /// The admissions that took the uses of an invite: none of them alone used it up.
+    fn users_of(&self, dag: &Dag, invite: NodeIdx) -> Reason {
+        let mut subjects = BTreeSet::new();
+        let takers =
+            self.by_uses(dag, invite).into_iter().filter(|(_, takes)| *takes).map(|(taker, _)| &dag.grants()[taker]);
+        takers.filter(|taker| subjects.insert(taker.subject)).map(|taker| taker.op).collect()
+    }
+
     /// Adds to `found` what keeps an event from counting whose grant counts. Answers the grant it was made under if that one does
     /// not: what made that one void is the reason then.
-    fn excluded_by(&self, dag: &Dag, op: NodeIdx, found: &mut BTreeSet<NodeIdx>) -> Option<GrantIdx> {
+    fn excluded_by(&self, dag: &Dag, op: NodeIdx, found: &mut BTreeSet<Reason>) -> Option<GrantIdx> {
         let auth = dag.node(op).auth?;
         if !self.is_ok(auth) {
             return Some(auth);
         }
         let (device, author) = (dag.node(op).event.device(), dag.grants()[auth].subject);
-        found.extend(self.kills(auth).iter().filter(|kill| !inside(dag, **kill, op)));
+        found.extend(alone(self.kills(auth).iter().copied().filter(|kill| !inside(dag, *kill, op))));
         let revokes = self.revoked.get(&device).into_iter().flatten();
         let binds = |(at, fence): &&(NodeIdx, _)| dag.node(*at).author == author && !fence_holds(dag, fence, op);
-        found.extend(revokes.filter(binds).map(|(at, _)| *at));
+        found.extend(alone(revokes.filter(binds).map(|(at, _)| *at)));
         None
     }
+}
+
+/// Events that put somebody out together.
+pub(crate) type Reason = BTreeSet<NodeIdx>;
+
+/// Reasons of one event each.
+fn alone(events: impl Iterator<Item = NodeIdx>) -> impl Iterator<Item = Reason> {
+    events.map(|at| Reason::from([at]))
+}
+
+/// Those of `reason` that no other one of it knows.
+fn ends_of(dag: &Dag, reason: &Reason) -> Reason {
+    let known = |at: &NodeIdx| reason.iter().any(|end| end != at && dag.in_past(*at, *end));
+    reason.iter().copied().filter(|at| !known(at)).collect()
+}
+
+/// Whether an event is one of `ends`, or in the past of one.
+pub(crate) fn is_known(dag: &Dag, at: NodeIdx, ends: &Reason) -> bool {
+    ends.iter().any(|end| dag.in_past(at, *end))
 }

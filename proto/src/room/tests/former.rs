@@ -3,6 +3,7 @@
 use super::attacks::remove;
 use super::support::*;
 use crate::control::{History, Role, Setting};
+use crate::room::NewInvite;
 
 #[test]
 fn who_left_learns_what_was_said_without_knowing_it_and_nothing_that_was_built_on_its_leaving() {
@@ -53,15 +54,37 @@ fn who_was_taken_back_by_somebody_who_was_out_learns_why_that_is_void() {
     remove(&mut alice, &dave);
     alice.sync_from(&bob);
     assert!(alice.room.members().len() == 1);
-    // What alice tells him, as little as it is, tells him that.
-    let told = alice.room.control_for(&bob.room.me().device());
+    tell_why(&mut alice, &mut bob);
+}
+
+/// What somebody is told who is out, as little as it is, tells him that.
+fn tell_why(teller: &mut Person, out: &mut Person) {
+    let told = teller.room.control_for(&out.room.me().device());
     let known = |event: &crate::event::Event| {
         told.iter().any(|tip| event.control().is_some() && tip.log == event.log() && event.seq() <= tip.seq)
     };
-    let (told, all): (Vec<_>, Vec<_>) = (alice.events().into_iter().filter(known).collect(), alice.events());
+    let (told, all): (Vec<_>, Vec<_>) = (teller.events().into_iter().filter(known).collect(), teller.events());
     assert!(told.len() < all.len());
-    bob.receive(told);
-    assert!(!bob.room.is_member());
+    out.receive(told);
+    assert!(!out.room.is_member());
+}
+
+#[test]
+fn who_came_by_an_invite_that_others_had_used_up_together_learns_of_all_of_them() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&many(Role::Admin));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let twice = alice.invite(&NewInvite { uses: Some(2), ..new_invite(Role::Member) });
+    bob.sync_from(&alice);
+    // Apart: two come by Alice, the second known to have come after the first, and one by Bob.
+    let mut eve = Person::join(5, &twice, &mut bob);
+    let _carol = Person::join(3, &twice, &mut alice);
+    let _dave = Person::join(4, &twice, &mut alice);
+    alice.sync(&mut bob);
+    assert!(eve.room.is_member() && alice.room.members().len() == 4);
+    let renamed = alice.room.set_state(vec![(Setting::Name, b"after".to_vec())], alice.now).unwrap();
+    alice.keep(renamed);
+    tell_why(&mut alice, &mut eve);
 }
 
 #[test]
