@@ -33,6 +33,10 @@ export type Problem = S['Problem'];
 export type Version = S['Version'];
 export type Attention = S['Attention'];
 export type UpdateAttention = S['UpdateAttention'];
+export type Block = S['Block'];
+export type Span = S['Span'];
+export type ExportPage = S['ExportPage'];
+export type ExportHead = S['ExportHead'];
 export type UpdateRoom = S['UpdateRoom'];
 
 type Numbered = { seq: number; at: string };

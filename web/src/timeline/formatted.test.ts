@@ -2,7 +2,8 @@
 import { render } from '@testing-library/svelte';
 import { expect, test } from 'vitest';
 import { host, safe } from './address';
-import Formatted, { type Block } from './Formatted.svelte';
+import Formatted from './Formatted.svelte';
+import type { Block } from '../api/types';
 
 test('markup in a text stays text', () => {
   const hostile = '<img src=x onerror=alert(1)><script>alert(1)</script>';
