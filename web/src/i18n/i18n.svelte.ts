@@ -84,10 +84,10 @@ function daysAgo(at: Date): number {
   return Math.round((start(new Date()) - start(at)) / DAY_MS);
 }
 
-/** A day as a heading: today, yesterday, a weekday, a date. */
-export function day(at: string): string {
+/** A day as a heading: today, yesterday, a weekday, a date; `lasting` in words that are still true tomorrow. */
+export function day(at: string, lasting = false): string {
   const d = new Date(at);
-  const ago = daysAgo(d);
+  const ago = lasting ? Infinity : daysAgo(d);
   if (ago === 0) return t('day.today');
   if (ago === 1) return t('day.yesterday');
   if (ago > 1 && ago < 7) return format({ weekday: 'long' }).format(d);
@@ -95,7 +95,7 @@ export function day(at: string): string {
     weekday: 'short',
     day: 'numeric',
     month: 'long',
-    ...(d.getFullYear() !== new Date().getFullYear() && { year: 'numeric' }),
+    ...((lasting || d.getFullYear() !== new Date().getFullYear()) && { year: 'numeric' }),
   }).format(d);
 }
 

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { de } from './de';
-import { en, type Entry } from './en';
+import { en } from './en';
+import type { Entry } from './entry';
 import { size, speak, t } from './i18n.svelte';
 
 const holes = (entry: Entry): string[] => {
@@ -12,9 +13,19 @@ const holes = (entry: Entry): string[] => {
 };
 
 describe('the catalogues', () => {
-  test.each(Object.keys(en) as (keyof typeof en)[])('%s takes the same values in both languages', (key) => {
-    expect(holes(de[key])).toEqual(holes(en[key]));
-    expect(typeof de[key]).toBe(typeof en[key]);
+  const keys = Object.keys(en) as (keyof typeof en)[];
+
+  test('every entry takes the same values in both languages, and is of the same kind', () => {
+    const differ = keys.filter(
+      (key) => holes(de[key]).join() !== holes(en[key]).join() || typeof de[key] !== typeof en[key],
+    );
+    expect(differ).toEqual([]);
+  });
+
+  test('each entry stands in one file only', () => {
+    const files = import.meta.glob<Record<string, object>>('./en/*.ts', { eager: true });
+    const all = Object.values(files).flatMap((file) => Object.values(file).flatMap(Object.keys));
+    expect(all.toSorted()).toEqual(keys.toSorted());
   });
 
   test('no words are kept that no page shows', () => {
@@ -36,7 +47,7 @@ function files(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter(
       (e) =>
-        e.isFile() && /\.(svelte|ts)$/.test(e.name) && !/test|\/(en|de)\.ts|schema/.test(join(e.parentPath, e.name)),
+        e.isFile() && /\.(svelte|ts)$/.test(e.name) && !/test|i18n\/(en|de)\b|schema/.test(join(e.parentPath, e.name)),
     )
     .map((e) => readFileSync(join(e.parentPath, e.name), 'utf8'));
 }
