@@ -42,6 +42,9 @@ export class Store {
   private timelines = new Map<string, Timeline>();
   private threads = new Map<string, Timeline>();
   private stale = new Set<string>();
+  /** Snapshots that are on their way, and the events since the first was asked for. */
+  private loading = 0;
+  private meanwhile: NodeEvent[] = [];
   private gathering: ReturnType<typeof setTimeout> | null = null;
   private typists = new Map<string, ReturnType<typeof setTimeout>>();
 
@@ -59,8 +62,10 @@ export class Store {
     else if (told.kind === 'event') this.apply(told.event);
   }
 
-  /** Reads the snapshot. Events that come meanwhile are applied as they come: each says how things are, so the last one counts. */
+  /** Reads the snapshot. What events said meanwhile may not be in it yet, so they say it again afterwards. */
   async load(): Promise<void> {
+    if (this.loading === 0) this.meanwhile = [];
+    this.loading++;
     try {
       const [status, rooms, settings, contacts] = await Promise.all([
         ok(GET('/api/v1/status')),
@@ -75,9 +80,12 @@ export class Store {
       for (const id of this.rooms.keys()) if (!there.has(id)) this.rooms.delete(id);
       for (const room of rooms) this.rooms.set(room.room, room);
       for (const s of status.rooms) this.sync.set(s.room, s);
+      for (const event of this.meanwhile) this.restate(event);
       this.ready = true;
     } catch {
       // Nobody answers, or the token is not known: the link says so.
+    } finally {
+      this.loading--;
     }
   }
 
@@ -109,24 +117,16 @@ export class Store {
     return found;
   }
 
-  apply(event: NodeEvent): void {
+  /** What an event says of the list of rooms; once more changes nothing. */
+  private restate(event: NodeEvent): void {
     switch (event.event) {
       case 'message':
-        this.heardMessage(event);
-        break;
       case 'system':
       case 'message.updated':
-        this.tellTimelines(event.room, event);
         this.lastMessage(event, event.event === 'message.updated');
-        this.turn++;
-        break;
-      case 'message.expired':
-        this.tellTimelines(event.room, event);
-        this.turn++;
         break;
       case 'status':
       case 'file':
-        this.tellTimelines(event.room, event);
         this.statusOfLast(event);
         break;
       case 'unread':
@@ -138,10 +138,45 @@ export class Store {
           attention: event.attention,
         });
         break;
+      case 'draft':
+        this.merge(event.room, { draft: event.text !== '' });
+        break;
+      case 'sync':
+        this.sync.set(event.room, event);
+        break;
       case 'room':
       case 'member':
       case 'invite':
         this.refresh(event.room);
+        break;
+      default:
+        break;
+    }
+  }
+
+  apply(event: NodeEvent): void {
+    if (this.loading > 0) this.meanwhile.push(event);
+    this.restate(event);
+    switch (event.event) {
+      case 'message':
+        this.heardMessage(event);
+        break;
+      case 'system':
+      case 'message.updated':
+        this.tellTimelines(event.room, event);
+        this.turn++;
+        break;
+      case 'message.expired':
+        this.tellTimelines(event.room, event);
+        this.turn++;
+        break;
+      case 'status':
+      case 'file':
+        this.tellTimelines(event.room, event);
+        break;
+      case 'room':
+      case 'member':
+      case 'invite':
         this.turn++;
         break;
       case 'request':
@@ -159,11 +194,7 @@ export class Store {
       case 'presence':
         this.heardPresence(event);
         break;
-      case 'sync':
-        this.sync.set(event.room, event);
-        break;
       case 'draft':
-        this.merge(event.room, { draft: event.text !== '' });
         this.drafts.set(event.room, { text: event.text, replyTo: event.reply_to ?? null, turn: event.seq });
         break;
       case 'peer':
@@ -180,7 +211,6 @@ export class Store {
 
   private heardMessage(event: NodeEvent & { event: 'message' }): void {
     this.tellTimelines(event.room, event);
-    this.lastMessage(event, false);
     this.stopTyping(event.room, event.author.account);
     if (!this.rooms.has(event.room)) this.refresh(event.room);
     if (event.thread) this.countThread(event.room, event.thread, event.sent_at);

@@ -14,6 +14,8 @@ export type Anchor =
   | { kind: 'message'; id: string }
   | { kind: 'date'; date: string };
 
+type Query = { before?: string; after?: string; around?: string; date?: string };
+
 export class Timeline {
   held = $state.raw<Stretch>(EMPTY);
   pending = $state.raw<readonly Pending[]>([]);
@@ -30,6 +32,9 @@ export class Timeline {
   /** Where the reader was when he left. */
   place: { key: string; offset: number } | null = null;
   private turn = 0;
+  /** Requests for pages that are under way, and what was heard meanwhile: a page may be older than it. */
+  private asking = 0;
+  private heard: NodeEvent[] = [];
 
   constructor(
     readonly room: string,
@@ -58,8 +63,9 @@ export class Timeline {
       if (turn !== this.turn) return;
       this.shift = false;
       this.held = stretch(page);
-      this.target = anchor;
       this.loaded = true;
+      this.catchUp();
+      this.target = anchor;
       this.settle();
     } catch (error) {
       if (turn === this.turn) this.trouble = asTrouble(error);
@@ -85,6 +91,7 @@ export class Timeline {
       if (turn !== this.turn) return;
       this.shift = true;
       this.held = prepend(this.held, page);
+      this.catchUp();
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -103,6 +110,7 @@ export class Timeline {
       const next = append(this.held, page);
       this.shift = next.items[0]?.message !== first;
       this.held = next;
+      this.catchUp();
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -110,7 +118,17 @@ export class Timeline {
     }
   }
 
-  private async page(query: { before?: string; after?: string; around?: string; date?: string }): Promise<Stretch> {
+  private async page(query: Query): Promise<Stretch> {
+    if (this.asking === 0) this.heard = [];
+    this.asking++;
+    try {
+      return await this.ask(query);
+    } finally {
+      this.asking--;
+    }
+  }
+
+  private async ask(query: Query): Promise<Stretch> {
     if (this.thread) {
       return (await ok(
         GET('/api/v1/rooms/{room}/messages/{message}/thread', {
@@ -126,7 +144,18 @@ export class Timeline {
   }
 
   hear(event: NodeEvent): void {
-    if (!this.loaded) return;
+    if (this.asking > 0) this.heard.push(event);
+    if (this.loaded) this.apply(event);
+  }
+
+  /** What was heard while the page was on its way, put upon it: some of it was no part of the page yet. */
+  private catchUp(): void {
+    const shift = this.shift;
+    for (const event of this.heard) this.apply(event);
+    this.shift = shift;
+  }
+
+  private apply(event: NodeEvent): void {
     if (event.event === 'message' || event.event === 'system') {
       if (this.thread && event.thread !== this.thread) return;
       const before = this.held.items[0]?.message;

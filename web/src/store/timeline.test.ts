@@ -1,0 +1,67 @@
+// What is heard while a page of the history is on its way is not lost, whichever comes first.
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { Message, NodeEvent } from '../api/types';
+import { Timeline } from './timeline.svelte';
+
+function message(order: string, text: string): Message {
+  return {
+    message: `m${order}`,
+    room: 'r',
+    author: { account: 'bob', name: 'Bob' },
+    sent_at: '2026-05-01T10:00:00Z',
+    received_at: '2026-05-01T10:00:00Z',
+    kind: 'text',
+    text,
+    files: [],
+    deleted: false,
+    reactions: {},
+    mentions: [],
+    status: 'sent',
+    delivered_to: 0,
+    read_by: 0,
+    recipients: 1,
+    order,
+  } as unknown as Message;
+}
+
+const event = (name: string, m: Message): NodeEvent => ({ event: name, seq: 1, at: '', ...m }) as unknown as NodeEvent;
+
+/** Answers that the test gives when it wants to. */
+function answers(): ((page: object) => void)[] {
+  const given: ((page: object) => void)[] = [];
+  vi.stubGlobal('fetch', () => new Promise((resolve) => given.push((page) => resolve(Response.json(page)))));
+  return given;
+}
+
+afterEach(() => vi.unstubAllGlobals());
+
+const texts = (line: Timeline): string[] => line.held.items.map((m) => m.text);
+
+describe('a room in the page', () => {
+  test('shows what came while its first page was on its way', async () => {
+    const given = answers();
+    const line = new Timeline('r', () => 'me');
+    const opened = line.open({ kind: 'end' });
+    await vi.waitFor(() => expect(given).toHaveLength(1));
+    line.hear(event('message', message('2', 'came meanwhile')));
+    given[0]!({ items: [message('1', 'was there')] });
+    await opened;
+    expect(texts(line)).toEqual(['was there', 'came meanwhile']);
+  });
+
+  test('shows an edit that came while an older page was on its way', async () => {
+    const given = answers();
+    const line = new Timeline('r', () => 'me');
+    const opened = line.open({ kind: 'end' });
+    await vi.waitFor(() => expect(given).toHaveLength(1));
+    given[0]!({ items: [message('2', 'new')], older: '2' });
+    await opened;
+    const older = line.loadOlder();
+    await vi.waitFor(() => expect(given).toHaveLength(2));
+    line.hear(event('message.updated', message('1', 'edited')));
+    given[1]!({ items: [message('1', 'as it was')] });
+    await older;
+    expect(texts(line)).toEqual(['edited', 'new']);
+    expect(line.shift).toBe(true);
+  });
+});
