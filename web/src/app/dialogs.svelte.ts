@@ -3,6 +3,7 @@ export type Open =
   | { kind: 'create'; room: 'group' | 'channel' }
   | { kind: 'join'; link: string }
   | { kind: 'invite'; room: string }
+  | { kind: 'export'; room: string }
   | { kind: 'palette' }
   | { kind: 'keys' }
   | { kind: 'contact' }
