@@ -1,13 +1,15 @@
 // The system's Chromium, and what every test asks of a page: no blocked resource, no error, no request elsewhere, axe content.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { Node } from './node';
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const FINDER = new URL('../scripts/chromium.mjs', import.meta.url).pathname;
+const CHROMIUM = execFileSync(process.execPath, [FINDER], { encoding: 'utf8' }).trim();
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-export function launch(): Promise<Browser> {
+export function launch(...more: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
@@ -21,9 +23,13 @@ export function launch(): Promise<Browser> {
       '--disable-sync',
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
+      ...more,
     ],
   });
 }
+
+/** Long enough for a machine that does other things meanwhile. */
+const PATIENCE_MS = 60_000;
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
@@ -42,7 +48,7 @@ export async function context(browser: Browser, look: Look = {}): Promise<Browse
     reducedMotion: 'reduce',
     hasTouch: (look.viewport?.width ?? 1280) < 600,
   });
-  await made.grantPermissions(['camera', 'microphone', 'clipboard-read', 'clipboard-write']);
+  await made.grantPermissions(['camera', 'microphone', 'notifications', 'clipboard-read', 'clipboard-write']);
   return made;
 }
 
@@ -52,7 +58,7 @@ export const wrongs = new WeakMap<Page, string[]>();
 /** Opens an address and watches what goes wrong in it. */
 export async function visit(within: BrowserContext, url: string): Promise<Page> {
   const page = await within.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const own = new URL(url).origin;
   const list: string[] = [];
   wrongs.set(page, list);

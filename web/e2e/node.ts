@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 
 /** The program under test: a debug build, which reads the page from `web/dist` at run time. */
 const PARLOR = process.env.PARLOR_BIN ?? new URL('../../target/debug/parlor', import.meta.url).pathname;
-const DIST = new URL('../dist', import.meta.url).pathname;
+/** The built page. */
+export const DIST = process.env.PARLOR_UI_DIR ?? new URL('../dist', import.meta.url).pathname;
 
 export class Node {
   readonly home = mkdtempSync(join(tmpdir(), 'parlor-web-'));

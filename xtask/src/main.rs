@@ -10,6 +10,7 @@ mod deb;
 mod fuzz;
 mod lab;
 mod mutants;
+mod page;
 mod shell;
 mod soak;
 mod test;

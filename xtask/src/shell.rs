@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -83,6 +83,15 @@ impl Step {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// What it says on both its streams, for later, and how it ended. Errors if it can not start.
+    pub(crate) fn captured(mut self) -> Result<(String, ExitStatus), Error> {
+        let output = self.0.stdin(Stdio::null()).output()?;
+        let mut said = format!("\n$ {}\n", self.text());
+        said.push_str(&String::from_utf8_lossy(&output.stdout));
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok((said, output.status))
+    }
+
     /// Whether it runs and succeeds; its output is thrown away.
     pub(crate) fn succeeds(mut self) -> bool {
         self.0.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
@@ -125,9 +134,11 @@ impl Step {
         eprintln!("\n$ {}", self.text());
     }
 
-    fn text(&self) -> String {
+    /// The program without its folder, and its arguments.
+    pub(crate) fn text(&self) -> String {
+        let program = Path::new(self.0.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let args = self.0.get_args().map(|arg| arg.to_string_lossy().into_owned());
-        std::iter::once("cargo".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+        std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
     }
 
     fn check(&self, success: bool) -> Result<(), Error> {

@@ -1,17 +1,17 @@
 //! `cargo xtask test`: every check, cheapest first, ending with how many tests ran.
 //!
-//! Needs nothing but Rust: nextest is used when it is installed, else `cargo test`. `cargo deny` is installed when it is
-//! missing, because licences and bans are checked by it; where it can not be had (no network), `tidy` has checked the
+//! Needs nothing but Rust, and Node.js for the web page: nextest is used when it is installed, else `cargo test`. The page is checked
+//! while the programs are built, and tried in a browser while their tests run ([`page`]). `cargo deny` is installed when it is missing, because licences and bans are checked by it; where it can not be had (no network), `tidy` has checked the
 //! licences against the same list already, and the run says that the rest was left out.
 //!
 //! All steps share one target folder and the dev profile. One build makes the programs and the test executables together,
 //! so that the tests that start real nodes run exactly what was built here. The lints look on while it compiles ([`linted`]):
 //! a pass of their own would check every dependency once more, which is a sixth of the whole time on two cores.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::{Error, bench, lab, shell, shell::Step, tidy};
+use crate::{Error, bench, lab, page, shell, shell::Step, tidy};
 
 /// What the runner reported, summed over all executables.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,13 +32,21 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     timed("tidy", || tidy::run(root, &[]))?;
     timed("deny", || deny(root))?;
     timed("nats-server", || nats(root))?;
-    timed("build and lints", || linted(ours(root, ["build"])).args(["--all-targets"]).run())?;
+    let (mut count, mut left_out) = (Count::default(), Vec::new());
+    let checks = page::check(root, &target(root)?);
+    let built = timed("build and lints", || linted(ours(root, ["build"])).args(["--all-targets"]).run());
+    let page = checks.join("the web page", &mut left_out, |line| count.read(line));
+    built?;
+    let program = program(root)?;
+    let browser = page?.map(|page| page::browse(page, &program, page::Which::Short));
     lab::tools(root);
-    let mut count = Count::default();
-    let outcome = timed("tests", || tests(root, nextest, &mut count));
+    let outcome = timed("tests", || tests(root, nextest, &program, &mut count));
+    let browsed = browser.map(|it| it.join("the web page in a browser", &mut left_out, |line| count.read(line)));
+    left_out.iter().for_each(|note| println!("\nnote: {note}"));
     // Alone on the last line, in a form that people and machines read alike.
     println!("\ntotal: {} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
     outcome?;
+    browsed.transpose()?;
     if count.passed == 0 {
         return Err("no test ran".into());
     }
@@ -64,30 +72,34 @@ fn formatting(root: &Path) -> Result<(), Error> {
     shell::cargo(&root.join("fuzz"), ["fmt", "--check"]).run()
 }
 
-fn tests(root: &Path, nextest: bool, count: &mut Count) -> Result<(), Error> {
-    let program = program(root)?;
+fn tests(root: &Path, nextest: bool, program: &Path, count: &mut Count) -> Result<(), Error> {
     // Documentation tests first: the last words are the runner's that ran nearly all.
     let docs = linted(ours(root, ["test"])).args(["--doc"]).each_line(|line| count.read(line));
     let runner = if nextest {
         linted(ours(root, ["nextest", "run"]))
             .args(["--no-fail-fast", "--color", "never"])
-            .env("PARLOR_BIN", &program)
+            .env("PARLOR_BIN", program)
             .each_error_line(|line| count.read(line))
     } else {
         linted(ours(root, ["test"]))
             .args(["--lib", "--bins", "--tests", "--no-fail-fast"])
-            .env("PARLOR_BIN", &program)
+            .env("PARLOR_BIN", program)
             .each_line(|line| count.read(line))
     };
     docs.and(runner)
 }
 
-/// Where the build above put `parlor`; the tests of whole nodes start it.
-fn program(root: &Path) -> Result<std::path::PathBuf, Error> {
+/// Where a build in the dev profile puts `parlor`; the tests of whole nodes start it.
+pub(crate) fn program(root: &Path) -> Result<PathBuf, Error> {
+    Ok(target(root)?.join("debug").join(format!("parlor{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The folder that everything is built in.
+pub(crate) fn target(root: &Path) -> Result<PathBuf, Error> {
     let metadata = shell::cargo(root, ["metadata", "--format-version", "1", "--no-deps", "--locked"]).output()?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target_directory")?;
-    Ok(Path::new(target).join("debug").join(format!("parlor{}", std::env::consts::EXE_SUFFIX)))
+    Ok(PathBuf::from(target))
 }
 
 fn deny(root: &Path) -> Result<(), Error> {
@@ -124,11 +136,13 @@ fn timed<T>(what: &str, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
 }
 
 impl Count {
-    /// Counts a line of `cargo test` or of nextest, and prints it.
+    /// Counts a line of `cargo test`, of nextest or of the page's runner, and prints it.
     fn read(&mut self, line: &str) {
         println!("{line}");
         let words = line.trim_start();
-        if words.starts_with("test result: ") || (words.starts_with("Summary [") && words.contains("run: ")) {
+        let of_page = words.starts_with("Tests  ") && words.ends_with(')');
+        if of_page || words.starts_with("test result: ") || (words.starts_with("Summary [") && words.contains("run: "))
+        {
             self.passed += number_before(words, " passed");
             self.failed += number_before(words, " failed") + number_before(words, " timed out");
             self.skipped += number_before(words, " ignored") + number_before(words, " skipped");
@@ -162,5 +176,13 @@ mod tests {
         count.read("        PASS [   0.004s] parlor-proto ids::tests::hex_is_read_back 3 passed");
         count.read("     Summary [   0.013s] 9 tests run: 7 passed (1 slow), 1 failed, 1 timed out, 4 skipped");
         assert_eq!(count, Count { passed: 7, failed: 2, skipped: 4 });
+    }
+
+    #[test]
+    fn the_tests_of_the_page_are_counted() {
+        let mut count = Count::default();
+        count.read(" Test Files  1 failed | 3 passed (4)");
+        count.read("      Tests  1 failed | 40 passed | 2 skipped (43)");
+        assert_eq!(count, Count { passed: 40, failed: 1, skipped: 2 });
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::{Error, shell};
+use crate::{Error, page};
 
 #[path = "../../node/build/stamp.rs"]
 mod stamp;
@@ -27,9 +27,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         }
         _ => return Err("web takes only --check".into()),
     }
-    let npm = |args: &[&str]| shell::program(Path::new("npm"), &web).args(args).run();
-    npm(&["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])?;
-    npm(&["run", "build"])?;
+    page::install(&web).run()?;
+    page::npm(&web, ["run", "build"]).run()?;
     if !dist.join("index.html").is_file() {
         return Err("`npm run build` made no dist/index.html".into());
     }
