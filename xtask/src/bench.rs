@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds and runs the benches, and keeps their tables in `docs/measures.md`.
 //!
-//! A bench is a program of `tests/benches/src/bin` (parts of the node) or `tests/benches-net/src/bin` (whole nodes). It
-//! runs ours and the system beside it interleaved and prints one JSON object a line for each row ([`Row`]); everything
+//! A bench is a program of `tests/benches/src/bin` (parts of the node) or `tests/benches-net/src/bin` (whole nodes), or `web`: the page
+//! in a browser (`web/e2e/measure.ts`). It runs ours and the system beside it interleaved and prints one JSON object a line for each row ([`Row`]); everything
 //! else goes to standard error. This writes the rows of each bench between its markers in the document and leaves the
 //! rest of the document alone.
 
@@ -9,13 +9,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Error, shell};
+use crate::shell::Step;
+use crate::{Error, page, shell, test};
 
 const DOCUMENT: &str = "docs/measures.md";
 /// The packages with benches, and where their programs are. What they are measured beside is heavy to build, so nothing
 /// else builds them.
 pub(crate) const PACKAGES: [(&str, &str); 2] =
     [("parlor-benches", "tests/benches/src/bin"), ("parlor-benches-net", "tests/benches-net/src/bin")];
+/// The bench of the page, which is none of cargo's.
+const WEB: &str = "web";
 const HEAD: &str = "| what | ours | beside | theirs | ratio | goal | reached |\n|---|---|---|---|---|---|---|\n";
 
 /// Runs the benches named, or all.
@@ -33,11 +36,10 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Error> {
     shell::cargo(root, ["build", "--release", "--locked"]).args(programs).run()?;
     for (package, name) in chosen {
         let mut rows = Vec::new();
-        shell::cargo(root, ["run", "--quiet", "--release", "--locked", "--package", package, "--bin", name])
-            .each_line(|line| match Row::read(line) {
-                Some(row) => rows.push(row),
-                None => println!("{line}"),
-            })?;
+        bench(root, package, name)?.each_line(|line| match Row::read(line) {
+            Some(row) => rows.push(row),
+            None => println!("{line}"),
+        })?;
         let table = table(&rows);
         println!("\n{name}\n\n{table}");
         let path = root.join(DOCUMENT);
@@ -47,9 +49,21 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// What measures `name`.
+fn bench(root: &Path, package: &str, name: &str) -> Result<Step, Error> {
+    if name != WEB {
+        let run = ["run", "--quiet", "--release", "--locked", "--package", package, "--bin", name];
+        return Ok(shell::cargo(root, run));
+    }
+    let web = root.join(WEB);
+    page::install(&web).run()?;
+    let program = test::target(root)?.join("release").join(format!("parlor{}", std::env::consts::EXE_SUFFIX));
+    Ok(page::npm(&web, ["run", "measure"]).env("PARLOR_BIN", program))
+}
+
 /// Package and name of each bench, sorted by name.
 fn programs(root: &Path) -> Result<Vec<(&'static str, String)>, Error> {
-    let mut programs = Vec::new();
+    let mut programs = vec![("", WEB.to_owned())];
     for (package, path) in PACKAGES {
         let Ok(folder) = std::fs::read_dir(root.join(path)) else { continue };
         for entry in folder {
