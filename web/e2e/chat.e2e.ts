@@ -1,5 +1,5 @@
 // Two people chat, each in a browser with a node of his own.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
@@ -181,6 +181,30 @@ describe('a chat in the browser', () => {
     await second.locator('article', { hasText: 'half a thought' }).waitFor();
     expect(wrongs.get(second)).toEqual([]);
     await second.close();
+  });
+
+  test('a room is saved as a file: one whose signatures hold, and one to read, in which nothing runs', async () => {
+    await a.evaluate((r) => (location.hash = `#/room/${r}/info`), room);
+    const saved = async (kind: string): Promise<string> => {
+      await a.getByRole('button', { name: 'Save this chat as a file' }).click();
+      await a.locator('dialog').getByRole('radio', { name: kind }).check();
+      expect(await axe(a)).toEqual([]);
+      const download = a.waitForEvent('download');
+      await a.locator('dialog').getByRole('button', { name: 'Save', exact: true }).click();
+      const path = await (await download).path();
+      await a.locator('dialog').waitFor({ state: 'detached' });
+      return path;
+    };
+    const json = await saved('To keep and to prove');
+    const found = alice.json<{ valid: boolean; messages: number }>('export', 'verify', json);
+    expect(found.valid).toBe(true);
+    expect(found.messages).toBeGreaterThan(8);
+
+    const html = readFileSync(await saved('To read'), 'utf8');
+    expect(html).toContain('Hello Bob');
+    expect(html).toContain('data:image/jpeg;base64,');
+    expect(html).not.toMatch(/<script|\son\w+=|to be forgotten/i);
+    await a.evaluate((r) => (location.hash = `#/room/${r}`), room);
   });
 
   test('at the width of a phone there is one pane, and the way back', async () => {
