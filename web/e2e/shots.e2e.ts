@@ -55,6 +55,15 @@ function screens(): Screen[] {
       },
     },
     {
+      name: 'export',
+      path: `${room}/info`,
+      ready: 'aside .body',
+      act: async (page) => {
+        await page.locator('aside .last .btn').first().click();
+        await page.locator('dialog [role=status]').waitFor({ state: 'attached' });
+      },
+    },
+    {
       name: 'palette',
       path: room,
       ready: 'article',

@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
   mutants [--only PART] breaks each rule by one line, in a copy of the tree, and expects a test to fail
   deb [--program FILE] [--out DIR]
                         a Debian package of the relay
-  web [--check]         builds the web page into web/dist, with the stamp of its sources
+  web [--check|--test]  builds the web page into web/dist, with the stamp of its sources; --test runs its tests alone
   soak [--minutes N]    simulators with new seeds, kills, fuzz targets and mutants in turn, for N minutes (10)
 ";
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::shell::Step;
-use crate::{Error, shell};
+use crate::{Error, shell, test};
 
 /// Oldest Node.js that the page is made with, as in its `package.json`.
 const NODE: (u32, u32) = (20, 19);
@@ -85,6 +85,17 @@ pub(crate) fn browse(built: Built, program: &Path, which: Which) -> Beside<()> {
         let left_out = LONG.iter().filter(|_| which == Which::Short).flat_map(|file| ["--exclude", file]);
         talk.must(tests.args(left_out).env("CHROMIUM", chromium))
     })
+}
+
+/// Everything of the page without the rest, one after the other.
+pub(crate) fn alone(root: &Path, which: Which) -> Result<(), Error> {
+    shell::cargo(root, ["build", "--locked", "--package", "parlor"]).run()?;
+    let (mut left_out, print) = (Vec::new(), |line: &str| println!("{line}"));
+    let Some(built) = check(root, &test::target(root)?).join("the web page", &mut left_out, print)? else {
+        return Ok(());
+    };
+    let browser = browse(built, &test::program(root)?, which);
+    browser.join("the web page in a browser", &mut left_out, print).map(drop)
 }
 
 impl<T: Send + 'static> Beside<T> {

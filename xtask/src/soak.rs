@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::{Error, fuzz, lab, mutants, page, shell, test};
+use crate::{Error, fuzz, lab, mutants, page, shell};
 
 /// The seeded campaigns: package, test target, which of its tests, and the variable that gives them their seed.
 const CAMPAIGNS: [(&str, &str, &str, &str); 5] = [
@@ -53,7 +53,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         }
         if rounds == 0 {
             crowd(root)?;
-            browser(root)?;
+            page::alone(root, page::Which::All)?;
         }
         let turn = rounds % targets.len().max(1);
         fuzz::each(root, targets.get(turn..=turn).unwrap_or_default(), FUZZ_SECONDS)?;
@@ -75,17 +75,6 @@ fn crowd(root: &Path) -> Result<(), Error> {
         .env("PARLOR_CROWD", CROWD)
         .env("PARLOR_CROWD_REMOVED", CROWD_REMOVED)
         .run()
-}
-
-/// The web page in a browser, with the tests that take minutes.
-fn browser(root: &Path) -> Result<(), Error> {
-    shell::cargo(root, ["build", "--locked", "--package", "parlor"]).run()?;
-    let mut left_out = Vec::new();
-    let built =
-        page::check(root, &test::target(root)?).join("the web page", &mut left_out, |line| println!("{line}"))?;
-    let Some(built) = built else { return Ok(()) };
-    let browser = page::browse(built, &test::program(root)?, page::Which::All);
-    browser.join("the web page in a browser", &mut left_out, |line| println!("{line}")).map(drop)
 }
 
 fn number(text: &str) -> Result<u64, Error> {

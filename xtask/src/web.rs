@@ -10,13 +10,14 @@ use crate::{Error, page};
 #[path = "../../node/build/stamp.rs"]
 mod stamp;
 
-/// Builds it; with `--check`, only says whether `dist` is the page of these sources.
+/// Builds it; with `--check`, only says whether `dist` is the page of these sources; with `--test`, runs its tests and no others.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let web = root.join("web");
     let dist = web.join("dist");
     let now = stamp::stamp(&web)?;
     match args {
         [] => {}
+        [flag] if flag == "--test" => return page::alone(root, page::Which::Short),
         [flag] if flag == "--check" => {
             let of = std::fs::read_to_string(dist.join(stamp::FILE)).unwrap_or_default();
             return if of.trim() == now {
@@ -25,7 +26,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
                 Err("web/dist is not of these sources: cargo xtask web".into())
             };
         }
-        _ => return Err("web takes only --check".into()),
+        _ => return Err("web takes only --check or --test".into()),
     }
     page::install(&web).run()?;
     page::npm(&web, ["run", "build"]).run()?;

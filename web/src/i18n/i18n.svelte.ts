@@ -44,14 +44,22 @@ export function preferred(): Language {
 
 export type Values = Record<string, string | number>;
 
-/** The words for `key`; `{name}` stands for a value, and `n` chooses the plural. */
+/** Of whom something is said: one other, the reader himself, several. `[hat|hast|haben]` in an entry is for these. */
+export const PERSON = { other: 0, you: 1, several: 2 } as const;
+
+/** The words for `key`; `{name}` stands for a value, `n` chooses the plural, and `person` of `[|]` the form. */
 export function t(key: Key, values: Values = {}): string {
   const entry = words.table[key];
   const form =
     typeof entry === 'string'
       ? entry
       : (entry[words.plural.select(Number(values.n ?? 0)) as 'one' | 'other'] ?? entry.other);
-  return form.replace(/\{(\w+)\}/g, (_, name: string) => {
+  // Before the values: what is a name stays as it is.
+  const said = form.replace(/\[([^[\]]*\|[^[\]]*)\]/g, (_, forms: string) => {
+    const list = forms.split('|');
+    return list[Number(values.person ?? 0)] ?? list[0]!;
+  });
+  return said.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     return typeof value === 'number' ? words.number.format(value) : (value ?? '');
   });

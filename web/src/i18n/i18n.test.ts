@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { de } from './de';
 import { en } from './en';
 import type { Entry } from './entry';
-import { size, speak, t } from './i18n.svelte';
+import { PERSON, size, speak, t } from './i18n.svelte';
 
 const holes = (entry: Entry): string[] => {
   const forms = typeof entry === 'string' ? [entry] : [entry.one, entry.other];
@@ -60,6 +60,16 @@ describe('words', () => {
     expect(t('members.n', { n: 1200 })).toBe('1.200 Mitglieder');
     expect(document.documentElement.lang).toBe('de');
     expect(size(1_500_000)).toBe('1,5 MB');
+    await speak('en');
+  });
+
+  test('are of the person they speak of', async () => {
+    const who = '[a|b]';
+    expect(t('note.banned', { who, by: 'you', person: PERSON.other })).toBe('[a|b] was banned by you');
+    expect(t('note.banned', { who: 'You', by: 'Bob', person: PERSON.you })).toBe('You were banned by Bob');
+    await speak('de');
+    expect(t('note.joined', { who: 'Du', person: PERSON.you })).toBe('Du bist jetzt dabei');
+    expect(t('note.joined', { who: 'Bob, Carol', person: PERSON.several })).toBe('Bob, Carol sind jetzt dabei');
     await speak('en');
   });
 

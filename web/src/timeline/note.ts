@@ -1,6 +1,6 @@
 // A note of the room's log in the reader's language; what is not known here is told in the node's words.
 import type { Message } from '../api/types';
-import { t } from '../i18n/i18n.svelte';
+import { PERSON, t } from '../i18n/i18n.svelte';
 import { store } from '../store/store.svelte';
 
 export function noteText(m: Message): string {
@@ -13,33 +13,39 @@ export function noteText(m: Message): string {
   /** As in “removed by you”. */
   const from = (a: Person): string => name(a, t('you.of'));
   const by = call(note.by);
-  const who = (note.who ?? []).map(call).join(', ');
+  const all = note.who ?? [];
+  const who = all.map(call).join(', ') || by;
+  const doing = note.by?.account === store.me ? PERSON.you : PERSON.other;
+  const one = (all[0] ?? note.by)?.account === store.me ? PERSON.you : PERSON.other;
+  /** Of whom the sentence speaks: who did it, or to whom it was done. */
+  const [act, met] = [
+    { by, person: doing },
+    { who, person: all.length > 1 ? PERSON.several : one },
+  ];
   switch (note.what) {
     case 'created':
-      return t('note.created', { by });
+      return t('note.created', act);
     case 'joined':
-      return note.inviter
-        ? t('note.joined.by', { who: who || by, by: from(note.inviter) })
-        : t('note.joined', { who: who || by });
+      return note.inviter ? t('note.joined.by', { ...met, by: from(note.inviter) }) : t('note.joined', met);
     case 'left':
-      return t('note.left', { who: who || by });
+      return t('note.left', met);
     case 'removed':
-      return t(note.ban ? 'note.banned' : 'note.removed', { by: from(note.by), who });
+      return t(note.ban ? 'note.banned' : 'note.removed', { ...met, by: from(note.by) });
     case 'unbanned':
-      return t('note.unbanned', { by, who });
+      return t('note.unbanned', { ...act, who: all.map(from).join(', ') });
     case 'role':
-      return note.role ? t('note.role', { by: from(note.by), who, role: t(`role.${note.role}`) }) : m.text;
+      return note.role ? t('note.role', { ...met, by: from(note.by), role: t(`role.${note.role}`) }) : m.text;
     case 'invited':
-      return t('note.invited', { by });
+      return t('note.invited', act);
     case 'invite_revoked':
-      return t('note.invite_revoked', { by });
+      return t('note.invite_revoked', act);
     case 'keys':
-      return t('note.keys', { by });
+      return t('note.keys', act);
     case 'settings': {
       const s = note.settings;
-      if (s?.name) return t('note.name', { by, name: s.name });
-      if (s?.about !== undefined && s.about !== null) return t('note.about', { by });
-      if (s?.history) return t(s.history === 'shared' ? 'note.history.shared' : 'note.history.from-join', { by });
+      if (s?.name) return t('note.name', { ...act, name: s.name });
+      if (s?.about !== undefined && s.about !== null) return t('note.about', act);
+      if (s?.history) return t(s.history === 'shared' ? 'note.history.shared' : 'note.history.from-join', act);
       return m.text;
     }
     default:

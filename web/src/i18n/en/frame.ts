@@ -93,7 +93,6 @@ export const frame = {
   unlock: 'Unlock',
   'unlock.text': 'Your messages are sealed on this disk. Your passphrase opens them.',
   'unlock.title': 'Locked',
-  'you.by': 'you',
   'you.of': 'you',
   you: 'You',
 } as const satisfies Record<string, Entry>;

@@ -85,7 +85,7 @@ export const rooms = {
   'member.ban': 'Ban',
   'member.ban.text': 'They are out and cannot come back until the ban is lifted. What they have read they keep.',
   'member.ban.title': 'Ban {name}?',
-  'member.by': 'By {name}',
+  'member.by': 'Invited by {name}',
   'member.cascade': 'Everybody they brought, too',
   'member.cascade.hint': 'And whom those brought.',
   'member.contradicts': 'A device wrote two different things in one place: it was copied, or it cheats',
