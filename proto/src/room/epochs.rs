@@ -238,27 +238,22 @@ impl Epochs {
         })
     }
 
-    /// Whether the Rotate leads on from a dead end: an epoch that was the best and is not safe any more while an older one is, to
-    /// which nobody goes back who wrote under it. Each device answers such a one once, too.
+    /// Whether the Rotate leads on from a dead end.
     fn leads_on(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, view: &Set) -> bool {
-        let device = dag.node(at).event.device();
-        let answered = |epoch: &EpochInfo| self.has_answered(dag, epoch, &device, |op| view.has(op));
-        self.dead_ends(dag, resolved, view).any(|epoch| !answered(epoch))
+        self.may_lead_on(dag, &dag.node(at).event.device(), resolved, view)
     }
 
-    /// The dead ends of a view: the epochs that are better than the best safe one, and are not safe themselves (any more).
-    pub(super) fn dead_ends<'a>(
-        &'a self,
-        dag: &'a Dag,
-        resolved: &'a Resolved,
-        view: &'a Set,
-    ) -> impl Iterator<Item = &'a EpochInfo> {
-        let known = self.by_order.values().rev().filter(|epoch| view.has(epoch.at));
-        let unsafe_ones = known.take_while(|epoch| !self.is_safe(dag, epoch, resolved, resolved.live(), view));
-        unsafe_ones.filter(|epoch| epoch.sound)
+    /// Whether a device may lead on from a dead end of a view: an epoch that was made as it should be and is not safe (any more).
+    /// Nobody writes under it, and who did goes back to no older one; whether another is safe does not matter, for its key may be
+    /// one that nobody has. Each device answers such a one once, however often it happens.
+    pub(super) fn may_lead_on(&self, dag: &Dag, device: &DeviceId, resolved: &Resolved, view: &Set) -> bool {
+        let known = self.by_order.values().rev().filter(|epoch| epoch.sound && view.has(epoch.at));
+        let mut open = known.filter(|epoch| !self.has_answered(dag, epoch, device, |op| view.has(op)));
+        open.any(|epoch| !self.is_safe(dag, epoch, resolved, resolved.live(), view))
     }
 
-    /// Whether a device has made an epoch of its own accord after this one.
+    /// Whether a device has made an epoch of its own accord after this one that counts. One that does not is no answer: with more
+    /// heads than an event can name it may have been made without what calls for it.
     pub(super) fn has_answered(
         &self,
         dag: &Dag,
@@ -267,7 +262,9 @@ impl Epochs {
         known: impl Fn(NodeIdx) -> bool,
     ) -> bool {
         // Its own making is no answer to it.
-        self.idle_of(device).iter().any(|op| *op != epoch.at && known(*op) && dag.in_past(epoch.at, *op))
+        let after = |op: &NodeIdx| *op != epoch.at && known(*op) && dag.in_past(epoch.at, *op);
+        let counts = |op: &NodeIdx| self.info(&EpochId::of(&dag.node(*op).event.id())).is_some_and(|made| made.sound);
+        self.idle_of(device).iter().any(|op| after(op) && counts(op))
     }
 
     /// The Rotates of a device that nothing missing called for.

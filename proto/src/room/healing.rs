@@ -55,24 +55,30 @@ impl Room {
         self.epochs.lacking.get(&better.id).map(|lacking| (better.id, *lacking))
     }
 
-    /// The epoch without whose key nobody can write that lacks it, for none was safe before: each device answers such a one with
-    /// another, once, also within the hour.
+    /// The epoch without whose key we can not write, if we may make another instead, also within the hour: each device answers
+    /// once an epoch that was made because none was safe, and once each dead end.
     pub(super) fn owes_answer(&self) -> Option<(EpochId, Lacking)> {
         let (epoch, lacking) = self.lacks_better().filter(|_| self.best.is_none())?;
-        let info = self.epochs.info(&epoch).filter(|_| answerable(&self.dag, &epoch))?;
-        let answered = self.epochs.has_answered(&self.dag, info, &self.me.device(), |_| true);
-        (!answered).then_some((epoch, lacking))
+        (self.owes_complaint(&epoch) || self.may_lead_on()).then_some((epoch, lacking))
     }
 
-    /// Whether our last message is in a dead end: each device answers such an epoch with another, once, also within the hour.
+    /// Whether an epoch made because none was safe is answered with a complaint of its key, once.
+    fn owes_complaint(&self, epoch: &EpochId) -> bool {
+        let answered = |info: &EpochInfo| self.epochs.has_answered(&self.dag, info, &self.me.device(), |_| true);
+        answerable(&self.dag, epoch) && self.epochs.info(epoch).is_some_and(|info| !answered(info))
+    }
+
+    /// Whether an epoch of ours now would lead on from a dead end.
+    fn may_lead_on(&self) -> bool {
+        self.epochs.may_lead_on(&self.dag, &self.me.device(), &self.resolved, &self.everything)
+    }
+
+    /// Whether our last message is in a dead end, and every safe epoch older: we go back to none of them.
     pub(super) fn is_stranded(&self) -> bool {
         let end = self.messages.end(&self.me.device()).filter(|_| self.best.is_none());
-        let epoch = end.and_then(|end| self.epochs.info(&end.epoch));
-        epoch.is_some_and(|epoch| {
-            let mut dead_ends = self.epochs.dead_ends(&self.dag, &self.resolved, &self.everything);
-            let answered = self.epochs.has_answered(&self.dag, epoch, &self.me.device(), |_| true);
-            !answered && dead_ends.any(|other| other.id == epoch.id)
-        })
+        let Some(last) = end.and_then(|end| self.epochs.order(&end.epoch)) else { return false };
+        let mut safe = self.epochs.safe_in(&self.dag, &self.resolved, &self.live, &self.everything);
+        safe.next().is_some_and(|best| best.order < last) && self.may_lead_on()
     }
 
     /// From when on another epoch may be made instead of one whose key does not come.

@@ -3,6 +3,7 @@
 mod admission;
 mod annotate;
 mod attacks;
+mod dead_ends;
 mod direct;
 mod elect;
 mod fading;
