@@ -167,6 +167,14 @@ pub const ELECTION_CONNECTED_STEP_MS: u64 = 1_000;
 /// holds up an epoch for this time and no longer. Meanwhile nobody writes under an unsafe epoch, and who wants to write makes
 /// one at once.
 pub const ELECTION_APART_MS: u64 = 30_000;
+/// An account is waited for that long in all within this time, an hour: who never says that it is equal holds up one epoch and not
+/// the next ones.
+pub const PATIENCE_MS: u64 = 60 * 60 * 1_000;
+/// So long anybody is waited for within that time, whoever it is: several reunions of a whole room.
+pub const PATIENCE_ALL_MS: u64 = 120_000;
+/// New control heads draw lots anew for this long since they were drawn first: what several heard of at about the same time. Who
+/// writes something all the time puts nobody off for longer.
+pub const ELECTION_ANEW_MS: u64 = 10_000;
 /// Nobody waits longer than this for those before it.
 pub const ELECTION_MAX_MS: u64 = 60_000;
 /// A page that does not come for this time is not waited for alone: the key is asked for as well.

@@ -13,9 +13,10 @@ use crate::limits;
 pub struct Company {
     /// Devices of members that proved themselves.
     pub connected: BTreeSet<DeviceId>,
-    /// Whether one of them may hold other control events than we: no round has found both sides equal since ours moved, or a
-    /// peer has not proved yet who it is.
-    pub apart: bool,
+    /// Those of them that may hold other control events than we: no round has found both sides equal since ours moved.
+    pub apart: BTreeSet<DeviceId>,
+    /// Whether a peer has not proved yet who it is.
+    pub unproved: bool,
 }
 
 /// A rotation that waits for this device's turn.
@@ -30,13 +31,31 @@ pub(super) struct Turn {
 }
 
 impl Room {
-    /// Notes who is connected, and whether all of them hold what we hold: whoever is elected to make an epoch that is missing
+    /// Notes who is connected, and who of them holds what we hold: whoever is elected to make an epoch that is missing
     /// waits until it is equal with them, so that it sees all removals at once, and longer for those before it who are there.
     /// `true` if a turn is waited for that this may bring nearer: then [`maintain`](Self::maintain) is to be called.
-    pub fn meet(&mut self, company: Company) -> bool {
-        let differs = self.company.apart != company.apart;
-        self.company = company;
-        self.turn.is_some() && differs
+    pub fn meet(&mut self, company: Company, now_ms: u64) -> bool {
+        let waited = self.patience.waits();
+        *self.company = company;
+        self.mind_company(now_ms);
+        self.turn.is_some() && self.patience.waits() != waited
+    }
+
+    /// Counts how long those were waited for who hold other control events, and works out for whom that goes on: while no epoch
+    /// is safe, but not for ever, and not again and again for the same.
+    pub(super) fn mind_company(&mut self, now_ms: u64) {
+        let mut apart = BTreeSet::new();
+        if self.missing_ms.is_some() && now_ms < self.apart_until_ms(now_ms) {
+            let devices = self.company.apart.iter().filter(|device| self.is_live_device(device));
+            apart.extend(devices.map(|device| self.account_of(device)));
+            apart.extend(self.company.unproved.then_some(None));
+        }
+        self.patience.wait_for(apart, now_ms);
+        if self.missing_ms.is_none() {
+            self.drawn_ms = None;
+        } else if !self.patience.waits() {
+            self.drawn_ms.get_or_insert(now_ms);
+        }
     }
 
     /// Whether a turn to make an epoch that is missing is waited for: then it matters who is connected ([`meet`](Self::meet)).
@@ -46,9 +65,11 @@ impl Room {
 
     /// When it is our turn, if that is not now.
     pub(super) fn waits_for_turn(&mut self, reason: RotateReason, now_ms: u64) -> Option<u64> {
-        let apart = self.is_apart(reason, now_ms);
+        let apart = self.is_apart(reason);
         let stands = |turn: &Turn| {
-            turn.reason == reason && turn.apart.is_none_or(|drawn| drawn == apart) && self.same_heads(&turn.heads)
+            let waits_on = turn.apart == Some(true) && now_ms >= turn.at_ms;
+            let same = turn.apart.is_none_or(|drawn| drawn == apart) && self.same_heads(&turn.heads);
+            turn.reason == reason && same && !waits_on
         };
         let waiting = self.turn.clone().filter(stands);
         let turn = match waiting {
@@ -69,8 +90,8 @@ impl Room {
 
     /// Whether members that are connected are waited for, until they hold what we hold. Not for ever: a peer that never says so
     /// would hold up every epoch.
-    fn is_apart(&self, reason: RotateReason, now_ms: u64) -> bool {
-        reason == RotateReason::NoSafeEpoch && self.company.apart && now_ms < self.apart_until_ms(now_ms)
+    fn is_apart(&self, reason: RotateReason) -> bool {
+        reason == RotateReason::NoSafeEpoch && self.patience.waits()
     }
 
     fn apart_until_ms(&self, now_ms: u64) -> u64 {
@@ -81,7 +102,7 @@ impl Room {
         let heads: Vec<EventId> = self.dag.frontier().iter().copied().collect();
         let devices: Vec<DeviceId> = self.live_device_ids().collect();
         let delay = || election_delay_ms(&heads, &self.me.device(), &devices);
-        let apart = self.is_apart(reason, now_ms);
+        let apart = self.is_apart(reason);
         let at_ms = match reason {
             // Nothing that may still come helps, but an epoch of somebody else whom it happened to as well.
             RotateReason::Hand if self.is_stranded() => now_ms.saturating_add(delay()),
@@ -90,12 +111,14 @@ impl Room {
                 let lacking = self.lacks_better().map(|(_, lacking)| self.patience_ms(&lacking));
                 lacking.unwrap_or(now_ms.saturating_add(limits::ROW_WAIT_MS)).saturating_add(delay())
             }
-            RotateReason::NoSafeEpoch if apart => self.apart_until_ms(now_ms),
+            RotateReason::NoSafeEpoch if apart => {
+                self.apart_until_ms(now_ms).min(now_ms.saturating_add(self.patience.left_ms(now_ms)))
+            }
             // New heads draw anew, but not for ever.
             RotateReason::NoSafeEpoch => {
                 let step = |device: &DeviceId| self.step_ms(device);
                 let delay = election_delay_after_ms(&heads, &self.me.device(), &devices, step);
-                let longest_ms = self.missing_ms.unwrap_or(now_ms).saturating_add(limits::ELECTION_MAX_MS + delay);
+                let longest_ms = self.drawn_ms.unwrap_or(now_ms).saturating_add(limits::ELECTION_ANEW_MS + delay);
                 now_ms.saturating_add(delay + self.head_start_ms()).min(longest_ms)
             }
             RotateReason::Age | RotateReason::History => now_ms.saturating_add(delay()),

@@ -37,6 +37,7 @@ impl Room {
     fn tend_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         let needed = self.rotation_needed(now_ms);
         self.missing_ms = (needed == Some(RotateReason::NoSafeEpoch)).then(|| self.missing_ms.unwrap_or(now_ms));
+        self.mind_company(now_ms);
         let Some(reason) = needed else {
             self.turn = None;
             return (Outcome::default(), self.next_age_ms());

@@ -43,6 +43,7 @@ mod late;
 mod log;
 mod maintain;
 mod messages;
+mod patience;
 mod pending;
 mod query;
 mod reach;
@@ -114,8 +115,12 @@ pub struct Room {
     guests: guests::Tending,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
-    /// Who is connected, and whether some of them hold other control events.
-    company: Company,
+    /// Who is connected, and who of them may hold other control events.
+    company: Box<Company>,
+    /// How long those were waited for.
+    patience: Box<patience::Patience>,
+    /// Since when lots are drawn for the epoch that is missing.
+    drawn_ms: Option<u64>,
     /// When we last made an epoch together with the change that called for it.
     rotated_ms: u64,
     messages: Messages,
@@ -149,7 +154,9 @@ impl Room {
             turn: None,
             guests: guests::Tending::default(),
             missing_ms: None,
-            company: Company::default(),
+            company: Box::default(),
+            patience: Box::default(),
+            drawn_ms: None,
             rotated_ms: 0,
             messages: Messages::new(),
             contexts: Cache::new(limits::MAX_CONTEXTS),

@@ -539,7 +539,7 @@ impl Node {
         self.running().maintain_ms = None;
         let company = self.company();
         let Some(room) = self.running().room.as_mut() else { return };
-        room.meet(company);
+        room.meet(company, now);
         let (outcome, wake) = room.maintain(now, &mut rng);
         self.running().maintain_ms = wake.map(|at| at.max(now + 1));
         if !outcome.accepted.is_empty() || !outcome.persist.is_empty() || !outcome.changes.is_empty() {

@@ -120,7 +120,7 @@ impl Node {
             return;
         }
         let company = self.company();
-        if self.running().room.as_mut().is_some_and(|room| room.meet(company)) {
+        if self.running().room.as_mut().is_some_and(|room| room.meet(company, now)) {
             self.running().maintain_ms = Some(now);
         }
     }
@@ -132,7 +132,8 @@ impl Node {
             let live = session.standing() == Some(Standing::Live);
             company.connected.extend(session.peer().filter(|_| live));
             let differs = live && !session.holds_same_control(&running.tables);
-            company.apart |= differs || session.peer().is_none();
+            company.apart.extend(session.peer().filter(|_| differs));
+            company.unproved |= session.peer().is_none();
         }
         company
     }

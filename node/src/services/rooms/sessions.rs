@@ -122,21 +122,22 @@ impl Turn<'_> {
             return;
         }
         let company = self.company();
-        if self.entry.room.meet(company) {
+        if self.entry.room.meet(company, self.now_ms) {
             self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
         }
     }
 
-    /// Who is connected, and whether one of them may hold other control events.
+    /// Who is connected, and who of them may hold other control events.
     pub(super) fn company(&self) -> Company {
         let tables = &self.entry.tables;
-        let differs = |linked: &Linked| match linked.device {
-            Some(_) => !linked.session.holds_same_control(tables),
+        let sessions = || self.entry.sessions.values();
+        let differs = |linked: &&Linked| !linked.session.holds_same_control(tables);
+        Company {
+            connected: self.entry.connected().into_iter().collect(),
+            apart: sessions().filter(differs).filter_map(|linked| linked.device).collect(),
             // Who it is will be known soon, or it is dropped.
-            None => linked.session.peer().is_none(),
-        };
-        let apart = self.entry.sessions.values().any(differs);
-        Company { connected: self.entry.connected().into_iter().collect(), apart }
+            unproved: sessions().any(|linked| linked.device.is_none() && linked.session.peer().is_none()),
+        }
     }
 
     fn connected_changed(&mut self) {

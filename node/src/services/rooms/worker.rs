@@ -558,7 +558,7 @@ impl Turn<'_> {
         }
         if self.entry.maintain_ms.is_some_and(|due| due <= self.now_ms) {
             let company = self.company();
-            self.entry.room.meet(company);
+            self.entry.room.meet(company, self.now_ms);
             let (outcome, next) = self.entry.room.maintain(self.now_ms, &mut rng());
             self.entry.maintain_ms = next;
             if !outcome.accepted.is_empty() || !outcome.persist.is_empty() {

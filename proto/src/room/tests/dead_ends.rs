@@ -54,7 +54,8 @@ fn an_epoch_made_by_hand_with_wrong_rows_after_a_removal_holds_up_writing_for_se
     // His node makes an epoch because none is safe; he hands on the removal with one of his own, as if by hand.
     let mut honest = mallory.clone_with_all_secrets();
     remove(&mut honest, &puppet);
-    let removed = honest.events().into_iter().rev().find(|event| event.control().is_some_and(|it| it.kind == 3)).unwrap();
+    let removed =
+        honest.events().into_iter().rev().find(|event| event.control().is_some_and(|it| it.kind == 3)).unwrap();
     mallory.receive(vec![removed]);
     let wrong = wrong_rows(&mut mallory, &[&alice, &bob, &honest]);
     mallory.receive(vec![wrong.clone()]);
