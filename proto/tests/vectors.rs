@@ -10,8 +10,7 @@
     reason = "a program of tests: it fails by panicking"
 )]
 
-use std::convert::Infallible;
-use std::path::PathBuf;
+mod shared;
 
 use parlor_crypto::invite::InviteSeed;
 use parlor_crypto::secret::SecretBytes;
@@ -31,49 +30,8 @@ use parlor_proto::sync::{
 };
 use parlor_proto::wire::Blob;
 use parlor_proto::{DeviceId, EventId, RoomId, codec};
-use serde_json::{Value, json};
-
-/// The bytes 00 01 02 ... ff 00 ....
-struct Counting(u8);
-
-impl rand::TryRng for Counting {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        for byte in out {
-            *byte = self.0;
-            self.0 = self.0.wrapping_add(1);
-        }
-        Ok(())
-    }
-}
-
-impl rand::TryCryptoRng for Counting {}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Compares with the file, or writes it.
-fn agree(name: &str, found: &Value) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/spec/vectors").join(name);
-    let text = serde_json::to_string_pretty(found).unwrap() + "\n";
-    if std::env::var_os("PARLOR_WRITE_VECTORS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(kept, text, "{name} says otherwise");
-}
+use serde_json::json;
+use shared::{Counting, agree, hex};
 
 const ROOM: RoomId = RoomId([0x11; 32]);
 

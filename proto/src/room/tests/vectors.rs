@@ -3,12 +3,11 @@
 //! Where randomness is taken, it is the bytes 00 01 02 ... ff 00 ..., from 00 for each of the two people. To write the file
 //! anew after a change of format, run with `PARLOR_WRITE_VECTORS=1`.
 
-use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use self::shared::{Counting, agree, hex};
 use super::support::{START, new_invite, new_room};
 use crate::body::{Body, Text};
 use crate::control::{
@@ -20,36 +19,8 @@ use crate::hlc::Hlc;
 use crate::identity::Identity;
 use crate::room::{Accepted, Message, Outcome, Removal, Room};
 
-/// The bytes 00 01 02 ... ff 00 ....
-struct Counting(u8);
-
-impl rand::TryRng for Counting {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        for byte in out {
-            *byte = self.0;
-            self.0 = self.0.wrapping_add(1);
-        }
-        Ok(())
-    }
-}
-
-impl rand::TryCryptoRng for Counting {}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
+#[path = "../../../tests/shared/mod.rs"]
+mod shared;
 
 fn event(event: &Event) -> Value {
     let header = event.header().encode();
@@ -71,16 +42,7 @@ fn message(message: &Message) -> Value {
 
 #[test]
 fn the_code_writes_what_the_spec_says() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/spec/vectors/events.json");
-    let computed = compute();
-    if std::env::var_os("PARLOR_WRITE_VECTORS").is_some() {
-        std::fs::write(&path, serde_json::to_string_pretty(&computed).unwrap() + "\n").unwrap();
-    }
-    let written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    for (name, part) in computed.as_object().unwrap() {
-        assert_eq!(part, &written[name], "{name}");
-    }
-    assert_eq!(computed, written);
+    agree("events.json", &compute());
 }
 
 fn stored_keys(outcome: &Outcome) -> Value {
