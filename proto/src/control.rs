@@ -25,7 +25,7 @@ pub use self::direct::{DIRECT_KIND, DIRECT_PERMS, DIRECT_POLICY, Direct};
 pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
 pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, MailboxToken, MailboxTokens, Mailboxes};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
-pub use self::proof::{Complaint, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
+pub use self::proof::{Complaint, Contradiction, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
 pub use self::role::{Permission, Permissions, Power, Role};
 
 use crate::codec::{self, CodecError};

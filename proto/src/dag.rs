@@ -10,6 +10,7 @@
 
 mod grants;
 mod kinds;
+mod proofs;
 mod set;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +22,7 @@ pub use self::set::Set;
 use crate::control::{
     Control, DIRECT_POLICY, Direct, Entrant, Genesis, Inception, Invite, LeafRecord, Policy, RoomKind, Rotate,
 };
-use crate::event::{Event, LogId};
+use crate::event::Event;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
 use crate::validity::{self, Invalid, Papers};
@@ -185,9 +186,9 @@ impl Dag {
                 }
             }
             Control::EquivProof(proof) => {
-                if let Some(log) = proof.log(&self.room) {
-                    self.forked.insert(log.device);
-                    self.kinds.proofs.entry(log).or_insert(at);
+                if let Some(shown) = proof.shows(&self.room) {
+                    self.forked.insert(shown.log.device);
+                    self.kinds.proofs.entry(shown.log).or_default().add(at, shown);
                 }
             }
             _ => {}
@@ -313,11 +314,6 @@ impl Dag {
     /// What an account of the room began with.
     pub fn inception(&self, account: &AccountId) -> Option<&Inception> {
         self.inceptions.get(account)
-    }
-
-    /// The first proof that a log contradicts itself.
-    pub fn proof_of(&self, log: &LogId) -> Option<NodeIdx> {
-        self.kinds.proofs.get(log).copied()
     }
 
     /// Whose device it is, by the certificates in `view`; of several the one that came first in the room's order.

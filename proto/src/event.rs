@@ -400,6 +400,14 @@ impl Header {
         }
     }
 
+    /// The event before it in its log; zero for the first.
+    pub fn prev(&self) -> EventId {
+        match self {
+            Self::Control(header) => header.prev,
+            Self::Message(header) => header.prev,
+        }
+    }
+
     /// The place in its log, from 1.
     pub fn seq(&self) -> u64 {
         match self {

@@ -44,6 +44,8 @@ pub const MAX_DEVICES: usize = 16;
 pub const MAX_UPDATE_DEVICES: usize = 16;
 /// Deepest delegation below an owner.
 pub const MAX_DEPTH: u8 = 16;
+/// A message log of which so many branches are proved beside the log itself is left out: far more than accidents with backups make.
+pub const MAX_PROVED_BRANCHES: usize = 16;
 /// Highest generation in a slice: 65,536 derivations cost some 20 ms, the most that one event can make a reader do.
 pub const MAX_GEN: u32 = 65_535;
 /// Highest slice of an epoch, for the same reason. An epoch that reaches it is replaced.
@@ -207,8 +209,8 @@ pub const MAX_MISSING_PARENTS: usize = 1_024;
 pub const MAX_WAITING_STRANGE: usize = 128;
 /// Recent messages remembered by id, to find parents without asking the store.
 pub const RECENT_MESSAGES: usize = 8_192;
-/// Most branches kept of one log beside the log itself: enough for any accident, and 30 KiB of memory. Of a device that writes
-/// more, others are taken only when somebody has built on them.
+/// Most branches kept of one message log beside the log itself, while it is not left out ([`MAX_PROVED_BRANCHES`]): 30 KiB of memory,
+/// written with every message.
 pub const MAX_BRANCHES: usize = 256;
 /// Sender chains kept at the place they have reached.
 pub const MAX_CHAINS: usize = 512;

@@ -51,6 +51,17 @@ pub struct SignedHeader {
     pub sig: Signature,
 }
 
+/// What two events that contradict each other show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Of which log.
+    pub log: LogId,
+    /// The event that both follow: a branch begins there. `None` if they follow different ones: then it began further down.
+    pub after: Option<EventId>,
+    /// Both, ascending.
+    pub events: [EventId; 2],
+}
+
 /// What is shown to contradict itself is no contradiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not two signed events of one log and number")]
@@ -94,10 +105,16 @@ impl EquivProof {
 
     /// The log that it says contradicts itself, without looking at the signatures.
     pub fn log(&self, room: &RoomId) -> Option<LogId> {
+        self.shows(room).map(|shown| shown.log)
+    }
+
+    /// What it shows, without looking at the signatures.
+    pub fn shows(&self, room: &RoomId) -> Option<Contradiction> {
         let (first, first_id) = self.first.decode(room)?;
         let (second, second_id) = self.second.decode(room)?;
         let same = first.log() == second.log() && first.seq() == second.seq();
-        (same && first_id < second_id).then(|| first.log())
+        let after = (first.prev() == second.prev()).then(|| first.prev());
+        (same && first_id < second_id).then(|| Contradiction { log: first.log(), after, events: [first_id, second_id] })
     }
 
     pub(super) fn keeps_limits(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::proofs::Proofs;
 use super::{Dag, GrantIdx, Node, NodeIdx};
 use crate::control::{Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
@@ -41,8 +42,8 @@ pub struct Kinds {
     pub unbans: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// The revocations of a device, with what they let count.
     pub device_revokes: HashMap<DeviceId, Vec<(NodeIdx, DeviceFence)>>,
-    /// The first proof against each log.
-    pub proofs: BTreeMap<LogId, NodeIdx>,
+    /// The proofs against each log.
+    pub proofs: BTreeMap<LogId, Proofs>,
     /// The complaints about an epoch.
     pub complaints: HashMap<EpochId, Vec<NodeIdx>>,
 }

@@ -12,7 +12,7 @@ use super::branches::{Branches, Placed, Sibling};
 use super::receive::{Step, log_end};
 use super::types::{Change, Outcome, Received, Refusal, Reject, Rejected, Tip};
 use super::{Place, Room};
-use crate::control::{Control, EquivProof, Permission};
+use crate::control::{Contradiction, Control, EquivProof, Permission};
 use crate::dag::NodeIdx;
 use crate::epoch::election_delay_ms;
 use crate::event::{Event, LogId, LogKind};
@@ -32,8 +32,8 @@ pub(super) struct Forks {
     placed: Vec<Placed>,
     /// Nothing is written for now.
     held: bool,
-    /// Contradictions of which the room holds no proof yet, and from when on we write it.
-    unproved: BTreeMap<LogId, (Event, Event, Option<u64>)>,
+    /// Contradictions of which the room holds no proof yet, by log and the later event, and from when on we write it.
+    unproved: BTreeMap<(LogId, EventId), (Event, Event, Option<u64>)>,
 }
 
 impl Room {
@@ -46,7 +46,8 @@ impl Room {
         let beside = next.log() == event.log() && next.seq() == event.seq() && next.prev() == event.prev();
         let branches = self.messages.branches();
         let known = path == device || branches.paths(&device).any(|name| *name == path);
-        if event.message().is_none() || !beside || !known || next.id() == id || branches.is_full(&device) {
+        let full = branches.is_full(&device) || self.dag.is_left_out(&event.log());
+        if event.message().is_none() || !beside || !known || next.id() == id || full {
             received.rejected.push(Rejected { id, why: Reject::Fork, of_batch: true });
             return received;
         }
@@ -125,6 +126,9 @@ impl Room {
         }
         let branches = self.messages.branches();
         for device in self.messages.ends().keys() {
+            if self.dag.is_left_out(&LogId { device: *device, kind: LogKind::Message }) {
+                continue;
+            }
             for path in branches.paths(device).chain((!branches.has(device)).then_some(device)) {
                 let Some(end) = self.messages.path_end(path) else { continue };
                 tips.extend(tips_of(branches, LogKind::Message, device, path, (end.seq, end.id)));
@@ -134,15 +138,20 @@ impl Room {
         tips
     }
 
-    /// Whether a control event would begin one branch too many of its log. What others built on is taken all the same.
-    pub(super) fn has_too_many_branches(&self, event: &Event) -> bool {
-        let device = event.device();
-        let full = self.forks.control.is_full(&device);
-        full && !self
-            .forks
-            .control
-            .paths(&device)
-            .any(|path| self.forks.ends.get(path).is_some_and(|end| end.1 == event.prev()))
+    /// Whether any message log is left out for having too many branches.
+    pub fn leaves_out(&self) -> bool {
+        self.dag.leaves_out()
+    }
+
+    /// Whether sync tells of this log, or stretch of a forked one: of a message log that is left out it does not.
+    pub fn tells(&self, series: &DeviceId) -> bool {
+        if !self.dag.leaves_out() {
+            return true;
+        }
+        let branches = self.messages.branches();
+        let path = branches.kept_in(series).map_or(*series, |(path, _)| path);
+        let device = branches.owner(&path).unwrap_or(path);
+        !self.dag.is_left_out(&LogId { device, kind: LogKind::Message })
     }
 
     /// Notes in which path of its log an accepted control event stands.
@@ -183,8 +192,10 @@ impl Room {
 
     fn note_contradiction(&mut self, one: &Event, other: &Event) {
         let log = one.log();
-        if self.dag.proof_of(&log).is_none() {
-            self.forks.unproved.entry(log).or_insert_with(|| (one.clone(), other.clone(), None));
+        let most = if log.kind == LogKind::Control { 1 } else { limits::MAX_PROVED_BRANCHES };
+        let waiting = self.forks.unproved.keys().filter(|(of, _)| *of == log).count();
+        if waiting < most && !self.dag.is_proved(&contradiction(one, other), |_| true) {
+            self.forks.unproved.entry((log, other.id())).or_insert_with(|| (one.clone(), other.clone(), None));
         }
     }
 
@@ -192,18 +203,18 @@ impl Room {
     fn prove(&mut self, now_ms: u64) -> (Outcome, Option<u64>) {
         let (mut outcome, mut due) = (Outcome::default(), None);
         let dag = &self.dag;
-        self.forks.unproved.retain(|log, _| dag.proof_of(log).is_none());
+        self.forks.unproved.retain(|_, (one, other, _)| !dag.is_proved(&contradiction(one, other), |_| true));
         if self.forks.unproved.is_empty() || self.permitted(Permission::Post).is_err() {
             return (outcome, due);
         }
         let devices: Vec<DeviceId> = self.live_device_ids().collect();
-        for (log, (one, other, turn_ms)) in std::mem::take(&mut self.forks.unproved) {
+        for (place, (one, other, turn_ms)) in std::mem::take(&mut self.forks.unproved) {
             let heads = [one.id(), other.id()];
             let wait = || now_ms.saturating_add(election_delay_ms(&heads, &self.me.device(), &devices));
             let turn_ms = turn_ms.unwrap_or_else(wait);
             if turn_ms > now_ms {
                 due = Some(due.map_or(turn_ms, |due: u64| due.min(turn_ms)));
-                self.forks.unproved.insert(log, (one, other, Some(turn_ms)));
+                self.forks.unproved.insert(place, (one, other, Some(turn_ms)));
             } else if let Some(proof) = EquivProof::new(&self.id, &one, &other) {
                 // Otherwise the copies that came are vouched for by later events, and prove nothing by themselves.
                 let written = self.write_control(Control::EquivProof(Box::new(proof)), now_ms);
@@ -212,6 +223,12 @@ impl Room {
         }
         (outcome, due)
     }
+}
+
+fn contradiction(one: &Event, other: &Event) -> Contradiction {
+    let (first, second) = if one.id() < other.id() { (one, other) } else { (other, one) };
+    let after = (one.prev() == other.prev()).then(|| one.prev());
+    Contradiction { log: one.log(), after, events: [first.id(), second.id()] }
 }
 
 fn tips_of(

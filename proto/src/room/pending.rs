@@ -48,11 +48,6 @@ impl Pending {
         Ok(())
     }
 
-    /// Whether something waits for `id`.
-    pub(super) fn waits_for(&self, id: &EventId) -> bool {
-        self.by_missing.contains_key(id)
-    }
-
     /// Takes what waited for `id`.
     pub(super) fn take(&mut self, id: &EventId) -> Vec<Event> {
         let events = self.by_missing.remove(id).unwrap_or_default();

@@ -122,7 +122,7 @@ impl Room {
         const MOST: usize = 256;
         let mut missing: Vec<Missing> = self.pending.missing().into_iter().map(Missing::Control).collect();
         let mut heads = HashSet::new();
-        for (event, gap) in self.messages.gaps() {
+        for (event, gap) in self.messages.gaps().filter(|(event, _)| !self.dag.is_left_out(&event.log())) {
             missing.extend(gap);
             let control = event.message().map_or(&[][..], |header| &header.control);
             heads.extend(control.iter().filter(|head| self.dag.find(head).is_none()).copied());
@@ -184,10 +184,6 @@ impl Room {
         let mut todo: Vec<(Event, bool)> = control.into_iter().rev().map(|event| (event, true)).collect();
         while let Some((event, of_batch)) = todo.pop() {
             let id = event.id();
-            if self.has_too_many_branches(&event) && !self.pending.waits_for(&id) {
-                received.rejected.push(Rejected { id, why: Reject::Fork, of_batch });
-                continue;
-            }
             match self.insert_control(&event) {
                 Insert::New(_) => {
                     todo.extend(self.pending.take(&id).into_iter().map(|event| (event, false)));
@@ -282,6 +278,9 @@ impl Room {
         let id = event.id();
         let handle = event.clone();
         let Some(header) = handle.message() else { return Step::Known };
+        if self.dag.is_left_out(&event.log()) {
+            return Step::Refused(id, Reject::Fork);
+        }
         match self.messages.fit(&id, header) {
             Fit::Next(path) => {
                 let before = self.messages.path_end(&path).copied();

@@ -134,6 +134,16 @@ impl Tables {
         }
     }
 
+    /// Takes the message logs, and stretches of them, out that are not told of any more ([`crate::room::Room::tells`]).
+    pub fn leave_out(&mut self, tells: impl Fn(&DeviceId) -> bool) {
+        let before = self.tips.len();
+        self.tips.retain(|series, _| series.kind != SeriesKind::Message || tells(&series.device));
+        if self.tips.len() != before {
+            self.shape += 1;
+            self.digests = OnceLock::new();
+        }
+    }
+
     /// A number that is another whenever a series was added or taken out.
     pub(super) fn shape(&self) -> u64 {
         self.shape

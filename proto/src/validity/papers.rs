@@ -145,14 +145,13 @@ impl Facts<'_> {
         if !known_account(self.dag, &self.author, self.past) {
             return Err(Invalid::Author);
         }
-        let log = match self.papers {
-            Papers::Check => proof.verify(&self.dag.room()).map_err(|_| Invalid::Papers)?,
-            Papers::Known => proof.log(&self.dag.room()).ok_or(Invalid::Papers)?,
-        };
-        let certified = self.dag.device_no(&log.device).and_then(|no| self.dag.account_in(no, self.past));
+        if self.papers == Papers::Check {
+            proof.verify(&self.dag.room()).map_err(|_| Invalid::Papers)?;
+        }
+        let shown = proof.shows(&self.dag.room()).ok_or(Invalid::Papers)?;
+        let certified = self.dag.device_no(&shown.log.device).and_then(|no| self.dag.account_in(no, self.past));
         certified.ok_or(Invalid::Reference)?;
-        let again = self.dag.proof_of(&log).is_some_and(|at| self.past.has(at));
-        if again { Err(Invalid::Repeated) } else { Ok(()) }
+        if self.dag.is_proved(&shown, |at| self.past.has(at)) { Err(Invalid::Repeated) } else { Ok(()) }
     }
 
     fn rotate(&self, rotate: &Rotate) -> Result<(), Invalid> {

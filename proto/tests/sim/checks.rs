@@ -29,8 +29,11 @@ fn members(world: &World) -> Vec<&Node> {
     world.nodes.iter().filter(|node| node.is_member() && !node.is_villain()).collect()
 }
 
+/// The messages that a node holds, but of logs that are left out for having too many branches.
 fn message_ids(node: &Node) -> Vec<EventId> {
-    let mut ids: Vec<EventId> = node.disk.messages.values().map(|stored| stored.event.id()).collect();
+    let told = |event: &Event| node.room().is_none_or(|room| room.tells(&event.device()));
+    let held = node.disk.messages.values().map(|stored| &stored.event);
+    let mut ids: Vec<EventId> = held.filter(|event| told(event)).map(Event::id).collect();
     ids.sort_unstable();
     ids
 }

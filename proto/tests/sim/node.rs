@@ -360,6 +360,9 @@ impl Node {
         running.tables.retain_records(live);
         if let Some(room) = &running.room {
             running.tables.mean(room.n_control(), &room.fingerprint());
+            if room.leaves_out() {
+                running.tables.leave_out(|series| room.tells(series));
+            }
         }
         for marker in markers {
             let series = Series::marker(marker.device);

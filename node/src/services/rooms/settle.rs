@@ -130,6 +130,9 @@ impl Turn<'_> {
         }
         if settle.accepted.iter().any(|accepted| matches!(accepted, Accepted::Control(_))) {
             self.entry.note_view();
+            if self.entry.room.leaves_out() {
+                self.entry.tables.leave_out(|series| self.entry.room.tells(series));
+            }
         }
         for leaf in self.entry.room.leafs() {
             let series = Series::leaf(parlor_proto::DeviceId(leaf.device));

@@ -2,8 +2,9 @@
 
 use super::support::*;
 use crate::body::Body;
-use crate::control::{Control, History, Role, Target};
+use crate::control::{Control, EquivProof, History, Role, Target};
 use crate::event::Event;
+use crate::limits::MAX_PROVED_BRANCHES;
 use crate::room::{Change, MessageTip, Refusal, Removal, Sibling};
 
 /// A room of three, and what the second writes twice: two branches of its message log after a common message.
@@ -155,4 +156,102 @@ fn what_is_not_beside_what_is_held_is_no_fork() {
     let sibling = Sibling { path: device, before, next: left[1].clone() };
     let received = alice.room.receive_fork(right[0].clone(), &sibling, START);
     assert!(received.outcome.accepted.is_empty() && received.rejected.len() == 1);
+}
+
+/// `n` branches of the message log of Bob after what he wrote first, each of one message.
+fn branches(bob: &mut Person, n: usize) -> Vec<Event> {
+    let branch = |n: usize| {
+        bob.restart();
+        bob.room.write(&Body::text(format!("branch {n}")), bob.now, &mut bob.rng).unwrap().message.event
+    };
+    (0..n).map(branch).collect()
+}
+
+/// Waits until all proofs are written.
+fn prove(person: &mut Person) {
+    person.look();
+    person.now += 60_000;
+    person.look();
+}
+
+#[test]
+fn a_log_with_too_many_branches_is_left_out_by_everybody_alike_whichever_of_them_each_took() {
+    let Forked { mut alice, mut bob, mut carol, .. } = forked(1);
+    let log = bob.room.me().device();
+    let all = branches(&mut bob, 3 * MAX_PROVED_BRANCHES);
+    let (left, right) = all.split_at(all.len() / 2);
+    alice.receive(left.to_vec());
+    carol.receive(right.to_vec());
+    assert_ne!(alice.room.tips(), carol.room.tips());
+    for person in [&mut alice, &mut carol] {
+        prove(person);
+        assert!(person.room.leaves_out() && !person.room.tells(&log));
+    }
+    for _ in 0..2 {
+        let control = |of: &Person| of.room.control_events().cloned().collect::<Vec<_>>();
+        let (from_alice, from_carol) = (control(&alice), control(&carol));
+        carol.receive(from_alice);
+        alice.receive(from_carol);
+    }
+    // Whoever comes now never asks for any of it.
+    let link = alice.invite(&many(Role::Member));
+    let dave = Person::join(5, &link, &mut alice);
+    carol.receive(alice.room.control_events().cloned().collect());
+    assert_eq!(alice.room.tips(), carol.room.tips());
+    assert_eq!(dave.room.tips(), alice.room.tips());
+    // No more of it is taken, and who hands it on is not to blame.
+    let more = branches(&mut bob, 1);
+    for events in [right.to_vec(), more] {
+        let received = alice.receive(events);
+        assert!(received.outcome.accepted.is_empty());
+        assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()));
+    }
+    assert!(alice.room.missing().is_empty());
+    // What is held stays as it is, and no more proofs are written.
+    let (shown, control) = (alice.shown().len(), alice.room.dag.len());
+    alice.restart();
+    prove(&mut alice);
+    assert_eq!((alice.shown().len(), alice.room.dag.len()), (shown, control));
+    assert!(alice.room.leaves_out());
+}
+
+#[test]
+fn nobody_has_the_log_of_somebody_else_left_out_by_proving_one_fork_of_it_many_times() {
+    let Forked { mut alice, bob, mut carol, left, right } = forked(2 * MAX_PROVED_BRANCHES);
+    carol.receive(left.clone());
+    carol.receive(right.clone());
+    for (one, other) in left.iter().zip(&right) {
+        let Some(proof) = EquivProof::new(&bob.room.id(), one, other) else { continue };
+        // A doctored node: what refuses here is not asked.
+        drop(carol.room.write_control(Control::EquivProof(Box::new(proof)), carol.now).map(|made| carol.keep(made)));
+    }
+    alice.receive(carol.room.control_events().cloned().collect());
+    alice.receive(left.clone());
+    alice.receive(right);
+    assert!(!alice.room.leaves_out() && alice.room.tells(&left[0].device()));
+    assert_eq!(alice.shown().len(), 1 + 4 * MAX_PROVED_BRANCHES);
+}
+
+#[test]
+fn of_a_control_log_all_branches_are_taken_for_who_is_a_member_depends_on_them() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Admin));
+    let mallory = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    carol.sync_from(&alice);
+    let branch = |n: usize| {
+        let mut branch = mallory.clone_with_all_secrets();
+        let about = vec![(crate::control::Setting::About, n.to_string().into_bytes())];
+        let outcome = branch.room.set_state(about, branch.now).unwrap();
+        outcome.events().next().unwrap().clone()
+    };
+    let all: Vec<Event> = (0..300).map(branch).collect();
+    let (left, right) = all.split_at(150);
+    for (person, some) in [(&mut alice, [left, right]), (&mut carol, [right, left])] {
+        for events in some {
+            assert_eq!(person.receive(events.to_vec()).rejected, []);
+        }
+    }
+    assert_eq!(alice.room.state_hash(), carol.room.state_hash());
+    assert_eq!(alice.room.tips(), carol.room.tips());
 }
