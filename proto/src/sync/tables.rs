@@ -173,6 +173,22 @@ impl Tables {
         self.digests = OnceLock::new();
     }
 
+    /// Takes the control logs of `other` instead of its own: what a former member may know of them grew, or is other than it was.
+    pub fn take_control(&mut self, other: &Self) {
+        let control = |series: &Series| series.kind == SeriesKind::Control;
+        let tips =
+            |tables: &Self| tables.tips.iter().filter(|(series, _)| control(series)).map(|(s, t)| (*s, *t)).collect();
+        let (ours, theirs): (Vec<(Series, Tip)>, Vec<_>) = (tips(self), tips(other));
+        if ours == theirs {
+            return;
+        }
+        self.tips.retain(|series, _| !control(series));
+        self.tips.extend(theirs);
+        self.view = None;
+        self.shape += 1;
+        self.digests = OnceLock::new();
+    }
+
     /// Where `series` ends, `None` when nothing of it is held.
     pub fn tip(&self, series: &Series) -> Option<Tip> {
         self.tips.get(series).copied()

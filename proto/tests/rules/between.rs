@@ -169,7 +169,9 @@ fn an_epoch_is_safe_only_if_nobody_who_is_out_was_live_in_any_view_between() {
         }
     });
     let (cases, kept, in_vain) = met.get();
-    assert!(in_vain * 5 < kept, "{kept} of {cases} are safe, {in_vain} given up in vain");
+    // One history alone has four cases.
+    let enough = std::env::var("PARLOR_SIM_SEED").is_err();
+    assert!(!enough || in_vain * 5 < kept, "{kept} of {cases} are safe, {in_vain} given up in vain");
     println!("{kept} of {cases} are safe, {in_vain} given up in vain");
 }
 

@@ -145,11 +145,9 @@ impl Node {
         let running = self.running();
         if standing == Standing::Removed {
             let ends = running.room.as_ref().map(|room| room.control_for(&device)).unwrap_or_default();
-            running.cuts.entry(device).or_insert_with(|| {
-                let mut cut = running.tables.cut_for(device);
-                cut.limit_control(ends.iter().map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
-                cut
-            });
+            let mut cut = running.tables.cut_for(device);
+            cut.limit_control(ends.iter().map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
+            running.cuts.entry(device).and_modify(|before| before.take_control(&cut)).or_insert(cut);
         } else {
             running.cuts.remove(&device);
         }

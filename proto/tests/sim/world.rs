@@ -427,7 +427,7 @@ impl World {
     fn mesh(&mut self) {
         for a in 0..self.nodes.len() {
             for b in a + 1..self.nodes.len() {
-                let neighbours = !self.plan.line || b == a + 1 || self.sponsored.contains(&(a, b));
+                let neighbours = !self.plan.line || self.are_neighbours(a, b);
                 let rooms = self.nodes[a].room().is_some() && self.nodes[b].room().is_some();
                 let wanted = neighbours && rooms && !self.links.contains_key(&(a, b));
                 if wanted && self.reach(a, b) && self.rng.random_bool(0.6) {
@@ -439,6 +439,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// In a line: those side by side, whoever let somebody in with the newcomer, and, once the network is healed, members with nobody but
+    /// former and hostile ones between them: nothing else would connect them.
+    fn are_neighbours(&self, a: usize, b: usize) -> bool {
+        let honest = |node: &Node| node.is_member() && !node.is_villain();
+        let alone = || self.healed && !self.nodes[a + 1..b].iter().any(honest);
+        b == a + 1 || self.sponsored.contains(&(a, b)) || alone()
     }
 
     /// Does what the nodes want of the network.

@@ -87,15 +87,19 @@ impl Turn<'_> {
         };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         let put_out = standing == PeerStanding::Removed && linked.cut.is_none();
-        linked.cut = match standing {
-            PeerStanding::Removed => linked.cut.take().or_else(|| {
-                let mut cut = self.entry.tables.cut_for(device);
-                let ends = self.entry.room.control_for(&device).into_iter();
-                cut.limit_control(ends.map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
-                Some(cut)
-            }),
-            _ => None,
-        };
+        linked.cut = (standing == PeerStanding::Removed).then(|| {
+            let mut cut = self.entry.tables.cut_for(device);
+            let ends = self.entry.room.control_for(&device).into_iter();
+            cut.limit_control(ends.map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
+            match linked.cut.take() {
+                // What puts it out may be something else by now. Of messages it keeps what it was let into.
+                Some(mut before) => {
+                    before.take_control(&cut);
+                    before
+                }
+                None => cut,
+            }
+        });
         let known = linked.device.is_some();
         linked.device = live.then_some(device);
         if live && device != self.context.identity.device() {

@@ -105,3 +105,29 @@ fn who_is_put_out_once_more_later_learns_nothing_of_the_time_between() {
     alice.keep(removed);
     assert_eq!(alice.room.control_for(&device), before);
 }
+
+#[test]
+fn who_was_put_out_by_one_branch_of_a_log_and_knows_another_that_undoes_it_learns_which_of_them_counts() {
+    let mut alice = Person::founder(1, History::None);
+    let (admins, moderators) = (alice.invite(&many(Role::Admin)), alice.invite(&many(Role::Moderator)));
+    let mut mallory = Person::join(2, &admins, &mut alice);
+    let mut carol = Person::join(3, &moderators, &mut alice);
+    mallory.sync_from(&alice);
+    // One device, two branches: in one he removes Carol, in the other he leaves without having done so.
+    let mut twin = mallory.clone_with_all_secrets();
+    remove(&mut mallory, &carol);
+    let left = twin.room.leave(twin.now).unwrap();
+    twin.keep(left);
+    carol.sync_from(&twin);
+    let _written_knowing_it = carol.invite(&new_invite(Role::Member));
+    // Alice pins the branch in which Carol is out, and renames the room later.
+    alice.sync_from(&mallory);
+    remove(&mut alice, &mallory);
+    alice.sync_from(&carol);
+    assert_eq!(alice.room.members().len(), 1);
+    carol.receive(mallory.events());
+    assert!(carol.room.is_member(), "the first reason alone does not tell her");
+    let renamed = alice.room.set_state(vec![(Setting::Name, b"after".to_vec())], alice.now).unwrap();
+    alice.keep(renamed);
+    tell_why(&mut alice, &mut carol);
+}

@@ -294,12 +294,15 @@ impl Session {
 
     pub(super) fn on_stored(&mut self, batch: u32, complete: bool, turn: &mut Turn<'_>) -> Handled {
         if self.stream.delivered.remove(&batch) {
-            if !complete {
+            let moved = self.rounds.moved(turn.tables);
+            // What was held already was claimed under another name: a peer that knows of a fork tells the stretches of a log, of which a
+            // former member may hold the whole in one, and is not told of the branch that cut it.
+            if !complete || !moved {
                 self.stream.clear_owed();
             }
             turn.send(&RoomFrame::Ack { id: batch, stored: complete });
             self.ask_further_back(turn);
-            if self.rounds.moved(turn.tables) {
+            if moved {
                 self.round_soon(turn.now_ms);
             }
         }
