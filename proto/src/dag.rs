@@ -11,6 +11,7 @@
 mod grants;
 mod kinds;
 mod proofs;
+mod reads;
 mod set;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

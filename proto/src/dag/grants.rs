@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::{Dag, Node, NodeIdx};
-use crate::control::{Control, Direct, InviteBounds, Permissions, Power, Target};
+use crate::control::{Control, Direct, InviteBounds, InviteHistory, Permissions, Power, Target};
 use crate::ids::{AccountId, EventId};
 
 /// The place of a grant in the order of acceptance.
@@ -28,6 +28,8 @@ pub struct Grant {
     pub max_depth: u8,
     /// What the invites made under it may say at most.
     pub invites: InviteBounds,
+    /// How much of the past it lets its subject read, and those who come by his invites at most.
+    pub reads: InviteHistory,
     /// The grant that this one hangs below in seniority; none for the first owners.
     pub parent: Option<GrantIdx>,
     /// The grant that it was given or invited under: what a cascade follows; none for the first owners.
@@ -70,6 +72,7 @@ impl Dag {
                         perms: Permissions::ALL,
                         max_depth: crate::limits::MAX_DEPTH,
                         invites: InviteBounds::NONE,
+                        reads: InviteHistory::Full,
                         parent: None,
                         giver: None,
                         depth: 0,
@@ -86,6 +89,7 @@ impl Dag {
                         perms: Direct::perms(),
                         max_depth: 0,
                         invites: InviteBounds::NONE,
+                        reads: InviteHistory::Full,
                         parent: None,
                         giver: None,
                         depth: 0,
@@ -102,6 +106,7 @@ impl Dag {
                     perms: grant.perms,
                     max_depth: grant.max_depth,
                     invites: grant.invites,
+                    reads: self.reads_on(grant, node),
                     parent: Some(auth),
                     giver: Some(auth),
                     depth: self.grants.all[auth].depth + 1,
@@ -122,6 +127,7 @@ impl Dag {
                     perms,
                     max_depth,
                     invites,
+                    reads: self.lets_read(invite_at),
                     parent: Some(junior),
                     giver: Some(inviter),
                     depth: self.grants.all[junior].depth + 1,

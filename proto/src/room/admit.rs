@@ -46,20 +46,19 @@ impl Room {
                 Err(why) => refusal = why,
             }
         }
-        let (at, invite) = open.and_then(|at| Some((at, self.invite_at(at)?.clone()))).ok_or(refusal)?;
-        self.admit_on(at, &invite, join, now_ms, rng)
+        let at = open.ok_or(refusal)?;
+        self.admit_on(at, join, now_ms, rng)
     }
 
     fn admit_on(
         &mut self,
         at: NodeIdx,
-        invite: &Invite,
         join: JoinRequest,
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, JoinRefusal> {
-        let (outcome, epoch, slice) = self.write_admit(at, invite, join.clone(), now_ms)?;
-        let keys = self.keys_for(&invite.history, epoch, &slice);
+        let (outcome, epoch, slice) = self.write_admit(at, join.clone(), now_ms)?;
+        let keys = self.keys_for(&self.dag.lets_read(at), epoch, &slice);
         let welcome = self.seal_welcome(&join, keys, rng).ok_or(TAKEN)?;
         Ok(Admission { outcome, welcome })
     }
@@ -68,13 +67,12 @@ impl Room {
     pub(super) fn write_admit(
         &mut self,
         at: NodeIdx,
-        invite: &Invite,
         join: JoinRequest,
         now_ms: u64,
     ) -> Result<(Outcome, EpochId, SliceSecret), JoinRefusal> {
         self.may_write().map_err(unwritten)?;
         let epoch = self.best.ok_or(JoinRefusal::NoSafeEpoch)?;
-        let slice = self.slice_for(&epoch, &invite.history).ok_or(JoinRefusal::NoSafeEpoch)?;
+        let slice = self.slice_for(&epoch, &self.dag.lets_read(at)).ok_or(JoinRefusal::NoSafeEpoch)?;
         let me = self.grant().ok_or(JoinRefusal::NotSponsor)?;
         if self.has_keys_of_others(&join) {
             return Err(TAKEN);
@@ -148,13 +146,13 @@ impl Room {
             }
         });
         for admit in admits {
-            let Some((_, invite)) = self.dag.invite(&admit.invite).filter(|(at, _)| invites.contains(at)) else {
+            let Some((at, _)) = self.dag.invite(&admit.invite).filter(|(at, _)| invites.contains(at)) else {
                 continue;
             };
             let held = self.epochs.held().get(&admit.epoch).filter(|held| held.checked && held.slice <= admit.slice)?;
             let mut slice = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
             slice.advance_to(admit.slice).ok()?;
-            let keys = self.keys_for(&invite.history, admit.epoch, &slice);
+            let keys = self.keys_for(&self.dag.lets_read(at), admit.epoch, &slice);
             return self.seal_welcome(join, keys, rng);
         }
         None

@@ -10,8 +10,8 @@ use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
-    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy, PolicyChange,
-    Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
+    InviteBounds, InviteHistory, InviteId, KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy,
+    PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;
@@ -119,7 +119,7 @@ impl Room {
     }
 
     /// As [`grant_role`](Self::grant_role), with power, permissions and depth of one's own choice. Depth is cut to what we may
-    /// hand on.
+    /// hand on, and the history of its invites to what both of us may read.
     ///
     /// # Errors
     /// As [`grant_role`](Self::grant_role).
@@ -134,7 +134,8 @@ impl Room {
         }
         self.not_banned(account)?;
         let max_depth = new.max_depth.min(below);
-        let invites = new.invites.unwrap_or(mine.invites);
+        let mut invites = new.invites.unwrap_or(mine.invites);
+        invites.history = self.no_wider(account, self.dag.narrower(invites.history, mine.reads, &self.everything));
         let had = self.resolved.members().get(account).copied();
         // Of two grants of one strength the earlier one is the more senior and would go on counting.
         let replaces = had.is_some_and(|had| self.dag.grants()[had].power <= new.power);
@@ -360,6 +361,17 @@ impl Room {
         let Some((at, _)) = self.dag.invite(invite) else { return Vec::new() };
         let came = self.resolved.came_by(at);
         came.map(|account| (*account, self.resolved.members().contains_key(account))).collect()
+    }
+
+    /// Cuts a history to what an account may read now, or could when it was in last: no change of role shows it more.
+    fn no_wider(&self, account: &AccountId, history: InviteHistory) -> InviteHistory {
+        let theirs = self.dag.grants_of(account).iter().copied();
+        let mut counting: Vec<GrantIdx> = theirs.clone().filter(|g| self.resolved.is_live(*g)).collect();
+        if counting.is_empty() {
+            counting = theirs.filter(|g| self.resolved.is_ok(*g)).collect();
+        }
+        let own = self.dag.widest(counting.into_iter(), &self.everything);
+        self.dag.narrower(history, own, &self.everything)
     }
 
     /// The live grants of `account` that are not weaker than `power`, if we may end them all.

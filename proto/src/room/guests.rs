@@ -215,8 +215,7 @@ impl Room {
     fn vouch(&mut self, now_ms: u64) -> Outcome {
         let mut outcome = Outcome::default();
         for (at, join) in self.unvouched(now_ms) {
-            let Some(invite) = self.invite_at(at).cloned() else { continue };
-            let Ok((admitted, ..)) = self.write_admit(at, &invite, join, now_ms) else { break };
+            let Ok((admitted, ..)) = self.write_admit(at, join, now_ms) else { break };
             outcome.merge(admitted);
         }
         outcome

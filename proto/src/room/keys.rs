@@ -391,11 +391,8 @@ impl Room {
     /// Whether an account may read an epoch by the history modes.
     fn history_entitles(&self, account: &AccountId, epoch: &EpochId) -> bool {
         let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
-        let live = self.dag.grants_of(account).iter().filter(|g| self.resolved.is_live(**g));
-        live.into_iter().any(|g| {
-            let op = self.dag.grants()[*g].op;
-            self.epochs.history_reaches(&self.dag, op, rotate.share_history, epoch, |_| true)
-        })
+        let mut live = self.dag.grants_of(account).iter().copied().filter(|g| self.resolved.is_live(*g));
+        live.any(|g| self.epochs.history_reaches(&self.dag, g, rotate.share_history, epoch, |_| true))
     }
 
     /// Whether an invite lets its newcomers read an epoch made before.

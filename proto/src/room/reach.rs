@@ -2,7 +2,7 @@
 
 use super::epochs::{EpochInfo, Epochs};
 use crate::control::{Control, History, InviteHistory};
-use crate::dag::{Dag, DeviceNo, NodeIdx, Set};
+use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, EpochId};
 use crate::resolve::Resolved;
 
@@ -21,10 +21,9 @@ impl Epochs {
         let Control::Rotate(rotate) = &dag.node(epoch.at).control else { return false };
         let reaches = |no: DeviceNo| {
             let Some(account) = dag.account_in(no, view) else { return false };
-            let grants = dag.grants_of(&account).iter().map(|g| (*g, dag.grants()[*g].op));
-            let by_history = grants
-                .filter(|(g, _)| resolved.is_live(*g))
-                .any(|(_, op)| self.history_reaches(dag, op, rotate.share_history, &epoch.id, |at| view.has(at)));
+            let mut grants = dag.grants_of(&account).iter().copied().filter(|g| resolved.is_live(*g));
+            let by_history =
+                grants.any(|g| self.history_reaches(dag, g, rotate.share_history, &epoch.id, |at| view.has(at)));
             by_history
                 || dag.devices_of(&account).iter().any(|no| epoch.recipients.has(*no))
                 || admitted_into(dag, &epoch.id, &account, resolved)
@@ -32,23 +31,17 @@ impl Epochs {
         live.without(&epoch.recipients).all(reaches)
     }
 
-    /// Whether the history mode of an epoch and of the invite behind the grant made by `op` let its subject read the epoch, by
-    /// the epochs that are `known`.
+    /// Whether the history mode of an epoch and what a grant lets read let its subject read the epoch, by the epochs that are
+    /// `known`.
     pub(super) fn history_reaches(
         &self,
         dag: &Dag,
-        op: NodeIdx,
+        grant: GrantIdx,
         shared: History,
         epoch: &EpochId,
         known: impl Fn(NodeIdx) -> bool,
     ) -> bool {
-        let history = match &dag.node(op).control {
-            Control::Admit(admit) => dag.invite(&admit.invite).map(|(_, invite)| invite.history),
-            Control::Grant(grant) => Some(grant.invites.history),
-            _ => Some(InviteHistory::Full),
-        };
-        let reaches = |history: InviteHistory| self.invite_reaches(&history, epoch, known);
-        shared == History::Full && history.is_some_and(reaches)
+        shared == History::Full && self.invite_reaches(&dag.grants()[grant].reads, epoch, known)
     }
 
     /// Whether an invite lets its newcomers read an epoch made before, by the epochs that are `known`.

@@ -96,10 +96,12 @@ impl Room {
         if max_depth > below {
             return Err(Refusal::Invite(InviteLimit::Depth(below)));
         }
-        let says = self.invite_says(new, info.history, &grant.invites)?;
+        let history = self.dag.narrower(grant.invites.history, grant.reads, &self.everything);
+        let mine = InviteBounds { history, ..grant.invites };
+        let says = self.invite_says(new, info.history, &mine)?;
         let onward = match new.delegate {
             Some(_) => says,
-            None => InviteBounds { history: says.history, ..grant.invites },
+            None => InviteBounds { history: says.history, ..mine },
         };
         let seed = InviteSeed::generate(rng);
         let keys = seed.keys();

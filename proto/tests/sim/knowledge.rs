@@ -196,27 +196,47 @@ impl Finished<'_> {
         }
     }
 
-    /// C9.
+    /// C9. Whatever role somebody was given since: by how he came he may read what is earlier, or he may not.
     fn newcomers_know_nothing_earlier(&self) {
         let dag = &self.whole.dag;
         for ((device, epoch), hands) in &self.ledger.hands {
             let Some(account) = self.account(device) else { continue };
-            let [grant] = dag.grants_of(&account) else { continue };
-            let at = dag.grants()[*grant].op;
-            let Control::Admit(admit) = &dag.node(at).control else { continue };
             let Some((made, rotate)) = dag.epoch(epoch) else { continue };
-            let invite = dag.invite(&admit.invite).map(|(_, invite)| invite.history);
-            let shared = rotate.share_history == History::Full && invite != Some(InviteHistory::None);
-            if shared || !dag.node(at).past.has(made) {
+            let grants = dag.grants_of(&account);
+            let earlier = |g: &GrantIdx| dag.node(dag.grants()[*g].op).past.has(made);
+            let shared = rotate.share_history == History::Full && grants.iter().any(|g| self.came_with_history(*g));
+            if shared || !grants.iter().all(earlier) {
                 continue;
             }
-            let first = if *epoch == admit.epoch { admit.slice } else { u32::MAX };
+            let admitted = grants.iter().filter_map(|g| match &dag.node(dag.grants()[*g].op).control {
+                Control::Admit(admit) if admit.epoch == *epoch => Some(admit.slice),
+                _ => None,
+            });
+            let first = admitted.min().unwrap_or(u32::MAX);
             // What was given on what nobody holds any more, by a sponsor who was put back to a copy from before, was given on another
             // admission than this one.
             let held = hands.iter().filter(|(_, knew)| knew.iter().all(|head| dag.find(head).is_some()));
             for (slice, _) in held {
                 assert!(*slice >= first, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
             }
+        }
+    }
+
+    /// Whether who has a grant came with a right to read of the past: a founder, or by the invite of somebody who did so
+    /// himself. A role gives none.
+    fn came_with_history(&self, g: GrantIdx) -> bool {
+        let dag = &self.whole.dag;
+        let op = dag.node(dag.grants()[g].op);
+        match &op.control {
+            Control::Admit(admit) => dag.invite(&admit.invite).is_some_and(|(at, invite)| {
+                let inviter = dag.node(at).auth;
+                invite.history != InviteHistory::None && inviter.is_some_and(|g| self.came_with_history(g))
+            }),
+            Control::Grant(grant) => {
+                let before = dag.grants_of(&grant.subject).iter().filter(|g| op.past.has(dag.grants()[**g].op));
+                before.into_iter().any(|g| self.came_with_history(*g))
+            }
+            _ => true,
         }
     }
 

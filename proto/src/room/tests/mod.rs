@@ -22,6 +22,7 @@ mod leafs;
 mod limits_of_grants;
 mod order;
 mod reach;
+mod reads;
 mod removal;
 mod rules;
 mod sound;

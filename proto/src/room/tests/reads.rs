@@ -1,0 +1,149 @@
+//! How much of the past who was let in may read: no change of role widens it, whoever writes it.
+
+use super::support::{Person, START};
+use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Power, Role, RoomKind};
+use crate::event::{Event, Header};
+use crate::ids::AccountId;
+use crate::room::{NewInvite, Room};
+
+const BLIND: Option<InviteHistory> = Some(InviteHistory::None);
+
+/// A founder who wrote "secret past" in a shared room, and somebody who came without history.
+fn newcomer(role: Role) -> (Person, Person) {
+    let mut alice = Person::founder(1, History::Full);
+    alice.write("secret past");
+    alice.now += 2 * 3_600_000;
+    let next = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(next);
+    let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(role) });
+    let bob = Person::join(2, &link, &mut alice);
+    (alice, bob)
+}
+
+fn account(person: &Person) -> AccountId {
+    person.room.me().account()
+}
+
+fn gives(giver: &mut Person, whom: &Person, role: Role) {
+    let outcome = giver.room.grant_role(&account(whom), role, giver.now).unwrap();
+    assert!(!outcome.accepted.is_empty());
+    giver.keep(outcome);
+}
+
+/// Both know everything, and who lacks a key was offered it.
+fn settle(one: &mut Person, other: &mut Person) {
+    for _ in 0..3 {
+        one.sync(other);
+        for epoch in other.room.keys_wanted() {
+            if let Ok(share) = one.room.key_share_for(&other.room.me().device(), &epoch, &mut one.rng) {
+                let healed = other.room.accept_key_share(&share).unwrap();
+                other.keep(healed);
+            }
+        }
+    }
+}
+
+fn knows_nothing_of_the_past(of: &mut Person, whom: &mut Person) {
+    let secret = of.events().into_iter().find(|event| event.message().is_some()).unwrap();
+    let (device, epoch) = (whom.room.me().device(), secret.message().unwrap().epoch);
+    assert!(!of.room.epochs_for(&device).contains(&epoch));
+    assert!(of.room.key_share_for(&device, &epoch, &mut of.rng).is_err());
+    assert!(whom.room.open_later(&secret).is_none_or(|opened| opened.body.is_none()));
+    assert!(!whom.shown().contains(&"secret past".to_string()), "{:?}", whom.shown());
+}
+
+#[test]
+fn no_change_of_role_lets_somebody_read_of_before_he_came() {
+    for roles in [[Role::Observer, Role::Member], [Role::Moderator, Role::Observer], [Role::Admin, Role::Owner]] {
+        let (mut alice, mut bob) = newcomer(Role::Member);
+        for role in roles {
+            gives(&mut alice, &bob, role);
+            settle(&mut alice, &mut bob);
+            assert_eq!(bob.room.role(), Some(role));
+            knows_nothing_of_the_past(&mut alice, &mut bob);
+        }
+        alice.write("after");
+        settle(&mut alice, &mut bob);
+        assert!(bob.shown().contains(&"after".to_string()));
+    }
+}
+
+#[test]
+fn whom_somebody_invites_who_was_given_a_role_reads_no_more_than_he() {
+    let (mut alice, mut bob) = newcomer(Role::Member);
+    gives(&mut alice, &bob, Role::Admin);
+    settle(&mut alice, &mut bob);
+    let all = NewInvite { history: Some(InviteHistory::Full), ..NewInvite::of(Role::Member) };
+    assert!(bob.room.invite(&all, START, &mut bob.rng).is_err(), "he is told, and nothing is written");
+    let link = bob.invite(&NewInvite::of(Role::Member));
+    let mut carol = Person::join(3, &link, &mut bob);
+    settle(&mut alice, &mut carol);
+    knows_nothing_of_the_past(&mut alice, &mut carol);
+    // Nor does Alice's node give it to one who knocks with that link.
+    settle(&mut bob, &mut alice);
+    let link = bob.invite(&NewInvite::of(Role::Member));
+    alice.sync_from(&bob);
+    let mut dave = Person::join(4, &link, &mut alice);
+    settle(&mut alice, &mut dave);
+    knows_nothing_of_the_past(&mut alice, &mut dave);
+}
+
+#[test]
+fn whoever_is_taken_back_reads_no_more_than_he_could_when_he_was_in() {
+    let (mut alice, mut bob) = newcomer(Role::Member);
+    super::attacks::remove(&mut alice, &bob);
+    settle(&mut alice, &mut bob);
+    gives(&mut alice, &bob, Role::Member);
+    settle(&mut alice, &mut bob);
+    knows_nothing_of_the_past(&mut alice, &mut bob);
+}
+
+#[test]
+fn a_doctored_node_that_gives_a_role_with_everything_gives_nothing_more() {
+    let (mut alice, mut bob) = newcomer(Role::Admin);
+    let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(Role::Member) });
+    let mut carol = Person::join(3, &link, &mut alice);
+    let link = alice.invite(&NewInvite::of(Role::Admin));
+    let mut mallory = Person::join(4, &link, &mut alice);
+    mallory.sync(&mut carol);
+    let grant = Control::Grant(GrantRole {
+        auth: mallory.room.grant_id(mallory.room.grant().unwrap()),
+        subject: account(&carol),
+        power: Power::MODERATOR,
+        perms: Role::Moderator.permissions(RoomKind::Group),
+        max_depth: 1,
+        invites: InviteBounds::NONE,
+    });
+    let event = written(&mallory.room, &grant, mallory.now);
+    assert!(carol.receive(vec![event.clone()]).rejected.is_empty());
+    assert!(alice.receive(vec![event]).rejected.is_empty(), "what it says is allowed; what it comes to is less");
+    settle(&mut alice, &mut carol);
+    assert_eq!(carol.room.role(), Some(Role::Moderator));
+    knows_nothing_of_the_past(&mut alice, &mut carol);
+    // And an invite made under it by a doctored node, for everything, shows nothing either.
+    let dave = carol.invite(&NewInvite::of(Role::Member));
+    settle(&mut alice, &mut carol);
+    let mut dave = Person::join(5, &dave, &mut alice);
+    settle(&mut alice, &mut dave);
+    knows_nothing_of_the_past(&mut alice, &mut dave);
+    bob.sync(&mut alice);
+    knows_nothing_of_the_past(&mut alice, &mut bob);
+}
+
+#[test]
+fn who_reads_everything_keeps_that_with_another_role() {
+    let mut alice = Person::founder(1, History::Full);
+    alice.write("secret past");
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    gives(&mut alice, &bob, Role::Admin);
+    settle(&mut alice, &mut bob);
+    let link = bob.invite(&NewInvite::of(Role::Member));
+    let carol = Person::join(3, &link, &mut bob);
+    assert!(carol.shown().contains(&"secret past".to_string()));
+}
+
+fn written(room: &Room, control: &Control, now_ms: u64) -> Event {
+    let header = Header::Control(room.control_header(control.kind(), &[], now_ms).unwrap());
+    Event::sign(&room.id(), header, &control.encode(), room.me().signing_key()).unwrap()
+}
