@@ -77,8 +77,10 @@ pub enum Happened {
     Policy(Policy),
     /// Made new keys.
     Keys(EpochId, RotateReason),
-    /// Told of new devices of the own account, with their names, and of revoked ones.
+    /// Devices of an account, its own word or by an invite: new ones with their names, and revoked ones.
     Devices {
+        /// Whose.
+        of: AccountId,
         /// New ones.
         added: Vec<(DeviceId, String)>,
         /// Revoked ones.
@@ -185,13 +187,17 @@ impl Room {
             Control::Admit(admit) => {
                 let (invite_at, invite) = self.dag.invite(&admit.invite)?;
                 let account = admit.join.entrant.account();
-                // Whom a guest let in his maker lets in again: nobody comes.
+                // Whom a guest let in his maker lets in again: nobody comes. It may be another device of his.
                 let was_in = |g: &GrantIdx| {
                     let ended = self.resolved.kills(*g).iter().any(|kill| node.past.has(*kill));
                     self.resolved.is_ok(*g) && node.past.has(self.dag.grants()[*g].op) && !ended
                 };
                 if self.dag.grants_of(&account).iter().any(was_in) {
-                    return None;
+                    let device = admit.join.entrant.device();
+                    let known = self.dag.device_no(&device).and_then(|no| self.dag.account_in(no, &node.past));
+                    let name = admit.join.entrant.cert.name.clone();
+                    let came = Happened::Devices { of: account, added: vec![(device, name)], revoked: Vec::new() };
+                    return known.is_none().then_some(came);
                 }
                 Happened::Joined {
                     account,
@@ -229,6 +235,7 @@ impl Room {
             Control::Rotate(rotate) => Happened::Keys(EpochId::of(&node.event.id()), rotate.reason),
             Control::AccountUpdate(_) if self.dag.direct().is_some() && node.past.len() < MADE_WITH => return None,
             Control::AccountUpdate(update) => Happened::Devices {
+                of: node.author,
                 added: update.devices.iter().map(|new| (new.device(), new.cert.name.clone())).collect(),
                 revoked: update.revokes.iter().map(|revoke| DeviceId(revoke.device_pk)).collect(),
             },

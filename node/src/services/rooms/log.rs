@@ -140,9 +140,9 @@ impl Turn<'_> {
             Happened::Settings(writes) => Note { what: NoteKind::Settings, settings: Some(settings(writes)), ..note },
             Happened::Policy(policy) => Note { what: NoteKind::Settings, settings: Some(rules(policy)), ..note },
             Happened::Keys(..) => Note { what: NoteKind::Keys, ..note },
-            Happened::Devices { added, revoked } => Note {
+            Happened::Devices { of, added, revoked } => Note {
                 what: NoteKind::Devices,
-                who: who(&[line.by]),
+                who: who(&[*of]),
                 added: added.iter().map(|(device, _)| device.to_string()).collect(),
                 revoked: revoked.iter().map(ToString::to_string).collect(),
                 ..note
@@ -197,7 +197,7 @@ impl Turn<'_> {
                 format!("{by} {}", changed(&note.settings.clone().unwrap_or_default()))
             }
             NoteKind::Keys => "The keys changed".to_owned(),
-            NoteKind::Devices => devices(by, &line.what),
+            NoteKind::Devices => devices(&who, &line.what),
             NoteKind::Contradiction => format!("A device of {who} contradicted itself: it was copied, or it cheats"),
             NoteKind::KeysMissing => format!("{by} could not take the new keys"),
             NoteKind::Unknown => format!("{by} did something this version does not know"),

@@ -4,7 +4,7 @@ use super::support::{Person, START, identity, many, new_invite};
 use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Target};
 use crate::event::{Event, EventError, Header};
 use crate::identity::Identity;
-use crate::room::{Accepted, Reject, Removal, Verdict};
+use crate::room::{Accepted, Happened, Reject, Removal, Verdict};
 use parlor_crypto::topic::TopicSecret;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -131,4 +131,26 @@ fn any_message_is_judged_alike_without_those_before_it() {
         verdicts.push(alice.room.verdict(&message.event));
     }
     assert!(verdicts.contains(&Verdict::AfterRemoval) && verdicts.contains(&Verdict::Shown), "{verdicts:?}");
+}
+
+/// Attack 7: a device that comes by an invite, as one that was made from the recovery phrase does, is told to everybody.
+#[test]
+fn a_device_that_comes_by_an_invite_is_a_line_of_the_log() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let phone = Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(5)).unwrap();
+    let account = bob.room.me().account();
+    let came = |alice: &Person| {
+        let lines = alice.room.log().into_iter().map(|line| line.what);
+        lines
+            .filter(|what| matches!(what, Happened::Devices { of, added, .. } if *of == account && added.len() == 1))
+            .count()
+    };
+    assert_eq!(came(&alice), 0, "his first one came with him");
+    for _ in 0..2 {
+        let _ = alice.admit(&phone, &link).unwrap();
+        assert_eq!(came(&alice), 1);
+    }
 }
