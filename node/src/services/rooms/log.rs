@@ -311,7 +311,7 @@ fn removed(note: &Note, who: &str) -> String {
 }
 
 fn devices(by: &str, what: &Happened) -> String {
-    let Happened::Devices { added, revoked } = what else { return String::new() };
+    let Happened::Devices { added, revoked, .. } = what else { return String::new() };
     let mut parts = Vec::new();
     parts.extend(added.iter().map(|(device, name)| match name.as_str() {
         "" => format!("has a new device ({})", device.short()),
