@@ -65,6 +65,9 @@ pub enum EventBody {
     /// A contact is another.
     #[serde(rename = "contact")]
     Contact(ContactChanged),
+    /// What somebody tells us of himself is different, or what we tell; the fields are those of a profile.
+    #[serde(rename = "profile")]
+    Profile(Box<crate::Profile>),
     /// What waits to be read in a room is different.
     #[serde(rename = "unread")]
     Unread(Box<Unread>),
@@ -117,7 +120,9 @@ impl EventBody {
             Self::Outbox(e) => Some(&e.room),
             Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Search(_) | Self::Error(_) => None,
+            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Profile(_) | Self::Search(_) | Self::Error(_) => {
+                None
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod message;
 mod node;
 mod outbox;
 mod problem;
+mod profile;
 mod room;
 mod search;
 
@@ -57,6 +58,7 @@ pub use message::{
 pub use node::{Peer, Relay, Status, SyncState};
 pub use outbox::{OutboxAnswer, OutboxEntry};
 pub use problem::{Code, Problem};
+pub use profile::{OwnField, OwnProfile, Profile, UpdateField, UpdateProfile, Visible};
 pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, SplitView, UpdateRoom};
 pub use search::{SEARCH_DEFAULT, SEARCH_MAX, SearchHit, SearchPage, SearchState};
 

@@ -268,6 +268,15 @@ pub struct Member {
     pub devices: Vec<Device>,
     /// Whether his safety number was compared.
     pub verified: bool,
+    /// His picture, if he lets us see one: `GET /pictures/{hash}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+    /// What he says about himself, if he lets us see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// When he did something last, rounded down to ten minutes, if he lets us see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
     /// Whether this is the account of this home.
     pub me: bool,
     /// Whether he may invite, and how far; absent if he may not.

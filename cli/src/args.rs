@@ -193,6 +193,9 @@ pub enum Command {
     /// List and revoke the devices of this account
     #[command(subcommand)]
     Device(cmd::device::Command),
+    /// Show profiles, and change what you tell of yourself and to whom
+    #[command(subcommand)]
+    Profile(cmd::profile::Command),
     /// Show and change what others see of you, and when you are notified
     #[command(subcommand)]
     Config(cmd::config::Command),

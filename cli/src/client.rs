@@ -148,6 +148,23 @@ impl Client {
         json(self.call(Method::POST, path, bytes, ANSWER_TIME)?)
     }
 
+    /// Puts bytes of another type.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn put_bytes<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T, Problem> {
+        json(self.call(Method::PUT, path, bytes, ANSWER_TIME)?)
+    }
+
+    /// Asks for bytes of another type.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Problem> {
+        let mut response = self.call(Method::GET, path, (), ANSWER_TIME)?;
+        response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec().map_err(|e| broken(&e))
+    }
+
     /// Sends the bytes of a file, as long as it takes.
     ///
     /// # Errors

@@ -24,6 +24,20 @@ pub fn unopened(path: &Path, error: &io::Error) -> Problem {
         .hint("name a file that is there and that you may read")
 }
 
+/// The bytes of a picture that the node is to look at.
+///
+/// # Errors
+/// As [`unopened`]; `too_long` for more than the node takes.
+pub fn picture(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable = |e: io::Error| unopened(path, &e);
+    let (mut bytes, most) = (Vec::new(), parlor_api::PICTURE_MAX as u64);
+    std::fs::File::open(path).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));
+    }
+    Ok(bytes)
+}
+
 /// Bytes as the text of a message.
 ///
 /// # Errors

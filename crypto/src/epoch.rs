@@ -16,6 +16,7 @@
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::envelope::EnvelopeKey;
 use crate::hash::PREV;
 use crate::limits::{MAX_GENERATION, MAX_SLICE};
 use crate::mailbox::BoxKeys;
@@ -130,6 +131,11 @@ impl SliceSecret {
     /// The keys of the mailbox of this slice: who is given a slice reaches its box and the later ones.
     pub fn mailbox(&self) -> BoxKeys {
         BoxKeys::of(&self.key)
+    }
+
+    /// The key that members' profiles are sealed under while this slice lasts.
+    pub fn profile(&self) -> EnvelopeKey {
+        EnvelopeKey::new(&kdf::derive(&self.key, label::KDF_PROFILE, &[]))
     }
 
     /// The key that hides events on gossip while this slice lasts.

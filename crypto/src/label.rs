@@ -27,6 +27,10 @@ pub const SIGN_MARKER: &str = "marker";
 pub const SIGN_SYNC_PROOF: &str = "sync proof";
 /// Signature that binds a device to a transport peer id.
 pub const SIGN_PEER_BINDING: &str = "peer binding";
+/// Signature of a profile record by its device.
+pub const SIGN_PROFILE: &str = "profile";
+/// Signature of the record that carries the picture of a profile.
+pub const SIGN_PORTRAIT: &str = "portrait";
 /// Signature of typing and presence, never stored.
 pub const SIGN_PRESENCE: &str = "presence";
 /// Signature with the key of a mailbox over the connection.
@@ -44,7 +48,7 @@ pub const SIGN_CONTACT_KEY: &str = "contact key";
 pub const SIGN_LETTER: &str = "letter";
 
 /// All signature labels.
-pub const SIGNATURES: [&str; 19] = [
+pub const SIGNATURES: [&str; 21] = [
     SIGN_EVENT,
     SIGN_LINK,
     SIGN_DEVICE_CERT,
@@ -57,6 +61,8 @@ pub const SIGNATURES: [&str; 19] = [
     SIGN_MARKER,
     SIGN_SYNC_PROOF,
     SIGN_PEER_BINDING,
+    SIGN_PROFILE,
+    SIGN_PORTRAIT,
     SIGN_PRESENCE,
     SIGN_MAILBOX,
     SIGN_NAME,
@@ -80,6 +86,8 @@ pub const KDF_CHAIN: &str = "chain";
 pub const KDF_MESSAGE: &str = "msg";
 /// Gossip wrap key of a slice.
 pub const KDF_GOSSIP: &str = "gossip";
+/// Key that profiles are sealed under, of a slice.
+pub const KDF_PROFILE: &str = "profile";
 /// Hint of a gossip wrap key.
 pub const KDF_GOSSIP_HINT: &str = "gossip hint";
 /// A block of randomness mixed with secrets.
@@ -133,7 +141,7 @@ pub const KDF_FILE_CHUNK: &str = "file chunk";
 pub const KDF_FILE_ID: &str = "file id";
 
 /// All KDF labels.
-pub const KDFS: [&str; 32] = [
+pub const KDFS: [&str; 33] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,
@@ -141,6 +149,7 @@ pub const KDFS: [&str; 32] = [
     KDF_CHAIN,
     KDF_MESSAGE,
     KDF_GOSSIP,
+    KDF_PROFILE,
     KDF_GOSSIP_HINT,
     KDF_HEDGE,
     KDF_MAILBOX,

@@ -1,6 +1,7 @@
 //! Decoders of one value each.
 
 use parlor_crypto::Secret;
+use parlor_crypto::envelope::EnvelopeKey;
 use parlor_crypto::leaf::{LeafPublic, LeafRecord};
 use parlor_crypto::wrap::GossipKey;
 use parlor_proto::binding::Binding;
@@ -9,11 +10,13 @@ use parlor_proto::codec;
 use parlor_proto::control::{Control, Rows};
 use parlor_proto::event::{Event, Header};
 use parlor_proto::gossip::{GossipFrame, Unreached};
+use parlor_proto::limits::MAX_PORTRAIT;
 use parlor_proto::marker::Marker;
 use parlor_proto::presence::{FRESH_MS, Listener, Presence, STANCE_MS};
+use parlor_proto::profile::{Content, Field, PictureKey, Place, Portrait, Profile, picture_hash};
 use parlor_proto::room::KeyShare;
 use parlor_proto::wire::{LinkFrame, Proof, RoomFrame};
-use parlor_proto::{DeviceId, RoomId, epoch};
+use parlor_proto::{DeviceId, EpochId, RoomId, epoch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -107,6 +110,47 @@ pub fn gossip(data: &[u8]) {
         assert_eq!(GossipFrame::unwrap(&again, |_| Some(&key)), Ok((frame, unreached)));
     }
     canonical::<Unreached>(data);
+}
+
+/// Profiles: records as they come; and what they say, sealed and signed by a device.
+pub fn profile(data: &[u8]) {
+    let prepared = prepared();
+    let (room, me) = (prepared.room, &prepared.people[2]);
+    let key = EnvelopeKey::new(&Secret::new([1; 32]));
+    if let Ok(record) = Profile::decode(&room, data) {
+        assert_eq!(record.encode(), data);
+        let _ = record.open(&room, &key);
+    }
+    let named = PictureKey { hash: picture_hash(data), key: Secret::new([2; 32]) };
+    if let Ok(portrait) = Portrait::decode(&room, data) {
+        assert_eq!(portrait.encode(), data);
+        let _ = portrait.open(&room, &named);
+    }
+    let made = Portrait::seal(&room, me.signing_key(), 1, Some((data, &named.key)), &mut rng());
+    let again = Portrait::decode(&room, &made.encode()).expect("what was sealed is read");
+    assert_eq!(again.open(&room, &named).as_deref(), (data.len() <= MAX_PORTRAIT).then_some(data));
+    if let Ok(content) = Content::decode(data) {
+        assert_eq!(content.encode(), data);
+        let at = Place { room: &room, slice: (EpochId([3; 16]), 1), key: &key };
+        let made = Profile::seal(at, me.signing_key(), 1, &content, &mut rng());
+        let read = Profile::decode(&room, &made.encode()).expect("what was sealed is read");
+        assert_eq!(read.open(&room, &key), Ok(content.clone()));
+        // Whatever order copies come in, one thing is said.
+        let mut one = content.clone();
+        one.take(Content::default());
+        let mut other = Content::default();
+        other.take(content.clone());
+        assert_eq!((&one, &other), (&content, &content));
+    }
+    let text = String::from_utf8_lossy(data);
+    if let Ok(name) = parlor_proto::profile::name(&text) {
+        assert_eq!(parlor_proto::profile::name(&name), Ok(name.clone()));
+        let said = Content { name: Field { stamp: 1, value: Some(name) }, ..Content::default() };
+        assert_eq!(Content::decode(&said.encode()), Ok(said));
+    }
+    if let Ok(about) = parlor_proto::profile::about(&text) {
+        assert_eq!(parlor_proto::profile::about(&about), Ok(about));
+    }
 }
 
 /// Records beside the logs: as they come, and signed by a device.

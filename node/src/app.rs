@@ -9,6 +9,7 @@
 
 mod export;
 mod files;
+mod profiles;
 mod search;
 
 use parlor_api::{

@@ -34,6 +34,7 @@ use crate::services::leafs;
 use crate::services::mailboxes::{self, Mailboxes, Relay};
 use crate::services::names::{self, Names};
 use crate::services::peers::{self, Peers};
+use crate::services::profiles::{self, Profiles};
 use crate::services::rooms::{self, Context, Directory};
 use crate::services::search::{self, Pace, Search};
 
@@ -128,6 +129,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let relays = names::own_relays(&config.relays);
     let names = Names::new(net.clone(), relays.clone(), account.root_key(), account.identity().entrant().account);
     let (contacts, letters) = Contacts::load(&store, account.contact_keys())?;
+    let (profiles, wishes) = Profiles::load(&store, (account.identity().account(), account.name()), &contacts, &bus)?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let (directory, joins) = (Directory::default(), Joins::new());
     let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
@@ -146,6 +148,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         attention,
         files: files.clone(),
         fading: Fading::default(),
+        profiles: profiles.clone(),
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -172,6 +175,8 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     tasks.spawn(contacts::run(parts, letters));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     tasks.spawn(files::run(files::Parts { files, net: context.net.clone(), rooms: rooms.clone() }));
+    let parts = profiles::Parts { profiles, rooms: rooms.clone(), store: store.clone() };
+    tasks.spawn(profiles::run(parts, wishes));
     tasks.spawn(fading::run(context.fading.clone(), store.clone(), rooms.clone()));
     begun.wait().await;
     let parts = search::Parts { search: search.clone(), rooms: rooms.clone(), bus: bus.clone(), pace: Pace::default() };

@@ -182,3 +182,19 @@ pub(crate) const PICTURE_HELD: usize = 48 << 20;
 pub(crate) const FILE_AUTO: u64 = 10 << 20;
 /// Files of others take at most so much, unless the settings say otherwise.
 pub(crate) const FILE_CACHE: u64 = 10 << 30;
+
+/// Wishes about our own profile that wait: a window has one.
+pub(crate) const PROFILES_INBOX: usize = 16;
+/// Between two profiles that a room tells, and that it takes of one device: who changes four fields is told once or twice, and who
+/// floods costs a commit in this time.
+pub(crate) const PROFILE_EVERY_MS: u64 = 5_000;
+/// A profile that says the same under newer keys is written once in this time, whoever comes and goes.
+pub(crate) const PROFILE_AGAIN_MS: u64 = 60_000;
+/// For each member a profile waits so much longer until it is written under newer keys, at most: not all write at once.
+pub(crate) const PROFILE_SPREAD_MS: u64 = 250;
+/// When somebody was seen last is told once in this time, and once in an hour in rooms of more than [`parlor_proto::marker::BIG_ROOM`] members.
+pub(crate) const SEEN_EVERY_MS: u64 = 10 * 60 * 1_000;
+/// See [`SEEN_EVERY_MS`].
+pub(crate) const SEEN_EVERY_BIG_MS: u64 = 60 * 60 * 1_000;
+/// Devices of a room whose profile waits to be taken, because they send one after the other: 1.6 MB with their pictures.
+pub(crate) const PROFILES_WAITING: usize = 64;

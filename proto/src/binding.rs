@@ -9,12 +9,13 @@
 //! without a server. Bindings stand outside the logs; of one device the highest counter wins. They travel in sync as the
 //! series [`SeriesKind::Binding`](crate::wire::SeriesKind::Binding). The format is in `docs/spec/sync.md`.
 
-use parlor_crypto::{PublicKey, Signature, SigningKey, label};
+use parlor_crypto::{Signature, SigningKey, label};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::ids::{DeviceId, RoomId};
 use crate::link::Address;
+use crate::signed;
 
 /// Most addresses of a binding: two transports on two networks.
 pub const MAX_ADDRESSES: usize = 4;
@@ -66,7 +67,7 @@ impl Binding {
         let addresses = addresses.iter().filter(|address| address.is_sound()).take(MAX_ADDRESSES).cloned().collect();
         let id = DeviceId(device.public_bytes());
         let mut binding = Self { device: id, counter, peer, addresses, ts_ms, sig: Signature([0; 64]) };
-        binding.sig = device.sign(label::SIGN_PEER_BINDING, &[room.as_bytes(), &binding.covered()]);
+        binding.sig = signed::sign(&binding, room, device, label::SIGN_PEER_BINDING);
         binding
     }
 
@@ -85,21 +86,17 @@ impl Binding {
         if binding.counter == 0 || !sound {
             return Err(BindingError::Limit);
         }
-        let key = PublicKey::parse(binding.device.as_bytes()).map_err(|_| BindingError::Signature)?;
-        key.verify(label::SIGN_PEER_BINDING, &[room.as_bytes(), &binding.covered()], &binding.sig)
-            .map_err(|_| BindingError::Signature)?;
-        Ok(binding)
+        let by = (&binding.device, &binding.sig);
+        if signed::is_of(&binding, room, by, label::SIGN_PEER_BINDING) {
+            Ok(binding)
+        } else {
+            Err(BindingError::Signature)
+        }
     }
 
     /// Whether this binding takes the place of `held`, the one kept for its device.
     pub fn replaces(&self, held: Option<&Self>) -> bool {
         held.is_none_or(|held| held.device == self.device && self.counter > held.counter)
-    }
-
-    fn covered(&self) -> Vec<u8> {
-        let mut bytes = codec::encode(self);
-        bytes.truncate(bytes.len().saturating_sub(64));
-        bytes
     }
 }
 

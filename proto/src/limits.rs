@@ -258,3 +258,18 @@ pub const GUEST_GRACE_MS: u64 = 60 * 1_000;
 pub const GUEST_OTHERS_MS: u64 = 60 * 60 * 1_000;
 /// Whoever could read no mailbox of the room waits this long: somebody may have come in whom it does not know.
 pub const GUEST_UNREAD_MS: u64 = DAY_MS;
+
+// Profiles.
+
+/// Longest name of a profile, in bytes: as long as that of a device.
+pub const MAX_PROFILE_NAME: usize = MAX_DEVICE_NAME;
+/// Longest text about oneself, in bytes.
+pub const MAX_ABOUT: usize = 512;
+/// Most lines of it.
+pub const MAX_ABOUT_LINES: usize = 8;
+/// Longest picture, in bytes: a JPEG of 256 pixels in good quality. All pictures of a room of 200 are 5 MB.
+pub const MAX_PORTRAIT: usize = 24 * 1_024;
+/// Longest opened profile, in bytes: both texts, four stamps, a picture's hash and key.
+pub const MAX_PROFILE_CONTENT: usize = 1 + MAX_PROFILE_NAME + MAX_ABOUT + 64 + 4 * 9 + 16;
+/// When somebody was seen last is rounded down to this: a quarter of an hour would be late, a minute would follow him about.
+pub const SEEN_ROUND_MS: u64 = 10 * 60 * 1_000;

@@ -12,12 +12,13 @@
 //! They travel by gossip, at most one in 2 s ([`Throttle`]), and in sync as the series
 //! [`SeriesKind::Marker`](crate::wire::SeriesKind::Marker). The format is in `docs/spec/delivery.md`.
 
-use parlor_crypto::{PublicKey, Signature, SigningKey, label};
+use parlor_crypto::{Signature, SigningKey, label};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::hlc::Hlc;
 use crate::ids::{DeviceId, EventId, RoomId};
+use crate::signed;
 
 /// Most heads of a marker: as many as a message has parents.
 pub const MAX_HEADS: usize = 8;
@@ -84,7 +85,7 @@ impl Marker {
             ts_ms,
             sig: Signature([0; 64]),
         };
-        marker.sig = device.sign(label::SIGN_MARKER, &[room.as_bytes(), &marker.covered()]);
+        marker.sig = signed::sign(&marker, room, device, label::SIGN_MARKER);
         marker
     }
 
@@ -103,21 +104,13 @@ impl Marker {
         if marker.counter == 0 || marker.heads.len() > MAX_HEADS || !ascending {
             return Err(MarkerError::Limit);
         }
-        let key = PublicKey::parse(marker.device.as_bytes()).map_err(|_| MarkerError::Signature)?;
-        key.verify(label::SIGN_MARKER, &[room.as_bytes(), &marker.covered()], &marker.sig)
-            .map_err(|_| MarkerError::Signature)?;
-        Ok(marker)
+        let by = (&marker.device, &marker.sig);
+        if signed::is_of(&marker, room, by, label::SIGN_MARKER) { Ok(marker) } else { Err(MarkerError::Signature) }
     }
 
     /// Whether this marker takes the place of `held`, the one kept for its device.
     pub fn replaces(&self, held: Option<&Self>) -> bool {
         held.is_none_or(|held| held.device == self.device && self.counter > held.counter)
-    }
-
-    fn covered(&self) -> Vec<u8> {
-        let mut bytes = codec::encode(self);
-        bytes.truncate(bytes.len().saturating_sub(64));
-        bytes
     }
 }
 

@@ -128,10 +128,15 @@ impl Name {
     /// confusables of Unicode (UTS 39), with case and separators left out. It changes with the version of Unicode, so it is
     /// for comparing, not for signing.
     pub fn look(&self) -> String {
-        let once = |text: &str| skeleton(text).flat_map(char::to_lowercase).collect::<String>();
-        let plain: String = self.0.chars().filter(|c| !is_separator(*c)).collect();
-        once(&once(&plain))
+        look(&self.0)
     }
+}
+
+/// What any name looks like, also one that people give each other: see [`Name::look`]. Spaces are left out too.
+pub fn look(name: &str) -> String {
+    let once = |text: &str| skeleton(text).flat_map(char::to_lowercase).collect::<String>();
+    let plain: String = name.chars().filter(|c| !is_separator(*c) && !c.is_whitespace()).collect();
+    once(&once(&plain))
 }
 
 fn is_separator(c: char) -> bool {

@@ -15,11 +15,12 @@
 
 use std::collections::BTreeMap;
 
-use parlor_crypto::{PublicKey, Signature, SigningKey, label};
+use parlor_crypto::{Signature, SigningKey, label};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::ids::{DeviceId, RoomId};
+use crate::signed;
 
 /// Longest statement in bytes.
 pub const MAX_PRESENCE: usize = 32 + 10 + 1 + 64;
@@ -114,7 +115,7 @@ impl Presence {
     pub fn sign(room: &RoomId, device: &SigningKey, doing: Doing, ts_ms: u64) -> Self {
         let id = DeviceId(device.public_bytes());
         let mut presence = Self { device: id, ts_ms, doing, sig: Signature([0; 64]) };
-        presence.sig = device.sign(label::SIGN_PRESENCE, &[room.as_bytes(), &presence.covered()]);
+        presence.sig = signed::sign(&presence, room, device, label::SIGN_PRESENCE);
         presence
     }
 
@@ -136,15 +137,8 @@ impl Presence {
     /// # Errors
     /// [`PresenceError::Signature`]; the sender is at fault.
     pub fn verify(&self, room: &RoomId) -> Result<(), PresenceError> {
-        let key = PublicKey::parse(self.device.as_bytes()).map_err(|_| PresenceError::Signature)?;
-        key.verify(label::SIGN_PRESENCE, &[room.as_bytes(), &self.covered()], &self.sig)
-            .map_err(|_| PresenceError::Signature)
-    }
-
-    fn covered(&self) -> Vec<u8> {
-        let mut bytes = codec::encode(self);
-        bytes.truncate(bytes.len().saturating_sub(64));
-        bytes
+        let by = (&self.device, &self.sig);
+        if signed::is_of(self, room, by, label::SIGN_PRESENCE) { Ok(()) } else { Err(PresenceError::Signature) }
     }
 }
 

@@ -197,7 +197,7 @@ pub struct Digests {
     pub control: [u8; 16],
     /// Of all message logs.
     pub messages: [u8; 16],
-    /// Of leaf records and markers.
+    /// Of what stands beside the logs: leaf records, markers, bindings, profiles.
     pub records: [u8; 16],
     /// What the control events mean to the sender: the beginning of [`crate::room::Room::fingerprint`]. `None` while it is not of
     /// exactly these logs. No part of the content.
@@ -298,6 +298,10 @@ pub enum SeriesKind {
     Marker,
     /// Peer bindings: only the newest counts.
     Binding,
+    /// Profiles: only the newest counts.
+    Profile,
+    /// Pictures of profiles: only the newest counts.
+    Portrait,
 }
 
 /// One event or record as it travels.
@@ -337,7 +341,11 @@ impl Digests {
         match kind {
             SeriesKind::Control => self.control,
             SeriesKind::Message => self.messages,
-            SeriesKind::Leaf | SeriesKind::Marker | SeriesKind::Binding => self.records,
+            SeriesKind::Leaf
+            | SeriesKind::Marker
+            | SeriesKind::Binding
+            | SeriesKind::Profile
+            | SeriesKind::Portrait => self.records,
         }
     }
 }

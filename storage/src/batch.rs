@@ -37,6 +37,10 @@ pub enum Namespace {
     Contact = 16,
     /// Files: of a room, the messages that name them; of none, what is to be fetched and what waits to be sent.
     File = 17,
+    /// Profiles: of a room, the newest of each device; of none, our own.
+    Profile = 18,
+    /// Pictures of profiles, as [`Profile`](Self::Profile).
+    Portrait = 19,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

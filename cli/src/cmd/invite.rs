@@ -238,14 +238,6 @@ pub fn qr(node: &Client, link: &str, format: &str) -> Result<Vec<u8>, Problem> {
 /// # Errors
 /// `not_found` without the file, `too_long`, `no_qr`.
 pub fn read_qr(node: &Client, picture: &Path) -> Result<String, Problem> {
-    use std::io::Read;
-    let unreadable = |e: std::io::Error| crate::input::unopened(picture, &e);
-    let mut bytes = Vec::new();
-    let most = parlor_api::PICTURE_MAX as u64;
-    std::fs::File::open(picture).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > most {
-        return Err(Problem::new(Code::TooLong, "the picture has too many bytes").hint("make it smaller than 16 MiB"));
-    }
-    let answer: serde_json::Value = node.send_bytes("/qr/read", bytes)?;
+    let answer: serde_json::Value = node.send_bytes("/qr/read", crate::input::picture(picture)?)?;
     Ok(answer.get("text").and_then(|t| t.as_str()).unwrap_or_default().to_owned())
 }

@@ -20,6 +20,7 @@ pub mod members;
 pub mod message;
 pub mod name;
 pub mod outbox;
+pub mod profile;
 pub mod read;
 pub mod requests;
 pub mod room;
@@ -80,6 +81,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Message(args) => message::run(&args, &node()?, &globals, out),
         Command::Typing(args) => typing::run(&args, &node()?, out),
         Command::Draft(command) => draft::run(command, &node()?, out),
+        Command::Profile(command) => profile::run(command, &node()?, out),
         Command::Config(command) => config::run(command, &node()?, out),
         Command::Device(command) => device::run(command, &node()?, out),
         Command::Web(args) => web::run(&args, &node()?, out),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use parlor_crypto::Secret;
+use parlor_crypto::envelope::EnvelopeKey;
 use parlor_crypto::vault::{Stretch, Unlock, Vault};
 use parlor_fuzz::forge::Forge;
 use parlor_fuzz::input::Input;
@@ -21,6 +22,7 @@ use parlor_proto::join::{self, Answer};
 use parlor_proto::link::{Address, Caveats, Host, Link, Transport};
 use parlor_proto::mailbox::{Bundle, Mail};
 use parlor_proto::marker::Marker;
+use parlor_proto::profile::{Content, Field, PictureKey, Place, Portrait, Profile, picture_hash, round_seen};
 use parlor_proto::sync::Tables;
 use parlor_proto::wire::{
     Asked, Blob, CompareItem, Entry, Item, LinkFrame, Path as TagPath, RoomFrame, SeriesKind, Told, Want,
@@ -63,6 +65,7 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("body", bodies.iter().map(Body::encode).collect()),
         ("wire", frames()),
         ("gossip", gossip()),
+        ("profile", profiles()),
         ("record", records()),
         ("rows", vec![encode(&rows[..3].to_vec()), encode(&pages.0), encode(&Rows::Inline(rows[..2].to_vec()))]),
         ("join", joins()),
@@ -169,6 +172,23 @@ fn gossip() -> Seeds {
         GossipFrame::Presence(Blob(vec![5])),
     ];
     frames.iter().map(|frame| encode(&(&unreached, frame))).collect()
+}
+
+fn profiles() -> Seeds {
+    let prepared = prepared();
+    let me = &prepared.people[1];
+    let key = EnvelopeKey::new(&Secret::new([1; 32]));
+    let named = PictureKey { hash: picture_hash(b"picture"), key: Secret::new([2; 32]) };
+    let content = Content {
+        name: Field { stamp: NOW, value: Some("Alice Liddell".to_owned()) },
+        about: Field { stamp: NOW, value: Some("Two\nlines".to_owned()) },
+        picture: Field { stamp: NOW, value: Some(named.clone()) },
+        seen: Field { stamp: round_seen(NOW), value: Some(round_seen(NOW)) },
+    };
+    let at = Place { room: &prepared.room, slice: (EpochId([3; 16]), 1), key: &key };
+    let record = Profile::seal(at, me.signing_key(), 3, &content, &mut rng());
+    let portrait = Portrait::seal(&prepared.room, me.signing_key(), 3, Some((b"picture", &named.key)), &mut rng());
+    vec![content.encode(), record.encode(), portrait.encode(), "Zoë Иван 山田".into()]
 }
 
 fn records() -> Seeds {

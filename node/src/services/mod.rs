@@ -8,6 +8,7 @@
 //! | [`mailboxes`] | lines to relays: what is written for members who are away, and read of them |
 //! | [`attention`] | the settings of what calls the user and what of him others see; notifications |
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
+//! | [`profiles`] | our own profile; what others tell of themselves, for windows |
 //! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
 //! | [`search`] | the index of all messages: kept up to date behind the store, asked by windows |
 //! | [`fading`] | nothing: has what is over taken away, and its keys destroyed |
@@ -25,6 +26,7 @@ pub(crate) mod leafs;
 pub(crate) mod mailboxes;
 pub(crate) mod names;
 pub(crate) mod peers;
+pub(crate) mod profiles;
 pub(crate) mod rooms;
 pub(crate) mod search;
 

@@ -20,6 +20,7 @@ mod poll;
 mod tests;
 
 pub use self::emoji::check_emoji;
+pub(crate) use self::emoji::is_hidden;
 pub use self::poll::{Poll, Vote};
 pub use crate::limits::MAX_TEXT;
 

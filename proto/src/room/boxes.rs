@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use parlor_crypto::envelope::EnvelopeKey;
 use parlor_crypto::epoch::SliceSecret;
 use parlor_crypto::mailbox::BoxKeys;
 
@@ -48,16 +49,34 @@ impl Room {
 
     /// Something that changes whenever [`slices_to_read`](Self::slices_to_read) may: cheap to compare.
     pub fn slices_mark(&self) -> (Option<Slice>, usize) {
-        (self.best.map(|epoch| (epoch, self.current_slice(&epoch))), self.epochs.held().len())
+        (self.slice_in_use(), self.epochs.held().len())
     }
 
     /// The keys of the box of a slice; `None` if the key of the slice is not held. Also of a key that is not checked yet: a
     /// wrong one names a box in which nothing is.
-    pub fn box_keys(&self, (epoch, slice): &Slice) -> Option<BoxKeys> {
+    pub fn box_keys(&self, slice: &Slice) -> Option<BoxKeys> {
+        self.slice_secret(slice).map(|secret| secret.mailbox())
+    }
+
+    /// The slice under whose keys what is told to exactly the members goes now; `None` while no safe epoch is held.
+    pub fn slice_in_use(&self) -> Option<Slice> {
+        self.best.map(|epoch| (epoch, self.current_slice(&epoch)))
+    }
+
+    /// The key that profiles of a slice are sealed under ([`crate::profile`]); `None` if the key of the slice is not held, or nobody
+    /// may write in it yet.
+    pub fn profile_key(&self, slice: &Slice) -> Option<EnvelopeKey> {
+        // Keys of later slices cost a step each: nobody makes us walk to the last one.
+        let reached = slice.1 <= self.last_slice(&slice.0).max(self.current_slice(&slice.0));
+        let secret = if reached { self.slice_secret(slice) } else { None };
+        secret.map(|secret| secret.profile())
+    }
+
+    fn slice_secret(&self, (epoch, slice): &Slice) -> Option<SliceSecret> {
         let held = self.epochs.held().get(epoch).filter(|held| held.slice <= *slice)?;
         let mut secret = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
         secret.advance_to(*slice).ok()?;
-        Some(secret.mailbox())
+        Some(secret)
     }
 
     /// The keys of the box of a direct chat, in which its control events go besides: each finds there the epoch that the other made while

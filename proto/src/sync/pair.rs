@@ -153,7 +153,7 @@ impl Node {
         let mut out: Vec<Outgoing> = Vec::new();
         let mut n_bytes = 0;
         for Wanted { series, from, to } in wanted {
-            let latest = matches!(series.kind, SeriesKind::Leaf | SeriesKind::Marker | SeriesKind::Binding);
+            let latest = !matches!(series.kind, SeriesKind::Control | SeriesKind::Message);
             for seq in if latest { *to..=*to } else { *from..=*to } {
                 let Some(bytes) = self.events.get(&(*series, seq)) else { continue };
                 if !out.is_empty() && (n_bytes + bytes.len() > max_bytes || out.len() >= max_items) {

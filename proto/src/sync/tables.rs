@@ -1,7 +1,7 @@
 //! How far each series of a room reaches: the whole of what two members compare.
 //!
 //! A [`Series`] is a numbered run of things by one device: its control log, its message log, its leaf records, its
-//! markers. [`Tables`] maps each to its [`Tip`]. A room of a million messages by a hundred authors is a table of some
+//! markers, bindings and profiles. [`Tables`] maps each to its [`Tip`]. A room of a million messages by a hundred authors is a table of some
 //! hundred lines, so comparing rooms is comparing these lines. The owner of a room keeps one `Tables` and calls
 //! [`Tables::advance`] **after** the durable commit of what it names: peers take a tip as a promise that it is stored.
 
@@ -31,6 +31,10 @@ pub struct Tip {
     /// Id of that event. For a leaf record or marker all zeros: their counter alone is compared.
     pub id: [u8; 32],
 }
+
+/// Kinds of which only the newest counts, in order.
+const RECORDS: [SeriesKind; 5] =
+    [SeriesKind::Leaf, SeriesKind::Marker, SeriesKind::Binding, SeriesKind::Profile, SeriesKind::Portrait];
 
 static TABLES: Domain = domain!("sync tables");
 
@@ -69,6 +73,16 @@ impl Series {
     /// The peer bindings of `device`.
     pub fn binding(device: DeviceId) -> Self {
         Self { kind: SeriesKind::Binding, device }
+    }
+
+    /// The profiles of `device`.
+    pub fn profile(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Profile, device }
+    }
+
+    /// The pictures of the profiles of `device`.
+    pub fn portrait(device: DeviceId) -> Self {
+        Self { kind: SeriesKind::Portrait, device }
     }
 }
 
@@ -122,11 +136,11 @@ impl Tables {
         }
     }
 
-    /// Takes the markers and bindings of everybody out whom `keep` does not know: those of a former member are no longer
+    /// Takes the markers, bindings and profiles of everybody out whom `keep` does not know: those of a former member are no longer
     /// compared, for whoever came later never takes them.
     pub fn retain_records(&mut self, keep: impl Fn(&DeviceId) -> bool) {
         let before = self.tips.len();
-        let told = |kind| matches!(kind, SeriesKind::Marker | SeriesKind::Binding);
+        let told = |kind| is_record(kind) && kind != SeriesKind::Leaf;
         self.tips.retain(|series, _| !told(series.kind) || keep(&series.device));
         if self.tips.len() != before {
             self.shape += 1;
@@ -220,7 +234,7 @@ impl Tables {
             view: self.view,
             control: self.digest(&[SeriesKind::Control]),
             messages: self.digest(&[SeriesKind::Message]),
-            records: self.digest(&[SeriesKind::Leaf, SeriesKind::Marker, SeriesKind::Binding]),
+            records: self.digest(&RECORDS),
         })
     }
 
@@ -248,5 +262,5 @@ impl FromIterator<(Series, Tip)> for Tables {
 
 /// Whether only the newest of the series counts, by its counter.
 pub(super) fn is_record(kind: SeriesKind) -> bool {
-    matches!(kind, SeriesKind::Leaf | SeriesKind::Marker | SeriesKind::Binding)
+    RECORDS.contains(&kind)
 }

@@ -162,7 +162,7 @@ impl Disk {
                     |w: &Wanted| newest(w).map(|m| Outgoing { series: w.series, seq: m.counter, bytes: m.encode() });
                 wanted.iter().filter_map(out).collect()
             }
-            SeriesKind::Leaf | SeriesKind::Binding => Vec::new(),
+            SeriesKind::Leaf | SeriesKind::Binding | SeriesKind::Profile | SeriesKind::Portrait => Vec::new(),
         };
         let mut n_bytes = 0;
         let fits = found.iter().take(max_items).take_while(|out| {

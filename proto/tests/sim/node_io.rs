@@ -320,7 +320,7 @@ impl Node {
                         markers.push(marker);
                     }
                 }
-                SeriesKind::Leaf | SeriesKind::Binding => assert!(self.hostile, "nobody sends other records"),
+                _ => assert!(self.hostile, "nobody sends other records"),
             }
         }
         assert!(self.hostile || bad.is_empty(), "{bad:?}");

@@ -25,6 +25,7 @@ mod local_api;
 mod many;
 mod nearby;
 mod privacy;
+mod profiles;
 #[cfg(unix)]
 mod readme;
 mod relays;

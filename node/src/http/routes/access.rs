@@ -70,13 +70,21 @@ pub(crate) async fn sign(
     }
     let mut links = Vec::with_capacity(request.paths.len());
     for path in &request.paths {
-        let room = room_of_file(path).ok_or_else(|| {
-            Problem::new(Code::BadRequest, "only the path of a file of a message, or of its preview, is signed")
-        })?;
-        grant.needs_room(Some(room))?;
+        let room = room_of_file(path);
+        if room.is_none() && !is_picture(path) {
+            let detail = "only the path of a file of a message, of its preview, or of a picture of somebody is signed";
+            return Err(Problem::new(Code::BadRequest, detail).into());
+        }
+        grant.needs_room(room)?;
         links.push(api.tokens.sign(&grant, path));
     }
     Ok(Json(SignedLinks { links, expires_in: limits::LINK_TIME.as_secs() }))
+}
+
+/// Whether it is the path of a picture of a profile.
+fn is_picture(path: &str) -> bool {
+    let hash = path.strip_prefix(PREFIX).and_then(|path| path.strip_prefix("/pictures/"));
+    hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The room in the path of a file or preview; `None` for every other path.

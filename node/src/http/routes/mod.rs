@@ -11,6 +11,7 @@ mod members;
 mod messages;
 mod node;
 mod outbox;
+mod profiles;
 mod qr;
 mod rooms;
 mod search;
@@ -72,6 +73,9 @@ fn read() -> OpenApiRouter<Api> {
         .routes(routes!(attention::receipts))
         .routes(routes!(attention::settings))
         .routes(routes!(contacts::list))
+        .routes(routes!(profiles::own))
+        .routes(routes!(profiles::list))
+        .routes(routes!(profiles::show))
         .routes(routes!(devices::list))
 }
 
@@ -126,6 +130,8 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(members::ban))
         .routes(routes!(members::unban))
         .routes(routes!(contacts::card))
+        .routes(routes!(profiles::update))
+        .routes(routes!(profiles::set_picture, profiles::remove_picture))
         .routes(routes!(devices::revoke))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
@@ -143,7 +149,10 @@ fn lines() -> OpenApiRouter<Api> {
 
 /// What a signed link opens as well: for images, films and downloads.
 fn media() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(files::download)).routes(routes!(files::preview))
+    OpenApiRouter::new()
+        .routes(routes!(files::download))
+        .routes(routes!(files::preview))
+        .routes(routes!(profiles::picture))
 }
 
 /// Routes of [`send`] that take as long as the client does.
@@ -181,7 +190,7 @@ pub(crate) fn router(app: App, door: Door, port: u16, stopped: watch::Receiver<b
     let tokens = door.tokens().clone();
     let quick = guarded(read(), Gate::of(Scope::Read))
         .merge(guarded(read_what_is_seen(), Gate::for_all(Scope::Read)))
-        .merge(guarded(send(), Gate::of(Scope::Send)))
+        .merge(guarded(send().route_layer(from_fn_with_state(app.clone(), profiles::act)), Gate::of(Scope::Send)))
         .merge(guarded(manage(), Gate::of(Scope::Manage)))
         .merge(guarded(all(), Gate::of(Scope::All)))
         .merge(web::unlocked());

@@ -132,17 +132,22 @@ impl Actor {
     }
 
     fn list(&self) -> Vec<View> {
-        let book = self.contacts.read();
-        let mut views: Vec<_> =
-            book.iter().map(|(account, contact)| view(contact, self.chat_id(account), self.lies(contact))).collect();
+        let book: Vec<_> = self.contacts.read().iter().map(|(account, contact)| (*account, contact.clone())).collect();
+        let mut views: Vec<_> = book.iter().map(|(account, contact)| self.view(account, contact)).collect();
         views.sort_by(|a, b| (a.name.to_lowercase(), &a.account).cmp(&(b.name.to_lowercase(), &b.account)));
         views
     }
 
     fn view_of(&self, account: &AccountId) -> Answer<View> {
-        let book = self.contacts.read();
-        let contact = book.get(account).ok_or_else(|| Problem::of(Code::ContactNotFound))?;
-        Ok(view(contact, self.chat_id(account), self.lies(contact)))
+        let contact = self.contacts.read().get(account).cloned();
+        Ok(self.view(account, &contact.ok_or_else(|| Problem::of(Code::ContactNotFound))?))
+    }
+
+    /// A contact as people see him, by the name that he is shown by everywhere.
+    fn view(&self, account: &AccountId, contact: &Contact) -> View {
+        let name = self.context.profiles.name_of(account, &contact.name);
+        let view = view(contact, self.chat_id(account), self.lies(contact));
+        if name.is_empty() { view } else { View { name, ..view } }
     }
 
     /// Whether our letter, question or yes, lies in its inbox and waits there as far as we know.
@@ -323,6 +328,7 @@ impl Actor {
             self.contacts.write().put(removed);
             return Err(crate::services::commit_problem(&error));
         }
+        self.contacts.note_change();
         self.owed.settle(&account);
         if let Some(key) = key {
             self.inboxes.forget(key.key);

@@ -1,5 +1,6 @@
 //! What others may ask of the contacts service, and the book as everybody reads it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use parlor_api::{AddContact, Code, Contact as View, ContactCard, ContactState, Problem, Safety, VerifyContact};
@@ -76,6 +77,18 @@ impl Contacts {
     pub(crate) fn petname(&self, account: &AccountId) -> Option<String> {
         let book = self.read();
         book.get(account).map(|contact| contact.petname.clone()).filter(|name| !name.is_empty())
+    }
+
+    /// What we call whom.
+    pub(crate) fn petnames(&self) -> BTreeMap<AccountId, String> {
+        let book = self.read();
+        let named = book.iter().filter(|(_, contact)| !contact.petname.is_empty());
+        named.map(|(account, contact)| (*account, contact.petname.clone())).collect()
+    }
+
+    /// Whether somebody wants to write to us and we to him, and is not blocked.
+    pub(crate) fn is_contact(&self, account: &AccountId) -> bool {
+        self.read().get(account).is_some_and(|contact| !contact.blocked && contact.stage == Stage::Mutual)
     }
 
     /// What we call somebody, or it calls itself; nothing if it is not in the book.

@@ -56,6 +56,27 @@ pub(super) fn of(kind: Kind, picture: &[u8]) -> Seen {
     Seen { pixels, preview: TRIES.iter().find_map(fits).unwrap_or_default() }
 }
 
+/// Side of the picture of a profile, and how well it is kept: the first that fits.
+const PORTRAITS: [(u32, u8); 6] = [(256, 85), (256, 70), (256, 50), (192, 50), (128, 50), (96, 30)];
+
+/// A picture of somebody in at most `most` bytes: its middle, square, as JPEG. `None` for what is no PNG or JPEG. Blocks.
+pub(crate) fn portrait(picture: &[u8], most: usize) -> Option<Vec<u8>> {
+    let format = match Kind::of(picture)? {
+        Kind::Jpeg => ImageFormat::Jpeg,
+        Kind::Png => ImageFormat::Png,
+        _ => return None,
+    };
+    let decoded = decode(picture, format, SIDE_MAX, DECODE_MAX)?;
+    let side = decoded.width().min(decoded.height());
+    let (left, top) = ((decoded.width() - side) / 2, (decoded.height() - side) / 2);
+    let square = decoded.crop_imm(left, top, side, side);
+    let fits = |(side, quality): &(u32, u8)| {
+        let small = if square.width() > *side { square.thumbnail(*side, *side) } else { square.clone() };
+        jpeg(&small, *quality).filter(|bytes| bytes.len() <= most)
+    };
+    PORTRAITS.iter().find_map(fits)
+}
+
 /// The small copy that somebody else made of a picture, made anew; `None` for what is none. Blocks.
 pub(crate) fn checked(preview: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode(preview, ImageFormat::Jpeg, SHOWN_MAX, DECODE_MAX)?;
@@ -113,6 +134,23 @@ mod tests {
         let seen = of(Kind::Png, png.get_ref());
         assert_eq!(seen.pixels, Some((900, 700)));
         assert!(!seen.preview.is_empty() && seen.preview.len() <= MAX_PREVIEW, "{}", seen.preview.len());
+    }
+
+    #[test]
+    fn a_portrait_is_the_middle_of_a_picture_and_says_nothing_beside_it() {
+        let wide =
+            image::RgbImage::from_fn(700, 300, |x, _| image::Rgb([if (200..500).contains(&x) { 255 } else { 0 }; 3]));
+        let mut png = Cursor::new(Vec::new());
+        wide.write_to(&mut png, ImageFormat::Png).unwrap();
+        let made = image::load_from_memory(&portrait(png.get_ref(), 24 * 1024).unwrap()).unwrap().into_luma8();
+        assert_eq!((made.width(), made.height()), (256, 256));
+        assert!(made.pixels().all(|pixel| pixel.0[0] > 240));
+        let small = portrait(&photo(), 24 * 1024).unwrap();
+        assert!(!small.windows(4).any(|four| four == b"Exif") && checked(&small).is_some());
+        assert!(portrait(&photo(), 100).is_none());
+        for bad in [&b"GIF89a"[..], b"", b"<svg/>", &photo()[..80]] {
+            assert_eq!(portrait(bad, 24 * 1024), None);
+        }
     }
 
     /// Attack 52: pictures that claim to be huge, are cut, or are something else.

@@ -1,7 +1,7 @@
 //! What is remembered on disk of the mailboxes of a room: one small row, written some time after it changed.
 //!
 //! ```text
-//! version = 1 | put: list of (relay peer[32], five numbers) | taken: list of (box name, relay peer[32], cursor)      postcard
+//! version = 2 | put: list of (relay peer[32], seven numbers) | taken: list of (box name, relay peer[32], cursor)      postcard
 //! ```
 //! It may be behind: then some of ours is put once more, which changes nothing, and some blobs are read once more.
 
@@ -40,7 +40,7 @@ impl Kept {
     /// Reads the row; nothing if there is none. Blocks.
     pub(super) fn load(store: &Store, room: &RoomId) -> Self {
         let bytes = store.get(Some(room), Namespace::Meta, NAME).ok().flatten().unwrap_or_default();
-        let Some(row) = codec::decode::<Row>(&bytes, MAX_ROW).ok().filter(|row| row.version == 1) else {
+        let Some(row) = codec::decode::<Row>(&bytes, MAX_ROW).ok().filter(|row| row.version == 2) else {
             return Self::default();
         };
         let peer = PeerId::from_key;
@@ -53,7 +53,7 @@ impl Kept {
     /// The change that stores it.
     pub(super) fn store(&self, room: RoomId) -> Batch {
         let row = Row {
-            version: 1,
+            version: 2,
             put: self.put.iter().map(|(peer, tips)| (*peer.as_key(), *tips)).collect(),
             taken: self.taken.iter().map(|((name, peer), cursor)| (*name, *peer.as_key(), *cursor)).collect(),
         };

@@ -76,6 +76,10 @@ pub(crate) struct Tips {
     pub(crate) leaf: u64,
     /// Of the peer binding.
     pub(crate) binding: u64,
+    /// Of the profile.
+    pub(crate) profile: u64,
+    /// Of its picture.
+    pub(crate) portrait: u64,
 }
 
 impl Tips {
@@ -87,6 +91,8 @@ impl Tips {
             SeriesKind::Marker => self.marker,
             SeriesKind::Leaf => self.leaf,
             SeriesKind::Binding => self.binding,
+            SeriesKind::Profile => self.profile,
+            SeriesKind::Portrait => self.portrait,
         }
     }
 
@@ -98,12 +104,21 @@ impl Tips {
             SeriesKind::Marker => &mut self.marker,
             SeriesKind::Leaf => &mut self.leaf,
             SeriesKind::Binding => &mut self.binding,
+            SeriesKind::Profile => &mut self.profile,
+            SeriesKind::Portrait => &mut self.portrait,
         }
     }
 
     /// All kinds, in the order in which they are put: who may do what before what was said.
-    pub(crate) const KINDS: [SeriesKind; 5] =
-        [SeriesKind::Control, SeriesKind::Leaf, SeriesKind::Message, SeriesKind::Binding, SeriesKind::Marker];
+    pub(crate) const KINDS: [SeriesKind; 7] = [
+        SeriesKind::Control,
+        SeriesKind::Leaf,
+        SeriesKind::Message,
+        SeriesKind::Binding,
+        SeriesKind::Profile,
+        SeriesKind::Portrait,
+        SeriesKind::Marker,
+    ];
 
     /// Whether nothing is beyond `other`.
     pub(crate) fn within(&self, other: &Self) -> bool {

@@ -17,13 +17,17 @@ impl Worker {
     pub(super) fn people(&self) -> Vec<(AccountId, String)> {
         let me = self.context.identity.account();
         let mut people: BTreeMap<AccountId, String> = BTreeMap::new();
+        let mut called = Vec::new();
         for entry in self.rooms.values() {
             for member in entry.room.members().into_iter().filter(|member| member.account != me) {
                 let name = entry.room.name_of(&member.account).unwrap_or_default();
                 people.entry(member.account).or_insert(name);
             }
         }
-        people.into_iter().collect()
+        for account in people.keys() {
+            called.extend(self.context.profiles.shown(account).name.map(|name| (*account, name)));
+        }
+        people.into_iter().chain(called).collect()
     }
 
     /// What the book says of somebody is different, in whichever room.

@@ -27,6 +27,7 @@ use super::attention::{KeptDraft, Wanted};
 use super::fading::Lately;
 use super::gossip::Hearing;
 use super::message::Wish;
+use super::profiles::RoomProfiles;
 use super::settle::Settle;
 use super::unread::Unread;
 use super::worker::Context;
@@ -93,6 +94,8 @@ pub(super) struct Entry {
     pub(super) markers: HashMap<DeviceId, Marker>,
     /// The newest peer binding of each device, ours included.
     pub(super) bindings: HashMap<DeviceId, Binding>,
+    /// What members tell of themselves, and we.
+    pub(super) profiles: Box<RoomProfiles>,
     /// Devices whose marker names a head that is not here yet.
     pub(super) unresolved: HashSet<DeviceId>,
     pub(super) resolving: super::delivery::Resolving,
@@ -219,6 +222,7 @@ impl Entry {
             former_gossip_key: None,
             markers: HashMap::new(),
             bindings: HashMap::new(),
+            profiles: Box::default(),
             unresolved: HashSet::new(),
             resolving: super::delivery::Resolving::default(),
             throttle: Throttle::default(),
@@ -272,6 +276,7 @@ impl Entry {
             entry.tables.advance(Series::binding(binding.device), tip);
             entry.bindings.insert(binding.device, binding);
         }
+        entry.load_profiles(store)?;
         let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
         entry.requests = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
         let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
@@ -298,13 +303,14 @@ impl Entry {
         self.markers.insert(marker.device, marker);
     }
 
-    /// Markers and bindings of devices that are no member's count no more: nobody who comes later takes them.
+    /// Markers, bindings and profiles of devices that are no member's count no more: nobody who comes later takes them.
     pub(super) fn forget_former(&mut self) {
         let room = &self.room;
         let stays = |device: &DeviceId| *device == room.me().device() || room.standing(device) == Standing::Live;
         self.tables.retain_records(stays);
         self.markers.retain(|device, _| stays(device));
         self.bindings.retain(|device, _| stays(device));
+        self.profiles.retain(stays);
         self.unresolved.retain(stays);
         self.listener.retain(stays);
         self.heard_markers.retain(|device, _| stays(device));
@@ -320,7 +326,8 @@ impl Entry {
         let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.part_ms, self.guard.due()];
         let said = self.speaker.due().filter(|_| self.is_heard());
         let attention = [said, self.listener.due(), self.wanted.due(now_ms)];
-        [sessions, marker].into_iter().chain(ours).chain(attention).flatten().min()
+        let profile = self.profiles.due(self.room.is_member()).map(|due| due.max(self.rest_until_ms));
+        [sessions, marker, profile].into_iter().chain(ours).chain(attention).flatten().min()
     }
 
     /// Whether nothing is stored on our own account now.

@@ -363,6 +363,13 @@ impl Rooms {
         }
     }
 
+    /// What we tell of ourselves, or whom, is different: the rooms tell it.
+    pub(crate) async fn profess(&self) {
+        for worker in &self.workers {
+            let _ = worker.send(Command::Profess).await;
+        }
+    }
+
     pub(crate) async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {
         let mut all: Vec<_> = self.each(|reply| Command::Outbox { reply }).await?.into_iter().flatten().collect();
         all.sort_by(|a, b| a.queued_at.cmp(&b.queued_at));

@@ -6,6 +6,7 @@ use parlor_proto::binding::Binding;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::marker::Marker;
+use parlor_proto::profile::{Portrait, Profile};
 use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing, Verdict};
 use parlor_proto::sync::{In as SyncIn, Series};
 use parlor_proto::wire::{Asked, Item, SeriesKind};
@@ -44,7 +45,7 @@ impl Turn<'_> {
             tracing::debug!(room = %self.id().short(), peer = %peer.short(), "invalid events in a batch");
             self.session(peer, SyncIn::Refused { batch });
         }
-        let complete = batched.iter().all(|event| self.entry.room.seen(event));
+        let complete = !records.left_out && batched.iter().all(|event| self.entry.room.seen(event));
         records.delivered = Some((peer, batch, complete));
         self.take(received, records);
     }
@@ -73,6 +74,14 @@ impl Turn<'_> {
                         settle.bindings.push(binding);
                     }
                 }
+                SeriesKind::Profile => {
+                    let record = Profile::decode(&room, &bytes.0).ok()?;
+                    settle.left_out |= !self.take_profile(record, &mut settle);
+                }
+                SeriesKind::Portrait => {
+                    let portrait = Portrait::decode(&room, &bytes.0).ok()?;
+                    settle.left_out |= !self.take_portrait(portrait, &mut settle);
+                }
                 SeriesKind::Leaf => {
                     let leaf: LeafRecord = codec::decode(&bytes.0, MAX_LEAF).ok()?;
                     if let Ok(Some(persist)) = self.entry.room.accept_leaf(leaf) {
@@ -96,7 +105,8 @@ impl Turn<'_> {
         let corrected = !covers_corrected.is_empty();
         settle.covers = covers_corrected;
         let markers = !settle.markers.is_empty();
-        let records = markers || !settle.bindings.is_empty();
+        let profiles = !settle.profiles.is_empty() || !settle.portraits.is_empty();
+        let records = markers || profiles || !settle.bindings.is_empty();
         if !outcome.accepted.is_empty()
             || !outcome.persist.is_empty()
             || settle.delivered.is_some()

@@ -12,7 +12,7 @@ use parlor_proto::room::{Outcome, Reject};
 use parlor_proto::sync::Series;
 use parlor_proto::wire::{Blob, Item, SeriesKind};
 use parlor_proto::{DeviceId, RoomId, codec};
-use parlor_storage::{LogKind, LogRow, Store, Want};
+use parlor_storage::{LogKind, LogRow, Namespace, Store, Want};
 use tokio::sync::oneshot;
 
 use super::entry::Turn;
@@ -85,6 +85,9 @@ impl Turn<'_> {
             marker: seq(Series::marker(me)),
             leaf: seq(Series::leaf(me)),
             binding: seq(Series::binding(me)),
+            // That we were seen is nothing for those who are away.
+            profile: seq(Series::profile(me)).min(self.entry.profiles.worth),
+            portrait: seq(Series::portrait(me)),
         }
     }
 
@@ -111,6 +114,9 @@ impl Turn<'_> {
             let control = rows(store, &room, LogKind::Control, device, after.control, tips.control);
             let pages: Vec<_> = control.iter().map(|row| pages_of(store, &room, row)).collect();
             let messages = rows(store, &room, LogKind::Message, device, after.message, tips.message);
+            let portrait = (tips.portrait > after.portrait)
+                .then(|| store.get(Some(&room), Namespace::Portrait, &device.0).ok().flatten())
+                .flatten();
             Box::new(move |turn| {
                 let mut stretches = Vec::new();
                 for (row, pages) in control.into_iter().zip(pages) {
@@ -119,7 +125,7 @@ impl Turn<'_> {
                 for row in messages {
                     turn.add_stretch(&mut stretches, SeriesKind::Message, row, Vec::new());
                 }
-                turn.add_records(&mut stretches, after);
+                turn.add_records(&mut stretches, after, portrait);
                 drop(reply.send(stretches));
             })
         });
@@ -154,16 +160,21 @@ impl Turn<'_> {
         stretches.push(Stretch { kind, from: row.seq, to: row.seq, slices, boxes, mails });
     }
 
-    /// Our newest marker, leaf record and binding, those that are newer than `after`.
-    fn add_records(&self, stretches: &mut Vec<Stretch>, after: Tips) {
+    /// Our newest marker, leaf record, binding and profile, those that are newer than `after`.
+    fn add_records(&self, stretches: &mut Vec<Stretch>, after: Tips, portrait: Option<Vec<u8>>) {
         let me = self.context.identity.device();
         let entry = &self.entry;
         let leaf = entry.room.me().entrant().leaf;
         let marker = entry.markers.get(&me).map(|marker| (marker.counter, marker.encode()));
         let binding = entry.bindings.get(&me).map(|binding| (binding.counter, binding.encode()));
+        let profile = entry.profiles.record(&me).map(|record| (record.counter, record.encode()));
+        let profile = profile.filter(|_| after.profile < entry.profiles.worth);
+        let portrait = portrait.map(|bytes| (entry.tables.seq(&Series::portrait(me)), bytes));
         let records = [
             (SeriesKind::Leaf, after.leaf, Some((leaf.counter, codec::encode(&leaf)))),
             (SeriesKind::Binding, after.binding, binding),
+            (SeriesKind::Profile, after.profile, profile),
+            (SeriesKind::Portrait, after.portrait, portrait),
             (SeriesKind::Marker, after.marker, marker),
         ];
         let slices: Vec<_> = entry.slices_mark.0.into_iter().collect();
@@ -202,6 +213,9 @@ impl Turn<'_> {
                 events.extend(found);
                 settle.markers.extend(records.markers);
                 settle.bindings.extend(records.bindings);
+                settle.profiles.extend(records.profiles);
+                settle.portraits.extend(records.portraits);
+                settle.left_out |= records.left_out;
             }
         }
         let shown = events.clone();
@@ -209,7 +223,7 @@ impl Turn<'_> {
         let refused: Vec<_> = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id).collect();
         let unsure: Vec<_> = received.unsure.iter().map(Event::id).collect();
         let lost = |event: &Event| refused.contains(&event.id()) || unsure.contains(&event.id());
-        let complete = shown.iter().all(|event| lost(event) || self.entry.room.seen(event));
+        let complete = !settle.left_out && shown.iter().all(|event| lost(event) || self.entry.room.seen(event));
         self.take(received, settle);
         self.commit(
             Outcome::default(),

@@ -57,6 +57,8 @@ pub(super) enum Command {
     Acquaintance { account: AccountId, reply: Reply<Option<Acquaintance>> },
     /// What the book of contacts says is different.
     Refresh,
+    /// What we tell of ourselves, or whom, is different.
+    Profess,
     /// The outbox of this worker's rooms.
     Outbox { reply: Reply<Vec<OutboxEntry>> },
     /// Try one message now, or all.

@@ -36,6 +36,7 @@ mod mail;
 mod message;
 mod outgoing;
 mod presence;
+mod profiles;
 mod reads;
 mod requests;
 mod say;

@@ -3,6 +3,7 @@
 use parlor_net::PeerId;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::In as OutboxIn;
+use parlor_proto::profile::Portrait;
 use parlor_proto::room::{Company, KeyShare, Outcome, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup, Tip,
@@ -10,7 +11,7 @@ use parlor_proto::sync::{
 use parlor_proto::sync::{Standing as PeerStanding, Wanted};
 use parlor_proto::wire::{Asked, SeriesKind};
 use parlor_proto::{DeviceId, codec};
-use parlor_storage::{LogKind, Want};
+use parlor_storage::{LogKind, Namespace, Want};
 
 use super::entry::{Job, Linked, Turn};
 use super::gossip::Hearing;
@@ -214,6 +215,9 @@ impl Turn<'_> {
         max_bytes: usize,
         max_items: usize,
     ) {
+        if kind == SeriesKind::Portrait {
+            return self.serve_portraits(peer, ticket, wanted, max_bytes, max_items);
+        }
         if kind != SeriesKind::Message {
             let events = self.held(kind, &wanted, max_bytes, max_items);
             self.session(peer, SyncIn::Read { ticket, events });
@@ -242,6 +246,26 @@ impl Turn<'_> {
                 Some(Outgoing { series, seq, bytes: row.bytes })
             };
             let events: Vec<_> = rows.into_iter().take(max_items).filter_map(event).collect();
+            Box::new(move |turn| turn.session(peer, SyncIn::Read { ticket, events }))
+        });
+    }
+
+    /// Pictures of profiles are not kept in memory.
+    fn serve_portraits(&mut self, peer: PeerId, ticket: u32, wanted: Vec<Wanted>, max_bytes: usize, max_items: usize) {
+        let room = self.id();
+        self.read(move |store| {
+            let mut events: Vec<Outgoing> = Vec::new();
+            let mut left = max_bytes;
+            for series in wanted.into_iter().map(|wanted| wanted.series).take(max_items) {
+                let bytes = store.get(Some(&room), Namespace::Portrait, &series.device.0).unwrap_or_default();
+                let Some(bytes) = bytes else { continue };
+                let Ok(portrait) = Portrait::decode(&room, &bytes) else { continue };
+                if !events.is_empty() && bytes.len() > left {
+                    break;
+                }
+                left = left.saturating_sub(bytes.len());
+                events.push(Outgoing { series, seq: portrait.counter, bytes });
+            }
             Box::new(move |turn| turn.session(peer, SyncIn::Read { ticket, events }))
         });
     }
@@ -285,7 +309,14 @@ impl Turn<'_> {
                 };
                 wanted.iter().filter_map(out).collect()
             }
-            SeriesKind::Message => Vec::new(),
+            SeriesKind::Profile => {
+                let out = |w: &Wanted| {
+                    let record = self.entry.profiles.record(&w.series.device)?;
+                    Some(Outgoing { series: w.series, seq: record.counter, bytes: record.encode() })
+                };
+                wanted.iter().filter_map(out).collect()
+            }
+            SeriesKind::Message | SeriesKind::Portrait => Vec::new(),
         };
         let mut left = max_bytes;
         let fits = |(index, out): &(usize, Outgoing)| {

@@ -11,6 +11,7 @@ use parlor_proto::event::{Event, LogKind};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, In as OutboxIn};
+use parlor_proto::profile::Portrait;
 use parlor_proto::room::{Accepted, Change, Exit, ExitHow, Message, Placed, Verdict};
 use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
 use parlor_proto::wire::SeriesKind;
@@ -18,6 +19,7 @@ use parlor_proto::{AccountId, EventId};
 use parlor_storage::Chain;
 
 use super::entry::{Job, OWN_CLOCK, Turn};
+use super::profiles::Held;
 use super::sight::Looked;
 use crate::limits::{NOTE_EVENTS, SMALL_ROOM};
 
@@ -40,6 +42,12 @@ pub(super) struct Settle {
     pub(super) markers: Vec<Marker>,
     /// Peer bindings that the batch holds.
     pub(super) bindings: Vec<Binding>,
+    /// Profiles that the batch holds,
+    pub(super) profiles: Vec<Held>,
+    /// and pictures of them.
+    pub(super) portraits: Vec<Portrait>,
+    /// Whether something that was delivered was not taken, and is to come again.
+    pub(super) left_out: bool,
     /// The session that delivered the events, its number for them, and whether all of them were taken.
     pub(super) delivered: Option<(PeerId, u32, bool)>,
     /// The changes of the room as it was restored last, of which this is one.
@@ -71,6 +79,8 @@ impl Turn<'_> {
         for binding in settle.bindings.iter().filter(|binding| binding.device != me) {
             self.jobs.push(Job::Reachable { room: self.id(), binding: binding.clone() });
         }
+        let told = settle.profiles.iter().map(|held| held.record.device);
+        self.show_profiles(told.chain(settle.portraits.iter().map(|portrait| portrait.device)));
         for message in settle.accepted.iter().filter_map(message) {
             self.show(message);
         }
@@ -140,24 +150,31 @@ impl Turn<'_> {
                 advances.push(Advance { series, seq: leaf.counter, bytes: None, from });
             }
         }
-        // Of somebody who left meanwhile nothing is told.
-        let stays = |device: &parlor_proto::DeviceId| *device == me || self.is_live(device);
-        let markers: Vec<_> = settle.markers.iter().filter(|marker| stays(&marker.device)).collect();
-        let bindings: Vec<_> = settle.bindings.iter().filter(|binding| stays(&binding.device)).collect();
-        for marker in markers {
-            let series = Series::marker(marker.device);
-            if self.entry.tables.advance(series, Tip { seq: marker.counter, id: [0; 32] }) {
-                let bytes = (push && marker.device == me).then(|| marker.encode());
-                advances.push(Advance { series, seq: marker.counter, bytes, from });
-            }
-        }
-        for binding in bindings {
-            let series = Series::binding(binding.device);
-            if self.entry.tables.advance(series, Tip { seq: binding.counter, id: [0; 32] }) {
-                advances.push(Advance { series, seq: binding.counter, bytes: None, from });
+        for (series, seq, bytes) in self.records_of(settle, push) {
+            if self.entry.tables.advance(series, Tip { seq, id: [0; 32] }) {
+                advances.push(Advance { series, seq, bytes, from });
             }
         }
         advances
+    }
+
+    /// The records of a batch: their series, their counters, and of ours what is pushed. Of somebody who left meanwhile nothing is told.
+    fn records_of(&self, settle: &Settle, push: bool) -> Vec<(Series, u64, Option<Vec<u8>>)> {
+        let me = self.context.identity.device();
+        let stays = |device: &parlor_proto::DeviceId| *device == me || self.is_live(device);
+        let pushed = |device: &parlor_proto::DeviceId| push && *device == me;
+        let markers = settle.markers.iter().map(|marker| {
+            (Series::marker(marker.device), marker.counter, pushed(&marker.device).then(|| marker.encode()))
+        });
+        let bindings = settle.bindings.iter().map(|binding| (Series::binding(binding.device), binding.counter, None));
+        let profiles = settle.profiles.iter().map(|Held { record, .. }| {
+            (Series::profile(record.device), record.counter, pushed(&record.device).then(|| record.encode()))
+        });
+        let portraits = settle.portraits.iter().map(|portrait| {
+            (Series::portrait(portrait.device), portrait.counter, pushed(&portrait.device).then(|| portrait.encode()))
+        });
+        let all = markers.chain(bindings).chain(profiles).chain(portraits);
+        all.filter(|(series, ..)| stays(&series.device)).collect()
     }
 
     fn tell_sessions(&mut self, delivered: Option<(PeerId, u32, bool)>, advances: Vec<Advance>) {
@@ -229,7 +246,10 @@ impl Turn<'_> {
                 Change::MemberOut(account) => self.tell_member_out(account),
                 Change::MemberRole(account) => self.tell_member(account, MemberChange::Updated),
                 Change::Invite(invite) => self.tell_invite(invite),
-                Change::Keys(_) => self.open_unreadable(None),
+                Change::Keys(_) => {
+                    self.open_unreadable(None);
+                    self.open_profiles();
+                }
                 Change::Fork(device) => self.tell_fork(device),
                 _ => {}
             }
@@ -239,6 +259,10 @@ impl Turn<'_> {
         };
         if changes.iter().any(members) {
             self.entry.forget_former();
+            match changes.iter().any(|change| matches!(change, Change::Joined)) {
+                true => self.show_all_profiles(),
+                false => self.note_people(),
+            }
             self.tell_members();
             self.tell_standings();
             self.bind();

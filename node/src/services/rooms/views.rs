@@ -23,17 +23,21 @@ use crate::services::mailboxes::Relay;
 const NAMELESS: usize = 8;
 
 impl Turn<'_> {
-    /// The name of an account, as its certificate says it.
+    /// The name of an account: what we call it, else what it calls itself, else what its certificate says; told apart from others
+    /// who are called so.
     pub(super) fn name_of(&self, account: &AccountId) -> String {
-        if *account == self.context.identity.account() {
-            return self.context.name.clone();
-        }
-        if let Some(name) = self.context.contacts.petname(account) {
-            return name;
-        }
-        let name = self.entry.room.name_of(account).filter(|name| !name.is_empty());
-        let name = name.or_else(|| self.context.contacts.shown(account)).unwrap_or_default();
+        let name = self.context.profiles.name_of(account, &self.certificate_name(account));
         if name.is_empty() { account.to_string().chars().take(NAMELESS).collect() } else { name }
+    }
+
+    /// As [`name_of`](Self::name_of), as people type it.
+    pub(super) fn typed_name_of(&self, account: &AccountId) -> String {
+        self.context.profiles.plain_name_of(account, &self.certificate_name(account))
+    }
+
+    fn certificate_name(&self, account: &AccountId) -> String {
+        let name = self.entry.room.name_of(account).filter(|name| !name.is_empty());
+        name.or_else(|| self.context.contacts.shown(account)).unwrap_or_default()
     }
 
     /// Whether a device is of somebody who is blocked.
@@ -195,6 +199,7 @@ impl Turn<'_> {
         let mut members = self.entry.room.members();
         members.sort_by_key(|member| (member.power, self.name_of(&member.account), member.account));
         let view = |member: parlor_proto::room::Member| {
+            let told = self.context.profiles.view(&member.account);
             let hidden = |device: &DeviceId| self.entry.listener.stance(device) == Stance::Hidden;
             let online = |device: &DeviceId| *device == my_device || connected.contains(device) && !hidden(device);
             let devices = self.devices(&member.account, online);
@@ -207,6 +212,9 @@ impl Turn<'_> {
                 presence: if member.account == me { own } else { self.presence_of(&member.account) },
                 devices,
                 verified: self.context.contacts.is_verified(&member.account),
+                picture: told.picture,
+                about: told.about,
+                last_seen: told.last_seen,
                 me: member.account == me,
                 may_invite: member.invites.filter(|(depth, _)| *depth > 0).map(|(depth, most)| MayInvite {
                     depth,

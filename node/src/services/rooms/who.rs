@@ -33,7 +33,7 @@ impl Turn<'_> {
     /// # Errors
     /// As [`pick`].
     pub(super) fn pick(&self, accounts: &[AccountId], who: &str) -> Answer<Option<AccountId>> {
-        pick(accounts.iter().map(|account| (*account, self.name_of(account))), who)
+        pick(accounts.iter().map(|account| (*account, self.typed_name_of(account))), who)
     }
 
     /// The invite that a user means.

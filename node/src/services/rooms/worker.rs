@@ -33,6 +33,7 @@ use crate::services::fading::Fading;
 use crate::services::files::Files;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
+use crate::services::profiles::Profiles;
 
 /// What every worker works with.
 pub(crate) struct Context {
@@ -51,6 +52,7 @@ pub(crate) struct Context {
     pub(crate) attention: Attention,
     pub(crate) files: Files,
     pub(crate) fading: Fading,
+    pub(crate) profiles: Profiles,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
@@ -187,6 +189,12 @@ impl Worker {
             Command::People { reply } => drop(reply.send(Ok(self.people()))),
             Command::Acquaintance { account, reply } => drop(reply.send(Ok(self.acquaintance(&account)))),
             Command::Refresh => self.refresh_all().await,
+            Command::Profess => {
+                let rooms: Vec<_> = self.rooms.keys().copied().collect();
+                for room in rooms {
+                    self.turn(room, |_| {}).await;
+                }
+            }
             Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
             Command::Retry { message, reply } => {
                 let answer = self.outbox_each(message, |outbox, nonce| outbox.retry(nonce, now_ms(), &mut rng())).await;
@@ -209,6 +217,7 @@ impl Worker {
         let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
         handler(&mut turn);
         turn.mark();
+        turn.profess();
         turn.speak();
         turn.meet();
         self.carry_out(jobs).await;
@@ -506,7 +515,7 @@ impl Worker {
     /// Finishes what was handed to the store.
     async fn drain(&mut self) {
         while let Some((room, settle, done)) = self.commits.next().await {
-            self.on_committed(room, *settle, done).await;
+            Box::pin(self.on_committed(room, *settle, done)).await;
         }
     }
 }
@@ -516,6 +525,7 @@ impl Turn<'_> {
     fn begin(&mut self) {
         self.note_gossip_key();
         self.tell_members();
+        self.show_all_profiles();
         if self.entry.room.epoch_status().epoch.is_some() {
             self.tell_outbox(OutboxIn::Writable(self.id()));
         }

@@ -1,0 +1,39 @@
+//! Pictures of profiles: made small here, and opened, checked and made anew when they come from others.
+
+use parlor_api::{Code, Problem};
+use parlor_proto::limits::MAX_PORTRAIT;
+use parlor_proto::profile::{PictureKey, Portrait};
+use parlor_proto::{DeviceId, RoomId};
+use parlor_storage::{Namespace, Store};
+
+use crate::app::Answer;
+use crate::services::files;
+
+/// A picture of a client, made small: a JPEG that says nothing beside the picture. Blocks.
+///
+/// # Errors
+/// `bad_request` for what is no PNG or JPEG picture, or one that is not decoded.
+pub(super) fn made_small(picture: &[u8]) -> Answer<Vec<u8>> {
+    let wrong = || {
+        Problem::new(Code::BadRequest, "this is no picture that can be made small")
+            .hint("take a whole PNG or JPEG picture of at most 12,000 pixels in width and height")
+    };
+    files::portrait(picture, MAX_PORTRAIT).ok_or_else(wrong)
+}
+
+/// A picture that a device of somebody showed in a room, opened and made anew; `None` for what is not here, not the picture that was
+/// named, or none at all. Blocks.
+pub(super) fn opened(store: &Store, room: &RoomId, device: &DeviceId, named: &PictureKey) -> Option<Vec<u8>> {
+    let picture = raw(store, room, device, named)?;
+    files::checked_preview(&picture)
+}
+
+/// A picture that another device of ours told, as it is told on: one that windows can be given. Blocks.
+pub(super) fn told(store: &Store, room: &RoomId, device: &DeviceId, named: &PictureKey) -> Option<Vec<u8>> {
+    raw(store, room, device, named).filter(|picture| files::checked_preview(picture).is_some())
+}
+
+fn raw(store: &Store, room: &RoomId, device: &DeviceId, named: &PictureKey) -> Option<Vec<u8>> {
+    let bytes = store.get(Some(room), Namespace::Portrait, &device.0).ok().flatten()?;
+    Portrait::decode(room, &bytes).ok()?.open(room, named)
+}
