@@ -10,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use parlor_proto::control::History;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::{Stage, Status};
-use parlor_proto::room::{Room, Verdict};
-use parlor_proto::{AccountId, EventId};
+use parlor_proto::room::{Room, Standing, Verdict};
+use parlor_proto::{DeviceId, EventId};
 
 use crate::knowledge::{Finished, Whole};
 use crate::node::Node;
 use crate::villain::Villain;
 use crate::world::World;
 
-/// The members of a room that are honest nodes.
-fn honest(world: &World, room: &Room) -> BTreeSet<AccountId> {
-    let nodes = world.nodes.iter().filter(|node| !node.is_villain()).map(|node| node.me.account());
-    nodes.filter(|account| room.member(account).is_some()).collect()
+/// The live devices of a room that are honest nodes.
+fn honest(world: &World, room: &Room) -> BTreeSet<DeviceId> {
+    let nodes = world.nodes.iter().filter(|node| !node.is_villain()).map(|node| node.me.device());
+    nodes.filter(|device| room.standing(device) == Standing::Live).collect()
 }
 
 /// Live honest members.
@@ -119,9 +119,9 @@ pub(crate) fn final_state(world: &mut World) {
             node.index
         );
     }
-    let accounts: BTreeSet<AccountId> = members.iter().map(|node| node.me.account()).collect();
+    let devices: BTreeSet<DeviceId> = members.iter().map(|node| node.me.device()).collect();
     let known = honest(world, members[0].room().unwrap());
-    assert_eq!(accounts, known, "the room has members that know nothing of it");
+    assert_eq!(devices, known, "the room has members that know nothing of it");
     for node in &members {
         let status = node.room().unwrap().epoch_status();
         assert!(status.epoch.is_some(), "node {} cannot write: {status:?}{}", node.index, statuses(world));
@@ -232,8 +232,10 @@ fn secrets(world: &mut World) {
         let texts = node.disk.messages.values().filter(|stored| stored.text.is_some());
         texts.map(|stored| (node.me.device(), stored.event.id()))
     });
-    let leafs =
-        nodes.iter().flat_map(|node| node.me.leafs().iter().map(|leaf| (node.me.device(), leaf.secret.public())));
+    let leafs = nodes
+        .iter()
+        .flat_map(|node| node.pads.iter().chain([&*node.me]))
+        .flat_map(|me| me.leafs().iter().map(|leaf| (me.device(), leaf.secret.public())));
     let puppets = nodes.iter().filter_map(|node| node.villain.as_ref()).flat_map(Villain::puppets);
     let finished = Finished {
         whole: Whole::new(room.id(), control),

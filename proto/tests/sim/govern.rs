@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// Changes the room and commits that. A refusal changes nothing.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         now_ms: u64,
         what: impl FnOnce(&mut Room, u64, &mut rand::rngs::StdRng) -> Result<Outcome, Refusal>,

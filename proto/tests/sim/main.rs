@@ -1,6 +1,6 @@
 //! The seeded simulator: short random histories of a room, with the machines that nodes run.
 //!
-//! Some people with a device each, on a network that loses and repeats gossip, delays, reorders, cuts connections and
+//! Some people with a device or two each, on a network that loses and repeats gossip, delays, reorders, cuts connections and
 //! falls into parts; they write, invite, join by link, leave, crash (losing what was not committed) and come back. At the
 //! end the network heals, and everybody must hold the same room. What is checked is listed in [`checks`].
 //!
@@ -15,6 +15,7 @@
 )]
 
 mod checks;
+mod devices;
 mod disk;
 mod govern;
 mod join;
@@ -125,6 +126,8 @@ fn whoever_governs_whom_in_whatever_part_of_the_network_all_agree_in_the_end() {
         leaves: 1,
         joins: 12,
         partitions: 3,
+        phones: (seed % 3) as usize,
+        devices: 6,
         ..Plan::default()
     });
 }
@@ -166,6 +169,8 @@ fn hostile_members_divide_nobody_read_nothing_after_they_are_out_and_stop_nothin
         deeds: 30,
         governs: 10,
         joins: 12,
+        phones: (seed % 3) as usize,
+        devices: 4,
         ..Plan::default()
     });
 }
@@ -177,6 +182,8 @@ fn a_network_of_neighbours_with_hostile_members_among_them_comes_to_the_same_roo
         people: 7,
         villains: 2,
         deeds: 40,
+        phones: (seed % 3) as usize,
+        devices: 4,
         governs: 12,
         joins: 14,
         partitions: 3,

@@ -104,7 +104,9 @@ pub(crate) struct Node {
     pub hostile: bool,
     /// What makes this one hostile.
     pub villain: Option<Villain>,
-    root: Option<RootSeed>,
+    pub root: Option<RootSeed>,
+    /// Further devices of its account that it brought into the room; they are never there.
+    pub pads: Vec<Identity>,
     /// It compares its own logs with others before it writes.
     pub guarded: bool,
     /// A copy of the disk, with what was promised then.
@@ -133,6 +135,7 @@ impl Node {
             hostile: false,
             villain: None,
             root: Some(root),
+            pads: Vec::new(),
             guarded: true,
             copy: None,
             restored: false,

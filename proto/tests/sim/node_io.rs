@@ -329,7 +329,13 @@ impl Node {
         (events, markers)
     }
 
-    fn take(&mut self, received: Received, markers: Vec<Marker>, delivered: Option<(usize, u32, bool)>, now: u64) {
+    pub(crate) fn take(
+        &mut self,
+        received: Received,
+        markers: Vec<Marker>,
+        delivered: Option<(usize, u32, bool)>,
+        now: u64,
+    ) {
         let Received { outcome, waiting, unknown_parents, unsure, covers_corrected: covers, .. } = received;
         let nothing =
             outcome.accepted.is_empty() && outcome.persist.is_empty() && markers.is_empty() && covers.is_empty();

@@ -17,7 +17,7 @@ use parlor_proto::control::{
     Remove, RevokeFence, Rotate, RotateReason, Rows, Sponsor, State, Target, Unban,
 };
 use parlor_proto::epoch::member_root;
-use parlor_proto::event::{ControlHeader, Event, Header};
+use parlor_proto::event::{ControlHeader, Event, Header, MessageHeader};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
 use parlor_proto::marker::Marker;
@@ -93,10 +93,18 @@ impl Node {
         if self.room().is_none_or(|room| room.control_frontier().is_empty()) {
             return;
         }
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..14) {
             0 => self.lie_about_delivery(now),
             1 => self.flood(peers, now),
             2 => self.replay(peers),
+            3..7 => {
+                let messages: Vec<Event> = (0..6).filter_map(|_| self.forge_message(now)).collect();
+                if self.rng.random_ratio(1, 3) {
+                    self.show(&messages, peers);
+                } else {
+                    messages.into_iter().for_each(|event| self.pass_on(event, peers, now));
+                }
+            }
             _ => {
                 let secretly = self.rng.random_ratio(1, 4);
                 // Most of what comes to its mind breaks a rule that everybody checks.
@@ -128,6 +136,16 @@ impl Node {
         let taken = !received.outcome.accepted.is_empty();
         self.commit(Commit { outcome: received.outcome, ..Commit::default() }, now);
         taken
+    }
+
+    /// Takes a message of its own making as if somebody had sent it; what its node does not take it shows to somebody.
+    fn pass_on(&mut self, event: Event, peers: usize, now: u64) {
+        let Some(room) = self.running().room.as_mut() else { return };
+        let received = room.receive(vec![event.clone()], now);
+        if !received.rejected.is_empty() {
+            self.show(&[event], peers);
+        }
+        self.take(received, Vec::new(), None, now);
     }
 
     /// Shows events to one peer only, beside the logs.
@@ -202,6 +220,67 @@ impl Node {
         );
         let payload = if matches!(control, Control::Unknown(_)) { vec![7; 40] } else { control.encode() };
         Event::sign(&room, header, &payload, self.me.signing_key()).ok()
+    }
+
+    /// A message of its device like one that it holds: beside its own messages, in views, epochs and slices of its choice, with parents
+    /// that may exist nowhere, over what is no message.
+    fn forge_message(&mut self, now: u64) -> Option<Event> {
+        let mut rng = self.fork_rng();
+        let me = self.me.device();
+        let room = self.room()?;
+        let all: Vec<&Event> = self.disk.messages.values().map(|stored| &stored.event).collect();
+        let like = pick(&mut rng, &all)?.message()?.clone();
+        let own: Vec<&Event> = all.iter().copied().filter(|event| event.device() == me).collect();
+        let prev = if rng.random_ratio(1, 3) { pick(&mut rng, &own) } else { own.last() };
+        let before = prev.and_then(|event| event.message());
+        let mut parents: Vec<EventId> =
+            (0..rng.random_range(0..4)).filter_map(|_| pick(&mut rng, &all)).map(|e| e.id()).collect();
+        if rng.random_ratio(1, 6) {
+            parents.push(EventId(rng.random()));
+        }
+        parents.retain(|parent| prev.is_none_or(|prev| prev.id() != *parent));
+        parents.sort_unstable();
+        parents.dedup();
+        let control: Vec<Event> = room.control_events().cloned().collect();
+        let heads = match rng.random_range(0..4) {
+            0 => vec![pick(&mut rng, &control)?.id()],
+            1 => room.control_frontier().into_iter().take(limits::MAX_PARENTS).collect(),
+            _ => before.unwrap_or(&like).control.clone(),
+        };
+        let same = rng.random_ratio(2, 3);
+        let epoch = match before {
+            Some(before) if same => before.epoch,
+            _ => like.epoch,
+        };
+        let continues = before.filter(|before| before.epoch == epoch);
+        let slice =
+            continues.map_or(like.slice, |before| before.slice) + rng.random_range(0..4) / 3 * rng.random_range(1..20);
+        let generation = match continues {
+            Some(before) if before.slice == slice => before.generation + 1,
+            _ => 0,
+        };
+        let latest = before.map_or(0, |before| before.hlc.0);
+        let hlc = match rng.random_range(0..6) {
+            0 => Hlc(latest + 1),
+            1 => like.hlc,
+            2 => Hlc::at(now + 86_400_000),
+            _ => Hlc(latest.max(Hlc::at(now).0) + 1),
+        };
+        let header = MessageHeader {
+            device: me,
+            seq: prev.map_or(1, |prev| prev.seq() + 1),
+            prev: prev.map_or(EventId::ZERO, |prev| prev.id()),
+            parents,
+            control: heads,
+            hlc,
+            epoch,
+            slice,
+            generation: if rng.random_ratio(1, 10) { rng.random_range(0..70_000) } else { generation },
+            salt: rng.random(),
+            ..like
+        };
+        let payload: Vec<u8> = (0..rng.random_range(1..200)).map(|_| rng.random()).collect();
+        Event::sign(&room.id(), Header::Message(header), &payload, self.me.signing_key()).ok()
     }
 
     fn known(&self, accounts: &[AccountId]) -> Option<Known> {

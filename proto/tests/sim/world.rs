@@ -47,6 +47,10 @@ pub(crate) struct Plan {
     pub partitions: usize,
     /// Homes that are put back to an earlier copy, and run on from there.
     pub restores: usize,
+    /// The last so many nodes are further devices of accounts of others.
+    pub phones: usize,
+    /// How often somebody brings another device, or revokes one.
+    pub devices: usize,
     /// Hostile members: the first nodes after the founder.
     pub villains: usize,
     /// How often they do something.
@@ -74,6 +78,8 @@ impl Default for Plan {
             crashes: 2,
             partitions: 2,
             restores: 0,
+            phones: 0,
+            devices: 0,
             villains: 0,
             deeds: 0,
             gossip_loss: 20,
@@ -104,6 +110,7 @@ enum Act {
     Leave(usize),
     Govern(usize),
     Evil(usize),
+    Devices(usize),
     Crash(usize),
     Start(usize),
     Copy(usize),
@@ -151,6 +158,12 @@ impl World {
             // Every second history of them without the guard, so that there are forks.
             (node.forks, node.guarded) = (plan.restores > 0, plan.restores == 0 || seed.is_multiple_of(2));
             (node.forks, node.hostile) = (node.forks || plan.villains > 0, plan.villains > 0);
+        }
+        for phone in 0..plan.phones {
+            // The founder, and those after the hostile ones.
+            let owner = if phone == 0 { 0 } else { plan.villains + phone };
+            let (owners, phones) = nodes.split_at_mut(plan.people - plan.phones);
+            phones[phone].belong_to(&owners[owner]);
         }
         nodes.iter_mut().skip(1).take(plan.villains).for_each(Node::turn_evil);
         let part = vec![0; nodes.len()];
@@ -201,6 +214,7 @@ impl World {
             self.plan.governs,
             self.plan.deeds,
             self.plan.deeds / 10,
+            self.plan.devices,
         ];
         for (kind, count) in counts.into_iter().enumerate() {
             for _ in 0..count {
@@ -217,6 +231,7 @@ impl World {
                     8 => Act::Govern(who),
                     9 => Act::Evil(1 + who % self.plan.villains.max(1)),
                     10 => Act::Copy(1 + who % self.plan.villains.max(1)),
+                    11 => Act::Devices(who),
                     _ => Act::Repeat(who),
                 };
                 self.at(when, What::Act(act));
@@ -275,13 +290,15 @@ impl World {
         let members = self.nodes.iter().filter(|node| node.is_member()).count();
         let inside = self.nodes.iter().filter(|node| node.disk.room.is_some()).count();
         let messages = self.nodes.iter().map(|node| node.disk.messages.len()).max().unwrap_or(0);
+        let forged = |node: &Node| node.disk.messages.values().filter(|stored| stored.text.is_none()).count();
+        let forged = self.nodes.iter().filter(|node| !node.is_villain()).map(forged).max().unwrap_or(0);
         let control = self.nodes.iter().map(|node| node.disk.control.len()).max().unwrap_or(0);
         let seconds = (self.now_ms - START) / 1_000;
         let evil = |node: &Node| node.disk.control.iter().filter(|event| self.is_evil(&event.device())).count();
         let evil = self.nodes.iter().filter(|node| !node.is_villain()).map(evil).max().unwrap_or(0);
         let forks = self.nodes.iter().filter(|node| node.room().is_some_and(Room::is_cloned)).count();
         format!(
-            "{members} members of {inside} who came in, {messages} messages, {control} control events ({evil} evil), {forks} forks, {seconds} s"
+            "{members} members of {inside} who came in, {messages} messages ({forged} unread), {control} control events ({evil} evil), {forks} forks, {seconds} s"
         )
     }
 
@@ -373,6 +390,7 @@ impl World {
                 let accounts: Vec<_> = self.nodes.iter().map(|node| node.me.account()).collect();
                 self.nodes[who].govern(&accounts, self.plan.modes, now);
             }
+            Act::Devices(who) if runs(self, who) => self.nodes[who].change_devices(now),
             Act::Crash(who) if runs(self, who) => {
                 self.cut(|a, b| a == who || b == who);
                 self.nodes[who].crash();
