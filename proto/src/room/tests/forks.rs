@@ -201,9 +201,14 @@ fn a_log_with_too_many_branches_is_left_out_by_everybody_alike_whichever_of_them
     assert_eq!(dave.room.tips(), alice.room.tips());
     // No more of it is taken, and who hands it on is not to blame.
     let more = branches(&mut bob, 1);
-    for events in [right.to_vec(), more] {
+    bob.restart();
+    bob.receive(left[..1].to_vec());
+    let next = bob.room.write(&Body::text("and on"), bob.now, &mut bob.rng).unwrap().message.event;
+    assert_eq!(next.prev(), left[0].id(), "of a branch that is held");
+    for events in [right.to_vec(), more, vec![next]] {
+        let held = alice.stored.len();
         let received = alice.receive(events);
-        assert!(received.outcome.accepted.is_empty());
+        assert_eq!(alice.stored.len(), held);
         assert!(received.rejected.iter().all(|rejected| !rejected.blames_sender()));
     }
     assert!(alice.room.missing().is_empty());
