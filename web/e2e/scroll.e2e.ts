@@ -55,7 +55,7 @@ test('older pages are put above without moving what is read, and few rows are ke
   for (let turn = 0; turn < 10; turn++) {
     await page.mouse.wheel(0, -1_100);
     await page.waitForTimeout(LATE_MS / 2);
-    const before = await middle();
+    const before = await eventually(middle, 'rows are drawn');
     await page.waitForTimeout(LATE_MS);
     await page.waitForFunction(() => document.querySelector('.scroller')?.getAttribute('aria-busy') === 'false');
     const after = await topOf(before.key);
@@ -67,6 +67,26 @@ test('older pages are put above without moving what is read, and few rows are ke
   }
   await page.unroute('**/messages?*');
   expect(seen).toBeLessThan(MESSAGES - 60);
+});
+
+test('one who reads back goes on beyond what the page holds, and comes back to the end the same way', async () => {
+  const to = async (step: number, done: (n: number) => boolean): Promise<void> => {
+    await eventually(async () => {
+      const number = await page.evaluate(async (by) => {
+        const scroller = document.querySelector('.scroller')!;
+        for (let i = 0; i < 60; i++) {
+          scroller.dispatchEvent(new WheelEvent('wheel', { deltaY: by }));
+          scroller.scrollTop += by;
+          await new Promise<void>((resolve) => requestAnimationFrame(() => resolve()));
+        }
+        const articles = [...document.querySelectorAll('article')];
+        return Number(/number (\d+)/.exec((by < 0 ? articles[0] : articles.at(-1))?.textContent ?? '')?.[1]);
+      }, step);
+      return done(number);
+    }, 'the place is reached');
+  };
+  await to(-500, (n) => n < MESSAGES - 1_600);
+  await to(500, (n) => n > MESSAGES - 10);
 });
 
 test('frames while scrolling, and what the page takes, are told', async () => {

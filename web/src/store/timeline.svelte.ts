@@ -1,8 +1,22 @@
 // One room's history in this window: pages from the node, events as they come, and what is on its way.
+import { tick } from 'svelte';
 import { GET, Trouble, ok } from '../api/client';
 import type { Message, NodeEvent } from '../api/types';
 import { handIn, newPending, passes, type Pending } from './outgoing';
-import { EMPTY, append, fileCame, onItsWay, prepend, receive, remove, replace, stretch, type Stretch } from './window';
+import {
+  EMPTY,
+  fileCame,
+  joinNewer,
+  joinOlder,
+  letNewestGo,
+  letOldestGo,
+  onItsWay,
+  receive,
+  remove,
+  replace,
+  stretch,
+  type Stretch,
+} from './window';
 
 const PAGE = 60;
 const AGAIN_MS = 2_000;
@@ -90,8 +104,9 @@ export class Timeline {
       const page = await this.page({ before: this.held.older });
       if (turn !== this.turn) return;
       this.shift = true;
-      this.held = prepend(this.held, page);
+      this.held = joinOlder(this.held, page);
       this.catchUp();
+      void this.letGo(letNewestGo, false);
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -107,10 +122,11 @@ export class Timeline {
       const page = await this.page({ after: this.held.newer });
       if (turn !== this.turn) return;
       const first = this.held.items[0]?.message;
-      const next = append(this.held, page);
+      const next = joinNewer(this.held, page);
       this.shift = next.items[0]?.message !== first;
       this.held = next;
       this.catchUp();
+      void this.letGo(letOldestGo, true);
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -148,6 +164,14 @@ export class Timeline {
     if (this.loaded) this.apply(event);
   }
 
+  /** Bounds what is held, once the list has drawn what came: of one change at both ends it could not tell how far the view moved. */
+  private async letGo(how: (held: Stretch) => Stretch, atStart: boolean): Promise<void> {
+    if (how(this.held) === this.held) return;
+    await tick();
+    this.shift = atStart;
+    this.held = how(this.held);
+  }
+
   /** What was heard while the page was on its way, put upon it: some of it was no part of the page yet. */
   private catchUp(): void {
     const shift = this.shift;
@@ -159,10 +183,11 @@ export class Timeline {
     if (event.event === 'message' || event.event === 'system') {
       if (this.thread && event.thread !== this.thread) return;
       const before = this.held.items[0]?.message;
-      const next = receive(this.held, event);
+      const next = receive(this.held, event, joinNewer);
       // Late messages may go above; only what goes before all, or falls out there, moves the start.
       this.shift = before !== undefined && next.items[0]?.message !== before;
       this.held = next;
+      void this.letGo(letOldestGo, true);
       this.confirm(event);
     } else if (event.event === 'message.updated') this.set(replace(this.held, event));
     else if (event.event === 'message.expired') this.drop(event.message);

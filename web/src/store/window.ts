@@ -40,26 +40,38 @@ function union(old: readonly Message[], fresh: readonly Message[]): Message[] {
   return [...byId.values()].sort(byOrder);
 }
 
-/** An older page came: it goes before, and if too much is held then the newest are let go. */
-export function prepend(held: Stretch, page: Page): Stretch {
-  const items = union(held.items, page.items);
-  const kept = items.slice(0, HELD);
-  return {
-    items: kept,
-    older: page.older ?? null,
-    newer: kept.length < items.length ? kept[kept.length - 1]!.order : held.newer,
-  };
+/** An older page goes before. */
+export function joinOlder(held: Stretch, page: Page): Stretch {
+  return { items: union(held.items, page.items), older: page.older ?? null, newer: held.newer };
 }
 
-/** A newer page came: it goes behind, and if too much is held then the oldest are let go. */
+/** A newer page goes behind. */
+export function joinNewer(held: Stretch, page: Page): Stretch {
+  return { items: union(held.items, page.items), older: held.older, newer: page.newer ?? null };
+}
+
+/** If too much is held then the newest are let go. */
+export function letNewestGo(held: Stretch): Stretch {
+  if (held.items.length <= HELD) return held;
+  const items = held.items.slice(0, HELD);
+  return { items, older: held.older, newer: items[HELD - 1]!.order };
+}
+
+/** If too much is held then the oldest are let go. */
+export function letOldestGo(held: Stretch): Stretch {
+  if (held.items.length <= HELD) return held;
+  const items = held.items.slice(-HELD);
+  return { items, older: items[0]!.order, newer: held.newer };
+}
+
+/** Both at once. A list on the screen needs them one after the other, or it can not tell what moved. */
+export function prepend(held: Stretch, page: Page): Stretch {
+  return letNewestGo(joinOlder(held, page));
+}
+
+/** Both at once, as [`prepend`]. */
 export function append(held: Stretch, page: Page): Stretch {
-  const items = union(held.items, page.items);
-  const kept = items.slice(-HELD);
-  return {
-    items: kept,
-    older: kept.length < items.length ? kept[0]!.order : held.older,
-    newer: page.newer ?? null,
-  };
+  return letOldestGo(joinNewer(held, page));
 }
 
 const WAY: readonly MessageStatus[] = ['failed', 'queued', 'sent', 'delivered', 'read'];
@@ -81,14 +93,14 @@ function newest(known: Message, fresh: Message): Message {
 }
 
 /** A message that is new on this device. Where it stands is the room's order, so late ones may go above. */
-export function receive(held: Stretch, message: Message): Stretch {
+export function receive(held: Stretch, message: Message, join = append): Stretch {
   if (held.items.some((m) => m.message === message.message)) return replace(held, message);
   const first = held.items[0];
   const last = held.items[held.items.length - 1];
   const behind = last !== undefined && message.order > last.order;
   if (behind && held.newer !== null) return held;
   if (first !== undefined && message.order < first.order && held.older !== null) return held;
-  return append(held, { items: [message], newer: held.newer });
+  return join(held, { items: [message], newer: held.newer });
 }
 
 /** Another version of a message that may be held. */
