@@ -139,7 +139,7 @@ pub enum LevelArg {
 /// What newcomers can read.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum HistoryArg {
-    /// Everything from the beginning
+    /// What is written while the room is so, also from before they joined
     Shared,
     /// What is written after they joined
     FromJoin,
@@ -331,8 +331,8 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
         weakest => format!("{}s and above", weakest.name()),
     };
     let newcomers = match room.policy.history {
-        History::Shared => "newcomers read everything, also from before they came",
-        History::FromJoin => "newcomers read only what is written after they came",
+        History::Shared => "who is invited now reads what was written while this was so, also from before he came",
+        History::FromJoin => "who is invited now reads only what is written after he came",
     };
     let removed = "who is removed keeps what came before, and reads nothing after";
     let short = |id: &str| id.chars().take(8).collect::<String>();

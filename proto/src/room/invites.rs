@@ -20,7 +20,8 @@ pub struct NewInvite {
     pub approval: bool,
     /// Who may admit.
     pub sponsor: Sponsor,
-    /// What the newcomer may read; `None` as the room and our own right to invite allow.
+    /// What the newcomer may read; `None` as the room is now and our own right to invite allows. While the room lets newcomers
+    /// read nothing of the past, more than nothing is refused.
     pub history: Option<InviteHistory>,
     /// The newcomer may invite too: so many steps, 1 if those it invites may not. Its invites end no later and are for no more
     /// people than this one. `None`: as the role says.
@@ -68,6 +69,9 @@ pub enum InviteLimit {
     /// Newcomers read no more of the past than we may hand on.
     #[error("it lets read less of the past")]
     History,
+    /// Newcomers read nothing of before they came, as the room is now.
+    #[error("newcomers read nothing of before they came")]
+    Room,
 }
 
 /// Why an invite can not be instant.

@@ -48,7 +48,7 @@ impl Room {
 
     /// Name and settings; `None` until the genesis is here.
     pub fn info(&self) -> Option<RoomInfo> {
-        let (kind, policy) = (self.dag.kind()?, self.dag.policy()?);
+        let (kind, policy) = (self.dag.kind()?, self.policy()?);
         let text = |setting: Setting| {
             let value = self.resolved.settings().get(&(setting as u8));
             value.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())

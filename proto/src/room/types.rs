@@ -444,7 +444,7 @@ pub struct RoomInfo {
     pub mailbox_tokens: MailboxTokens,
     /// What sort of room.
     pub kind: RoomKind,
-    /// What newcomers may read.
+    /// What newcomers may read of what is written from now on: the policy of now.
     pub history: History,
     /// When it was made, by the owner's clock.
     pub created_at_ms: u64,

@@ -132,10 +132,13 @@ impl Room {
             History::None => InviteHistory::None,
             History::Full => mine.history,
         };
+        if room == History::None && new.history.is_some_and(|wanted| wanted != InviteHistory::None) {
+            return Err(Refusal::Invite(InviteLimit::Room));
+        }
         let says = InviteBounds {
             until_ms: new.expires_ms.unwrap_or(mine.until_ms),
             uses: new.uses.unwrap_or(mine.uses),
-            history: if room == History::None { most } else { new.history.unwrap_or(most) },
+            history: new.history.unwrap_or(most),
         };
         if says.until_ms > mine.until_ms {
             return Err(Refusal::Invite(InviteLimit::Until(mine.until_ms)));

@@ -395,6 +395,12 @@ fn beyond_right(limit: InviteLimit) -> Problem {
             format!("your right to invite is for invites that end by {} at the latest", rfc3339(ms))
         }
         InviteLimit::Uses(most) => format!("your right to invite is for at most {most} people an invite"),
+        InviteLimit::Room => {
+            let detail = "as the room is now, newcomers read only what is written after they came";
+            let hint =
+                "an owner or admin can share what is written from then on: parlor room set ROOM --history shared";
+            return Problem::new(Code::NotPermitted, detail).hint(hint);
+        }
         InviteLimit::History => "newcomers can not read more of the past by your invite than you could".to_owned(),
     };
     Problem::new(Code::NotPermitted, detail).hint("whoever gave you the right, or somebody more senior, can do more")

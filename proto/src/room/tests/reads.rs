@@ -1,10 +1,10 @@
 //! How much of the past who was let in may read: no change of role widens it, whoever writes it.
 
 use super::support::{Person, START};
-use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Power, Role, RoomKind};
+use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Policy, Power, Role, RoomKind};
 use crate::event::{Event, Header};
 use crate::ids::AccountId;
-use crate::room::{NewInvite, Room};
+use crate::room::{InviteLimit, NewInvite, Refusal, Room};
 
 const BLIND: Option<InviteHistory> = Some(InviteHistory::None);
 
@@ -146,4 +146,52 @@ fn who_reads_everything_keeps_that_with_another_role() {
 fn written(room: &Room, control: &Control, now_ms: u64) -> Event {
     let header = Header::Control(room.control_header(control.kind(), &[], now_ms).unwrap());
     Event::sign(&room.id(), header, &control.encode(), room.me().signing_key()).unwrap()
+}
+
+/// Sets what newcomers read, and makes the epoch that says so.
+fn opens(person: &mut Person, history: History) {
+    person.now += 2 * 3_600_000;
+    let changed = person.room.set_policy(Policy { history }, person.now).unwrap();
+    person.keep(changed);
+    person.maintain();
+}
+
+#[test]
+fn an_invite_gives_by_itself_what_the_room_is_set_to_now() {
+    let mut alice = Person::founder(1, History::Full);
+    alice.write("old");
+    opens(&mut alice, History::None);
+    assert_eq!(alice.room.info().unwrap().history, History::None);
+    alice.write("closed");
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    assert!(bob.shown().is_empty(), "{:?}", bob.shown());
+    opens(&mut alice, History::Full);
+    alice.write("open again");
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let carol = Person::join(3, &link, &mut alice);
+    assert_eq!(carol.shown(), ["old", "open again"]);
+}
+
+#[test]
+fn a_room_that_began_without_history_shows_newcomers_what_it_shares_since() {
+    let mut alice = Person::founder(1, History::None);
+    alice.write("closed");
+    opens(&mut alice, History::Full);
+    alice.write("shared");
+    for history in [None, Some(InviteHistory::Full)] {
+        let link = alice.invite(&NewInvite { history, ..NewInvite::of(Role::Member) });
+        let newcomer = Person::join(2 + u64::from(history.is_some()), &link, &mut alice);
+        assert_eq!(newcomer.shown(), ["shared"]);
+    }
+}
+
+#[test]
+fn more_of_the_past_than_the_room_lets_newcomers_read_now_is_refused_and_not_left_out() {
+    let mut alice = Person::founder(1, History::None);
+    let all = NewInvite { history: Some(InviteHistory::Full), ..NewInvite::of(Role::Member) };
+    let before = alice.room.control_frontier();
+    let refused = alice.room.invite(&all, alice.now, &mut alice.rng).map(|_| ()).unwrap_err();
+    assert_eq!(refused, Refusal::Invite(InviteLimit::Room));
+    assert_eq!(alice.room.control_frontier(), before);
 }
