@@ -14,6 +14,7 @@ mod event;
 mod export;
 mod formatted;
 mod govern;
+mod group;
 mod invite;
 mod join;
 mod log;
@@ -47,6 +48,7 @@ pub use event::{
 pub use export::{EXPORT_VERSION, ExportHead, ExportPage, ExportedEvent};
 pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
+pub use group::{GroupAsks, GroupChat, GroupInvitation, GroupPerson, GroupState, OpenGroup};
 pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};

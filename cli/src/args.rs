@@ -137,8 +137,11 @@ pub enum Command {
     /// Take a name at a relay, or look one up
     #[command(subcommand)]
     Name(cmd::name::Command),
-    /// Write to one person
+    /// Write to one person, or to several at once
     Dm(cmd::dm::Args),
+    /// Answer invitations into groups that wait for a word
+    #[command(subcommand)]
+    Group(cmd::group::Command),
     /// List the members of a room
     Members(cmd::members::Args),
     /// Give roles, remove, ban
@@ -350,6 +353,11 @@ mod tests {
         "name lookup @N@R",
         "dm W",
         "dm @W text",
+        "dm @V @W @X --text hello --name Trip",
+        "dm @V hello --with @W --with @X",
+        "group list",
+        "group accept R",
+        "group refuse R",
         "web",
         "web --no-open",
         "web list",

@@ -10,6 +10,7 @@
 mod export;
 mod files;
 mod profiles;
+mod groups;
 mod search;
 
 use parlor_api::{
@@ -20,21 +21,19 @@ use parlor_api::{
 };
 use std::sync::Arc;
 
-use parlor_proto::room::Room as Machine;
 use parlor_proto::{EventId, RoomId};
 use tokio::sync::watch;
 
 pub use self::search::SearchFor;
 use crate::bus::{Bus, Subscription, rfc3339};
-use crate::clock::now_ms;
-use crate::limits::CONTACT_KEY_WAIT;
 use crate::services::attention::calling;
 use crate::services::contacts::Contacts;
+use crate::services::groups::Groups;
 use crate::services::joins::{self, Joins};
-use crate::services::mailboxes::{Relay, RelayView};
+use crate::services::mailboxes::RelayView;
 use crate::services::names::{self, Names};
 use crate::services::rooms::devices;
-use crate::services::rooms::{Context, Rooms, checked_title, creation_problem, new_room};
+use crate::services::rooms::{Context, Rooms, made_room};
 use crate::services::search::Search;
 
 /// The result of everything a client asks.
@@ -81,6 +80,8 @@ pub(crate) struct Node {
     pub(crate) context: Arc<Context>,
     pub(crate) rooms: Rooms,
     pub(crate) joins: Joins,
+    /// Group chats of several contacts.
+    pub(crate) groups: Groups,
     pub(crate) bus: Bus,
     /// Address of the local API.
     pub(crate) api: String,
@@ -199,18 +200,8 @@ impl App {
     }
 
     /// Makes a room with this account as its owner; durable when it returns.
-    pub async fn create_room(&self, mut request: CreateRoom) -> Answer<Room> {
-        request.name = checked_title(&request.name)?.to_owned();
-        let now_ms = now_ms();
-        let identity = self.node.context.identity.now();
-        // Those who are away get what is written through the relays that the maker of the room uses.
-        let own = self.node.context.mailboxes.own();
-        let mailboxes = match &request.mailboxes {
-            Some(texts) => Relay::mailboxes(&Relay::with_tokens(Relay::parse(texts, Code::BadRequest)?, own))?,
-            None => Relay::some_mailboxes(own),
-        };
-        let made = Machine::create(identity, new_room(request, mailboxes), now_ms, &mut crate::account::rng());
-        let (room, outcome) = made.map_err(|why| creation_problem(&why))?;
+    pub async fn create_room(&self, request: CreateRoom) -> Answer<Room> {
+        let (room, outcome) = made_room(&self.node.context, request)?;
         let id = room.id();
         self.node.rooms.begin(room, outcome).await?;
         self.node.rooms.show(id).await
@@ -326,7 +317,7 @@ impl App {
     /// # Errors
     /// `link_damaged`, `invite_expired`, `invite_exhausted`, `invite_revoked`, `banned`, `join_refused`, `unreachable`.
     pub async fn join(&self, request: JoinRequest) -> Answer<JoinAnswer> {
-        self.node.joins.join(self.node.context.clone(), self.node.rooms.clone(), request).await
+        self.node.joins.join(self.node.context.clone(), self.node.rooms.clone(), request, joins::Whose::User).await
     }
 
     /// The members of a room, strongest role first, then by name.
@@ -531,23 +522,7 @@ impl App {
     /// `contact_not_found`, `ambiguous`, `blocked`; `unreachable` for somebody of a room whose node was never online with ours.
     pub async fn open_direct(&self, request: OpenDirect) -> Answer<Direct> {
         let who = self.whom(&request.who).await?;
-        let mut changes = self.contacts().changes();
-        let deadline = tokio::time::Instant::now() + CONTACT_KEY_WAIT;
-        let (account, room, name, state) = loop {
-            let (account, room, name, state) = self.contacts().open(who.clone()).await?;
-            if let Some(room) = room {
-                break (account, room, name, state);
-            }
-            // Known from a room only: his node is being asked for his card.
-            let wait = tokio::time::timeout_at(deadline, changes.changed()).await;
-            if !matches!(wait, Ok(Ok(()))) {
-                return Err(Problem::new(
-                    Code::Unreachable,
-                    format!("{name} could not be asked: the node is not online"),
-                )
-                .hint("try again when both are online, or ask for a contact card"));
-            }
-        };
+        let (account, room, name, state) = self.chat_with(&who).await?;
         let sent = match request.text.filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => {

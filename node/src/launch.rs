@@ -29,6 +29,7 @@ use crate::services::attention::{self, Attention};
 use crate::services::contacts::{self, Contacts};
 use crate::services::fading::{self, Fading};
 use crate::services::files::{self, Files};
+use crate::services::groups::{self, Groups};
 use crate::services::joins::Joins;
 use crate::services::leafs;
 use crate::services::mailboxes::{self, Mailboxes, Relay};
@@ -132,6 +133,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let (profiles, wishes) = Profiles::load(&store, (account.identity().account(), account.name()), &contacts, &bus)?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let (directory, joins) = (Directory::default(), Joins::new());
+    let (groups, told) = Groups::new();
     let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {
@@ -149,6 +151,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         files: files.clone(),
         fading: Fading::default(),
         profiles: profiles.clone(),
+        groups: groups.clone(),
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;
@@ -182,12 +185,15 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let parts = search::Parts { search: search.clone(), rooms: rooms.clone(), bus: bus.clone(), pace: Pace::default() };
     tasks.spawn(search::run(parts));
     joins.resume(&context, &rooms);
+    let parts = groups::Parts { context: context.clone(), rooms: rooms.clone(), joins: joins.clone() };
+    tasks.spawn(groups::run(parts, told));
     listen::settled(&config.listen, &peers, &store).await;
 
     let node = Node {
         context,
         rooms,
         joins,
+        groups,
         bus: bus.clone(),
         api: format!("http://{}", front.api),
         started_ms: now_ms(),

@@ -65,6 +65,22 @@ pub(crate) const REST_MS: u64 = 5_000;
 pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Groups of several contacts that are remembered, 1 KiB each: so that the same people asked again have the first chat.
+pub(crate) const GROUPS_MAX: usize = 1_024;
+/// Groups into which one contact brings us in a day without our word: people make some, a machine makes thousands.
+pub(crate) const GROUPS_A_DAY: usize = 8;
+/// Invitations into groups that wait for the user's word,
+pub(crate) const GROUPS_ASKED_MAX: usize = 64;
+/// and of those the ones of one account.
+pub(crate) const GROUPS_ASKED_BY: usize = 8;
+/// How long an invitation into a group lasts: as long as mailboxes keep it.
+pub(crate) const GROUP_INVITE_MS: u64 = 30 * 24 * 3_600 * 1_000;
+/// Joins into groups under way at once: a part of [`JOINS_MAX`], so that contacts do not keep the user from joining.
+pub(crate) const GROUP_JOINS_MAX: usize = 8;
+/// Invitations of one direct chat that wait to be looked at: who writes more before that is a machine, and the rest is forgotten.
+pub(crate) const GROUP_TOLD_MAX: usize = 256;
+/// Commands that wait at the groups service.
+pub(crate) const GROUPS_INBOX: usize = 16;
 /// Digits of an id that a user must type at least: fewer are a slip more often than a choice.
 pub(crate) const ID_PREFIX_MIN: usize = 4;
 /// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.

@@ -72,6 +72,12 @@ pub const MAX_SEQ: u64 = u32::MAX as u64;
 pub const MAX_TEXT: usize = 20 * 1_024;
 /// Most mentions in a message.
 pub const MAX_MENTIONS: usize = 64;
+/// Fewest people of a group that contacts are invited into: with one other there is the direct chat.
+pub const MIN_GROUP: usize = 3;
+/// Most people of such a group, with who makes it: members watch the doors of so many invites (`asleep.md`).
+pub const MAX_GROUP: usize = 32;
+/// Longest link in an invitation into one, in bytes: as of every link.
+pub const MAX_GROUP_LINK: usize = 400;
 /// Longest emoji of a reaction in bytes: the longest in use, families and flags of regions, take 28 to 41.
 pub const MAX_EMOJI: usize = 64;
 /// Most characters of one.

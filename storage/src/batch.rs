@@ -41,6 +41,8 @@ pub enum Namespace {
     Profile = 18,
     /// Pictures of profiles, as [`Profile`](Self::Profile).
     Portrait = 19,
+    /// Groups of several contacts: of a direct chat, the invitations that came; of none, what became of each.
+    Group = 18,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod draft;
 pub mod export;
 pub mod file;
+pub mod group;
 pub mod history;
 pub mod init;
 pub mod invite;
@@ -61,6 +62,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Doctor(args) => doctor::run(&args, &node()?, out),
         Command::Name(command) => name::run(command, &node()?, out),
         Command::Dm(args) => dm::run(args, &node()?, &globals, out),
+        Command::Group(command) => group::run(command, &node()?, &globals, out),
         Command::Members(args) => members::run(&args, &node()?, out),
         Command::Member(command) => member::run(command, &node()?, out),
         Command::Send(args) => send::run(args, node, out),

@@ -9,6 +9,7 @@
 //! | [`attention`] | the settings of what calls the user and what of him others see; notifications |
 //! | [`contacts`] | the book of contacts, letters from and to people we share no room with, direct chats |
 //! | [`profiles`] | our own profile; what others tell of themselves, for windows |
+//! | [`groups`] | group chats of several contacts: whom we invite, what contacts invite us into |
 //! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
 //! | [`search`] | the index of all messages: kept up to date behind the store, asked by windows |
 //! | [`fading`] | nothing: has what is over taken away, and its keys destroyed |
@@ -21,6 +22,7 @@ pub(crate) mod attention;
 pub(crate) mod contacts;
 pub(crate) mod fading;
 pub(crate) mod files;
+pub(crate) mod groups;
 pub(crate) mod joins;
 pub(crate) mod leafs;
 pub(crate) mod mailboxes;

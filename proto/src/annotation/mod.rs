@@ -79,7 +79,7 @@ impl Annotation {
             Body::React(react) => Act::React { emoji: react.emoji.clone(), on: react.on },
             Body::Vote(vote) => Act::Vote { choices: vote.choices.clone() },
             Body::Pin(pin) => Act::Pin { on: pin.on },
-            Body::Text(_) | Body::File(_) | Body::Poll(_) | Body::Unknown { .. } => return None,
+            Body::Text(_) | Body::File(_) | Body::Poll(_) | Body::Group(_) | Body::Unknown { .. } => return None,
         };
         let annotation = Self {
             id: event.id(),

@@ -15,6 +15,7 @@ use crate::limits::{self, MAX_MENTIONS};
 pub mod mention;
 
 mod emoji;
+mod group;
 mod poll;
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,9 @@ mod kind {
     pub(super) const VOTE: u8 = 7;
     pub(super) const PIN: u8 = 8;
     pub(super) const THREADED: u8 = 10;
+    pub(super) const GROUP: u8 = 11;
     /// All that this version decodes.
-    pub(super) const KNOWN: [u8; 9] = [TEXT, EDIT, REDACT, REACT, FILE, POLL, VOTE, PIN, THREADED];
+    pub(super) const KNOWN: [u8; 10] = [TEXT, EDIT, REDACT, REACT, FILE, POLL, VOTE, PIN, THREADED, GROUP];
 }
 
 /// The content of a message.
@@ -59,6 +61,8 @@ pub enum Body {
     Vote(Vote),
     /// Kind 8: pins a message, or takes the pin out.
     Pin(Pin),
+    /// Kind 11: come into a group.
+    Group(Box<Group>),
     /// Made by a newer version.
     Unknown {
         /// The kind's number.
@@ -153,6 +157,9 @@ pub enum BodyError {
     /// Choices that are not ascending, or that no poll has.
     #[error("not the choices of a vote")]
     Choices,
+    /// Not an invitation into a group: too few people or too many, no link, no name.
+    #[error("not an invitation into a group")]
+    Group,
     /// Not a message with files.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -175,7 +182,7 @@ impl Body {
             | Self::React(React { target, .. })
             | Self::Vote(Vote { poll: target, .. })
             | Self::Pin(Pin { target, .. }) => Some(*target),
-            Self::Text(_) | Self::File(_) | Self::Poll(_) | Self::Unknown { .. } => None,
+            Self::Text(_) | Self::File(_) | Self::Poll(_) | Self::Group(_) | Self::Unknown { .. } => None,
         }
     }
 
@@ -193,6 +200,7 @@ impl Body {
             Self::File(files) => Ok(files.check()?),
             Self::Poll(poll) => poll.check(),
             Self::Vote(vote) => vote.check(),
+            Self::Group(group) => group.check(),
             Self::Redact(_) | Self::Pin(_) => Ok(()),
             Self::Unknown { kind, .. } if kind::KNOWN.contains(kind) => Err(BodyError::Malformed),
             Self::Unknown { content, .. } if seal::sealed_len(content.len() + 1) > limits::MAX_PAYLOAD => {
@@ -222,6 +230,7 @@ impl Body {
             Self::Poll(poll) => of(kind::POLL, codec::encode(poll)),
             Self::Vote(vote) => of(kind::VOTE, codec::encode(vote)),
             Self::Pin(pin) => of(kind::PIN, codec::encode(pin)),
+            Self::Group(group) => of(kind::GROUP, codec::encode(&**group)),
             Self::Unknown { kind, content } => of(*kind, content.clone()),
         }
     }
@@ -245,6 +254,7 @@ impl Body {
             kind::POLL => Self::Poll(read(content)?),
             kind::VOTE => Self::Vote(read(content)?),
             kind::PIN => Self::Pin(read(content)?),
+            kind::GROUP => Self::Group(Box::new(read(content)?)),
             kind => Self::Unknown { kind, content: content.to_vec() },
         };
         body.check()?;

@@ -19,6 +19,7 @@ mod door;
 mod export;
 mod fading;
 mod files;
+mod groups;
 mod history;
 mod joining;
 mod local_api;

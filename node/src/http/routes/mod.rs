@@ -5,6 +5,7 @@ mod attention;
 mod contacts;
 mod devices;
 mod files;
+mod groups;
 mod invites;
 mod live;
 mod members;
@@ -132,6 +133,9 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::card))
         .routes(routes!(profiles::update))
         .routes(routes!(profiles::set_picture, profiles::remove_picture))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::accept))
+        .routes(routes!(groups::refuse))
         .routes(routes!(devices::revoke))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))
@@ -165,6 +169,7 @@ fn patient_manage() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(invites::join))
         .routes(routes!(contacts::open))
+        .routes(routes!(groups::open))
         .routes(routes!(contacts::add))
         .routes(routes!(contacts::accept))
         .routes(routes!(contacts::block))

@@ -101,6 +101,16 @@ impl Contacts {
         self.read().get(account).is_some_and(|contact| contact.blocked)
     }
 
+    /// Whether he and we want to write to each other.
+    pub(crate) fn is_mutual(&self, account: &AccountId) -> bool {
+        self.read().get(account).is_some_and(|contact| !contact.blocked && contact.stage == Stage::Mutual)
+    }
+
+    /// What somebody calls itself; nothing if it is not in the book.
+    pub(crate) fn own_name(&self, account: &AccountId) -> Option<String> {
+        self.read().get(account).map(|contact| contact.name.clone()).filter(|name| !name.is_empty())
+    }
+
     /// Whether somebody was verified and nothing changed since.
     pub(crate) fn is_verified(&self, account: &AccountId) -> bool {
         self.read().get(account).is_some_and(|contact| contact.trust.holds())

@@ -11,6 +11,7 @@ use rand::SeedableRng as _;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::Whose;
 use crate::services::mailboxes::{DoorNews, JoinDoor, Relay};
 use crate::services::rooms::Context;
 
@@ -36,13 +37,19 @@ impl DoorKnock {
         link: &Link,
         request: &JoinRequest,
         instant: bool,
+        whose: Whose,
     ) -> (Self, mpsc::Receiver<DoorNews>) {
         let seed = context.identity.signing_key().to_seed();
         let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
         let mut rng = Hedged::new(&mut zeros, &[seed.expose(), b"knock", &codec::encode(request)]);
         let (knock, bytes) = knock(&request.invite_pk, request, &mut rng);
         let (news, heard) = mpsc::channel(NEWS);
-        let relays = Relay::of_link(link);
+        let mut relays = Relay::of_link(link);
+        let ours = context.mailboxes.own();
+        relays.retain(|relay| {
+            let own = ours.iter().any(|own| own.peer == relay.peer);
+            own || relay.addresses.iter().all(|address| whose.allows(context, address))
+        });
         let door = link.keys().door.public_bytes();
         let door = JoinDoor { room: link.room(), relays, door, knock: Some(bytes), instant, news };
         let mailboxes = context.mailboxes.clone();

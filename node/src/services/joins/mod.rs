@@ -91,6 +91,7 @@ impl Joins {
         context: Arc<Context>,
         rooms: Rooms,
         request: parlor_api::JoinRequest,
+        whose: Whose,
     ) -> app::Answer<JoinAnswer> {
         let link = Link::parse(&request.link, now_ms()).map_err(|error| link_problem(&error))?;
         let room = link.room();
@@ -98,7 +99,7 @@ impl Joins {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
         let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
-        let finished = self.begin(context, rooms, link, None, Some(deadline))?;
+        let finished = self.begin(context, rooms, link, None, Some(deadline), whose)?;
         finished.await.map_err(|_| Problem::of(Code::Stopping))?
     }
 
@@ -110,6 +111,7 @@ impl Joins {
         link: Link,
         request: Option<JoinRequest>,
         deadline: Option<u64>,
+        whose: Whose,
     ) -> app::Answer<oneshot::Receiver<app::Answer<JoinAnswer>>> {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
@@ -126,9 +128,9 @@ impl Joins {
             let request = request.unwrap_or_else(|| sign(&context, &link));
             // The boxes of a room that is here are read by it.
             let enter = EnterByLink::by(&link).filter(|_| context.directory.get(&room).is_none());
-            let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some());
+            let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
             let mailboxes = context.mailboxes.clone();
-            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter };
+            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose };
             joining.run(client, deadline).await;
             mailboxes.leave_door(room);
             joins.joins().remove(&room);
@@ -164,6 +166,23 @@ struct Joining {
     waits: bool,
     /// What was read to come in by the link alone, if it is such a link.
     enter: Option<EnterByLink>,
+    whose: Whose,
+}
+
+/// By whose word a link is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A person typed it or scanned it: its addresses are dialled, and it is followed after a restart.
+    User,
+    /// A contact sent it: of its addresses those are dialled that a contact may name. Whoever asked tries again after a restart.
+    Contact,
+}
+
+impl Whose {
+    /// Whether an address of the link is dialled.
+    fn allows(self, context: &Context, address: &Address) -> bool {
+        self == Self::User || context.peers.may_dial(address)
+    }
 }
 
 /// What became of a knock.
@@ -182,7 +201,7 @@ impl Joining {
             let done = self.round(Some(deadline)).await;
             let kept = self.waits && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
-            if waits {
+            if waits && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
             drop(client.send(done.map_or_else(|failure| self.failed(failure), |()| self.joined(room))));
@@ -288,7 +307,10 @@ impl Joining {
 
     fn door(&self, door: &Door) -> Option<(PeerId, Vec<Address>)> {
         match door {
-            Door::Issuer(address) => Some((PeerId::from_key(*self.link.peer()), vec![to_address(address)])),
+            Door::Issuer(address) => {
+                let address = Some(to_address(address)).filter(|address| self.whose.allows(&self.context, address));
+                Some((PeerId::from_key(*self.link.peer()), address.into_iter().collect()))
+            }
             Door::Peer(key) => Some((PeerId::from_key(key.as_slice().try_into().ok()?), Vec::new())),
         }
     }
@@ -296,6 +318,9 @@ impl Joining {
     /// Knocks at somebody's, unless the join is over before he answers.
     async fn ask(&mut self, door: &Door, bytes: Vec<u8>, end: u64) -> Asked {
         let Some((peer, addresses)) = self.door(door) else { return Asked::In(In::AskFailed) };
+        if matches!(door, Door::Issuer(_)) && addresses.is_empty() {
+            return Asked::In(In::AskFailed);
+        }
         let net = self.context.net.clone();
         let request = net.request(peer, addresses, bytes.into());
         tokio::pin!(request);
@@ -377,6 +402,7 @@ impl Joining {
         if let Some((peer, addresses)) = door.and_then(|door| self.door(door)) {
             let all = self.link.addresses().iter().map(to_address);
             let others = all.filter(|_| matches!(door, Some(Door::Issuer(_))));
+            let others = others.filter(|address| self.whose.allows(&self.context, address));
             let addresses: Vec<_> = addresses.into_iter().chain(others).collect();
             self.context.peers.keep(room, peer, addresses);
         }

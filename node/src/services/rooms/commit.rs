@@ -54,6 +54,7 @@ impl Turn<'_> {
                     late |= self.note_late(message);
                     self.remark(&mut batch, message);
                     self.note_files(&mut batch, &message.event, message.body.as_ref());
+                    self.note_group(&mut batch, message);
                 }
             }
             accepted.push(event);

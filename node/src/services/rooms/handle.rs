@@ -8,6 +8,7 @@ use parlor_api::{
     SetDraft, SetRole, UpdateAttention, UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::body::Group;
 use parlor_proto::control::NewDevice;
 use parlor_proto::file::FileRef;
 use parlor_proto::identity::Identity;
@@ -17,6 +18,7 @@ use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use parlor_storage::{Due, Position};
 use tokio::sync::{mpsc, oneshot};
 
+use super::groups::PeopleOf;
 use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
@@ -340,6 +342,16 @@ impl Rooms {
     /// Brings devices of the other account into a direct chat; durable when it returns.
     pub(crate) async fn introduce(&self, room: RoomId, devices: Vec<NewDevice>) -> Answer<()> {
         self.wish(room, |reply| Wish::Introduce(devices, reply)).await
+    }
+
+    /// Writes an invitation into a group into this direct chat; with the same `client_id` once.
+    pub(crate) async fn invite_into(&self, chat: RoomId, group: Group, client_id: String) -> Answer<SendAnswer> {
+        self.wish(chat, |reply| Wish::Invite(group, client_id, reply)).await
+    }
+
+    /// Who is in a room, and who of these people was.
+    pub(crate) async fn company(&self, room: RoomId, people: Vec<AccountId>) -> Answer<PeopleOf> {
+        self.wish(room, |reply| Wish::PeopleOf(people, reply)).await
     }
 
     /// Everybody else in our rooms, with what they call themselves.

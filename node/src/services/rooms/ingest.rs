@@ -212,6 +212,7 @@ impl Turn<'_> {
             }
             batch.message_key(message.event.id(), found.key.secret().clone());
             self.note_files(&mut batch, &message.event, message.body.as_ref());
+            self.note_group(&mut batch, &message);
             self.remark(&mut batch, &message);
             opened.push(message);
         }

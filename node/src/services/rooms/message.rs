@@ -8,6 +8,7 @@ use parlor_api::{
     SetRole, UpdateAttention, UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
+use parlor_proto::body::Group;
 use parlor_proto::control::NewDevice;
 use parlor_proto::file::FileRef;
 use parlor_proto::identity::Identity;
@@ -19,6 +20,7 @@ use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use parlor_storage::{Due, Position};
 use tokio::sync::oneshot;
 
+use super::groups::PeopleOf;
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
@@ -182,6 +184,8 @@ pub(super) enum Wish {
     OwnDevices(Reply<Vec<OwnDevice>>),
     RevokeDevice(DeviceId, Reply<()>),
     Introduce(Vec<NewDevice>, Reply<()>),
+    Invite(Group, String, Reply<SendAnswer>),
+    PeopleOf(Vec<AccountId>, Reply<PeopleOf>),
 }
 
 impl Wish {
@@ -190,7 +194,7 @@ impl Wish {
         match self {
             Self::CreateInvite(..) | Self::Revoke(..) | Self::Update(..) | Self::Leave(..) | Self::Approve(..) => true,
             Self::SetRole(..) | Self::Remove(..) | Self::RemoveJoined(..) | Self::Unban(..) | Self::Send(..) => true,
-            Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) => true,
+            Self::RevokeDevice(..) | Self::Introduce(..) | Self::Say(..) | Self::Ask(..) | Self::Invite(..) => true,
             Self::OwnDevices(_)
             | Self::Receipts(..)
             | Self::Typing(..)
@@ -198,7 +202,7 @@ impl Wish {
             | Self::Seen(..)
             | Self::Exported(..) => false,
             Self::Attend(..) | Self::Draft(_) | Self::SetDraft(..) => false,
-            Self::Pins(_) | Self::Edits(..) | Self::Thread(..) => false,
+            Self::Pins(_) | Self::Edits(..) | Self::Thread(..) | Self::PeopleOf(..) => false,
             Self::Show(_) | Self::Members(_) | Self::Invites(_) | Self::Message(..) => false,
             Self::History(..) | Self::Read(..) | Self::Requests(_) | Self::Refuse(..) => false,
         }
@@ -233,6 +237,8 @@ impl Wish {
             Self::SetRole(_, _, reply) => drop(reply.send(Err(problem))),
             Self::Remove(_, _, _, reply) | Self::RemoveJoined(_, _, reply) => drop(reply.send(Err(problem))),
             Self::Unban(_, reply) => drop(reply.send(Err(problem))),
+            Self::Invite(_, _, reply) => drop(reply.send(Err(problem))),
+            Self::PeopleOf(_, reply) => drop(reply.send(Err(problem))),
         }
     }
 }

@@ -26,6 +26,7 @@ mod forks;
 mod former;
 mod gossip;
 mod govern;
+mod groups;
 mod guard;
 mod handle;
 mod holes;

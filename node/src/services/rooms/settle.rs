@@ -203,6 +203,7 @@ impl Turn<'_> {
         self.wrote(&event.device());
         let shown = message.verdict == Verdict::Shown && !self.is_of_blocked(&event.device());
         self.files_seen(event, message.body.as_ref(), shown);
+        self.group_seen(message.body.as_ref());
         if !shown {
             return;
         }

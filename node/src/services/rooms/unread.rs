@@ -290,7 +290,7 @@ fn mentions(body: &Body, me: &AccountId) -> Option<bool> {
     match body {
         Body::Text(text) => Some(text.mentions.contains(me)),
         Body::File(files) => Some(files.mentions.contains(me)),
-        Body::Poll(_) | Body::Unknown { .. } => Some(false),
+        Body::Poll(_) | Body::Group(_) | Body::Unknown { .. } => Some(false),
         // What is said about other messages is none.
         _ => None,
     }

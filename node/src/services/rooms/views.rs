@@ -86,6 +86,7 @@ impl Turn<'_> {
                 files.reply_to.map(|id| id.to_string()),
                 files.mentions.iter().map(ToString::to_string).collect(),
             ),
+            Some(Body::Group(group)) => (MessageKind::System, self.group_text(group, mine), None, Vec::new()),
             _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
         };
         let members = self.entry.room.n_members();

@@ -17,9 +17,11 @@ use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
 use super::views::{from_role, role};
+use super::worker::Context;
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
+use crate::clock::now_ms;
 use crate::services::mailboxes::Relay;
 
 /// Labels the hash that turns a client's idempotency key into a nonce.
@@ -72,6 +74,8 @@ impl Turn<'_> {
             Wish::OwnDevices(reply) => drop(reply.send(Ok(self.own_devices()))),
             Wish::RevokeDevice(device, reply) => self.revoke_device(&device, reply),
             Wish::Introduce(devices, reply) => self.introduce(&devices, reply),
+            Wish::Invite(group, client_id, reply) => self.invite_into(group, &client_id, reply),
+            Wish::PeopleOf(people, reply) => drop(reply.send(Ok(self.people_of(&people)))),
         }
     }
 
@@ -432,11 +436,24 @@ fn sponsor(request: &CreateInvite) -> Answer<Sponsor> {
     }
 }
 
+/// Makes the room that a client wants, which is stored by nobody yet. Those who are away get what is written through the relays that
+/// its maker uses.
+///
+/// # Errors
+/// `bad_request`.
+pub(crate) fn made_room(context: &Context, mut request: parlor_api::CreateRoom) -> Answer<(room::Room, Outcome)> {
+    request.name = checked_title(&request.name)?.to_owned();
+    let own = context.mailboxes.own();
+    let mailboxes = match &request.mailboxes {
+        Some(texts) => Relay::mailboxes(&Relay::with_tokens(Relay::parse(texts, Code::BadRequest)?, own))?,
+        None => Relay::some_mailboxes(own),
+    };
+    let made = room::Room::create(context.identity.now(), new_room(request, mailboxes), now_ms(), &mut rng());
+    made.map_err(|why| creation_problem(&why))
+}
+
 /// The room that a client wants made.
-pub(crate) fn new_room(
-    request: parlor_api::CreateRoom,
-    (mailboxes, mailbox_tokens): (Mailboxes, MailboxTokens),
-) -> room::NewRoom {
+fn new_room(request: parlor_api::CreateRoom, (mailboxes, mailbox_tokens): (Mailboxes, MailboxTokens)) -> room::NewRoom {
     use parlor_proto::control::{History, RoomKind};
     room::NewRoom {
         name: request.name,
@@ -469,7 +486,7 @@ pub(crate) fn checked_title(name: &str) -> Answer<&str> {
 }
 
 /// Why a room can not be made or changed before it exists here.
-pub(crate) fn creation_problem(why: &room::Refusal) -> Problem {
+fn creation_problem(why: &room::Refusal) -> Problem {
     match why {
         Refusal::Setting => Problem::new(Code::BadRequest, "a setting of the room is too long"),
         other => Problem::new(Code::BadRequest, other.to_string()),

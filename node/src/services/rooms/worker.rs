@@ -31,6 +31,7 @@ use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::fading::Fading;
 use crate::services::files::Files;
+use crate::services::groups::Groups;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
 use crate::services::profiles::Profiles;
@@ -53,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) files: Files,
     pub(crate) fading: Fading,
     pub(crate) profiles: Profiles,
+    pub(crate) groups: Groups,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;

@@ -1,0 +1,490 @@
+//! The task that owns the book of groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_api::{
+    Code, CreateInvite, CreateRoom, EventBody, GroupInvitation, JoinAnswer, JoinRequest, JoinState, Problem,
+    RequestChange, RequestChanged,
+};
+use parlor_proto::body::Group;
+use parlor_proto::control::Direct;
+use parlor_proto::{AccountId, RoomId, codec};
+use parlor_storage::{Batch, Namespace};
+use tokio::task::JoinSet;
+
+use super::book::{Book, Facts, Invited, Known, MAX_STORED, State, Told, Verdict};
+use super::handle::{Command, Inbox, Wanted};
+use super::views;
+use crate::app::Answer;
+use crate::clock::{now_ms, until};
+use crate::limits::{GROUP_INVITE_MS, GROUP_JOINS_MAX};
+use crate::services::joins::{Joins, Whose, to_link};
+use crate::services::rooms::{Context, Rooms, made_room};
+
+/// Longest sleep while nothing is due: the clock of the machine may jump.
+const LOOK: Duration = Duration::from_secs(3_600);
+/// Pause after what failed at first,
+const AGAIN_MS: u64 = 15_000;
+/// and at most.
+const AGAIN_MAX_MS: u64 = 600_000;
+/// How long one try to come in takes, in seconds; a request that waits goes on by itself.
+const JOIN_SECONDS: u64 = 60;
+
+/// What the service works with.
+pub(crate) struct Parts {
+    pub(crate) context: Arc<Context>,
+    pub(crate) rooms: Rooms,
+    pub(crate) joins: Joins,
+}
+
+/// When something is tried again, and how often it was.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    due_ms: u64,
+    pause_ms: u64,
+}
+
+struct Actor {
+    parts: Parts,
+    book: Book,
+    /// Groups with something left to do: a way in, or somebody to tell.
+    todo: BTreeMap<RoomId, Again>,
+    /// Tries to come in.
+    joining: JoinSet<(RoomId, Answer<JoinAnswer>)>,
+    /// Which those are.
+    coming: BTreeSet<RoomId>,
+    /// Invitations on their way into direct chats,
+    telling: JoinSet<(RoomId, AccountId, Answer<()>)>,
+    /// and to whom.
+    telling_whom: BTreeSet<(RoomId, AccountId)>,
+}
+
+/// Runs the service until its handles are gone.
+pub(crate) async fn run(parts: Parts, inbox: Inbox) {
+    let Inbox { mut commands, told } = inbox;
+    let mut contacts = parts.context.contacts.changes();
+    let mut actor = Actor {
+        book: Book::restore(stored(&parts.context)),
+        parts,
+        todo: BTreeMap::new(),
+        joining: JoinSet::new(),
+        coming: BTreeSet::new(),
+        telling: JoinSet::new(),
+        telling_whom: BTreeSet::new(),
+    };
+    actor.begin(&told).await;
+    loop {
+        let due = actor.todo.values().map(|again| again.due_ms).min().map_or(LOOK, until).min(LOOK);
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(command) => actor.on_command(command).await,
+                None => return,
+            },
+            () = told.some() => while let Some(chat) = told.take() {
+                actor.look(chat).await;
+            },
+            Some(came) = actor.joining.join_next(), if !actor.joining.is_empty() => {
+                if let Ok((room, answer)) = came {
+                    actor.on_came(room, answer).await;
+                }
+            }
+            Some(told) = actor.telling.join_next(), if !actor.telling.is_empty() => {
+                if let Ok((room, account, told)) = told {
+                    actor.on_told(room, account, told).await;
+                }
+            }
+            // Somebody may have answered that we may write: whoever was not told can be.
+            changed = contacts.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                actor.due_now(|known| !known.untold().is_empty());
+            }
+            () = tokio::time::sleep(due) => {}
+        }
+        actor.work().await;
+    }
+}
+
+/// The groups as stored. One that can not be read is left out: the room is there all the same.
+fn stored(context: &Context) -> Vec<Known> {
+    let rows = context.store.scan(None, Namespace::Group, &[]).unwrap_or_default();
+    rows.iter().filter_map(|(_, bytes)| codec::decode(bytes, MAX_STORED).ok()).collect()
+}
+
+impl Actor {
+    fn me(&self) -> AccountId {
+        self.parts.context.identity.account()
+    }
+
+    /// Whether we are in a room.
+    fn is_in(&self, room: &RoomId) -> bool {
+        self.parts.context.directory.get(room).is_some_and(|summary| summary.item.role.role().is_some())
+    }
+
+    /// After a start: what was under way goes on, and what came and was not looked at is.
+    async fn begin(&mut self, told: &super::handle::Chats) {
+        let rows: Vec<Known> = self.book.iter().cloned().collect();
+        for known in rows {
+            match &known.state {
+                // The node ended before the room was there.
+                State::Made(_) if self.parts.context.directory.get(&known.room).is_none() => {
+                    self.forget(&known.room).await
+                }
+                _ => self.plan(&known),
+            }
+        }
+        for (room, _) in self.parts.context.directory.all() {
+            if matches!(self.parts.context.store.scan(Some(&room), Namespace::Group, &[]), Ok(rows) if !rows.is_empty())
+            {
+                told.add(room);
+            }
+        }
+    }
+
+    /// What is left to do of a group is done now.
+    fn plan(&mut self, known: &Known) {
+        let comes = matches!(known.state, State::Taken { link: Some(_), .. });
+        if comes || !known.untold().is_empty() {
+            self.todo.insert(known.room, Again { due_ms: now_ms(), pause_ms: AGAIN_MS });
+        } else {
+            self.todo.remove(&known.room);
+        }
+    }
+
+    fn due_now(&mut self, which: impl Fn(&Known) -> bool) {
+        let now = now_ms();
+        for (room, again) in &mut self.todo {
+            if self.book.get(room).is_some_and(&which) {
+                again.due_ms = now;
+            }
+        }
+    }
+
+    async fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Find(people, reply) => drop(reply.send(self.find(&people).await)),
+            Command::Open(wanted, reply) => drop(reply.send(self.open(wanted).await)),
+            Command::List(reply) => drop(reply.send(Ok(self.list()))),
+            Command::Accept(text, reply) => drop(reply.send(self.accept(&text).await)),
+            Command::Refuse(text, reply) => drop(reply.send(self.refuse(&text).await)),
+        }
+    }
+
+    fn list(&self) -> Vec<GroupInvitation> {
+        let (contacts, me) = (&self.parts.context.contacts, self.me());
+        let mut all: Vec<_> = self.book.iter().filter_map(|known| views::invitation(contacts, &me, known)).collect();
+        all.sort_by(|a, b| (&b.at, &a.room).cmp(&(&a.at, &b.room)));
+        all
+    }
+
+    /// The first group of these people in which all of them are, or come in.
+    async fn find(&self, people: &[AccountId]) -> Answer<Option<RoomId>> {
+        for room in self.book.of(people) {
+            let comes =
+                self.book.get(&room).is_some_and(|known| matches!(known.state, State::Taken { link: Some(_), .. }));
+            if !self.is_in(&room) {
+                if comes {
+                    return Ok(Some(room));
+                }
+                continue;
+            }
+            let company = self.parts.rooms.company(room, people.to_vec()).await?;
+            // With others in it, or without somebody who was, it is the chat of other people.
+            if company.out.is_empty() && company.members.iter().all(|member| people.binary_search(member).is_ok()) {
+                return Ok(Some(room));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn open(&mut self, wanted: Wanted) -> Answer<(RoomId, bool)> {
+        let Wanted { people, name } = wanted;
+        if let Some(room) = self.find(&people).await? {
+            self.tell_missing(room, &people).await?;
+            return Ok((room, false));
+        }
+        let now = now_ms();
+        for room in self.book.to_forget(|room| self.is_in(room), now) {
+            self.forget(&room).await;
+        }
+        if !self.book.has_space() {
+            return Err(Problem::new(Code::Conflict, "you are in as many groups of contacts as there may be")
+                .hint("leave some of them, or make a room and invite people: parlor room create NAME"));
+        }
+        let (machine, outcome) = made_room(&self.parts.context, CreateRoom::named(name.clone()))?;
+        let (room, me) = (machine.id(), self.me());
+        let others = people.iter().filter(|account| **account != me);
+        let invited = others.map(|account| Invited { account: *account, times: 1, told_ms: 0 }).collect();
+        let known = Known { room, name, people, at_ms: now, state: State::Made(invited) };
+        // First the plan: whatever happens then, nobody is forgotten and nobody is told twice.
+        self.keep(known.clone()).await?;
+        if let Err(problem) = self.parts.rooms.begin(machine, outcome).await {
+            self.forget(&room).await;
+            return Err(problem);
+        }
+        self.plan(&known);
+        Ok((room, true))
+    }
+
+    /// Tells those anew whose invitation ran out.
+    async fn tell_missing(&mut self, room: RoomId, people: &[AccountId]) -> Answer<()> {
+        let Some(mut known) = self.book.get(&room).cloned() else { return Ok(()) };
+        if !self.is_in(&room) {
+            return Ok(());
+        }
+        let company = self.parts.rooms.company(room, people.to_vec()).await?;
+        let missing: Vec<_> = people.iter().filter(|account| !company.members.contains(account)).copied().collect();
+        if known.tell_again(&missing, now_ms()) {
+            self.keep(known.clone()).await?;
+            self.plan(&known);
+        }
+        Ok(())
+    }
+
+    async fn accept(&mut self, text: &str) -> Answer<JoinAnswer> {
+        let mut known = views::named(&self.book, text)?.clone();
+        let State::Asked { by, link, .. } = &known.state else { return Err(Problem::of(Code::InviteNotFound)) };
+        known.state = State::Taken { by: *by, link: Some(link.clone()) };
+        self.keep(known.clone()).await?;
+        self.plan(&known);
+        self.tell_request(&known, *known_by(&known).unwrap_or(&self.me()), RequestChange::Approved);
+        Ok(JoinAnswer {
+            room: known.room.to_string(),
+            name: known.name,
+            role: parlor_api::Role::Member,
+            state: JoinState::Pending,
+            waits_for: Some("a member who lets us in".to_owned()),
+        })
+    }
+
+    async fn refuse(&mut self, text: &str) -> Answer<()> {
+        let known = views::named(&self.book, text)?.clone();
+        self.forget(&known.room).await;
+        if let Some(by) = known_by(&known) {
+            self.tell_request(&known, *by, RequestChange::Refused);
+        }
+        Ok(())
+    }
+
+    fn tell_request(&self, known: &Known, by: AccountId, change: RequestChange) {
+        let name = self.parts.context.contacts.shown(&by).unwrap_or_default();
+        let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change };
+        self.parts.context.bus.publish(now_ms(), EventBody::Request(event));
+    }
+
+    /// Looks at the invitations that lie in a direct chat.
+    async fn look(&mut self, chat: RoomId) {
+        let store = self.parts.context.store.clone();
+        let rows = tokio::task::spawn_blocking(move || store.scan(Some(&chat), Namespace::Group, &[])).await;
+        let rows = match rows {
+            Ok(Ok(rows)) => rows,
+            _ => return tracing::error!(room = %chat.short(), "invitations into groups can not be read"),
+        };
+        for (key, bytes) in rows {
+            if let Ok(told) = codec::decode::<Told>(&bytes, MAX_STORED) {
+                self.hear(&told).await;
+            }
+            let mut batch = Batch::new(Some(chat));
+            batch.delete(Namespace::Group, &key);
+            if let Err(error) = self.parts.context.store.commit(batch).await {
+                // It is looked at again after the next start; that changes nothing.
+                tracing::warn!(room = %chat.short(), %error, "an invitation that was looked at could not be forgotten");
+            }
+        }
+    }
+
+    async fn hear(&mut self, told: &Told) {
+        let (now, me) = (now_ms(), self.me());
+        let contacts = &self.parts.context.contacts;
+        let others = told.group.people.iter().filter(|account| **account != me && **account != told.by);
+        let facts = Facts {
+            now_ms: now,
+            by_blocked: contacts.is_blocked(&told.by),
+            by_contact: contacts.is_mutual(&told.by),
+            names_blocked: others.clone().any(|account| contacts.is_blocked(account)),
+            inside: self.is_in(&told.room),
+        };
+        for room in self.book.to_forget(|room| self.is_in(room), now) {
+            self.forget(&room).await;
+        }
+        let verdict = self.book.judge(told, &me, facts);
+        let Some(known) = self.book.heard(told, verdict, now) else { return };
+        let news = self.book.get(&known.room).is_none_or(|before| before.state != known.state);
+        if let Err(problem) = self.keep(known.clone()).await {
+            return tracing::warn!(%problem, "an invitation into a group could not be kept");
+        }
+        match verdict {
+            Verdict::Ask(_) if news => self.tell_request(&known, told.by, RequestChange::Asked),
+            Verdict::Take => self.plan(&known),
+            _ => {}
+        }
+    }
+
+    /// Does what is due.
+    async fn work(&mut self) {
+        let now = now_ms();
+        let due: Vec<RoomId> =
+            self.todo.iter().filter(|(_, again)| again.due_ms <= now).map(|(room, _)| *room).collect();
+        for room in due {
+            let Some(known) = self.book.get(&room).cloned() else {
+                self.todo.remove(&room);
+                continue;
+            };
+            match &known.state {
+                State::Taken { link: Some(link), .. } => self.come_in(&known, link.clone()).await,
+                State::Made(_) => self.tell_untold(&known),
+                _ => {
+                    self.todo.remove(&room);
+                }
+            }
+        }
+    }
+
+    /// Later again, with growing pauses.
+    fn later(&mut self, room: RoomId) {
+        if let Some(again) = self.todo.get_mut(&room) {
+            again.due_ms = now_ms().saturating_add(again.pause_ms);
+            again.pause_ms = again.pause_ms.saturating_mul(2).min(AGAIN_MAX_MS);
+        }
+    }
+
+    async fn come_in(&mut self, known: &Known, link: String) {
+        let room = known.room;
+        if self.is_in(&room) {
+            return self.came_in(room).await;
+        }
+        if known.at_ms.saturating_add(GROUP_INVITE_MS) < now_ms() {
+            // Whatever the link says of itself.
+            return self.forget(&room).await;
+        }
+        let waits = self.parts.joins.waiting().contains(&room);
+        if waits || self.coming.contains(&room) || self.joining.len() >= GROUP_JOINS_MAX {
+            return self.later(room);
+        }
+        self.later(room);
+        self.coming.insert(room);
+        let (joins, context, rooms) = (self.parts.joins.clone(), self.parts.context.clone(), self.parts.rooms.clone());
+        self.joining.spawn(async move {
+            let request = JoinRequest { link, timeout: JOIN_SECONDS };
+            (room, joins.join(context, rooms, request, Whose::Contact).await)
+        });
+    }
+
+    async fn on_came(&mut self, room: RoomId, answer: Answer<JoinAnswer>) {
+        self.coming.remove(&room);
+        match answer {
+            Ok(answer) if answer.state == JoinState::Joined => self.came_in(room).await,
+            Ok(_) => {}
+            Err(problem) => {
+                tracing::info!(room = %room.short(), %problem, "a group that a contact invited into was not reached");
+                let over = matches!(
+                    problem.code,
+                    Code::InviteExpired
+                        | Code::InviteExhausted
+                        | Code::InviteRevoked
+                        | Code::LinkDamaged
+                        | Code::Banned
+                        | Code::JoinRefused
+                );
+                if over {
+                    self.forget(&room).await;
+                }
+            }
+        }
+    }
+
+    /// We are in: the link is no secret to be kept any more.
+    async fn came_in(&mut self, room: RoomId) {
+        self.todo.remove(&room);
+        let Some(mut known) = self.book.get(&room).cloned() else { return };
+        if let State::Taken { link: link @ Some(_), .. } = &mut known.state {
+            *link = None;
+            if let Err(problem) = self.keep(known).await {
+                tracing::warn!(room = %room.short(), %problem, "that a group was reached could not be kept");
+            }
+        }
+    }
+
+    /// Tells those who were not told yet, each in the direct chat with him. A chat that compares its logs first takes its time: nobody
+    /// waits for that here.
+    fn tell_untold(&mut self, known: &Known) {
+        let room = known.room;
+        if !self.is_in(&room) {
+            self.todo.remove(&room);
+            return;
+        }
+        self.later(room);
+        for invited in known.untold() {
+            if self.telling_whom.insert((room, invited.account)) {
+                let (context, rooms) = (self.parts.context.clone(), self.parts.rooms.clone());
+                let (known, account) = (known.clone(), invited.account);
+                self.telling.spawn(async move { (room, account, tell(&context, &rooms, &known, &invited).await) });
+            }
+        }
+    }
+
+    async fn on_told(&mut self, room: RoomId, account: AccountId, told: Answer<()>) {
+        self.telling_whom.remove(&(room, account));
+        if let Err(problem) = told {
+            return tracing::info!(room = %room.short(), %problem, "somebody can not be invited into a group yet");
+        }
+        let Some(mut known) = self.book.get(&room).cloned() else { return };
+        known.note_told(&account, now_ms());
+        if let Err(problem) = self.keep(known.clone()).await {
+            return tracing::warn!(room = %room.short(), %problem, "that somebody was invited could not be kept");
+        }
+        if known.untold().is_empty() {
+            self.todo.remove(&room);
+        }
+    }
+
+    async fn keep(&mut self, known: Known) -> Answer<()> {
+        let mut batch = Batch::new(None);
+        batch.put(Namespace::Group, &known.room.0, codec::encode(&known));
+        let done = self.parts.context.store.commit(batch).await;
+        done.map_err(|error| crate::services::commit_problem(&error))?;
+        self.book.put(known);
+        Ok(())
+    }
+
+    async fn forget(&mut self, room: &RoomId) {
+        self.book.remove(room);
+        self.todo.remove(room);
+        let mut batch = Batch::new(None);
+        batch.delete(Namespace::Group, &room.0);
+        if let Err(error) = self.parts.context.store.commit(batch).await {
+            tracing::warn!(room = %room.short(), %error, "a group that is over could not be forgotten");
+        }
+    }
+}
+
+/// Invites somebody: a link for him alone, in the direct chat.
+async fn tell(context: &Context, rooms: &Rooms, known: &Known, invited: &Invited) -> Answer<()> {
+    let chat = Direct::room_of(&context.identity.account(), &invited.account);
+    if context.directory.get(&chat).is_none() {
+        return Err(Problem::new(Code::Busy, "there is no direct chat yet"));
+    }
+    let request = CreateInvite { expires_in: GROUP_INVITE_MS / 1_000, uses: 1, ..CreateInvite::default() };
+    let ours = context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
+    let addresses = ours.iter().filter_map(to_link).collect();
+    let invite = rooms.create_invite(known.room, request, addresses).await?;
+    let link = invite.link.ok_or_else(|| Problem::of(Code::Internal))?;
+    let group = Group { link, name: known.name.clone(), people: known.people.clone() };
+    let client_id = format!("group:{}:{}:{}", known.room, invited.account, invited.times);
+    match rooms.invite_into(chat, group, client_id).await {
+        // An earlier run ended between the two: he was told by another link, which holds.
+        Err(problem) if problem.code == Code::Conflict => Ok(()),
+        told => told.map(drop),
+    }
+}
+
+/// Whose invitation it was.
+fn known_by(known: &Known) -> Option<&AccountId> {
+    match &known.state {
+        State::Taken { by, .. } | State::Asked { by, .. } => Some(by),
+        State::Made(_) => None,
+    }
+}
