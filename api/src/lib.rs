@@ -7,6 +7,7 @@
 
 mod access;
 mod attention;
+mod backup;
 mod contact;
 mod device;
 mod doctor;
@@ -34,6 +35,7 @@ pub use attention::{
     Attention, Calls, Draft, Notification, Notify, Presence, Receipt, Receipts, SetDraft, SetTyping, Settings, Stance,
     Unread, UpdateAttention, UpdateSettings,
 };
+pub use backup::MakeBackup;
 pub use contact::{
     AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
     OpenDirect, Safety, VerifyContact,

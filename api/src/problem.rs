@@ -120,6 +120,7 @@ codes! {
     FileBroken        "file_broken"         409    1    "the file was not made whole by its author"
     Metadata          "metadata"            409    1    "what a picture says beside the picture can not be taken out"
     ExportDiffers     "export_differs"      409    1    "the export is not what was signed"
+    BackupDamaged     "backup_damaged"      400    1    "the backup is damaged, or none"
     LastOwner         "last_owner"          409    1    "the room would be left without an owner"
     HomeLocked        "home_locked"         409    1    "another node owns this home"
     HomeDenied        "home_denied"         500    1    "the home can not be read or written"

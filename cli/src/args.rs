@@ -167,6 +167,9 @@ pub enum Command {
     Edits(cmd::say::Which),
     /// Write a room into a file: as JSON that can be verified, or as a page to read
     Export(cmd::export::Args),
+    /// Write everything of this home into one sealed file, or make a home of such a file
+    #[command(subcommand)]
+    Backup(cmd::backup::Command),
     /// Fetch and save files of messages
     #[command(subcommand)]
     File(cmd::file::Command),
@@ -308,6 +311,10 @@ mod tests {
         "export R --format json --out P",
         "export R --format html --out P --no-files",
         "export verify F",
+        "backup create F",
+        "backup create F --passphrase-file P",
+        "backup create F --recovery-file P",
+        "backup restore F --passphrase-file P --home-passphrase-file Q",
         "listen",
         "listen R",
         "read R",

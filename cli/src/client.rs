@@ -182,6 +182,24 @@ impl Client {
     /// As [`get`](Self::get); `disk_full` and `internal` when they can not be written.
     pub fn download(&self, path: &str, to: &mut impl Write, told: &mut dyn FnMut(u64)) -> Result<(), Problem> {
         let request = self.request(Method::GET, path, ())?;
+        self.copy(request, to, told)
+    }
+
+    /// Writes the bytes that are answered to a JSON body, as long as it takes.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download).
+    pub fn download_of(&self, path: &str, body: &impl Serialize, to: &mut impl Write) -> Result<(), Problem> {
+        let request = self.request(Method::POST, path, as_json(body)?)?;
+        self.copy(request, to, &mut |_| {})
+    }
+
+    fn copy(
+        &self,
+        request: Request<impl ureq::AsSendBody>,
+        to: &mut impl Write,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), Problem> {
         let request =
             self.agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(ANSWER_TIME)).build();
         let response = refused(self.agent.run(request).map_err(|e| broken(&e))?)?;

@@ -93,3 +93,5 @@ pub static PAGE: Domain = domain!("page");
 pub static SAFETY: Domain = domain!("safety");
 /// Checksum of a vault file.
 pub static VAULT: Domain = domain!("vault");
+/// What stands before the frames of a backup.
+pub static BACKUP: Domain = domain!("backup");

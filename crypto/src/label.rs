@@ -128,6 +128,8 @@ pub const KDF_GUEST_DEVICE: &str = "guest device";
 pub const KDF_GUEST_LEAF: &str = "guest leaf";
 /// Sealing key of a vault's purpose.
 pub const KDF_VAULT: &str = "vault";
+/// What opens a backup in place of a passphrase, from the root seed.
+pub const KDF_BACKUP: &str = "backup";
 /// Blinding key of a vault's purpose.
 pub const KDF_VAULT_BLIND: &str = "vault blind";
 /// Contact key of an account, from its root key.
@@ -170,6 +172,7 @@ pub const KDFS: [&str; 33] = [
     KDF_GUEST_DEVICE,
     KDF_GUEST_LEAF,
     KDF_VAULT,
+    KDF_BACKUP,
     KDF_VAULT_BLIND,
     KDF_CONTACT,
     KDF_DIRECT,

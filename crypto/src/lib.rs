@@ -15,12 +15,13 @@
 //! | [`epoch`], [`seal`], [`padme`] | epoch, slice, sender and message keys; sealed messages |
 //! | [`file`] | sealed chunks of files |
 //! | [`envelope`], [`wrap`], [`topic`], [`invite`], [`mailbox`] | keys shared by a room or a link |
-//! | [`vault`] | keys at rest |
+//! | [`vault`], [`backup`] | keys at rest, sealed backups |
 //!
 //! The formats are in `docs/spec/crypto.md`, their vectors in `docs/spec/vectors/crypto.json`.
 
 pub mod account;
 pub mod array;
+pub mod backup;
 pub mod contact;
 pub mod envelope;
 pub mod epoch;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use parlor_api::{Code, Problem};
+use parlor_crypto::account::Inception;
 use parlor_crypto::contact::{ContactKey, ContactSecret};
 use parlor_crypto::secret::exposed;
 use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
@@ -161,19 +162,32 @@ impl Account {
             name: name.to_owned(),
             recovery_phrase: phrase::spell(&seed),
         };
-        let vault = Vault::generate(&mut rng());
-        let file = match passphrase.read()? {
-            Some(text) => vault.lock(&mut rng(), Unlock::Passphrase(&text), Stretch::RECOMMENDED),
-            None => {
-                let key = Secret::random(&mut rng());
-                home::write_private(&key_file(home), key.expose())?;
-                vault.lock(&mut rng(), Unlock::KeyFile(&key), Stretch::RECOMMENDED)
-            }
-        };
-        let mut file = file.map_err(|error| vault_problem(home, error))?;
-        keys.seal_into(&vault, &mut file);
-        home::write_private(&home.account_file(), &file)?;
+        keys.store(home, passphrase)?;
         Ok(made)
+    }
+
+    /// Makes the account of a home that a backup was made of: a new device of it, certified by its root key.
+    pub(crate) fn restore(
+        home: &Home,
+        name: &str,
+        passphrase: &Passphrase,
+        account: Inception,
+        root: &Secret,
+        now_ms: u64,
+    ) -> Result<Self, Problem> {
+        let name = checked_name(name)?;
+        let key = SigningKey::from_seed(root);
+        let made = Identity::add_device_of(account, &key, name, now_ms, now_ms, &mut rng());
+        let identity = made.map_err(|_| crate::backup::damaged("the keys of the account do not belong together"))?;
+        let keys = Keys {
+            version: Keys::VERSION,
+            name: name.to_owned(),
+            root: root.clone(),
+            transport: Secret::random(&mut rng()),
+            identity: identity.to_bytes(),
+        };
+        let vault = keys.store(home, passphrase)?;
+        Ok(Self { keys, identity: Arc::new(identity), vault })
     }
 
     /// Whether the account of a home opens with a passphrase only.
@@ -285,6 +299,23 @@ impl Account {
 
 impl Keys {
     const VERSION: u8 = 1;
+
+    /// Writes the account of a home that has none, under a new vault.
+    fn store(&self, home: &Home, passphrase: &Passphrase) -> Result<Vault, Problem> {
+        let vault = Vault::generate(&mut rng());
+        let file = match passphrase.read()? {
+            Some(text) => vault.lock(&mut rng(), Unlock::Passphrase(&text), Stretch::RECOMMENDED),
+            None => {
+                let key = Secret::random(&mut rng());
+                home::write_private(&key_file(home), key.expose())?;
+                vault.lock(&mut rng(), Unlock::KeyFile(&key), Stretch::RECOMMENDED)
+            }
+        };
+        let mut file = file.map_err(|error| vault_problem(home, error))?;
+        self.seal_into(&vault, &mut file);
+        home::write_private(&home.account_file(), &file)?;
+        Ok(vault)
+    }
 
     /// Adds them, sealed, to what stands in `file`.
     fn seal_into(&self, vault: &Vault, file: &mut Vec<u8>) {

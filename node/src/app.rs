@@ -7,6 +7,7 @@
 //!
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
+mod backup;
 mod export;
 mod files;
 mod profiles;
@@ -92,6 +93,10 @@ pub(crate) struct Node {
     pub(crate) names: Names,
     /// The index of all messages.
     pub(crate) search: Search,
+    /// Whether the home is locked with a passphrase.
+    pub(crate) locked: bool,
+    /// One backup is made at a time.
+    pub(crate) backups: Arc<tokio::sync::Semaphore>,
     /// Becomes true when the node is to stop.
     pub(crate) stopping: watch::Sender<bool>,
 }

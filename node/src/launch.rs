@@ -122,6 +122,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
 /// Starts what is behind the front, and has it served.
 async fn run(config: &Config, front: &mut Front, account: Account, store: Store) -> Result<Parts, Problem> {
     let relays = Relay::parse(&config.relays, Code::BadConfig)?;
+    let locked = Account::wants_passphrase(&config.home)?;
     let network = network(config, &account, &store).await?;
     let Network { peer, handle: net, events, task: network } = network;
     tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
@@ -200,6 +201,8 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         home: config.home.dir().to_owned(),
         names,
         search,
+        locked,
+        backups: Arc::new(tokio::sync::Semaphore::new(1)),
         stopping: front.stop.clone(),
     };
     let app = App { node: Arc::new(node) };

@@ -3,6 +3,7 @@
 mod account;
 pub mod app;
 mod at_rest;
+mod backup;
 pub mod bus;
 mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use app::App;
 pub use at_rest::AtRest;
+pub use backup::{BackupKey, Counts, Restored, restore_backup};
 pub use config::{Config, Passphrase};
 pub use home::Home;
 pub use launch::{NewAccount, Running, Waiting, init_account, recover_account, start, wait};

@@ -65,6 +65,10 @@ pub(crate) const REST_MS: u64 = 5_000;
 pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Rows of a backup that are read or written in one go.
+pub(crate) const BACKUP_ROWS: usize = 512;
+/// Pieces of a backup, of 64 KiB, that wait for who takes them.
+pub(crate) const BACKUP_QUEUE: usize = 8;
 /// Groups of several contacts that are remembered, 1 KiB each: so that the same people asked again have the first chat.
 pub(crate) const GROUPS_MAX: usize = 1_024;
 /// Groups into which one contact brings us in a day without our word: people make some, a machine makes thousands.

@@ -94,10 +94,26 @@ impl Identity {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, CertError> {
-        let inception = seed.inception();
-        let device = SigningKey::generate(rng);
-        let (root, account) = (seed.root_key(0), inception.account());
-        let cert = DeviceCert::issue(&root, account, &device.public(), device_name, now_ms, number)?;
+        Self::add_device_of(seed.inception(), &seed.root_key(0), device_name, number, now_ms, rng)
+    }
+
+    /// As [`add_device`](Self::add_device), by the root key of an account whose seed is not at hand.
+    ///
+    /// # Errors
+    /// A device name over 64 bytes; [`CertError::OtherAccount`] for a key that is not the account's root.
+    pub fn add_device_of(
+        inception: Inception,
+        root: &SigningKey,
+        device_name: &str,
+        number: u64,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, CertError> {
+        if root.public_bytes() != inception.root_pk {
+            return Err(CertError::OtherAccount);
+        }
+        let (device, account) = (SigningKey::generate(rng), inception.account());
+        let cert = DeviceCert::issue(root, account, &device.public(), device_name, now_ms, number)?;
         let mut identity = Self { inception, cert, device, leafs: Vec::new() };
         identity.rotate_leaf(now_ms, rng);
         Ok(identity)

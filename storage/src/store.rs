@@ -164,6 +164,17 @@ impl Store {
 
     /// All messages after a place, oldest first, those that are no lines of the timeline among them.
     pub fn walk(&self, room: &RoomId, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, ReadError> {
+        let rows = self.walk_all(room, after, limit)?;
+        Ok(rows.into_iter().map(|(row, _)| row).collect())
+    }
+
+    /// As [`walk`](Self::walk), with whether each is an [aside](Batch::aside).
+    pub fn walk_all(
+        &self,
+        room: &RoomId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<(TimelineRow, bool)>, ReadError> {
         self.in_room(room, |core, room| pages::walk(core, room, after, limit))
     }
 

@@ -1,5 +1,6 @@
 //! One command, one file. Each takes its arguments, asks the node, and writes the answer.
 
+pub mod backup;
 pub mod completions;
 pub mod config;
 pub mod contact;
@@ -77,6 +78,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::History(args) => history::run(&args, &node()?, &globals, out),
         Command::Search(args) => search::run(&args, &node()?, &globals, out),
         Command::Export(args) => export::run(&args, node, out),
+        Command::Backup(command) => backup::run(command, node, &globals, out),
         Command::File(command) => file::run(command, &node()?, out),
         Command::Listen(args) => listen::run(&args, &node()?, &globals, out),
         Command::Read(args) => read::run(args, &node()?, out),

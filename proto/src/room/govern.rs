@@ -11,6 +11,7 @@ use super::types::{Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
     InviteBounds, InviteHistory, InviteId, KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy,
+    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions, Policy,
     PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
@@ -268,6 +269,26 @@ impl Room {
         if !update.devices.is_empty() && stay + update.devices.len() > limits::MAX_DEVICES {
             return Err(Refusal::Limit);
         }
+        self.write_control(Control::AccountUpdate(update), now_ms)
+    }
+
+    /// Brings this device into a room of our account that it was not in, with its own word and the root's: a device that was restored
+    /// from a backup and knows the room from there. Nothing if it is known here, or the account is not in. The epoch with it in is
+    /// made as after every change of devices.
+    ///
+    /// # Errors
+    /// [`Refusal::Limit`] for more than [`limits::MAX_DEVICES`] live devices; [`Refusal::Held`] while nothing may be written.
+    pub fn come_back(&mut self, now_ms: u64) -> Result<Outcome, Refusal> {
+        let (known, account) = (self.dag.device_no(&self.me.device()).is_some(), self.me.account());
+        if known || !self.resolved.members().contains_key(&account) {
+            return Ok(Outcome::default());
+        }
+        self.may_write()?;
+        if self.dag.devices_of(&account).iter().filter(|no| self.live.has(**no)).count() >= limits::MAX_DEVICES {
+            return Err(Refusal::Limit);
+        }
+        let own = NewDevice::sign(self.me.signing_key(), self.me.entrant());
+        let update = AccountUpdate { devices: vec![own], revokes: Vec::new() };
         self.write_control(Control::AccountUpdate(update), now_ms)
     }
 

@@ -7,6 +7,7 @@
 
 mod asleep;
 mod attention;
+mod backup;
 mod bad_input;
 mod bots;
 mod catching_up;

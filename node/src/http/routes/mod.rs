@@ -2,6 +2,7 @@
 
 mod access;
 mod attention;
+mod backup;
 mod contacts;
 mod devices;
 mod files;
@@ -180,6 +181,11 @@ fn patient_manage() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::lookup))
 }
 
+/// Routes for the home's token and sessions that take as long as the client does.
+fn patient_all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(backup::create))
+}
+
 /// Routes for the home's token and sessions.
 fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(access::list, access::create)).routes(routes!(access::revoke))
@@ -202,7 +208,8 @@ pub(crate) fn router(app: App, door: Door, port: u16, stopped: watch::Receiver<b
     let patient = guarded(patient_read(), Gate::of(Scope::Read))
         .merge(guarded(lines(), Gate::for_all(Scope::Read)))
         .merge(guarded(patient_send(), Gate::for_all(Scope::Send)))
-        .merge(guarded(patient_manage(), Gate::of(Scope::Manage)));
+        .merge(guarded(patient_manage(), Gate::of(Scope::Manage)))
+        .merge(guarded(patient_all(), Gate::of(Scope::All)));
     let description = openapi();
     let described = move || async move { axum::Json(description) };
     let routes = Router::from(quick.layer(from_fn(guard::deadline)))
@@ -283,7 +290,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let base = OpenApiRouter::<Api>::with_openapi(Base::openapi());
     let of_door = [web::open(), web::locked_too(), web::unlocked()];
     let of_node = [read(), read_what_is_seen(), send(), manage(), all(), media(), socket()];
-    let patient = [patient_read(), lines(), patient_send(), patient_manage()];
+    let patient = [patient_read(), lines(), patient_send(), patient_manage(), patient_all()];
     let routes = of_door.into_iter().chain(of_node).chain(patient).fold(OpenApiRouter::new(), OpenApiRouter::merge);
     let mut description = base.nest(PREFIX, routes).into_openapi();
     let token = utoipa::openapi::security::Http::new(utoipa::openapi::security::HttpAuthScheme::Bearer);

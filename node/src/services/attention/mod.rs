@@ -17,4 +17,4 @@ pub(crate) use actor::{Parts, run};
 pub(crate) use asked::calling;
 pub use quiet::Quiet;
 pub use settings::Chosen;
-pub(crate) use settings::{Attention, Desktop, hours};
+pub(crate) use settings::{Attention, Desktop, NAME as SETTINGS, hours};

@@ -15,7 +15,7 @@ use crate::home_damaged;
 use crate::limits::SETTINGS_INBOX;
 
 /// Name of what is stored.
-const NAME: &[u8] = b"attention";
+pub(crate) const NAME: &[u8] = b"attention";
 
 /// What was chosen, in one place: by the file, or over the API. What is absent was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

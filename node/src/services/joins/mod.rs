@@ -60,7 +60,8 @@ impl Joins {
             let Some(kept) = kept::decode(&bytes) else { continue };
             match Link::parse(&kept.link, now_ms()) {
                 Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.role().is_none()) => {
-                    let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None);
+                    let by = Whose::User;
+                    let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None, by);
                 }
                 // Over while we were away, or in by now.
                 _ => {

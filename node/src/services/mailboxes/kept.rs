@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Tips;
 
 /// The name of the row.
-const NAME: &[u8] = b"mail";
+pub(crate) const NAME: &[u8] = b"mail";
 /// Longest row: a few dozen boxes at four relays.
 const MAX_ROW: usize = 256 * 1024;
 

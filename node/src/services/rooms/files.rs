@@ -39,12 +39,8 @@ impl Turn<'_> {
 
     /// Writes down, in the batch of a message, which files it names: that is what a start reads.
     pub(super) fn note_files(&self, batch: &mut Batch, event: &Event, body: Option<&Body>) {
-        let Some(Body::File(files)) = body else { return };
-        let own = event.device() == self.context.identity.device();
-        for (index, file) in files.files.iter().enumerate() {
-            let key = row_key(&file.id(), &event.id());
-            batch.put(Namespace::File, &key, row_value(index, file, own));
-        }
+        let Some(body) = body else { return };
+        note_files(batch, event, body, event.device() == self.context.identity.device());
     }
 
     /// A message came: its files can be fetched and served from now on. What is not shown now may be later, as soon as its author
@@ -75,6 +71,14 @@ impl Turn<'_> {
             file.ok_or_else(|| Problem::new(Code::FileNotFound, gone).hint("take it again with POST /files"))
         };
         request.files.iter().map(find).collect()
+    }
+}
+
+/// Writes down which files a message names; `own` if it was sent from here.
+pub(crate) fn note_files(batch: &mut Batch, event: &Event, body: &Body, own: bool) {
+    let Body::File(files) = body else { return };
+    for (index, file) in files.files.iter().enumerate() {
+        batch.put(Namespace::File, &row_key(&file.id(), &event.id()), row_value(index, file, own));
     }
 }
 

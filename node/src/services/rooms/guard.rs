@@ -8,11 +8,23 @@ use parlor_proto::sync::Guard;
 
 use super::entry::Turn;
 use super::message::Wish;
+use super::settle::Settle;
 use crate::limits::HELD_WISHES_MAX;
 
 impl Turn<'_> {
-    /// The program has started with this room on its disk.
+    /// The program has started with this room on its disk. A device that the room has never heard of, for its home was restored from a
+    /// backup, says that it is there: of its logs nothing can be anywhere, so there is nothing to compare.
     pub(super) fn guard(&mut self) {
+        match self.entry.room.come_back(self.now_ms) {
+            Ok(outcome) if outcome.accepted.is_empty() => {}
+            Ok(outcome) => {
+                tracing::info!(room = %self.id().short(), "this device comes into a room that it knows from a backup");
+                return self.commit(outcome, Settle::default());
+            }
+            Err(why) => {
+                tracing::warn!(room = %self.id().short(), %why, "this device can not come into a room of its account");
+            }
+        }
         let me = self.context.identity.device();
         let others = self.entry.room.members().into_iter().flat_map(|member| member.devices);
         if self.entry.room.is_member() && others.into_iter().any(|(device, _)| device != me) {

@@ -334,7 +334,7 @@ impl Turn<'_> {
 }
 
 /// The content of a stored message, if its key is known.
-pub(super) fn open(room: &parlor_proto::RoomId, event: &Event, row: &MessageRow) -> Option<Body> {
+pub(crate) fn open(room: &parlor_proto::RoomId, event: &Event, row: &MessageRow) -> Option<Body> {
     let key = MessageKey::from_secret(row.key.clone()?);
     let plain = seal::open(&key, room.as_bytes(), &event.sealing_header(), event.payload()).ok()?;
     Body::decode(&plain).ok()

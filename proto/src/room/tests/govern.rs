@@ -18,7 +18,7 @@ use crate::room::{
 use crate::validity::Invalid;
 
 /// A founder with people of these roles, who all know each other.
-fn founded(history: History, roles: &[Role]) -> (Person, Vec<Person>) {
+pub(super) fn founded(history: History, roles: &[Role]) -> (Person, Vec<Person>) {
     let mut alice = Person::founder(1, history);
     let mut others: Vec<Person> = Vec::new();
     for (n, role) in roles.iter().enumerate() {
@@ -35,11 +35,11 @@ fn settle(alice: &mut Person, others: &mut [Person]) {
     }
 }
 
-fn account(person: &Person) -> crate::ids::AccountId {
+pub(super) fn account(person: &Person) -> crate::ids::AccountId {
     person.room.me().account()
 }
 
-fn removal(person: &Person) -> Removal {
+pub(super) fn removal(person: &Person) -> Removal {
     Removal { target: Target::Account(account(person)), ban: false, cascade: false, purge: false }
 }
 

@@ -24,6 +24,7 @@ mod order;
 mod reach;
 mod reads;
 mod removal;
+mod restored;
 mod rules;
 mod sound;
 mod stored;

@@ -229,6 +229,25 @@ impl Person {
     }
 
     pub(super) fn try_restart(&mut self) -> Result<(), RestoreError> {
+        self.room = Room::restore(self.room.me().clone(), self.parts())?;
+        Ok(())
+    }
+
+    /// The room as another device holds it that was given everything of it but this device's keys.
+    pub(super) fn restored_as(&self, me: Identity) -> Self {
+        let room = Room::restore(Arc::new(me), self.parts()).unwrap();
+        Self {
+            room,
+            rng: StdRng::seed_from_u64(78),
+            now: self.now,
+            stored: self.stored.clone(),
+            places: self.places.clone(),
+            persist: self.persist.clone(),
+            keys: self.keys.clone(),
+        }
+    }
+
+    fn parts(&self) -> RoomParts {
         let mut tips = BTreeMap::new();
         let mut control = Vec::new();
         for accepted in &self.stored {
@@ -241,15 +260,13 @@ impl Person {
                 }
             }
         }
-        let parts = RoomParts {
+        RoomParts {
             room: self.room.id(),
             control,
             tips: tips.into_values().collect(),
             heads: self.persist.heads.clone().unwrap_or_default(),
             keys: self.keys.clone(),
-        };
-        self.room = Room::restore(self.room.me().clone(), parts)?;
-        Ok(())
+        }
     }
 
     fn place(&self, event: &Event) -> (DeviceId, u64) {

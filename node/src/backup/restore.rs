@@ -1,0 +1,335 @@
+//! A home made of a backup: another device of the account, with what the one that made it knew.
+//!
+//! The home is made beside its place (`HOME.restoring`) and moved there when all of the file was verified and is on the disk. Who is
+//! killed half way has no home, and what was left is cleared away by the next one who restores there.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parlor_api::{Code, Problem};
+use parlor_crypto::vault::Unlock;
+use parlor_proto::RoomId;
+use parlor_proto::event::Event;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::identity::Identity;
+use parlor_proto::room::{Room, RoomParts};
+use parlor_storage::{Batch, ControlRow, MessageRow, Namespace, OpenOptions, Store};
+
+use super::record::{Counts, FORMAT, Head, Key, Record, Said};
+use super::stream::Reader;
+use super::write::words_key;
+use super::{BackupKey, damaged};
+use crate::account::Account;
+use crate::clock::now_ms;
+use crate::config::Passphrase;
+use crate::home::{self, Home};
+use crate::launch::store_problem;
+use crate::limits::{BACKUP_ROWS, SPLIT_BYTES};
+use crate::services::{groups, rooms};
+
+/// What was restored.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// Account id.
+    pub account: String,
+    /// The new device.
+    pub device: String,
+    /// The device that made the backup.
+    pub from_device: String,
+    /// Name of the account.
+    pub name: String,
+    /// When the backup was made, milliseconds since the epoch.
+    pub made_ms: u64,
+    /// Whether the home is locked with a passphrase.
+    pub locked: bool,
+    /// What is in it.
+    pub counts: Counts,
+}
+
+/// Makes a home of a backup. Blocks, for minutes with a large history. `lock` is what the home is to be locked with; if nothing is
+/// said, and the home that was backed up was locked, the passphrase of the backup.
+///
+/// # Errors
+/// `already_exists` if there is something at the place of the home; `wrong_passphrase`, `passphrase_needed`, `backup_damaged`,
+/// `home_denied`, `disk_full`. Then there is no home, and the backup is untouched.
+pub fn restore_backup(home: &Home, from: impl Read, key: &BackupKey, lock: &Passphrase) -> Result<Restored, Problem> {
+    must_be_free(home.dir())?;
+    let words;
+    let with = match key {
+        BackupKey::Passphrase(text) => Unlock::Passphrase(text),
+        BackupKey::Recovery(text) => {
+            words = words_key(text, None)?;
+            Unlock::KeyFile(&words)
+        }
+    };
+    // Before anything is made: most errors are of the passphrase.
+    let mut reader = Reader::begin(from, with)?;
+    let head = match reader.next()? {
+        Some(Record::Head(head)) if head.format <= FORMAT => head,
+        Some(Record::Head(_)) => {
+            return Err(Problem::new(Code::BackupDamaged, "the backup is of a newer version").hint("update parlor"));
+        }
+        _ => return Err(damaged("it does not say whose it is")),
+    };
+    let lock = lock_of(&head, key, lock)?;
+    let beside = Beside::make(home)?;
+    let restored = fill(&beside.home, &head, &lock, &mut reader)?;
+    beside.move_to(home)?;
+    Ok(restored)
+}
+
+/// With what the home is locked.
+fn lock_of(head: &Head, key: &BackupKey, lock: &Passphrase) -> Result<Passphrase, Problem> {
+    match (lock, key) {
+        (Passphrase::None, BackupKey::Passphrase(text)) if head.locked => Ok(Passphrase::Given(text.clone())),
+        (Passphrase::None, BackupKey::Recovery(_)) if head.locked => Err(Problem::new(
+            Code::PassphraseNeeded,
+            "the home was locked with a passphrase, and this one is to be, too",
+        )
+        .hint("name one with --home-passphrase-file FILE")),
+        (lock, _) => Ok(lock.clone()),
+    }
+}
+
+fn must_be_free(dir: &Path) -> Result<(), Problem> {
+    let taken = match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(home::problem("read", dir, &error)),
+    };
+    if !taken {
+        return Ok(());
+    }
+    Err(Problem::new(Code::AlreadyExists, format!("{} is not empty", dir.display()))
+        .hint("a backup is restored into a new home: name another one with --home DIR"))
+}
+
+/// A home that is being made beside its place.
+struct Beside {
+    home: Home,
+    lock: Option<parlor_storage::private::Lock>,
+}
+
+impl Beside {
+    fn make(home: &Home) -> Result<Self, Problem> {
+        let mut name = home.dir().file_name().unwrap_or_default().to_owned();
+        if name.is_empty() {
+            return Err(Problem::new(Code::Usage, "the home has no name").hint("name a folder with --home DIR"));
+        }
+        name.push(".restoring");
+        let beside = Home::at(home.dir().with_file_name(name));
+        beside.create()?;
+        // Two who restore there at once: one of them is refused.
+        let lock = beside.lock()?;
+        let made = Self { home: beside, lock: Some(lock) };
+        made.clear(false)?;
+        Ok(made)
+    }
+
+    /// Takes away what was left of somebody who was killed.
+    fn clear(&self, lock_too: bool) -> Result<(), Problem> {
+        let dir = self.home.dir();
+        let failed = |error: std::io::Error| home::problem("clear", dir, &error);
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path == self.home.lock_file() && !lock_too {
+                continue;
+            }
+            let kind = fs::symlink_metadata(&path).map_err(failed)?;
+            if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn move_to(mut self, home: &Home) -> Result<(), Problem> {
+        let failed = |error: std::io::Error| home::problem("make", home.dir(), &error);
+        self.lock = None;
+        fs::rename(self.home.dir(), home.dir()).map_err(failed)?;
+        let above = home
+            .dir()
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), Into::into);
+        fs::File::open(&above).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if self.lock.take().is_some() && self.clear(true).is_ok() {
+            let _ = fs::remove_dir(self.home.dir());
+        }
+    }
+}
+
+/// Makes a home of what follows the head.
+fn fill(home: &Home, head: &Head, lock: &Passphrase, reader: &mut Reader<impl Read>) -> Result<Restored, Problem> {
+    let account = Account::restore(home, &head.name, lock, head.account, &head.root, now_ms())?;
+    if !head.config.is_empty() {
+        home::write_private(&home.config_file(), head.config.as_bytes())?;
+    }
+    let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).map_err(store_problem)?;
+    let mut filling = Filling {
+        store: &store,
+        me: account.identity(),
+        room: None,
+        batch: Batch::new(None),
+        rows: 0,
+        counts: Counts::default(),
+    };
+    let done = filling.all(reader);
+    let counts = filling.counts;
+    // Also what is given up is closed: the folder can be taken away then.
+    store.close();
+    done?;
+    home::write_private(&home.store_made_file(), b"")?;
+    Ok(Restored {
+        account: account.identity().account().to_string(),
+        device: account.identity().device().to_string(),
+        from_device: head.device.to_string(),
+        name: head.name.clone(),
+        made_ms: head.made_ms,
+        locked: !matches!(lock, Passphrase::None),
+        counts,
+    })
+}
+
+/// A store that is being filled.
+struct Filling<'a> {
+    store: &'a Store,
+    me: Arc<Identity>,
+    room: Option<Filled>,
+    batch: Batch,
+    rows: usize,
+    counts: Counts,
+}
+
+/// The room that is being filled.
+struct Filled {
+    id: RoomId,
+    /// From the first message on: tells what is kept beside messages.
+    machine: Option<Room>,
+}
+
+impl Filling<'_> {
+    fn all(&mut self, reader: &mut Reader<impl Read>) -> Result<(), Problem> {
+        loop {
+            match reader.next()? {
+                Some(Record::Head(_)) | None => return Err(damaged("it says no end")),
+                Some(Record::End(told)) => {
+                    self.flush()?;
+                    if told != self.counts {
+                        return Err(damaged("it holds something else than it says"));
+                    }
+                    // Only behind the last byte it is known to be whole.
+                    return match reader.next()? {
+                        None => Ok(()),
+                        Some(_) => Err(damaged("something follows its end")),
+                    };
+                }
+                Some(Record::Room { id, record }) => self.begin(id, record)?,
+                Some(Record::Value { namespace, key, value }) => self.value(namespace, &key, value)?,
+                Some(Record::Control(bytes)) => self.control(&bytes)?,
+                Some(Record::Message(said)) => self.message(*said)?,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Problem> {
+        let next = Batch::new(self.room.as_ref().map(|room| room.id));
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.rows = 0;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.store.commit_blocking(batch).map_err(|error| crate::services::commit_problem(&error))
+    }
+
+    /// Commits what is there, if that is enough.
+    fn added(&mut self) -> Result<(), Problem> {
+        self.rows += 1;
+        if self.rows >= BACKUP_ROWS || self.batch.bytes() >= SPLIT_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn begin(&mut self, id: RoomId, record: Vec<u8>) -> Result<(), Problem> {
+        self.flush()?;
+        self.counts.rooms += 1;
+        self.room = Some(Filled { id, machine: None });
+        self.batch = Batch::new(Some(id));
+        self.batch.room(record);
+        self.added()
+    }
+
+    fn value(&mut self, namespace: u8, key: &[u8], mut value: Vec<u8>) -> Result<(), Problem> {
+        let of = |namespaces: &[Namespace]| namespaces.iter().copied().find(|one| *one as u8 == namespace);
+        let found = match self.room {
+            Some(_) => of(&[Namespace::Meta, Namespace::Keys, Namespace::Marker, Namespace::Peer]),
+            None => of(&[Namespace::Contact, Namespace::Group, Namespace::Meta]),
+        };
+        let namespace = found.ok_or_else(|| damaged("a value is of no kind that is backed up"))?;
+        if namespace == Namespace::Group && self.room.is_none() {
+            // Whom the other device was about to invite it invites itself.
+            let Some(told) = groups::restored(&value, now_ms()) else { return Ok(()) };
+            value = told;
+        }
+        self.counts.contacts += u64::from(namespace == Namespace::Contact);
+        self.batch.put(namespace, key, value);
+        self.added()
+    }
+
+    fn control(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        let room = self.room.as_ref().filter(|room| room.machine.is_none());
+        let id = room.map(|room| room.id).ok_or_else(|| damaged("a control event is of no room"))?;
+        let event = Event::decode(&id, bytes).map_err(|_| damaged("a control event is none"))?;
+        self.counts.control += 1;
+        self.batch.control(ControlRow::of(&event));
+        self.added()
+    }
+
+    fn message(&mut self, said: Said) -> Result<(), Problem> {
+        let id = self.room.as_ref().map(|room| room.id).ok_or_else(|| damaged("a message is of no room"))?;
+        if self.room.as_ref().is_some_and(|room| room.machine.is_none()) {
+            self.flush()?;
+            let machine = machine(self.store, id, self.me.clone())?;
+            self.room = Some(Filled { id, machine: Some(machine) });
+        }
+        let Some(Filled { machine: Some(machine), .. }) = &self.room else { return Ok(()) };
+        let event = Event::decode(&id, &said.bytes).map_err(|_| damaged("a message is none"))?;
+        let Said { device, seq, hlc, order, received_ms, key, fades_ms, aside, bytes } = said;
+        let row = MessageRow {
+            device,
+            seq,
+            id: event.id(),
+            hlc,
+            order,
+            received_ms,
+            covers_own: 0,
+            key: key.map(|Key(key)| key),
+            bytes,
+            fades_ms,
+        };
+        let body = if row.is_erased() { None } else { rooms::open(&id, &event, &row) };
+        let aside = aside || body.as_ref().is_some_and(|body| body.target().is_some());
+        self.batch.message(row);
+        if aside {
+            self.batch.aside(event.id());
+        }
+        if let Some(body) = &body {
+            for remark in machine.remarks(&event, Hlc(order), body) {
+                self.batch.remark(remark, fades_ms);
+            }
+            rooms::note_files(&mut self.batch, &event, body, false);
+        }
+        self.counts.messages += 1;
+        self.added()
+    }
+}
+
+/// The machine of a room whose control events are in the store, and no message yet.
+fn machine(store: &Store, id: RoomId, me: Arc<Identity>) -> Result<Room, Problem> {
+    let parts = rooms::stored_parts(store, id)?;
+    let restored = Room::restore(me, RoomParts { tips: Vec::new(), ..parts });
+    restored.map_err(|error| damaged(&format!("room {} can not be restored: {error}", id.short())))
+}
