@@ -92,6 +92,9 @@ pub enum EventBody {
     /// The index of the search is being built, and how far that is.
     #[serde(rename = "search")]
     Search(crate::SearchState),
+    /// A webhook fails, works again, or is given up.
+    #[serde(rename = "webhook")]
+    Webhook(crate::WebhookChanged),
     /// Something went wrong that a person should know.
     #[serde(rename = "error")]
     Error(ErrorNote),
@@ -120,9 +123,8 @@ impl EventBody {
             Self::Outbox(e) => Some(&e.room),
             Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Profile(_) | Self::Search(_) | Self::Error(_) => {
-                None
-            }
+            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Profile(_) => None,
+            Self::Search(_) | Self::Webhook(_) | Self::Error(_) => None,
         }
     }
 }

@@ -26,6 +26,7 @@ mod problem;
 mod profile;
 mod room;
 mod search;
+mod webhook;
 
 pub use access::{
     ApiToken, CheckedWord, CreateToken, OpenSession, OpenedSession, RecoveryPhrase, Scope, Session, Setup, SignLinks,
@@ -65,6 +66,7 @@ pub use problem::{Code, Problem};
 pub use profile::{OwnField, OwnProfile, Profile, UpdateField, UpdateProfile, Visible};
 pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, SplitView, UpdateRoom};
 pub use search::{SEARCH_DEFAULT, SEARCH_MAX, SearchHit, SearchPage, SearchState};
+pub use webhook::{CreateWebhook, Webhook, WebhookChanged, WebhookDelivery, WebhookState};
 
 /// First path segments of every route of this version of the API.
 pub const PREFIX: &str = "/api/v1";

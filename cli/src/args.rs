@@ -196,6 +196,9 @@ pub enum Command {
     /// Make, list and revoke tokens for scripts and bots
     #[command(subcommand)]
     Token(cmd::token::Command),
+    /// Have programs of yours called when messages come
+    #[command(subcommand)]
+    Webhook(cmd::webhook::Command),
     /// List and revoke the devices of this account
     #[command(subcommand)]
     Device(cmd::device::Command),
@@ -373,6 +376,11 @@ mod tests {
         "token create N",
         "token create N --scope read,send,manage --room R --room S",
         "token list",
+        "webhook create N https://host.example/hook --room R --room S",
+        "webhook list",
+        "webhook secret I",
+        "webhook enable I",
+        "webhook remove I",
         "token revoke I",
         "completions bash",
         "man D",

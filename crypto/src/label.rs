@@ -143,7 +143,7 @@ pub const KDF_FILE_CHUNK: &str = "file chunk";
 pub const KDF_FILE_ID: &str = "file id";
 
 /// All KDF labels.
-pub const KDFS: [&str; 33] = [
+pub const KDFS: [&str; 34] = [
     KDF_EPOCH_COMMIT,
     KDF_SLICE,
     KDF_SLICE_COMMIT,

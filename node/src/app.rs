@@ -10,9 +10,10 @@
 mod backup;
 mod export;
 mod files;
-mod profiles;
 mod groups;
+mod profiles;
 mod search;
+mod webhooks;
 
 use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
@@ -36,6 +37,7 @@ use crate::services::names::{self, Names};
 use crate::services::rooms::devices;
 use crate::services::rooms::{Context, Rooms, made_room};
 use crate::services::search::Search;
+use crate::services::webhooks::Webhooks;
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
@@ -83,6 +85,8 @@ pub(crate) struct Node {
     pub(crate) joins: Joins,
     /// Group chats of several contacts.
     pub(crate) groups: Groups,
+    /// Programs that are called when messages come.
+    pub(crate) webhooks: Webhooks,
     pub(crate) bus: Bus,
     /// Address of the local API.
     pub(crate) api: String,

@@ -36,8 +36,9 @@ use crate::services::mailboxes::{self, Mailboxes, Relay};
 use crate::services::names::{self, Names};
 use crate::services::peers::{self, Peers};
 use crate::services::profiles::{self, Profiles};
-use crate::services::rooms::{self, Context, Directory};
+use crate::services::rooms::{self, Context, Directory, Rooms};
 use crate::services::search::{self, Pace, Search};
+use crate::services::webhooks::{self, Floor, Webhooks};
 
 /// An account that was just made.
 pub struct NewAccount {
@@ -134,7 +135,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let (profiles, wishes) = Profiles::load(&store, (account.identity().account(), account.name()), &contacts, &bus)?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let (directory, joins) = (Directory::default(), Joins::new());
-    let (groups, told) = Groups::new();
+    let ((groups, told), (webhooks, hooks)) = (Groups::new(), Webhooks::new());
     let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {
@@ -170,24 +171,15 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         bus: bus.clone(),
     };
     tasks.spawn(peers::run(parts));
-    let (net, store_of) = (context.net.clone(), store.clone());
-    let parts =
-        mailboxes::Parts { handle: mailboxes, net, rooms: rooms.clone(), store: store_of, context: context.clone() };
-    let mailboxes = tokio::spawn(mailboxes::run(parts));
-    tasks.spawn(async move { drop(mailboxes.await) });
+    carry(&mut tasks, mailboxes, &context, &rooms);
     let parts = contacts::Parts { context: context.clone(), rooms: rooms.clone(), relays: relays.clone() };
     tasks.spawn(contacts::run(parts, letters));
     tasks.spawn(leafs::run(account, config.home.clone(), context.clone(), rooms.clone()));
     tasks.spawn(files::run(files::Parts { files, net: context.net.clone(), rooms: rooms.clone() }));
-    let parts = profiles::Parts { profiles, rooms: rooms.clone(), store: store.clone() };
-    tasks.spawn(profiles::run(parts, wishes));
+    tasks.spawn(profiles::run(profiles::Parts { profiles, rooms: rooms.clone(), store: store.clone() }, wishes));
     tasks.spawn(fading::run(context.fading.clone(), store.clone(), rooms.clone()));
     begun.wait().await;
-    let parts = search::Parts { search: search.clone(), rooms: rooms.clone(), bus: bus.clone(), pace: Pace::default() };
-    tasks.spawn(search::run(parts));
-    joins.resume(&context, &rooms);
-    let parts = groups::Parts { context: context.clone(), rooms: rooms.clone(), joins: joins.clone() };
-    tasks.spawn(groups::run(parts, told));
+    follow(&mut tasks, (&context, &rooms, &joins), search.clone(), (told, hooks));
     listen::settled(&config.listen, &peers, &store).await;
 
     let node = Node {
@@ -195,6 +187,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         rooms,
         joins,
         groups,
+        webhooks,
         bus: bus.clone(),
         api: format!("http://{}", front.api),
         started_ms: now_ms(),
@@ -209,6 +202,31 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     front.serve_node(app.clone(), &config.home)?;
     bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
     Ok(Parts { app, network, tasks })
+}
+
+/// Starts the lines to relays. They end well by themselves when the node stops, so nothing ends them before.
+fn carry(tasks: &mut JoinSet<()>, handle: Mailboxes, context: &Arc<Context>, rooms: &Rooms) {
+    let (net, store, context) = (context.net.clone(), context.store.clone(), context.clone());
+    let parts = mailboxes::Parts { handle, net, rooms: rooms.clone(), store, context };
+    let mailboxes = tokio::spawn(mailboxes::run(parts));
+    tasks.spawn(async move { drop(mailboxes.await) });
+}
+
+/// Starts what follows the rooms, when all of them are there.
+fn follow(
+    tasks: &mut JoinSet<()>,
+    (context, rooms, joins): (&Arc<Context>, &Rooms, &Joins),
+    search: Search,
+    (told, hooks): (groups::Inbox, webhooks::Inbox),
+) {
+    let floor = Floor::default();
+    let parts = webhooks::Parts { context: context.clone(), rooms: rooms.clone(), floor: floor.clone() };
+    tasks.spawn(webhooks::run(parts, hooks));
+    let (rooms_of, bus) = (rooms.clone(), context.bus.clone());
+    tasks.spawn(search::run(search::Parts { search, rooms: rooms_of, bus, pace: Pace::default(), floor }));
+    joins.resume(context, rooms);
+    let parts = groups::Parts { context: context.clone(), rooms: rooms.clone(), joins: joins.clone() };
+    tasks.spawn(groups::run(parts, told));
 }
 
 /// What the store and the folder of files say of files. Blocks.

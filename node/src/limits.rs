@@ -65,6 +65,34 @@ pub(crate) const REST_MS: u64 = 5_000;
 pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Webhooks of a home.
+pub(crate) const WEBHOOKS_MAX: usize = 32;
+/// Commands that wait at the webhooks service.
+pub(crate) const WEBHOOKS_INBOX: usize = 16;
+/// Longest address of a webhook, in bytes.
+pub(crate) const WEBHOOK_URL_MAX: usize = 2_048;
+/// Groups of the store for which places of changed messages are kept for a webhook whose receiver is away: some 10 MB.
+pub(crate) const WEBHOOK_BEHIND: u64 = 100_000;
+/// Groups after which the place of a webhook is written down to which nothing was delivered.
+pub(crate) const WEBHOOK_NOTED: u64 = 1_024;
+/// Changes that are counted to say how many messages wait.
+pub(crate) const WEBHOOK_COUNTED: usize = 1_000;
+/// Pause after a delivery that was not taken; it doubles
+pub(crate) const WEBHOOK_FIRST_PAUSE_MS: u64 = 2_000;
+/// up to this,
+pub(crate) const WEBHOOK_LAST_PAUSE_MS: u64 = 3_600_000;
+/// and after so much of it the webhook is disabled.
+pub(crate) const WEBHOOK_GIVE_UP_MS: u64 = 5 * 24 * 3_600 * 1_000;
+/// How long a replaced secret signs beside the new one.
+pub(crate) const WEBHOOK_OLD_SECRET_MS: u64 = 24 * 3_600 * 1_000;
+/// Time of one delivery, from looking the host up to the head of the answer,
+pub(crate) const WEBHOOK_TIME: Duration = Duration::from_secs(20);
+/// of a connection to one address,
+pub(crate) const WEBHOOK_CONNECT_TIME: Duration = Duration::from_secs(5);
+/// and how many addresses of a host are tried.
+pub(crate) const WEBHOOK_ADDRESSES: usize = 3;
+/// Longest head of an answer.
+pub(crate) const WEBHOOK_HEAD_MAX: usize = 16 * 1_024;
 /// Rows of a backup that are read or written in one go.
 pub(crate) const BACKUP_ROWS: usize = 512;
 /// Pieces of a backup, of 64 KiB, that wait for who takes them.

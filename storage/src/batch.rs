@@ -42,7 +42,9 @@ pub enum Namespace {
     /// Pictures of profiles, as [`Profile`](Self::Profile).
     Portrait = 19,
     /// Groups of several contacts: of a direct chat, the invitations that came; of none, what became of each.
-    Group = 18,
+    Group = 20,
+    /// Webhooks, and how far each is.
+    Webhook = 21,
 }
 
 /// Changes to one room, or to none, that are applied wholly or not at all, also across kill -9 and power loss.

@@ -35,6 +35,7 @@ pub mod stop;
 pub mod token;
 pub mod typing;
 pub mod web;
+pub mod webhook;
 
 use crate::args::{Cli, Command};
 use crate::client::Client;
@@ -89,6 +90,7 @@ pub fn run(cli: Cli, out: &mut Out) -> Done {
         Command::Config(command) => config::run(command, &node()?, out),
         Command::Device(command) => device::run(command, &node()?, out),
         Command::Web(args) => web::run(&args, &node()?, out),
+        Command::Webhook(command) => webhook::run(command, &node()?, out),
         Command::Token(command) => token::run(command, &node()?, out),
         Command::Outbox(command) => outbox::run(command, &node()?, out),
         Command::Completions(args) => completions::run(&args, out),

@@ -13,6 +13,7 @@
 //! | [`files`] | files of messages: chunks on the disk, what is fetched, lines of those who fetch from us |
 //! | [`search`] | the index of all messages: kept up to date behind the store, asked by windows |
 //! | [`fading`] | nothing: has what is over taken away, and its keys destroyed |
+//! | [`webhooks`] | what programs of the owner are told, and how far each is |
 //! | [`names`] | nothing: asks the directories of relays |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
@@ -31,6 +32,7 @@ pub(crate) mod peers;
 pub(crate) mod profiles;
 pub(crate) mod rooms;
 pub(crate) mod search;
+pub(crate) mod webhooks;
 
 use parlor_api::{Code, Problem};
 use parlor_storage::CommitError;

@@ -10,9 +10,8 @@ use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
-    InviteBounds, InviteHistory, InviteId, KeyComplaint, LogPosition, MessageFate, Permission, Permissions, Policy,
-    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions, Policy,
-    PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
+    InviteBounds, InviteHistory, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions,
+    Policy, PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;

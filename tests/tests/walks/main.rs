@@ -34,3 +34,4 @@ mod relays;
 mod roles;
 mod saying;
 mod search;
+mod webhooks;

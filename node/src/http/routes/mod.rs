@@ -18,6 +18,7 @@ mod qr;
 mod rooms;
 mod search;
 mod web;
+mod webhooks;
 
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
@@ -188,7 +189,13 @@ fn patient_all() -> OpenApiRouter<Api> {
 
 /// Routes for the home's token and sessions.
 fn all() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(access::list, access::create)).routes(routes!(access::revoke))
+    OpenApiRouter::new()
+        .routes(routes!(access::list, access::create))
+        .routes(routes!(access::revoke))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::enable))
 }
 
 /// The WebSocket, which a ticket opens as well.

@@ -93,7 +93,7 @@ impl Grant {
     pub(crate) fn hears(&self, event: &EventBody) -> bool {
         let needed = match event {
             EventBody::Draft(_) => Scope::Send,
-            EventBody::Invite(_) | EventBody::Request(_) => Scope::Manage,
+            EventBody::Invite(_) | EventBody::Request(_) | EventBody::Webhook(_) => Scope::Manage,
             _ => Scope::Read,
         };
         let here = match (event, event.room()) {

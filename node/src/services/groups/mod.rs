@@ -12,5 +12,5 @@ mod views;
 
 pub(crate) use actor::{Parts, run};
 pub(crate) use book::{Told, restored};
-pub(crate) use handle::{Groups, Wanted};
+pub(crate) use handle::{Groups, Inbox, Wanted};
 pub(crate) use views::person;

@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) position: Position,
     /// Who wrote it.
     pub(crate) author: AccountId,
+    /// Whether windows show it: nobody who is blocked wrote it, and whoever did might.
+    pub(crate) shown: bool,
     /// As windows see it.
     pub(crate) message: Message,
 }
@@ -43,6 +45,7 @@ impl Turn<'_> {
                         let seen = looked.iter().map(|looked| Seen {
                             position: looked.position,
                             author: looked.author,
+                            shown: turn.shows(&looked.event),
                             message: turn.folded_view(looked, &sight),
                         });
                         drop(reply.send(Ok(seen.collect())));

@@ -203,9 +203,13 @@ impl Turn<'_> {
 
     /// A stored message as it is looked at; `None` when it is not shown, or is an annotation.
     pub(super) fn look_at(&self, row: &TimelineRow) -> Option<Looked> {
-        let looked = self.look_at_any(row)?;
-        let shown = self.entry.room.verdict(&looked.event) == parlor_proto::room::Verdict::Shown;
-        Some(looked).filter(|looked| shown && !self.is_of_blocked(&looked.event.device()))
+        self.look_at_any(row).filter(|looked| self.shows(&looked.event))
+    }
+
+    /// Whether a message is shown: whoever wrote it might, and is not blocked.
+    pub(super) fn shows(&self, event: &Event) -> bool {
+        let allowed = self.entry.room.verdict(event) == parlor_proto::room::Verdict::Shown;
+        allowed && !self.is_of_blocked(&event.device())
     }
 
     /// As [`look_at`](Self::look_at), also of one that is not shown now.

@@ -30,11 +30,10 @@ use crate::services::attention::Attention;
 use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::fading::Fading;
-use crate::services::files::Files;
-use crate::services::groups::Groups;
 use crate::services::mailboxes::Mailboxes;
 use crate::services::peers::Peers;
 use crate::services::profiles::Profiles;
+use crate::services::{files::Files, groups::Groups};
 
 /// What every worker works with.
 pub(crate) struct Context {

@@ -16,6 +16,7 @@ use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::limits::SEARCH_BATCH;
 use crate::services::rooms::{Rooms, Seen};
+use crate::services::webhooks::Floor;
 
 /// How often windows are told how far building is.
 const TELL: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) rooms: Rooms,
     pub(crate) bus: Bus,
     pub(crate) pace: Pace,
+    /// Up to where others need the list of changes no more.
+    pub(crate) floor: Floor,
 }
 
 struct Actor {
@@ -256,7 +259,8 @@ impl Actor {
             self.unsynced = None;
             if let Some(progress) = self.index.progress() {
                 let mut batch = Batch::new(None);
-                batch.trim_changes(progress.group);
+                // Webhooks follow the same list.
+                batch.trim_changes(progress.group.min(self.parts.floor.get()));
                 // A full disk: then the list is cut the next time.
                 let _ = self.store().commit(batch).await;
             }

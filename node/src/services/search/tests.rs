@@ -12,6 +12,7 @@ use crate::Home;
 use crate::account::rng;
 use crate::app::{Say, SearchFor};
 use crate::services::alone::{Alone, new_room};
+use crate::services::webhooks::Floor;
 
 impl Alone {
     async fn hits(&self, words: &str) -> SearchPage {
@@ -96,7 +97,8 @@ async fn a_deleted_message_leaves_the_files_and_the_list_of_changes_is_cut() {
     let ms = Duration::from_millis;
     let pace = Pace { commit: ms(1), sync: ms(1), purge: ms(1), again: ms(1) };
     let (rooms, bus) = (alone.app.node.rooms.clone(), alone.app.node.bus.clone());
-    let task = tokio::spawn(run(Parts { search: search.clone(), rooms, bus, pace }));
+    let floor = Floor::open();
+    let task = tokio::spawn(run(Parts { search: search.clone(), rooms, bus, pace, floor }));
     let ask = |words: &str| Ask { query: Query::parse(words).unwrap(), limit: 10, ..Ask::default() };
     let holds = |words: &str| search.index().map(|index| index.candidates(&ask(words)).unwrap().len());
     while holds("canary") != Some(1) || holds("kept") != Some(1) {

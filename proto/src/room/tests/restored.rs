@@ -17,7 +17,7 @@ fn phone(seed: u64, number: u64) -> Identity {
 }
 
 #[test]
-fn it_comes_back_with_nobody_online_writes_and_is_read_and_the_old_one_goes_on() {
+fn a_device_comes_back_with_nobody_online_writes_and_is_read_and_the_old_one_goes_on() {
     let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
     let bob = &mut others[0];
     bob.write("before");
