@@ -32,6 +32,7 @@ mod faults;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod group;
+mod in_order;
 mod journal;
 mod keyring;
 mod log;
@@ -58,6 +59,7 @@ pub use batch::{Batch, Chain, Namespace};
 pub use blobs::{Blob, BlobError, Blobs, Held, Usage};
 pub use changes::{Changed, Changes};
 pub use error::{CommitError, OpenError, ReadError};
+pub use in_order::InOrder;
 pub use mail::{MailListing, MailOptions, MailStore, MailUsage, PutError, Told};
 pub use outcome::HEADS;
 pub use rows::{ControlRow, Due, KeyValue, LogKind, LogRow, MessageKey, MessageRow, RemarkRow, Tip, Tips, Want};

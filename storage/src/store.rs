@@ -47,6 +47,16 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
+/// A batch in the queue of the writer.
+pub(crate) struct Submitted(oneshot::Receiver<Result<(), CommitError>>);
+
+impl Submitted {
+    /// Whether it is durable, once that is known.
+    pub(crate) async fn stored(self) -> Result<(), CommitError> {
+        self.0.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
 impl Store {
     /// Opens the store in the folder `dir`, or makes it when the folder is missing or empty. Blocks: for milliseconds
     /// usually, seconds after a crash of a large store, up to five seconds while another handle still holds the lock.
@@ -75,6 +85,11 @@ impl Store {
     /// Dropped while it waits for a place in the queue, nothing happened. Dropped later, the batch is applied all the
     /// same, only the answer is lost.
     pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        self.submit(batch).await?.stored().await
+    }
+
+    /// Puts a batch into the queue of the writer.
+    pub(crate) async fn submit(&self, batch: Batch) -> Result<Submitted, CommitError> {
         let bytes = batch.bytes();
         if bytes > MAX_BATCH_BYTES {
             batch.chain.break_off();
@@ -86,7 +101,7 @@ impl Store {
         let (answer, answered) = oneshot::channel();
         let request = Request::Commit(Job { batch, answer, _share: share });
         self.requests.send(request).await.map_err(|_| CommitError::Closed)?;
-        answered.await.unwrap_or(Err(CommitError::Closed))
+        Ok(Submitted(answered))
     }
 
     /// As [`commit`](Self::commit), for threads that may block: not from an async task.

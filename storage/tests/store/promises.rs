@@ -5,7 +5,8 @@ use std::fs;
 use parlor_crypto::Secret;
 use parlor_crypto::vault::Vault;
 use parlor_storage::{
-    Batch, Chain, CommitError, Cursor, LogKind, Namespace, OpenError, OpenOptions, Position, Store, Want, limits,
+    Batch, Chain, CommitError, Cursor, InOrder, LogKind, Namespace, OpenError, OpenOptions, Position, Store, Want,
+    limits,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -418,4 +419,36 @@ fn after_a_refused_batch_nothing_of_its_chain_is_stored_and_other_chains_go_on()
     let mut late = batch(1);
     late.chain(&chain).put(Namespace::Meta, b"late", vec![1]);
     assert!(matches!(store.commit_blocking(late), Err(CommitError::Broken)));
+}
+
+#[tokio::test]
+async fn batches_become_durable_in_the_order_of_their_making_whichever_is_polled_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut in_order = InOrder::new(store.clone());
+    let made: Vec<_> = (1..=200)
+        .map(|seq| {
+            let mut one = batch(1);
+            one.message(message(1, 1, seq, 1_000 * seq, 100));
+            in_order.commit(one)
+        })
+        .collect();
+    // Each says that it follows the one before: out of order the store refuses it.
+    let done = futures::future::join_all(made.into_iter().rev()).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(store.page(&room(1), Cursor::Newest, 1).unwrap().rows[0].row.seq, 200);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_given_up_before_it_was_queued_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut in_order = InOrder::new(store);
+    drop(in_order.commit(batch(1)));
+    let mut given_up = batch(1);
+    given_up.message(message(1, 1, 1, 1_000, 100));
+    drop(in_order.commit(given_up));
+    let mut one = batch(1);
+    one.message(message(1, 1, 1, 1_000, 100));
+    in_order.commit(one).await.unwrap();
 }

@@ -13,7 +13,7 @@ use parlor_proto::RoomId;
 use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper};
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_proto::room::{JoinRefusal, Outcome};
-use parlor_storage::{Batch, CommitError, Store};
+use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::stored_outbox;
@@ -65,6 +65,7 @@ pub(super) struct Worker {
     pub(super) rooms: HashMap<RoomId, Entry>,
     outbox: Outbox,
     doorkeeper: Doorkeeper,
+    store: InOrder,
     /// In the order in which they were handed over, which is that in which they become durable.
     commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
@@ -87,12 +88,14 @@ impl Worker {
         rooms: HashMap<RoomId, Entry>,
         outbox: Outbox,
     ) -> Self {
+        let store = InOrder::new(context.store.clone());
         Self {
             context,
             inbox,
             rooms,
             outbox,
             doorkeeper: Doorkeeper::default(),
+            store,
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
             deadlines: BTreeSet::new(),
@@ -284,11 +287,8 @@ impl Worker {
 
     /// Hands a batch to the store at once, so that batches become durable in the order of their making.
     async fn hand_over(&mut self, room: RoomId, batch: Batch, settle: Box<Settle>) {
-        let store = self.context.store.clone();
-        let mut commit: Committed = Box::pin(async move {
-            let done = if batch.is_empty() { Ok(()) } else { store.commit(batch).await };
-            (room, settle, done)
-        });
+        let stored = self.store.commit(batch);
+        let mut commit: Committed = Box::pin(async move { (room, settle, stored.await) });
         match futures::poll!(&mut commit) {
             std::task::Poll::Ready(done) => self.commits.push_back(Box::pin(std::future::ready(done))),
             std::task::Poll::Pending => self.commits.push_back(commit),
