@@ -153,7 +153,8 @@ fn a_backup_that_is_not_whole_or_opened_wrongly_makes_no_home_and_says_why() {
     restore(&other, &missing, &word).refused(5, "not_found");
     let broken = other.scratch().join("broken");
     let (middle, end) = (whole.len() / 2, whole.len());
-    let changes: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 6] = [
+    type Change = Box<dyn Fn(&mut Vec<u8>)>;
+    let changes: [(&str, Change); 6] = [
         ("cut short", Box::new(move |bytes| bytes.truncate(end - 1))),
         ("cut in the middle", Box::new(move |bytes| bytes.truncate(middle))),
         ("a bit in the middle", Box::new(move |bytes| bytes[middle] ^= 1)),
