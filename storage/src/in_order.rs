@@ -26,7 +26,7 @@ impl InOrder {
     ///
     /// # Errors
     /// See [`CommitError`].
-    pub fn commit(&mut self, batch: Batch) -> impl Future<Output = Result<(), CommitError>> + Send + 'static {
+    pub fn commit(&mut self, batch: Batch) -> impl Future<Output = Result<(), CommitError>> + Send + use<> {
         let (store, empty) = (self.store.clone(), batch.is_empty());
         let (queued, last) = oneshot::channel::<()>();
         let before = if empty { None } else { self.last.replace(last) };
