@@ -390,10 +390,10 @@ impl Turn<'_> {
             after(PROFILE_AGAIN_MS).max(self.now_ms + PROFILE_SPREAD_MS + spread * share / u64::from(u16::MAX))
         });
         let every = if members > BIG_ROOM { SEEN_EVERY_BIG_MS } else { SEEN_EVERY_MS };
-        // Seen by nobody is told by the next who is.
-        let gone = said.seen.value.is_some() && wanted.seen.value.is_none();
-        let seen =
-            (said.seen != wanted.seen && (heard || gone)).then(|| after(if gone { PROFILE_EVERY_MS } else { every }));
+        // Who wants to be seen by others than before is told so now; being seen again waits for its time, and for somebody who hears it.
+        let chosen = said.seen.value.is_some() != wanted.seen.value.is_some();
+        let seen = (said.seen != wanted.seen && (heard || chosen))
+            .then(|| after(if chosen { PROFILE_EVERY_MS } else { every }));
         [changed, moved, seen].into_iter().flatten().min()
     }
 
