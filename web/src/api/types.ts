@@ -37,6 +37,8 @@ export type Block = S['Block'];
 export type Span = S['Span'];
 export type ExportPage = S['ExportPage'];
 export type ExportHead = S['ExportHead'];
+export type Hook = S['Webhook'];
+export type GroupInvitation = S['GroupInvitation'];
 export type UpdateRoom = S['UpdateRoom'];
 
 type Numbered = { seq: number; at: string };

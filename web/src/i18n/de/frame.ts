@@ -15,6 +15,7 @@ export const frame: Like<typeof english> = {
   copy: 'Kopieren',
   create: 'Erstellen',
   'create.contacts': 'Kontakte einladen',
+  'create.known': 'Mit genau diesen Leuten gibt es schon einen Chat: {name}',
   'day.today': 'Heute',
   'day.yesterday': 'Gestern',
   done: 'Fertig',
@@ -98,6 +99,6 @@ export const frame: Like<typeof english> = {
   unlock: 'Entsperren',
   'unlock.text': 'Deine Nachrichten liegen verschlüsselt auf dieser Festplatte. Deine Passphrase öffnet sie.',
   'unlock.title': 'Gesperrt',
-  'you.of': 'dir',
   you: 'Du',
+  'you.of': 'dir',
 };

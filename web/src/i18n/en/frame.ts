@@ -14,6 +14,7 @@ export const frame = {
   copy: 'Copy',
   create: 'Create',
   'create.contacts': 'Invite contacts',
+  'create.known': 'You have a chat of these people already: {name}',
   'day.today': 'Today',
   'day.yesterday': 'Yesterday',
   done: 'Done',
@@ -93,6 +94,6 @@ export const frame = {
   unlock: 'Unlock',
   'unlock.text': 'Your messages are sealed on this disk. Your passphrase opens them.',
   'unlock.title': 'Locked',
-  'you.of': 'you',
   you: 'You',
+  'you.of': 'you',
 } as const satisfies Record<string, Entry>;
