@@ -144,7 +144,9 @@ impl<T: Clone + Ord> Mine<T> {
             }
             return wider;
         }
-        *self = Self { value: field.value.clone(), stamp: field.stamp, audience: seen, chosen: field.stamp };
+        // Those who are not told the value are told when it was taken from them, and not when it changes.
+        let chosen = if !self.is_set() || seen < self.audience { field.stamp } else { self.chosen };
+        *self = Self { value: field.value.clone(), stamp: field.stamp, audience: seen, chosen };
         true
     }
 }

@@ -282,6 +282,19 @@ fn shown(devices: &[Mine<u8>], reach: Reach, order: impl Iterator<Item = usize>)
     merged
 }
 
+#[test]
+fn who_may_not_see_a_field_does_not_see_from_any_device_when_it_changes() {
+    let mut devices = vec![Mine::<u8>::default(); 2];
+    devices[0].set(Some(Some(1)), Some(Audience::Contacts), 5);
+    hear(&mut devices, 0, 1, Reach::Contact);
+    let before: Vec<_> = devices.iter().map(|device| device.told(Reach::Room)).collect();
+    devices[0].set(Some(Some(2)), None, 9);
+    hear(&mut devices, 0, 1, Reach::Contact);
+    assert_eq!(devices[1].told(Reach::Contact).value, Some(2));
+    let after: Vec<_> = devices.iter().map(|device| device.told(Reach::Room)).collect();
+    assert_eq!(before, after);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 

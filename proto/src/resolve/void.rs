@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Resolved;
 use super::decide::{fence_holds, inside};
 use crate::dag::{Dag, GrantIdx, NodeIdx};
+use crate::ids::{AccountId, DeviceId};
 
 impl Resolved {
     /// What put out the subject of a grant: reasons, each enough by itself. Of a grant that counts what ended it; of another what made it
@@ -19,6 +20,15 @@ impl Resolved {
         let follows = |later: &Reason, first: &Reason| first.iter().all(|at| is_known(dag, *at, later));
         let later = |reason: &Reason| reasons.iter().any(|first| follows(reason, first) && !follows(first, reason));
         reasons.iter().filter(|reason| !later(reason)).cloned().collect()
+    }
+
+    /// The revocations of a device by its account that count, the first of them.
+    pub(crate) fn revoked_by_its_account(&self, dag: &Dag, device: &DeviceId, account: &AccountId) -> Vec<Reason> {
+        let all = self.revoked.get(device).into_iter().flatten().map(|(at, _)| *at);
+        let all: Vec<NodeIdx> =
+            all.filter(|at| dag.node(*at).author == *account && self.is_admissible(dag, *at)).collect();
+        let later = |at: &NodeIdx| all.iter().any(|first| first != at && dag.in_past(*first, *at));
+        alone(all.iter().copied().filter(|at| !later(at))).collect()
     }
 
     fn voided_by(&self, dag: &Dag, g: GrantIdx) -> BTreeSet<Reason> {

@@ -16,14 +16,20 @@ impl Room {
     pub fn control_for(&self, device: &DeviceId) -> Vec<Tip> {
         let Some(account) = self.account_of(device) else { return Vec::new() };
         let grants = self.dag.grants_of(&account);
-        let reasons: Vec<Reason> = grants.iter().flat_map(|g| self.resolved.put_out_by(&self.dag, *g)).collect();
+        let member = self.resolved.members().contains_key(&account);
+        let reasons: Vec<Reason> = if member {
+            // Of a member it is out when it was revoked.
+            self.resolved.revoked_by_its_account(&self.dag, device, &account)
+        } else {
+            grants.iter().flat_map(|g| self.resolved.put_out_by(&self.dag, *g)).collect()
+        };
         let may_know = |at: NodeIdx| {
             let knows = |reason: &Reason| reason.iter().all(|end| self.dag.in_past(*end, at));
             !reasons.iter().any(knows) || reasons.iter().any(|reason| is_known(&self.dag, at, reason))
         };
         let mut told = Set::default();
         (0..self.dag.nodes().len()).filter(|at| may_know(*at)).for_each(|at| told.put(at));
-        if !self.resolved.members().contains_key(&account) {
+        if !member {
             self.convince(&mut told, device, &account);
         }
         // The past only grows along a log: what may be known of a stretch is its beginning.

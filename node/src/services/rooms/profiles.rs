@@ -324,7 +324,8 @@ impl Turn<'_> {
     /// Takes what waited long enough, and tells the members of this room what they are to be told, if that is due.
     pub(super) fn profess(&mut self) {
         self.take_waiting();
-        if !self.entry.room.is_member() {
+        // A device that contradicts itself writes nothing any more: two copies of one home would answer each other for ever.
+        if !self.entry.room.is_member() || self.entry.room.is_cloned() {
             (self.entry.profiles.compared, self.entry.profiles.due_ms) = (None, None);
             return;
         }
@@ -411,12 +412,12 @@ impl Turn<'_> {
             if before.picture.hashed() == wanted.picture && shows.unwrap_or(0) >= profiles.beyond.1 {
                 (before.picture.clone(), None)
             } else {
-                let counter = shows.unwrap_or(0).max(profiles.beyond.1) + 1;
+                let counter = shows.unwrap_or(0).max(profiles.beyond.1).saturating_add(1);
                 let had = before.picture.value.is_some() || profiles.beyond.1 > 0;
                 self.new_portrait(own, &wanted.picture, counter, had)
             };
         let content = Content { name: wanted.name, about: wanted.about, picture, seen: wanted.seen };
-        let counter = profiles.counter(&me).unwrap_or(0).max(profiles.beyond.0) + 1;
+        let counter = profiles.counter(&me).unwrap_or(0).max(profiles.beyond.0).saturating_add(1);
         let at = Place { room: &room, slice, key: &key };
         let record = Profile::seal(at, self.context.identity.signing_key(), counter, &content, &mut rng());
         let same_slice = profiles.record(&me).is_some_and(|record| (record.epoch, record.slice) == slice);

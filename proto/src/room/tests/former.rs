@@ -131,3 +131,24 @@ fn who_was_put_out_by_one_branch_of_a_log_and_knows_another_that_undoes_it_learn
     alice.keep(renamed);
     tell_why(&mut alice, &mut carol);
 }
+
+#[test]
+fn a_revoked_device_of_a_member_learns_that_it_is_and_nothing_that_was_built_on_it() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let phone = revoked_phone(&mut bob);
+    alice.sync(&mut bob);
+    let revoked = bob.room.tips();
+    let renamed = alice.room.set_state(vec![(Setting::Name, b"after".to_vec())], alice.now).unwrap();
+    alice.keep(renamed);
+    let _carol = Person::join(3, &link, &mut alice);
+    let told = alice.room.control_for(&phone.device());
+    let of = |tips: &[crate::room::Tip], person: &Person| {
+        let device = person.room.me().device();
+        let log = |tip: &&crate::room::Tip| tip.log.device == device && tip.log.kind == crate::event::LogKind::Control;
+        tips.iter().find(log).map(|tip| tip.seq)
+    };
+    assert_eq!(of(&told, &bob), of(&revoked, &bob), "its own end");
+    assert!(of(&told, &alice) < of(&alice.room.tips(), &alice), "not what was built on it");
+}
