@@ -306,6 +306,7 @@ impl Actor {
             by_contact: contacts.is_mutual(&told.by),
             names_blocked: others.clone().any(|account| contacts.is_blocked(account)),
             inside: self.is_in(&told.room),
+            was_in: !self.is_in(&told.room) && self.parts.context.directory.get(&told.room).is_some(),
         };
         for room in self.book.to_forget(|room| self.is_in(room), now) {
             self.forget(&room).await;

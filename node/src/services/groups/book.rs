@@ -91,6 +91,8 @@ pub(super) struct Facts {
     pub(super) names_blocked: bool,
     /// We are in the room already.
     pub(super) inside: bool,
+    /// We were in it and are out, however we had come.
+    pub(super) was_in: bool,
 }
 
 /// What to do with an invitation.
@@ -211,7 +213,7 @@ impl Book {
             Some(State::Taken { link: None, .. }) => Some(Why::Left),
             Some(State::Asked { by, why, .. }) if *by == told.by => Some(*why),
             Some(State::Asked { .. }) => return Verdict::Forget,
-            None => None,
+            None => facts.was_in.then_some(Why::Left),
         };
         let why = why.or_else(|| match () {
             () if !facts.by_contact => Some(Why::NoContact),
@@ -273,7 +275,7 @@ mod tests {
     }
 
     fn facts(now_ms: u64) -> Facts {
-        Facts { now_ms, by_blocked: false, by_contact: true, names_blocked: false, inside: false }
+        Facts { now_ms, by_blocked: false, by_contact: true, names_blocked: false, inside: false, was_in: false }
     }
 
     /// Does with an invitation what the book says.
@@ -296,6 +298,8 @@ mod tests {
         let with_blocked = Facts { names_blocked: true, ..facts(NOW) };
         assert_eq!(hear(&mut book, &told(5, 4), with_blocked), Verdict::Ask(Why::Blocked));
         assert_eq!(hear(&mut book, &told(6, 5), Facts { inside: true, ..facts(NOW) }), Verdict::Forget);
+        // Whoever left is asked, also when nothing is known of an earlier invitation.
+        assert_eq!(hear(&mut book, &told(6, 8), Facts { was_in: true, ..facts(NOW) }), Verdict::Ask(Why::Left));
     }
 
     #[test]
