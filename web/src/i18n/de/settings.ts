@@ -133,6 +133,7 @@ export const settings: Like<typeof english> = {
   'webhook.secret': 'Geheimnis des Webhooks',
   'webhook.secret.text': 'Damit werden die Aufrufe unterschrieben. Es wird nur jetzt gezeigt.',
   'webhook.url': 'Adresse, die aufgerufen wird',
+  'webhook.url.hint': 'Wo dein Programm zuhört, auf diesem Gerät oder anderswo mit HTTPS.',
   'webhook.which': 'Nur aus diesen Räumen; aus allen, wenn du keinen wählst',
   'webhook.working': 'läuft',
   webhooks: 'Webhooks',

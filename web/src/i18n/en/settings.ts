@@ -131,6 +131,7 @@ export const settings = {
   'webhook.secret': 'Secret of the webhook',
   'webhook.secret.text': 'Calls are signed with this. It is shown only now.',
   'webhook.url': 'Address to call',
+  'webhook.url.hint': 'Where your program listens, on this machine or elsewhere by HTTPS.',
   'webhook.which': 'Only of these rooms; of all if you choose none',
   'webhook.working': 'works',
   webhooks: 'Webhooks',
