@@ -40,6 +40,10 @@ export type ExportHead = S['ExportHead'];
 export type Hook = S['Webhook'];
 export type GroupInvitation = S['GroupInvitation'];
 export type UpdateRoom = S['UpdateRoom'];
+export type Profile = S['Profile'];
+export type OwnProfile = S['OwnProfile'];
+export type UpdateProfile = S['UpdateProfile'];
+export type Visible = S['Visible'];
 
 type Numbered = { seq: number; at: string };
 
@@ -59,6 +63,7 @@ export type NodeEvent = Numbered &
     | ({ event: 'invite' } & S['InviteChanged'])
     | ({ event: 'request' } & S['RequestChanged'])
     | ({ event: 'contact' } & S['ContactChanged'])
+    | ({ event: 'profile' } & Profile)
     | ({ event: 'unread' } & S['Unread'])
     | ({ event: 'draft' } & S['Draft'])
     | ({ event: 'notification' } & S['Notification'])

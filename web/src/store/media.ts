@@ -7,7 +7,6 @@ const KEPT = 120;
 /** Half of what the node grants, so that a film started late still winds. */
 const LINK_MS = 450_000;
 
-const pictures = new Map<string, Promise<string>>();
 const links = new Map<string, { url: Promise<string>; until: number }>();
 
 export function filePath(room: string, message: string, index: number): string {
@@ -27,27 +26,45 @@ export function isSound(mime: string): boolean {
   return /^audio\/(webm|ogg|mpeg|mp4|wav|x-wav|flac|aac)(;|$)/.test(mime.toLowerCase());
 }
 
-/** A picture as an address for `<img>`. Of one type of the list above, whatever its author called it. */
-export function picture(path: string, mime: string): Promise<string> {
-  const known = pictures.get(path);
-  if (known) {
-    pictures.delete(path);
-    pictures.set(path, known);
-    return known;
-  }
-  const made = raw(path)
-    .then((response) => response.arrayBuffer())
-    .then((bytes) => URL.createObjectURL(new Blob([bytes], { type: isPicture(mime) ? mime : 'image/jpeg' })));
-  pictures.set(path, made);
-  made.catch(() => pictures.delete(path));
-  if (pictures.size > KEPT) {
-    const [oldest] = pictures;
-    if (oldest) {
-      pictures.delete(oldest[0]);
-      void oldest[1].then((url) => URL.revokeObjectURL(url)).catch(() => undefined);
+/** Pictures by their path as addresses for `<img>`; the oldest go when there are too many. Those that are on the screen stay there. */
+export class Pictures {
+  private readonly held = new Map<string, Promise<string>>();
+
+  constructor(
+    private readonly kept: number,
+    private readonly gone: (path: string) => void = () => undefined,
+  ) {}
+
+  /** Of one type of the list above, whatever its author called it. */
+  get(path: string, mime: string): Promise<string> {
+    const known = this.held.get(path);
+    if (known) {
+      this.held.delete(path);
+      this.held.set(path, known);
+      return known;
     }
+    const made = raw(path)
+      .then((response) => response.arrayBuffer())
+      .then((bytes) => URL.createObjectURL(new Blob([bytes], { type: isPicture(mime) ? mime : 'image/jpeg' })));
+    this.held.set(path, made);
+    made.catch(() => this.held.delete(path));
+    if (this.held.size > this.kept) {
+      const [oldest] = this.held;
+      if (oldest) {
+        this.held.delete(oldest[0]);
+        this.gone(oldest[0]);
+        void oldest[1].then((url) => URL.revokeObjectURL(url)).catch(() => undefined);
+      }
+    }
+    return made;
   }
-  return made;
+}
+
+const pictures = new Pictures(KEPT);
+
+/** A picture of a message as an address for `<img>`. */
+export function picture(path: string, mime: string): Promise<string> {
+  return pictures.get(path, mime);
 }
 
 /** An address that opens one file for a while without the session's token. */

@@ -1,7 +1,7 @@
 // What this window knows: a snapshot of the node, kept current by numbered events.
 import { SvelteMap } from 'svelte/reactivity';
 import { GET, PUT, json, ok } from '../api/client';
-import type { Contact, JoinAsk, NodeEvent, Room, RoomItem, Settings, Status } from '../api/types';
+import type { Contact, JoinAsk, NodeEvent, Profile, Room, RoomItem, Settings, Status } from '../api/types';
 import type { LinkState, Told } from '../link/hub';
 import { Timeline } from './timeline.svelte';
 
@@ -28,6 +28,8 @@ export class Store {
   status = $state.raw<Status | null>(null);
   settings = $state.raw<Settings | null>(null);
   contacts = $state.raw<readonly Contact[]>([]);
+  /** What people tell of themselves, by account; also ours. */
+  profiles = new SvelteMap<string, Profile>();
   rooms = new SvelteMap<string, RoomItem>();
   details = new SvelteMap<string, Room>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
@@ -52,6 +54,23 @@ export class Store {
     return this.status?.account ?? '';
   }
 
+  /** Our name, as others see it who gave us none. */
+  get myName(): string {
+    return this.profiles.get(this.me)?.name ?? this.status?.name ?? '';
+  }
+
+  /** What to call somebody now, also where a name was read earlier. */
+  nameOf(person: { account: string; name: string }): string {
+    return this.profiles.get(person.account)?.name ?? person.name;
+  }
+
+  /** With whom a direct chat is. */
+  partner(room: string): string | undefined {
+    return (
+      this.contacts.find((c) => c.room === room)?.account ?? this.details.get(room)?.people.find((p) => !p.me)?.account
+    );
+  }
+
   /** Told by the link. */
   hear(told: Told): void {
     if (told.kind === 'state') {
@@ -67,15 +86,19 @@ export class Store {
     if (this.loading === 0) this.meanwhile = [];
     this.loading++;
     try {
-      const [status, rooms, settings, contacts] = await Promise.all([
+      const [status, rooms, settings, contacts, profiles] = await Promise.all([
         ok(GET('/api/v1/status')),
         ok(GET('/api/v1/rooms')),
         ok(GET('/api/v1/settings')),
         ok(GET('/api/v1/contacts')),
+        ok(GET('/api/v1/profiles')),
       ]);
       this.status = status;
       this.settings = settings;
       this.contacts = contacts;
+      const telling = new Set(profiles.map((p) => p.account));
+      for (const account of this.profiles.keys()) if (!telling.has(account)) this.profiles.delete(account);
+      for (const profile of profiles) this.profiles.set(profile.account, profile);
       const there = new Set(rooms.map((r) => r.room));
       for (const id of this.rooms.keys()) if (!there.has(id)) this.rooms.delete(id);
       for (const room of rooms) this.rooms.set(room.room, room);
@@ -137,6 +160,9 @@ export class Store {
           first_unread_order: event.first_unread_order,
           attention: event.attention,
         });
+        break;
+      case 'profile':
+        this.heardProfile(event);
         break;
       case 'draft':
         this.merge(event.room, { draft: event.text !== '' });
@@ -286,6 +312,23 @@ export class Store {
       );
       const online = people.filter((p) => p.online && !p.me).length;
       this.details.set(id, { ...detail, people, online });
+    }
+  }
+
+  /** Somebody tells another thing of himself, or is called otherwise. */
+  private heardProfile(profile: Profile): void {
+    const renamed = this.profiles.get(profile.account)?.name !== profile.name;
+    this.profiles.set(profile.account, profile);
+    const { account, name, about, picture, last_seen } = profile;
+    for (const [id, detail] of this.details) {
+      if (!detail.people.some((p) => p.account === account)) continue;
+      const people = detail.people.map((p) => (p.account === account ? { ...p, name, about, picture, last_seen } : p));
+      this.details.set(id, { ...detail, people });
+    }
+    if (!renamed) return;
+    void this.loadContacts();
+    for (const room of this.rooms.values()) {
+      if (room.kind === 'direct' && this.partner(room.room) === account) this.refresh(room.room);
     }
   }
 

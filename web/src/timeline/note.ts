@@ -8,7 +8,7 @@ export function noteText(m: Message): string {
   if (!note) return m.text;
   type Person = { account: string; name: string } | null | undefined;
   const name = (a: Person, me: string): string =>
-    a ? (a.account === store.me ? me : a.name || a.account.slice(0, 8)) : '';
+    a ? (a.account === store.me ? me : store.nameOf(a) || a.account.slice(0, 8)) : '';
   const call = (a: Person): string => name(a, t('you'));
   /** As in “removed by you”. */
   const from = (a: Person): string => name(a, t('you.of'));

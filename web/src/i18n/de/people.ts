@@ -77,6 +77,7 @@ export const people: Like<typeof english> = {
   'safety.undo': 'Bestätigung zurücknehmen',
   'safety.undone': 'Bestätigung zurückgenommen',
   'safety.verified': 'Du hast {name} bestätigt.',
+  'seen.at': 'Zuletzt da: {at}',
   suggestions: 'Vorschläge',
   unblock: 'Nicht mehr blockieren',
   verified: 'Bestätigt',

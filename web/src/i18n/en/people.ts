@@ -73,6 +73,7 @@ export const people = {
   'safety.undo': 'Take the mark back',
   'safety.undone': 'The mark is taken back',
   'safety.verified': 'You verified {name}.',
+  'seen.at': 'Last seen {at}',
   suggestions: 'Suggestions',
   unblock: 'Unblock',
   verified: 'Verified',

@@ -1,0 +1,24 @@
+// Pictures of people by their hash: fetched when somebody is on the screen, then at hand in every place at once.
+import { SvelteMap } from 'svelte/reactivity';
+import { Pictures } from './media';
+
+/** At most 24 KiB each. */
+const KEPT = 600;
+
+const path = (hash: string): string => `/api/v1/pictures/${hash}`;
+const urls = new SvelteMap<string, string>();
+const pictures = new Pictures(KEPT, (gone) => urls.delete(gone));
+
+/** The address of a picture that is here already. */
+export function face(hash: string): string | undefined {
+  return urls.get(path(hash));
+}
+
+/** Fetches a picture that is to be seen. One that cannot be had is asked for again by the next who shows it. */
+export function want(hash: string): void {
+  const at = path(hash);
+  void pictures.get(at, 'image/jpeg').then(
+    (url) => urls.set(at, url),
+    () => undefined,
+  );
+}
