@@ -178,6 +178,10 @@ pub struct Message {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether it was written under keys that its author knew, or should have known, to be old: somebody who is out may read it.
+    /// Only a node that does not keep to the rules writes so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsafe_epoch: bool,
     /// When it disappears, in a room whose messages do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

@@ -53,5 +53,6 @@ fn contents_and_remarks_are_written_as_the_page_says() {
     };
     found.insert("remark_react".into(), hex(codec::encode(&Kept::Said(said))));
     found.insert("remark_thread".into(), hex(codec::encode(&Kept::Thread)));
+    found.insert("remark_unsafe".into(), hex(codec::encode(&Kept::Unsafe)));
     assert_eq!(found, written);
 }

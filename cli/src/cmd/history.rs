@@ -162,6 +162,9 @@ pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
         line.push_str(&format!("\n    {number}. {} ({})", display::neutral_line(&option.text), option.votes.len()));
     }
     let mut remarks: Vec<String> = message.files.iter().zip(1..).map(|(file, number)| of_file(file, number)).collect();
+    if message.unsafe_epoch && !message.deleted {
+        remarks.push("written under old keys: somebody who is out may read it".to_owned());
+    }
     remarks.extend(message.edited_at.as_ref().map(|_| "edited".to_owned()));
     remarks.extend(message.pinned_by.as_ref().map(|by| format!("pinned by {}", display::neutral_line(&by.name))));
     remarks.extend(message.thread.as_ref().map(|_| "in a thread".to_owned()));

@@ -134,6 +134,8 @@ pub enum Kept {
     Said(Annotation),
     /// That it began a thread.
     Thread,
+    /// That it, or an edit of it, was written under keys that were not safe in its author's own view.
+    Unsafe,
 }
 
 impl Kept {
@@ -194,6 +196,28 @@ pub fn threaded(event: &Event, order: Hlc, text: &Text) -> Vec<Remark> {
         of(thread(root), Slot::At(order.0), id.0.to_vec()),
         of(about(root), Slot::Named(b"t".to_vec()), codec::encode(&Kept::Thread)),
     ]
+}
+
+/// What is kept of a message, or of an edit, that was written under keys that were not safe: at the message that is shown. An
+/// edit needs the place of its author, or whoever writes many would push out what is said of the message itself. Of other
+/// annotations nothing is kept: they show no text.
+pub fn under_unsafe_keys(event: &Event, author: &AccountId, body: Option<&Body>) -> Option<Remark> {
+    let header = event.message()?;
+    let id = event.id();
+    let of = |target: &EventId, slot, key, most| Remark {
+        list: about(target),
+        slot: Slot::Named(slot),
+        key,
+        rank: header.hlc.0,
+        id,
+        most,
+        value: codec::encode(&Kept::Unsafe),
+    };
+    match body {
+        Some(Body::Edit(edit)) => Some(of(&edit.target, [&b"u"[..], &author.0].concat(), id.0.to_vec(), MAX_EDITS)),
+        Some(body) if body.target().is_some() => None,
+        _ => Some(of(&id, b"u".to_vec(), Vec::new(), 1)),
+    }
 }
 
 /// Puts an entry among those of its place; whether that changed anything. Whatever the order in which entries come, the same

@@ -69,7 +69,7 @@ fn kept(all: &[Annotation]) -> Vec<Annotation> {
 fn said_in(bytes: &[u8]) -> Option<Annotation> {
     match Kept::decode(bytes)? {
         Kept::Said(said) => Some(said),
-        Kept::Thread => None,
+        Kept::Thread | Kept::Unsafe => None,
     }
 }
 

@@ -5,11 +5,14 @@
 //! There everything is permitted still. What it writes there has the parents of then, a time of then, and the keys of then,
 //! and goes into the logs where they end now.
 
+use parlor_crypto::epoch::SliceSecret;
+use parlor_crypto::seal;
 use parlor_node::{AtRest, Home, Passphrase};
-use parlor_proto::body::Body;
+use parlor_proto::body::{Body, Edit};
 use parlor_proto::control::{Control, InviteHistory, Role, Setting, Target};
-use parlor_proto::event::Event;
-use parlor_proto::room::{Accepted, NewInvite, Outcome, Removal, Room};
+use parlor_proto::event::{Event, Header, MessageHeader, sealing_header};
+use parlor_proto::hlc::Hlc;
+use parlor_proto::room::{Accepted, EpochRow, NewInvite, Outcome, Removal, Room};
 use parlor_proto::{AccountId, RoomId};
 use parlor_storage::{Batch, ControlRow, MessageRow};
 use parlor_tests::{Person, eventually};
@@ -31,6 +34,57 @@ fn rng() -> UnwrapErr<SysRng> {
 
 fn control_of(event: &Event) -> Control {
     Control::decode(event.control().unwrap().kind, event.payload()).unwrap()
+}
+
+/// Says something, and edits what was said last, under the keys of before the removal of somebody else, knowing of it: what the
+/// rules forbid, and no honest node does.
+fn writes_under_old_keys(person: &Person, room: &str, text: &str, edited: &str) {
+    let home = AtRest::open(&Home::at(person.home()), &Passphrase::None).unwrap();
+    let id: RoomId = room.parse().unwrap();
+    let now = home.room(id).unwrap();
+    let me = home.identity.device();
+    let last = home.parts(id).unwrap().tips.into_iter().find(|tip| tip.path == me).unwrap().event;
+    let old = last.message().unwrap().clone();
+    assert_ne!(now.epoch_status().epoch, Some(old.epoch), "there are other keys since");
+    let name = [&b"epoch"[..], old.epoch.as_bytes()].concat();
+    let keys = home.parts(id).unwrap().keys;
+    let held = EpochRow::decode(&name, &keys[&name]).unwrap().1.key.unwrap();
+    let slice = SliceSecret::from_secret(held.slice, held.key).unwrap();
+    let mut before = (last.id(), old);
+    let mut batch = Batch::new(Some(id));
+    let mut write = |body: Body| {
+        let header = MessageHeader {
+            seq: before.1.seq + 1,
+            prev: before.0,
+            control: now.control_frontier(),
+            hlc: Hlc(before.1.hlc.0 + (1 << 16)),
+            generation: before.1.generation + 1,
+            ..before.1.clone()
+        };
+        let unsealed = Header::Message(header.clone());
+        let sealing = sealing_header(&unsealed, &unsealed.encode());
+        let mut chain = slice.sender(me.as_bytes());
+        chain.advance_to(header.generation).unwrap();
+        let key = chain.message_key(&seal::header_digest(id.as_bytes(), &sealing));
+        let payload = seal::seal(&key, id.as_bytes(), &sealing, &body.encode());
+        let event = Event::sign(&id, unsealed, &payload, home.identity.signing_key()).unwrap();
+        batch.message(MessageRow {
+            device: me,
+            seq: event.seq(),
+            id: event.id(),
+            hlc: header.hlc.0,
+            order: header.hlc.0,
+            received_ms: header.hlc.ms(),
+            covers_own: 0,
+            key: Some(key.secret().clone()),
+            bytes: event.bytes().to_vec(),
+            fades_ms: None,
+        });
+        before = (event.id(), event.message().unwrap().clone());
+    };
+    write(Body::text(text));
+    write(Body::Edit(Edit { target: last.id(), text: edited.to_owned(), mentions: Vec::new() }));
+    home.store.commit_blocking(batch).unwrap();
 }
 
 impl Doctored {
@@ -97,6 +151,48 @@ impl Doctored {
         let (_, outcome) = self.room.invite(&new, self.now_ms, &mut rng()).unwrap();
         self.keep(outcome);
     }
+}
+
+#[test]
+fn what_somebody_writes_under_old_keys_is_flagged_in_every_history() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Club");
+    let link = alice.invite(&room, &["--uses", "2"]);
+    let (bob, mut carol) = (Person::start("Bob"), Person::start("Carol"));
+    [&bob, &carol].iter().for_each(|person| person.join(&link));
+    carol.say(&room, "Good morning");
+    [&alice, &bob].iter().for_each(|person| drop(person.holds(&room, 1)));
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    let stay = [("Alice", "owner"), ("Carol", "member")];
+    carol.sees(&room, &stay);
+    eventually("Carol has the new keys", || {
+        (carol.cli(&["room", "show", &room]).done().object()["safe"] == true).then_some(())
+    });
+    carol.stop();
+    writes_under_old_keys(&carol, &room, "Bob reads this", "and also this");
+    carol.run();
+
+    let flagged = |person: &Person| {
+        eventually(&format!("{} has both", person.name), || {
+            let mut lines = person.cli(&["history", &room]).done().lines();
+            lines.reverse();
+            (lines.len() == 2 && lines[0]["edits"] == 1).then_some(lines)
+        })
+    };
+    let lines = flagged(&alice);
+    assert_eq!(
+        (lines[0]["text"].as_str(), &lines[0]["unsafe_epoch"]),
+        (Some("and also this"), &true.into()),
+        "an edit"
+    );
+    assert_eq!((lines[1]["text"].as_str(), &lines[1]["unsafe_epoch"]), (Some("Bob reads this"), &true.into()));
+    alice.say(&room, "Under the new ones");
+    let told = |person: &Person| person.plain(&["history", &room]).stdout;
+    let of = |told: &str, text: &str| told.lines().find(|line| line.contains(text)).unwrap().to_owned();
+    let warned = |line: String| line.contains("written under old keys: somebody who is out may read it");
+    assert!(warned(of(&told(&alice), "Bob reads this")) && !warned(of(&told(&alice), "Under the new ones")));
+    alice.restart();
+    assert!(warned(of(&told(&alice), "Bob reads this")) && warned(of(&told(&alice), "and also this")));
 }
 
 fn account(person: &Person) -> AccountId {

@@ -44,6 +44,10 @@ impl Turn<'_> {
             view.deleted_by = Some(self.author_of(&deleted.by));
             return view;
         }
+        let shown = fold.edits.last().map_or_else(|| looked.event.id(), |edit| edit.id);
+        let under_unsafe =
+            |id: EventId| sight.about(&looked.event.id()).is_some_and(|about| about.under_unsafe.contains(&id));
+        view.unsafe_epoch = under_unsafe(looked.event.id()) || under_unsafe(shown);
         let edited = fold.edits.last().and_then(|edit| Some((edit, self.edited(&edit.id, sight)?)));
         view.edits = u32::try_from(fold.edits.len()).unwrap_or(u32::MAX);
         view.edited_at = edited.as_ref().map(|(edit, _)| rfc3339(edit.at.ms()));

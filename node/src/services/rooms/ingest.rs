@@ -2,7 +2,9 @@
 //! [`super::gossip`].
 
 use parlor_net::PeerId;
+use parlor_proto::annotation::{self, Kept};
 use parlor_proto::binding::Binding;
+use parlor_proto::body::Body;
 use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::marker::Marker;
@@ -194,6 +196,7 @@ impl Turn<'_> {
             let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
             let Some(found) = self.entry.room.open_later(&event) else { continue };
             let Some(author) = self.entry.room.writer_of(&event) else { continue };
+            let unsafe_epoch = self.unsafe_when_it_came(&event, found.body.as_ref());
             let mut message = parlor_proto::room::Message {
                 event,
                 author,
@@ -202,7 +205,7 @@ impl Turn<'_> {
                 key: None,
                 body: found.body,
                 verdict: found.verdict,
-                unsafe_epoch: false,
+                unsafe_epoch,
                 fades_ms: row.row.fades_ms,
             };
             self.lasting(&mut message);
@@ -237,6 +240,14 @@ impl Turn<'_> {
         if full {
             self.open_unreadable(Some(last));
         }
+    }
+
+    /// Whether an edit that is opened now was written under keys that were not safe: it was noted at itself when it came, for
+    /// nobody knew what it is, and belongs to its target. Of others the note stands where it belongs.
+    fn unsafe_when_it_came(&self, event: &Event, body: Option<&Body>) -> bool {
+        let noted = || self.context.store.remarks(&self.id(), &annotation::about(&event.id()), usize::MAX);
+        let is_note = |row: &parlor_storage::RemarkRow| Kept::decode(&row.value) == Some(Kept::Unsafe);
+        matches!(body, Some(Body::Edit(_))) && noted().is_ok_and(|rows| rows.iter().any(is_note))
     }
 
     /// Whether a device may be shown as connected.

@@ -214,6 +214,11 @@ impl Turn<'_> {
 impl Turn<'_> {
     /// Adds to a batch what of a message is kept where others look for it.
     pub(super) fn remark(&self, batch: &mut Batch, message: &parlor_proto::room::Message) {
+        if message.unsafe_epoch
+            && let Some(remark) = annotation::under_unsafe_keys(&message.event, &message.author, message.body.as_ref())
+        {
+            batch.remark(remark, message.fades_ms);
+        }
         let Some(body) = &message.body else { return };
         if body.target().is_some() {
             batch.aside(message.event.id());

@@ -33,6 +33,8 @@ pub(super) struct About {
     pub(super) annotations: Vec<Annotation>,
     /// How many messages its thread has here, as far as they are counted, and the last of them.
     pub(super) thread: Option<(usize, Position)>,
+    /// Which of it and its edits were written under keys that were not safe for their author.
+    pub(super) under_unsafe: Vec<EventId>,
 }
 
 /// What is to be read.
@@ -113,6 +115,7 @@ fn about(store: &Store, room: &RoomId, id: &EventId) -> Answer<About> {
                 let last = store.position(room, &row.id).map_err(damaged)?;
                 about.thread = last.map(|last| (thread.len(), last));
             }
+            Some(Kept::Unsafe) => about.under_unsafe.push(row.id),
             None => {}
         }
     }

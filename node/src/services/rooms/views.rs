@@ -117,6 +117,7 @@ impl Turn<'_> {
             read_by,
             recipients: u32::try_from(members.saturating_sub(1)).unwrap_or(u32::MAX),
             reason,
+            unsafe_epoch: false,
             expires_at: None,
             order: position.to_string(),
             system: None,
