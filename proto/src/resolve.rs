@@ -153,6 +153,16 @@ impl Resolved {
         self.kills(g).iter().all(|kill| message_inside(dag, *kill, point)) && self.admits_device(dag, g, point)
     }
 
+    /// As [`admits_message`](Self::admits_message), for whoever wrote it and is out: a purge hides it from those who stay, and is no
+    /// more than a removal for him.
+    pub fn admits_own_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
+        let inside = |kill: &NodeIdx| match &dag.node(*kill).control {
+            Control::Remove(remove) if remove.messages == MessageFate::Purged => fenced(remove, point),
+            _ => message_inside(dag, *kill, point),
+        };
+        self.kills(g).iter().all(inside) && self.admits_device(dag, g, point)
+    }
+
     /// Whether something bounds what a device wrote under the grant `g`: the end of the grant, unless it is a mere change of role,
     /// or the revocation of the device.
     pub fn fences_messages(&self, dag: &Dag, g: GrantIdx, device: &DeviceId) -> bool {

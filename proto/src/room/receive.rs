@@ -431,6 +431,8 @@ impl Room {
         in_view: impl Fn(NodeIdx) -> bool,
     ) -> Verdict {
         let common = self.messages.branches().common(&point.device);
+        // Of what we wrote ourselves, in a room that we were put out of.
+        let own = *author == self.me.account() && !self.is_member();
         let mut verdict = Verdict::NotPermitted;
         for g in self.dag.grants_of(author) {
             let grant = &self.dag.grants()[*g];
@@ -442,7 +444,11 @@ impl Room {
             // is inside, and nobody who was removed adds to it by writing on another branch.
             let (fenced, admitted) = if permission == Permission::Post {
                 let fenced = self.resolved.fences_messages(&self.dag, *g, &point.device);
-                (fenced, self.resolved.admits_message(&self.dag, *g, point))
+                let admitted = match own {
+                    true => self.resolved.admits_own_message(&self.dag, *g, point),
+                    false => self.resolved.admits_message(&self.dag, *g, point),
+                };
+                (fenced, admitted)
             } else {
                 let fenced = self.resolved.fences_acts(&self.dag, *g, &point.device);
                 (fenced, self.resolved.admits_act(&self.dag, *g, point))

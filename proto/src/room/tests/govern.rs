@@ -120,6 +120,26 @@ fn a_purge_hides_everything_and_who_comes_back_writes_anew() {
 }
 
 #[test]
+fn a_purge_takes_nobody_his_own_words_on_his_own_device_while_he_is_out() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member, Role::Member]);
+    let old = others[0].write("my own words");
+    alice.sync_from(&others[0]);
+    let unseen = others[0].write("nobody saw this");
+    alice.remove(Removal { purge: true, ..removal(&others[0]) }).unwrap();
+    settle(&mut alice, &mut others);
+    assert!(!others[0].room.is_member());
+    let verdict = |person: &Person| person.room.verdict(&old.event);
+    assert_eq!(verdict(&others[0]), Verdict::Shown);
+    assert_eq!(others[0].room.verdict(&unseen.event), Verdict::AfterRemoval, "as after every removal");
+    others[0].restart();
+    assert_eq!(verdict(&others[0]), Verdict::Shown);
+    assert_eq!([verdict(&alice), verdict(&others[1])], [Verdict::AfterRemoval; 2]);
+    alice.grant(&others[0], Role::Member).unwrap();
+    settle(&mut alice, &mut others);
+    assert_eq!(verdict(&others[0]), Verdict::AfterRemoval, "members see the same");
+}
+
+#[test]
 fn a_weaker_role_hides_nothing_that_was_written_unaware_unless_it_takes_the_right_to_write() {
     for (role, verdict) in [(Role::Member, Verdict::Shown), (Role::Observer, Verdict::AfterRemoval)] {
         let (mut alice, mut others) = founded(History::Full, &[Role::Moderator]);
