@@ -41,7 +41,7 @@ impl App {
     /// Has a file fetched, now or when somebody is there who has it. Durable when it returns.
     ///
     /// # Errors
-    /// `message_not_found`, `file_not_found`.
+    /// `message_not_found`, `file_not_found`; `not_permitted` for one who is out of the room.
     pub(crate) async fn fetch_file(&self, room: &str, message: &str, index: u32) -> Answer<File> {
         let (place, file) = self.file(room, message, index).await?;
         self.node.context.files.want(file.id(), place).await?;

@@ -136,6 +136,9 @@ fn who_is_removed_while_away_gets_all_up_to_it_from_any_member_and_nothing_after
     [&alice, &bob, &carol].iter().for_each(|person| person.connected_to(2));
     bob.stop();
     alice.say(&room, "Bob will read this");
+    let file = alice.scratch().join("notes.txt");
+    std::fs::write(&file, "notes").unwrap();
+    alice.cli(&["send", &room, "--file", &file.to_string_lossy(), "--wait", "none"]).done();
     alice.cli(&["member", "remove", &room, "@Bob"]).done();
     alice.say(&room, "Bob will not read this");
     carol.holds(&room, 2);
@@ -143,6 +146,12 @@ fn who_is_removed_while_away_gets_all_up_to_it_from_any_member_and_nothing_after
     bob.run();
     assert_eq!(bob.is_removed(&room), "Alice", "Carol tells it");
     assert_eq!(bob.holds(&room, 1)[0].text, "Bob will read this");
+    let sent = bob.cli(&["history", &room]).done().lines().into_iter().find(|it| it["kind"] == "file");
+    let sent = sent.and_then(|it| it["message"].as_str().map(str::to_owned)).expect("the message with the file");
+    not_permitted(&bob, &["file", "get", &room, &sent], "nobody gives it to you any more: you were removed");
+    let shown = bob.cli(&["room", "show", &room]).done().object();
+    let seen = shown["people"].as_array().unwrap().iter().any(|member| member["online"] == true);
+    assert!(shown["online"] == 0 && !seen, "who is out is shown nobody's company");
     alice.run();
     alice.say(&room, "Nor this");
     carol.holds(&room, 3);

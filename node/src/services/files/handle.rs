@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parlor_api::{Code, EventBody, FileChanged, FileState, Problem};
+use parlor_api::{Code, EventBody, FileChanged, FileState, Gone, Problem};
 use parlor_crypto::vault::Vault;
 use parlor_net::{Line, PeerId};
 use parlor_proto::body::Body;
@@ -83,6 +83,11 @@ pub(super) enum Order {
 struct Upload {
     made_ms: u64,
     file: FileRef,
+}
+
+/// Why a file does not come to who is out of its rooms.
+fn not_given(gone: &Gone) -> String {
+    format!("this file is not on this device, and nobody gives it to you any more: {}", gone.text)
 }
 
 impl Files {
@@ -192,18 +197,34 @@ impl Files {
 
     /// How far a file came, how many bytes of it are here, and why no more.
     pub(crate) fn state(&self, file: &FileId) -> (FileState, u64, Option<String>) {
-        let table = self.table();
-        let known = table.get(file);
-        known.map_or((FileState::Remote, 0, None), |known| (known.state, known.bytes, known.reason.clone()))
+        let known = {
+            let table = self.table();
+            let known = table.get(file);
+            known.map_or((FileState::Remote, 0, None), |known| (known.state, known.bytes, known.reason.clone()))
+        };
+        match self.given_by_nobody(file) {
+            Some(gone) if known.0 != FileState::Here => (FileState::Remote, known.1, Some(not_given(&gone))),
+            _ => known,
+        }
+    }
+
+    /// How we came out of the rooms that name a file, if we are in none of them: members give it to members only.
+    fn given_by_nobody(&self, file: &FileId) -> Option<Gone> {
+        let rooms = self.rooms(file);
+        let gone: Option<Vec<Gone>> = rooms.iter().map(|room| self.inner.directory.get(room)?.item.gone).collect();
+        gone?.into_iter().next()
     }
 
     /// Fetches a file, now or whenever somebody is there who has it; also after a restart. Durable when it returns.
     ///
     /// # Errors
-    /// The store does not take it.
+    /// `not_permitted` when we are out of the rooms that name it; the store does not take it.
     pub(crate) async fn want(&self, file: FileId, place: Place) -> Answer<()> {
-        if self.table().get(&file).is_none() {
+        let Some(state) = self.table().get(&file).map(|known| known.state) else {
             return Err(Problem::of(Code::MessageNotFound));
+        };
+        if let Some(gone) = self.given_by_nobody(&file).filter(|_| state != FileState::Here) {
+            return Err(Problem::new(Code::NotPermitted, not_given(&gone)).hint("ask somebody of the room for it"));
         }
         let want = Want { place, wished: true };
         self.order(|reply| Order::Want(file, want, Some(reply))).await

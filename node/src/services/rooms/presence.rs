@@ -90,8 +90,12 @@ impl Turn<'_> {
         self.entry.speaker.greet(self.now_ms);
     }
 
-    /// Whether somebody is there, as far as he lets us know.
+    /// Whether somebody is there, as far as he lets us know. In a room that we are out of nobody is shown: members are connected to
+    /// give us what came before, and that is nobody's company.
     pub(super) fn presence_of(&self, account: &AccountId) -> parlor_api::Presence {
+        if !self.entry.room.is_member() {
+            return parlor_api::Presence::Offline;
+        }
         let mut found = parlor_api::Presence::Offline;
         for linked in self.entry.sessions.values() {
             let Some(device) = linked.device.filter(|device| self.entry.room.account_of(device) == Some(*account))

@@ -191,7 +191,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn member_views(&self) -> Vec<Member> {
-        let connected = self.entry.connected();
+        let (connected, inside) = (self.entry.connected(), self.entry.room.is_member());
         let (me, my_device) = (self.context.identity.account(), self.context.identity.device());
         let own = match self.context.attention.stance() {
             Stance::Here => parlor_api::Presence::Online,
@@ -203,7 +203,8 @@ impl Turn<'_> {
         let view = |member: parlor_proto::room::Member| {
             let told = self.context.profiles.view(&member.account);
             let hidden = |device: &DeviceId| self.entry.listener.stance(device) == Stance::Hidden;
-            let online = |device: &DeviceId| *device == my_device || connected.contains(device) && !hidden(device);
+            let online =
+                |device: &DeviceId| *device == my_device || inside && connected.contains(device) && !hidden(device);
             let devices = self.devices(&member.account, online);
             Member {
                 account: member.account.to_string(),
