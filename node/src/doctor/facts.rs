@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     pub(crate) rooms: Vec<RoomFact>,
     /// Own messages that nobody else holds yet.
     pub(crate) outbox: usize,
+    /// Own messages that were given up.
+    pub(crate) given_up: usize,
     /// Joins that nobody answered.
     pub(crate) joining: usize,
     /// People who were asked and did not answer.
@@ -154,7 +156,7 @@ impl Facts {
             ("refused_peers", self.banned.to_string()),
             ("holes_punched", format!("{}, failed {}", self.punched.0, self.punched.1)),
             ("rooms", format!("{}, {writable} writable, {online} with somebody online", self.rooms.len())),
-            ("outbox", self.outbox.to_string()),
+            ("outbox", format!("{}, given up {}", self.outbox, self.given_up)),
             ("joining", self.joining.to_string()),
             ("requests", format!("{} out, {} in", self.asked, self.asking)),
             ("desktop", if self.unheard { "nobody shows notifications" } else { "fine" }.to_owned()),

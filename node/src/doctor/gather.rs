@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlor_api::{Code, Diagnosis, Problem, RoomKind};
+use parlor_api::{Code, Diagnosis, MessageStatus, Problem, RoomKind};
 use parlor_net::{Carrier, Nat, NetworkStatus, PeerId, RelayState};
 
 use super::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, findings, observe_clock};
@@ -33,6 +33,9 @@ impl App {
         let all: Vec<_> = node.context.directory.all().into_iter().map(|(_, summary)| summary).collect();
         let up = || network.peers.iter().filter(|peer| peer.up);
         let (asked, asking) = node.context.contacts.waiting();
+        let unsent = node.rooms.outbox().await?;
+        let given_up = unsent.iter().filter(|entry| entry.status == MessageStatus::Failed).count();
+        let outbox = unsent.len() - given_up;
         let home = node.home.clone();
         let free = tokio::task::spawn_blocking(move || fs4::available_space(home).ok()).await;
         Ok(Facts {
@@ -54,7 +57,8 @@ impl App {
             punched: network.punched,
             clock: clock(&all),
             rooms: all.iter().filter(|summary| summary.item.role.role().is_some()).map(room).collect(),
-            outbox: node.rooms.outbox().await?.len(),
+            outbox,
+            given_up,
             joining: node.joins.waiting().len(),
             asked,
             asking,

@@ -309,6 +309,15 @@ fn waiting(facts: &Facts) -> Vec<Finding> {
             vec!["sending again whenever a member is reached, and with growing pauses".into()],
         ));
     }
+    if facts.given_up > 0 {
+        let text = format!(
+            "{} of yours {} given up, and went to nobody",
+            plural(facts.given_up, "message", "messages"),
+            if facts.given_up == 1 { "was" } else { "were" }
+        );
+        let hint = "parlor outbox list says why; parlor outbox retry tries again, parlor outbox discard forgets";
+        found.push(told("outbox_given_up", Level::Warning, text, hint));
+    }
     if facts.joining > 0 {
         let text = format!(
             "{} not answered yet",
@@ -400,6 +409,7 @@ mod tests {
                 RoomFact { cloned: true, ..room("attic") },
             ],
             outbox: 2,
+            given_up: 1,
             joining: 1,
             asked: 1,
             asking: 2,
@@ -426,6 +436,7 @@ mod tests {
             "room_waits",
             "device_cloned",
             "outbox_waits",
+            "outbox_given_up",
             "join_waits",
             "request_waits",
             "requests_in",

@@ -68,9 +68,17 @@ impl Turn<'_> {
     }
 
     /// Whether the guard waits. A device that is known to be copied has nothing to wait for: it writes nothing any more, and its
-    /// logs are never the same as a member's.
+    /// logs are never the same as a member's. Nor has one that is out: nobody answers it, and it writes nothing.
     fn guards(&self) -> bool {
-        self.entry.guard.holds(self.now_ms) && !self.entry.room.is_cloned()
+        let room = &self.entry.room;
+        self.entry.guard.holds(self.now_ms) && !room.is_cloned() && room.is_member()
+    }
+
+    /// We are a member now, or are none any more: what waits may have nothing to wait for, or again.
+    pub(super) fn guard_again(&mut self) {
+        if self.entry.guard.due().is_some() {
+            self.hold();
+        }
     }
 
     /// Writes nothing, or may write from now on, as the guard says.

@@ -233,14 +233,17 @@ impl Turn<'_> {
                 Change::Joined => {
                     self.entry.part_ms = None;
                     self.jobs.push(Job::Want { room: self.id(), wanted: true });
+                    self.guard_again();
                     self.tell_room(RoomChange::Joined);
                 }
                 Change::Out => {
                     self.begin_parting();
+                    self.guard_again();
                     let failure = outbox::Failure::NoMember;
                     self.tell_outbox(OutboxIn::Closed(self.id(), failure));
                     let left = self.standing() == parlor_api::Standing::Left;
                     self.tell_room(if left { RoomChange::Left } else { RoomChange::Removed });
+                    self.show_connected();
                 }
                 Change::State => self.tell_room(RoomChange::Updated),
                 Change::MemberIn(account) => self.tell_member(account, MemberChange::Joined),

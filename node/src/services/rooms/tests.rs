@@ -273,6 +273,51 @@ async fn what_waits_for_the_guard_of_a_copied_device_is_refused_as_soon_as_the_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_guard_is_refused_as_soon_as_it_is_known_that_we_are_out() {
+    let alone = Alone::new().await;
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    let context = alone.app.node.context.clone();
+    let (mut entry, mut other) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
+    let now_ms = crate::clock::now_ms();
+    let gone = other.room.leave(now_ms).unwrap().accepted.remove(0).event().clone();
+    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+    entry.guard = Guard::start(now_ms);
+    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+    turn.hold();
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    turn.wish(Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
+    assert!(answer.try_recv().is_err(), "nobody said yet what is held of our logs");
+    let changes = turn.entry.room.receive(vec![gone], now_ms).outcome.changes;
+    turn.tell_changes(&changes);
+    assert_eq!(answer.try_recv().unwrap().unwrap_err().code, parlor_api::Code::NotPermitted);
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_to_a_copied_device_waits_nowhere() {
+    let alone = Alone::new().await;
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    let context = alone.app.node.context.clone();
+    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
+    let now_ms = crate::clock::now_ms();
+    let rename = |entry: &mut Entry, name: &str| {
+        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
+    };
+    rename(&mut entry, "one");
+    let other = rename(&mut copy, "other");
+    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+    turn.entry.room.receive(vec![other], now_ms);
+    for text in ["one", "two"] {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        turn.wish(Wish::Send(vec![request(text)], reply));
+        assert_eq!(answer.try_recv().unwrap().unwrap_err().code, parlor_api::Code::DeviceCloned);
+    }
+    assert!(outbox.lines().is_empty() && jobs.is_empty(), "nothing is written down either");
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_is_named_as_the_id_of_another_begins_is_not_taken_for_it() {
     let alone = Alone::new().await;
     let prefix = &alone.room[..8];

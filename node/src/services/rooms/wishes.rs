@@ -267,6 +267,9 @@ impl Turn<'_> {
             let refused = self.refused(Refusal::NotPermitted(Permission::Post));
             return answer(self, Err(refused));
         }
+        if self.entry.room.is_cloned() {
+            return answer(self, Err(Problem::of(Code::DeviceCloned)));
+        }
         let nonces: Vec<_> = requests.iter().map(|(nonce, _)| *nonce).collect();
         let mut taken = Vec::new();
         for (nonce, body) in requests {
@@ -292,9 +295,19 @@ impl Turn<'_> {
         }
         let answer: super::settle::Reply = Box::new(move |turn, done| {
             let answers = done.and_then(|()| nonces.iter().map(|nonce| turn.send_answer(nonce)).collect());
+            nonces.iter().for_each(|nonce| turn.forget_refused(nonce));
             answer(turn, answers);
         });
         self.write(entries, vec![answer]);
+    }
+
+    /// What was refused before it was written is nobody's to wait for: who asked is told so.
+    fn forget_refused(&mut self, nonce: &Nonce) {
+        let refused = |entry: &outbox::Entry| matches!(entry.stage, outbox::Stage::Failed { event: None, .. });
+        if self.outbox.find(nonce).is_some_and(refused) {
+            let gone = self.outbox.discard(nonce).unwrap_or_default();
+            gone.into_iter().for_each(|out| self.jobs.push(super::entry::Job::Outbox(out)));
+        }
     }
 
     fn send_answer(&self, nonce: &Nonce) -> Answer<SendAnswer> {
