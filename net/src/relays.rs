@@ -211,7 +211,7 @@ impl Relays {
         needs
     }
 
-    /// A connection to this address of the relay stands: it can be asked at once. True if it is to be.
+    /// A connection to this address of the relay stands: it can be asked. True if it is to be.
     pub(crate) fn reached(&mut self, peer: &PeerId, address: Address) -> bool {
         let Some(entry) = self.entries.get_mut(peer).filter(|it| it.listener.is_none()) else { return false };
         entry.reached = Some(address);

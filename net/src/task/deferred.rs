@@ -1,7 +1,8 @@
 //! Dials that wait for a relay on their way.
 //!
 //! libp2p dials a relay for the first circuit that needs it and fails every other that needs it meanwhile. So where an address leads
-//! through a relay that is not connected, that relay is dialled first, and what needs it waits: until it is connected, fails, or
+//! through a relay that is not connected, that relay is dialled first, and what needs it waits: until it said where it sees us (which hole
+//! punching wants to know beforehand), fails, or
 //! [`PATIENCE`] is over, since other addresses may work.
 
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ pub(super) struct Deferred {
 }
 
 impl NetworkTask {
-    /// Dials, after the relays on the way are connected.
+    /// Dials, after the relays on the way are connected and said where they see us.
     pub(super) fn dial_when_relays_stand(&mut self, what: Dialling) {
         let addresses = match &what {
             Dialling::Peer { addresses, .. } | Dialling::Request { addresses, .. } => addresses.as_slice(),
@@ -42,7 +43,7 @@ impl NetworkTask {
         };
         let mut missing: Vec<(PeerId, Vec<Address>)> = Vec::new();
         for (relay, address) in addresses.iter().filter_map(|it| Some((it.relay()?, it.relay_address()?))) {
-            if relay == self.us || self.peers.service(&relay).is_some() {
+            if relay == self.us || self.peers.service(&relay).is_some_and(|(_, it)| it.identified) {
                 continue;
             }
             match missing.iter_mut().find(|(it, _)| *it == relay) {
@@ -69,7 +70,7 @@ impl NetworkTask {
         }
     }
 
-    /// A relay is connected, or is not to be had: what waited for it goes on.
+    /// A relay said where it sees us, or is not to be had: what waited for it goes on.
     pub(super) fn relay_decided(&mut self, relay: &PeerId) {
         for waiting in &mut self.deferred {
             waiting.relays.retain(|it| it != relay);

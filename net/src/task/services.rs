@@ -125,20 +125,13 @@ impl NetworkTask {
         }
     }
 
-    /// A connection to a relay stands.
+    /// A connection to a relay stands: lines that wait for it are opened.
     pub(super) fn on_service(&mut self, peer: PeerId, id: ConnectionId) {
-        let connection = self.peers.get(&peer).and_then(|it| it.connections.get(&id));
-        let Some(connection) = connection.filter(|it| it.service && !it.relayed) else { return };
-        let (address, outbound) = (connection.address.without_peer(), connection.outbound);
-        if outbound && self.relays.reached(&peer, address) {
-            self.reserve(peer);
-        }
         let waiting = self.lines.opening.iter_mut().filter(|(_, it)| it.peer == peer && it.connection.is_none());
         for (line, opening) in waiting {
             opening.connection = Some(id);
             self.swarm.behaviour_mut().lines.open(peer.to_libp2p(), id, *line, opening.kind);
         }
-        self.relay_decided(&peer);
     }
 
     fn reserve(&mut self, peer: PeerId) {
@@ -249,7 +242,7 @@ impl NetworkTask {
                 self.swarm.behaviour_mut().dht.add_address(&known.0, known.1);
                 self.announce_all();
             }
-            if first && self.relays.keeps(&peer) {
+            if first {
                 self.on_relay_identified(peer, id);
             }
         } else if refused && first {
@@ -257,14 +250,28 @@ impl NetworkTask {
         }
     }
 
-    /// A relay said where it sees us. Over the other transport it is asked for that too, and that connection closed again.
+    /// A relay said where it sees us. Circuits through it come and go from now on, not before: hole punching names to the other side what
+    /// is known of our addresses when the circuit is made. Over the other transport a kept relay is asked where it sees us too, and that
+    /// connection closed again.
     fn on_relay_identified(&mut self, peer: PeerId, id: ConnectionId) {
-        if self.peers.service(&peer).is_some_and(|(first, _)| first != id) {
+        self.relay_decided(&peer);
+        if !self.relays.keeps(&peer) {
+            return;
+        }
+        let service = self
+            .peers
+            .service(&peer)
+            .map(|(it, connection)| (it, connection.outbound, connection.address.without_peer()));
+        let Some((first, outbound, address)) = service else { return };
+        if first != id {
             // One that the relay opened is its probe from outside: closed before it has its answer, it says that we can not be dialled.
             if self.peers.connection_mut(&peer, id).is_some_and(|it| it.outbound) {
                 self.close_connection(peer, id, DownReason::Moved);
             }
             return;
+        }
+        if outbound && self.relays.reached(&peer, address) {
+            self.reserve(peer);
         }
         let others: Vec<_> =
             self.relays.other_transport(&peer).iter().map(|it| it.without_peer().as_multiaddr().clone()).collect();
