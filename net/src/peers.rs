@@ -35,6 +35,8 @@ pub(crate) struct Peer {
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     /// The connection in use and since when: `PeerUp` was told and `PeerDown` was not.
     pub(crate) up: Option<(ConnectionId, Instant)>,
+    /// The last choice of this stretch that is known.
+    choice: u32,
     /// The longest it was up in this stretch, for the redial pause.
     pub(crate) was_up_for: Option<Duration>,
     /// When something was sent to it last.
@@ -85,7 +87,7 @@ pub(crate) struct Line {
     /// Its hello is complete.
     pub(crate) ready: bool,
     /// On the leading side: unspent while it is not chosen.
-    pub(crate) go: Option<oneshot::Sender<()>>,
+    pub(crate) go: Option<oneshot::Sender<u32>>,
     pub(crate) congested: bool,
 }
 
@@ -150,6 +152,7 @@ impl Peers {
         if !entry.is_connected() {
             entry.link = link;
             entry.remote = None;
+            entry.choice = 0;
         }
         entry.connections.insert(id, connection);
     }
@@ -169,6 +172,7 @@ impl Peer {
             remote: None,
             connections: BTreeMap::new(),
             up: None,
+            choice: 0,
             was_up_for: None,
             spoken: now,
             bytes_in: 0,
@@ -222,12 +226,24 @@ impl Peer {
             .map(|(id, _)| *id);
         let Some(best) = best else { return Decision::Stay };
         if let Some(go) = self.line_mut(best).and_then(|it| it.go.take()) {
+            self.choice = self.choice.saturating_add(1);
             // If its task has ended, its `End` is on the way and leads here again.
-            let _ = go.send(());
+            let _ = go.send(self.choice);
         }
         let surplus: Vec<_> =
             self.connections.iter().filter(|(id, it)| **id != best && ready(it)).map(|(id, _)| *id).collect();
         if surplus.is_empty() { Decision::Stay } else { Decision::Close(surplus) }
+    }
+
+    /// Whether a later choice than this one is known: what two streams say is not read in the order in which it was said.
+    pub(crate) fn is_outdated(&self, choice: u32) -> bool {
+        choice < self.choice
+    }
+
+    /// Takes the connection of a choice into use.
+    pub(crate) fn take(&mut self, id: ConnectionId, choice: u32, now: Instant) {
+        self.choice = choice;
+        self.up = Some((id, now));
     }
 
     /// On the following side: connections that the leader should have closed by now.
@@ -275,5 +291,48 @@ impl Connection {
     /// It stands, and nobody is closing it.
     pub(crate) fn is_open(&self) -> bool {
         self.gone.is_none() && self.closing.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(relayed: bool, leads: bool) -> (Connection, Option<oneshot::Receiver<u32>>) {
+        let address = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
+        let mut connection = Connection::new(address, true, relayed, false, Instant::now());
+        let (go, said) = oneshot::channel();
+        let task = tokio::spawn(std::future::pending::<()>()).abort_handle();
+        let (frames, queue) = (mpsc::channel(1).0, Queue::new(std::sync::Arc::default()));
+        connection.stream = Some(Line { task, frames, queue, ready: true, go: leads.then_some(go), congested: false });
+        (connection, leads.then_some(said))
+    }
+
+    #[tokio::test]
+    async fn of_two_choices_the_later_one_counts_in_whichever_order_they_are_read() {
+        let [relayed, direct] = [1, 2].map(ConnectionId::new_unchecked);
+        let now = Instant::now();
+        let mut leader = Peer::new([0; 8], now);
+        let (connection, first) = ready(true, true);
+        leader.connections.insert(relayed, connection);
+        assert_eq!(leader.choose(), Decision::Stay);
+        let (connection, second) = ready(false, true);
+        leader.connections.insert(direct, connection);
+        assert_eq!(leader.choose(), Decision::Close(vec![relayed]), "a direct one is better");
+        let (first, second) = (first.unwrap().await.unwrap(), second.unwrap().await.unwrap());
+        for in_order in [true, false] {
+            let mut follower = Peer::new([0; 8], now);
+            follower.connections.extend([(relayed, ready(true, false).0), (direct, ready(false, false).0)]);
+            let mut said = [(relayed, first), (direct, second)];
+            if !in_order {
+                said.reverse();
+            }
+            for (id, choice) in said {
+                if !follower.is_outdated(choice) {
+                    follower.take(id, choice, now);
+                }
+            }
+            assert_eq!(follower.up.map(|(id, _)| id), Some(direct), "in order: {in_order}");
+        }
     }
 }

@@ -7,9 +7,12 @@
 //! leader                            follower
 //!   hello  ------------------------->          u32(len) || "parlor" || u16 version || u16 limits || boot[16] || link[8]
 //!          <-------------------------  hello
-//!   go     ------------------------->          on the chosen stream only: u32(1) || 0x01
+//!   go     ------------------------->          on the chosen stream only: u32(5) || 0x01 || u32 choice
 //!   frames <------------------------>  frames  u32(len) || 1 ..= 262,144 bytes
 //! ```
+//!
+//! `choice` counts the leader's choices from 1. When it moves to another connection, the second *go* may be read before the first:
+//! the higher one counts.
 //!
 //! `boot` is random for each start of the process. `link` is random for each stretch of being connected to this peer: it
 //! changes when the last connection to the peer goes. A second connection whose hello shows another boot or link than the

@@ -31,7 +31,10 @@ use crate::{PeerId, limits::FRAME_MAX};
 
 /// Read and written at once when frames are small.
 const BUFFER: usize = 16 * 1024;
-const GO: [u8; 1] = [1];
+/// Begins a *go*; the number of the choice follows.
+const GO: u8 = 1;
+/// Bytes of a *go*.
+const GO_LEN: usize = 5;
 
 /// Names a stream: there is one a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,8 +48,8 @@ pub(crate) struct StreamKey {
 pub(crate) enum StreamEvent {
     /// The other side's hello is here. The leader now chooses.
     Hello(Hello),
-    /// Both sides use this stream from here on.
-    Up,
+    /// The leader's choice of this number is this stream. Both sides use it, unless a later choice is known already.
+    Up(u32),
     /// A frame.
     Frame(Bytes),
     /// The stream is over.
@@ -128,7 +131,7 @@ pub(crate) struct StreamTask {
     /// Where events go.
     pub(crate) inbox: mpsc::Sender<(StreamKey, StreamEvent)>,
     /// On the leading side: the choice. `None` follows.
-    pub(crate) go: Option<oneshot::Receiver<()>>,
+    pub(crate) go: Option<oneshot::Receiver<u32>>,
     /// Frames to write. Dropping the other end finishes the stream.
     pub(crate) frames: mpsc::Receiver<Queued>,
     pub(crate) deadlines: Deadlines,
@@ -190,22 +193,21 @@ impl StreamTask {
         };
         let theirs = timeout(deadline, hellos).await.map_err(|_| StreamEnd::Late)??;
         self.tell(StreamEvent::Hello(theirs)).await;
-        match self.go.take() {
-            Some(go) => {
+        let choice = match self.go.take() {
+            Some(chosen) => {
                 // Ends when the network task chooses this stream, or drops it for another.
-                go.await.map_err(|_| StreamEnd::Finished)?;
-                frame::write(writer, &GO, deadline).await?;
+                let choice = chosen.await.map_err(|_| StreamEnd::Finished)?;
+                frame::write(writer, &go(choice), deadline).await?;
                 frame::flush(writer, deadline).await?;
+                choice
             }
             None => {
-                let go = frame::read(reader, GO.len(), deadline);
-                let go = timeout(self.deadlines.go, go).await.map_err(|_| StreamEnd::Late)??;
-                if go != GO.as_slice() {
-                    return Err(StreamEnd::Malformed);
-                }
+                let said = frame::read(reader, GO_LEN, deadline);
+                let said = timeout(self.deadlines.go, said).await.map_err(|_| StreamEnd::Late)??;
+                choice(&said).ok_or(StreamEnd::Malformed)?
             }
-        }
-        self.tell(StreamEvent::Up).await;
+        };
+        self.tell(StreamEvent::Up(choice)).await;
         Ok(())
     }
 
@@ -213,6 +215,16 @@ impl StreamTask {
     async fn tell(&self, event: StreamEvent) {
         let _ = self.inbox.send((self.key, event)).await;
     }
+}
+
+fn go(choice: u32) -> [u8; GO_LEN] {
+    let [a, b, c, d] = choice.to_be_bytes();
+    [GO, a, b, c, d]
+}
+
+fn choice(go: &[u8]) -> Option<u32> {
+    let (kind, choice) = go.split_first()?;
+    (*kind == GO).then(|| choice.try_into().map(u32::from_be_bytes).ok())?
 }
 
 async fn receive(

@@ -72,7 +72,7 @@ impl NetworkTask {
     pub(super) fn on_line(&mut self, key: StreamKey, event: StreamEvent) {
         match event {
             StreamEvent::Hello(hello) => self.on_hello(key, hello),
-            StreamEvent::Up => self.on_up(key),
+            StreamEvent::Up(choice) => self.on_up(key, choice),
             StreamEvent::Frame(data) => self.on_frame(key, data),
             StreamEvent::End(end) => self.on_end(key, end),
         }
@@ -95,16 +95,20 @@ impl NetworkTask {
         }
     }
 
-    fn on_up(&mut self, StreamKey { peer, connection: id }: StreamKey) {
+    fn on_up(&mut self, StreamKey { peer, connection: id }: StreamKey, choice: u32) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let boot = entry.remote.map(|it| it.boot).unwrap_or_default();
         let Some(connection) = entry.connections.get(&id).filter(|it| it.stream.is_some()) else { return };
         let (address, outbound) = (connection.address.clone(), connection.outbound);
+        if entry.is_outdated(choice) {
+            tracing::debug!(peer = peer.short(), "another connection was chosen since");
+            return self.close_connection(peer, id, DownReason::Moved);
+        }
         if let Some((before, _)) = entry.up.filter(|(before, _)| *before != id) {
             self.down(peer, before, DownReason::Moved);
         }
         if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.up = Some((id, Instant::now()));
+            entry.take(id, choice, Instant::now());
         }
         tracing::debug!(peer = peer.short(), "peer up");
         self.emit(NetworkEvent::PeerUp { peer, address, outbound, boot });

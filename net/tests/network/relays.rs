@@ -96,8 +96,12 @@ impl TestNode {
     }
 
     pub(crate) async fn reserved(&self, relay: &TestRelay) {
-        eventually("reserved", || matches!(self.seen().relays.get(&relay.peer), Some(RelayState::Reserved { .. })))
-            .await;
+        eventually("reserved", || {
+            let seen = self.seen();
+            let reached = seen.reachable.iter().any(|it| it.relay() == Some(relay.peer));
+            reached && matches!(seen.relays.get(&relay.peer), Some(RelayState::Reserved { .. }))
+        })
+        .await;
     }
 
     pub(crate) fn circuit(&self) -> Address {

@@ -385,12 +385,14 @@ impl Room {
 
     /// Cuts a history to what an account may read now, or could when it was in last: no change of role shows it more.
     fn no_wider(&self, account: &AccountId, history: InviteHistory) -> InviteHistory {
-        let theirs = self.dag.grants_of(account).iter().copied();
-        let mut counting: Vec<GrantIdx> = theirs.clone().filter(|g| self.resolved.is_live(*g)).collect();
-        if counting.is_empty() {
-            counting = theirs.filter(|g| self.resolved.is_ok(*g)).collect();
-        }
-        let own = self.dag.widest(counting.into_iter(), &self.everything);
+        let theirs = || self.dag.grants_of(account).iter().copied();
+        let live = self.dag.widest(theirs().filter(|g| self.resolved.is_live(*g)), &self.everything);
+        let own = if theirs().any(|g| self.resolved.is_live(g)) {
+            live
+        } else {
+            let ever = self.dag.widest(theirs().filter(|g| self.resolved.is_ok(*g)), &self.everything);
+            self.dag.narrower(ever, self.dag.could_read(account, &self.everything), &self.everything)
+        };
         self.dag.narrower(history, own, &self.everything)
     }
 

@@ -1,10 +1,15 @@
 //! How much of the past who was let in may read: no change of role widens it, whoever writes it.
 
+use std::sync::Arc;
+
+use rand::{SeedableRng, rngs::StdRng};
+
 use super::support::{Person, START};
-use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Policy, Power, Role, RoomKind};
+use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Policy, Power, Role, RoomKind, Target};
 use crate::event::{Event, Header};
+use crate::identity::Identity;
 use crate::ids::AccountId;
-use crate::room::{InviteLimit, NewInvite, Refusal, Room};
+use crate::room::{InviteLimit, NewInvite, Refusal, Removal, Room};
 
 const BLIND: Option<InviteHistory> = Some(InviteHistory::None);
 
@@ -96,6 +101,78 @@ fn whoever_is_taken_back_reads_no_more_than_he_could_when_he_was_in() {
     gives(&mut alice, &bob, Role::Member);
     settle(&mut alice, &mut bob);
     knows_nothing_of_the_past(&mut alice, &mut bob);
+}
+
+/// How somebody who read everything was put out, before he came again without history.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    Left,
+    Removed,
+    WithWhoInvitedHim,
+}
+
+#[test]
+fn what_somebody_read_before_he_left_does_not_count_when_he_came_again_and_is_taken_back_then() {
+    for ended in [Ended::Left, Ended::Removed, Ended::WithWhoInvitedHim] {
+        let mut alice = Person::founder(1, History::Full);
+        let link = alice.invite(&NewInvite::of(Role::Admin));
+        let mut carol = Person::join(3, &link, &mut alice);
+        let link = carol.invite(&NewInvite::of(Role::Member));
+        let mut bob = Person::join(2, &link, &mut carol);
+        alice.sync(&mut carol);
+        alice.sync(&mut bob);
+        match ended {
+            Ended::Left => {
+                let outcome = bob.room.leave(bob.now).unwrap();
+                bob.keep(outcome);
+                alice.sync_from(&bob);
+            }
+            Ended::Removed => super::attacks::remove(&mut alice, &bob),
+            Ended::WithWhoInvitedHim => {
+                let target = Target::Account(account(&carol));
+                let removal = Removal { target, ban: false, cascade: true, purge: false };
+                let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
+                alice.keep(outcome);
+            }
+        }
+        alice.now += 2 * 3_600_000;
+        alice.maintain();
+        alice.write("secret past");
+        alice.now += 2 * 3_600_000;
+        let next = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+        alice.keep(next);
+        let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(Role::Member) });
+        let mut bob = Person::join(2, &link, &mut alice);
+        settle(&mut alice, &mut bob);
+        knows_nothing_of_the_past(&mut alice, &mut bob);
+        super::attacks::remove(&mut alice, &bob);
+        settle(&mut alice, &mut bob);
+        gives(&mut alice, &bob, Role::Member);
+        settle(&mut alice, &mut bob);
+        assert!(bob.room.is_member(), "{ended:?}");
+        knows_nothing_of_the_past(&mut alice, &mut bob);
+    }
+}
+
+#[test]
+fn who_brings_a_device_by_an_invite_without_history_reads_on_with_another_role() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.write("between");
+    settle(&mut alice, &mut bob);
+    let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(Role::Member) });
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let phone = Arc::new(Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap());
+    let admission = alice.admit(&phone, &link).unwrap();
+    let mut phone = Person::joining(12, phone, &link, &alice.room.id(), &admission.welcome);
+    settle(&mut alice, &mut phone);
+    settle(&mut alice, &mut bob);
+    super::attacks::remove(&mut alice, &bob);
+    gives(&mut alice, &bob, Role::Member);
+    settle(&mut alice, &mut bob);
+    let grant = alice.room.resolved.members()[&account(&bob)];
+    assert_eq!(alice.room.dag.grants()[grant].reads, InviteHistory::Full);
 }
 
 #[test]
