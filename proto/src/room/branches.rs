@@ -6,16 +6,23 @@
 //! from 1; so it is a log like any other, and two nodes with the same events have the same stretches, whichever branch each
 //! of them saw first. Logs that never forked are not in here at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::ids::{DeviceId, EventId};
 
-/// The forked logs of one kind in a room.
+/// The forked logs of one kind in a room. Nothing in here is searched for: a control log may have any number of branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Branches(BTreeMap<DeviceId, Vec<Path>>);
+#[serde(from = "BTreeMap<DeviceId, Vec<Path>>", into = "BTreeMap<DeviceId, Vec<Path>>")]
+pub(super) struct Branches {
+    logs: BTreeMap<DeviceId, Vec<Path>>,
+    /// Every path by name: the log it is of, and its place there.
+    paths: HashMap<DeviceId, (DeviceId, usize)>,
+    /// Every stretch after a fork: the path it is kept in, and how many events of that come before it.
+    stretches: HashMap<DeviceId, (DeviceId, u64)>,
+}
 
 /// Events of a log of which each follows the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,17 +125,23 @@ impl Path {
 impl Branches {
     /// Whether the log of `device` forked.
     pub(super) fn has(&self, device: &DeviceId) -> bool {
-        self.0.contains_key(device)
+        self.logs.contains_key(device)
     }
 
     /// The number up to which all branches of a log are one; `None` of a log that did not fork.
     pub(super) fn common(&self, device: &DeviceId) -> Option<u64> {
-        self.0.get(device)?.iter().flat_map(|path| path.forks.keys()).min().copied()
+        // Every branch begins on another path, the first ones on the log as it was.
+        self.logs.get(device)?.first()?.forks.keys().next().copied()
     }
 
     /// The names of the paths of a log, the log as it was first.
     pub(super) fn paths(&self, device: &DeviceId) -> impl Iterator<Item = &DeviceId> {
-        self.0.get(device).into_iter().flatten().map(|path| &path.name)
+        self.logs.get(device).into_iter().flatten().map(|path| &path.name)
+    }
+
+    /// How many paths a log has; 0 of one that did not fork.
+    pub(super) fn count(&self, device: &DeviceId) -> usize {
+        self.logs.get(device).map_or(0, Vec::len)
     }
 
     /// Where the event with number `seq` on a path of the log stands; `None` of a log that did not fork.
@@ -138,18 +151,13 @@ impl Branches {
 
     /// Whose log a path is of.
     pub(super) fn owner(&self, path: &DeviceId) -> Option<DeviceId> {
-        self.0.iter().find(|(_, paths)| paths.iter().any(|held| held.name == *path)).map(|(device, _)| *device)
+        self.paths.get(path).map(|(device, _)| *device)
     }
 
     /// In which path a stretch is kept, and how many events of the path come before it. `None` of one that is a log of its
     /// own, as most are.
     pub(super) fn kept_in(&self, stretch: &DeviceId) -> Option<(DeviceId, u64)> {
-        let all = self.0.values().flatten();
-        all.filter_map(|path| {
-            let fork = path.forks.iter().find(|(_, fork)| fork.next.0 == stretch.0);
-            fork.map(|(before, _)| (path.name, before.saturating_sub(path.first - 1)))
-        })
-        .next()
+        self.stretches.get(stretch).copied()
     }
 
     /// Begins a branch with the event `first`, which follows number `seq` of `path` (0: nothing) although `next` does.
@@ -162,12 +170,19 @@ impl Branches {
         next: EventId,
         first: EventId,
     ) -> Option<Cut> {
-        let paths = self.0.entry(device).or_insert_with(|| vec![Path::new(device, 1)]);
-        let on = paths.iter_mut().find(|held| held.name == *path)?;
+        let paths = self.logs.entry(device).or_insert_with(|| vec![Path::new(device, 1)]);
+        self.paths.entry(device).or_insert((device, 0));
+        let (of, place) = *self.paths.get(path)?;
+        let on = paths.get_mut(place).filter(|_| of == device)?;
         let (stretch, start) = on.stretch(seq.saturating_add(1));
         let known = on.forks.contains_key(&seq);
-        on.forks.entry(seq).or_insert(Fork { before, next });
-        paths.push(Path::new(DeviceId(first.0), seq.saturating_add(1)));
+        if !known {
+            on.forks.insert(seq, Fork { before, next });
+            self.stretches.insert(DeviceId(next.0), (on.name, seq.saturating_sub(on.first - 1)));
+        }
+        let branch = DeviceId(first.0);
+        self.paths.insert(branch, (device, paths.len()));
+        paths.push(Path::new(branch, seq.saturating_add(1)));
         let cut = Cut { stretch, end: seq - start, id: before, rest: DeviceId(next.0) };
         (!known).then_some(cut)
     }
@@ -192,6 +207,29 @@ impl Branches {
     }
 
     fn path(&self, device: &DeviceId, name: &DeviceId) -> Option<&Path> {
-        self.0.get(device)?.iter().find(|path| path.name == *name)
+        let (of, place) = self.paths.get(name)?;
+        self.logs.get(device).filter(|_| of == device)?.get(*place)
+    }
+}
+
+impl From<BTreeMap<DeviceId, Vec<Path>>> for Branches {
+    fn from(logs: BTreeMap<DeviceId, Vec<Path>>) -> Self {
+        let (mut paths, mut stretches) = (HashMap::new(), HashMap::new());
+        for (device, held) in &logs {
+            for (place, path) in held.iter().enumerate() {
+                paths.insert(path.name, (*device, place));
+                let after = |(seq, fork): (&u64, &Fork)| {
+                    (DeviceId(fork.next.0), (path.name, seq.saturating_sub(path.first.saturating_sub(1))))
+                };
+                stretches.extend(path.forks.iter().map(after));
+            }
+        }
+        Self { logs, paths, stretches }
+    }
+}
+
+impl From<Branches> for BTreeMap<DeviceId, Vec<Path>> {
+    fn from(branches: Branches) -> Self {
+        branches.logs
     }
 }

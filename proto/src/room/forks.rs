@@ -5,6 +5,7 @@
 //! either comes back through [`Room::receive_fork`] with what stands in its place.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use parlor_crypto::CryptoRng;
 
@@ -24,8 +25,8 @@ use crate::limits;
 pub(super) struct Forks {
     /// The branches of control logs,
     control: Branches,
-    /// the ends of all paths of them,
-    ends: HashMap<DeviceId, (u64, EventId)>,
+    /// the events of every control log, and of every branch of one, in their order,
+    kept: HashMap<DeviceId, Kept>,
     /// and the path of every event that is on a branch.
     paths: HashMap<EventId, DeviceId>,
     /// Where the control events taken last stand, for the next outcome.
@@ -34,6 +35,20 @@ pub(super) struct Forks {
     held: bool,
     /// Contradictions of which the room holds no proof yet, by log and the later event, and from when on we write it.
     unproved: BTreeMap<(LogId, EventId), (Event, Event, Option<u64>)>,
+}
+
+/// The events of one path of a control log.
+#[derive(Debug)]
+struct Kept {
+    /// Number of its first event.
+    first: u64,
+    events: Vec<NodeIdx>,
+}
+
+impl Kept {
+    fn get(&self, seq: u64) -> Option<NodeIdx> {
+        self.events.get(usize::try_from(seq.checked_sub(self.first)?).ok()?).copied()
+    }
 }
 
 impl Room {
@@ -114,14 +129,38 @@ impl Room {
         place.map_or((device, event.seq()), |place| (place.stretch, place.number))
     }
 
+    /// The control events that are compared under these names, from one number there to another, in order of acceptance (which is a
+    /// topological one): the first `max`, each with its name and number.
+    pub fn control_held(
+        &self,
+        wanted: impl IntoIterator<Item = (DeviceId, RangeInclusive<u64>)>,
+        max: usize,
+    ) -> Vec<((DeviceId, u64), &Event)> {
+        let mut found: Vec<(NodeIdx, (DeviceId, u64))> = Vec::new();
+        for (stretch, numbers) in wanted {
+            let (path, before) = self.forks.control.kept_in(&stretch).unwrap_or((stretch, 0));
+            let Some(kept) = self.forks.kept.get(&path) else { continue };
+            let at = |number: u64| {
+                let seq = number.checked_add(before)?.checked_add(kept.first - 1)?;
+                let at = kept.get(seq)?;
+                (self.control_place(&self.dag.node(at).event) == (stretch, number)).then_some((at, (stretch, number)))
+            };
+            // Along a stretch events were accepted in their order.
+            found.extend(numbers.map_while(at).take(max));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().take(max).map(|(at, place)| (place, &self.dag.node(at).event)).collect()
+    }
+
     /// The ends of all logs, of forked ones of all stretches, ascending by log: what sync compares.
     pub fn tips(&self) -> Vec<Tip> {
         let mut tips = Vec::new();
         for device in self.dag.logs().keys() {
             let paths = self.forks.control.paths(device);
             for path in paths.chain((!self.forks.control.has(device)).then_some(device)) {
-                let Some(end) = self.forks.ends.get(path) else { continue };
-                tips.extend(tips_of(&self.forks.control, LogKind::Control, device, path, *end));
+                let Some(end) = self.control_end(path) else { continue };
+                tips.extend(tips_of(&self.forks.control, LogKind::Control, device, path, end));
             }
         }
         let branches = self.messages.branches();
@@ -159,25 +198,32 @@ impl Room {
         let event = self.dag.node(at).event.clone();
         let (id, device, seq, prev) = (event.id(), event.device(), event.seq(), event.prev());
         let path = self.forks.paths.get(&prev).copied().unwrap_or(device);
-        let end = self.forks.ends.get(&path).copied();
+        let end = self.control_end(&path);
         let follows = end.map_or(seq == 1, |(_, last)| seq > 1 && last == prev);
         if follows {
-            self.forks.ends.insert(path, (seq, id));
+            self.forks.kept.entry(path).or_insert_with(|| Kept { first: seq, events: Vec::new() }).events.push(at);
             if path != device {
                 self.forks.paths.insert(id, path);
             }
             self.place(&event, &path, None);
             return;
         }
-        let on_path = |other: &&Event| *self.forks.paths.get(&other.id()).unwrap_or(&device) == path;
-        let beside = |other: &&Event| other.seq() == seq && other.prev() == prev && other.id() != id;
-        let Some(next) = self.control_log(&device, seq).filter(beside).find(on_path).cloned() else { return };
+        let beside = |other: &&Event| other.prev() == prev && other.id() != id;
+        let held = self.forks.kept.get(&path).and_then(|kept| kept.get(seq));
+        let Some(next) = held.map(|held| &self.dag.node(held).event).filter(beside).cloned() else { return };
         let branch = DeviceId(id.0);
         let cut = self.forks.control.begin(device, &path, (seq.saturating_sub(1), prev), next.id(), id);
-        self.forks.ends.insert(branch, (seq, id));
+        self.forks.kept.insert(branch, Kept { first: seq, events: vec![at] });
         self.forks.paths.insert(id, branch);
         self.place(&event, &branch, cut);
         self.note_contradiction(&next, &event);
+    }
+
+    /// The number and the event with which a path of a control log ends.
+    fn control_end(&self, path: &DeviceId) -> Option<(u64, EventId)> {
+        let last = self.forks.kept.get(path)?.events.last()?;
+        let event = &self.dag.node(*last).event;
+        Some((event.seq(), event.id()))
     }
 
     /// Hands what is known of the places of new control events to an outcome.
@@ -244,6 +290,6 @@ fn tips_of(
 
 impl Branches {
     fn is_full(&self, device: &DeviceId) -> bool {
-        self.paths(device).count() > limits::MAX_BRANCHES
+        self.count(device) > limits::MAX_BRANCHES
     }
 }

@@ -40,7 +40,7 @@ impl Turn<'_> {
         self.close_session(peer);
         self.entry.sessions.insert(
             peer,
-            Linked { session, channel, device: None, cut: None, bad_copies: 0, hearing: Hearing::default() },
+            Linked { session, channel, device: None, cut: None, cut_at: 0, bad_copies: 0, hearing: Hearing::default() },
         );
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
@@ -88,19 +88,20 @@ impl Turn<'_> {
         };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         let put_out = standing == PeerStanding::Removed && linked.cut.is_none();
-        linked.cut = (standing == PeerStanding::Removed).then(|| {
+        let count = self.entry.room.control_count();
+        if standing != PeerStanding::Removed {
+            linked.cut = None;
+        } else if linked.cut.is_none() || linked.cut_at != count {
             let mut cut = self.entry.tables.cut_for(device);
             let ends = self.entry.room.control_for(&device).into_iter();
             cut.limit_control(ends.map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
-            match linked.cut.take() {
+            match &mut linked.cut {
                 // What puts it out may be something else by now. Of messages it keeps what it was let into.
-                Some(mut before) => {
-                    before.take_control(&cut);
-                    before
-                }
-                None => cut,
+                Some(before) => before.take_control(&cut),
+                None => linked.cut = Some(cut),
             }
-        });
+            linked.cut_at = count;
+        }
         let known = linked.device.is_some();
         linked.device = live.then_some(device);
         if live && device != self.context.identity.device() {
@@ -271,22 +272,17 @@ impl Turn<'_> {
     }
 
     fn held(&self, kind: SeriesKind, wanted: &[Wanted], max_bytes: usize, max_items: usize) -> Vec<Outgoing> {
-        let wants =
-            |series: &Series, seq: u64| wanted.iter().any(|w| w.series == *series && (w.from..=w.to).contains(&seq));
         let candidates: Vec<Outgoing> = match kind {
-            SeriesKind::Control => self
-                .entry
-                .room
-                .control_events()
-                .map(|event| (self.entry.room.control_place(event), event))
-                .filter(|((device, seq), _)| wants(&Series::control(*device), *seq))
-                .take(max_items)
-                .map(|((device, seq), event)| Outgoing {
+            SeriesKind::Control => {
+                let stretches = wanted.iter().map(|w| (w.series.device, w.from..=w.to));
+                let held = self.entry.room.control_held(stretches, max_items).into_iter();
+                let out = |((device, seq), event): ((_, _), &Event)| Outgoing {
                     series: Series::control(device),
                     seq,
                     bytes: event.bytes().to_vec(),
-                })
-                .collect(),
+                };
+                held.map(out).collect()
+            }
             SeriesKind::Leaf => {
                 let newest =
                     |w: &Wanted| self.entry.room.leafs().find(|leaf| leaf.device == w.series.device.0).copied();

@@ -3,9 +3,9 @@
 use super::support::*;
 use crate::body::Body;
 use crate::control::{Control, EquivProof, History, Role, Target};
-use crate::event::Event;
+use crate::event::{Event, LogKind};
 use crate::limits::MAX_PROVED_BRANCHES;
-use crate::room::{Change, MessageTip, Refusal, Removal, Sibling};
+use crate::room::{Change, MessageTip, Refusal, Removal, Room, Sibling};
 
 /// A room of three, and what the second writes twice: two branches of its message log after a common message.
 struct Forked {
@@ -259,4 +259,34 @@ fn of_a_control_log_all_branches_are_taken_for_who_is_a_member_depends_on_them()
     }
     assert_eq!(alice.room.state_hash(), carol.room.state_hash());
     assert_eq!(alice.room.tips(), carol.room.tips());
+    // Branches of branches, too: what sync asks for by stretches is all there is, each once and in order of acceptance.
+    for n in 0..5 {
+        let mut branch = mallory.clone_with_all_secrets();
+        branch.receive(vec![all[n].clone()]);
+        let about = |n: usize| vec![(crate::control::Setting::About, format!("after {n}").into_bytes())];
+        let outcome = branch.room.set_state(about(n), branch.now).unwrap();
+        let after = outcome.events().next().unwrap().clone();
+        let mut beside = mallory.clone_with_all_secrets();
+        beside.receive(vec![all[n].clone()]);
+        let outcome = beside.room.set_state(about(n + 9), beside.now).unwrap();
+        let beside = outcome.events().next().unwrap().clone();
+        assert_eq!(alice.receive(vec![after, beside]).rejected, []);
+    }
+    holds_what_its_tips_say(&alice.room);
+    alice.restart();
+    holds_what_its_tips_say(&alice.room);
+}
+
+fn holds_what_its_tips_say(room: &Room) {
+    let stretches: Vec<_> = room.tips().into_iter().filter(|tip| tip.log.kind == LogKind::Control).collect();
+    let held = room.control_held(stretches.iter().map(|tip| (tip.log.device, 1..=u64::MAX)), usize::MAX);
+    let all: Vec<_> = room.control_events().map(|event| (room.control_place(event), event.id())).collect();
+    assert_eq!(held.iter().map(|(place, event)| (*place, event.id())).collect::<Vec<_>>(), all);
+    assert_eq!(held.len() as u64, stretches.iter().map(|tip| tip.seq).sum::<u64>());
+    for tip in &stretches {
+        let part = room.control_held([(tip.log.device, 2..=tip.seq)], 1);
+        assert_eq!(part.len(), usize::from(tip.seq > 1));
+        assert!(part.iter().all(|(place, _)| *place == (tip.log.device, 2)));
+        assert_eq!(room.control_held([(tip.log.device, tip.seq + 1..=u64::MAX)], 9).len(), 0);
+    }
 }
