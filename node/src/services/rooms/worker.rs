@@ -137,7 +137,7 @@ impl Worker {
                     return;
                 }
                 Event::Command(Some(command)) => self.on_command(command).await,
-                Event::Committed(room, settle, done) => self.on_committed(room, *settle, done).await,
+                Event::Committed(room, settle, done) => Box::pin(self.on_committed(room, *settle, done)).await,
                 Event::Read(room, Some(after)) => self.turn(room, |turn| after(turn)).await,
                 Event::Read(_, None) => {}
                 Event::Due => self.on_due().await,

@@ -260,14 +260,14 @@ fn of_a_control_log_all_branches_are_taken_for_who_is_a_member_depends_on_them()
     assert_eq!(alice.room.state_hash(), carol.room.state_hash());
     assert_eq!(alice.room.tips(), carol.room.tips());
     // Branches of branches, too: what sync asks for by stretches is all there is, each once and in order of acceptance.
-    for n in 0..5 {
+    for (n, first) in all.iter().enumerate().take(5) {
         let mut branch = mallory.clone_with_all_secrets();
-        branch.receive(vec![all[n].clone()]);
+        branch.receive(vec![first.clone()]);
         let about = |n: usize| vec![(crate::control::Setting::About, format!("after {n}").into_bytes())];
         let outcome = branch.room.set_state(about(n), branch.now).unwrap();
         let after = outcome.events().next().unwrap().clone();
         let mut beside = mallory.clone_with_all_secrets();
-        beside.receive(vec![all[n].clone()]);
+        beside.receive(vec![first.clone()]);
         let outcome = beside.room.set_state(about(n + 9), beside.now).unwrap();
         let beside = outcome.events().next().unwrap().clone();
         assert_eq!(alice.receive(vec![after, beside]).rejected, []);
