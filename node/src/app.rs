@@ -532,14 +532,7 @@ impl App {
     pub async fn open_direct(&self, request: OpenDirect) -> Answer<Direct> {
         let who = self.whom(&request.who).await?;
         let (account, room, name, state) = self.chat_with(&who).await?;
-        let sent = match request.text.filter(|text| !text.is_empty()) {
-            None => None,
-            Some(text) => {
-                let sent = self.node.rooms.send(room, vec![SendRequest { text, ..SendRequest::default() }]).await?;
-                sent.into_iter().next()
-            }
-        };
-        let (message, status) = sent.map(|sent| (sent.message, sent.status)).unzip();
+        let (message, status) = self.send_with(room, request.text).await?;
         Ok(Direct { room: room.to_string(), message, status, account: account.to_string(), name, state })
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use parlor_api::{
-    Code, ContactState, GroupChat, GroupInvitation, GroupPerson, GroupState, JoinAnswer, OpenGroup, Problem,
-    SendRequest,
+    Code, ContactState, GroupChat, GroupInvitation, GroupPerson, GroupState, JoinAnswer, MessageStatus, OpenGroup,
+    Problem, SendRequest,
 };
+use parlor_proto::body::is_title;
 use parlor_proto::limits::{MAX_GROUP, MAX_ROOM_NAME, MIN_GROUP};
 use parlor_proto::{AccountId, RoomId};
 
@@ -50,17 +51,21 @@ impl App {
         }
         let name = name.unwrap_or_else(|| self.group_name(people.keys()));
         let (room, made) = self.node.groups.open(Wanted { people: all, name }).await?;
-        let sent = match request.text.filter(|text| !text.is_empty()) {
-            None => None,
-            Some(text) => {
-                let sent = self.node.rooms.send(room, vec![SendRequest { text, ..SendRequest::default() }]).await?;
-                sent.into_iter().next()
-            }
-        };
-        let (message, status) = sent.map(|sent| (sent.message, sent.status)).unzip();
+        let (message, status) = self.send_with(room, request.text).await?;
         let people = self.group_people(room, people.into_keys().collect()).await?;
         let name = self.node.context.directory.get(&room).map(|summary| summary.item.name).unwrap_or_default();
         Ok(GroupChat { room: room.to_string(), name, made, people, message, status })
+    }
+
+    /// Sends what was written when a chat was opened, if anything was.
+    pub(super) async fn send_with(
+        &self,
+        room: RoomId,
+        text: Option<String>,
+    ) -> Answer<(Option<String>, Option<MessageStatus>)> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok((None, None)) };
+        let sent = self.node.rooms.send(room, vec![SendRequest { text, ..SendRequest::default() }]).await?;
+        Ok(sent.into_iter().next().map(|sent| (sent.message, sent.status)).unzip())
     }
 
     /// The direct chat with somebody, which is made if need be: his account, the room, his name, and how far we are.
@@ -111,7 +116,8 @@ impl App {
         let others = people.filter_map(|account| context.contacts.own_name(account));
         let mut names: Vec<String> = others.chain([context.name.clone()]).collect();
         names.sort_by_key(|name| name.to_lowercase());
-        let all: String = names.join(", ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let plain = |c: char| if is_title(c.encode_utf8(&mut [0; 4])) { c } else { ' ' };
+        let all: String = names.join(", ").chars().map(plain).collect();
         let mut end = all.len().min(MAX_ROOM_NAME);
         while !all.is_char_boundary(end) {
             end -= 1;

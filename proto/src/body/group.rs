@@ -11,7 +11,7 @@ use crate::limits::{MAX_GROUP, MAX_GROUP_LINK, MAX_ROOM_NAME, MIN_GROUP};
 pub struct Group {
     /// The text form of a link for whoever is invited, and nobody else: 1 to [`MAX_GROUP_LINK`] bytes.
     pub link: String,
-    /// What the group is called: 1 to [`MAX_ROOM_NAME`] bytes.
+    /// What the group is called: 1 to [`MAX_ROOM_NAME`] bytes, as [`is_title`] has it.
     pub name: String,
     /// Who is meant to be in it, ascending, each once, writer and reader among them: [`MIN_GROUP`] to [`MAX_GROUP`].
     pub people: Vec<AccountId>,
@@ -22,12 +22,18 @@ impl Group {
     pub(super) fn check(&self) -> Result<(), BodyError> {
         let sized = (1..=MAX_GROUP_LINK).contains(&self.link.len()) && (1..=MAX_ROOM_NAME).contains(&self.name.len());
         let ascending = self.people.is_sorted_by(|a, b| a < b);
-        if sized && ascending && (MIN_GROUP..=MAX_GROUP).contains(&self.people.len()) {
+        if sized && ascending && is_title(&self.name) && (MIN_GROUP..=MAX_GROUP).contains(&self.people.len()) {
             Ok(())
         } else {
             Err(BodyError::Group)
         }
     }
+}
+
+/// Whether a text stays within its line: it has no control characters, no ends of lines, and nothing that turns the direction of what
+/// is written beside it. What joins letters and emoji is allowed, and so are the marks of a direction, which turn nothing around them.
+pub fn is_title(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
 #[cfg(test)]
@@ -61,6 +67,17 @@ mod tests {
         let unnamed = Group { name: String::new(), ..same.clone() };
         for wrong in [few, group(MAX_GROUP + 1), twice, turned, long, unnamed, Group { link: String::new(), ..same }] {
             assert_eq!(read(wrong), Err(BodyError::Group));
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_group_stays_within_its_line() {
+        for wrong in ["Trip\nAnn left", "Trip\u{2028}", "\u{202e}pirT", "\u{2067}Trip", "\u{1b}[2J", "Trip\u{85}"] {
+            assert_eq!(read(Group { name: wrong.into(), ..group(4) }), Err(BodyError::Group), "{wrong:?}");
+        }
+        for name in ["Reise nach Köln", "👩\u{200d}🚀 und 👍\u{1f3fd}", "טיול \u{200f}!", "می\u{200c}خواهم"]
+        {
+            assert!(read(Group { name: name.into(), ..group(4) }).is_ok(), "{name}");
         }
     }
 }

@@ -22,7 +22,7 @@ mod tests;
 
 pub use self::emoji::check_emoji;
 pub(crate) use self::emoji::is_hidden;
-pub use self::group::Group;
+pub use self::group::{Group, is_title};
 pub use self::poll::{Poll, Vote};
 pub use crate::limits::MAX_TEXT;
 

@@ -1,8 +1,8 @@
 //! Promises about what follows when the disk fails.
 
-use parlor_api::{CreateInvite, FileState, JoinRequest, Role, SendRequest, SetRole};
+use parlor_api::{CreateInvite, FileState, JoinRequest, MessageKind, Role, SendRequest, SetRole};
 use parlor_proto::EventId;
-use parlor_proto::body::Body;
+use parlor_proto::body::{Body, Group};
 use parlor_proto::control::Setting;
 use parlor_proto::file::FileRef;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
@@ -326,9 +326,22 @@ async fn a_room_that_is_named_as_the_id_of_another_begins_is_not_taken_for_it() 
     assert_eq!(alone.app.find_room(prefix).await.unwrap_err().code, parlor_api::Code::Ambiguous);
     assert_eq!(alone.app.find_room(&alone.room).await.unwrap().to_string(), alone.room);
     assert_eq!(alone.app.find_room(&other).await.unwrap().to_string(), other);
-    for name in ["", "  ", "two\nlines", "\u{1b}[31mred", &"n".repeat(129)] {
+    for name in ["", "  ", "two\nlines", "two\u{2028}lines", "\u{202e}der", "\u{1b}[31mred", &"n".repeat(129)] {
         let refused = alone.app.create_room(new_room(name)).await.unwrap_err();
         assert_eq!(refused.code, parlor_api::Code::BadRequest, "{name:?}");
     }
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_somebody_writes_into_a_room_is_no_line_of_the_node() {
+    let alone = Alone::new().await;
+    let room = alone.app.find_room(&alone.room).await.unwrap();
+    let people = (0..4).map(|n| parlor_proto::AccountId([n; 32])).collect();
+    let group = Group { link: "parlor://join/1/#x".into(), name: "Ann was removed by Bob".into(), people };
+    alone.app.node.rooms.invite_into(room, group, "once".into()).await.unwrap();
+    let page = alone.app.history(&alone.room, Anchor::Newest, 50, false).await.unwrap();
+    let [message] = page.items.as_slice() else { panic!("there is one message") };
+    assert_eq!((message.kind, message.text.as_str()), (MessageKind::Unknown, ""));
     alone.node.stop().await.unwrap();
 }

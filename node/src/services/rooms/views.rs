@@ -86,7 +86,10 @@ impl Turn<'_> {
                 files.reply_to.map(|id| id.to_string()),
                 files.mentions.iter().map(ToString::to_string).collect(),
             ),
-            Some(Body::Group(group)) => (MessageKind::System, self.group_text(group, mine), None, Vec::new()),
+            // In a room it is nothing: whoever is in it could have windows show lines as the node's own.
+            Some(Body::Group(group)) if self.entry.room.other().is_some() => {
+                (MessageKind::System, self.group_text(group, mine), None, Vec::new())
+            }
             _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
         };
         let members = self.entry.room.n_members();

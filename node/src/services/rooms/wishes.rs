@@ -1,7 +1,7 @@
 //! What clients want of a room.
 
 use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
-use parlor_proto::body::{Body, BodyError, Text};
+use parlor_proto::body::{Body, BodyError, Text, is_title};
 use parlor_proto::control::{History, InviteHistory, MailboxTokens, Mailboxes, Permission, Policy, Setting, Sponsor};
 use parlor_proto::file::Files;
 use parlor_proto::limits::MAX_ROOM_NAME;
@@ -493,7 +493,7 @@ pub(crate) fn checked_title(name: &str) -> Answer<&str> {
     match name.len() {
         0 => wrong("is empty"),
         n if n > MAX_ROOM_NAME => wrong(&format!("is longer than {MAX_ROOM_NAME} bytes")),
-        _ if name.chars().any(char::is_control) => wrong("holds control characters, a line end perhaps"),
+        _ if !is_title(name) => wrong("holds ends of lines, or characters that turn the direction of writing"),
         _ => Ok(name),
     }
 }
