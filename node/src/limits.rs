@@ -81,8 +81,14 @@ pub(crate) const WEBHOOK_COUNTED: usize = 1_000;
 pub(crate) const WEBHOOK_FIRST_PAUSE_MS: u64 = 2_000;
 /// up to this,
 pub(crate) const WEBHOOK_LAST_PAUSE_MS: u64 = 3_600_000;
-/// and after so much of it the webhook is disabled.
+/// and after so much of it,
 pub(crate) const WEBHOOK_GIVE_UP_MS: u64 = 5 * 24 * 3_600 * 1_000;
+/// and so many tries in a row (two days of them), the webhook is disabled.
+pub(crate) const WEBHOOK_GIVE_UP_TRIES: u32 = 50;
+/// Changes that are looked at in one go to find the next delivery.
+pub(crate) const WEBHOOK_PAGE: usize = 128;
+/// Tries to read what changed, with doubling pauses, before the receiver is told that something lacks: some minutes.
+pub(crate) const WEBHOOK_READS: u32 = 8;
 /// How long a replaced secret signs beside the new one.
 pub(crate) const WEBHOOK_OLD_SECRET_MS: u64 = 24 * 3_600 * 1_000;
 /// Time of one delivery, from looking the host up to the head of the answer,
@@ -109,6 +115,10 @@ pub(crate) const GROUPS_ASKED_BY: usize = 8;
 pub(crate) const GROUP_INVITE_MS: u64 = 30 * 24 * 3_600 * 1_000;
 /// Joins into groups under way at once: a part of [`JOINS_MAX`], so that contacts do not keep the user from joining.
 pub(crate) const GROUP_JOINS_MAX: usize = 8;
+/// Of those the ones by invitations of one account: doors of his that do not open keep nobody else waiting.
+pub(crate) const GROUP_JOINS_BY: usize = 2;
+/// Invitations of one direct chat that are looked at in one go: each is a commit.
+pub(crate) const GROUP_LOOKED: usize = 16;
 /// Invitations of one direct chat that wait to be looked at: who writes more before that is a machine, and the rest is forgotten.
 pub(crate) const GROUP_TOLD_MAX: usize = 256;
 /// Commands that wait at the groups service.

@@ -19,7 +19,7 @@ use super::handle::{Command, Inbox, Wanted};
 use super::views;
 use crate::app::Answer;
 use crate::clock::{now_ms, until};
-use crate::limits::{GROUP_INVITE_MS, GROUP_JOINS_MAX};
+use crate::limits::{GROUP_INVITE_MS, GROUP_LOOKED};
 use crate::services::joins::{Joins, Whose, to_link};
 use crate::services::rooms::{Context, Rooms, made_room};
 
@@ -46,6 +46,34 @@ struct Again {
     pause_ms: u64,
 }
 
+impl Again {
+    /// Whether it is time. A clock that was ahead when this was set makes nobody wait longer than the longest pause.
+    fn is_due(&self, now_ms: u64) -> bool {
+        self.due_ms <= now_ms || self.due_ms > now_ms.saturating_add(AGAIN_MAX_MS)
+    }
+
+    fn later(&mut self, now_ms: u64) {
+        self.due_ms = now_ms.saturating_add(self.pause_ms);
+        self.pause_ms = self.pause_ms.saturating_mul(2).min(AGAIN_MAX_MS);
+    }
+}
+
+/// How far somebody was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// There is a link for him, which is to be durable before he hears of it.
+    Linked(String),
+    /// It is in the direct chat.
+    Told,
+}
+
+/// What came of telling somebody.
+struct Came {
+    room: RoomId,
+    invited: Invited,
+    step: Answer<Step>,
+}
+
 struct Actor {
     parts: Parts,
     book: Book,
@@ -56,7 +84,7 @@ struct Actor {
     /// Which those are.
     coming: BTreeSet<RoomId>,
     /// Invitations on their way into direct chats,
-    telling: JoinSet<(RoomId, AccountId, Answer<()>)>,
+    telling: JoinSet<Came>,
     /// and to whom.
     telling_whom: BTreeSet<(RoomId, AccountId)>,
 }
@@ -82,17 +110,19 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
                 Some(command) => actor.on_command(command).await,
                 None => return,
             },
-            () = told.some() => while let Some(chat) = told.take() {
-                actor.look(chat).await;
+            // One chat at a time, and of it some: whoever floods holds nobody up.
+            () = told.some() => if let Some(chat) = told.take() {
+                let left = actor.look(chat).await;
+                told.looked(chat, left);
             },
             Some(came) = actor.joining.join_next(), if !actor.joining.is_empty() => {
                 if let Ok((room, answer)) = came {
                     actor.on_came(room, answer).await;
                 }
             }
-            Some(told) = actor.telling.join_next(), if !actor.telling.is_empty() => {
-                if let Ok((room, account, told)) = told {
-                    actor.on_told(room, account, told).await;
+            Some(came) = actor.telling.join_next(), if !actor.telling.is_empty() => {
+                if let Ok(came) = came {
+                    actor.on_told(came).await;
                 }
             }
             // Somebody may have answered that we may write: whoever was not told can be.
@@ -100,7 +130,7 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
                 if changed.is_err() {
                     return;
                 }
-                actor.due_now(|known| !known.untold().is_empty());
+                actor.due_now(|known| !known.untold(now_ms()).is_empty());
             }
             () = tokio::time::sleep(due) => {}
         }
@@ -144,11 +174,11 @@ impl Actor {
         }
     }
 
-    /// What is left to do of a group is done now.
+    /// What is left to do of a group is done now; when it was tried already, after its pause.
     fn plan(&mut self, known: &Known) {
-        let comes = matches!(known.state, State::Taken { link: Some(_), .. });
-        if comes || !known.untold().is_empty() {
-            self.todo.insert(known.room, Again { due_ms: now_ms(), pause_ms: AGAIN_MS });
+        let (comes, now) = (matches!(known.state, State::Taken { link: Some(_), .. }), now_ms());
+        if comes || !known.untold(now).is_empty() {
+            self.todo.entry(known.room).or_insert(Again { due_ms: now, pause_ms: AGAIN_MS });
         } else {
             self.todo.remove(&known.room);
         }
@@ -192,8 +222,11 @@ impl Actor {
                 continue;
             }
             let company = self.parts.rooms.company(room, people.to_vec()).await?;
-            // With others in it, or without somebody who was, it is the chat of other people.
-            if company.out.is_empty() && company.members.iter().all(|member| people.binary_search(member).is_ok()) {
+            let missing = people.iter().filter(|account| !company.members.contains(account)).count();
+            let theirs = self.book.get(&room).is_some_and(|known| known.is_of(missing, now_ms()));
+            let no_others = company.members.iter().all(|member| people.binary_search(member).is_ok());
+            // With others in it, or without somebody who was or never came, it is the chat of other people.
+            if theirs && no_others && company.out.is_empty() {
                 return Ok(Some(room));
             }
         }
@@ -217,8 +250,8 @@ impl Actor {
         let (machine, outcome) = made_room(&self.parts.context, CreateRoom::named(name.clone()))?;
         let (room, me) = (machine.id(), self.me());
         let others = people.iter().filter(|account| **account != me);
-        let invited = others.map(|account| Invited { account: *account, times: 1, told_ms: 0 }).collect();
-        let known = Known { room, name, people, at_ms: now, state: State::Made(invited) };
+        let invited = others.map(|account| Invited::new(*account, now)).collect();
+        let known = Known { room, name, people, heard_ms: now, at_ms: now, times: 0, state: State::Made(invited) };
         // First the plan: whatever happens then, nobody is forgotten and nobody is told twice.
         self.keep(known.clone()).await?;
         if let Err(problem) = self.parts.rooms.begin(machine, outcome).await {
@@ -240,17 +273,19 @@ impl Actor {
         if known.tell_again(&missing, now_ms()) {
             self.keep(known.clone()).await?;
             self.plan(&known);
+            self.due_now(|known| known.room == room);
         }
         Ok(())
     }
 
     async fn accept(&mut self, text: &str) -> Answer<JoinAnswer> {
         let mut known = views::named(&self.book, text)?.clone();
-        let State::Asked { by, link, .. } = &known.state else { return Err(Problem::of(Code::InviteNotFound)) };
-        known.state = State::Taken { by: *by, link: Some(link.clone()) };
+        let Some(by) = known.by().filter(|_| known.accept(now_ms())) else {
+            return Err(Problem::of(Code::InviteNotFound));
+        };
         self.keep(known.clone()).await?;
         self.plan(&known);
-        self.tell_request(&known, *known_by(&known).unwrap_or(&self.me()), RequestChange::Approved);
+        self.tell_request(&known, by, RequestChange::Approved);
         Ok(JoinAnswer {
             room: known.room.to_string(),
             name: known.name,
@@ -261,11 +296,11 @@ impl Actor {
     }
 
     async fn refuse(&mut self, text: &str) -> Answer<()> {
-        let known = views::named(&self.book, text)?.clone();
-        self.forget(&known.room).await;
-        if let Some(by) = known_by(&known) {
-            self.tell_request(&known, *by, RequestChange::Refused);
-        }
+        let mut known = views::named(&self.book, text)?.clone();
+        let Some(by) = known.by().filter(|_| known.refuse()) else { return Err(Problem::of(Code::InviteNotFound)) };
+        // It is remembered: forgotten, the next one of him would be a first one.
+        self.keep(known.clone()).await?;
+        self.tell_request(&known, by, RequestChange::Refused);
         Ok(())
     }
 
@@ -275,23 +310,31 @@ impl Actor {
         self.parts.context.bus.publish(now_ms(), EventBody::Request(event));
     }
 
-    /// Looks at the invitations that lie in a direct chat.
-    async fn look(&mut self, chat: RoomId) {
+    /// Looks at some of the invitations that lie in a direct chat. How many are left.
+    async fn look(&mut self, chat: RoomId) -> usize {
         let store = self.parts.context.store.clone();
         let rows = tokio::task::spawn_blocking(move || store.scan(Some(&chat), Namespace::Group, &[])).await;
         let rows = match rows {
             Ok(Ok(rows)) => rows,
-            _ => return tracing::error!(room = %chat.short(), "invitations into groups can not be read"),
+            _ => {
+                tracing::error!(room = %chat.short(), "invitations into groups can not be read");
+                return 0;
+            }
         };
-        for (key, bytes) in rows {
+        let left = rows.len().saturating_sub(GROUP_LOOKED);
+        let mut batch = Batch::new(Some(chat));
+        for (key, bytes) in rows.into_iter().take(GROUP_LOOKED) {
             if let Ok(told) = codec::decode::<Told>(&bytes, MAX_STORED) {
                 self.hear(&told).await;
             }
-            let mut batch = Batch::new(Some(chat));
             batch.delete(Namespace::Group, &key);
-            if let Err(error) = self.parts.context.store.commit(batch).await {
-                // It is looked at again after the next start; that changes nothing.
-                tracing::warn!(room = %chat.short(), %error, "an invitation that was looked at could not be forgotten");
+        }
+        match self.parts.context.store.commit(batch).await {
+            Ok(_) => left,
+            Err(error) => {
+                // They are looked at again after the next start; that changes nothing.
+                tracing::warn!(room = %chat.short(), %error, "invitations that were looked at could not be forgotten");
+                0
             }
         }
     }
@@ -327,8 +370,7 @@ impl Actor {
     /// Does what is due.
     async fn work(&mut self) {
         let now = now_ms();
-        let due: Vec<RoomId> =
-            self.todo.iter().filter(|(_, again)| again.due_ms <= now).map(|(room, _)| *room).collect();
+        let due: Vec<RoomId> = self.todo.iter().filter(|(_, again)| again.is_due(now)).map(|(room, _)| *room).collect();
         for room in due {
             let Some(known) = self.book.get(&room).cloned() else {
                 self.todo.remove(&room);
@@ -347,9 +389,14 @@ impl Actor {
     /// Later again, with growing pauses.
     fn later(&mut self, room: RoomId) {
         if let Some(again) = self.todo.get_mut(&room) {
-            again.due_ms = now_ms().saturating_add(again.pause_ms);
-            again.pause_ms = again.pause_ms.saturating_mul(2).min(AGAIN_MAX_MS);
+            again.later(now_ms());
         }
+    }
+
+    /// The groups into which a join is under way, those that wait at a door and for a member's word among them.
+    fn under_way(&self) -> BTreeSet<RoomId> {
+        let waiting = self.parts.joins.waiting().into_iter().filter(|room| self.todo.contains_key(room));
+        waiting.chain(self.coming.iter().copied()).collect()
     }
 
     async fn come_in(&mut self, known: &Known, link: String) {
@@ -357,15 +404,14 @@ impl Actor {
         if self.is_in(&room) {
             return self.came_in(room).await;
         }
-        if known.at_ms.saturating_add(GROUP_INVITE_MS) < now_ms() {
-            // Whatever the link says of itself.
+        if known.is_over(now_ms()) {
             return self.forget(&room).await;
         }
-        let waits = self.parts.joins.waiting().contains(&room);
-        if waits || self.coming.contains(&room) || self.joining.len() >= GROUP_JOINS_MAX {
-            return self.later(room);
-        }
         self.later(room);
+        let under_way = self.under_way();
+        if under_way.contains(&room) || !self.book.may_join(known.by(), &under_way) {
+            return;
+        }
         self.coming.insert(room);
         let (joins, context, rooms) = (self.parts.joins.clone(), self.parts.context.clone(), self.parts.rooms.clone());
         self.joining.spawn(async move {
@@ -391,9 +437,21 @@ impl Actor {
                         | Code::JoinRefused
                 );
                 if over {
-                    self.forget(&room).await;
+                    self.failed(room).await;
                 }
             }
+        }
+    }
+
+    /// The door does not open to this link. That it was tried is remembered: who sends links that fail brings us to no more doors
+    /// than who sends good ones.
+    async fn failed(&mut self, room: RoomId) {
+        self.todo.remove(&room);
+        let Some(mut known) = self.book.get(&room).cloned() else { return };
+        if known.fail()
+            && let Err(problem) = self.keep(known).await
+        {
+            tracing::warn!(room = %room.short(), %problem, "that a group was not reached could not be kept");
         }
     }
 
@@ -417,28 +475,58 @@ impl Actor {
             self.todo.remove(&room);
             return;
         }
+        let untold = known.untold(now_ms());
+        if untold.is_empty() {
+            // All were told, or it was tried with them for as long as an invitation lasts.
+            self.todo.remove(&room);
+            return;
+        }
         self.later(room);
-        for invited in known.untold() {
+        for invited in untold {
             if self.telling_whom.insert((room, invited.account)) {
-                let (context, rooms) = (self.parts.context.clone(), self.parts.rooms.clone());
-                let (known, account) = (known.clone(), invited.account);
-                self.telling.spawn(async move { (room, account, tell(&context, &rooms, &known, &invited).await) });
+                self.tell(known, invited);
             }
         }
     }
 
-    async fn on_told(&mut self, room: RoomId, account: AccountId, told: Answer<()>) {
-        self.telling_whom.remove(&(room, account));
-        if let Err(problem) = told {
-            return tracing::info!(room = %room.short(), %problem, "somebody can not be invited into a group yet");
-        }
+    fn tell(&mut self, known: &Known, invited: Invited) {
+        let (context, rooms, known) = (self.parts.context.clone(), self.parts.rooms.clone(), known.clone());
+        self.telling.spawn(async move {
+            let step = tell(&context, &rooms, &known, &invited).await;
+            Came { room: known.room, invited, step }
+        });
+    }
+
+    async fn on_told(&mut self, came: Came) {
+        let Came { room, invited, step } = came;
+        let whom = (room, invited.account);
+        self.telling_whom.remove(&whom);
+        let step = match step {
+            Ok(step) => step,
+            Err(problem) => {
+                return tracing::info!(room = %room.short(), %problem, "somebody can not be invited into a group yet");
+            }
+        };
         let Some(mut known) = self.book.get(&room).cloned() else { return };
-        known.note_told(&account, now_ms());
-        if let Err(problem) = self.keep(known.clone()).await {
-            return tracing::warn!(room = %room.short(), %problem, "that somebody was invited could not be kept");
+        let told = step == Step::Told;
+        let news = match step {
+            Step::Linked(link) => known.note_link(&invited.account, invited.times, link),
+            Step::Told => known.note_told(&invited.account, now_ms()),
+        };
+        if !news {
+            return;
         }
-        if known.untold().is_empty() {
-            self.todo.remove(&room);
+        if let Err(problem) = self.keep(known.clone()).await {
+            return tracing::warn!(room = %room.short(), %problem, "how far somebody is invited could not be kept");
+        }
+        let untold = known.untold(now_ms());
+        match untold.iter().find(|one| one.account == invited.account).cloned() {
+            Some(linked) if !told => {
+                self.telling_whom.insert(whom);
+                self.tell(&known, linked);
+            }
+            _ if untold.is_empty() => drop(self.todo.remove(&room)),
+            _ => {}
         }
     }
 
@@ -462,30 +550,42 @@ impl Actor {
     }
 }
 
-/// Invites somebody: a link for him alone, in the direct chat.
-async fn tell(context: &Context, rooms: &Rooms, known: &Known, invited: &Invited) -> Answer<()> {
+/// Invites somebody: first a link for him alone, then that in the direct chat.
+async fn tell(context: &Context, rooms: &Rooms, known: &Known, invited: &Invited) -> Answer<Step> {
     let chat = Direct::room_of(&context.identity.account(), &invited.account);
-    if context.directory.get(&chat).is_none() {
+    // First of all: a link that nobody can be told of is one too many.
+    if context.directory.get(&chat).is_none_or(|summary| summary.item.role.role().is_none()) {
         return Err(Problem::new(Code::Busy, "there is no direct chat yet"));
     }
-    let request = CreateInvite { expires_in: GROUP_INVITE_MS / 1_000, uses: 1, ..CreateInvite::default() };
-    let ours = context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
-    let addresses = ours.iter().filter_map(to_link).collect();
-    let invite = rooms.create_invite(known.room, request, addresses).await?;
-    let link = invite.link.ok_or_else(|| Problem::of(Code::Internal))?;
+    let Some(link) = invited.link.clone() else {
+        let request = CreateInvite { expires_in: GROUP_INVITE_MS / 1_000, uses: 1, ..CreateInvite::default() };
+        let ours = context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
+        let addresses = ours.iter().filter_map(to_link).collect();
+        let invite = rooms.create_invite(known.room, request, addresses).await?;
+        return invite.link.map(Step::Linked).ok_or_else(|| Problem::of(Code::Internal));
+    };
     let group = Group { link, name: known.name.clone(), people: known.people.clone() };
     let client_id = format!("group:{}:{}:{}", known.room, invited.account, invited.times);
     match rooms.invite_into(chat, group, client_id).await {
         // An earlier run ended between the two: he was told by another link, which holds.
-        Err(problem) if problem.code == Code::Conflict => Ok(()),
-        told => told.map(drop),
+        Err(problem) if problem.code == Code::Conflict => Ok(Step::Told),
+        told => told.map(|_| Step::Told),
     }
 }
 
-/// Whose invitation it was.
-fn known_by(known: &Known) -> Option<&AccountId> {
-    match &known.state {
-        State::Taken { by, .. } | State::Asked { by, .. } => Some(by),
-        State::Made(_) => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_nobody_wait_longer_than_the_longest_pause() {
+        let (now, year) = (1_700_000_000_000, 365 * 24 * 3_600 * 1_000);
+        let mut again = Again { due_ms: now, pause_ms: AGAIN_MS };
+        for _ in 0..20 {
+            again.later(now);
+            assert!(!again.is_due(now) && again.is_due(again.due_ms));
+        }
+        again.later(now + year);
+        assert!(again.is_due(now), "the clock was put right");
     }
 }

@@ -1,17 +1,19 @@
 //! What is known of groups: those made here, those we were brought into, and those that wait for the user's word. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_proto::body::Group;
 use parlor_proto::{AccountId, RoomId, codec};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{GROUP_INVITE_MS, GROUPS_A_DAY, GROUPS_ASKED_BY, GROUPS_ASKED_MAX, GROUPS_MAX};
+use crate::limits::{
+    GROUP_INVITE_MS, GROUP_JOINS_BY, GROUP_JOINS_MAX, GROUPS_A_DAY, GROUPS_ASKED_BY, GROUPS_ASKED_MAX, GROUPS_MAX,
+};
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
-/// Longest stored group in bytes: 32 people twice, a name, a link.
-pub(super) const MAX_STORED: usize = 8 * 1_024;
+/// Longest stored group in bytes: 32 people twice, a name, a link for each of them.
+pub(super) const MAX_STORED: usize = 32 * 1_024;
 
 /// An invitation as it came in a direct chat, and from whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +33,19 @@ pub(super) struct Known {
     pub(super) name: String,
     /// Who was meant to be in it, ascending.
     pub(super) people: Vec<AccountId>,
-    /// When it was made or heard of here, milliseconds since the epoch.
+    /// When it was made or first heard of here, milliseconds since the epoch.
+    pub(super) heard_ms: u64,
+    /// Since when we come in by the present link, or that waits for a word.
     pub(super) at_ms: u64,
+    /// How often an invitation into it was taken, or began to wait for a word, since it was heard of.
+    pub(super) times: u32,
     pub(super) state: State,
 }
 
 /// A stored group for another device of the account: whom the first one was to invite it invites itself. `None` for what is none.
 pub(crate) fn restored(stored: &[u8], now_ms: u64) -> Option<Vec<u8>> {
     let mut known: Known = codec::decode(stored, MAX_STORED).ok()?;
-    for untold in known.untold() {
+    for untold in known.untold(now_ms) {
         known.note_told(&untold.account, now_ms);
     }
     Some(codec::encode(&known))
@@ -54,6 +60,10 @@ pub(super) enum State {
     Taken { by: AccountId, link: Option<String> },
     /// Somebody invites us, and that waits for the user's word.
     Asked { by: AccountId, link: String, why: Why },
+    /// The user refused what somebody invited us into: he does not ask again.
+    Refused { by: AccountId },
+    /// The door said no to somebody's link. He may send a better one, but that counts.
+    Failed { by: AccountId },
 }
 
 /// Whom we bring in.
@@ -62,7 +72,11 @@ pub(super) struct Invited {
     pub(super) account: AccountId,
     /// How often, from 1: after an invitation ran out there is another.
     pub(super) times: u32,
-    /// When the last one was written into the direct chat; 0 while it is not.
+    /// Since when we try to tell him, this time.
+    pub(super) since_ms: u64,
+    /// The link for him alone, once it is made: whatever fails after that, there is no second one.
+    pub(super) link: Option<String>,
+    /// When it was written into the direct chat; 0 while it is not.
     pub(super) told_ms: u64,
 }
 
@@ -73,7 +87,7 @@ pub(super) enum Why {
     NoContact,
     /// Somebody is to be in it who is blocked.
     Blocked,
-    /// We were in it, and left or were removed.
+    /// We were in it, and left or were removed; or we refused an invitation into it.
     Left,
     /// He brought us into many lately.
     Many,
@@ -112,28 +126,58 @@ pub(super) struct Book {
     groups: BTreeMap<RoomId, Known>,
 }
 
+impl State {
+    fn link(&self) -> Option<&str> {
+        match self {
+            Self::Taken { link: Some(link), .. } | Self::Asked { link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
 impl Known {
+    /// The link by which we come in, or may.
+    fn link(&self) -> Option<&str> {
+        self.state.link()
+    }
+
+    /// Whether we are in it, were, or come in: then it keeps its place among the groups of the same people.
+    fn is_ours(&self) -> bool {
+        matches!(self.state, State::Made(_) | State::Taken { .. })
+    }
+
     /// Whose invitation it was.
-    fn by(&self) -> Option<AccountId> {
+    pub(super) fn by(&self) -> Option<AccountId> {
         match &self.state {
             State::Made(_) => None,
             State::Taken { by, .. } | State::Asked { by, .. } => Some(*by),
+            State::Refused { by } | State::Failed { by } => Some(*by),
         }
     }
 
-    /// Those who were not told yet, with how often they were before.
-    pub(super) fn untold(&self) -> Vec<Invited> {
+    /// Those who are to be told yet; nobody whom that was tried with for as long as an invitation lasts.
+    pub(super) fn untold(&self, now_ms: u64) -> Vec<Invited> {
         match &self.state {
-            State::Made(invited) => invited.iter().filter(|invited| invited.told_ms == 0).cloned().collect(),
+            State::Made(invited) => {
+                invited.iter().filter(|one| one.told_ms == 0 && !one.is_over(now_ms)).cloned().collect()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// Notes the link that was made for somebody who is to be told so often. Whether that is news.
+    pub(super) fn note_link(&mut self, account: &AccountId, times: u32, link: String) -> bool {
+        let State::Made(invited) = &mut self.state else { return false };
+        let wants = |one: &&mut Invited| one.account == *account && one.times == times && one.told_ms == 0;
+        let found = invited.iter_mut().find(wants).filter(|one| one.link.is_none());
+        found.map(|one| one.link = Some(link)).is_some()
     }
 
     /// Notes that somebody was told. Whether that is news.
     pub(super) fn note_told(&mut self, account: &AccountId, now_ms: u64) -> bool {
         let State::Made(invited) = &mut self.state else { return false };
         let found = invited.iter_mut().find(|invited| invited.account == *account && invited.told_ms == 0);
-        found.map(|invited| invited.told_ms = now_ms).is_some()
+        found.map(|invited| (invited.told_ms, invited.link) = (now_ms, None)).is_some()
     }
 
     /// Of those who are `missing`, whoever's invitation ran out is to be told anew. Whether there is anybody.
@@ -141,12 +185,60 @@ impl Known {
         let State::Made(invited) = &mut self.state else { return false };
         let mut some = false;
         for one in invited.iter_mut().filter(|one| missing.contains(&one.account)) {
-            if one.told_ms > 0 && one.told_ms.saturating_add(GROUP_INVITE_MS) <= now_ms {
-                (one.told_ms, one.times) = (0, one.times.saturating_add(1));
+            if one.is_over(now_ms) {
+                *one = Invited { times: one.times.saturating_add(1), ..Invited::new(one.account, now_ms) };
                 some = true;
             }
         }
         some
+    }
+
+    /// The user comes in by the invitation that waited for his word. Whether there was one.
+    pub(super) fn accept(&mut self, now_ms: u64) -> bool {
+        let State::Asked { by, link, .. } = &self.state else { return false };
+        self.state = State::Taken { by: *by, link: Some(link.clone()) };
+        // He may have taken his time: it is from now on that we come in.
+        self.at_ms = now_ms;
+        true
+    }
+
+    /// The user does not want to come in. Whether there was an invitation.
+    pub(super) fn refuse(&mut self) -> bool {
+        let State::Asked { by, .. } = &self.state else { return false };
+        self.state = State::Refused { by: *by };
+        true
+    }
+
+    /// The door does not let us in by the link that we have. Whether there was one.
+    pub(super) fn fail(&mut self) -> bool {
+        let State::Taken { by, link: Some(_) } = &self.state else { return false };
+        self.state = State::Failed { by: *by };
+        true
+    }
+
+    /// Whether the time is over in which we try to come in, whatever the link says of itself.
+    pub(super) fn is_over(&self, now_ms: u64) -> bool {
+        self.at_ms.saturating_add(GROUP_INVITE_MS) < now_ms
+    }
+
+    /// Whether it is the chat of these people, though these of them are not in it: they may be on their way, for as long as their
+    /// invitations last. Only of a group that somebody else made does that matter: whoever we made it with we told.
+    pub(super) fn is_of(&self, missing: usize, now_ms: u64) -> bool {
+        let others = matches!(self.state, State::Taken { .. });
+        missing == 0 || !others || now_ms < self.heard_ms.saturating_add(GROUP_INVITE_MS)
+    }
+}
+
+impl Invited {
+    /// Somebody who is to be told.
+    pub(super) fn new(account: AccountId, now_ms: u64) -> Self {
+        Self { account, times: 1, since_ms: now_ms, link: None, told_ms: 0 }
+    }
+
+    /// Whether the invitation ran out, or could not be told for as long as one lasts.
+    fn is_over(&self, now_ms: u64) -> bool {
+        let since = if self.told_ms > 0 { self.told_ms } else { self.since_ms };
+        since.saturating_add(GROUP_INVITE_MS) <= now_ms
     }
 }
 
@@ -173,9 +265,9 @@ impl Book {
 
     /// The groups of exactly these people, ascending, in which we are or come in: the first that was known here first.
     pub(super) fn of(&self, people: &[AccountId]) -> Vec<RoomId> {
-        let mine = |known: &&Known| !matches!(known.state, State::Asked { .. }) && known.people == people;
-        let mut found: Vec<&Known> = self.groups.values().filter(mine).collect();
-        found.sort_by_key(|known| (known.at_ms, known.room));
+        let ours = |known: &&Known| matches!(known.state, State::Made(_) | State::Taken { .. });
+        let mut found: Vec<&Known> = self.groups.values().filter(ours).filter(|known| known.people == people).collect();
+        found.sort_by_key(|known| (known.heard_ms, known.room));
         found.into_iter().map(|known| known.room).collect()
     }
 
@@ -186,7 +278,7 @@ impl Book {
         }
         let over = |known: &&Known| {
             let waits = matches!(known.state, State::Taken { link: Some(_), .. });
-            !waits && known.at_ms.saturating_add(DAY_MS) < now_ms && !inside(&known.room)
+            !waits && known.heard_ms.max(known.at_ms).saturating_add(DAY_MS) < now_ms && !inside(&known.room)
         };
         let mut over: Vec<&Known> = self.groups.values().filter(over).collect();
         over.sort_by_key(|known| known.at_ms);
@@ -206,14 +298,17 @@ impl Book {
             return Verdict::Forget;
         }
         let why = match self.groups.get(&told.room).map(|known| &known.state) {
-            Some(State::Made(_)) => return Verdict::Forget,
+            // We made it, and are out.
+            Some(State::Made(_)) => Some(Why::Left),
             // On the way in; the link may be a better one. Only who brought us in may change what was taken.
             Some(State::Taken { by, link: Some(_) }) if *by == told.by => return Verdict::Take,
             Some(State::Taken { link: Some(_), .. }) => return Verdict::Forget,
             Some(State::Taken { link: None, .. }) => Some(Why::Left),
             Some(State::Asked { by, why, .. }) if *by == told.by => Some(*why),
             Some(State::Asked { .. }) => return Verdict::Forget,
-            None => facts.was_in.then_some(Why::Left),
+            Some(State::Refused { by }) if *by == told.by => return Verdict::Forget,
+            Some(State::Refused { .. }) => Some(Why::Left),
+            Some(State::Failed { .. }) | None => facts.was_in.then_some(Why::Left),
         };
         let why = why.or_else(|| match () {
             () if !facts.by_contact => Some(Why::NoContact),
@@ -221,26 +316,27 @@ impl Book {
             () if self.of_lately(&told.by, facts.now_ms) >= GROUPS_A_DAY => Some(Why::Many),
             () => None,
         });
+        let known = self.groups.get(&told.room);
+        let waits = known.is_some_and(|known| matches!(known.state, State::Asked { .. }));
+        let has_space = known.is_some() || self.has_space();
         match why {
-            None if self.has_space() => Verdict::Take,
-            None => Verdict::Forget,
-            Some(why) if self.groups.contains_key(&told.room) || self.may_ask(&told.by) => Verdict::Ask(why),
-            Some(_) => Verdict::Forget,
+            None if has_space => Verdict::Take,
+            Some(why) if waits || has_space && self.may_ask(&told.by) => Verdict::Ask(why),
+            _ => Verdict::Forget,
         }
     }
 
-    /// Into how many this account brought us, or wanted to, since a day before.
+    /// How often this account brought us into a group, or wanted to, since a day before: what failed and what was refused counts.
     fn of_lately(&self, by: &AccountId, now_ms: u64) -> usize {
-        let lately = |known: &&Known| known.by() == Some(*by) && known.at_ms.saturating_add(DAY_MS) > now_ms;
-        self.groups.values().filter(lately).count()
+        // A clock that was ahead counts no longer than a day either.
+        let lately = |known: &&Known| known.by() == Some(*by) && known.heard_ms.abs_diff(now_ms) < DAY_MS;
+        self.groups.values().filter(lately).map(|known| known.times as usize).sum()
     }
 
     /// Whether one more invitation of this account can wait for the user's word.
     fn may_ask(&self, by: &AccountId) -> bool {
         let asked = || self.groups.values().filter(|known| matches!(known.state, State::Asked { .. }));
-        self.has_space()
-            && asked().count() < GROUPS_ASKED_MAX
-            && asked().filter(|known| known.by() == Some(*by)).count() < GROUPS_ASKED_BY
+        asked().count() < GROUPS_ASKED_MAX && asked().filter(|known| known.by() == Some(*by)).count() < GROUPS_ASKED_BY
     }
 
     /// What is known of an invitation from now on.
@@ -251,136 +347,29 @@ impl Book {
             Verdict::Take => State::Taken { by, link: Some(group.link) },
             Verdict::Ask(why) => State::Asked { by, link: group.link, why },
         };
-        let at_ms = self.groups.get(&room).map_or(now_ms, |known| known.at_ms);
-        Some(Known { room, name: group.name, people: group.people, at_ms, state })
+        let before = self.groups.get(&room);
+        // Again the same link is nothing new; a better one has its time.
+        let same = before.filter(|before| before.link() == state.link());
+        let goes_on = before.is_some_and(|before| before.link().is_some());
+        let recent = before.filter(|before| before.heard_ms.abs_diff(now_ms) < DAY_MS || before.is_ours());
+        Some(Known {
+            room,
+            name: group.name,
+            people: group.people,
+            heard_ms: recent.map_or(now_ms, |before| before.heard_ms),
+            at_ms: same.map_or(now_ms, |before| before.at_ms),
+            times: recent.map_or(0, |before| before.times).saturating_add(u32::from(!goes_on)),
+            state,
+        })
+    }
+
+    /// Whether a join by an invitation of this account may begin beside those under way: all in all there is a bound, and for each
+    /// account one, so that nobody who brings us to doors that do not open keeps others from bringing us in.
+    pub(super) fn may_join(&self, by: Option<AccountId>, under_way: &BTreeSet<RoomId>) -> bool {
+        let of = |room: &&RoomId| self.get(room).is_some_and(|known| known.by() == by);
+        under_way.len() < GROUP_JOINS_MAX && under_way.iter().filter(of).count() < GROUP_JOINS_BY
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: u64 = 1_700_000_000_000;
-    const ME: AccountId = AccountId([1; 32]);
-
-    fn account(n: u8) -> AccountId {
-        AccountId([n; 32])
-    }
-
-    fn told(by: u8, room: u8) -> Told {
-        let people = vec![ME, account(by), account(200)];
-        Told { by: account(by), room: RoomId([room; 32]), group: Group { link: "l".into(), name: "n".into(), people } }
-    }
-
-    fn facts(now_ms: u64) -> Facts {
-        Facts { now_ms, by_blocked: false, by_contact: true, names_blocked: false, inside: false, was_in: false }
-    }
-
-    /// Does with an invitation what the book says.
-    fn hear(book: &mut Book, told: &Told, facts: Facts) -> Verdict {
-        let verdict = book.judge(told, &ME, facts);
-        if let Some(known) = book.heard(told, verdict, facts.now_ms) {
-            book.put(known);
-        }
-        verdict
-    }
-
-    #[test]
-    fn a_contact_brings_us_in_and_nobody_else_does_without_our_word() {
-        let mut book = Book::default();
-        assert_eq!(hear(&mut book, &told(2, 1), facts(NOW)), Verdict::Take);
-        let stranger = Facts { by_contact: false, ..facts(NOW) };
-        assert_eq!(hear(&mut book, &told(3, 2), stranger), Verdict::Ask(Why::NoContact));
-        let blocked = Facts { by_blocked: true, ..facts(NOW) };
-        assert_eq!(hear(&mut book, &told(4, 3), blocked), Verdict::Forget);
-        let with_blocked = Facts { names_blocked: true, ..facts(NOW) };
-        assert_eq!(hear(&mut book, &told(5, 4), with_blocked), Verdict::Ask(Why::Blocked));
-        assert_eq!(hear(&mut book, &told(6, 5), Facts { inside: true, ..facts(NOW) }), Verdict::Forget);
-        // Whoever left is asked, also when nothing is known of an earlier invitation.
-        assert_eq!(hear(&mut book, &told(6, 8), Facts { was_in: true, ..facts(NOW) }), Verdict::Ask(Why::Left));
-    }
-
-    #[test]
-    fn an_invitation_that_leaves_us_or_its_writer_out_is_none() {
-        let (book, mut without_us, mut without_him) = (Book::default(), told(2, 1), told(2, 1));
-        without_us.group.people = vec![account(2), account(3), account(4)];
-        without_him.group.people = vec![ME, account(3), account(4)];
-        for told in [without_us, without_him] {
-            assert_eq!(book.judge(&told, &ME, facts(NOW)), Verdict::Forget);
-        }
-    }
-
-    #[test]
-    fn who_left_a_group_is_asked_before_he_is_brought_in_again() {
-        let mut book = Book::default();
-        hear(&mut book, &told(2, 1), facts(NOW));
-        let mut known = book.get(&RoomId([1; 32])).unwrap().clone();
-        known.state = State::Taken { by: account(2), link: None };
-        book.put(known);
-        assert_eq!(hear(&mut book, &told(2, 1), facts(NOW + 1)), Verdict::Ask(Why::Left));
-        assert_eq!(hear(&mut book, &told(2, 1), facts(NOW + 2)), Verdict::Ask(Why::Left), "and stays asked");
-        assert_eq!(
-            hear(&mut book, &told(3, 1), facts(NOW + 3)),
-            Verdict::Forget,
-            "another one does not take its place"
-        );
-    }
-
-    #[test]
-    fn nobody_takes_over_what_somebody_else_invited_into() {
-        let mut book = Book::default();
-        hear(&mut book, &told(2, 1), facts(NOW));
-        assert_eq!(hear(&mut book, &told(3, 1), facts(NOW)), Verdict::Forget);
-        assert_eq!(book.get(&RoomId([1; 32])).unwrap().by(), Some(account(2)));
-    }
-
-    #[test]
-    fn the_first_group_of_the_same_people_is_the_one_that_was_known_first() {
-        let mut book = Book::default();
-        let people = told(2, 9).group.people;
-        hear(&mut book, &told(2, 9), facts(NOW));
-        hear(&mut book, &told(2, 1), facts(NOW + 1));
-        assert_eq!(book.of(&people), [RoomId([9; 32]), RoomId([1; 32])]);
-        assert!(book.of(&people[..2]).is_empty());
-        let stranger = Facts { by_contact: false, ..facts(NOW) };
-        hear(&mut book, &told(7, 3), stranger);
-        assert!(book.of(&told(7, 3).group.people).is_empty(), "what waits for a word is no chat of ours");
-    }
-
-    #[test]
-    fn who_was_told_is_told_again_only_after_the_invitation_ran_out() {
-        let invited = |n: u8, told_ms: u64| Invited { account: account(n), times: 1, told_ms };
-        let state = State::Made(vec![invited(2, NOW), invited(3, 0)]);
-        let mut known = Known { room: RoomId([1; 32]), name: "n".into(), people: vec![], at_ms: NOW, state };
-        assert!(!known.tell_again(&[account(2), account(3)], NOW + GROUP_INVITE_MS - 1));
-        assert_eq!(known.untold(), [invited(3, 0)]);
-        assert!(known.note_told(&account(3), NOW) && !known.note_told(&account(3), NOW));
-        assert!(known.tell_again(&[account(2)], NOW + GROUP_INVITE_MS));
-        assert_eq!(known.untold(), [Invited { account: account(2), times: 2, told_ms: 0 }]);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_contacts_send_bounds_hold(
-            sent in prop::collection::vec((2u8..6, any::<u8>(), any::<bool>(), any::<bool>(), 0u64..1_000), 1..400),
-        ) {
-            let (mut book, mut now) = (Book::default(), NOW);
-            for (by, room, by_contact, names_blocked, later) in sent {
-                now += later;
-                hear(&mut book, &told(by, room), Facts { by_contact, names_blocked, ..facts(now) });
-            }
-            for by in 2..6 {
-                let of = |known: &&Known| known.by() == Some(account(by));
-                let asked = |known: &&Known| matches!(known.state, State::Asked { .. });
-                prop_assert!(book.iter().filter(of).filter(asked).count() <= GROUPS_ASKED_BY);
-                let taken = book.iter().filter(of).filter(|known| !asked(known)).count();
-                prop_assert!(taken <= GROUPS_A_DAY, "all of it is within a day");
-            }
-            let asked = book.iter().filter(|known| matches!(known.state, State::Asked { .. })).count();
-            prop_assert!(asked <= GROUPS_ASKED_MAX);
-            prop_assert!(book.groups.len() <= GROUPS_MAX);
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! What others may ask of the groups service.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_api::{Code, GroupInvitation, JoinAnswer, Problem};
 use parlor_proto::{AccountId, RoomId};
@@ -20,8 +21,15 @@ pub(crate) struct Groups {
 /// Direct chats in which invitations came: at most as many as there are chats.
 #[derive(Default)]
 pub(super) struct Chats {
-    rooms: Mutex<BTreeMap<RoomId, Waiting>>,
+    turns: Mutex<Turns>,
     some: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    rooms: BTreeMap<RoomId, Waiting>,
+    /// Which was looked at last.
+    last: Option<RoomId>,
 }
 
 /// Of one chat.
@@ -66,24 +74,46 @@ pub(super) enum Command {
 }
 
 impl Chats {
-    /// Takes a chat with invitations on disk.
+    /// Takes a chat with invitations on disk: each in its turn. Say [`looked`](Self::looked) afterwards.
     pub(super) fn take(&self) -> Option<RoomId> {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = rooms.iter().find(|(_, waiting)| waiting.ready).map(|(room, _)| *room)?;
-        rooms.remove(&room);
+        let mut chats = self.lock();
+        let after = chats.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let ready = |(room, waiting): (&RoomId, &Waiting)| waiting.ready.then_some(*room);
+        let next = chats.rooms.range((after, Bound::Unbounded)).find_map(ready);
+        let room = next.or_else(|| chats.rooms.iter().find_map(ready))?;
+        chats.rooms.remove(&room);
+        chats.last = Some(room);
         Some(room)
     }
 
+    /// A chat that was taken was looked at; so many of its invitations are left.
+    pub(super) fn looked(&self, room: RoomId, left: usize) {
+        let mut chats = self.lock();
+        if left > 0 {
+            let waiting = chats.rooms.entry(room).or_default();
+            (waiting.noted, waiting.ready) = (waiting.noted.saturating_add(left), true);
+        }
+        let some = chats.rooms.values().any(|waiting| waiting.ready);
+        drop(chats);
+        if some {
+            self.some.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn reserve(&self, room: RoomId) -> bool {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = rooms.entry(room).or_default();
+        let mut chats = self.lock();
+        let waiting = chats.rooms.entry(room).or_default();
         let space = waiting.noted < GROUP_TOLD_MAX;
         waiting.noted += usize::from(space);
         space
     }
 
     pub(super) fn add(&self, room: RoomId) {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).entry(room).or_default().ready = true;
+        self.lock().rooms.entry(room).or_default().ready = true;
         self.some.notify_one();
     }
 
@@ -135,5 +165,31 @@ impl Groups {
 
     pub(crate) async fn refuse(&self, room: String) -> Answer<()> {
         self.ask(|reply| Command::Refuse(room, reply)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_floods_a_chat_waits_his_turn_and_is_not_heard_beyond_the_bound() {
+        let (chats, flood, other) = (Chats::default(), RoomId([1; 32]), RoomId([2; 32]));
+        let noted = |room| (0..2 * GROUP_TOLD_MAX).filter(|_| chats.reserve(room)).count();
+        assert_eq!(noted(flood), GROUP_TOLD_MAX);
+        chats.add(flood);
+        assert!(chats.reserve(other));
+        chats.add(other);
+        chats.some().await;
+        assert_eq!(chats.take(), Some(flood));
+        chats.looked(flood, GROUP_TOLD_MAX - 16);
+        chats.some().await;
+        assert_eq!(chats.take(), Some(other), "others have their turn before he has his second one");
+        chats.looked(other, 0);
+        assert_eq!(noted(flood), 16, "what lies there counts");
+        chats.some().await;
+        assert_eq!(chats.take(), Some(flood));
+        chats.looked(flood, 0);
+        assert_eq!(chats.take(), None);
     }
 }

@@ -23,7 +23,7 @@ use crate::account::rng;
 use crate::app;
 use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
-use crate::limits::JOINS_MAX;
+use crate::limits::{GROUP_INVITE_MS, JOINS_MAX};
 use crate::services::mailboxes::DoorNews;
 use crate::services::rooms::{Context, Rooms};
 
@@ -180,6 +180,14 @@ pub(crate) enum Whose {
 }
 
 impl Whose {
+    /// When a join that waits at a door ends, by a link that ends at `expires_ms`.
+    fn until(self, expires_ms: u64, now_ms: u64) -> u64 {
+        match self {
+            Self::User => expires_ms,
+            Self::Contact => expires_ms.min(now_ms.saturating_add(GROUP_INVITE_MS)),
+        }
+    }
+
     /// Whether an address of the link is dialled.
     fn allows(self, context: &Context, address: &Address) -> bool {
         self == Self::User || context.peers.may_dial(address)
@@ -210,7 +218,7 @@ impl Joining {
                 return;
             }
         }
-        let done = self.round(Some(self.link.caveats().expires_ms)).await;
+        let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms()))).await;
         kept::forget(&self.context, room).await;
         let Err(failure) = done else { return };
         let problem = match self.failed(failure) {
@@ -487,5 +495,18 @@ fn link_problem(error: &LinkError) -> Problem {
             .hint("ask the one who invited you for a new link"),
         LinkError::NewerVersion(_) => Problem::new(Code::LinkDamaged, error.to_string()).hint("update parlor"),
         other => Problem::new(Code::LinkDamaged, other.to_string()).hint(again),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_of_a_contact_keeps_a_join_no_longer_than_an_invitation_lasts() {
+        let (now, year) = (1_700_000_000_000, 365 * 24 * 3_600 * 1_000);
+        assert_eq!(Whose::User.until(now + year, now), now + year);
+        assert_eq!(Whose::Contact.until(now + year, now), now + GROUP_INVITE_MS);
+        assert_eq!(Whose::Contact.until(now + 1, now), now + 1);
     }
 }
