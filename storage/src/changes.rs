@@ -24,6 +24,8 @@ const TRIM_ROWS: usize = 4_096;
 /// Something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
+    /// The group that says so.
+    pub group: u64,
     /// The short number of the room.
     pub room: u32,
     /// The message that came, or whose key came or was erased; `None` if the room was forgotten.
@@ -80,7 +82,7 @@ pub(crate) fn read(core: &Core, after: u64, up_to: u64, limit: usize) -> Result<
         for entry in entries.chunks(ENTRY) {
             let place = number_at(entry, 0).zip(parse_timeline_key(entry));
             let (room, position) = place.ok_or_else(|| Fault::damaged(TreeId::Changes, "a malformed row"))?;
-            changes.changed.push(Changed { room, position: Some(position).filter(|at| *at != FORGOTTEN) });
+            changes.changed.push(Changed { group, room, position: Some(position).filter(|at| *at != FORGOTTEN) });
         }
         changes.up_to = group;
     }

@@ -198,6 +198,34 @@ fn every_message_is_delivered_signed_though_receiver_and_node_die_in_turn() {
 }
 
 #[test]
+fn a_receiver_that_drops_what_it_had_ends_with_what_is_so() {
+    let (alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Votes");
+    bob.join(&alice.invite(&room, &[]));
+    let message = alice.say(&room, "tea?");
+    bob.holds(&room, 1);
+    let mut receiver = Receiver::new();
+    receiver.start();
+    let url = format!("http://{}/", receiver.address);
+    let id = alice.cli(&["webhook", "create", "state", &url]).done().text("id");
+    // As many as he was told of so far, each with the state that came with its name first.
+    let kept = || {
+        let mut had = std::collections::BTreeSet::new();
+        let new = receiver.got().into_iter().filter(|got| had.insert(got.delivery.clone()));
+        let states: Vec<bool> = new.map(|got| got.value()["message"]["reactions"]["👍"].is_array()).collect();
+        states
+    };
+    for on in [true, false, true] {
+        let all: &[&str] =
+            if on { &["react", &room, &message, "👍"] } else { &["react", &room, &message, "👍", "--off"] };
+        bob.cli(all).done();
+        eventually("the last thing that he kept is what is so", || (kept().last() == Some(&on)).then_some(()));
+    }
+    assert_eq!(kept(), [true, false, true]);
+    alice.cli(&["webhook", "remove", &id]).done();
+}
+
+#[test]
 fn a_token_of_a_script_makes_no_webhook() {
     let alice = Person::start("Alice");
     let token = alice.cli(&["token", "create", "bot", "--scope", "manage"]).done().text("token");

@@ -160,7 +160,7 @@ impl Actor {
         let rooms = blocking(move || store.room_numbers().map_err(unreadable)).await?;
         let rooms: BTreeMap<u32, RoomId> = rooms.into_iter().collect();
         let mut places: BTreeMap<u32, Vec<Position>> = BTreeMap::new();
-        for Changed { room, position } in changed {
+        for Changed { room, position, .. } in changed {
             match position {
                 Some(position) => places.entry(room).or_default().push(position),
                 None => {

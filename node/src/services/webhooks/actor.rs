@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_api::{
-    Code, EventBody, Message, MessageStatus, Problem, Webhook, WebhookChanged, WebhookDelivery, WebhookState,
-};
+use parlor_api::{Code, EventBody, Problem, Webhook, WebhookChanged, WebhookDelivery, WebhookState};
 use parlor_crypto::Secret;
 use parlor_proto::{RoomId, codec};
 use parlor_storage::{Batch, Changed, Namespace, Position};
 use tokio::task::JoinSet;
 
-use super::book::{Became, Hook};
+use super::book::{Became, Hook, Place, is_due, not_done, pause_ms};
 use super::client::{Client, Post, Refused};
 use super::handle::{Command, Floor, Inbox, NewHook};
 use super::url::Target;
 use crate::account::rng;
 use crate::app::Answer;
 use crate::clock::{now_ms, until};
-use crate::limits::{WEBHOOK_BEHIND, WEBHOOK_COUNTED, WEBHOOK_NOTED, WEBHOOKS_MAX};
+use crate::limits::{WEBHOOK_BEHIND, WEBHOOK_COUNTED, WEBHOOK_NOTED, WEBHOOK_PAGE, WEBHOOK_READS, WEBHOOKS_MAX};
 use crate::services::rooms::{Context, Rooms};
 
 /// Longest stored webhook in bytes: an address, 64 rooms.
@@ -38,22 +36,32 @@ pub(crate) struct Parts {
     pub(crate) floor: Floor,
 }
 
-/// What waits to be delivered: of one group, and the group itself when nothing of it is left.
-struct Next {
-    /// Everything up to this group is known to be of no interest, or done.
-    up_to: u64,
-    /// So many of the group after that were done.
-    done: u32,
-    /// The next delivery, if there is one.
-    delivery: Option<(WebhookDelivery, u32)>,
+/// What waits to be delivered.
+enum Next {
+    /// Nothing: up to this group all is known to be of no interest, or done.
+    Nothing(u64),
+    /// This, at this place.
+    Delivery(Place, Box<WebhookDelivery>),
+    /// The receiver is told that something lacks.
+    Gap(WebhookDelivery),
+    /// What changed at this place can not be read now; no place: the list of changes can not.
+    Unread(Option<Place>, Problem),
 }
 
-/// What came of a delivery: which webhook, how far it is when it was taken, and whether it was.
+/// What came of a delivery.
 struct Done {
     id: String,
-    group: u64,
-    done: u32,
+    what: Delivered,
     result: Result<(), Refused>,
+}
+
+/// What was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivered {
+    /// A change, at this place.
+    Change(Place),
+    /// That something lacks after this group.
+    Gap(u64),
 }
 
 struct Running {
@@ -63,12 +71,14 @@ struct Running {
     stored: u64,
     /// Not tried before.
     due_ms: u64,
+    /// How often what comes next could not be read.
+    unread: u32,
     busy: bool,
 }
 
 impl Running {
     fn new(hook: Hook, target: Target) -> Self {
-        Self { stored: hook.group, hook, target, due_ms: 0, busy: false }
+        Self { stored: hook.group, hook, target, due_ms: 0, unread: 0, busy: false }
     }
 }
 
@@ -146,8 +156,8 @@ impl Actor {
         let floor = needed.min().map_or(last, |group| group.max(least));
         self.parts.floor.set(floor);
         for running in self.hooks.values_mut().filter(|running| running.hook.group < floor) {
-            (running.hook.group, running.stored) = (floor, floor);
-            (running.hook.done, running.hook.gap) = (0, true);
+            running.hook.lose_up_to(floor);
+            running.stored = floor;
         }
     }
 
@@ -176,23 +186,9 @@ impl Actor {
             );
         }
         let target = Target::parse(&new.url)?;
-        let hook = Hook {
-            id: format!("{:016x}", rand::random::<u64>()),
-            name: name.to_owned(),
-            url: new.url,
-            rooms: new.rooms,
-            secret: Secret::random(&mut rng()),
-            before: None,
-            made_ms: now_ms(),
-            group: self.last_group(),
-            done: 0,
-            delivered: 0,
-            failures: 0,
-            failing_ms: None,
-            last_error: None,
-            disabled: false,
-            gap: false,
-        };
+        let (id, secret) = (format!("{:016x}", rand::random::<u64>()), Secret::random(&mut rng()));
+        let last = self.last_group();
+        let hook = Hook { rooms: new.rooms, ..Hook::new(id, name.to_owned(), new.url, secret, now_ms(), last) };
         self.keep(&hook).await?;
         let view = hook.view((0, false), None, true);
         self.hooks.insert(hook.id.clone(), Running::new(hook, target));
@@ -286,7 +282,7 @@ impl Actor {
     /// Starts what is due.
     async fn start_due(&mut self) {
         let now = now_ms();
-        let ready = |running: &Running| !running.busy && !running.hook.disabled && running.due_ms <= now;
+        let ready = |running: &Running| !running.busy && !running.hook.disabled && is_due(running.due_ms, now);
         let due: Vec<String> =
             self.hooks.iter().filter(|(_, running)| ready(running)).map(|(id, _)| id.clone()).collect();
         for id in due {
@@ -299,10 +295,20 @@ impl Actor {
         let next = self.next(&hook).await;
         let Some(running) = self.hooks.get_mut(id) else { return };
         running.due_ms = 0;
-        let Next { up_to, done, delivery } = next;
-        // Nothing of interest: it is not written down, for it is found again the same way.
-        (running.hook.group, running.hook.done) = (up_to, done);
-        let Some((delivery, after)) = delivery else { return self.note_place(id).await };
+        let (what, delivery) = match next {
+            // It is not written down, for it is found again the same way.
+            Next::Nothing(up_to) => {
+                (running.hook.group, running.hook.done, running.unread) = (up_to, 0, 0);
+                return self.note_place(id).await;
+            }
+            Next::Unread(place, problem) => return self.unread(id, place, &problem).await,
+            Next::Gap(delivery) => (Delivered::Gap(running.hook.group), delivery),
+            Next::Delivery(place, delivery) => {
+                running.hook.move_to(place);
+                (Delivered::Change(place), *delivery)
+            }
+        };
+        running.unread = 0;
         let Ok(body) = serde_json::to_vec(&delivery) else { return };
         let post = Post {
             signature: running.hook.signature(&body, now_ms()),
@@ -314,8 +320,27 @@ impl Actor {
         let (client, target, id) = (self.client.clone(), running.target.clone(), id.to_owned());
         self.under_way.spawn(async move {
             let result = client.deliver(&target, post).await;
-            Done { id, group: up_to, done: after, result }
+            Done { id, what, result }
         });
+    }
+
+    /// What changed could not be read: nothing is passed over without a word. It is tried again; and when that does not help, the
+    /// receiver is told that something lacks.
+    async fn unread(&mut self, id: &str, place: Option<Place>, problem: &Problem) {
+        let Some(running) = self.hooks.get_mut(id) else { return };
+        running.unread = running.unread.saturating_add(1);
+        tracing::warn!(webhook = %id, %problem, "what a webhook is to be told of can not be read");
+        if let Some(place) = place.filter(|_| running.unread >= WEBHOOK_READS) {
+            running.hook.pass_over(place);
+            running.unread = 0;
+            let hook = running.hook.clone();
+            if let Err(problem) = self.keep(&hook).await {
+                tracing::warn!(%problem, "how far a webhook is could not be kept");
+            }
+        }
+        if let Some(running) = self.hooks.get_mut(id) {
+            running.due_ms = now_ms().saturating_add(pause_ms(running.unread));
+        }
     }
 
     /// Writes down how far a webhook is to which little is delivered, so that little is kept for it.
@@ -336,57 +361,65 @@ impl Actor {
     async fn next(&self, hook: &Hook) -> Next {
         if hook.gap {
             let what = [hook.group.to_be_bytes().as_slice(), &u64::from(hook.done).to_be_bytes()].concat();
-            let delivery = WebhookDelivery {
+            return Next::Gap(WebhookDelivery {
                 delivery: hook.delivery("gap", &what),
                 webhook: hook.id.clone(),
                 event: "gap".to_owned(),
                 message: None,
-            };
-            return Next { up_to: hook.group, done: hook.done, delivery: Some((delivery, hook.done)) };
+            });
         }
         let (mut group, mut done) = (hook.group, hook.done);
         loop {
             let (store, after) = (self.parts.context.store.clone(), group);
-            let read =
-                tokio::task::spawn_blocking(move || Some((store.changes(after, 1).ok()?, store.room_numbers().ok()?)));
+            let read = tokio::task::spawn_blocking(move || {
+                Some((store.changes(after, WEBHOOK_PAGE).ok()?, store.room_numbers().ok()?))
+            });
             let Ok(Some((changes, numbers))) = read.await else {
-                return Next { up_to: group, done, delivery: None };
+                return Next::Unread(None, Problem::of(Code::Internal));
             };
             let numbers: BTreeMap<u32, RoomId> = numbers.into_iter().collect();
-            for (at, changed) in (0_u32..).zip(&changes.changed).skip(done as usize) {
+            for (place, changed) in not_done(done, &changes.changed) {
                 let room = numbers.get(&changed.room).filter(|room| hook.wants(room));
                 let Some((room, position)) = room.zip(changed.position) else { continue };
-                if let Some(delivery) = self.delivery(hook, *room, position).await {
-                    return Next { up_to: group, done: at, delivery: Some((delivery, at.saturating_add(1))) };
+                match self.delivery(hook, place, *room, position).await {
+                    Ok(Some(delivery)) => return Next::Delivery(place, Box::new(delivery)),
+                    Ok(None) => {}
+                    Err(problem) => return Next::Unread(Some(place), problem),
                 }
             }
             // All of it is done.
             (group, done) = (changes.up_to, 0);
             if !changes.more {
-                return Next { up_to: group, done, delivery: None };
+                return Next::Nothing(group);
             }
         }
     }
 
-    /// What a change is to a webhook; nothing of what is not shown, or can not be read.
-    async fn delivery(&self, hook: &Hook, room: RoomId, position: Position) -> Option<WebhookDelivery> {
-        let seen = self.parts.rooms.seen(room, vec![position], true).await.ok()?.pop()?;
-        if !seen.shown {
-            return None;
-        }
-        let itself = seen.position == position;
-        let event = if itself && !seen.message.deleted { "message" } else { "message.updated" };
-        let what = if itself && !seen.message.deleted {
-            seen.message.message.clone().into_bytes()
-        } else {
-            serde_json::to_vec(&without_way(&seen.message)).ok()?
+    /// What a change is to a webhook; nothing of what is not shown, is not there any more, or says nothing.
+    async fn delivery(
+        &self,
+        hook: &Hook,
+        place: Place,
+        room: RoomId,
+        position: Position,
+    ) -> Answer<Option<WebhookDelivery>> {
+        let seen = match self.parts.rooms.seen(room, vec![position], true).await {
+            Err(problem) if problem.code == Code::RoomNotFound => return Ok(None),
+            seen => seen?.pop(),
         };
-        Some(WebhookDelivery {
-            delivery: hook.delivery(event, &what),
+        let Some(seen) = seen.filter(|seen| seen.shown) else { return Ok(None) };
+        let itself = seen.position == position && !seen.message.deleted;
+        let event = if itself { "message" } else { "message.updated" };
+        let name = match itself {
+            true => hook.delivery(event, seen.message.message.as_bytes()),
+            false => hook.delivery_at(event, place),
+        };
+        Ok(Some(WebhookDelivery {
+            delivery: name,
             webhook: hook.id.clone(),
             event: event.to_owned(),
             message: Some(Box::new(seen.message)),
-        })
+        }))
     }
 
     async fn on_done(&mut self, done: Done) {
@@ -395,10 +428,9 @@ impl Actor {
         running.busy = false;
         let became = match &done.result {
             Ok(()) => {
-                running.hook.gap = false;
-                // It may have been moved on meanwhile, past what was thrown away.
-                if running.hook.group == done.group {
-                    running.hook.done = done.done;
+                match done.what {
+                    Delivered::Change(place) => running.hook.passed(place),
+                    Delivered::Gap(group) => running.hook.told_gap(group),
                 }
                 running.hook.took()
             }
@@ -427,12 +459,4 @@ impl Actor {
         }
         debug_assert!(became != Became::Disabled || hook.state() == WebhookState::Disabled, "they say the same");
     }
-}
-
-/// A message without how far it is on its way: that changes, and is no news of the message.
-fn without_way(message: &Message) -> Message {
-    let mut plain = message.clone();
-    (plain.status, plain.reason) = (MessageStatus::Delivered, None);
-    (plain.delivered_to, plain.read_by, plain.recipients) = (0, 0, 0);
-    plain
 }

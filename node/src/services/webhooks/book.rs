@@ -6,10 +6,13 @@ use parlor_crypto::kdf;
 use parlor_crypto::secret::exposed;
 use parlor_crypto::{Secret, domain};
 use parlor_proto::RoomId;
+use parlor_storage::Changed;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::rfc3339;
-use crate::limits::{WEBHOOK_FIRST_PAUSE_MS, WEBHOOK_GIVE_UP_MS, WEBHOOK_LAST_PAUSE_MS, WEBHOOK_OLD_SECRET_MS};
+use crate::limits::{
+    WEBHOOK_FIRST_PAUSE_MS, WEBHOOK_GIVE_UP_MS, WEBHOOK_GIVE_UP_TRIES, WEBHOOK_LAST_PAUSE_MS, WEBHOOK_OLD_SECRET_MS,
+};
 
 /// Names a delivery: the same for the same thing.
 static DELIVERY: Domain = domain!("webhook delivery");
@@ -64,7 +67,72 @@ pub(super) enum Became {
     Disabled,
 }
 
+/// A place in the list of changes: a group, and which change of it, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) group: u64,
+    pub(super) at: u32,
+}
+
+/// Of what changed after a group, in whole groups, what is not done yet, with the places: of the first of these groups so many are.
+pub(super) fn not_done(done: u32, changed: &[Changed]) -> impl Iterator<Item = (Place, &Changed)> {
+    let first = changed.first().map(|changed| Place { group: changed.group, at: done });
+    let groups = changed.chunk_by(|a, b| a.group == b.group);
+    let places = groups.flat_map(|of| (0..).zip(of).map(|(at, it)| (Place { group: it.group, at }, it)));
+    places.filter(move |(place, _)| first.is_none_or(|first| *place >= first))
+}
+
 impl Hook {
+    /// A webhook that is told of what comes after this group.
+    pub(super) fn new(id: String, name: String, url: String, secret: Secret, made_ms: u64, group: u64) -> Self {
+        Self {
+            id,
+            name,
+            url,
+            rooms: Vec::new(),
+            secret,
+            before: None,
+            made_ms,
+            group,
+            done: 0,
+            delivered: 0,
+            failures: 0,
+            failing_ms: None,
+            last_error: None,
+            disabled: false,
+            gap: false,
+        }
+    }
+
+    /// Moves to before this place: everything up to it is done, or of no interest.
+    pub(super) fn move_to(&mut self, place: Place) {
+        (self.group, self.done) = (place.group.saturating_sub(1), place.at);
+    }
+
+    /// What stands at this place was taken. It may have been moved on meanwhile, past what was thrown away.
+    pub(super) fn passed(&mut self, place: Place) {
+        if self.group == place.group.saturating_sub(1) {
+            self.done = place.at.saturating_add(1);
+        }
+    }
+
+    /// What stands at this place can not be told: the receiver hears that something lacks.
+    pub(super) fn pass_over(&mut self, place: Place) {
+        self.move_to(place);
+        self.passed(place);
+        self.gap = true;
+    }
+
+    /// Up to this group all was thrown away: the receiver hears that something lacks.
+    pub(super) fn lose_up_to(&mut self, group: u64) {
+        (self.group, self.done, self.gap) = (group, 0, true);
+    }
+
+    /// The receiver was told that something lacks after this group. What was thrown away meanwhile he does not know of yet.
+    pub(super) fn told_gap(&mut self, group: u64) {
+        self.gap &= self.group != group;
+    }
+
     /// Whether messages of a room are for it.
     pub(super) fn wants(&self, room: &RoomId) -> bool {
         self.rooms.is_empty() || self.rooms.contains(room)
@@ -90,13 +158,16 @@ impl Hook {
     pub(super) fn failed(&mut self, why: &str, gone: bool, now_ms: u64) -> Became {
         let first = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
-        let since = *self.failing_ms.get_or_insert(now_ms);
+        // A clock that was ahead when it began to fail counts from now on.
+        let since = *self.failing_ms.insert(self.failing_ms.map_or(now_ms, |since| since.min(now_ms)));
         let mut end = why.len().min(ERROR_MAX);
         while !why.is_char_boundary(end) {
             end -= 1;
         }
         self.last_error = why.get(..end).map(str::to_owned);
-        if gone || now_ms.saturating_sub(since) >= WEBHOOK_GIVE_UP_MS {
+        // Time alone says little: the machine may have been off, or its clock wrong.
+        let long = now_ms.saturating_sub(since) >= WEBHOOK_GIVE_UP_MS && self.failures >= WEBHOOK_GIVE_UP_TRIES;
+        if gone || long {
             self.disabled = true;
             return Became::Disabled;
         }
@@ -105,8 +176,7 @@ impl Hook {
 
     /// How long to wait before the next try; `random` spreads webhooks that failed together over a quarter more.
     pub(super) fn pause_ms(&self, random: u64) -> u64 {
-        let doubled = WEBHOOK_FIRST_PAUSE_MS.saturating_mul(1 << self.failures.saturating_sub(1).min(32));
-        let pause = doubled.min(WEBHOOK_LAST_PAUSE_MS);
+        let pause = pause_ms(self.failures);
         pause.saturating_add(random % (pause / 4).max(1))
     }
 
@@ -135,10 +205,15 @@ impl Hook {
         value
     }
 
-    /// Names a delivery of this webhook.
+    /// Names a delivery of this webhook: of a message by its id, for it comes once.
     pub(super) fn delivery(&self, event: &str, what: &[u8]) -> String {
         let name: [u8; 16] = DELIVERY.hash_prefix(&[self.id.as_bytes(), b"\0", event.as_bytes(), b"\0", what]);
         hex(&name)
+    }
+
+    /// Names a delivery by its place, which is the same after a crash: what is set, taken back and set again is told three times.
+    pub(super) fn delivery_at(&self, event: &str, place: Place) -> String {
+        self.delivery(event, &[place.group.to_be_bytes().as_slice(), &place.at.to_be_bytes()].concat())
     }
 
     /// For clients. `waits`: how many messages wait, and whether there are more.
@@ -162,6 +237,17 @@ impl Hook {
     }
 }
 
+/// The pause after so many failures in a row, in milliseconds.
+pub(super) fn pause_ms(failures: u32) -> u64 {
+    let doubled = WEBHOOK_FIRST_PAUSE_MS.saturating_mul(1 << failures.saturating_sub(1).min(32));
+    doubled.min(WEBHOOK_LAST_PAUSE_MS)
+}
+
+/// Whether what is due then is due now. A clock that was ahead makes nobody wait longer than the longest pause.
+pub(super) fn is_due(due_ms: u64, now_ms: u64) -> bool {
+    due_ms <= now_ms || due_ms > now_ms.saturating_add(WEBHOOK_LAST_PAUSE_MS + WEBHOOK_LAST_PAUSE_MS / 4)
+}
+
 /// A secret as its owner writes it into the receiver.
 fn spelled(secret: &Secret) -> String {
     format!("whsec_{}", hex(secret.expose()))
@@ -183,23 +269,7 @@ mod tests {
     const NOW: u64 = 1_700_000_000_000;
 
     fn hook() -> Hook {
-        Hook {
-            id: "abcd".into(),
-            name: "builds".into(),
-            url: "http://127.0.0.1/".into(),
-            rooms: Vec::new(),
-            secret: Secret::new([7; 32]),
-            before: None,
-            made_ms: NOW,
-            group: 0,
-            done: 0,
-            delivered: 0,
-            failures: 0,
-            failing_ms: None,
-            last_error: None,
-            disabled: false,
-            gap: false,
-        }
+        Hook::new("abcd".into(), "builds".into(), "http://127.0.0.1/".into(), Secret::new([7; 32]), NOW, 0)
     }
 
     #[test]
@@ -239,6 +309,9 @@ mod tests {
         assert_eq!(pauses[..3], [WEBHOOK_FIRST_PAUSE_MS, 2 * WEBHOOK_FIRST_PAUSE_MS, 4 * WEBHOOK_FIRST_PAUSE_MS]);
         assert_eq!(pauses.last(), Some(&WEBHOOK_LAST_PAUSE_MS));
         assert!(hook.pause_ms(u64::MAX) <= WEBHOOK_LAST_PAUSE_MS + WEBHOOK_LAST_PAUSE_MS / 4);
+        for _ in hook.failures + 1..WEBHOOK_GIVE_UP_TRIES {
+            assert_eq!(hook.failed("refused", false, NOW + WEBHOOK_GIVE_UP_MS), Became::Same);
+        }
         assert_eq!(hook.failed("refused", false, NOW + WEBHOOK_GIVE_UP_MS), Became::Disabled);
         assert_eq!(hook.state(), WebhookState::Disabled);
         hook.enable();
@@ -257,5 +330,80 @@ mod tests {
             hook.delivery("message", b"1"),
             Hook { id: "other".into(), ..hook.clone() }.delivery("message", b"1")
         );
+    }
+
+    #[test]
+    fn a_machine_that_was_off_and_a_clock_that_was_wrong_give_nobody_up_and_stop_nobody() {
+        let mut hook = hook();
+        hook.failed("refused", false, NOW);
+        assert_eq!(hook.failed("refused", false, NOW + 2 * WEBHOOK_GIVE_UP_MS), Became::Same, "it was off");
+        let (mut ahead, year) = (self::hook(), 365 * 24 * 3_600 * 1_000);
+        ahead.failed("refused", false, NOW + year);
+        assert!(is_due(NOW + year + ahead.pause_ms(0), NOW), "the clock was put right");
+        assert!(!is_due(NOW + ahead.pause_ms(0), NOW) && is_due(NOW, NOW));
+        hook.failures = u32::MAX;
+        assert!(!is_due(NOW + hook.pause_ms(u64::MAX), NOW));
+        for _ in 0..WEBHOOK_GIVE_UP_TRIES {
+            ahead.failed("refused", false, NOW);
+        }
+        assert_eq!(
+            ahead.failed("refused", false, NOW + WEBHOOK_GIVE_UP_MS),
+            Became::Disabled,
+            "days count from then on"
+        );
+    }
+
+    #[test]
+    fn what_is_set_taken_back_and_set_again_has_three_names_which_a_crash_does_not_change() {
+        let hook = hook();
+        let places = [(5, 0), (5, 1), (6, 0)].map(|(group, at)| Place { group, at });
+        let names = places.map(|place| hook.delivery_at("message.updated", place));
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
+        assert_eq!(names, places.map(|place| hook.clone().delivery_at("message.updated", place)));
+    }
+
+    /// Changes of these groups, each with so many.
+    fn changes(groups: &[(u64, u32)]) -> Vec<Changed> {
+        let of = |(group, n): &(u64, u32)| vec![Changed { group: *group, room: 1, position: None }; *n as usize];
+        groups.iter().flat_map(of).collect()
+    }
+
+    fn next_of(hook: &Hook, changed: &[Changed]) -> Option<Place> {
+        not_done(hook.done, changed).next().map(|(place, _)| place)
+    }
+
+    #[test]
+    fn every_change_has_its_turn_once_in_order() {
+        let (all, mut hook, mut told) = (changes(&[(3, 2), (7, 1), (8, 3)]), hook(), Vec::new());
+        loop {
+            let next = |hook: &Hook| {
+                let after: Vec<Changed> = all.iter().filter(|changed| changed.group > hook.group).copied().collect();
+                next_of(hook, &after)
+            };
+            let Some(place) = next(&hook) else { break };
+            hook.move_to(place);
+            assert_eq!(next(&hook), Some(place), "what is not taken yet is told again");
+            hook.passed(place);
+            told.push((place.group, place.at));
+        }
+        assert_eq!(told, [(3, 0), (3, 1), (7, 0), (8, 0), (8, 1), (8, 2)]);
+    }
+
+    #[test]
+    fn a_delivery_that_is_taken_while_others_are_thrown_away_hides_no_gap() {
+        let (mut hook, place) = (hook(), Place { group: 5, at: 2 });
+        hook.move_to(place);
+        hook.lose_up_to(9);
+        hook.passed(place);
+        assert_eq!((hook.group, hook.done, hook.gap), (9, 0, true));
+        // Of a gap that grows while it is told the rest is told too.
+        hook.lose_up_to(12);
+        hook.told_gap(9);
+        assert!(hook.gap);
+        hook.told_gap(12);
+        assert!(!hook.gap);
+        hook.pass_over(Place { group: 13, at: 0 });
+        assert!(hook.gap);
+        assert_eq!(next_of(&hook, &changes(&[(13, 2)])), Some(Place { group: 13, at: 1 }));
     }
 }
