@@ -76,7 +76,7 @@ pub enum GroupAsks {
     NoContact,
     /// Somebody who is blocked is to be in it.
     Blocked,
-    /// We were in it, and left or were removed.
+    /// We were in it, and left or were removed; or we refused an invitation of somebody else into it.
     Left,
     /// The same account brought us into many lately.
     Many,

@@ -8,6 +8,7 @@
 //! * `token`: the token of the local API, 64 hexadecimal digits and a line end, made once;
 //! * `config.toml`: settings, written by hand (see [`crate::config`]).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,24 @@ impl Home {
     /// Says that the history was made once: a node that finds this and no history does not begin an empty one.
     pub fn store_made_file(&self) -> PathBuf {
         self.dir.join("store.made")
+    }
+
+    /// Whether a home has something of this name in its folder, also half written.
+    pub(crate) fn has_such(&self, name: &OsStr) -> bool {
+        let files = [
+            self.api_file(),
+            self.token_file(),
+            self.config_file(),
+            self.lock_file(),
+            self.account_file(),
+            self.store_made_file(),
+        ];
+        let folders = [self.store_dir(), self.blobs_dir(), self.search_dir()];
+        files.iter().chain(&folders).filter_map(|path| path.file_name()).any(|own| {
+            let mut half = own.to_owned();
+            half.push(".new");
+            own == name || half == name
+        })
     }
 
     /// Whether an account was made here.

@@ -101,8 +101,10 @@ pub(crate) const WEBHOOK_ADDRESSES: usize = 3;
 pub(crate) const WEBHOOK_HEAD_MAX: usize = 16 * 1_024;
 /// Rows of a backup that are read or written in one go.
 pub(crate) const BACKUP_ROWS: usize = 512;
-/// Pieces of a backup, of 64 KiB, that wait for who takes them.
+/// Pieces of a backup, of 64 KiB, that wait for who takes them,
 pub(crate) const BACKUP_QUEUE: usize = 8;
+/// and how long they do before it is given up: so long nobody else makes one.
+pub(crate) const BACKUP_STALL: Duration = Duration::from_secs(120);
 /// Groups of several contacts that are remembered, 1 KiB each: so that the same people asked again have the first chat.
 pub(crate) const GROUPS_MAX: usize = 1_024;
 /// Groups into which one contact brings us in a day without our word: people make some, a machine makes thousands.

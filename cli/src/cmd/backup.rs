@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use parlor_api::{Code, MakeBackup, Problem};
 use parlor_node::{BackupKey, Passphrase, Restored, restore_backup};
 use serde_json::json;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::args::Globals;
 use crate::client::Client;
 use crate::display::neutral_line;
 use crate::input;
 use crate::out::{Done, Out};
+use crate::time;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -113,10 +114,9 @@ impl<'a> Beside<'a> {
         let mut name = to.file_name().map(ToOwned::to_owned).ok_or_else(|| {
             Problem::new(Code::Usage, format!("{} names no file", to.display())).hint("name the file to write")
         })?;
-        name.push(".part");
+        // A name of its own: two who write to one file at once do not take each other's half for their own.
+        name.push(format!(".{:016x}.part", rand::random::<u64>()));
         let path = to.with_file_name(name);
-        // Of one that was broken off nothing is worth keeping; who can write to the folder can not make us write elsewhere.
-        let _ = fs::remove_file(&path);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -161,12 +161,15 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> Problem {
 
 fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
     let key = args.key.read(true, out)?;
-    let request = match key {
-        BackupKey::Passphrase(text) => MakeBackup { passphrase: Some(text.to_string()), recovery: None },
-        BackupKey::Recovery(text) => MakeBackup { passphrase: None, recovery: Some(text.to_string()) },
-    };
     let (beside, mut file) = Beside::make(&args.file)?;
-    node.download_of("/backup", &request, &mut file)?;
+    // Moved, not copied, and wiped when it was sent.
+    let mut request = match key {
+        BackupKey::Passphrase(mut text) => MakeBackup { passphrase: Some(std::mem::take(&mut *text)), recovery: None },
+        BackupKey::Recovery(mut text) => MakeBackup { passphrase: None, recovery: Some(std::mem::take(&mut *text)) },
+    };
+    let made = node.download_of("/backup", &request, &mut file);
+    (request.passphrase.zeroize(), request.recovery.zeroize());
+    made?;
     file.flush().map_err(|error| failed("write", &args.file, &error))?;
     let bytes = file.metadata().map_or(0, |about| about.len());
     beside.finish(&file)?;
@@ -184,10 +187,11 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     let lock = args.home_passphrase_file.clone().map_or(Passphrase::None, Passphrase::File);
     let file = File::open(&args.file).map_err(|error| input::unopened(&args.file, &error))?;
     let restored = restore_backup(&home, BufReader::new(file), &key, &lock)?;
-    let Restored { account, device, from_device, name, locked, counts, .. } = &restored;
+    let Restored { account, device, from_device, name, made_at, locked, counts } = &restored;
     if out.is_json() {
         return out.json(&json!({
             "account": account, "device": device, "from_device": from_device, "name": name, "home": home.dir(),
+            "made_at": made_at,
             "locked": locked, "rooms": counts.rooms, "messages": counts.messages, "contacts": counts.contacts,
         }));
     }
@@ -195,6 +199,8 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     out.line(format!("device   {device}"))?;
     out.line(format!("name     {}", neutral_line(name)))?;
     out.line(format!("home     {}", home.dir().display()))?;
+    // An old file is as good as a new one in all but what it does not know.
+    out.line(format!("made     {}", time::local(made_at)))?;
     out.note(format!(
         "{} rooms, {} messages, {} contacts. This is a new device. If the old one is lost: {} device revoke {}",
         counts.rooms,

@@ -69,7 +69,7 @@ fn list(node: &Client, globals: &Globals, out: &mut Out) -> Done {
         let why = match it.why {
             GroupAsks::NoContact => "is no contact of yours",
             GroupAsks::Blocked => "somebody you blocked is in it",
-            GroupAsks::Left => "you were out of it",
+            GroupAsks::Left => "you left or refused it before",
             GroupAsks::Many => "many from him today",
         };
         let by = name(&it.by.name, &it.by.account);

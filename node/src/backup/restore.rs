@@ -19,9 +19,10 @@ use parlor_storage::{Batch, ControlRow, MessageRow, Namespace, OpenOptions, Stor
 
 use super::record::{Counts, FORMAT, Head, Key, Record, Said};
 use super::stream::Reader;
-use super::write::words_key;
+use super::write::{OF_NONE, OF_ROOMS, words_key};
 use super::{BackupKey, damaged};
 use crate::account::Account;
+use crate::bus::rfc3339;
 use crate::clock::now_ms;
 use crate::config::Passphrase;
 use crate::home::{self, Home};
@@ -40,8 +41,8 @@ pub struct Restored {
     pub from_device: String,
     /// Name of the account.
     pub name: String,
-    /// When the backup was made, milliseconds since the epoch.
-    pub made_ms: u64,
+    /// When the backup was made, RFC 3339: an old one opens as well as the newest.
+    pub made_at: String,
     /// Whether the home is locked with a passphrase.
     pub locked: bool,
     /// What is in it.
@@ -56,6 +57,7 @@ pub struct Restored {
 /// `home_denied`, `disk_full`. Then there is no home, and the backup is untouched.
 pub fn restore_backup(home: &Home, from: impl Read, key: &BackupKey, lock: &Passphrase) -> Result<Restored, Problem> {
     must_be_free(home.dir())?;
+    Beside::may_be_made(&Beside::of(home)?)?;
     let words;
     let with = match key {
         BackupKey::Passphrase(text) => Unlock::Passphrase(text),
@@ -93,37 +95,95 @@ fn lock_of(head: &Head, key: &BackupKey, lock: &Passphrase) -> Result<Passphrase
     }
 }
 
+/// A home is moved to its place as a whole: there may be an empty folder, and no link or mounted disk, over which nothing is moved.
 fn must_be_free(dir: &Path) -> Result<(), Problem> {
-    let taken = match fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
+    let about = match fs::symlink_metadata(dir) {
+        Ok(about) => about,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(home::problem("read", dir, &error)),
     };
-    if !taken {
-        return Ok(());
+    let taken = |why: &str| {
+        Err(Problem::new(Code::AlreadyExists, format!("{} {why}", dir.display()))
+            .hint("a backup is restored into a new home: name another one with --home DIR"))
+    };
+    if about.is_symlink() {
+        return taken("is a link");
     }
-    Err(Problem::new(Code::AlreadyExists, format!("{} is not empty", dir.display()))
-        .hint("a backup is restored into a new home: name another one with --home DIR"))
+    let mut entries = fs::read_dir(dir).map_err(|error| home::problem("read", dir, &error))?;
+    if entries.next().is_some() {
+        return taken("is not empty");
+    }
+    if is_mounted(dir, &about)? { taken("is a disk of its own") } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn is_mounted(dir: &Path, about: &fs::Metadata) -> Result<bool, Problem> {
+    use std::os::unix::fs::MetadataExt as _;
+    let above = fs::metadata(above(dir)).map_err(|error| home::problem("read", dir, &error))?;
+    Ok(about.dev() != above.dev())
+}
+
+/// Elsewhere the move itself says so.
+#[cfg(not(unix))]
+fn is_mounted(_: &Path, _: &fs::Metadata) -> Result<bool, Problem> {
+    Ok(false)
+}
+
+/// The folder in which something is.
+fn above(dir: &Path) -> PathBuf {
+    let above = dir.parent().filter(|dir| !dir.as_os_str().is_empty());
+    above.map_or_else(|| PathBuf::from("."), Into::into)
 }
 
 /// A home that is being made beside its place.
 struct Beside {
     home: Home,
     lock: Option<parlor_storage::private::Lock>,
+    /// It is at its place.
+    moved: bool,
 }
 
 impl Beside {
-    fn make(home: &Home) -> Result<Self, Problem> {
+    fn of(home: &Home) -> Result<Home, Problem> {
         let mut name = home.dir().file_name().unwrap_or_default().to_owned();
         if name.is_empty() {
             return Err(Problem::new(Code::Usage, "the home has no name").hint("name a folder with --home DIR"));
         }
         name.push(".restoring");
-        let beside = Home::at(home.dir().with_file_name(name));
+        Ok(Home::at(home.dir().with_file_name(name)))
+    }
+
+    /// What is there already is what was left of somebody who was killed, and nothing else: it is going to be cleared away.
+    fn may_be_made(beside: &Home) -> Result<(), Problem> {
+        let dir = beside.dir();
+        let about = match fs::symlink_metadata(dir) {
+            Ok(about) => about,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(home::problem("read", dir, &error)),
+        };
+        let foreign = || {
+            Problem::new(Code::AlreadyExists, format!("{} is in the way, and was not left by a restore", dir.display()))
+                .hint("move it elsewhere, or name another home with --home DIR")
+        };
+        if !about.is_dir() {
+            return Err(foreign());
+        }
+        for entry in fs::read_dir(dir).map_err(|error| home::problem("read", dir, &error))? {
+            let name = entry.map_err(|error| home::problem("read", dir, &error))?.file_name();
+            if !beside.has_such(&name) {
+                return Err(foreign());
+            }
+        }
+        Ok(())
+    }
+
+    fn make(home: &Home) -> Result<Self, Problem> {
+        let beside = Self::of(home)?;
+        Self::may_be_made(&beside)?;
         beside.create()?;
         // Two who restore there at once: one of them is refused.
         let lock = beside.lock()?;
-        let made = Self { home: beside, lock: Some(lock) };
+        let made = Self { home: beside, lock: Some(lock), moved: false };
         made.clear(false)?;
         Ok(made)
     }
@@ -145,20 +205,21 @@ impl Beside {
 
     fn move_to(mut self, home: &Home) -> Result<(), Problem> {
         let failed = |error: std::io::Error| home::problem("make", home.dir(), &error);
-        self.lock = None;
+        // The lock goes along, so nobody else clears away what is whole. Windows moves no folder with an open file in it.
+        if cfg!(windows) {
+            self.lock = None;
+        }
         fs::rename(self.home.dir(), home.dir()).map_err(failed)?;
-        let above = home
-            .dir()
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .map_or_else(|| PathBuf::from("."), Into::into);
-        fs::File::open(&above).and_then(|dir| dir.sync_all()).map_err(failed)
+        self.moved = true;
+        fs::File::open(above(home.dir())).and_then(|dir| dir.sync_all()).map_err(failed)
     }
 }
 
 impl Drop for Beside {
+    /// Whatever it was given up for, nothing of it stays: the keys in it are open.
     fn drop(&mut self) {
-        if self.lock.take().is_some() && self.clear(true).is_ok() {
+        if !self.moved && self.clear(true).is_ok() {
+            self.lock = None;
             let _ = fs::remove_dir(self.home.dir());
         }
     }
@@ -190,7 +251,7 @@ fn fill(home: &Home, head: &Head, lock: &Passphrase, reader: &mut Reader<impl Re
         device: account.identity().device().to_string(),
         from_device: head.device.to_string(),
         name: head.name.clone(),
-        made_ms: head.made_ms,
+        made_at: rfc3339(head.made_ms),
         locked: !matches!(lock, Passphrase::None),
         counts,
     })
@@ -265,8 +326,8 @@ impl Filling<'_> {
     fn value(&mut self, namespace: u8, key: &[u8], mut value: Vec<u8>) -> Result<(), Problem> {
         let of = |namespaces: &[Namespace]| namespaces.iter().copied().find(|one| *one as u8 == namespace);
         let found = match self.room {
-            Some(_) => of(&[Namespace::Meta, Namespace::Keys, Namespace::Marker, Namespace::Peer]),
-            None => of(&[Namespace::Contact, Namespace::Group, Namespace::Meta]),
+            Some(_) => of(&OF_ROOMS),
+            None => of(&OF_NONE).or_else(|| of(&[Namespace::Meta])),
         };
         let namespace = found.ok_or_else(|| damaged("a value is of no kind that is backed up"))?;
         if namespace == Namespace::Group && self.room.is_none() {
@@ -275,7 +336,11 @@ impl Filling<'_> {
             value = told;
         }
         self.counts.contacts += u64::from(namespace == Namespace::Contact);
-        self.batch.put(namespace, key, value);
+        // A draft may be sent later: nothing of it may outlive that.
+        match self.room.is_some() && namespace == Namespace::Meta && key == rooms::DRAFT {
+            true => self.batch.put_fading(namespace, key, value),
+            false => self.batch.put(namespace, key, value),
+        };
         self.added()
     }
 
@@ -332,4 +397,94 @@ fn machine(store: &Store, id: RoomId, me: Arc<Identity>) -> Result<Room, Problem
     let parts = rooms::stored_parts(store, id)?;
     let restored = Room::restore(me, RoomParts { tips: Vec::new(), ..parts });
     restored.map_err(|error| damaged(&format!("room {} can not be restored: {error}", id.short())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(done: Result<impl Sized, Problem>) -> Option<Code> {
+        done.err().map(|problem| problem.code)
+    }
+
+    /// A home that was made beside its place, with keys in it.
+    fn made(home: &Home) -> Beside {
+        let made = Beside::make(home).unwrap();
+        fs::write(made.home.account_file(), b"keys").unwrap();
+        made
+    }
+
+    #[test]
+    fn a_home_that_can_not_be_moved_to_its_place_leaves_no_keys_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let made = made(&home);
+        let beside = made.home.dir().to_owned();
+        // Somebody is faster.
+        fs::create_dir(home.dir()).unwrap();
+        fs::write(home.dir().join("mine"), b"").unwrap();
+        assert!(made.move_to(&home).is_err());
+        assert!(!beside.exists());
+        assert_eq!(fs::read_dir(home.dir()).unwrap().count(), 1, "what was there is as it was");
+    }
+
+    #[test]
+    fn nobody_clears_a_home_away_that_is_being_moved_and_the_next_one_finds_the_place_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let first = made(&home);
+        assert_eq!(code(Beside::make(&home)), Some(Code::HomeLocked));
+        first.move_to(&home).unwrap();
+        assert_eq!(fs::read(home.account_file()).unwrap(), b"keys");
+        assert!(home.lock().is_ok(), "a node can run on it");
+        drop(made(&home));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_left_half_way_is_cleared_and_what_is_of_somebody_else_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let beside = Beside::of(&home).unwrap();
+        fs::create_dir_all(beside.store_dir()).unwrap();
+        for name in ["account", "account.new", "store/journal"] {
+            fs::write(beside.dir().join(name), b"half").unwrap();
+        }
+        let cleared = Beside::make(&home).unwrap();
+        assert_eq!(fs::read_dir(beside.dir()).unwrap().count(), 1, "the lock");
+        drop(cleared);
+        fs::create_dir(beside.dir()).unwrap();
+        fs::write(beside.dir().join("thesis.txt"), b"years").unwrap();
+        assert_eq!(code(Beside::make(&home)), Some(Code::AlreadyExists));
+        assert_eq!(fs::read(beside.dir().join("thesis.txt")).unwrap(), b"years");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, elsewhere) = (Home::at(dir.path().join("home")), dir.path().join("elsewhere"));
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("account"), b"mine").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, Beside::of(&home).unwrap().dir()).unwrap();
+        assert_eq!(code(Beside::make(&home)), Some(Code::AlreadyExists));
+        assert_eq!(fs::read(elsewhere.join("account")).unwrap(), b"mine");
+        let empty = dir.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        std::os::unix::fs::symlink(&empty, home.dir()).unwrap();
+        assert_eq!(code(must_be_free(home.dir())), Some(Code::AlreadyExists));
+        assert_eq!(code(must_be_free(&empty)), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_home_is_made_over_a_mounted_disk() {
+        // One that is mounted on every Linux, and not empty or not: it is refused.
+        let about = fs::symlink_metadata("/proc").unwrap();
+        assert!(is_mounted(Path::new("/proc"), &about).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("home");
+        fs::create_dir(&inside).unwrap();
+        assert!(!is_mounted(&inside, &fs::symlink_metadata(&inside).unwrap()).unwrap());
+    }
 }

@@ -32,7 +32,11 @@ pub(crate) struct Source {
 
 /// Values of a room that another device takes over. Not: what waits to be sent, which the device that wrote it sends; invites, which
 /// it watches; what concerns files that are here.
-const OF_ROOMS: [Namespace; 4] = [Namespace::Meta, Namespace::Keys, Namespace::Marker, Namespace::Peer];
+pub(super) const OF_ROOMS: [Namespace; 4] = [Namespace::Meta, Namespace::Keys, Namespace::Marker, Namespace::Peer];
+
+/// Values of no room that it takes over wholly; of the settings it takes some. Not: tokens, webhooks and what else this home is for.
+pub(super) const OF_NONE: [Namespace; 4] =
+    [Namespace::Contact, Namespace::Group, Namespace::Profile, Namespace::Portrait];
 
 /// How often a room is read that changes meanwhile.
 const TRIES: usize = 20;
@@ -62,7 +66,7 @@ pub(crate) fn write(source: &Source, key: &BackupKey, to: &mut dyn Sink) -> Resu
         config: source.config.clone(),
     })))?;
     let mut counts = Counts::default();
-    for namespace in [Namespace::Contact, Namespace::Group] {
+    for namespace in OF_NONE {
         let rows = source.store.scan(None, namespace, &[]).map_err(unread)?;
         counts.contacts += if namespace == Namespace::Contact { rows.len() as u64 } else { 0 };
         values(&mut to, namespace, rows)?;

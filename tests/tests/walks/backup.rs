@@ -57,6 +57,9 @@ fn a_restored_home_is_a_new_device_with_all_that_was_known_and_goes_on_beside_th
     eventually("Alice sees what was said about it", || {
         (alice.texts(&room) == ["the book is by Zamyatin", "I love it"]).then_some(())
     });
+    alice.cli(&["profile", "set", "about", "Reads old books."]).done();
+    alice.cli(&["profile", "set", "last-seen", "--visible", "nobody"]).done();
+    let profile = alice.cli(&["profile", "show"]).done().object();
     let (file, word) = (alice.scratch().join("alice.backup"), secret(&alice, "word", "correct horse"));
     create(&alice, &file, &word).done();
     create(&alice, &file, &word).refused(1, "already_exists");
@@ -74,7 +77,9 @@ fn a_restored_home_is_a_new_device_with_all_that_was_known_and_goes_on_beside_th
     assert_eq!(restored.text("from_device"), device);
     assert_ne!(restored.text("device"), device, "it is a new device");
     restore(&other, &file, &word).refused(1, "already_exists");
+    assert!(restored.text("made_at") > "2020".to_owned(), "it is told how old it is");
     other.run();
+    assert_eq!(other.cli(&["profile", "show"]).done().object(), profile, "what is shown to whom goes on");
     assert_eq!(other.texts(&room), ["the book is by Zamyatin", "I love it"]);
     assert_eq!(other.texts(&chat), ["just us"]);
     let shown = other.cli(&["message", &room, &first]).done().object();
