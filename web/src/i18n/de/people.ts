@@ -31,7 +31,7 @@ export const people: Like<typeof english> = {
   'groups.asked': 'Lädt dich ein in „{name}“',
   'groups.invited': 'In Gruppen eingeladen',
   'groups.why.blocked': 'Jemand, den du blockiert hast, soll dabei sein.',
-  'groups.why.left': 'Du hast sie verlassen oder wurdest entfernt.',
+  'groups.why.left': 'Du hast sie verlassen, wurdest entfernt oder hast abgelehnt.',
   'groups.why.many': 'Von dort kamen in letzter Zeit viele Einladungen.',
   'groups.why.no_contact': 'Diese Person gehört nicht zu deinen Kontakten.',
   'groups.with': 'Mit {names}',

@@ -29,7 +29,7 @@ export const people = {
   'groups.asked': 'Invites you into “{name}”',
   'groups.invited': 'Invited into groups',
   'groups.why.blocked': 'Somebody you blocked is to be in it.',
-  'groups.why.left': 'You left it, or were removed.',
+  'groups.why.left': 'You left it, were removed, or refused it.',
   'groups.why.many': 'They brought you into many groups lately.',
   'groups.why.no_contact': 'They are not among your contacts.',
   'groups.with': 'With {names}',
