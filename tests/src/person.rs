@@ -74,6 +74,23 @@ impl Person {
         person
     }
 
+    /// Two devices of one account that both run, the second made of the recovery phrase under this name; and what `init` answered of
+    /// each.
+    ///
+    /// # Panics
+    /// If one fails.
+    #[track_caller]
+    pub fn two_devices(name: &str, second: &str) -> [(Self, Value); 2] {
+        let (mut first, mut other) = (Self::new(name, Options::default()), Self::new(second, Options::default()));
+        let made = first.cli(&["init", "--name", name, "--show-recovery"]).done().object();
+        first.run();
+        let phrase = other.scratch().join("phrase");
+        std::fs::write(&phrase, made["recovery_phrase"].as_str().expect("the phrase")).expect("it is written");
+        let made_too = other.cli(&["init", "--name", second, "--recover", &phrase.to_string_lossy()]).done().object();
+        other.run();
+        [(first, made), (other, made_too)]
+    }
+
     /// A person with an empty home and no node.
     ///
     /// # Panics

@@ -168,7 +168,8 @@ fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
         BackupKey::Recovery(mut text) => MakeBackup { passphrase: None, recovery: Some(std::mem::take(&mut *text)) },
     };
     let made = node.download_of("/backup", &request, &mut file);
-    (request.passphrase.zeroize(), request.recovery.zeroize());
+    request.passphrase.zeroize();
+    request.recovery.zeroize();
     made?;
     file.flush().map_err(|error| failed("write", &args.file, &error))?;
     let bytes = file.metadata().map_or(0, |about| about.len());

@@ -1,20 +1,12 @@
 //! Several devices of one account: a second one by the recovery phrase, and one that is revoked.
 
-use parlor_tests::{Options, Person, eventually};
+use parlor_tests::{Person, eventually};
 
 #[test]
 fn a_lost_device_is_revoked_from_another_one_and_reads_nothing_of_what_comes_after() {
-    let mut alice = Person::new("Alice", Options::default());
-    let made = alice.cli(&["init", "--name", "Alice", "--show-recovery"]).done().object();
-    alice.run();
-    let mut phone = Person::new("Phone", Options::default());
-    let phrase = phone.scratch().join("phrase");
-    std::fs::write(&phrase, made["recovery_phrase"].as_str().unwrap()).unwrap();
-    let file = phrase.to_str().unwrap();
-    let second = phone.cli(&["init", "--name", "Phone", "--recover", file]).done().object();
+    let [(alice, made), (phone, second)] = Person::two_devices("Alice", "Phone");
     assert_eq!(second["account"], made["account"], "the same account");
     assert_ne!(second["device"], made["device"], "another device");
-    phone.run();
     let bob = Person::start("Bob");
     let room = alice.create_room("Club");
     let link = alice.invite(&room, &["--uses", "2"]);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use parlor_tests::{Options, Person, eventually};
+use parlor_tests::{Person, eventually};
 use serde_json::Value;
 
 /// What `who` is shown as to somebody.
@@ -190,14 +190,7 @@ fn names_do_not_pass_for_others_and_what_is_typed_wrongly_is_explained() {
 
 #[test]
 fn what_one_device_sets_the_other_has_too_and_keeps_when_the_first_is_gone() {
-    let mut alice = Person::new("Alice", Options::default());
-    let made = alice.cli(&["init", "--name", "Alice", "--show-recovery"]).done().object();
-    alice.run();
-    let mut phone = Person::new("Phone", Options::default());
-    let phrase = phone.scratch().join("phrase");
-    std::fs::write(&phrase, made["recovery_phrase"].as_str().unwrap()).unwrap();
-    phone.cli(&["init", "--name", "Phone", "--recover", phrase.to_str().unwrap()]).done();
-    phone.run();
+    let [(mut alice, _), (phone, _)] = Person::two_devices("Alice", "Phone");
     let bob = Person::start("Bob");
     let room = alice.create_room("Club");
     let link = alice.invite(&room, &["--uses", "2"]);

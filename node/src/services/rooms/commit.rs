@@ -83,7 +83,7 @@ impl Turn<'_> {
         for binding in &settle.bindings {
             batch.put(Namespace::Peer, &binding.device.0, binding.encode());
         }
-        Self::put_profiles(&mut batch, &settle);
+        self.put_profiles(&mut batch, &settle);
         settle.accepted = accepted;
         settle.placed = outcome.placed;
         settle.changes = outcome.changes;

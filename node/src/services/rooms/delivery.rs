@@ -12,7 +12,7 @@ use parlor_proto::outbox::{In as OutboxIn, Status, Waiting};
 use parlor_proto::room::Outcome;
 use parlor_proto::{DeviceId, EventId};
 
-use super::entry::{Job, Turn, damaged};
+use super::entry::{After, Job, Turn, damaged};
 use super::message::Reply;
 use super::settle::Settle;
 use crate::account::rng;
@@ -152,6 +152,11 @@ impl Turn<'_> {
         if std::mem::take(&mut self.entry.resolving) == Resolving::OnceMore {
             self.resolve_markers();
         }
+    }
+
+    /// What follows a read of a room that panicked: nothing waits for its answer any more, and what comes next asks again.
+    pub(super) fn lost_read() -> After {
+        Box::new(|turn| turn.entry.resolving = Resolving::Not)
     }
 
     fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc, at_ms: u64) {

@@ -5,7 +5,7 @@
 //! written anew when what those of this room are to be told is different, and when the slice in use is, for newcomers have no
 //! earlier key and former members no later one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use parlor_crypto::Secret;
 use parlor_crypto::hedge::Hedged;
@@ -30,6 +30,19 @@ use crate::services::profiles::{Kept, Name, Told};
 /// Longest stored row in bytes: a record and what it says.
 const MAX_ROW: usize = 4 * 1_024;
 
+/// Longest stored counter of a portrait.
+const COUNTER_ROW: usize = 16;
+
+/// The counter of a portrait stands beside the records: pictures are not read to know of them.
+fn portrait_key(device: &DeviceId) -> Vec<u8> {
+    [&device.0[..], b"p"].concat()
+}
+
+/// Whose portrait has its counter in the row with this key.
+fn portrait_of(key: &[u8]) -> Option<DeviceId> {
+    key.strip_suffix(b"p").and_then(|device| device.try_into().ok()).map(DeviceId)
+}
+
 /// The newest record of a device.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
@@ -51,6 +64,8 @@ pub(super) struct RoomProfiles {
     held: HashMap<DeviceId, Held>,
     /// Counters of the newest portraits, and of which there are bytes.
     portraits: HashMap<DeviceId, u64>,
+    /// Of which rows are left though nothing of them is held any more: they go with the next batch.
+    gone: BTreeSet<DeviceId>,
     /// Those that came too soon after the one before,
     profiles_soon: Pace<Profile>,
     /// of either kind.
@@ -137,20 +152,23 @@ impl RoomProfiles {
     /// What the store holds. Blocks.
     pub(super) fn load(store: &Store, room: &RoomId) -> Answer<Self> {
         let mut profiles = Self::default();
-        for (_, bytes) in store.scan(Some(room), Namespace::Profile, &[]).map_err(damaged)? {
+        for (key, bytes) in store.scan(Some(room), Namespace::Profile, &[]).map_err(damaged)? {
+            if let Some(device) = portrait_of(&key) {
+                let counter = codec::decode(&bytes, COUNTER_ROW);
+                profiles.portraits.extend(counter.map(|counter: u64| (device, counter)));
+                continue;
+            }
             let Ok(Row(record, content, opened)) = codec::decode(&bytes, MAX_ROW) else { continue };
             let Ok(record) = Profile::decode(room, &record.0) else { continue };
             profiles.held.insert(record.device, Held { record, content, opened });
-        }
-        for (_, bytes) in store.scan(Some(room), Namespace::Portrait, &[]).map_err(damaged)? {
-            let Ok(portrait) = Portrait::decode(room, &bytes) else { continue };
-            profiles.portraits.insert(portrait.device, portrait.counter);
         }
         Ok(profiles)
     }
 
     /// Of whom `stays` knows nothing, nothing stays.
     pub(super) fn retain(&mut self, stays: impl Fn(&DeviceId) -> bool) {
+        let devices = self.held.keys().chain(self.portraits.keys());
+        self.gone.extend(devices.filter(|device| !stays(device)));
         self.held.retain(|device, _| stays(device));
         self.portraits.retain(|device, _| stays(device));
         self.profiles_soon.retain(&stays);
@@ -186,7 +204,7 @@ impl Turn<'_> {
     pub(super) fn take_profile(&mut self, record: Profile, settle: &mut Settle) -> bool {
         let device = record.device;
         if device == self.context.identity.device() {
-            return self.know_own(Some(&record), None);
+            return self.keep_own(&record, settle) || self.know_own(Some(&record), None);
         }
         if !self.may_tell(&device) || !record.replaces(self.entry.profiles.counter(&device)) {
             return true;
@@ -239,7 +257,7 @@ impl Turn<'_> {
         true
     }
 
-    /// Keys came: what could not be opened may open now.
+    /// Keys came, perhaps in the last moment of the run before: what could not be opened may open now.
     pub(super) fn open_profiles(&mut self) {
         let closed = self.entry.profiles.held.values().filter(|held| !held.opened).cloned();
         let mut opened: Vec<Held> = closed.collect();
@@ -251,6 +269,34 @@ impl Turn<'_> {
             self.entry.profiles.held.insert(held.record.device, held.clone());
         }
         self.commit(Outcome::default(), Settle { profiles: opened, ..Settle::default() });
+    }
+
+    /// Takes a record of ours as our own that a copy of this home wrote, if it says what we would write: writing it once more, the
+    /// two would answer each other for ever. Says whether it is held.
+    fn keep_own(&mut self, record: &Profile, settle: &mut Settle) -> bool {
+        let me = self.context.identity.device();
+        let (slice, own) = (self.entry.room.slice_in_use(), self.context.profiles.own());
+        let Some(held) = self.entry.profiles.held.get(&me).filter(|held| record.replaces(Some(held.record.counter)))
+        else {
+            return false;
+        };
+        let key = slice.filter(|slice| *slice == (record.epoch, record.slice));
+        let key = key.and_then(|slice| self.entry.room.profile_key(&slice));
+        let Some(content) = key.and_then(|key| record.open(&self.id(), &key).ok()) else { return false };
+        let wanted = told(&own, self.reach());
+        let says = (&content.name, &content.about) == (&wanted.name, &wanted.about) && content.seen == wanted.seen;
+        // The picture opens with the key that is named: ours is the one that we have bytes of.
+        let shows = held.content.as_ref().is_some_and(|before| before.picture == content.picture);
+        if !says || !shows || content.picture.hashed() != wanted.picture {
+            return false;
+        }
+        let held = Held { record: record.clone(), content: Some(content), opened: true };
+        let profiles = &mut self.entry.profiles;
+        (profiles.beyond.0, profiles.compared) = (profiles.beyond.0.max(record.counter), None);
+        profiles.worth = record.counter;
+        profiles.held.insert(me, held.clone());
+        settle.profiles.push(held);
+        true
     }
 
     /// Others hold a record of ours that we did not write, or forgot: a copy of this home did. What it says counts, and the next goes
@@ -374,14 +420,14 @@ impl Turn<'_> {
         let profiles = &self.entry.profiles;
         let me = self.context.identity.device();
         let wanted = told(own, reach);
+        let after = |ms: u64| profiles.written_ms.saturating_add(ms).max(self.now_ms);
         let Some(held) = profiles.held.get(&me).filter(|held| held.record.counter >= profiles.beyond.0) else {
             let silent = wanted.is_blank() && profiles.beyond == (0, 0);
-            return (!silent).then_some(self.now_ms);
+            return (!silent).then(|| after(PROFILE_EVERY_MS));
         };
         let said = held.content.clone().unwrap_or_default();
         let differs = (&said.name, &said.about, said.picture.hashed()) != (&wanted.name, &wanted.about, wanted.picture);
         let lost = profiles.portraits.get(&me).copied().unwrap_or(0) < profiles.beyond.1;
-        let after = |ms: u64| profiles.written_ms.saturating_add(ms).max(self.now_ms);
         let changed = (differs || lost).then(|| after(PROFILE_EVERY_MS));
         let members = self.entry.room.n_members();
         let moved = (slice != (held.record.epoch, held.record.slice)).then(|| {
@@ -460,12 +506,23 @@ impl Turn<'_> {
     }
 
     /// Adds to a batch what `settle` says of profiles.
-    pub(super) fn put_profiles(batch: &mut parlor_storage::Batch, settle: &Settle) {
+    pub(super) fn put_profiles(&mut self, batch: &mut parlor_storage::Batch, settle: &Settle) {
+        let profiles = &mut *self.entry.profiles;
+        for device in std::mem::take(&mut profiles.gone) {
+            // Whoever is back keeps what came since.
+            if !profiles.held.contains_key(&device) && !profiles.portraits.contains_key(&device) {
+                batch.delete(Namespace::Profile, &device.0);
+                batch.delete(Namespace::Profile, &portrait_key(&device));
+                batch.delete(Namespace::Portrait, &device.0);
+            }
+        }
         for held in &settle.profiles {
             batch.put(Namespace::Profile, &held.record.device.0, held.row());
         }
         for portrait in &settle.portraits {
             batch.put(Namespace::Portrait, &portrait.device.0, portrait.encode());
+            let counter = codec::encode(&portrait.counter);
+            batch.put(Namespace::Profile, &portrait_key(&portrait.device), counter);
         }
     }
 }
@@ -508,48 +565,4 @@ fn told(own: &Kept, reach: Reach) -> Wanted {
 }
 
 #[cfg(test)]
-mod tests {
-    use parlor_crypto::SigningKey;
-    use parlor_crypto::envelope::EnvelopeKey;
-    use parlor_proto::EpochId;
-
-    use super::*;
-
-    const ROOM: RoomId = RoomId([7; 32]);
-
-    fn record(device: &SigningKey, counter: u64) -> Profile {
-        let key = EnvelopeKey::new(&Secret::new([1; 32]));
-        let at = Place { room: &ROOM, slice: (EpochId([2; 16]), 0), key: &key };
-        Profile::seal(at, device, counter, &Content::default(), &mut rng())
-    }
-
-    #[test]
-    fn a_member_who_floods_costs_a_commit_in_a_while_and_the_newest_is_taken() {
-        let mut pace = Pace::default();
-        let device = |n: u8| DeviceId([n; 32]);
-        assert_eq!(pace.admit(device(1), 4, "first", 10_000), Some("first"), "at once");
-        for (counter, what) in [(5, "b"), (9, "newest"), (7, "c"), (9, "again"), (8, "d")] {
-            assert_eq!(pace.admit(device(1), counter, what, 10_001), None);
-        }
-        assert_eq!(pace.due(), Some(10_000 + PROFILE_EVERY_MS));
-        assert!(pace.ripe(10_000 + PROFILE_EVERY_MS - 1).is_empty());
-        assert_eq!(pace.ripe(10_000 + PROFILE_EVERY_MS), ["newest"]);
-        assert_eq!((pace.due(), pace.admit(device(1), 10, "soon", 10_001 + PROFILE_EVERY_MS)), (None, None));
-        assert_eq!(pace.admit(device(1), 11, "back", 9_000), Some("back"), "a clock that went back keeps nothing out");
-        for n in 1..=PROFILES_WAITING as u8 + 1 {
-            pace.admit(device(n), 1, "first", 50_000);
-            pace.admit(device(n), 2, "second", 50_000);
-        }
-        assert_eq!(pace.waiting.len(), PROFILES_WAITING, "what finds no room comes again");
-        pace.retain(|one| *one == device(1));
-        assert_eq!(pace.ripe(99_000), ["second"]);
-    }
-
-    #[test]
-    fn what_is_stored_is_read_as_it_was() {
-        let key = SigningKey::from_seed(&Secret::new([1; 32]));
-        let held = Held { record: record(&key, 3), content: Some(Content::default()), opened: true };
-        let Row(bytes, content, opened) = codec::decode(&held.row(), MAX_ROW).unwrap();
-        assert_eq!((Profile::decode(&ROOM, &bytes.0), content, opened), (Ok(held.record), held.content, true));
-    }
-}
+mod tests;

@@ -141,7 +141,10 @@ impl Turn<'_> {
         if settle.accepted.iter().any(|accepted| matches!(accepted, Accepted::Control(_))) {
             self.entry.note_view();
             if self.entry.room.leaves_out() {
-                self.entry.tables.leave_out(|series| self.entry.room.tells(series));
+                // Former members are told no more than members.
+                let room = &self.entry.room;
+                let frozen = self.entry.sessions.values_mut().filter_map(|linked| linked.cut.as_mut());
+                frozen.chain([&mut self.entry.tables]).for_each(|tables| tables.leave_out(|series| room.tells(series)));
             }
         }
         for leaf in self.entry.room.leafs() {

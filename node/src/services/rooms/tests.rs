@@ -5,6 +5,8 @@ use parlor_proto::EventId;
 use parlor_proto::body::{Body, Group};
 use parlor_proto::control::Setting;
 use parlor_proto::file::FileRef;
+use parlor_proto::hlc::Hlc;
+use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
 use parlor_proto::sync::Guard;
 use parlor_storage::Namespace;
@@ -343,5 +345,29 @@ async fn an_invitation_that_somebody_writes_into_a_room_is_no_line_of_the_node()
     let page = alone.app.history(&alone.room, Anchor::Newest, 50, false).await.unwrap();
     let [message] = page.items.as_slice() else { panic!("there is one message") };
     assert_eq!((message.kind, message.text.as_str()), (MessageKind::Unknown, ""));
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_dies_leaves_nobody_waiting_for_its_answer() {
+    let alone = Alone::new().await;
+    let context = alone.app.node.context.clone();
+    let mut entry = Entry::load(&context, alone.room.parse().unwrap()).unwrap();
+    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms: 1 };
+    // Somebody says that he has what we do not know.
+    let other = parlor_crypto::SigningKey::from_seed(&parlor_crypto::Secret::new([9; 32]));
+    let marker = Marker::sign(&turn.id(), &other, 1, vec![EventId([1; 32])], Hlc::ZERO, 1);
+    turn.entry.unresolved.insert(marker.device);
+    turn.entry.note_marker(marker);
+    let reads = |turn: &mut Turn<'_>| {
+        turn.resolve_markers();
+        let reads = turn.jobs.iter().filter(|job| matches!(job, Job::Read { .. })).count();
+        turn.jobs.clear();
+        reads
+    };
+    assert_eq!((reads(&mut turn), reads(&mut turn)), (1, 0), "once at a time");
+    Turn::lost_read()(&mut turn);
+    assert_eq!(reads(&mut turn), 1);
     alone.node.stop().await.unwrap();
 }

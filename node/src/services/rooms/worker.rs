@@ -57,7 +57,7 @@ pub(crate) struct Context {
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
-type Read = Pin<Box<dyn Future<Output = (RoomId, Option<After>)> + Send>>;
+type Read = Pin<Box<dyn Future<Output = (RoomId, After)> + Send>>;
 
 pub(super) struct Worker {
     pub(super) context: Arc<Context>,
@@ -77,7 +77,7 @@ pub(super) struct Worker {
 enum Event {
     Command(Option<Command>),
     Committed(RoomId, Box<Settle>, Result<(), CommitError>),
-    Read(RoomId, Option<After>),
+    Read(RoomId, After),
     Due,
 }
 
@@ -114,7 +114,7 @@ impl Worker {
         }
         // With what each reads of itself as it begins.
         for _ in 0..self.reads.len() {
-            if let Some((room, Some(after))) = self.reads.next().await {
+            if let Some((room, after)) = self.reads.next().await {
                 self.turn(room, |turn| after(turn)).await;
             }
         }
@@ -138,8 +138,7 @@ impl Worker {
                 }
                 Event::Command(Some(command)) => self.on_command(command).await,
                 Event::Committed(room, settle, done) => Box::pin(self.on_committed(room, *settle, done)).await,
-                Event::Read(room, Some(after)) => self.turn(room, |turn| after(turn)).await,
-                Event::Read(_, None) => {}
+                Event::Read(room, after) => self.turn(room, |turn| after(turn)).await,
                 Event::Due => self.on_due().await,
             }
         }
@@ -270,7 +269,7 @@ impl Worker {
             Job::Read { room, read } => {
                 let store = context.store.clone();
                 let reading = tokio::task::spawn_blocking(move || read(&store));
-                self.reads.push(Box::pin(async move { (room, reading.await.ok()) }));
+                self.reads.push(Box::pin(async move { (room, reading.await.unwrap_or_else(|_| Turn::lost_read())) }));
             }
             Job::Announce { room } => self.announce(room).await,
             Job::Proved { room, peer } => context.peers.proved(room, peer),
@@ -526,6 +525,7 @@ impl Turn<'_> {
     fn begin(&mut self) {
         self.note_gossip_key();
         self.tell_members();
+        self.open_profiles();
         self.show_all_profiles();
         if self.entry.room.epoch_status().epoch.is_some() {
             self.tell_outbox(OutboxIn::Writable(self.id()));
