@@ -3,7 +3,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { axe, context, launch, open, wrongs } from './browser';
 import { eventually, Node, roomOf } from './node';
-import { picture } from './scene';
+import { picture } from './made';
 
 let browser: Browser;
 let alice: Node;

@@ -1,5 +1,5 @@
 // Three people with something to say: what the screenshots show.
-import { deflateSync } from 'node:zlib';
+import { picture, portrait, recording } from './made';
 import { eventually, Node, roomOf } from './node';
 
 export interface Scene {
@@ -19,6 +19,7 @@ export async function peopled(): Promise<Scene> {
   await alice.send(news.room, 'The new timetable is **out**.');
   await alice.call('POST', '/rooms', { name: 'Garden', about: 'Beans and tools' });
   const bobId = (await bob.call<{ account: string }>('GET', '/status')).account;
+  await portraits([alice, bob]);
   await alice.send(club, 'Good morning! Who has read the first chapter?');
   const first = await bob.send(club, 'I have. It is *wonderful*, the sea is almost a person in it.');
   await here(alice, club, first);
@@ -68,6 +69,13 @@ export async function peopled(): Promise<Scene> {
     'application/octet-stream',
   );
   await carol.send(club, '', { files: [minutes.file] });
+  const voice = await carol.call<{ file: string }>(
+    'POST',
+    '/files?name=voice-message.wav&mime=audio/wav',
+    recording(6),
+    'application/octet-stream',
+  );
+  await carol.send(club, '', { files: [voice.file] });
   await alice.send(club, '```\nTuesday 18:00  poems\nFriday  19:30  plays\n```');
   await bob.send(club, '👍');
   await alice.send(club, 'Perfect, see you on Tuesday. More about the place: https://example.org/cafe');
@@ -79,9 +87,35 @@ export async function peopled(): Promise<Scene> {
     who: (await alice.call<{ account: string }>('GET', '/status')).account,
     text: 'Gladly, at nine?',
   });
+  await carol.call('POST', '/dm', {
+    who: (await alice.call<{ account: string }>('GET', '/status')).account,
+    text: 'Hello, it is me, from the reading club.',
+  });
+  await alice.call('POST', '/tokens', { name: 'Weather bot', scope: ['send'], rooms: [club] });
+  await alice.call('POST', '/webhooks', { name: 'Calendar', url: 'http://127.0.0.1:9/parlor', rooms: [club] });
   await eventually(async () => (await page(alice, dm.room)).length >= 2, 'the direct chat is whole');
+  await eventually(async () => {
+    const told = await alice.call<{ about?: string; picture?: string }[]>('GET', '/profiles');
+    return told.filter((p) => p.about && p.picture).length >= 2;
+  }, 'Bob shows himself');
+  await eventually(async () => {
+    const book = await alice.call<{ state: string }[]>('GET', '/contacts');
+    return book.some((c) => c.state === 'asking');
+  }, 'Carol asks');
   await eventually(async () => (await page(alice, club)).some((m) => m.text === '👍'), 'all is there');
   return { nodes: [alice, bob, carol], alice, club, direct: dm.room, bob: bobId, root };
+}
+
+/** Two of them show themselves. */
+async function portraits([alice, bob]: [Node, Node]): Promise<void> {
+  const octets = 'application/octet-stream';
+  await alice.call('PUT', '/profile/picture', portrait([190, 214, 220], [86, 54, 40], [28, 96, 96]), octets);
+  await alice.call('PATCH', '/profile', { about: { value: 'Poems on Tuesdays.\nAlto, second row.' } });
+  await bob.call('PUT', '/profile/picture', portrait([240, 214, 170], [44, 40, 44], [92, 70, 130]), octets);
+  await bob.call('PATCH', '/profile', {
+    about: { value: 'Sails when the wind allows.', visible: 'rooms' },
+    last_seen: 'contacts',
+  });
 }
 
 interface Said {
@@ -98,48 +132,4 @@ async function page(node: Node, room: string): Promise<Said[]> {
 async function here(node: Node, room: string, message: string): Promise<string> {
   await eventually(async () => (await page(node, room)).some((m) => m.message === message), 'the message arrives');
   return message;
-}
-
-const CRC = Array.from({ length: 256 }, (_, n) => {
-  let c = n;
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c >>> 0;
-});
-
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  let crc = 0xffffffff;
-  for (const byte of body) crc = CRC[(crc ^ byte) & 255]! ^ (crc >>> 8);
-  const out = Buffer.alloc(body.length + 8);
-  out.writeUInt32BE(data.length, 0);
-  body.copy(out, 4);
-  out.writeUInt32BE((crc ^ 0xffffffff) >>> 0, body.length + 4);
-  return out;
-}
-
-/** A picture made here: a sky over a sea. */
-export function picture(width: number, height: number): Buffer {
-  const rows = Buffer.alloc((width * 3 + 1) * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const sea = y > height * 0.6 + Math.sin(x / 23) * 3;
-      const sun = Math.hypot(x - width * 0.7, y - height * 0.42) < height * 0.11;
-      const shade = Math.round((y / height) * 70);
-      const at = y * (width * 3 + 1) + 1 + x * 3;
-      const wave = sea && (x + y * 3) % 41 < 9 ? 26 : 0;
-      rows[at] = sun ? 255 : sea ? 24 + wave : 250 - shade;
-      rows[at + 1] = sun ? 236 : sea ? 96 + wave + shade / 2 : 190 - shade / 3;
-      rows[at + 2] = sun ? 190 : sea ? 122 + wave : 150 + shade;
-    }
-  }
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head.set([8, 2, 0, 0, 0], 8);
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk('IHDR', head),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
 }

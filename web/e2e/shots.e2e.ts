@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { axe, context, DESKTOP, launch, open, PHONE, wrongs } from './browser';
+import { axe, context, DESKTOP, launch, open, PHONE, visit, wrongs } from './browser';
 import { Node } from './node';
 import { peopled, type Scene } from './scene';
 
@@ -27,42 +27,114 @@ interface Screen {
   act?: (page: Page) => Promise<unknown>;
 }
 
+/** Presses what has an icon, and waits for what comes. */
+const press =
+  (button: string, comes = 'dialog[open]') =>
+  async (page: Page): Promise<void> => {
+    await page.locator(button).first().click();
+    await page.locator(comes).first().waitFor();
+  };
+
 function screens(): Screen[] {
   const room = `#/room/${scene.club}`;
+  const info = `${room}/info`;
   return [
     { name: 'chats', path: '#/', ready: '.row' },
     { name: 'room', path: room, ready: 'article' },
-    { name: 'room-page', path: `${room}/info`, ready: 'aside .body' },
+    { name: 'room-page', path: info, ready: 'aside .body' },
+    {
+      name: 'room-page-end',
+      path: info,
+      ready: 'aside .body',
+      act: (page) => page.locator('aside .body').evaluate((body) => body.scrollTo(0, body.scrollHeight)),
+    },
     { name: 'thread', path: `${room}/thread/${scene.root}`, ready: 'aside article' },
     { name: 'direct', path: `#/room/${scene.direct}`, ready: 'article' },
-    { name: 'people', path: '#/people', ready: '.pane' },
-    { name: 'person', path: `#/people/${scene.bob}`, ready: '.person' },
+    { name: 'direct-page', path: `#/room/${scene.direct}/info`, ready: 'aside .body' },
+    { name: 'people', path: '#/people', ready: '.pane li' },
+    { name: 'person', path: `#/people/${scene.bob}`, ready: '.person .avatar img' },
     { name: 'search', path: '#/search', ready: '.search' },
+    { name: 'search-found', path: '#/search?q=tuesday', ready: '.hits li' },
+    { name: 'settings', path: '#/settings', ready: '.pane .me' },
+    { name: 'profile', path: '#/settings/profile', ready: '.picture .avatar img' },
     { name: 'privacy', path: '#/settings/privacy', ready: '.group' },
     { name: 'notices', path: '#/settings/notices', ready: '.group' },
     { name: 'appearance', path: '#/settings/appearance', ready: '.group' },
     { name: 'devices', path: '#/settings/devices', ready: '.group li' },
     { name: 'sessions', path: '#/settings/sessions', ready: '.group li' },
+    { name: 'token', path: '#/settings/sessions', ready: '.group li', act: press('.group:nth-of-type(2) > .btn') },
+    { name: 'webhook', path: '#/settings/sessions', ready: '.group li', act: press('.group:nth-of-type(3) > .btn') },
+    { name: 'backup', path: '#/settings/backup', ready: '.group' },
     { name: 'connection', path: '#/settings/connection', ready: '.group li' },
+    { name: 'create', path: '#/', ready: '.rail', act: create },
+    {
+      name: 'join',
+      path: '#/',
+      ready: '.rail',
+      act: async (page) => {
+        await press('.list header button', '[role=menu]')(page);
+        await press('[role=menuitem]:has(.lucide-link)')(page);
+      },
+    },
+    {
+      name: 'card',
+      path: '#/people',
+      ready: '.pane li',
+      act: press('.pane button:has(.lucide-qr-code)', 'dialog img'),
+    },
+    { name: 'contact-add', path: '#/people', ready: '.pane li', act: press('.pane button:has(.lucide-user-plus)') },
+    {
+      name: 'safety',
+      path: `#/people/${scene.bob}`,
+      ready: '.person',
+      act: press('.person .acts button:has(.lucide-shield-check)', 'dialog img'),
+    },
     {
       name: 'invite',
-      path: `${room}/info`,
+      path: info,
       ready: 'aside .body',
       act: async (page) => {
-        await page.locator('aside .acts button').first().click();
-        await page.locator('dialog button[type=submit]').click();
-        await page.locator('dialog img').waitFor();
+        await press('aside .acts button')(page);
+        await press('dialog button[type=submit]', 'dialog img')(page);
+      },
+    },
+    { name: 'export', path: info, ready: 'aside .body', act: press('aside .last .btn') },
+    { name: 'poll-new', path: room, ready: 'article', act: press('.composer button:has(.lucide-vote)') },
+    {
+      name: 'voice',
+      path: room,
+      ready: 'article',
+      act: press('.composer button:has(.lucide-mic)', '.voice, .recorder, [role=timer]'),
+    },
+    {
+      name: 'pins',
+      path: room,
+      ready: 'article',
+      act: async (page) => {
+        const pins = page.locator('main header button:has(.lucide-pin)');
+        if (await pins.isVisible()) await press('main header button:has(.lucide-pin)')(page);
+      },
+    },
+    { name: 'picture', path: room, ready: 'article .picture', act: press('article .picture', 'dialog img') },
+    {
+      name: 'details',
+      path: room,
+      ready: 'article',
+      act: async (page) => {
+        await page.locator('article .own .bubble').last().click({ button: 'right' });
+        await press('[role=menuitem]:has(.lucide-info)')(page);
       },
     },
     {
-      name: 'export',
-      path: `${room}/info`,
-      ready: 'aside .body',
+      name: 'menu',
+      path: room,
+      ready: 'article',
       act: async (page) => {
-        await page.locator('aside .last .btn').first().click();
-        await page.locator('dialog [role=status]').waitFor({ state: 'attached' });
+        await page.locator('article .bubble').last().click({ button: 'right' });
+        await page.locator('[role=menu]').waitFor();
       },
     },
+    { name: 'emoji', path: room, ready: 'article', act: press('.composer .field button', '.picker .grid button') },
     {
       name: 'palette',
       path: room,
@@ -81,41 +153,13 @@ function screens(): Screen[] {
         await page.locator('dialog kbd').first().waitFor();
       },
     },
-    {
-      name: 'menu',
-      path: room,
-      ready: 'article',
-      act: async (page) => {
-        await page.locator('article .bubble').last().click({ button: 'right' });
-        await page.locator('[role=menu]').waitFor();
-      },
-    },
-    {
-      name: 'emoji',
-      path: room,
-      ready: 'article',
-      act: async (page) => {
-        await page.locator('.composer .field button').click();
-        await page.locator('.picker .grid button').first().waitFor();
-      },
-    },
-    { name: 'create', path: '#/', ready: '.rail', act: (page) => create(page) },
-    { name: 'safety', path: `#/people/${scene.bob}`, ready: '.person', act: (page) => safety(page) },
   ];
 }
 
 async function create(page: Page): Promise<void> {
-  await page.keyboard.press('Control+k');
-  await page
-    .locator('dialog input')
-    .fill(await page.evaluate(() => (document.documentElement.lang === 'de' ? 'Neue Gruppe' : 'New group')));
-  await page.keyboard.press('Enter');
-  await page.locator('dialog fieldset').first().waitFor();
-}
-
-async function safety(page: Page): Promise<void> {
-  await page.locator('.person .acts button').nth(1).click();
-  await page.locator('dialog img').waitFor();
+  await press('.list header button', '[role=menu]')(page);
+  await press('[role=menuitem]:has(.lucide-users)')(page);
+  await page.locator('dialog .pick').first().waitFor();
 }
 
 const LOOKS = [
@@ -125,25 +169,87 @@ const LOOKS = [
   { name: 'phone-dark', viewport: PHONE, theme: 'dark', locale: 'en-GB' },
 ] as const;
 
+const wanted = (name: string): boolean => !process.env.SHOT || new RegExp(process.env.SHOT).test(name);
+
+/** A picture of what is on the screen, and what axe and the browser have against it. */
+async function shoot(page: Page, name: string, look: string, findings: Set<string>): Promise<void> {
+  await page.evaluate(() => document.fonts.ready);
+  await page.waitForFunction(
+    () => !document.querySelector('.spin') && !document.querySelector('.wrap:not(.placed) .scroller'),
+  );
+  await page.screenshot({ path: `${SHOTS}/${name}-${look}.png` });
+  for (const line of [...(await axe(page)), ...(wrongs.get(page) ?? []).splice(0)]) findings.add(`${name}: ${line}`);
+}
+
 test.each(LOOKS)('screenshots of every screen show no violation of accessibility or policy: $name', async (look) => {
   const within = await context(browser, look);
-  const findings: string[] = [];
-  for (const screen of screens()) {
-    if (process.env.SHOT && !screen.name.match(process.env.SHOT)) continue;
-    const page = await open(within, scene.alice, screen.path);
+  const findings = new Set<string>();
+  const page = await open(within, scene.alice);
+  for (const screen of screens().filter((s) => wanted(s.name))) {
+    await page.evaluate((hash) => (location.hash = hash), screen.path);
+    // Each as it is when it is come to: no dialog, no place of the screen before.
+    await page.reload();
     await page.locator(screen.ready).first().waitFor();
     await screen.act?.(page);
-    await page.evaluate(() => document.fonts.ready);
-    await page.waitForFunction(
-      () => !document.querySelector('.spin') && !document.querySelector('.wrap:not(.placed) .scroller'),
-    );
-    await page.screenshot({ path: `${SHOTS}/${screen.name}-${look.name}.png` });
-    findings.push(
-      ...(await axe(page)).map((line) => `${screen.name}: ${line}`),
-      ...(wrongs.get(page) ?? []).map((line) => `${screen.name}: ${line}`),
-    );
-    await page.close();
+    await shoot(page, screen.name, look.name, findings);
   }
   await within.close();
-  expect([...new Set(findings)]).toEqual([]);
+  expect([...findings]).toEqual([]);
+});
+
+test('so do those of the first run, of the lock and of a window without session', async () => {
+  const fresh = new Node('New');
+  try {
+    const findings = new Set<string>();
+    const within = await context(browser);
+    const page = await visit(within, await fresh.wait());
+    const all = async (name: string): Promise<void> => {
+      for (const look of LOOKS.filter(() => wanted(name))) {
+        await page.setViewportSize(look.viewport);
+        await page.emulateMedia({ colorScheme: look.theme });
+        await shoot(page, name, look.name, findings);
+      }
+    };
+    await page.getByLabel('Your name').fill('Nora');
+    await page.getByRole('switch').check();
+    await page.getByLabel('Passphrase', { exact: true }).fill('four quiet green rooms');
+    await page.getByLabel('Once more').fill('four quiet green');
+    await all('first-name');
+    await page.getByRole('button', { name: 'I have 24 words' }).click();
+    await page.locator('textarea').waitFor();
+    await all('first-recover');
+    await page.getByRole('button', { name: 'new account' }).click();
+    await page.getByLabel('Once more').fill('four quiet green rooms');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.locator('.words li').first().waitFor();
+    await all('first-words');
+    const words = await page
+      .locator('.words li')
+      .evaluateAll((list) => list.map((li) => li.lastChild?.textContent?.trim() ?? ''));
+    await page.getByRole('button', { name: 'I wrote them down' }).click();
+    const fields = page.locator('form .field');
+    await all('first-check');
+    for (let i = 0; i < (await fields.count()); i++) {
+      const place = Number(/\d+/.exec((await fields.nth(i).textContent()) ?? '')?.[0]);
+      await fields
+        .nth(i)
+        .locator('input')
+        .fill(words[place - 1]!);
+    }
+    await page.getByRole('button', { name: 'Open Parlor' }).click();
+    await page.getByText('No rooms yet').waitFor();
+    await all('first-empty');
+    await page.evaluate(() => (location.hash = '#/settings/privacy'));
+    await page.getByRole('button', { name: 'Lock now' }).click();
+    await page.getByRole('heading', { name: 'Locked' }).waitFor();
+    await all('locked');
+    await page.evaluate(() => sessionStorage.clear());
+    await page.goto(`${fresh.api}/`);
+    await page.getByRole('heading', { name: 'Come in again' }).waitFor();
+    await all('outside');
+    await within.close();
+    expect([...findings]).toEqual([]);
+  } finally {
+    await fresh.end();
+  }
 });

@@ -9,7 +9,7 @@ const path = (hash: string): string => `/api/v1/pictures/${hash}`;
 const urls = new SvelteMap<string, string>();
 const pictures = new Pictures(KEPT, (gone) => urls.delete(gone));
 
-/** The address of a picture that is here already. */
+/** The address of a picture that is here already; nothing while it is on its way; empty if it cannot be had. */
 export function face(hash: string): string | undefined {
   return urls.get(path(hash));
 }
@@ -19,6 +19,6 @@ export function want(hash: string): void {
   const at = path(hash);
   void pictures.get(at, 'image/jpeg').then(
     (url) => urls.set(at, url),
-    () => undefined,
+    () => urls.set(at, ''),
   );
 }

@@ -332,6 +332,11 @@ export class Store {
     }
   }
 
+  /** Reads rooms whose members are not known yet. */
+  know(...rooms: readonly string[]): void {
+    for (const room of rooms) if (!this.details.has(room)) this.refresh(room);
+  }
+
   /** A room is another: read it anew, gathered with others. */
   refresh(room: string): void {
     this.stale.add(room);

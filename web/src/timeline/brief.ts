@@ -2,11 +2,14 @@
 import type { Message } from '../api/types';
 import { t } from '../i18n/i18n.svelte';
 
-/** Marks of the Markdown that would only disturb on one line. */
+/** Marks of the Markdown around words, which would only disturb where nothing is made of them. */
+export function unmarked(text: string): string {
+  return text.replace(/(\*\*|__|`|~~)/g, '');
+}
+
+/** The same and what begins lines, on one line. */
 function plain(text: string): string {
-  return text
-    .replace(/```\w*\n?/g, '')
-    .replace(/(\*\*|__|`|~~)/g, '')
+  return unmarked(text.replace(/```\w*\n?/g, ''))
     .replace(/(^|\s)\*(\S[^*]*)\*/g, '$1$2')
     .replace(/^\s*(>|[-*]|\d+\.)\s+/gm, '')
     .replace(/\[([^\]]+)\]\([^)]+\)/g, '$1')

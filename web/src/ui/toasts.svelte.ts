@@ -38,12 +38,16 @@ class Toasts {
 
 export const toasts = new Toasts();
 
+/** What the node says as a sentence. What is typed stays as it is typed. */
+export function sentence(text: string): string {
+  return /^parlor\b/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** What went wrong as two sentences: what, and what to do. */
 export function inWords(error: unknown): { text: string; hint: string } {
   if (!(error instanceof Trouble)) return { text: t('trouble.unknown'), hint: '' };
   if (error.status === 0) return { text: t('trouble.unreachable'), hint: t('trouble.unreachable.hint') };
-  const sentence = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
-  return { text: sentence || t('trouble.unknown'), hint: error.hint.charAt(0).toUpperCase() + error.hint.slice(1) };
+  return { text: sentence(error.detail) || t('trouble.unknown'), hint: sentence(error.hint) };
 }
 
 /** Runs what a button does; what goes wrong is said. */

@@ -5,6 +5,9 @@ import type { Like } from '../entry';
 export const frame: Like<typeof english> = {
   again: 'Erneut versuchen',
   back: 'Zurück',
+  'begin.text':
+    'Beginne mit einem eigenen Raum, komm mit einem Link in einen anderen, oder zeige deine Karte jemandem, der dir schreiben will.',
+  'begin.title': 'Willkommen, {name}',
   cancel: 'Abbrechen',
   choose: 'Deine Chats stehen links',
   'choose.text': 'Wähle einen zum Weiterlesen, oder such etwas beim Namen.',
@@ -67,6 +70,7 @@ export const frame: Like<typeof english> = {
   'search.start': 'Alle deine Nachrichten durchsuchen',
   'search.start.text': 'Das geschieht auf diesem Rechner. Nichts, was du suchst, verlässt ihn.',
   'search.write': 'Nachrichten durchsuchen',
+  'setup.backup': 'Mit einem Backup kommen auch die Räume zurück. Beende dafür Parlor und gib stattdessen ein:',
   'setup.check.text': 'Tippe diese drei Wörter ein, dann weißt du, dass du sie hast.',
   'setup.check.title': 'Hast du sie aufgeschrieben?',
   'setup.check.word': { one: 'Wort {n}', other: 'Wort {n}' },

@@ -4,6 +4,9 @@ import type { Entry } from '../entry';
 export const frame = {
   again: 'Try again',
   back: 'Back',
+  'begin.text':
+    'Begin with a room of your own, come into one with a link you were sent, or show your card to somebody who wants to write to you.',
+  'begin.title': 'Welcome, {name}',
   cancel: 'Cancel',
   choose: 'Your rooms are on the left',
   'choose.text': 'Choose one to read on, or find anything by its name.',
@@ -66,6 +69,7 @@ export const frame = {
   'search.start': 'Search all your messages',
   'search.start.text': 'It happens on this machine. Nothing you look for leaves it.',
   'search.write': 'Search messages',
+  'setup.backup': 'If you have a backup, its rooms come back too. Instead of this, stop Parlor and run:',
   'setup.check.text': 'Type these three words, so that you know you have them.',
   'setup.check.title': 'Did you write them down?',
   'setup.check.word': { one: 'Word {n}', other: 'Word {n}' },
