@@ -2,33 +2,26 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { axe, context, launch, open, PHONE, wrongs } from './browser';
-import { eventually, Node, roomOf } from './node';
+import { axe, context, open, PHONE, wrongs } from './browser';
+import { eventually, type Node } from './node';
 import { picture } from './made';
+import { over, two, type Two } from './two';
 
+let all: Two;
 let browser: Browser;
 let alice: Node;
 let bob: Node;
 let room: string;
 let a: Page;
 let b: Page;
-let contexts: BrowserContext[];
 
 beforeAll(async () => {
-  [browser, alice, bob] = await Promise.all([launch(), Node.start('Alice'), Node.start('Bob')]);
-  room = await roomOf(alice, [bob], 'Two');
-  contexts = [await context(browser), await context(browser)];
-  a = await open(contexts[0]!, alice, `#/room/${room}`);
-  b = await open(contexts[1]!, bob, `#/room/${room}`);
-  await a.locator('.composer textarea').waitFor();
-  await b.locator('.composer textarea').waitFor();
+  all = await two('Two');
+  ({ browser, alice, bob, room, a, b } = all);
 });
-afterAll(async () => {
-  await browser?.close();
-  await Promise.all([alice?.end(), bob?.end()]);
-});
+afterAll(() => over(all));
 
 const write = async (page: Page, text: string): Promise<void> => {
   await page.locator('main .composer textarea').first().fill(text);
@@ -132,6 +125,41 @@ describe('a chat in the browser', () => {
     await b.keyboard.press('Escape');
   });
 
+  test('what was sent into a room is found on its page of files, pictures apart from the others', async () => {
+    const body = Buffer.from('Tuesday: bread, tea');
+    const list = await alice.call<{ file: string }>(
+      'POST',
+      '/files?name=list.txt&mime=text/plain',
+      body,
+      'application/octet-stream',
+    );
+    await alice.send(room, '', { files: [list.file] });
+    await said(b, 'list.txt').waitFor();
+    await b.getByRole('button', { name: 'About this room' }).click();
+    await b.locator('aside').getByRole('link', { name: 'Files' }).click();
+    const pane = b.locator('aside');
+    await pane.locator('.grid img:not(.small)').first().waitFor();
+    expect(await axe(b)).toEqual([]);
+    await pane.locator('.grid button').first().click();
+    await b.locator('dialog[open] img').waitFor();
+    await b.keyboard.press('Escape');
+    await pane.getByRole('radio', { name: 'Other files' }).check();
+    await pane.getByRole('button', { name: 'Fetch list.txt' }).click();
+    await pane.getByRole('button', { name: 'Save list.txt' }).first().waitFor();
+    expect(await axe(b)).toEqual([]);
+    await b.evaluate((r) => (location.hash = `#/room/${r}`), room);
+  });
+
+  test('emoji are in the tone that was chosen once', async () => {
+    await a.locator('.composer').getByRole('button', { name: 'Emoji' }).click();
+    await a.getByRole('button', { name: 'Skin tone' }).click();
+    await a.getByRole('button', { name: 'Medium', exact: true }).click();
+    await a.locator('.picker input').fill('thumbs up');
+    await a.keyboard.press('Enter');
+    await a.locator('.composer textarea').press('Enter');
+    await said(b, '👍🏽').waitFor();
+  });
+
   test('names and emoji are completed', async () => {
     await a.locator('.composer textarea').pressSequentially('@Bo');
     await a.getByRole('option', { name: /Bob/ }).waitFor();
@@ -157,7 +185,7 @@ describe('a chat in the browser', () => {
     await a.locator('article', { hasText: 'written in the dark' }).waitFor();
     await alice.run();
     // The session ended with the node: a new one, opened in another window, serves this one too.
-    const fresh = await open(contexts[0]!, alice, `#/room/${room}`);
+    const fresh = await open(a.context(), alice, `#/room/${room}`);
     await a.locator('article', { hasText: 'written in the dark' }).locator('.mark').waitFor();
     await said(b, 'written in the dark').waitFor();
     for (const page of [a, b, fresh]) {
@@ -168,7 +196,7 @@ describe('a chat in the browser', () => {
   });
 
   test('a draft is in every window, and goes when it is sent', async () => {
-    const second = await open(contexts[1]!, bob, `#/room/${room}`);
+    const second = await open(b.context(), bob, `#/room/${room}`);
     await second.locator('.composer textarea').waitFor();
     await b.bringToFront();
     await b.locator('.composer textarea').fill('half a thought');

@@ -4,7 +4,7 @@ import { loadavg } from 'node:os';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { context, launch, open, visit } from './browser';
-import { eventually, Node, roomOf } from './node';
+import { eventually, fill, Node, roomOf } from './node';
 
 /** Messages in the room that is scrolled through. */
 const MESSAGES = Number(process.env.MESSAGES ?? 1_000_000);
@@ -14,7 +14,6 @@ const PAST = Math.min(MESSAGES - 1_000, 100_000);
 const TRAFFIC = Number(process.env.TRAFFIC ?? 3_600);
 /** How much faster than an hour it goes. */
 const FASTER = 20;
-const BATCH = 100;
 const STARTS = 7;
 /** A list of rooms, the messages of one. */
 const SEEN = ['.rooms .row', '.placed article'] as const;
@@ -35,11 +34,9 @@ beforeAll(async () => {
   // With somebody who takes the messages: else they wait in the outbox, which has an end.
   long = await roomOf(alice, [bob], 'Long');
   const began = Date.now();
-  for (let from = 0; from < MESSAGES; from += BATCH) {
-    const messages = Array.from({ length: BATCH }, (_, i) => ({ text: text(from + i) }));
-    await alice.call('POST', `/rooms/${long}/messages/batch`, { messages });
-    if (from % 50_000 === 0) say(`${from} messages after ${seconds(began)} s`);
-  }
+  await fill(alice, long, MESSAGES, text, (n) => {
+    if (n % 50_000 === 0) say(`${n} messages after ${seconds(began)} s`);
+  });
   say(`${MESSAGES} messages in ${seconds(began)} s; load ${load()}`);
 });
 afterAll(async () => {

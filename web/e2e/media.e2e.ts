@@ -2,15 +2,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { axe, context, launch, open, wrongs } from './browser';
-import { eventually, Node, roomOf } from './node';
+import { eventually, type Node } from './node';
+import { over, two, type Two } from './two';
 
 const SPOKEN_MS = 1_500;
 
 let folder: string;
-let browser: Browser;
+let all: Two;
 let alice: Node;
 let bob: Node;
 let room: string;
@@ -19,16 +20,11 @@ let b: Page;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'parlor-media-'));
-  [browser, alice, bob] = await Promise.all([launch(), Node.start('Alice'), Node.start('Bob')]);
-  room = await roomOf(alice, [bob], 'Two');
-  a = await open(await context(browser), alice, `#/room/${room}`);
-  b = await open(await context(browser), bob, `#/room/${room}`);
-  await a.locator('.composer textarea').waitFor();
-  await b.locator('.composer textarea').waitFor();
+  all = await two('Two');
+  ({ alice, bob, room, a, b } = all);
 });
 afterAll(async () => {
-  await browser?.close();
-  await Promise.all([alice?.end(), bob?.end()]);
+  await over(all);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -42,13 +38,18 @@ describe('films, voices, cameras, notifications', () => {
     await a.locator('.composer li').waitFor();
     await a.waitForFunction(() => !document.querySelector('.composer li progress'));
     await a.locator('.composer textarea').press('Enter');
-    await b.locator('article').waitFor();
-    const heard = await arrived(b, '.sound');
-    await heard.getByText('Voice message').waitFor();
+    // It comes without being asked for, and how loud it is is seen before it is played.
+    const heard = b.locator('article').last();
+    await heard.locator('.sound').getByText('Voice message').waitFor();
+    await heard.locator('.wave i').first().waitFor();
+    expect(await heard.locator('.wave i').count()).toBe(44);
+    expect(await heard.locator('.wave .past').count()).toBe(0);
     await heard.getByRole('button', { name: 'Play' }).click();
     const audio = heard.locator('audio');
     await eventually(() => audio.evaluate((it: HTMLAudioElement) => it.currentTime > 0.2), 'the voice is heard');
     expect(await audio.evaluate((it: HTMLAudioElement) => it.error)).toBeNull();
+    await heard.locator('.wave .past').first().waitFor();
+    expect(await axe(b)).toEqual([]);
   });
 
   test('a recording is thrown away by a press, and the microphone with it', async () => {

@@ -142,3 +142,21 @@ export async function roomOf(owner: Node, others: Node[], name: string): Promise
   }
   return room.room;
 }
+
+/** Messages a batch. */
+const BATCH = 100;
+
+/** Writes many messages into a room; `told` is told how many there are. */
+export async function fill(
+  node: Node,
+  room: string,
+  count: number,
+  text: (n: number) => string,
+  told: (n: number) => void = () => undefined,
+): Promise<void> {
+  for (let from = 0; from < count; from += BATCH) {
+    const messages = Array.from({ length: BATCH }, (_, i) => ({ text: text(from + i) }));
+    await node.call('POST', `/rooms/${room}/messages/batch`, { messages });
+    told(from);
+  }
+}

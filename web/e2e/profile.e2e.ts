@@ -1,11 +1,12 @@
 // What people tell of themselves: set in one browser, seen in the other as far as it is for him.
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { axe, context, launch, open, wrongs } from './browser';
-import { eventually, Node, roomOf } from './node';
+import { axe, wrongs } from './browser';
+import { eventually, type Node } from './node';
 import { picture } from './made';
+import { over, two, type Two } from './two';
 
-let browser: Browser;
+let all: Two;
 let alice: Node;
 let bob: Node;
 let room: string;
@@ -14,17 +15,12 @@ let a: Page;
 let b: Page;
 
 beforeAll(async () => {
-  [browser, alice, bob] = await Promise.all([launch(), Node.start('Alice'), Node.start('Bob')]);
-  room = await roomOf(alice, [bob], 'Choir');
+  all = await two('Choir', { a: '#/settings/profile', b: '/info' });
+  ({ alice, bob, room, a, b } = all);
   account = (await alice.call<{ account: string }>('GET', '/status')).account;
-  a = await open(await context(browser), alice, '#/settings/profile');
-  b = await open(await context(browser), bob, `#/room/${room}/info`);
   await a.getByLabel('About you').waitFor();
 });
-afterAll(async () => {
-  await browser?.close();
-  await Promise.all([alice?.end(), bob?.end()]);
-});
+afterAll(() => over(all));
 
 /** The group of one field on the page of the own profile. */
 const group = (has: string): Locator => a.locator('.group', { hasText: has });

@@ -2,10 +2,9 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { context, launch, open, wrongs } from './browser';
-import { eventually, Node } from './node';
+import { eventually, fill, Node } from './node';
 
 const MESSAGES = 3_000;
-const BATCH = 100;
 /** More elements than a screen and its margins hold. */
 const ROWS_MAX = 150;
 const LATE_MS = 500;
@@ -18,12 +17,7 @@ let room: string;
 beforeAll(async () => {
   [browser, alice] = await Promise.all([launch(), Node.start('Alice')]);
   room = (await alice.call<{ room: string }>('POST', '/rooms', { name: 'Long' })).room;
-  for (let from = 0; from < MESSAGES; from += BATCH) {
-    const messages = Array.from({ length: BATCH }, (_, i) => ({
-      text: `number ${from + i} ${'word '.repeat((from + i) % 40)}`.trim(),
-    }));
-    await alice.call('POST', `/rooms/${room}/messages/batch`, { messages });
-  }
+  await fill(alice, room, MESSAGES, (n) => `number ${n} ${'word '.repeat(n % 40)}`.trim());
   page = await open(await context(browser), alice, `#/room/${room}`);
   await page.locator('.placed article').first().waitFor();
 });

@@ -40,7 +40,7 @@ function screens(): Screen[] {
   const info = `${room}/info`;
   return [
     { name: 'chats', path: '#/', ready: '.row' },
-    { name: 'room', path: room, ready: 'article' },
+    { name: 'room', path: room, ready: '.placed article' },
     { name: 'room-page', path: info, ready: 'aside .body' },
     {
       name: 'room-page-end',
@@ -99,7 +99,7 @@ function screens(): Screen[] {
       },
     },
     { name: 'export', path: info, ready: 'aside .body', act: press('aside .last .btn') },
-    { name: 'poll-new', path: room, ready: 'article', act: press('.composer button:has(.lucide-vote)') },
+    { name: 'poll-new', path: room, ready: '.placed article', act: press('.composer button:has(.lucide-vote)') },
     {
       name: 'voice',
       path: room,
@@ -115,7 +115,12 @@ function screens(): Screen[] {
         if (await pins.isVisible()) await press('main header button:has(.lucide-pin)')(page);
       },
     },
-    { name: 'picture', path: room, ready: 'article .picture', act: press('article .picture', 'dialog img') },
+    {
+      name: 'picture',
+      path: room,
+      ready: '.placed article .picture img:not(.small)',
+      act: press('article .picture', 'dialog img'),
+    },
     {
       name: 'details',
       path: room,
@@ -134,7 +139,12 @@ function screens(): Screen[] {
         await page.locator('[role=menu]').waitFor();
       },
     },
-    { name: 'emoji', path: room, ready: 'article', act: press('.composer .field button', '.picker .grid button') },
+    {
+      name: 'emoji',
+      path: room,
+      ready: '.placed article',
+      act: press('.composer .field button', '.picker .grid button'),
+    },
     {
       name: 'palette',
       path: room,
@@ -175,7 +185,9 @@ const wanted = (name: string): boolean => !process.env.SHOT || new RegExp(proces
 async function shoot(page: Page, name: string, look: string, findings: Set<string>): Promise<void> {
   await page.evaluate(() => document.fonts.ready);
   await page.waitForFunction(
-    () => !document.querySelector('.spin') && !document.querySelector('.wrap:not(.placed) .scroller'),
+    () =>
+      !document.querySelector('.spin, .avatar.waiting, .wrap:not(.placed) .scroller') &&
+      document.getAnimations().every((a) => a.playState !== 'running'),
   );
   await page.screenshot({ path: `${SHOTS}/${name}-${look}.png` });
   for (const line of [...(await axe(page)), ...(wrongs.get(page) ?? []).splice(0)]) findings.add(`${name}: ${line}`);

@@ -10,6 +10,10 @@ interface Kept {
   notify: boolean;
   enterSends: boolean;
   emoji: string[];
+  /** Skin tone of emoji, 0 for none. */
+  tone: number;
+  /** Whether voice messages come without being asked for. */
+  voices: boolean;
 }
 
 const DEFAULTS: Kept = {
@@ -19,6 +23,8 @@ const DEFAULTS: Kept = {
   notify: false,
   enterSends: true,
   emoji: ['👍', '❤️', '😂', '🎉', '😮', '😢'],
+  tone: 0,
+  voices: true,
 };
 const KEY = 'parlor.prefs';
 

@@ -1,6 +1,8 @@
 // What the word before the caret may become: somebody's name after `@`, an emoji after `:`.
 import type { Room } from '../api/types';
+import { prefs } from '../app/prefs.svelte';
 import { findEmoji } from '../emoji/emoji';
+import { toned } from '../emoji/tone';
 import { store } from '../store/store.svelte';
 
 export interface Suggestion {
@@ -38,13 +40,10 @@ export async function suggest(before: string, room: Room | undefined): Promise<S
   const emoji = /(?:^|\s):([\p{L}\p{N}_+-]{2,24})$/u.exec(before);
   if (emoji) {
     const typed = emoji[1]!;
-    return (await findEmoji(typed, SHOWN)).map((e) => ({
-      key: e.emoji,
-      sign: e.emoji,
-      label: e.name,
-      text: `${e.emoji} `,
-      typed: typed.length + 1,
-    }));
+    return (await findEmoji(typed, SHOWN)).map((e) => {
+      const sign = toned(e.emoji, prefs.now.tone);
+      return { key: e.emoji, sign, label: e.name, text: `${sign} `, typed: typed.length + 1 };
+    });
   }
   return [];
 }

@@ -33,7 +33,11 @@ export function emojiGroups(): Promise<Emoji[][]> {
 export async function findEmoji(query: string, limit: number): Promise<Emoji[]> {
   const q = query.toLowerCase();
   const all = (await emojiGroups()).flat();
-  const begins = all.filter((e) => e.words.split(' ').some((w) => w.startsWith(q)));
+  const parts = q.split(/\s+/).filter(Boolean);
+  const begins = all.filter((e) => {
+    const known = e.words.split(' ');
+    return parts.every((part) => known.some((word) => word.startsWith(part)));
+  });
   return begins.sort((a, b) => rank(a, q) - rank(b, q)).slice(0, limit);
 }
 

@@ -2,31 +2,19 @@
 import { describe, expect, test } from 'vitest';
 import type { ExportPage, Message } from '../api/types';
 import { JsonLines, nameOf } from './export';
+import { said as made } from '../store/said';
 import { Days, END, head, message } from './page';
 
 const HOSTILE = `</title></style><script>alert(1)</script><img src=x onerror='a()'>"'\`&#60;\u202e`;
 
-function said(more: Partial<Message>): Message {
-  return {
+const said = (more: Partial<Message>): Message =>
+  made('1', {
     message: HOSTILE,
-    room: 'r',
-    author: { account: 'a', name: HOSTILE, device: 'd' },
-    sent_at: '2026-05-01T10:00:00Z',
-    received_at: '2026-05-01T10:00:00Z',
-    kind: 'text',
+    author: { account: 'a', name: HOSTILE },
     text: HOSTILE,
-    files: [],
-    deleted: false,
-    reactions: {},
-    mentions: [],
-    status: 'sent',
-    delivered_to: 0,
-    read_by: 0,
     recipients: 0,
-    order: '1',
     ...more,
-  } as Message;
-}
+  });
 
 const about = {
   parlor_export: 1,

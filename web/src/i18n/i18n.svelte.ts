@@ -47,6 +47,11 @@ export type Values = Record<string, string | number>;
 /** Of whom something is said: one other, the reader himself, several. `[hat|hast|haben]` in an entry is for these. */
 export const PERSON = { other: 0, you: 1, several: 2 } as const;
 
+/** Whether there are words for it: codes of the node may be newer than this page. */
+export function known(key: string): key is Key {
+  return key in en;
+}
+
 /** The words for `key`; `{name}` stands for a value, `n` chooses the plural, and `person` of `[|]` the form. */
 export function t(key: Key, values: Values = {}): string {
   const entry = words.table[key];

@@ -26,6 +26,13 @@ export function isSound(mime: string): boolean {
   return /^audio\/(webm|ogg|mpeg|mp4|wav|x-wav|flac|aac)(;|$)/.test(mime.toLowerCase());
 }
 
+/** Larger ones are asked for by a press, like any file. */
+const VOICE_MAX = 2 * 1024 * 1024;
+/** What the recorder calls its recordings, and says of no other sound. */
+export function isVoice(file: { name: string; mime: string; bytes: number }): boolean {
+  return file.name.startsWith('voice-') && isSound(file.mime) && file.bytes <= VOICE_MAX;
+}
+
 /** Pictures by their path as addresses for `<img>`; the oldest go when there are too many. Those that are on the screen stay there. */
 export class Pictures {
   private readonly held = new Map<string, Promise<string>>();

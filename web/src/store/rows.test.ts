@@ -1,17 +1,12 @@
 // What stands in the timeline.
 import { expect, test } from 'vitest';
 import type { Message } from '../api/types';
+import { said as made } from './said';
 import { rowsOf } from './rows';
 
 function said(n: number, who: string, at: string, more: Partial<Message> = {}): Message {
-  return {
-    message: `m${n}`,
-    order: String(n).padStart(4, '0'),
-    kind: 'text',
-    author: { account: who, name: who },
-    sent_at: at,
-    ...more,
-  } as Message;
+  const order = String(n).padStart(4, '0');
+  return made(order, { message: `m${n}`, author: { account: who, name: who }, sent_at: at, ...more });
 }
 const of = (items: Message[], unreadFrom: string | null = null): string[] =>
   rowsOf({ items, pending: [], me: 'me', unreadFrom, begins: false, ends: true }).map((r) =>

@@ -1,7 +1,7 @@
 // What this window knows: a snapshot of the node, kept current by numbered events.
 import { SvelteMap } from 'svelte/reactivity';
 import { GET, PUT, json, ok } from '../api/client';
-import type { Contact, JoinAsk, NodeEvent, Profile, Room, RoomItem, Settings, Status } from '../api/types';
+import type { Contact, FileChanged, JoinAsk, NodeEvent, Profile, Room, RoomItem, Settings, Status } from '../api/types';
 import type { LinkState, Told } from '../link/hub';
 import { Timeline } from './timeline.svelte';
 
@@ -41,6 +41,7 @@ export class Store {
   turn = $state(0);
   onNotification: (event: NodeEvent & { event: 'notification' }) => void = () => undefined;
   onMessage: (event: NodeEvent & { event: 'message' }) => void = () => undefined;
+  private listening = new Set<(word: FileChanged) => void>();
   private timelines = new Map<string, Timeline>();
   private threads = new Map<string, Timeline>();
   private stale = new Set<string>();
@@ -116,6 +117,12 @@ export class Store {
     await this.load();
     for (const id of this.details.keys()) this.refresh(id);
     await Promise.all([...this.timelines.values(), ...this.threads.values()].map((t) => t.reload()));
+  }
+
+  /** Tells how files come; answers what ends that. */
+  whenFile(listen: (word: FileChanged) => void): () => void {
+    this.listening.add(listen);
+    return () => this.listening.delete(listen);
   }
 
   timeline(room: string): Timeline {
@@ -196,8 +203,11 @@ export class Store {
         this.tellTimelines(event.room, event);
         this.turn++;
         break;
-      case 'status':
       case 'file':
+        for (const listen of this.listening) listen(event);
+        this.tellTimelines(event.room, event);
+        break;
+      case 'status':
         this.tellTimelines(event.room, event);
         break;
       case 'room':

@@ -1,28 +1,10 @@
 // What is heard while a page of the history is on its way is not lost, whichever comes first.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Message, NodeEvent } from '../api/types';
+import { said } from './said';
 import { Timeline } from './timeline.svelte';
 
-function message(order: string, text: string): Message {
-  return {
-    message: `m${order}`,
-    room: 'r',
-    author: { account: 'bob', name: 'Bob' },
-    sent_at: '2026-05-01T10:00:00Z',
-    received_at: '2026-05-01T10:00:00Z',
-    kind: 'text',
-    text,
-    files: [],
-    deleted: false,
-    reactions: {},
-    mentions: [],
-    status: 'sent',
-    delivered_to: 0,
-    read_by: 0,
-    recipients: 1,
-    order,
-  } as unknown as Message;
-}
+const message = (order: string, text: string): Message => said(order, { text });
 
 const event = (name: string, m: Message): NodeEvent => ({ event: name, seq: 1, at: '', ...m }) as unknown as NodeEvent;
 

@@ -1,6 +1,7 @@
 // The stretch of a history that a window holds: whatever comes in whatever order, the same must come out.
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../api/types';
+import { said as made } from './said';
 import {
   EMPTY,
   HELD,
@@ -17,27 +18,14 @@ import {
 } from './window';
 
 function said(n: number, more: Partial<Message> = {}): Message {
-  return {
+  return made(String(n).padStart(8, '0'), {
     message: `m${n}`,
-    room: 'r',
-    author: { account: 'a', name: 'A' },
-    sent_at: new Date(n * 1000).toISOString(),
-    received_at: new Date(n * 1000).toISOString(),
-    kind: 'text',
     text: `text ${n}`,
-    files: [],
-    reply_to: null,
-    edited_at: null,
-    deleted: false,
-    reactions: {},
-    mentions: [],
+    sent_at: new Date(n * 1000).toISOString(),
     status: 'queued',
-    delivered_to: 0,
-    read_by: 0,
     recipients: 2,
-    order: String(n).padStart(8, '0'),
     ...more,
-  } as Message;
+  });
 }
 
 const ids = (held: Stretch): string[] => held.items.map((m) => m.message);

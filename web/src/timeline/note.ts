@@ -1,7 +1,13 @@
 // A note of the room's log in the reader's language; what is not known here is told in the node's words.
 import type { Message } from '../api/types';
 import { PERSON, t } from '../i18n/i18n.svelte';
+import { isTimer } from '../room/timers';
 import { store } from '../store/store.svelte';
+
+/** A length of time as the settings of a room have it, others in seconds. */
+function lasting(seconds: number): string {
+  return isTimer(seconds) ? t(`timer.${seconds}`) : t('timer.seconds', { n: seconds });
+}
 
 export function noteText(m: Message): string {
   const note = m.system;
@@ -46,6 +52,9 @@ export function noteText(m: Message): string {
       if (s?.name) return t('note.name', { ...act, name: s.name });
       if (s?.about !== undefined && s.about !== null) return t('note.about', act);
       if (s?.history) return t(s.history === 'shared' ? 'note.history.shared' : 'note.history.from-join', act);
+      if (s?.ttl === 0) return t('note.ttl.off', act);
+      if (s?.ttl) return t('note.ttl', { ...act, time: lasting(s.ttl) });
+      if (s?.mailboxes) return t('note.mailboxes', { ...act, n: s.mailboxes.length });
       return m.text;
     }
     default:

@@ -1,6 +1,6 @@
 // Short words at the foot of the window: what was done, what went wrong.
 import { Trouble } from '../api/client';
-import { t } from '../i18n/i18n.svelte';
+import { known, t, words } from '../i18n/i18n.svelte';
 
 export interface Toast {
   id: number;
@@ -43,11 +43,21 @@ export function sentence(text: string): string {
   return /^parlor\b/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+function hintOf(code: string): string {
+  if (['busy', 'timed_out', 'rate_limited', 'unreachable'].includes(code)) return t('problem.do.soon');
+  if (['banned', 'join_refused', 'invite_expired', 'invite_exhausted', 'invite_revoked'].includes(code))
+    return t('problem.do.inviter');
+  return code === 'file_not_here' ? t('problem.do.fetch') : '';
+}
+
 /** What went wrong as two sentences: what, and what to do. */
 export function inWords(error: unknown): { text: string; hint: string } {
   if (!(error instanceof Trouble)) return { text: t('trouble.unknown'), hint: '' };
   if (error.status === 0) return { text: t('trouble.unreachable'), hint: t('trouble.unreachable.hint') };
-  return { text: sentence(error.detail) || t('trouble.unknown'), hint: sentence(error.hint) };
+  const key = `problem.${error.code}`;
+  // The node says more than its codes do, in English.
+  if (words.language !== 'en' && known(key)) return { text: t(key), hint: hintOf(error.code) };
+  return { text: sentence(error.detail) || (known(key) ? t(key) : t('trouble.unknown')), hint: sentence(error.hint) };
 }
 
 /** Runs what a button does; what goes wrong is said. */
