@@ -91,6 +91,9 @@ export const talk: Like<typeof english> = {
   'message.to': 'Anschreiben',
   'message.unknown': 'Eine Nachricht einer neueren Version von Parlor',
   'message.unpinned.done': 'Nicht mehr angeheftet',
+  'message.unsafe': 'Mit alten Schlüsseln: Wer nicht mehr dabei ist, kann es vielleicht lesen',
+  'message.unsafe.why':
+    'Sie wurde mit Schlüsseln geschrieben, von denen der Absender wusste oder hätte wissen müssen, dass sie alt sind. Wer vorher entfernt wurde, kann sie vielleicht lesen. So schreibt nur ein Knoten, der sich nicht an die Regeln hält: Frage den Absender, welches Programm er benutzt.',
   'message.waiting': 'Dein Knoten antwortet nicht. Parlor versucht es von selbst weiter.',
   'message.write': 'Schreiben',
   'note.about': '{by} [hat|hast] die Beschreibung geändert',

@@ -90,6 +90,9 @@ export const talk = {
   'message.to': 'Write to them',
   'message.unknown': 'A message of a newer version of Parlor',
   'message.unpinned.done': 'Not pinned any more',
+  'message.unsafe': 'Under old keys: somebody who is out may read it',
+  'message.unsafe.why':
+    'It was written under keys that its author knew, or should have known, to be old. Whoever was removed before may read it. Only a node that does not keep to the rules writes so: ask its author which program it runs.',
   'message.waiting': 'Your node does not answer. This is tried again by itself.',
   'message.write': 'Write',
   'note.about': '{by} changed the description',
