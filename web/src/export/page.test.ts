@@ -32,6 +32,12 @@ function read(html: string): Document {
 }
 
 describe('the exported page', () => {
+  test('what was written under old keys is told in the file too, of a deleted message not', () => {
+    expect(message(said({ unsafe_epoch: true }), [])).toContain('somebody who is out may read it');
+    expect(message(said({ unsafe_epoch: true, deleted: true }), [])).not.toContain('who is out');
+    expect(message(said({}), [])).not.toContain('who is out');
+  });
+
   test('nothing of others becomes a part of it', () => {
     const hostile = said({
       formatted: [

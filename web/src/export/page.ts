@@ -66,6 +66,7 @@ export function message(m: Message, pictures: readonly (string | null)[]): strin
   });
   const notes = Object.entries(m.reactions).map(([emoji, who]) => `${emoji} ${who.length}`);
   if (m.edited_at) notes.unshift(t('message.edited'));
+  if (m.unsafe_epoch && !m.deleted) notes.unshift(t('message.unsafe'));
   if (notes.length > 0) parts.push(`<p class="note">${escape(notes.join(' · '))}</p>`);
   return `${parts.join('\n')}\n</article>\n`;
 }
