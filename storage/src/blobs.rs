@@ -10,6 +10,8 @@
 //! its way is found by checking the chunks against their names, so a torn write is fetched again and no index can be wrong. A
 //! whole file was synced, then renamed, and its folder synced: from then on it is durable. All calls block.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -184,10 +186,43 @@ impl Blobs {
         Ok(())
     }
 
+    /// Removes all files but these, whole or not: what is left of a process that ended while one was removed, and of rooms that are
+    /// gone. For the start, when nobody uses the folder. Answers how many there were.
+    ///
+    /// # Errors
+    /// The folder can not be read; what can not be removed is left.
+    pub fn keep_only(&self, files: &HashSet<FileId>) -> Result<usize, BlobError> {
+        let kept: HashSet<String> = files.iter().map(|file| self.name(file)).collect();
+        let mut removed = 0;
+        for folder in fs::read_dir(&self.dir)? {
+            let folder = folder?;
+            if folder.file_name().len() != 2 || !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(folder.path())? {
+                let path = entry?.path();
+                let name = path.file_stem().and_then(OsStr::to_str).filter(|name| is_name(name));
+                if name.is_some_and(|name| !kept.contains(name)) && fs::remove_file(&path).is_ok() {
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn name(&self, file: &FileId) -> String {
+        self.names.blind(&[&file.0])[..NAME].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn path(&self, file: &FileId) -> PathBuf {
-        let name: String = self.names.blind(&[&file.0])[..NAME].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = self.name(file);
         self.dir.join(&name[..2]).join(name)
     }
+}
+
+/// Whether we gave this name, and not somebody else who put something there.
+fn is_name(name: &str) -> bool {
+    name.len() == 2 * NAME && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Blob {
@@ -313,6 +348,26 @@ mod tests {
         assert_eq!(blobs.held(&FILE), Held::Part, "it stays for the next time");
         blobs.part(&FILE).unwrap().keep(&FILE).unwrap();
         assert_eq!((blobs.held(&FILE), blobs.read(&FILE, 1_000, 3).unwrap()), (Held::Whole, vec![9; 3]));
+    }
+
+    #[test]
+    fn what_nothing_names_goes_and_what_is_named_or_foreign_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = blobs(dir.path());
+        let files: Vec<FileId> = (0..6).map(|n| FileId([n; 32])).collect();
+        for (n, file) in files.iter().enumerate() {
+            let mut blob = blobs.part(file).unwrap();
+            blob.write(0, b"x").unwrap();
+            if n % 2 == 0 {
+                blob.keep(file).unwrap();
+            }
+        }
+        let foreign = blobs.path(&files[0]).with_file_name("notes.txt");
+        fs::write(&foreign, b"mine").unwrap();
+        assert_eq!(blobs.keep_only(&files[..2].iter().copied().collect()).unwrap(), 4);
+        let held: Vec<Held> = files.iter().map(|file| blobs.held(file)).collect();
+        assert_eq!(held[..2], [Held::Whole, Held::Part]);
+        assert!(held[2..].iter().all(|held| *held == Held::Nothing) && foreign.exists());
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Files {
                 uploads.insert(upload.file.id(), upload);
             }
         }
+        keep_only_named(&store, &blobs, &uploads);
         let told = Notify::new();
         told.notify_one();
         Ok(Self {
@@ -469,24 +470,46 @@ fn look(known: &mut Known, blobs: &Blobs, file: &FileId) {
 /// Those of these files that no message names: none in an outbox that may be written some day, none in a draft, and none that is
 /// written. Blocks.
 fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>, ReadError> {
+    each_named(store, |id| {
+        files.remove(&id);
+    })?;
+    Ok(files)
+}
+
+/// Goes through the files that messages name; see [`unnamed`]. Blocks.
+fn each_named(store: &Store, mut each: impl FnMut(FileId)) -> Result<(), ReadError> {
     for (room, _) in store.rooms()? {
         for (_, value) in store.scan(Some(&room), Namespace::Outbox, &[])? {
             let entry = codec::decode::<outbox::Entry>(&value, usize::MAX).ok();
             if let Some(Body::File(waits)) = entry.and_then(|entry| Body::decode(&entry.body).ok()) {
-                files.retain(|id| waits.files.iter().all(|file| file.id() != *id));
+                waits.files.iter().for_each(|file| each(file.id()));
             }
         }
-        for id in files_of_draft(store.get(Some(&room), Namespace::Meta, DRAFT)?) {
-            files.remove(&id);
-        }
+        files_of_draft(store.get(Some(&room), Namespace::Meta, DRAFT)?).into_iter().for_each(&mut each);
         // After the outbox: what was written meanwhile is found here.
         for (key, _) in store.scan(Some(&room), Namespace::File, &[])? {
-            if let Some(id) = key.first_chunk() {
-                files.remove(&FileId(*id));
-            }
+            key.first_chunk().into_iter().for_each(|id| each(FileId(*id)));
         }
     }
-    Ok(files)
+    Ok(())
+}
+
+/// Removes what nothing names: of messages that disappeared the chunks may be left, if the process ended in that moment. Blocks.
+fn keep_only_named(store: &Store, blobs: &Blobs, uploads: &HashMap<FileId, Upload>) {
+    let mut named: HashSet<FileId> = uploads.keys().copied().collect();
+    let found = each_named(store, |id| {
+        named.insert(id);
+    });
+    let removed = match found {
+        Ok(()) => blobs.keep_only(&named).map_err(|error| error.to_string()),
+        // Nothing is removed that may be named.
+        Err(error) => Err(error.to_string()),
+    };
+    match removed {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "files that no message names were removed"),
+        Err(error) => tracing::warn!(%error, "whether there are files that no message names is not known"),
+    }
 }
 
 fn damaged(error: ReadError) -> Problem {

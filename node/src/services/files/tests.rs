@@ -6,7 +6,7 @@ use parlor_net::{Line, LineKind, PeerId};
 use parlor_proto::body::Body;
 use parlor_proto::file::{Ask, FileRef, Files as Message, Told};
 use parlor_proto::outbox::{Entry, Failure, Stage};
-use parlor_proto::{EventId, RoomId, codec};
+use parlor_proto::{EventId, FileId, RoomId, codec};
 use parlor_storage::{Batch, Held, Namespace, OpenOptions, Store};
 
 use super::handle::{Files, Limits, Order};
@@ -323,6 +323,23 @@ async fn a_picture_of_a_message_that_is_not_shown_is_known_and_not_fetched_by_it
 fn wants(files: &Files) -> Vec<(parlor_proto::FileId, Want)> {
     let want = |order| if let Order::Want(file, want, _) = order { Some((file, want)) } else { None };
     files.take().orders.into_iter().filter_map(want).collect()
+}
+
+#[tokio::test]
+async fn chunks_that_nothing_names_are_gone_after_a_start_and_what_is_named_stays() {
+    let world = World::new(u64::MAX);
+    let (waits, received, left) = (world.sealed(b"waits").await.id(), FileId([8; 32]), FileId([9; 32]));
+    for id in [received, left] {
+        world.files.blobs().part(&id).unwrap().write(0, b"chunk").unwrap();
+    }
+    let mut batch = Batch::new(Some(ROOM));
+    batch.room(b"room".to_vec()).put(Namespace::File, &super::row_key(&received, &MESSAGE), b"unread".to_vec());
+    world.store.commit(batch).await.unwrap();
+    let beside = (world.store.clone(), Bus::new(1), world.directory.clone());
+    let limits = Limits { auto: 0, cache: u64::MAX };
+    let files = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
+    let held = [waits, received, left].map(|id| files.blobs().held(&id));
+    assert_eq!(held, [Held::Whole, Held::Part, Held::Nothing]);
 }
 
 #[tokio::test]
