@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parlor_api::{Event, EventBody, Message, MessageExpired, Notification};
+use parlor_api::{Draft, Event, EventBody, Message, MessageExpired, Notification};
 use tokio::sync::broadcast;
 
 /// Events remembered for clients that reconnect, and those a slow subscriber may lag behind: at some 700 bytes each
@@ -37,6 +37,22 @@ struct Past {
     events: VecDeque<Arc<Event>>,
 }
 
+impl Past {
+    /// Of earlier drafts of a room nothing is remembered: the next one says what there is, and a text that was sent may disappear.
+    fn forget_draft(&mut self, room: &str) {
+        for event in &mut self.events {
+            if let EventBody::Draft(draft) = &event.body
+                && draft.room == room
+                && draft.updated_at.is_some()
+            {
+                let none = Draft { room: room.to_owned(), ..Draft::default() };
+                *event =
+                    Arc::new(Event { seq: event.seq, at: event.at.clone(), body: EventBody::Draft(Box::new(none)) });
+            }
+        }
+    }
+}
+
 impl Bus {
     /// A bus of a node that starts now.
     pub fn new(now_ms: u64) -> Self {
@@ -48,6 +64,9 @@ impl Bus {
     /// Publishes an event and answers its number.
     pub fn publish(&self, now_ms: u64, body: EventBody) -> u64 {
         let mut past = self.past();
+        if let EventBody::Draft(draft) = &body {
+            past.forget_draft(&draft.room);
+        }
         past.last += 1;
         let event = Arc::new(Event { seq: past.last, at: rfc3339(now_ms), body });
         if past.events.len() == REMEMBERED {
@@ -191,5 +210,23 @@ mod tests {
         bus.publish(5, body(1));
         assert_eq!(bus.subscribe(Some(4_000)).next().await, Some(Err(FellBehind)));
         assert_eq!(bus.subscribe(Some(9_000)).next().await, Some(Err(FellBehind)));
+    }
+
+    #[tokio::test]
+    async fn of_a_draft_that_is_another_now_nothing_is_remembered() {
+        let bus = Bus::new(1);
+        let draft = |room: &str, text: &str| {
+            let updated_at = (!text.is_empty()).then(|| rfc3339(1));
+            let draft = Draft { room: room.into(), text: text.into(), updated_at, ..Draft::default() };
+            EventBody::Draft(Box::new(draft))
+        };
+        for (room, text) in [("one", "it disappears"), ("two", "stays"), ("one", "it disappears soon"), ("one", "")] {
+            bus.publish(1, draft(room, text));
+        }
+        let mut events = bus.subscribe(Some(1_000));
+        for left in [("one", ""), ("two", "stays"), ("one", ""), ("one", "")] {
+            let event = events.next().await.unwrap().unwrap();
+            assert_eq!(event.body, draft(left.0, left.1));
+        }
     }
 }
