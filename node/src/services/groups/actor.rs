@@ -511,7 +511,7 @@ impl Actor {
         let told = step == Step::Told;
         let news = match step {
             Step::Linked(link) => known.note_link(&invited.account, invited.times, link),
-            Step::Told => known.note_told(&invited.account, now_ms()),
+            Step::Told => known.note_told(&invited.account, invited.times, now_ms()),
         };
         if !news {
             return;

@@ -46,7 +46,7 @@ pub(super) struct Known {
 pub(crate) fn restored(stored: &[u8], now_ms: u64) -> Option<Vec<u8>> {
     let mut known: Known = codec::decode(stored, MAX_STORED).ok()?;
     for untold in known.untold(now_ms) {
-        known.note_told(&untold.account, now_ms);
+        known.note_told(&untold.account, untold.times, now_ms);
     }
     Some(codec::encode(&known))
 }
@@ -173,10 +173,11 @@ impl Known {
         found.map(|one| one.link = Some(link)).is_some()
     }
 
-    /// Notes that somebody was told. Whether that is news.
-    pub(super) fn note_told(&mut self, account: &AccountId, now_ms: u64) -> bool {
+    /// Notes that somebody was told so often. Whether that is news.
+    pub(super) fn note_told(&mut self, account: &AccountId, times: u32, now_ms: u64) -> bool {
         let State::Made(invited) = &mut self.state else { return false };
-        let found = invited.iter_mut().find(|invited| invited.account == *account && invited.told_ms == 0);
+        let wants = |one: &&mut Invited| one.account == *account && one.times == times && one.told_ms == 0;
+        let found = invited.iter_mut().find(wants);
         found.map(|invited| (invited.told_ms, invited.link) = (now_ms, None)).is_some()
     }
 

@@ -99,7 +99,7 @@ fn who_was_told_is_told_again_only_after_the_invitation_ran_out() {
     let mut known = made(vec![invited(2, NOW), invited(3, 0)]);
     assert!(!known.tell_again(&[account(2), account(3)], NOW + GROUP_INVITE_MS - 1));
     assert_eq!(known.untold(NOW), [invited(3, 0)]);
-    assert!(known.note_told(&account(3), NOW) && !known.note_told(&account(3), NOW));
+    assert!(known.note_told(&account(3), 1, NOW) && !known.note_told(&account(3), 1, NOW));
     let later = NOW + GROUP_INVITE_MS;
     assert!(known.tell_again(&[account(2)], later));
     assert_eq!(known.untold(later), [Invited { times: 2, ..Invited::new(account(2), later) }]);
@@ -116,7 +116,8 @@ fn there_is_one_link_for_each_however_often_telling_fails_and_that_ends() {
     assert!(known.tell_again(&[account(2)], later), "unless the user asks for it again");
     assert_eq!(known.untold(later), [Invited { times: 2, ..Invited::new(account(2), later) }]);
     assert!(!known.note_link(&account(2), 1, "old".into()) && known.note_link(&account(2), 2, "new".into()));
-    assert!(known.note_told(&account(2), later));
+    assert!(!known.note_told(&account(2), 1, later), "what came of the old one says nothing of the new one");
+    assert!(known.note_told(&account(2), 2, later));
     assert!(matches!(&known.state, State::Made(invited) if invited[0].link.is_none()), "it is kept no longer");
 }
 
