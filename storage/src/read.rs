@@ -167,10 +167,13 @@ pub(crate) fn due(
             again = true;
             continue;
         }
-        if let Some((tree, plain)) = message_cell(core, message)? {
-            let (id, is_line) = (MessageValue::parse(&plain)?.0.id, tree == TreeId::Timeline);
-            due.push(Due { room: Some(room), id, position, until_ms, is_line, number });
-        }
+        // Without its row nothing is left to take away but that something was to disappear.
+        let Some((tree, plain)) = message_cell(core, message)? else {
+            due.push(Due { room: None, id: EventId::ZERO, position, until_ms, is_line: false, number });
+            continue;
+        };
+        let (id, is_line) = (MessageValue::parse(&plain)?.0.id, tree == TreeId::Timeline);
+        due.push(Due { room: Some(room), id, position, until_ms, is_line, number });
     }
     Ok((due, again.then(|| now_ms.saturating_add(SOON_MS))))
 }

@@ -314,6 +314,16 @@ impl Store {
         self.shared.faults.arm(openings);
     }
 
+    /// For tests: the row of a message is gone, as after a disk that lost it.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn lose_message(&self, room: &RoomId, position: Position) -> Result<(), ReadError> {
+        self.in_room(room, |core, room| {
+            let key = timeline_key(room.number, position);
+            core.trees.get(crate::schema::TreeId::Timeline).remove(key)?;
+            Ok(())
+        })
+    }
+
     /// Bytes of the store on disk.
     pub fn disk_bytes(&self) -> Result<u64, ReadError> {
         self.read(|core| core.engine.disk_bytes())

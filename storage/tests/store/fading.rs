@@ -247,3 +247,21 @@ fn what_a_forgotten_room_had_to_disappear_is_forgotten_too() {
     store.commit_blocking(over).unwrap();
     assert_eq!(all_due(&store, now_ms() + 2 * HOUR), (Vec::new(), None));
 }
+
+#[cfg(feature = "faults")]
+#[test]
+fn what_was_to_disappear_and_is_not_there_is_met_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (row, now) = (fading(1, now_ms() + HOUR), now_ms() + 2 * HOUR);
+    let mut all = batch(1);
+    all.message(row);
+    store.commit_blocking(all).unwrap();
+    store.lose_message(&room(1), all_due(&store, now).0[0].position).unwrap();
+    let (due, _) = all_due(&store, now);
+    assert_eq!((due.len(), due[0].room), (1, None), "nothing of it is left in the room");
+    let mut over = parlor_storage::Batch::new(None);
+    over.fade(due[0]);
+    store.commit_blocking(over).unwrap();
+    assert_eq!(all_due(&store, now), (Vec::new(), None));
+}
