@@ -48,6 +48,7 @@ function screens(): Screen[] {
       ready: 'aside .body',
       act: (page) => page.locator('aside .body').evaluate((body) => body.scrollTo(0, body.scrollHeight)),
     },
+    { name: 'files', path: `${info}/files`, ready: 'aside .grid img:not(.small)' },
     { name: 'thread', path: `${room}/thread/${scene.root}`, ready: 'aside article' },
     { name: 'direct', path: `#/room/${scene.direct}`, ready: 'article' },
     { name: 'direct-page', path: `#/room/${scene.direct}/info`, ready: 'aside .body' },
