@@ -341,7 +341,9 @@ impl Room {
             let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
             slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
         };
-        self.admits_of(&self.me.device(), epoch).into_iter().any(|(_, admit)| fits(admit))
+        // As much as another device of the account was let into: who was put out and comes back with that one is in with all.
+        let devices = self.dag.devices_of(&self.me.account()).iter().filter_map(|no| self.dag.devices().get(*no));
+        devices.flat_map(|entry| self.admits_of(&entry.device, epoch)).any(|(_, admit)| fits(admit))
     }
 
     /// The Admits that let a device into an epoch, with their places.

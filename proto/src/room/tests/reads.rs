@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::support::{Person, START};
+use crate::body::Body;
 use crate::control::{Control, GrantRole, History, InviteBounds, InviteHistory, Policy, Power, Role, RoomKind, Target};
 use crate::event::{Event, Header};
 use crate::identity::Identity;
@@ -173,6 +174,25 @@ fn who_brings_a_device_by_an_invite_without_history_reads_on_with_another_role()
     settle(&mut alice, &mut bob);
     let grant = alice.room.resolved.members()[&account(&bob)];
     assert_eq!(alice.room.dag.grants()[grant].reads, InviteHistory::Full);
+}
+
+#[test]
+fn who_comes_back_with_another_device_reads_on_with_the_first_one_too() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let mut laptop = Person::join(2, &link, &mut alice);
+    settle(&mut alice, &mut laptop);
+    super::attacks::remove(&mut alice, &laptop);
+    alice.maintain();
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let phone = Arc::new(Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap());
+    alice.admit(&phone, &link).unwrap();
+    alice.write("for both");
+    settle(&mut alice, &mut laptop);
+    assert!(laptop.room.is_member());
+    let message = alice.events().into_iter().find(|event| event.message().is_some()).unwrap();
+    assert!(laptop.room.open_later(&message).is_some_and(|opened| opened.body == Some(Body::text("for both"))));
 }
 
 #[test]
