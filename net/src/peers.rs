@@ -235,15 +235,15 @@ impl Peer {
         if surplus.is_empty() { Decision::Stay } else { Decision::Close(surplus) }
     }
 
-    /// Whether a later choice than this one is known: what two streams say is not read in the order in which it was said.
-    pub(crate) fn is_outdated(&self, choice: u32) -> bool {
-        choice < self.choice
-    }
-
-    /// Takes the connection of a choice into use.
-    pub(crate) fn take(&mut self, id: ConnectionId, choice: u32, now: Instant) {
+    /// Whether a choice counts: none that was said before one that is known, for what two streams say is not read in the order in which
+    /// it was said; and none of an earlier stretch of being connected, whose end is known.
+    pub(crate) fn takes(&mut self, id: ConnectionId, choice: u32) -> bool {
+        let over = self.connections.get(&id).is_none_or(|it| it.gone.is_some()) && self.is_connected();
+        if over || choice < self.choice {
+            return false;
+        }
         self.choice = choice;
-        self.up = Some((id, now));
+        true
     }
 
     /// On the following side: connections that the leader should have closed by now.
@@ -328,11 +328,23 @@ mod tests {
                 said.reverse();
             }
             for (id, choice) in said {
-                if !follower.is_outdated(choice) {
-                    follower.take(id, choice, now);
+                if follower.takes(id, choice) {
+                    follower.up = Some((id, now));
                 }
             }
             assert_eq!(follower.up.map(|(id, _)| id), Some(direct), "in order: {in_order}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_choice_from_before_the_peer_was_lost_does_not_outdate_those_after() {
+        let [before, after] = [1, 2].map(ConnectionId::new_unchecked);
+        let (mut peers, peer, now) = (Peers::default(), PeerId::from_seed(&[1; 32]), Instant::now());
+        peers.connected(peer, before, ready(false, false).0, [1; 8]);
+        peers.connection_mut(&peer, before).unwrap().gone = Some(now);
+        peers.connected(peer, after, ready(false, false).0, [2; 8]);
+        let entry = peers.get_mut(&peer).unwrap();
+        assert!(!entry.takes(before, 2), "its end was heard of before what it said");
+        assert!(entry.takes(after, 1));
     }
 }

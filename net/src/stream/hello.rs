@@ -6,7 +6,7 @@
 use crate::limits::LIMITS_VERSION;
 
 const MAGIC: &[u8; 6] = b"parlor";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Length of a hello of this version, in bytes.
 pub(crate) const LEN: usize = 34;

@@ -100,7 +100,7 @@ impl NetworkTask {
         let boot = entry.remote.map(|it| it.boot).unwrap_or_default();
         let Some(connection) = entry.connections.get(&id).filter(|it| it.stream.is_some()) else { return };
         let (address, outbound) = (connection.address.clone(), connection.outbound);
-        if entry.is_outdated(choice) {
+        if !entry.takes(id, choice) {
             tracing::debug!(peer = peer.short(), "another connection was chosen since");
             return self.close_connection(peer, id, DownReason::Moved);
         }
@@ -108,7 +108,7 @@ impl NetworkTask {
             self.down(peer, before, DownReason::Moved);
         }
         if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.take(id, choice, Instant::now());
+            entry.up = Some((id, Instant::now()));
         }
         tracing::debug!(peer = peer.short(), "peer up");
         self.emit(NetworkEvent::PeerUp { peer, address, outbound, boot });

@@ -9,7 +9,8 @@ use super::{Dag, GrantIdx, Node, NodeIdx, Set};
 use crate::control::{Control, GrantRole, InviteHistory};
 use crate::ids::{AccountId, EventId};
 
-/// The newest grants of an account that tell what it could read. A fixed number, for somebody may give it thousands.
+/// The newest grants of an account that tell what it could read, and the ends of each that are looked at; one with more than that is
+/// ended for every later one. A fixed number, for somebody may write thousands.
 const LOOKED_AT: usize = 64;
 
 /// Orders what histories show: nothing, since a later epoch, since an earlier one, everything.
@@ -47,46 +48,39 @@ impl Dag {
         self.narrower(given, self.could_read(&grant.subject, &node.past), &node.past)
     }
 
-    /// The most that an account could read by its grants in `view`: by those that nothing in it ends, or else by those under which
-    /// it was in last. Whether an end counts is not asked, for that is no static fact: one that does not can only make this less.
+    /// The most that an account could read by its grants in `view`: by those that nothing in it ends, or else by those with which
+    /// it was in last, of which no later one knew an end. Whether an end counts is not asked, for that is no static fact: one
+    /// that does not can only make this less.
     pub fn could_read(&self, account: &AccountId, view: &Set) -> InviteHistory {
         let mut known: Vec<GrantIdx> =
             self.grants_of(account).iter().copied().filter(|g| view.has(self.grants()[*g].op)).collect();
-        let age = |g: &GrantIdx| Reverse((self.lamport_of(*g), *g));
-        known.sort_unstable_by_key(age);
-        known.truncate(LOOKED_AT);
-        let standing: Vec<GrantIdx> = known.iter().copied().filter(|g| !self.is_ended(*g, view)).collect();
-        if !standing.is_empty() {
-            return self.widest(standing.into_iter(), view);
+        if known.len() > LOOKED_AT {
+            let age = |g: &GrantIdx| Reverse((self.node(self.grants()[*g].op).lamport, self.grants()[*g].rank));
+            known.select_nth_unstable_by_key(LOOKED_AT, age);
+            known.truncate(LOOKED_AT);
         }
-        let op = |g: &GrantIdx| self.grants()[*g].op;
-        let followed = |g: &&GrantIdx| known.iter().any(|later| op(later) != op(g) && self.in_past(op(g), op(later)));
-        let last: Vec<GrantIdx> = known.iter().filter(|g| !followed(g)).copied().collect();
-        // Who was let in while he was in, as one comes who brings another device, had what he had before as well.
-        let beside = |last: &GrantIdx| {
-            let past = &self.node(op(last)).past;
-            let stood = |g: &GrantIdx| g == last || past.has(op(g)) && !self.is_ended(*g, past);
-            known.iter().copied().filter(stood).collect::<Vec<_>>()
+        let ends: Vec<Vec<NodeIdx>> = known.iter().map(|g| self.ends_of(*g, view)).collect();
+        let each = || known.iter().copied().zip(&ends);
+        let mut standing = each().filter(|(_, ends)| ends.is_empty()).map(|(g, _)| g).peekable();
+        if standing.peek().is_some() {
+            return self.widest(standing, view);
+        }
+        let later_knew = |ends: &[NodeIdx]| {
+            let knew = |g: &GrantIdx| ends.iter().any(|end| self.in_past(*end, self.grants()[*g].op));
+            ends.len() > LOOKED_AT || known.iter().any(knew)
         };
-        self.widest(last.iter().flat_map(beside), view)
+        self.widest(each().filter(|(_, ends)| !later_knew(ends)).map(|(g, _)| g), view)
     }
 
-    /// Whether something in `view` ends a grant: its subject left, or somebody removed it, or cascading somebody it hangs below.
-    fn is_ended(&self, g: GrantIdx, view: &Set) -> bool {
-        let ends = |at: NodeIdx, g: GrantIdx| view.has(at) && self.in_past(self.grants()[g].op, at);
-        let left = self.kinds.leaves.get(&self.grants()[g].subject);
-        if left.into_iter().flatten().any(|at| ends(*at, g)) || self.removes_naming(g).any(|at| ends(at, g)) {
-            return true;
-        }
+    /// What ends a grant in `view`, whatever it knew of the grant: its subject left, or somebody removed it, or cascading somebody
+    /// it hangs below. Not what the grant was made knowing. At most one more than are looked at.
+    fn ends_of(&self, g: GrantIdx, view: &Set) -> Vec<NodeIdx> {
+        let left = self.kinds.leaves.get(&self.grants()[g].subject).into_iter().flatten().copied();
         let cascades = |at: &NodeIdx| matches!(&self.node(*at).control, Control::Remove(remove) if remove.cascade);
-        let givers = std::iter::successors(self.grants()[g].giver, |g| self.grants()[*g].giver);
-        self.kinds.cascades > 0
-            && givers.into_iter().any(|above| self.removes_naming(above).filter(cascades).any(|at| ends(at, g)))
-    }
-
-    fn lamport_of(&self, g: GrantIdx) -> (u64, EventId) {
-        let node = self.node(self.grants()[g].op);
-        (node.lamport, node.event.id())
+        let above = std::iter::successors(self.grants()[g].giver, |g| self.grants()[*g].giver);
+        let above = above.filter(|_| self.kinds.cascades > 0).flat_map(|g| self.removes_naming(g).filter(cascades));
+        let all = left.chain(self.removes_naming(g)).chain(above);
+        all.filter(|at| view.has(*at) && !self.in_past(*at, self.grants()[g].op)).take(LOOKED_AT + 1).collect()
     }
 
     fn known_in(&self, history: InviteHistory, view: &Set) -> InviteHistory {

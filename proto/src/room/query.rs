@@ -296,11 +296,6 @@ impl Room {
         log.iter().map(|at| &self.dag.node(*at).event).filter(move |event| event.seq() >= from)
     }
 
-    /// How many control events are known: what follows from them is the same as long as this is.
-    pub fn control_count(&self) -> usize {
-        self.dag.len()
-    }
-
     /// All control events in order of acceptance, which is a topological one.
     pub fn control_events(&self) -> impl Iterator<Item = &Event> {
         self.dag.nodes().iter().map(|node| &node.event)

@@ -118,12 +118,16 @@ impl Tables {
         self.digests = OnceLock::new();
     }
 
+    /// How many control events the control logs hold together.
+    pub fn n_control(&self) -> u64 {
+        let control = self.tips.iter().filter(|(series, _)| series.kind == SeriesKind::Control);
+        control.map(|(_, tip)| tip.seq).sum()
+    }
+
     /// Says what the control logs mean together: the fingerprint of the room that holds `n_control` control events. Nothing if the
     /// tables are of fewer: then some are not durable yet, and the fingerprint is not of what is told here.
     pub fn mean(&mut self, n_control: usize, fingerprint: &[u8; 32]) {
-        let control = self.tips.iter().filter(|(series, _)| series.kind == SeriesKind::Control);
-        let told: u64 = control.map(|(_, tip)| tip.seq).sum();
-        let view = fingerprint.first_chunk().copied().filter(|_| told == n_control as u64);
+        let view = fingerprint.first_chunk().copied().filter(|_| self.n_control() == n_control as u64);
         if view != self.view {
             self.view = view;
             self.digests = OnceLock::new();

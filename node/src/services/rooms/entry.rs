@@ -68,8 +68,9 @@ pub(super) struct Linked {
     pub(super) device: Option<DeviceId>,
     /// What a former member may know of the tables: as they were when it was put out.
     pub(super) cut: Option<Tables>,
-    /// How many control events there were when that was worked out: a resolution of the room, at worst.
-    pub(super) cut_at: usize,
+    /// How many control events there were when that was worked out of tables that held them all: it costs a resolution of the room,
+    /// at worst.
+    pub(super) cut_at: Option<usize>,
     /// Events with bad signatures that it brought.
     pub(super) bad_copies: usize,
     /// Whether gossip brings what it writes.

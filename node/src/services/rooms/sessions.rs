@@ -40,7 +40,15 @@ impl Turn<'_> {
         self.close_session(peer);
         self.entry.sessions.insert(
             peer,
-            Linked { session, channel, device: None, cut: None, cut_at: 0, bad_copies: 0, hearing: Hearing::default() },
+            Linked {
+                session,
+                channel,
+                device: None,
+                cut: None,
+                cut_at: None,
+                bad_copies: 0,
+                hearing: Hearing::default(),
+            },
         );
         out.into_iter().for_each(|out| self.on_session(peer, out));
     }
@@ -88,10 +96,11 @@ impl Turn<'_> {
         };
         let Some(linked) = self.entry.sessions.get_mut(&peer) else { return };
         let put_out = standing == PeerStanding::Removed && linked.cut.is_none();
-        let count = self.entry.room.control_count();
+        // What is told is what is durable: while the room knows more than that, this is worked out again when it is.
+        let count = Some(self.entry.room.n_control()).filter(|count| self.entry.tables.n_control() == *count as u64);
         if standing != PeerStanding::Removed {
             linked.cut = None;
-        } else if linked.cut.is_none() || linked.cut_at != count {
+        } else if linked.cut.is_none() || count.is_none() || linked.cut_at != count {
             let mut cut = self.entry.tables.cut_for(device);
             let ends = self.entry.room.control_for(&device).into_iter();
             cut.limit_control(ends.map(|end| (end.log.device, Tip { seq: end.seq, id: end.id.0 })));
