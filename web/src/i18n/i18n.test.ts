@@ -5,12 +5,19 @@ import { join } from 'node:path';
 import { de } from './de';
 import { en } from './en';
 import type { Entry } from './entry';
-import { PERSON, size, speak, t } from './i18n.svelte';
+import { known, PERSON, size, speak, t } from './i18n.svelte';
 
 const holes = (entry: Entry): string[] => {
   const forms = typeof entry === 'string' ? [entry] : [entry.one, entry.other];
   return [...new Set(forms.flatMap((form) => form.match(/\{\w+\}/g) ?? []))].sort();
 };
+
+test('every finding of the doctor has words, and what to do', () => {
+  const rules = readFileSync('../node/src/doctor/rules.rs', 'utf8').split('#[cfg(test)]')[0]!;
+  const codes = [...new Set([...rules.matchAll(/"([a-z]+(?:_[a-z]+)+)"/g)].map((m) => m[1]!))];
+  expect(codes.length).toBeGreaterThan(25);
+  expect(codes.filter((code) => !known(`finding.${code}`) || !known(`finding.${code}.do`))).toEqual([]);
+});
 
 describe('the catalogues', () => {
   const keys = Object.keys(en) as (keyof typeof en)[];

@@ -6,6 +6,7 @@ import { t } from '../i18n/i18n.svelte';
 import { store } from '../store/store.svelte';
 import { attempt, toasts } from '../ui/toasts.svelte';
 import { copy } from '../ui/save';
+import { stop } from './voices';
 
 function path(m: Message): { path: { room: string; message: string } } {
   return { path: { room: m.room, message: m.message } };
@@ -66,6 +67,7 @@ export async function vote(m: Message, choices: number[]): Promise<void> {
 
 export async function fetchFile(m: Message, index: number, on: boolean): Promise<void> {
   const params = { path: { room: m.room, message: m.message, index } };
+  if (!on) stop(m, index);
   await attempt(() =>
     on
       ? ok(POST('/api/v1/rooms/{room}/messages/{message}/files/{index}', { params }))

@@ -9,6 +9,8 @@ const LONGEST_MICROS = 15 * 60 * 1_000_000;
 /** How many are kept at hand. */
 const KEPT = 200;
 const RATE_HZ = 48_000;
+/** A decoder that is not ready by then is given up, and the next recording has its turn. */
+const DEADLINE_MS = 10_000;
 
 const waves = new Map<string, Promise<readonly number[]>>();
 /** One after the other: a room may begin with many. */
@@ -47,14 +49,22 @@ async function bars(of: Recording): Promise<number[]> {
     },
     error: (error) => (trouble = error),
   });
-  decoder.configure({ codec: 'opus', sampleRate: RATE_HZ, numberOfChannels: of.channels });
-  let timestamp = 0;
-  for (const { data, micros } of of.packets) {
-    decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp, duration: micros, data }));
-    timestamp += micros;
+  let late: ReturnType<typeof setTimeout> | undefined;
+  try {
+    decoder.configure({ codec: 'opus', sampleRate: RATE_HZ, numberOfChannels: of.channels });
+    let timestamp = 0;
+    for (const { data, micros } of of.packets) {
+      decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp, duration: micros, data }));
+      timestamp += micros;
+    }
+    const end = new Promise<never>((_, fail) => {
+      late = setTimeout(() => fail(new Error('the recording was not decoded in time')), DEADLINE_MS);
+    });
+    await Promise.race([decoder.flush(), end]);
+  } finally {
+    clearTimeout(late);
+    if (decoder.state !== 'closed') decoder.close();
   }
-  await decoder.flush();
-  decoder.close();
   if (trouble) throw trouble;
   return relative(loud);
 }

@@ -43,10 +43,16 @@ export function sentence(text: string): string {
   return /^parlor\b/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** Codes that say little: behind them the node's own words stand, in whatever language. */
+const VAGUE = new Set(
+  'not_permitted conflict bad_request not_found already_exists too_long join_refused not_yet busy internal unreachable'.split(
+    ' ',
+  ),
+);
+
 function hintOf(code: string): string {
-  if (['busy', 'timed_out', 'rate_limited', 'unreachable'].includes(code)) return t('problem.do.soon');
-  if (['banned', 'join_refused', 'invite_expired', 'invite_exhausted', 'invite_revoked'].includes(code))
-    return t('problem.do.inviter');
+  if (['timed_out', 'rate_limited'].includes(code)) return t('problem.do.soon');
+  if (['banned', 'invite_expired', 'invite_exhausted', 'invite_revoked'].includes(code)) return t('problem.do.inviter');
   return code === 'file_not_here' ? t('problem.do.fetch') : '';
 }
 
@@ -56,7 +62,10 @@ export function inWords(error: unknown): { text: string; hint: string } {
   if (error.status === 0) return { text: t('trouble.unreachable'), hint: t('trouble.unreachable.hint') };
   const key = `problem.${error.code}`;
   // The node says more than its codes do, in English.
-  if (words.language !== 'en' && known(key)) return { text: t(key), hint: hintOf(error.code) };
+  if (words.language !== 'en' && known(key)) {
+    const own = [sentence(error.detail), sentence(error.hint)].filter(Boolean).join('. ');
+    return { text: t(key), hint: VAGUE.has(error.code) ? own : hintOf(error.code) };
+  }
   return { text: sentence(error.detail) || (known(key) ? t(key) : t('trouble.unknown')), hint: sentence(error.hint) };
 }
 

@@ -15,7 +15,10 @@ test('in English the node’s own words stand, which say more than its codes', (
 test('in another language the code is put into words, and a code that the page does not know is told as the node told it', async () => {
   await speak('de');
   expect(inWords(full).text).toBe('Die Platte ist voll');
-  expect(inWords(new Trouble('busy', 'x', 'y', 503)).hint).toBe('Versuche es gleich noch einmal.');
+  expect(inWords(new Trouble('rate_limited', 'x', 'y', 429)).hint).toBe('Versuche es gleich noch einmal.');
+  // What a code leaves open is said by the node, in its own words.
+  const why = new Trouble('not_permitted', 'you were removed by Alice', 'ask somebody of the room', 403);
+  expect(inWords(why).hint).toBe('You were removed by Alice. Ask somebody of the room');
   const newer = new Trouble('of_tomorrow', 'something new', 'do something', 409);
   expect(inWords(newer)).toEqual({ text: 'Something new', hint: 'Do something' });
 });

@@ -42,6 +42,8 @@ export const wrong: Like<typeof english> = {
   'finding.nobody_online.do': 'Was du schreibst, wartet und geht von selbst hinaus.',
   'finding.not_listening': 'Der Knoten lauscht nirgends: Niemand kann sich mit ihm verbinden',
   'finding.not_listening.do': 'Starte ihn mit einer Adresse, auf der er lauscht.',
+  'finding.outbox_given_up': 'Nachrichten von dir, die aufgegeben wurden: {n}',
+  'finding.outbox_given_up.do': 'Jede sagt, warum. Sende sie noch einmal, oder verwirf sie.',
   'finding.outbox_waits': 'Nachrichten von dir, die noch niemand sonst hat: {n}',
   'finding.outbox_waits.do': 'Sie gehen von selbst hinaus.',
   'finding.peers_away': 'Bekannte Knoten, die gerade nicht zu erreichen sind: {n}',

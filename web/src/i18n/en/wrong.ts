@@ -39,6 +39,8 @@ export const wrong = {
   'finding.nobody_online.do': 'What you write waits, and goes out by itself.',
   'finding.not_listening': 'The node listens nowhere: nobody can connect to it',
   'finding.not_listening.do': 'Start it with an address to listen on.',
+  'finding.outbox_given_up': 'Messages of yours that were given up: {n}',
+  'finding.outbox_given_up.do': 'Each says why. Send it again, or discard it.',
   'finding.outbox_waits': 'Messages of yours that nobody else holds yet: {n}',
   'finding.outbox_waits.do': 'They go out by themselves.',
   'finding.peers_away': 'Known nodes that cannot be reached now: {n}',
