@@ -71,21 +71,58 @@ fn of_a_home_run_twice_both_writings_are_kept_and_the_device_stops_and_says_why(
     copy.run();
     assert_eq!(sorted(&bob, &room, 3), ["common", "left", "right"], "nothing that was written is lost");
     assert_eq!(sorted(&copy, &room, 3), ["common", "left", "right"]);
-    let warned = |person: &Person| {
-        eventually("the device knows that it was copied", || {
-            let status = person.cli(&["status"]).done();
-            let warnings = status.lines().first()?["warnings"].as_array()?.clone();
-            warnings.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("device_cloned"))).then_some(())
-        });
-        person.cli(&["send", &room, "more", "--wait", "none"]).refused(1, "device_cloned");
-    };
-    warned(&copy);
+    stops(&copy, &room);
     copy.stop();
     // The other one learns it as soon as it meets somebody.
     alice.run();
-    warned(&alice);
+    stops(&alice, &room);
     bob.say(&room, "I see two of you");
     assert_eq!(sorted(&alice, &room, 4).len(), 4);
+}
+
+#[test]
+fn of_a_home_that_runs_twice_at_once_both_writings_are_kept_and_both_stop() {
+    let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
+    let room = alice.create_room("Reading club");
+    bob.join(&alice.invite(&room, &[]));
+    alice.say(&room, "common");
+    bob.holds(&room, 1);
+    bob.stop();
+    alice.stop();
+    let mut copy = copy_of(&alice);
+    // Both run, and write, and nobody sees that there are two.
+    alice.run();
+    copy.run();
+    alice.say(&room, "left");
+    copy.say(&room, "right");
+    assert_eq!(sorted(&alice, &room, 2), ["common", "left"]);
+    assert_eq!(sorted(&copy, &room, 2), ["common", "right"]);
+    // Bob meets one of them first, while the other runs on; when that one goes he meets the other.
+    bob.run();
+    bob.holds(&room, 2);
+    let (mut first, mut second) =
+        if bob.texts(&room).contains(&"left".to_owned()) { (alice, copy) } else { (copy, alice) };
+    first.stop();
+    assert_eq!(sorted(&bob, &room, 3), ["common", "left", "right"], "nothing that was written is lost");
+    stops(&second, &room);
+    assert_eq!(sorted(&second, &room, 3), ["common", "left", "right"]);
+    second.stop();
+    first.run();
+    stops(&first, &room);
+    assert_eq!(sorted(&first, &room, 3), ["common", "left", "right"]);
+    // What was refused is in no outbox.
+    let failed = |line: &serde_json::Value| line["status"] == "failed";
+    assert!(!first.cli(&["outbox", "list"]).done().lines().iter().any(failed));
+}
+
+/// The device knows that it was copied, says so, and writes no more.
+fn stops(person: &Person, room: &str) {
+    eventually("the device knows that it was copied", || {
+        let status = person.cli(&["status"]).done();
+        let warnings = status.lines().first()?["warnings"].as_array()?.clone();
+        warnings.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("device_cloned"))).then_some(())
+    });
+    person.cli(&["send", room, "more", "--wait", "none"]).refused(1, "device_cloned");
 }
 
 fn sorted(person: &Person, room: &str, n: usize) -> Vec<String> {

@@ -1,11 +1,12 @@
 //! Attacks that no other test here tries; the whole list with its tests is docs/attacks.md.
 
 use super::support::{Person, START, identity, many, new_invite};
-use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Target};
+use crate::control::{AccountUpdate, Control, History, NewDevice, Role, Setting, State, Target};
 use crate::event::{Event, EventError, Header};
 use crate::identity::Identity;
 use crate::room::{Accepted, Happened, Reject, Removal, Verdict};
 use parlor_crypto::topic::TopicSecret;
+use parlor_crypto::{SigningKey, label};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -16,30 +17,44 @@ pub(super) fn remove(person: &mut Person, other: &Person) {
     person.keep(outcome);
 }
 
-/// Attack 5: what opens Bob's mail does not speak to Bob in the name of Alice.
+/// Attack 5: what opens the mail of Alice does not speak in her name, and nobody's other key does.
 #[test]
 fn who_has_the_leaf_key_of_another_speaks_for_nobody() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Moderator));
     let mut bob = Person::join(2, &link, &mut alice);
-    let rotate = alice.events().into_iter().rfind(|event| event.control().is_some_and(|h| h.kind == 11)).unwrap();
-    let tip = alice.events().into_iter().rfind(|event| event.control().is_some()).unwrap();
-    let Header::Control(mut header) = rotate.header().clone() else { unreachable!() };
-    (header.seq, header.prev, header.parents) = (tip.seq() + 1, tip.id(), Vec::new());
-    header.lamport = tip.control().unwrap().lamport + 1;
-    // Everything fits but the signature, which the thief makes with the keys it has.
-    let mut bytes =
-        Event::sign(&alice.room.id(), Header::Control(header), rotate.payload(), alice.room.me().signing_key())
-            .unwrap()
-            .into_bytes();
-    let forged = bob.room.me().signing_key().sign("event", &[&bytes[2..40]]).0;
-    let at = bytes.len() - rotate.payload().len() - 64;
-    bytes[at..at + 64].copy_from_slice(&forged);
-    let forged = Event::decode(&bob.room.id(), &bytes).unwrap();
-    assert_eq!(forged.verify(&bob.room.id()), Err(EventError::Signature));
-    let received = bob.receive(vec![forged]);
-    assert_eq!(received.rejected.first().map(|rejected| &rejected.why), Some(&Reject::BadCopy));
-    assert!(received.outcome.accepted.is_empty());
+    bob.sync(&mut alice);
+    let stolen = &alice.room.me().leafs()[0];
+    assert_eq!(
+        stolen.secret.public().as_bytes(),
+        &alice.room.me().entrant().leaf.leaf_pk,
+        "the key that opens her rows"
+    );
+    let control = Control::State(State {
+        auth: alice.room.grant_id(alice.room.grant().unwrap()),
+        writes: vec![(Setting::Name as u8, b"Mallory's".to_vec())],
+    });
+    let header = Header::Control(alice.room.control_header(control.kind(), &[], alice.now).unwrap());
+    let room = alice.room.id();
+    let signed = |key: &SigningKey| Event::sign(&room, header.clone(), &control.encode(), key).unwrap();
+    let thief = SigningKey::from_seed(&stolen.secret.to_secret());
+    // Everything fits but the signature: by the stolen key, by one of a member, and by the right key for another use.
+    let mut other_use = signed(alice.room.me().signing_key()).into_bytes();
+    let from = other_use.len() - control.encode().len() - 64;
+    let marker = alice.room.me().signing_key().sign(label::SIGN_MARKER, &[room.as_bytes(), &header.encode()]);
+    other_use[from..from + 64].copy_from_slice(&marker.0);
+    let other_use = Event::decode(&room, &other_use).unwrap();
+    for forged in [signed(&thief), signed(bob.room.me().signing_key()), other_use] {
+        assert_eq!(forged.device(), alice.room.me().device());
+        assert_eq!(forged.verify(&room), Err(EventError::Signature));
+        let received = bob.receive(vec![forged]);
+        assert_eq!(received.rejected.first().map(|rejected| &rejected.why), Some(&Reject::BadCopy));
+        assert!(received.outcome.accepted.is_empty());
+    }
+    // The same words by her own key are hers.
+    let own = signed(alice.room.me().signing_key());
+    assert!(bob.receive(vec![own]).rejected.is_empty());
+    assert_eq!(bob.room.info().unwrap().name, "Mallory's");
 }
 
 /// Attack 7: a device that the root of the account did not certify never gets a key, whoever writes it down.
@@ -131,6 +146,27 @@ fn any_message_is_judged_alike_without_those_before_it() {
         verdicts.push(alice.room.verdict(&message.event));
     }
     assert!(verdicts.contains(&Verdict::AfterRemoval) && verdicts.contains(&Verdict::Shown), "{verdicts:?}");
+    // And by who holds any part of it: of each log a beginning.
+    let logs: Vec<Vec<Event>> = [&alice, &bob, &carol]
+        .iter()
+        .map(|of| {
+            alice.events().into_iter().filter(|it| it.message().is_some() && it.device() == of.room.me().device())
+        })
+        .map(Iterator::collect)
+        .collect();
+    let ends: Vec<usize> = logs.iter().map(Vec::len).collect();
+    assert!(ends.iter().all(|end| (1..=2).contains(end)) && ends.iter().sum::<usize>() == 5, "{ends:?}");
+    let parts = (0..=ends[0]).flat_map(|a| (0..=ends[1]).map(move |b| (a, b)));
+    for (a, b, c) in parts.flat_map(|(a, b)| (0..=ends[2]).map(move |c| (a, b, c))) {
+        let secret = TopicSecret::from_secret(alice.room.topic_secret().secret().clone());
+        let mut part = crate::room::Room::new(identity(9), alice.room.id(), secret);
+        part.receive(alice.events().into_iter().filter(|event| event.control().is_some()).collect(), alice.now);
+        let held = logs.iter().zip([a, b, c]).flat_map(|(log, end)| log[..end].to_vec()).collect();
+        assert!(part.receive(held, alice.now).rejected.is_empty());
+        for event in logs.iter().flatten() {
+            assert_eq!(part.verdict(event), alice.room.verdict(event), "with {a}, {b} and {c} messages of them");
+        }
+    }
 }
 
 /// Attack 7: a device that comes by an invite, as one that was made from the recovery phrase does, is told to everybody.

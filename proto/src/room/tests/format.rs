@@ -94,6 +94,27 @@ fn a_version_or_suite_of_another_time_is_refused() {
     }
 }
 
+/// Attack 42: a room of another version, whose genesis is signed and whole, is none for this one, and nobody is led to it by
+/// an event that says so in its own header only.
+#[test]
+fn a_genesis_of_another_version_begins_no_room_of_this_one() {
+    let (room, events) = samples();
+    let genesis = events.iter().find(|event| event.header().is_genesis()).unwrap();
+    let key = Person::founder(1, History::None).room.me().signing_key().clone();
+    for version in (0..=u8::MAX).filter(|version| *version != genesis.control().unwrap().v) {
+        let Header::Control(header) = genesis.header().clone() else { unreachable!() };
+        let header = Header::Control(crate::event::ControlHeader { v: version, ..header }).encode();
+        // Signed as such a version would, for the id that this genesis has.
+        let id = crate::event::genesis_id(&header);
+        let sig = key.sign(parlor_crypto::label::SIGN_EVENT, &[&id.0, &header]);
+        let len = u16::try_from(header.len()).unwrap().to_be_bytes();
+        let bytes = [&len, header.as_slice(), &sig.0, genesis.payload()].concat();
+        for room in [room.id(), crate::ids::RoomId(id.0)] {
+            assert_eq!(Event::decode(&room, &bytes).err(), Some(EventError::Version(version)));
+        }
+    }
+}
+
 #[test]
 fn parents_and_control_heads_have_one_order_so_an_event_has_one_id() {
     let (room, events) = samples();
