@@ -244,7 +244,7 @@ impl Turn<'_> {
 
     /// Whether an edit that is opened now was written under keys that were not safe: it was noted at itself when it came, for
     /// nobody knew what it is, and belongs to its target. Of others the note stands where it belongs.
-    fn unsafe_when_it_came(&self, event: &Event, body: Option<&Body>) -> bool {
+    pub(super) fn unsafe_when_it_came(&self, event: &Event, body: Option<&Body>) -> bool {
         let noted = || self.context.store.remarks(&self.id(), &annotation::about(&event.id()), usize::MAX);
         let is_note = |row: &parlor_storage::RemarkRow| Kept::decode(&row.value) == Some(Kept::Unsafe);
         matches!(body, Some(Body::Edit(_))) && noted().is_ok_and(|rows| rows.iter().any(is_note))

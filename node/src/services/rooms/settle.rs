@@ -272,6 +272,10 @@ impl Turn<'_> {
             }
             self.tell_members();
             self.tell_standings();
+            if changes.iter().any(|change| matches!(change, Change::Joined)) {
+                // Who was connected all the while we were out is shown again.
+                self.show_connected();
+            }
             self.bind();
             // What somebody wrote who is out now may be hidden.
             self.recount(None);

@@ -2,14 +2,15 @@
 
 use parlor_api::{CreateInvite, FileState, JoinRequest, MessageKind, Role, SendRequest, SetRole};
 use parlor_proto::EventId;
-use parlor_proto::body::{Body, Group};
+use parlor_proto::annotation;
+use parlor_proto::body::{Body, Edit, Group};
 use parlor_proto::control::Setting;
 use parlor_proto::file::FileRef;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
 use parlor_proto::sync::Guard;
-use parlor_storage::Namespace;
+use parlor_storage::{Batch, Namespace};
 
 use super::entry::{Entry, Job, Turn};
 use super::message::Wish;
@@ -296,6 +297,31 @@ async fn what_waits_for_the_guard_is_refused_as_soon_as_it_is_known_that_we_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_whose_key_comes_late_is_flagged_as_it_was_when_it_came() {
+    let alone = Alone::new().await;
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    let context = alone.app.node.context.clone();
+    let mut entry = Entry::load(&context, id).unwrap();
+    let edit = Body::Edit(Edit { target: EventId([1; 32]), text: "other".to_owned(), mentions: Vec::new() });
+    let now_ms = crate::clock::now_ms();
+    let mut write = || entry.room.write(&edit, now_ms, &mut rng()).unwrap().message;
+    let (flagged, other) = (write(), write());
+    // Nobody knew what it is: the note stands at itself.
+    let mut batch = Batch::new(Some(id));
+    batch.remark(annotation::under_unsafe_keys(&flagged.event, &flagged.author, None).unwrap(), None);
+    context.store.commit(batch).await.unwrap();
+    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
+    let turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+    assert!(turn.unsafe_when_it_came(&flagged.event, Some(&edit)));
+    assert!(!turn.unsafe_when_it_came(&other.event, Some(&edit)));
+    assert!(
+        !turn.unsafe_when_it_came(&flagged.event, Some(&Body::text("a line"))),
+        "of a line the note is where it belongs"
+    );
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_to_a_copied_device_waits_nowhere() {
     let alone = Alone::new().await;
     let id: parlor_proto::RoomId = alone.room.parse().unwrap();
@@ -316,6 +342,39 @@ async fn what_was_refused_to_a_copied_device_waits_nowhere() {
         assert_eq!(answer.try_recv().unwrap().unwrap_err().code, parlor_api::Code::DeviceCloned);
     }
     assert!(outbox.lines().is_empty() && jobs.is_empty(), "nothing is written down either");
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_for_what_was_written_is_told_so_also_when_the_device_may_write_no_more() {
+    let alone = Alone::new().await;
+    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
+    let context = alone.app.node.context.clone();
+    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
+    let now_ms = crate::clock::now_ms();
+    let written = outbox::Entry {
+        nonce: super::wishes::nonce(Some("one")),
+        room: id,
+        body: Vec::new(),
+        submitted_ms: now_ms,
+        stage: Stage::Written { event: EventId([7; 32]), seq: 1 },
+    };
+    let mut outbox = Outbox::restore([written]);
+    let rename = |entry: &mut Entry, name: &str| {
+        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
+    };
+    rename(&mut entry, "one");
+    let other = rename(&mut copy, "other");
+    let mut jobs = Vec::new();
+    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
+    turn.entry.room.receive(vec![other], now_ms);
+    let mut sends = |requests: Vec<SendRequest>| {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        turn.wish(Wish::Send(requests, reply));
+        answer.try_recv().unwrap().map_err(|problem| problem.code)
+    };
+    assert_eq!(sends(vec![request("one")]).unwrap()[0].message, EventId([7; 32]).to_string());
+    assert_eq!(sends(vec![request("one"), request("two")]).unwrap_err(), parlor_api::Code::DeviceCloned);
     alone.node.stop().await.unwrap();
 }
 
