@@ -12,12 +12,12 @@ pub struct CreateInvite {
     /// What those who join become; a member when not said.
     #[serde(default = "CreateInvite::default_role")]
     pub role: Role,
-    /// It can be used for so many seconds; 7 days when not said.
-    #[serde(default = "CreateInvite::default_expires_in")]
-    pub expires_in: u64,
+    /// It can be used for so many seconds; 7 days when not said, or as long as the own right to invite reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
     /// How many accounts may join by it; one when not said.
-    #[serde(default = "CreateInvite::default_uses")]
-    pub uses: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
     /// A moderator must approve each who joins.
     #[serde(default)]
     pub approve: bool,
@@ -27,6 +27,10 @@ pub struct CreateInvite {
     /// What those who join may read of the past; as the room allows when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    /// Those who join read of the past what was written since this time (RFC 3339) only, as exactly as the keys of the room
+    /// allow: the answer says from when on. Not together with `history`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// Whose node may let them in, at least: `member`, `moderator` or `admin`. Any member's when not said, a moderator's with
     /// `approve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,25 +48,18 @@ impl CreateInvite {
     fn default_role() -> Role {
         Role::Member
     }
-
-    fn default_expires_in() -> u64 {
-        Self::EXPIRES_IN
-    }
-
-    fn default_uses() -> u32 {
-        1
-    }
 }
 
 impl Default for CreateInvite {
     fn default() -> Self {
         Self {
             role: Role::Member,
-            expires_in: Self::EXPIRES_IN,
-            uses: 1,
+            expires_in: None,
+            uses: None,
             approve: false,
             instant: false,
             history: None,
+            since: None,
             sponsor: None,
             delegate: None,
         }
@@ -93,8 +90,14 @@ pub struct Invite {
     pub used: u32,
     /// How many still may: 0 once it is revoked, expired or used up.
     pub uses_left: u32,
-    /// Whether it was revoked.
+    /// Whether it was revoked, or ended with what its maker was.
     pub revoked: bool,
+    /// Why, if it is `revoked`, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_ended: Option<String>,
+    /// What those who come by it read of the time before they came.
+    #[serde(default)]
+    pub past: Past,
     /// Account that made it.
     pub created_by: String,
     /// Name of that account: neutralise before showing it on a terminal.
@@ -117,6 +120,19 @@ pub struct Invite {
     /// Who came by it, also those who are out again.
     #[serde(default)]
     pub joined: Vec<Joined>,
+}
+
+/// What newcomers read of the time before they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Past {
+    /// Everything.
+    pub everything: bool,
+    /// Everything since then; absent when they read only what is written after they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Also parts of what was before that: the room was closed to newcomers for a while.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parts: bool,
 }
 
 /// Somebody who came by an invite.

@@ -52,7 +52,7 @@ pub use export::{EXPORT_VERSION, ExportHead, ExportPage, ExportedEvent};
 pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use group::{GroupAsks, GroupChat, GroupInvitation, GroupPerson, GroupState, OpenGroup};
-pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Request};
+pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Past, Request};
 pub use join::{JoinAnswer, JoinRequest, JoinState};
 pub use log::{Note, NoteKind};
 pub use message::{

@@ -22,6 +22,10 @@ pub enum NoteKind {
     Unbanned,
     /// `by` gave `who` a `role`.
     Role,
+    /// `by` gave `who` the right to invite.
+    MayInvite,
+    /// `by` took the right to invite from `who`.
+    MayNotInvite,
     /// `by` ended the `role` of `who` that he was given once.
     RoleEnded,
     /// `by` made `invite`, which gives `role`.
@@ -30,6 +34,8 @@ pub enum NoteKind {
     InviteInstant,
     /// `by` revoked `invite`, which `inviter` made.
     InviteRevoked,
+    /// By another role or right for `who`, `by` ended invites of theirs that were open: so many, `invites`.
+    InvitesEnded,
     /// `by` changed `settings`.
     Settings,
     /// The keys changed; `by` made the new ones.
@@ -38,7 +44,7 @@ pub enum NoteKind {
     Devices,
     /// A `device` of `who` wrote two different things in one place: it was copied, or it cheats.
     Contradiction,
-    /// `by` could not take the keys that were made for him.
+    /// `by` could not take the keys that `who` made.
     KeysMissing,
     /// Something this version does not know.
     #[default]
@@ -65,6 +71,9 @@ pub struct Note {
     /// Who made that invite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inviter: Option<Author>,
+    /// How many invites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invites: Option<u32>,
     /// Which device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,

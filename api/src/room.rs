@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Attention, Banned, Gone, Message, Policy, Presence, Standing};
+use crate::{Attention, Banned, Gone, Message, Past, Policy, Presence, Standing};
 
 /// What kind of room it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -174,6 +174,9 @@ pub struct Room {
     pub kind: RoomKind,
     /// What newcomers read.
     pub history: History,
+    /// What newcomers read of the time before they came, by an invite that says nothing else.
+    #[serde(default)]
+    pub past: Past,
     /// Messages disappear after so many seconds.
     pub ttl: Option<u64>,
     /// What we are in it.

@@ -169,6 +169,13 @@ pub fn rfc3339(ms: u64) -> String {
     jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
+/// A time as a client wrote it, in milliseconds since the epoch; `None` for what is no time of RFC 3339. Times before the epoch
+/// read as its beginning.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Some(u64::try_from(time.as_millisecond()).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use parlor_api::PeerChanged;

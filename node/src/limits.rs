@@ -129,6 +129,8 @@ pub(crate) const GROUPS_INBOX: usize = 16;
 pub(crate) const ID_PREFIX_MIN: usize = 4;
 /// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.
 pub(crate) const REQUESTS_MAX: usize = 256;
+/// Requests to come in that one peer is told of at a time: it takes eight knocks at once from anybody, and one in two seconds.
+pub(crate) const PASSED_ON_MAX: usize = 4;
 /// A request that nobody answers is forgotten after 30 days; who still wants in asks again.
 pub(crate) const REQUEST_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How long a stop waits for commits and goodbyes.

@@ -40,7 +40,11 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
                 1 => "one room".to_owned(),
                 n => format!("{n} rooms"),
             };
-            out.note(format!("Revoked {short} {} in {rooms}.", neutral_line(&revoked.name)));
+            if revoked.rooms.is_empty() && revoked.left.is_empty() {
+                out.note(format!("{short} {} is in no room: nothing to revoke.", neutral_line(&revoked.name)));
+            } else {
+                out.note(format!("Revoked {short} {} in {rooms}.", neutral_line(&revoked.name)));
+            }
             for left in &revoked.left {
                 let room: String = left.room.chars().take(8).collect();
                 out.note(format!("Room {room} is not told yet ({}): revoke it again.", neutral_line(&left.why)));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use parlor_api::{Code, CreateInvite, Invite, Problem, RemoveMembers, Role};
+use parlor_api::{Code, CreateInvite, Invite, Past, Problem, RemoveMembers, Role};
 use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
@@ -32,6 +32,7 @@ pub enum Command {
         /// Which room
         room: String,
         /// Id of the invite, or a unique beginning of it
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         invite: String,
         /// Remove all who came by it, too
         #[arg(long)]
@@ -47,9 +48,9 @@ pub struct CreateArgs {
     /// What those who join become
     #[arg(long, default_value = "member")]
     role: RoleArg,
-    /// It works for this time
-    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration::parse)]
-    expires: u64,
+    /// It works for this time: 7d when left out, or as long as your right to invite reaches
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    expires: Option<u64>,
     /// So many people can join by it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
@@ -59,9 +60,9 @@ pub struct CreateArgs {
     /// Whoever has the link can read and write at once, even while nobody is online
     #[arg(long)]
     instant: bool,
-    /// What those who join can read of the past; as the room allows when left out
-    #[arg(long, value_name = "WHAT")]
-    history: Option<HistoryArg>,
+    /// What those who join can read of the past: shared, from-join, or since:DATE; as the room allows when left out
+    #[arg(long, value_name = "WHAT", value_parser = past)]
+    history: Option<PastArg>,
     /// Whose node may let them in: any member's, only a moderator's, or only an admin's
     #[arg(long, value_name = "WHO")]
     sponsor: Option<SponsorArg>,
@@ -77,6 +78,35 @@ pub struct CreateArgs {
     /// Write the QR code to this picture
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
+}
+
+/// What those who join can read of the past.
+#[derive(Debug, Clone)]
+pub enum PastArg {
+    /// As a room says it
+    Room(HistoryArg),
+    /// What was written since a time
+    Since(String),
+}
+
+fn past(text: &str) -> Result<PastArg, String> {
+    match text.strip_prefix("since:") {
+        Some(date) => time::parse(date).map(PastArg::Since),
+        None => HistoryArg::from_str(text, true)
+            .map(PastArg::Room)
+            .map_err(|_| "shared, from-join, or since: and a date, such as since:2026-11-21".into()),
+    }
+}
+
+/// What newcomers read of the past, for people.
+pub fn past_words(past: &Past) -> String {
+    let parts = if past.parts { ", and parts of what was before" } else { "" };
+    match &past.since {
+        _ if past.everything => "everything, also from before they came".to_owned(),
+        Some(since) => format!("what was written since {}{parts}", time::local(since)),
+        None if past.parts => format!("what is written after they came{parts}"),
+        None => "only what is written after they came".to_owned(),
+    }
 }
 
 /// What those who join become.
@@ -136,14 +166,19 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     if let Some(file) = &args.png {
         can_hold(file)?;
     }
-    let CreateArgs { expires, uses, approve, instant, delegate, .. } = *args;
+    let CreateArgs { approve, instant, delegate, .. } = *args;
     let sponsor = args.sponsor.map(|sponsor| match sponsor {
         SponsorArg::Member => Role::Member,
         SponsorArg::Moderator => Role::Moderator,
         SponsorArg::Admin => Role::Admin,
     });
-    let history = args.history.map(HistoryArg::to_api);
-    let request = CreateInvite { role, expires_in: expires, uses, approve, instant, history, sponsor, delegate };
+    let (history, since) = match args.history.clone() {
+        None => (None, None),
+        Some(PastArg::Room(history)) => (Some(history.to_api()), None),
+        Some(PastArg::Since(since)) => (None, Some(since)),
+    };
+    let (expires_in, uses) = (args.expires, Some(args.uses));
+    let request = CreateInvite { role, expires_in, uses, approve, instant, history, since, sponsor, delegate };
     let invite: Invite = node.send(Method::POST, &format!("/rooms/{}/invites", segment(&args.room)), &request)?;
     let link = invite.link.clone().unwrap_or_default();
     if let Some(file) = &args.png {
@@ -157,9 +192,11 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
         out.line("")?;
     }
     out.line(&link)?;
+    let uses = invite.uses;
     let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
     let until = time::local(&invite.expires_at);
     out.note(format!("For {people}, as {}, until {until}. Whoever has it can join: send it privately.", role.name()));
+    out.note(format!("Who comes by it reads {}.", past_words(&invite.past)));
     if let Some(notice) = &invite.notice {
         out.note(format!("Instant: it works with nobody online. Mind that {notice}."));
     }
@@ -206,11 +243,13 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
     let mut table = Table::new(&["invite", "role", "by", "used", "left", "expires", "state", "came by it"]);
     for invite in invites {
         let state = match (invite.revoked, invite.uses_left) {
-            (true, _) => "revoked",
-            (_, 0) if invite.used < invite.uses => "expired",
-            (_, 0) => "used up",
-            _ if invite.instant => "open, instant",
-            _ => "open",
+            (true, _) => {
+                invite.why_ended.as_deref().map_or_else(|| "revoked".to_owned(), |why| format!("ended: {why}"))
+            }
+            (_, 0) if invite.used < invite.uses => "expired".to_owned(),
+            (_, 0) => "used up".to_owned(),
+            _ if invite.instant => "open, instant".to_owned(),
+            _ => "open".to_owned(),
         };
         let id: String = invite.invite.chars().take(8).collect();
         let (used, left) = (invite.used.to_string(), invite.uses_left.to_string());
@@ -220,7 +259,7 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
         };
         let joined = invite.joined.iter().map(who).collect::<Vec<_>>().join(", ");
         let (role, by, until) = (invite.role.name().into(), invite.created_by_name, time::local(&invite.expires_at));
-        table.row([id, role, by, used, left, until, state.into(), joined]);
+        table.row([id, role, by, used, left, until, state, joined]);
     }
     table.write(out, "no invites: make one with `parlor invite create ROOM`")
 }

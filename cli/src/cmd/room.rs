@@ -330,10 +330,7 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
         Role::Member => "all but observers".to_owned(),
         weakest => format!("{}s and above", weakest.name()),
     };
-    let newcomers = match room.policy.history {
-        History::Shared => "who is invited now reads what was written while this was so, also from before he came",
-        History::FromJoin => "who is invited now reads only what is written after he came",
-    };
+    let newcomers = format!("newcomers read {}", super::invite::past_words(&room.past));
     let removed = "who is removed keeps what came before, and reads nothing after";
     let short = |id: &str| id.chars().take(8).collect::<String>();
     let frontier: Vec<String> = room.control_frontier.iter().map(|id| short(id)).collect();

@@ -122,7 +122,7 @@ impl Resolved {
     }
 
     /// What closes an invite. That the author may close it is static.
-    pub(super) fn closings<'a>(&'a self, dag: &'a Dag, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> + 'a {
+    pub(crate) fn closings<'a>(&'a self, dag: &'a Dag, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> + 'a {
         let revokes = dag.kinds().revokes.get(&invite).map_or(&[][..], Vec::as_slice);
         revokes.iter().copied().filter(move |revoke| self.view.has(*revoke) && self.is_admissible(dag, *revoke))
     }

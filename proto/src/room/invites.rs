@@ -110,6 +110,19 @@ pub struct InstantInvite {
     pub package: Package,
 }
 
+/// Why an invite takes nobody any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InviteEnd {
+    /// Somebody revoked it.
+    Revoked(AccountId),
+    /// Its maker is out of the room.
+    MakerOut,
+    /// Its maker has another role now, or another right to invite.
+    MakerChanged,
+    /// It was made without the right to, as it turned out.
+    NeverCounted,
+}
+
 /// An invite of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteInfo {
@@ -131,6 +144,10 @@ pub struct InviteInfo {
     pub expires_ms: Option<u64>,
     /// Whether it was revoked, or died with its maker's membership.
     pub revoked: bool,
+    /// Why it takes nobody any more, if it is `revoked`.
+    pub end: Option<InviteEnd>,
+    /// What those who come read of the past, beside what the room keeps closed.
+    pub history: InviteHistory,
     /// Whether a member must say yes each time.
     pub approval: bool,
     /// Who may admit.
@@ -139,4 +156,11 @@ pub struct InviteInfo {
     pub instant: bool,
     /// How far those who come may hand on the right to invite; `None` if they may not invite.
     pub delegates: Option<u8>,
+}
+
+impl InviteInfo {
+    /// Whether as many came as may.
+    pub fn is_used_up(&self) -> bool {
+        self.max_uses.is_some_and(|most| self.used >= most)
+    }
 }

@@ -1,8 +1,10 @@
 //! The log of a room: its control events as what people did to each other. For people to read; decides nothing.
 
 use super::Room;
+use super::invites::InviteEnd;
 use crate::control::{
-    Complaint, Control, EquivProof, GrantId, InviteId, MessageFate, Policy, Remove, Role, RotateReason, Setting, Target,
+    Complaint, Control, EquivProof, GrantId, GrantRole, InviteId, MessageFate, Permission, Policy, Remove, Role,
+    RotateReason, Setting, Target,
 };
 use crate::dag::{GrantIdx, Node, NodeIdx};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -46,8 +48,12 @@ pub enum Happened {
     },
     /// Gave an account a role.
     Role(AccountId, Role),
+    /// Gave an account the right to invite, or took it away; what else it is did not change.
+    MayInvite(AccountId, bool),
     /// Ended one role of an account.
     RoleEnded(AccountId, Role),
+    /// By another role for an account, ended so many of its invites that were open.
+    InvitesEnded(AccountId, u32),
     /// Removed accounts: one, or those who had come by an invite.
     Removed {
         /// Whom, themselves.
@@ -88,8 +94,8 @@ pub enum Happened {
     },
     /// Proved that a device of an account wrote two events of one number.
     Contradiction(DeviceId, Option<AccountId>),
-    /// Complained about the keys of an epoch.
-    Complaint(EpochId, Complaint),
+    /// Complained about the keys of an epoch, which this account made.
+    Complaint(EpochId, Complaint, Option<AccountId>),
 }
 
 /// How an account came out of the room.
@@ -206,7 +212,7 @@ impl Room {
                     inviter: self.dag.node(invite_at).author,
                 }
             }
-            Control::Grant(grant) => Happened::Role(grant.subject, grant.power.role()),
+            Control::Grant(grant) => self.role_given(node, grant),
             Control::Remove(remove) => self.removal(node, remove)?,
             Control::Unban(unban) => match &self.dag.node(self.dag.find(&unban.removal)?).control {
                 Control::Remove(Remove { target: Target::Account(account), .. }) => Happened::Unbanned(*account),
@@ -240,10 +246,41 @@ impl Room {
                 revoked: update.revokes.iter().map(|revoke| DeviceId(revoke.device_pk)).collect(),
             },
             Control::EquivProof(proof) => self.contradiction(proof)?,
-            Control::KeyComplaint(complaint) => Happened::Complaint(complaint.epoch, complaint.what),
+            Control::KeyComplaint(complaint) => {
+                let maker = self.dag.epoch(&complaint.epoch).map(|(at, _)| self.dag.node(at).author);
+                Happened::Complaint(complaint.epoch, complaint.what, maker)
+            }
             // It was always there.
             Control::Direct(_) | Control::Unknown(_) => return None,
         })
+    }
+
+    /// A role; or the right to invite alone, if the account had the role in that view.
+    fn role_given(&self, node: &Node, grant: &GrantRole) -> Happened {
+        let stood = |g: &&GrantIdx| {
+            let ended = self.resolved.kills(**g).iter().any(|kill| node.past.has(*kill));
+            self.resolved.is_ok(**g) && node.past.has(self.dag.grants()[**g].op) && !ended
+        };
+        let had = self.dag.grants_of(&grant.subject).iter().filter(stood).map(|g| &self.dag.grants()[*g]);
+        let had = had.min_by_key(|had| had.power).filter(|had| had.power == grant.power);
+        let invites = grant.perms.has(Permission::Invite);
+        match had {
+            Some(had) if had.perms.has(Permission::Invite) != invites => Happened::MayInvite(grant.subject, invites),
+            _ => Happened::Role(grant.subject, grant.power.role()),
+        }
+    }
+
+    /// How many invites that were open ended with these grants.
+    fn invites_ended(&self, node: &Node, ended: &[GrantIdx]) -> u32 {
+        let theirs = |at: &&NodeIdx| {
+            let open = |at: NodeIdx| {
+                let info = self.describe_invite(at);
+                let lasts = info.as_ref().is_some_and(|info| info.expires_ms.is_none_or(|end| end > node.ts_ms));
+                lasts && info.is_some_and(|info| info.end == Some(InviteEnd::MakerChanged) && !info.is_used_up())
+            };
+            self.dag.node(**at).auth.is_some_and(|auth| ended.contains(&auth)) && open(**at)
+        };
+        u32::try_from(self.dag.kinds().invites.iter().filter(theirs).count()).unwrap_or(u32::MAX)
     }
 
     fn removal(&self, node: &Node, remove: &Remove) -> Option<Happened> {
@@ -263,7 +300,7 @@ impl Room {
         Some(Happened::Removed { accounts, invite, ban: remove.ban, cascade: remove.cascade, purge })
     }
 
-    /// The end of one role; nothing, if its author gave the account another one just before: that says it all.
+    /// The end of one role. If its author gave the account another one just before, that says it all, but for the invites that end.
     fn role_ended(&self, node: &Node, grant: &GrantId, account: &AccountId) -> Option<Happened> {
         let prev = node.event.control().map(|header| header.prev);
         let before = prev.and_then(|prev| self.dag.find(&prev)).map(|at| &self.dag.node(at).control);
@@ -273,9 +310,13 @@ impl Room {
             Some(Control::Remove(Remove { target: Target::Grant(_, other), .. })) => other == account,
             _ => false,
         };
-        let of: Option<GrantIdx> = self.dag.targets(&Target::Grant(*grant, *account)).first().copied();
-        let role = of.map(|g| self.dag.grants()[g].power.role()).filter(|_| !regranted)?;
-        Some(Happened::RoleEnded(*account, role))
+        let ended = self.dag.targets(&Target::Grant(*grant, *account));
+        let role = ended.first().map(|g| self.dag.grants()[*g].power.role())?;
+        if !regranted {
+            return Some(Happened::RoleEnded(*account, role));
+        }
+        let invites = self.invites_ended(node, ended);
+        (invites > 0).then_some(Happened::InvitesEnded(*account, invites))
     }
 
     fn contradiction(&self, proof: &EquivProof) -> Option<Happened> {

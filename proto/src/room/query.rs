@@ -8,11 +8,12 @@ use parlor_crypto::leaf::LeafPublic;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
-use super::invites::InviteInfo;
+use super::invites::{InviteEnd, InviteInfo};
 use super::messages::Fit;
 use super::types::{EpochStatus, Member, NoEpoch, RoomInfo, Standing, Tip};
 use crate::control::{
-    Control, Inception, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Role, Setting, Sponsor,
+    Control, Inception, Invite, InviteId, MailboxTokens, Mailboxes, Permission, Permissions, Power, Role, Setting,
+    Sponsor,
 };
 use crate::dag::{GrantIdx, Node, NodeIdx};
 use crate::event::{Event, LogId, LogKind};
@@ -180,6 +181,14 @@ impl Room {
         self.dag.kinds().invites.iter().rev().filter_map(open).take(MAX_DOORS).collect()
     }
 
+    /// Whether a member is of the class that an invite asks of who lets somebody in by it, or says no.
+    pub fn may_let_in(&self, account: &AccountId, invite: &InviteId) -> bool {
+        let power = self.resolved.members().get(account).map(|g| self.dag.grants()[*g].power);
+        let invite = self.dag.invite(invite).map(|(_, invite)| invite);
+        let fits = |(power, invite): (Power, &Invite)| power <= invite.sponsor.weakest() && power <= invite.power;
+        power.zip(invite).is_some_and(fits)
+    }
+
     /// The door key of an invite that is open.
     pub fn open_door(&self, invite: &InviteId, now_ms: u64) -> Option<[u8; 32]> {
         let (at, invite) = self.dag.invite(invite)?;
@@ -187,7 +196,19 @@ impl Room {
         open.then_some(invite.door)
     }
 
-    fn describe_invite(&self, at: NodeIdx) -> Option<InviteInfo> {
+    /// Why an invite takes nobody any more.
+    fn invite_end(&self, at: NodeIdx) -> Option<InviteEnd> {
+        let maker = self.dag.node(at).author;
+        let maker_out = self.dag.node(at).auth.is_some_and(|auth| !self.resolved.is_live(auth));
+        match self.resolved.closings(&self.dag, at).next() {
+            Some(closing) => Some(InviteEnd::Revoked(self.dag.node(closing).author)),
+            None if !self.resolved.is_admissible(&self.dag, at) => Some(InviteEnd::NeverCounted),
+            None if maker_out && self.resolved.members().contains_key(&maker) => Some(InviteEnd::MakerChanged),
+            None => maker_out.then_some(InviteEnd::MakerOut),
+        }
+    }
+
+    pub(super) fn describe_invite(&self, at: NodeIdx) -> Option<InviteInfo> {
         let invite = self.invite_at(at)?;
         let node = self.dag.node(at);
         Some(InviteInfo {
@@ -200,6 +221,8 @@ impl Room {
             max_uses: (invite.max_uses != u32::MAX).then_some(invite.max_uses),
             expires_ms: (invite.expires_ms != u64::MAX).then_some(invite.expires_ms),
             revoked: self.resolved.is_closed(&self.dag, at),
+            end: self.invite_end(at),
+            history: self.dag.lets_read(at),
             approval: invite.approval,
             sponsor: invite.sponsor,
             instant: self.guests_of(at).is_some(),

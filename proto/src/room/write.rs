@@ -196,6 +196,20 @@ impl Room {
         Ok(outcome)
     }
 
+    /// As [`set_state`](Self::set_state), without what is so already: then nothing is written.
+    ///
+    /// # Errors
+    /// As [`set_state`](Self::set_state), also for what is so already.
+    pub fn change_state(&mut self, mut writes: Vec<(Setting, Vec<u8>)>, now_ms: u64) -> Result<Outcome, Refusal> {
+        for (setting, _) in &writes {
+            self.permitted(Setting::permission(*setting as u8))?;
+        }
+        let settings = self.resolved.settings();
+        let now = |setting: Setting| settings.get(&(setting as u8)).map_or(&[][..], Vec::as_slice);
+        writes.retain(|(setting, value)| now(*setting) != value.as_slice());
+        self.set_state(writes, now_ms)
+    }
+
     /// Changes settings of the room.
     ///
     /// # Errors

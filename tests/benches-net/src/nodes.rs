@@ -73,7 +73,7 @@ pub async fn room(owner: &App, name: &str) -> Result<String> {
 pub async fn join(owner: &App, room: &str, nodes: impl IntoIterator<Item = &App>) -> Result<()> {
     let nodes: Vec<_> = nodes.into_iter().collect();
     let invite =
-        CreateInvite { role: Role::Member, uses: u32::try_from(nodes.len().max(1))?, ..CreateInvite::default() };
+        CreateInvite { role: Role::Member, uses: Some(u32::try_from(nodes.len().max(1))?), ..CreateInvite::default() };
     let invite = owner.create_invite(room, invite).await.map_err(problem)?;
     let link = invite.link.context("an invite without link")?;
     for node in nodes {

@@ -77,7 +77,8 @@ impl Crowd {
         crowd.told("all nodes run");
         let owner = crowd.seats[0].app().clone();
         crowd.room = owner.create_room(CreateRoom::named("Everybody")).await.unwrap().room;
-        let invite = CreateInvite { role: Role::Member, uses: u32::try_from(n).unwrap(), ..CreateInvite::default() };
+        let invite =
+            CreateInvite { role: Role::Member, uses: Some(u32::try_from(n).unwrap()), ..CreateInvite::default() };
         let link = owner.create_invite(&crowd.room, invite).await.unwrap().link.unwrap();
         let joining = crowd.seats[1..].iter().map(|seat| {
             let request = JoinRequest { link: link.clone(), timeout: JoinRequest::TIMEOUT_MAX };

@@ -77,7 +77,7 @@ fn a_restored_home_is_a_new_device_with_all_that_was_known_and_goes_on_beside_th
     assert_eq!(restored.text("from_device"), device);
     assert_ne!(restored.text("device"), device, "it is a new device");
     restore(&other, &file, &word).refused(1, "already_exists");
-    assert!(restored.text("made_at") > "2020".to_owned(), "it is told how old it is");
+    assert!(restored.text("made_at").as_str() > "2020", "it is told how old it is");
     other.run();
     assert_eq!(other.cli(&["profile", "show"]).done().object(), profile, "what is shown to whom goes on");
     assert_eq!(other.texts(&room), ["the book is by Zamyatin", "I love it"]);

@@ -156,6 +156,13 @@ fn who_is_removed_while_away_gets_all_up_to_it_from_any_member_and_nothing_after
     alice.say(&room, "Nor this");
     carol.holds(&room, 3);
     assert_eq!(bob.texts(&room).len(), 1);
+    // Taken back he is shown again who is there, also those who were connected all the while.
+    let follows = bob.listen_to(Some(&room));
+    alice.cli(&["member", "role", &room, "@Bob", "member"]).done();
+    eventually("Bob's window is told who is there", || {
+        let there = |event: &serde_json::Value| event["event"] == "presence" && event["online"] == true;
+        follows.lines().iter().any(there).then_some(())
+    });
 }
 
 #[test]
@@ -396,4 +403,92 @@ fn with_an_inviter_go_his_open_invites_and_with_an_invite_all_who_came_by_it() {
     let open = alice.cli(&["invite", "list", &room]).done().lines();
     assert!(open.iter().all(|invite| invite["created_by_name"] == "Alice" || invite["revoked"] == true));
     alice.sees(&room, &[("Alice", "owner")]);
+}
+
+#[test]
+fn who_asks_to_come_in_is_shown_to_each_who_may_say_yes_also_to_one_who_was_away() {
+    let (alice, mut others, room) = club(&["Bob", "Carol", "Dave"]);
+    for name in ["@Bob", "@Carol"] {
+        alice.cli(&["member", "role", &room, name, "moderator"]).done();
+    }
+    let dave = others.pop().unwrap();
+    let mut carol = others.pop().unwrap();
+    let bob = others.pop().unwrap();
+    let roles = [("Alice", "owner"), ("Bob", "moderator"), ("Carol", "moderator"), ("Dave", "member")];
+    [&bob, &carol, &dave].iter().for_each(|person| person.sees(&room, &roles));
+    // Then they know where to find each other.
+    [&alice, &bob, &carol, &dave].iter().for_each(|person| person.connected_to(3));
+    carol.stop();
+    let link = alice.invite(&room, &["--approve"]);
+    let erin = Person::start("Erin");
+    assert_eq!(erin.cli(&["join", &link, "--timeout", "3s"]).done().text("state"), "pending");
+    let asks = |person: &Person| {
+        eventually(&format!("{} sees who asks", person.name), || {
+            let asking = person.cli(&["requests", &room]).done().lines();
+            asking.iter().any(|request| request["name"] == "Erin").then_some(asking.len())
+        })
+    };
+    assert_eq!([asks(&alice), asks(&bob)], [1, 1]);
+    carol.run();
+    assert_eq!(asks(&carol), 1);
+    assert!(dave.cli(&["requests", &room]).done().lines().is_empty(), "a member is not told who asks");
+    not_permitted(&dave, &["approve", &room, "@Erin"], "only moderators and above let in who asks");
+    carol.cli(&["approve", &room, "@Erin"]).done();
+    eventually("Erin is in, and nobody is asked any more", || {
+        let asked = |person: &&Person| !person.cli(&["requests", &room]).done().lines().is_empty();
+        (erin.cli(&["send", &room, "Thank you"]).code == 0 && ![&alice, &bob, &carol].iter().any(asked)).then_some(())
+    });
+    assert!(alice.notes(&room).contains(&"Erin joined by an invite of Alice, let in by Carol".to_owned()));
+}
+
+#[test]
+fn invites_say_what_of_the_past_they_show_and_reach_as_far_as_the_right_to_make_them() {
+    let (alice, others, room) = club(&["Bob"]);
+    let bob = &others[0];
+    alice.say(&room, "old");
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    assert_eq!(bob.is_removed(&room), "Alice");
+    not_permitted(bob, &["room", "leave", &room], "removed from the room by Alice");
+    alice.say(&room, "new");
+    let made = alice.cli(&["room", "show", &room]).done().object();
+    assert_eq!(made["past"]["everything"], true);
+    let invite = alice.cli(&["invite", "create", &room, "--history", "since:2020-01-01"]).done().object();
+    assert_eq!(invite["past"]["everything"], true);
+    let late = alice.cli(&["invite", "create", &room, "--history", "since:2999-01-01"]);
+    late.refused(1, "conflict");
+    // The removal made the keys from which on a newcomer reads.
+    let lines = alice.cli(&["history", &room, "--system"]).done().lines();
+    let removal = lines.iter().find(|line| line["system"]["what"] == "removed").unwrap();
+    let since = format!("since:{}", removal["sent_at"].as_str().unwrap());
+    let invite = alice.cli(&["invite", "create", &room, "--history", &since]).done();
+    assert!(invite.object()["past"]["since"].is_string());
+    let carol = Person::start("Carol");
+    carol.join(&invite.text("link"));
+    assert_eq!(carol.holds(&room, 1)[0].text, "new");
+    assert_eq!(carol.texts(&room), ["new"]);
+
+    alice.cli(&["member", "role", &room, "@Carol", "member", "--may-invite", "--invites-for", "2h"]).done();
+    eventually("Carol may invite, for as long as she may", || {
+        (carol.cli(&["invite", "create", &room]).code == 0).then_some(())
+    });
+    not_permitted(&carol, &["invite", "create", &room, "--expires", "3d"], "--expires");
+    not_permitted(
+        &carol,
+        &["invite", "create", &room, "--role", "admin"],
+        "a member can not invite anybody as an admin",
+    );
+    not_permitted(&carol, &["member", "unban", &room, "@Nobody"], "`remove`");
+    let mine = alice.cli(&["invite", "list", &room]).done().lines();
+    let of_alice =
+        mine.iter().find(|invite| invite["created_by_name"] == "Alice" && invite["revoked"] == false).unwrap();
+    let id = of_alice["invite"].as_str().unwrap();
+    not_permitted(&carol, &["invite", "revoke", &room, id], "made by Alice");
+    alice.cli(&["member", "role", &room, "@Carol", "member"]).done();
+    let told = ["Alice gave Carol the right to invite", "Alice took the right to invite from Carol"];
+    let notes = alice.notes(&room);
+    assert!(told.iter().all(|line| notes.contains(&(*line).to_owned())), "{notes:?}");
+    assert!(notes.contains(&"With that an open invite of Carol ended".to_owned()), "{notes:?}");
+    let list = alice.cli(&["invite", "list", &room]).done().lines();
+    let ended = list.iter().find(|invite| invite["created_by_name"] == "Carol").unwrap();
+    assert_eq!(ended["why_ended"], "Carol was given another role or right");
 }

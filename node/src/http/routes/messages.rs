@@ -13,6 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::{Anchor, Answer, App, Say};
+use crate::bus::parse_rfc3339;
 use crate::http::error::{ApiError, Body, Params, Reply, Segments};
 use crate::http::limits;
 
@@ -56,9 +57,8 @@ impl HistoryQuery {
 }
 
 fn parse_date(text: &str) -> Answer<u64> {
-    let wrong = |_| Problem::new(Code::BadRequest, "the date is not of the form 2026-11-21T08:00:00Z");
-    let time: jiff::Timestamp = text.parse().map_err(wrong)?;
-    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
+    let wrong = || Problem::new(Code::BadRequest, "the date is not of the form 2026-11-21T08:00:00Z");
+    parse_rfc3339(text).ok_or_else(wrong)
 }
 
 /// A page of history, newest first.

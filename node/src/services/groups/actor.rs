@@ -558,7 +558,8 @@ async fn tell(context: &Context, rooms: &Rooms, known: &Known, invited: &Invited
         return Err(Problem::new(Code::Busy, "there is no direct chat yet"));
     }
     let Some(link) = invited.link.clone() else {
-        let request = CreateInvite { expires_in: GROUP_INVITE_MS / 1_000, uses: 1, ..CreateInvite::default() };
+        let request =
+            CreateInvite { expires_in: Some(GROUP_INVITE_MS / 1_000), uses: Some(1), ..CreateInvite::default() };
         let ours = context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
         let addresses = ours.iter().filter_map(to_link).collect();
         let invite = rooms.create_invite(known.room, request, addresses).await?;

@@ -481,7 +481,12 @@ fn refused(refusal: Refusal) -> Problem {
             .hint("whoever banned you can lift the ban"),
         Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
             .hint("join with another device of yours, or make a new one from the recovery phrase"),
-        Refusal::NotYet | Refusal::Later | Refusal::NotSponsor => {
+        Refusal::NotSponsor => {
+            let detail =
+                "nobody who is online may let you in by this invite: it wants a moderator or admin of the room";
+            Problem::new(Code::JoinRefused, detail).hint("try again when one of them is online")
+        }
+        Refusal::NotYet | Refusal::Later => {
             Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
         }
         other => Problem::new(Code::JoinRefused, other.to_string()).hint(ask),

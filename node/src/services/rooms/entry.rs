@@ -149,7 +149,7 @@ pub(super) struct Entry {
     /// and how far our own logs are durable, as last told.
     pub(super) told_tips: Tips,
     /// Who asks to come in here.
-    pub(super) requests: super::requests::Requests,
+    pub(super) requests: Box<super::requests::Requests>,
     /// What is left at the doors of our instant invites, and is not at the relays yet.
     pub(super) parts: super::instant::Parts,
 }
@@ -168,6 +168,8 @@ pub(super) enum Job {
     Commit { room: RoomId, batch: Batch, settle: Box<Settle> },
     /// Read beside the writer, then go on with what was read.
     Read { room: RoomId, read: Box<dyn FnOnce(&Store) -> After + Send> },
+    /// Ask a connected peer for somebody who wants in, then go on with the answer.
+    Ask { room: RoomId, peer: PeerId, knock: Vec<u8>, after: OnAnswer },
     /// Tell the peers service about this room: its topic secret and topics.
     Announce { room: RoomId },
     /// A member's device is behind this connection.
@@ -186,6 +188,9 @@ pub(super) enum Job {
 
 /// What to do in the room with what was read.
 pub(super) type After = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
+
+/// What to do in the room with what a peer answered; nothing if it did not.
+pub(super) type OnAnswer = Box<dyn FnOnce(&mut Turn<'_>, &[u8]) + Send>;
 
 /// A turn: something happens to a room.
 pub(super) struct Turn<'a> {
@@ -254,7 +259,7 @@ impl Entry {
             mailed: false,
             slices_mark: (None, 0),
             told_tips: Tips::default(),
-            requests: Default::default(),
+            requests: Box::default(),
             parts: Default::default(),
         }
     }
@@ -281,7 +286,7 @@ impl Entry {
         }
         entry.load_profiles(store)?;
         let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
-        entry.requests = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
+        entry.requests.asked = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
         let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
         entry.parts = super::instant::decode(parts);
         entry.forget_former();

@@ -2,7 +2,7 @@
 
 use parlor_api::{Banned, Code, Member, Problem, RemoveMembers, Removed, Role, SetRole};
 use parlor_proto::AccountId;
-use parlor_proto::control::Target;
+use parlor_proto::control::{Permission, Target};
 use parlor_proto::room::{Delegation, Outcome, Refusal, Removal};
 
 use super::entry::Turn;
@@ -109,6 +109,12 @@ impl Turn<'_> {
     }
 
     fn lift_ban(&mut self, who: &str) -> Answer<(Banned, Outcome)> {
+        if !self.entry.room.permissions().has(Permission::Remove) {
+            return Err(self.refused(match self.entry.room.is_member() {
+                true => Refusal::NotPermitted(Permission::Remove),
+                false => Refusal::NotMember,
+            }));
+        }
         let banned: Vec<_> = self.entry.room.banned().into_iter().map(|ban| ban.account).collect();
         let not_found = || {
             Problem::new(Code::MemberNotFound, "nobody of that name is banned")

@@ -83,15 +83,18 @@ impl Turn<'_> {
     }
 }
 
-/// Why an invite can not be instant, for people.
-pub(super) fn not_instant(why: InstantLimit) -> Problem {
+/// Why an invite can not be instant, for people; `may_set` for somebody who may change the room's settings.
+pub(super) fn not_instant(why: InstantLimit, may_set: bool) -> Problem {
     let plain = "make one without --instant";
     match why {
         InstantLimit::NoMailboxes => Problem::new(
             Code::Conflict,
             "an instant invite needs a relay that keeps mail for the room, and the room has none",
         )
-        .hint("give it one: parlor room set ROOM --mailbox MULTIADDR"),
+        .hint(match may_set {
+            true => "give it one: parlor room set ROOM --mailbox MULTIADDR",
+            false => "an owner or admin can give it one (the permission `policy`): parlor room set ROOM --mailbox MULTIADDR",
+        }),
         InstantLimit::NoPost => {
             Problem::new(Code::BadRequest, "in a channel nobody comes in by the link alone").hint(plain)
         }

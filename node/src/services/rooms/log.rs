@@ -2,7 +2,7 @@
 //! for it; every window shows them as they are.
 
 use parlor_api::{Author, Device, Gone, Message, MessageKind, MessageStatus, Note, NoteKind, Standing, UpdateRoom};
-use parlor_proto::control::{Mailboxes, Policy, Setting};
+use parlor_proto::control::{Complaint, Mailboxes, Policy, Setting};
 use parlor_proto::hlc::Hlc;
 use parlor_proto::room::{Exit, ExitHow, Happened, LogLine};
 use parlor_proto::{AccountId, DeviceId};
@@ -112,6 +112,13 @@ impl Turn<'_> {
             Happened::Role(account, given) => {
                 Note { what: NoteKind::Role, who: who(&[*account]), role: Some(role(*given)), ..note }
             }
+            Happened::MayInvite(account, may) => {
+                let what = if *may { NoteKind::MayInvite } else { NoteKind::MayNotInvite };
+                Note { what, who: who(&[*account]), ..note }
+            }
+            Happened::InvitesEnded(account, invites) => {
+                Note { what: NoteKind::InvitesEnded, who: who(&[*account]), invites: Some(*invites), ..note }
+            }
             Happened::RoleEnded(account, ended) => {
                 Note { what: NoteKind::RoleEnded, who: who(&[*account]), role: Some(role(*ended)), ..note }
             }
@@ -154,7 +161,9 @@ impl Turn<'_> {
                 device: Some(device.to_string()),
                 ..note
             },
-            Happened::Complaint(..) => Note { what: NoteKind::KeysMissing, who: who(&[line.by]), ..note },
+            Happened::Complaint(_, _, maker) => {
+                Note { what: NoteKind::KeysMissing, who: maker.iter().map(|it| self.author_of(it)).collect(), ..note }
+            }
             _ => note,
         }
     }
@@ -184,6 +193,12 @@ impl Turn<'_> {
             NoteKind::Removed => removed(note, &who),
             NoteKind::Unbanned => format!("{by} lifted the ban of {who}"),
             NoteKind::Role => format!("{by} made {who} {}", with_article(role)),
+            NoteKind::MayInvite => format!("{by} gave {who} the right to invite"),
+            NoteKind::MayNotInvite => format!("{by} took the right to invite from {who}"),
+            NoteKind::InvitesEnded => match note.invites {
+                Some(1) => format!("With that an open invite of {who} ended"),
+                many => format!("With that {} open invites of {who} ended", many.unwrap_or_default()),
+            },
             NoteKind::RoleEnded => format!("{by} ended a role of {who}: {role}"),
             NoteKind::Invited => match note.role {
                 Some(parlor_api::Role::Member) | None => format!("{by} made an invite"),
@@ -197,10 +212,11 @@ impl Turn<'_> {
             NoteKind::Settings => {
                 format!("{by} {}", changed(&note.settings.clone().unwrap_or_default()))
             }
-            NoteKind::Keys => "The keys changed".to_owned(),
+            NoteKind::Keys if note.counts => "The keys changed".to_owned(),
+            NoteKind::Keys => return format!("{by} made new keys, which nobody uses"),
             NoteKind::Devices => devices(&who, &line.what),
             NoteKind::Contradiction => format!("A device of {who} contradicted itself: it was copied, or it cheats"),
-            NoteKind::KeysMissing => format!("{by} could not take the new keys"),
+            NoteKind::KeysMissing => keys_missing(by, &who, &line.what),
             NoteKind::Unknown => format!("{by} did something this version does not know"),
         };
         if !note.counts {
@@ -264,7 +280,7 @@ fn changed(update: &UpdateRoom) -> String {
         about => format!("described the room as: {about}"),
     }));
     parts.extend(update.ttl.map(|seconds| match seconds {
-        0 => "has messages kept".to_owned(),
+        0 => "has messages stay".to_owned(),
         seconds => format!("has messages disappear after {}", span(seconds)),
     }));
     parts.extend(update.mailboxes.as_ref().map(|relays| match relays.as_slice() {
@@ -309,6 +325,15 @@ fn removed(note: &Note, who: &str) -> String {
         text.push_str(", and their messages hidden");
     }
     text
+}
+
+/// A complaint about keys: never came, or wrong.
+fn keys_missing(by: &str, maker: &str, what: &Happened) -> String {
+    let keys = if maker.is_empty() { "the new keys".to_owned() } else { format!("the keys that {maker} made") };
+    match what {
+        Happened::Complaint(_, Complaint::NoPage | Complaint::NoRow, _) => format!("{by} was not given {keys}"),
+        _ => format!("{by} could not take {keys}: what was given to him is wrong"),
+    }
 }
 
 fn devices(by: &str, what: &Happened) -> String {
@@ -386,7 +411,7 @@ mod tests {
         assert_eq!(told(86_400), "has messages disappear after 1 day");
         assert_eq!(told(90_000), "has messages disappear after 25 hours");
         assert_eq!(told(90), "has messages disappear after 90 seconds");
-        assert_eq!(told(0), "has messages kept");
+        assert_eq!(told(0), "has messages stay");
         let hidden = settings(&[(Setting::MailboxTokens, vec![1])]);
         assert_eq!(changed(&hidden), "changed a setting of the room");
         let name = settings(&[(Setting::MailboxTokens, vec![1]), (Setting::Name, b"Kitchen".to_vec())]);

@@ -32,6 +32,8 @@ mod handle;
 mod holes;
 mod ingest;
 mod instant;
+mod invites;
+mod knocks;
 mod log;
 mod mail;
 mod message;

@@ -88,6 +88,7 @@ impl Turn<'_> {
         accounts.dedup();
         accounts.iter().for_each(|account| self.show_presence(*account));
         self.entry.speaker.greet(self.now_ms);
+        self.pass_requests_on();
     }
 
     /// Whether somebody is there, as far as he lets us know. In a room that we are out of nobody is shown: members are connected to

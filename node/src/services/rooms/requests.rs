@@ -4,24 +4,25 @@
 //! again by himself, so nothing has to find its way back: an approved one is answered with his Welcome, a refused one with
 //! the refusal. The approval *is* the Admit; what is kept here is only the question, and a no.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use parlor_api::{Code, EventBody, Problem, Request, RequestChange, RequestChanged};
 use parlor_proto::control::{InviteId, JoinRequest};
 use parlor_proto::join::{Answer as JoinAnswer, Refusal as JoinRefused};
-use parlor_proto::room::{JoinRefusal, Outcome};
-use parlor_proto::{AccountId, codec};
+use parlor_proto::room::{JoinRefusal, Outcome, Refusal};
+use parlor_proto::{AccountId, DeviceId, codec};
 use parlor_storage::{Batch, Namespace};
 use serde::{Deserialize, Serialize};
 
-use super::entry::Turn;
+use super::entry::{Job, OnAnswer, Turn};
+use super::log::with_article;
 use super::message::Reply;
 use super::settle::Settle;
 use super::who::pick;
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
-use crate::limits::{REQUEST_MS, REQUESTS_MAX};
+use crate::limits::{PASSED_ON_MAX, REQUEST_MS, REQUESTS_MAX};
 
 /// A request, by the account that made it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +38,13 @@ pub(super) struct Asked {
 }
 
 /// The requests of a room.
-pub(super) type Requests = BTreeMap<AccountId, Asked>;
+#[derive(Default)]
+pub(super) struct Requests {
+    /// By who asks.
+    pub(super) asked: BTreeMap<AccountId, Asked>,
+    /// Which devices of members were told of whom.
+    passed_on: HashSet<(DeviceId, AccountId)>,
+}
 
 /// A stored request.
 pub(super) fn decode(bytes: &[u8]) -> Option<(AccountId, Asked)> {
@@ -55,10 +62,14 @@ impl Turn<'_> {
     pub(super) fn asked_to_come_in(&mut self, invite: InviteId, join: JoinRequest) -> JoinAnswer {
         self.forget_old_requests();
         let account = join.entrant.account();
-        if let Some(known) = self.entry.requests.get(&account).filter(|known| known.invite == invite) {
-            return if known.refused { JoinAnswer::Refused(JoinRefused::Declined) } else { JoinAnswer::Pending };
+        if let Some(known) = self.entry.requests.asked.get(&account).filter(|known| known.invite == invite) {
+            if known.refused {
+                return JoinAnswer::Refused(JoinRefused::Declined);
+            }
+            self.pass_requests_on();
+            return JoinAnswer::Pending;
         }
-        if self.entry.requests.len() >= REQUESTS_MAX {
+        if self.entry.requests.asked.len() >= REQUESTS_MAX {
             return JoinAnswer::Refused(JoinRefused::Later);
         }
         let name = join.entrant.cert.name.clone();
@@ -69,13 +80,40 @@ impl Turn<'_> {
             }
         });
         self.keep_request(account, asked, settle);
+        self.pass_requests_on();
         JoinAnswer::Pending
+    }
+
+    /// Passes what is asked here on to connected members who may answer it, each device once: as the same knock, made anew, so
+    /// they take it as if the joiner had come to them. One that does not take it is asked again when the joiner asks again.
+    pub(super) fn pass_requests_on(&mut self) {
+        let me = self.context.identity.device();
+        let (room, Requests { asked, passed_on }) = (&self.entry.room, &mut *self.entry.requests);
+        passed_on.retain(|(_, account)| asked.get(account).is_some_and(|asked| !asked.refused));
+        let linked = self.entry.sessions.iter().filter_map(|(peer, linked)| Some((*peer, linked.device?)));
+        for (peer, device) in linked.filter(|(_, device)| *device != me) {
+            let may = |invite| room.account_of(&device).is_some_and(|to| room.may_let_in(&to, invite));
+            let waiting = asked.iter().filter(|(_, asked)| !asked.refused && may(&asked.invite));
+            let news = waiting.filter(|(account, _)| passed_on.insert((device, **account)));
+            for (account, asked) in news.take(PASSED_ON_MAX) {
+                let Some(info) = room.invite_info(&asked.invite) else { continue };
+                let (asks, knock) = parlor_proto::join::knock(&info.invite_pk, &asked.join, &mut rng());
+                let mark = (device, *account);
+                let after: OnAnswer = Box::new(move |turn, answer| {
+                    let later = JoinAnswer::Refused(JoinRefused::Later);
+                    if asks.open(answer).is_none_or(|answer| answer == later) {
+                        turn.entry.requests.passed_on.remove(&mark);
+                    }
+                });
+                self.jobs.push(Job::Ask { room: room.id(), peer, knock, after });
+            }
+        }
     }
 
     /// What waits for an answer, the oldest first.
     pub(super) fn request_views(&mut self) -> Vec<Request> {
         self.forget_old_requests();
-        let mut waiting: Vec<_> = self.entry.requests.iter().filter(|(_, asked)| !asked.refused).collect();
+        let mut waiting: Vec<_> = self.entry.requests.asked.iter().filter(|(_, asked)| !asked.refused).collect();
         waiting.sort_by_key(|(_, asked)| asked.at_ms);
         waiting.into_iter().filter_map(|(account, asked)| self.request_view(account, asked)).collect()
     }
@@ -91,7 +129,7 @@ impl Turn<'_> {
             Ok(admission) => {
                 let mut batch = Batch::new(Some(self.id()));
                 batch.delete(Namespace::Invite, &key(&account));
-                self.entry.requests.remove(&account);
+                self.entry.requests.asked.remove(&account);
                 let settle = Settle::reply(move |turn, done| {
                     if done.is_ok() {
                         turn.tell_request(account, view.name.clone(), RequestChange::Approved);
@@ -121,7 +159,7 @@ impl Turn<'_> {
     fn keep_request(&mut self, account: AccountId, asked: Asked, settle: Settle) {
         let mut batch = Batch::new(Some(self.id()));
         batch.put(Namespace::Invite, &key(&account), codec::encode(&asked));
-        self.entry.requests.insert(account, asked);
+        self.entry.requests.asked.insert(account, asked);
         self.commit_with(batch, Outcome::default(), settle);
     }
 
@@ -134,14 +172,20 @@ impl Turn<'_> {
                 && asked.at_ms.saturating_add(REQUEST_MS) >= now
                 && room.member(account).is_none()
         };
-        let over: Vec<_> =
-            self.entry.requests.iter().filter(|(account, asked)| !open(account, asked)).map(|(a, _)| *a).collect();
+        let over: Vec<_> = self
+            .entry
+            .requests
+            .asked
+            .iter()
+            .filter(|(account, asked)| !open(account, asked))
+            .map(|(a, _)| *a)
+            .collect();
         if over.is_empty() {
             return;
         }
         let mut batch = Batch::new(Some(self.id()));
         for account in over {
-            self.entry.requests.remove(&account);
+            self.entry.requests.asked.remove(&account);
             batch.delete(Namespace::Invite, &key(&account));
         }
         self.commit_with(batch, Outcome::default(), Settle::default());
@@ -149,16 +193,31 @@ impl Turn<'_> {
 
     /// The request that a user means: by account, a unique beginning of it, or `@name`.
     fn request_of(&mut self, who: &str) -> Answer<(AccountId, Asked, Request)> {
+        self.may_answer()?;
         self.forget_old_requests();
-        let waiting = self.entry.requests.iter().filter(|(_, asked)| !asked.refused);
+        let waiting = self.entry.requests.asked.iter().filter(|(_, asked)| !asked.refused);
         let called = waiting.map(|(account, asked)| (*account, asked.join.entrant.cert.name.clone()));
         let account = pick(called, who)?.ok_or_else(|| {
             Problem::new(Code::NotFound, "nobody of that name asks to come in")
                 .hint("parlor requests ROOM shows who asks")
         })?;
-        let asked = self.entry.requests.get(&account).cloned().ok_or_else(|| Problem::of(Code::Internal))?;
+        let asked = self.entry.requests.asked.get(&account).cloned().ok_or_else(|| Problem::of(Code::Internal))?;
         let view = self.request_view(&account, &asked).ok_or_else(|| Problem::of(Code::InviteNotFound))?;
         Ok((account, asked, view))
+    }
+
+    /// Refuses for who could answer no request at all.
+    fn may_answer(&self) -> Answer<()> {
+        use parlor_proto::control::Role;
+        match self.entry.room.role() {
+            None => Err(self.refused(Refusal::NotMember)),
+            Some(mine) if mine.power() > Role::Moderator.power() => {
+                let mine = with_article(super::views::role(mine).name());
+                let detail = format!("only moderators and above let in who asks: you are {mine} here");
+                Err(Problem::new(Code::NotPermitted, detail).hint("a moderator, admin or owner of the room can"))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     fn request_view(&self, account: &AccountId, asked: &Asked) -> Option<Request> {

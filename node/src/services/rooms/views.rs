@@ -2,15 +2,15 @@
 
 use parlor_api::{
     Author, History as HistoryView, Invite, Joined, MayInvite, Member, Message, MessageKind, MessageStatus,
-    OutboxEntry, Policy, Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
+    OutboxEntry, Past, Policy, Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
 };
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_proto::body::Body;
-use parlor_proto::control;
+use parlor_proto::control::{self, InviteHistory};
 use parlor_proto::event::Event;
 use parlor_proto::outbox::Line;
 use parlor_proto::presence::Stance;
-use parlor_proto::room::{InviteInfo, NoEpoch};
+use parlor_proto::room::{InviteEnd, InviteInfo, NoEpoch};
 use parlor_proto::{AccountId, DeviceId};
 use parlor_storage::{MessageRow, Position};
 
@@ -140,6 +140,7 @@ impl Turn<'_> {
             about: info.about,
             kind: kind(info.kind),
             history: history(policy.history),
+            past: self.past_view(&invited(policy.history)),
             ttl: info.ttl_ms.map(|ms| ms / 1000),
             role: self.standing(),
             gone: self.gone(),
@@ -250,6 +251,8 @@ impl Turn<'_> {
             used: info.used,
             uses_left: left,
             revoked: info.revoked,
+            why_ended: info.end.map(|end| self.why_ended(end, &info.by)),
+            past: self.past_view(&info.history),
             created_by: info.by.to_string(),
             created_by_name: self.name_of(&info.by),
             created_at: rfc3339(info.created_at_ms),
@@ -258,6 +261,22 @@ impl Turn<'_> {
             notice: instant_notice.then(|| parlor_api::INSTANT_NOTICE.to_owned()),
             delegate: info.delegates,
             joined: joined.map(|(account, member)| Joined { account: self.author_of(&account), member }).collect(),
+        }
+    }
+
+    fn past_view(&self, history: &InviteHistory) -> Past {
+        let past = self.entry.room.past_for(history);
+        Past { everything: past.everything, since: past.since_ms.map(rfc3339), parts: past.parts }
+    }
+
+    /// Why an invite takes nobody any more, for people.
+    fn why_ended(&self, end: InviteEnd, maker: &AccountId) -> String {
+        let name = self.name_of(maker);
+        match end {
+            InviteEnd::Revoked(by) => format!("revoked by {}", self.name_of(&by)),
+            InviteEnd::MakerOut => format!("{name} is out of the room"),
+            InviteEnd::MakerChanged => format!("{name} was given another role or right"),
+            InviteEnd::NeverCounted => format!("{name} had no right to make it"),
         }
     }
 
@@ -385,6 +404,14 @@ pub(super) fn history(history: control::History) -> HistoryView {
     match history {
         control::History::Full => HistoryView::Shared,
         control::History::None => HistoryView::FromJoin,
+    }
+}
+
+/// What an invite gives that says nothing of the past.
+fn invited(history: control::History) -> InviteHistory {
+    match history {
+        control::History::Full => InviteHistory::Full,
+        control::History::None => InviteHistory::None,
     }
 }
 

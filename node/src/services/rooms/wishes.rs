@@ -1,39 +1,29 @@
 //! What clients want of a room.
 
-use parlor_api::{Code, CreateInvite, Invite, Problem, SendAnswer, SendRequest, UpdateRoom};
+use parlor_api::{Code, Problem, SendAnswer, SendRequest, UpdateRoom};
 use parlor_proto::body::{Body, BodyError, Text, is_title};
-use parlor_proto::control::{History, InviteHistory, MailboxTokens, Mailboxes, Permission, Policy, Setting, Sponsor};
+use parlor_proto::control::{History, MailboxTokens, Mailboxes, Permission, Policy, Setting};
 use parlor_proto::file::Files;
 use parlor_proto::limits::MAX_ROOM_NAME;
-use parlor_proto::link::{Address, Caveats, Link};
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
-use parlor_proto::room::{InviteLimit, NewInvite, Outcome, Refusal};
+use parlor_proto::room::{Outcome, Refusal};
 use parlor_proto::{EventId, room};
-use parlor_storage::Batch;
 
 use super::entry::Turn;
 use super::instant::not_instant;
+use super::invites::beyond_right;
 use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
-use super::views::{from_role, role};
+use super::views::role;
 use super::worker::Context;
 use crate::account::rng;
 use crate::app::Answer;
-use crate::bus::rfc3339;
 use crate::clock::now_ms;
 use crate::services::mailboxes::Relay;
 
 /// Labels the hash that turns a client's idempotency key into a nonce.
 static CLIENT_ID: parlor_crypto::hash::Domain = parlor_crypto::domain!("client id");
-
-/// An invite that is to be stored.
-struct Made {
-    id: EventId,
-    link: String,
-    outcome: Outcome,
-    batch: Batch,
-}
 
 impl Turn<'_> {
     /// Does what a client wants.
@@ -76,87 +66,6 @@ impl Turn<'_> {
             Wish::Introduce(devices, reply) => self.introduce(&devices, reply),
             Wish::Invite(group, client_id, reply) => self.invite_into(group, &client_id, reply),
             Wish::PeopleOf(people, reply) => drop(reply.send(Ok(self.people_of(&people)))),
-        }
-    }
-
-    fn invite_views(&self) -> Vec<Invite> {
-        let mut invites = self.entry.room.invites();
-        invites.sort_by_key(|info| std::cmp::Reverse(info.created_at_ms));
-        invites.iter().map(|info| self.invite_view(info, None)).collect()
-    }
-
-    fn create_invite(&mut self, request: &CreateInvite, addresses: &[Address], reply: Reply<Invite>) {
-        match self.make_invite(request, addresses) {
-            Err(problem) => drop(reply.send(Err(problem))),
-            Ok(Made { id, link, outcome, batch }) => self.commit_with(
-                batch,
-                outcome,
-                Settle::reply(move |turn, done| {
-                    if done.is_ok() && turn.entry.parts.contains_key(&id) {
-                        turn.plan_mail();
-                    }
-                    let view = turn.entry.room.invite_info(&id).map(|info| turn.invite_view(&info, Some(link)));
-                    drop(reply.send(done.and(view.ok_or_else(|| Problem::of(Code::Internal)))));
-                }),
-            ),
-        }
-    }
-
-    fn make_invite(&mut self, request: &CreateInvite, addresses: &[Address]) -> Answer<Made> {
-        let expires_ms = self.now_ms.saturating_add(request.expires_in.saturating_mul(1000));
-        let new = NewInvite {
-            role: from_role(request.role),
-            expires_ms: Some(expires_ms),
-            uses: Some(request.uses.max(1)),
-            approval: request.approve,
-            sponsor: sponsor(request)?,
-            history: request.history.map(|history| match history {
-                parlor_api::History::FromJoin => InviteHistory::None,
-                parlor_api::History::Shared => InviteHistory::Full,
-            }),
-            delegate: request.delegate,
-        };
-        let (seed, id, outcome, batch) = if request.instant {
-            let made =
-                self.entry.room.invite_instant(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
-            let batch = self.leave_at_door(&made);
-            (made.seed, made.id, made.outcome, batch)
-        } else {
-            let made = self.entry.room.invite(&new, self.now_ms, &mut rng()).map_err(|why| self.refused(why))?;
-            let id = self.entry.room.invite_by_key(&made.0.keys().sign.public_bytes());
-            (made.0, id.ok_or_else(|| Problem::of(Code::Internal))?, made.1, Batch::new(Some(self.id())))
-        };
-        let kind = self.entry.room.info().map_or(parlor_proto::control::RoomKind::Group, |info| info.kind);
-        let mut perms = new.role.permissions(kind);
-        if new.delegate.is_some() {
-            perms = perms.with(Permission::Invite);
-        }
-        let sponsor = if request.instant { Sponsor::Instant } else { new.sponsor };
-        let caveats = Caveats { power: new.role.power(), perms, expires_ms, max_uses: request.uses.max(1), sponsor };
-        let device = self.context.identity.signing_key();
-        let mailboxes = self.entry.room.info().map(|info| info.mailboxes).unwrap_or_default();
-        let addresses = &for_link(addresses, &mailboxes);
-        let link = Link::issue(seed, self.id(), caveats, device, self.context.peer.to_key(), addresses).to_text();
-        Ok(Made { id, link, outcome, batch })
-    }
-
-    fn revoke(&mut self, text: &str, reply: Reply<Invite>) {
-        let info = match self.invite_named(text) {
-            Ok(info) => info,
-            Err(problem) => return drop(reply.send(Err(problem))),
-        };
-        if info.revoked {
-            return drop(reply.send(Ok(self.invite_view(&info, None))));
-        }
-        match self.entry.room.revoke(&info.id, self.now_ms, &mut rng()) {
-            Err(why) => drop(reply.send(Err(self.refused(why)))),
-            Ok(outcome) => self.commit(
-                outcome,
-                Settle::reply(move |turn, done| {
-                    let view = turn.entry.room.invite_info(&info.id).map(|info| turn.invite_view(&info, None));
-                    drop(reply.send(done.and(view.ok_or_else(|| Problem::of(Code::Internal)))));
-                }),
-            ),
         }
     }
 
@@ -216,8 +125,9 @@ impl Turn<'_> {
                 false => Refusal::NotMember,
             });
         }
-        let mut outcome = self.entry.room.set_state(writes, self.now_ms)?;
-        if let Some(history) = history {
+        let mut outcome = self.entry.room.change_state(writes, self.now_ms)?;
+        let now = self.entry.room.info().map(|info| super::views::history(info.history));
+        if let Some(history) = history.filter(|history| now != Some(*history)) {
             let history = match history {
                 parlor_api::History::Shared => History::Full,
                 parlor_api::History::FromJoin => History::None,
@@ -230,7 +140,9 @@ impl Turn<'_> {
 
     fn leave(&mut self, force: bool, reply: Reply<()>) {
         if !self.entry.room.is_member() {
-            return drop(reply.send(Ok(())));
+            // Who has left already has what he wants; who was put out has not left.
+            let left = self.standing() == parlor_api::Standing::Left;
+            return drop(reply.send(if left { Ok(()) } else { Err(self.no_member()) }));
         }
         if let Err(problem) = self.may_leave(force) {
             return drop(reply.send(Err(problem)));
@@ -259,16 +171,10 @@ impl Turn<'_> {
         requests: Vec<(Nonce, Body)>,
         answer: impl FnOnce(&mut Turn<'_>, Answer<Vec<SendAnswer>>) + Send + 'static,
     ) {
-        if !self.entry.room.is_member() {
-            let refused = self.refused(Refusal::NotMember);
-            return answer(self, Err(refused));
-        }
-        if !self.entry.room.permissions().has(Permission::Post) {
-            let refused = self.refused(Refusal::NotPermitted(Permission::Post));
-            return answer(self, Err(refused));
-        }
-        if self.entry.room.is_cloned() {
-            return answer(self, Err(Problem::of(Code::DeviceCloned)));
+        if let Err(refused) = self.may_submit() {
+            // What was written before we were refused is answered as it was.
+            let answers = self.written_before(&requests).ok_or(refused);
+            return answer(self, answers);
         }
         let nonces: Vec<_> = requests.iter().map(|(nonce, _)| *nonce).collect();
         let mut taken = Vec::new();
@@ -295,19 +201,30 @@ impl Turn<'_> {
         }
         let answer: super::settle::Reply = Box::new(move |turn, done| {
             let answers = done.and_then(|()| nonces.iter().map(|nonce| turn.send_answer(nonce)).collect());
-            nonces.iter().for_each(|nonce| turn.forget_refused(nonce));
             answer(turn, answers);
         });
         self.write(entries, vec![answer]);
     }
 
-    /// What was refused before it was written is nobody's to wait for: who asked is told so.
-    fn forget_refused(&mut self, nonce: &Nonce) {
-        let refused = |entry: &outbox::Entry| matches!(entry.stage, outbox::Stage::Failed { event: None, .. });
-        if self.outbox.find(nonce).is_some_and(refused) {
-            let gone = self.outbox.discard(nonce).unwrap_or_default();
-            gone.into_iter().for_each(|out| self.jobs.push(super::entry::Job::Outbox(out)));
+    fn may_submit(&self) -> Answer<()> {
+        match &self.entry.room {
+            room if !room.is_member() => Err(self.refused(Refusal::NotMember)),
+            room if !room.permissions().has(Permission::Post) => {
+                Err(self.refused(Refusal::NotPermitted(Permission::Post)))
+            }
+            room if room.is_cloned() => Err(Problem::of(Code::DeviceCloned)),
+            _ => Ok(()),
         }
+    }
+
+    /// The answers to requests that were all made before, and are all written.
+    fn written_before(&self, requests: &[(Nonce, Body)]) -> Option<Vec<SendAnswer>> {
+        let written = |(nonce, body): &(Nonce, Body)| {
+            let entry = self.outbox.find(nonce).filter(|entry| entry.room == self.id() && entry.event().is_some())?;
+            let same = entry.body.is_empty() || entry.body == body.encode();
+            self.send_answer(nonce).ok().filter(|_| same)
+        };
+        requests.iter().map(written).collect()
     }
 
     fn send_answer(&self, nonce: &Nonce) -> Answer<SendAnswer> {
@@ -369,7 +286,7 @@ impl Turn<'_> {
                     .hint("somebody more senior in the room can do it")
             }
             Refusal::Invite(limit) => beyond_right(limit),
-            Refusal::Instant(limit) => not_instant(limit),
+            Refusal::Instant(limit) => not_instant(limit, self.entry.room.permissions().has(Permission::Policy)),
             Refusal::NotMember => self.no_member(),
             Refusal::Banned => {
                 Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")
@@ -403,26 +320,6 @@ impl Turn<'_> {
     }
 }
 
-/// More than the own right to invite reaches to, which somebody handed on.
-fn beyond_right(limit: InviteLimit) -> Problem {
-    let detail = match limit {
-        InviteLimit::Depth(0) => "the right to invite ends with you: you can not hand it on".to_owned(),
-        InviteLimit::Depth(most) => format!("your right to invite can be handed on {most} steps at most"),
-        InviteLimit::Until(ms) => {
-            format!("your right to invite is for invites that end by {} at the latest", rfc3339(ms))
-        }
-        InviteLimit::Uses(most) => format!("your right to invite is for at most {most} people an invite"),
-        InviteLimit::Room => {
-            let detail = "as the room is now, newcomers read only what is written after they came";
-            let hint =
-                "an owner or admin can share what is written from then on: parlor room set ROOM --history shared";
-            return Problem::new(Code::NotPermitted, detail).hint(hint);
-        }
-        InviteLimit::History => "newcomers can not read more of the past by your invite than you could".to_owned(),
-    };
-    Problem::new(Code::NotPermitted, detail).hint("whoever gave you the right, or somebody more senior, can do more")
-}
-
 /// What a permission is for.
 fn allows(permission: Permission) -> &'static str {
     match permission {
@@ -433,19 +330,6 @@ fn allows(permission: Permission) -> &'static str {
         Permission::Moderate => "to hide and pin messages",
         Permission::Policy => "to change the room",
         _ => "to do this",
-    }
-}
-
-/// Whose node may let people in by an invite.
-fn sponsor(request: &CreateInvite) -> Answer<Sponsor> {
-    use parlor_api::Role;
-    match (request.sponsor, request.approve) {
-        (None, false) | (Some(Role::Member), false) => Ok(Sponsor::AnyMember),
-        (None | Some(Role::Moderator), _) => Ok(Sponsor::Moderator),
-        (Some(Role::Admin), _) => Ok(Sponsor::Admin),
-        (Some(Role::Member), true) => Err(Problem::new(Code::BadRequest, "members can not approve requests")
-            .hint("with approval the sponsor is a moderator or an admin")),
-        (Some(_), _) => Err(Problem::new(Code::BadRequest, "the sponsor is a member, a moderator or an admin")),
     }
 }
 
@@ -549,21 +433,4 @@ fn failed_problem(failure: Failure) -> Problem {
 
 pub(super) fn not_ready() -> Problem {
     Problem::new(Code::Busy, "the room is still being fetched").hint("try again in a moment")
-}
-
-/// The addresses of a link, best first: one to reach us directly, the relays where the request can wait, more of ours.
-fn for_link(ours: &[Address], mailboxes: &Mailboxes) -> Vec<Address> {
-    let through = |mailbox: &parlor_proto::control::Mailbox| mailbox.addresses.first()?.via(mailbox.peer);
-    let mut ways: Vec<Address> = mailboxes.list().iter().filter_map(through).collect();
-    ways.extend(ours.iter().filter(|address| address.relay().is_some()).cloned());
-    let mut direct = ours.iter().filter(|address| address.relay().is_none()).cloned();
-    let mut addresses: Vec<Address> = direct.next().into_iter().collect();
-    for way in ways {
-        // One address of a relay is enough.
-        if !addresses.iter().any(|known| known.relay() == way.relay()) {
-            addresses.push(way);
-        }
-    }
-    addresses.extend(direct);
-    addresses
 }

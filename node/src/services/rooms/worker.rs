@@ -10,17 +10,16 @@ use futures::stream::{FuturesOrdered, FuturesUnordered};
 use parlor_api::{Code, OutboxAnswer, Problem};
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
-use parlor_proto::join::{Answer as JoinAnswer, Doorkeeper};
+use parlor_proto::join::Doorkeeper;
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
-use parlor_proto::room::{JoinRefusal, Outcome};
+use parlor_proto::room::Outcome;
 use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::stored_outbox;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
-use super::message::{Command, Knock, Knocked};
-use super::requests::refusal;
+use super::message::Command;
 use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
@@ -64,7 +63,7 @@ pub(super) struct Worker {
     inbox: mpsc::Receiver<Command>,
     pub(super) rooms: HashMap<RoomId, Entry>,
     outbox: Outbox,
-    doorkeeper: Doorkeeper,
+    pub(super) doorkeeper: Doorkeeper,
     store: InOrder,
     /// In the order in which they were handed over, which is that in which they become durable.
     commits: FuturesOrdered<Committed>,
@@ -271,6 +270,14 @@ impl Worker {
                 let reading = tokio::task::spawn_blocking(move || read(&store));
                 self.reads.push(Box::pin(async move { (room, reading.await.unwrap_or_else(|_| Turn::lost_read())) }));
             }
+            Job::Ask { room, peer, knock, after } => {
+                let net = context.net.clone();
+                self.reads.push(Box::pin(async move {
+                    let answer = net.request(peer, Vec::new(), knock.into()).await.unwrap_or_default();
+                    let after: After = Box::new(move |turn| after(turn, &answer));
+                    (room, after)
+                }));
+            }
             Job::Announce { room } => self.announce(room).await,
             Job::Proved { room, peer } => context.peers.proved(room, peer),
             Job::Company { room, any } => context.peers.company(room, any),
@@ -437,41 +444,6 @@ impl Worker {
     }
 
     /// A stranger knocks: lets him in if one of the rooms here made the invite, or says why not.
-    async fn on_knock(&mut self, knock: Knock) {
-        let Knock { peer, data, reply } = knock;
-        let invites: Vec<_> = self
-            .rooms
-            .iter()
-            .flat_map(|(room, entry)| entry.room.invites().into_iter().map(|info| (*room, info.id, info.invite_pk)))
-            .collect();
-        let Ok(knocker) = self.doorkeeper.open(peer.as_key(), &data, invites, now_ms()) else {
-            return drop(reply.send(None));
-        };
-        self.turn(knocker.room, |turn| {
-            let seal = knocker.knock;
-            match turn.entry.room.admit(knocker.request.clone(), false, turn.now_ms, &mut rng()) {
-                Ok(admission) => {
-                    let answer = JoinAnswer::Welcome(admission.welcome.into());
-                    turn.commit(
-                        admission.outcome,
-                        Settle::reply(move |_, done| {
-                            let bytes = || seal.seal(&answer, &mut rng());
-                            drop(reply.send(done.ok().map(|()| Knocked::of(&answer, bytes()))));
-                        }),
-                    );
-                }
-                Err(why) => {
-                    let answer = match why {
-                        JoinRefusal::Approval => turn.asked_to_come_in(knocker.invite, knocker.request),
-                        why => refusal(why),
-                    };
-                    drop(reply.send(Some(Knocked::of(&answer, seal.seal(&answer, &mut rng())))));
-                }
-            }
-        })
-        .await;
-    }
-
     fn outbox_lines(&mut self) -> Vec<parlor_api::OutboxEntry> {
         let lines = self.outbox.lines();
         let mut views = Vec::new();

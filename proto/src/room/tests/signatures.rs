@@ -51,13 +51,6 @@ fn what_a_device_signs_is_taken_for_nothing_else_whatever_its_content() {
     let at = Place { room: &room, slice, key: &key };
     let profile = Profile::seal(at, device, 1, &Content::default(), &mut alice.rng);
     let portrait = Portrait::seal(&room, device, 1, None, &mut alice.rng);
-    let papers = me.entrant();
-    let link = SigningKey::from_seed(&Secret::new([5; 32]));
-    let joiner = identity(2);
-    let joins = JoinRequest::sign(&room, &link, joiner.signing_key(), joiner.entrant(), [6; 16]);
-    let asked = codec::encode(&(joins.invite_pk, &joins.entrant, joins.nonce));
-    let (nonce, relay) = ([7; 32], RelayId::new(b"relay").unwrap());
-    let name = proof::name_of(BoxKind::Room, device);
     let kinds: Vec<Kind<'_>> = vec![
         (label::SIGN_EVENT, Box::new(event(message))),
         (label::SIGN_EVENT, Box::new(event(control))),
@@ -96,6 +89,24 @@ fn what_a_device_signs_is_taken_for_nothing_else_whatever_its_content() {
                 Portrait::decode(&room, &ending(portrait.encode(), sig)).is_ok()
             }),
         ),
+    ];
+    each_is_taken_as_itself_only(&kinds);
+}
+
+/// Attack 29, of what admits to rooms and boxes.
+#[test]
+fn what_a_device_signs_to_be_let_in_is_taken_for_nothing_else() {
+    let alice = Person::founder(1, History::Full);
+    let (room, me) = (alice.room.id(), alice.room.me().clone());
+    let device = me.signing_key();
+    let papers = me.entrant();
+    let link = SigningKey::from_seed(&Secret::new([5; 32]));
+    let joiner = identity(2);
+    let joins = JoinRequest::sign(&room, &link, joiner.signing_key(), joiner.entrant(), [6; 16]);
+    let asked = codec::encode(&(joins.invite_pk, &joins.entrant, joins.nonce));
+    let (nonce, relay) = ([7; 32], RelayId::new(b"relay").unwrap());
+    let name = proof::name_of(BoxKind::Room, device);
+    let kinds: Vec<Kind<'_>> = vec![
         (
             label::SIGN_LEAF,
             Box::new(|label| {
@@ -135,7 +146,11 @@ fn what_a_device_signs_is_taken_for_nothing_else_whatever_its_content() {
             }),
         ),
     ];
-    for (own, takes) in &kinds {
+    each_is_taken_as_itself_only(&kinds);
+}
+
+fn each_is_taken_as_itself_only(kinds: &[Kind<'_>]) {
+    for (own, takes) in kinds {
         for label in label::SIGNATURES {
             assert_eq!(takes(label), label == *own, "{own} signed as {label}");
         }

@@ -8,7 +8,7 @@ use super::{World, all_is_put, eventually, history, numbered, say, texts};
 use crate::launch::Running;
 
 fn instant(uses: u32) -> CreateInvite {
-    CreateInvite { instant: true, uses, ..CreateInvite::default() }
+    CreateInvite { instant: true, uses: Some(uses), ..CreateInvite::default() }
 }
 
 /// A relay, and alice's node with a room that has its mailbox there.
