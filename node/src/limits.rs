@@ -238,6 +238,8 @@ pub(crate) const FILE_BODY_IDLE: Duration = Duration::from_secs(30);
 pub(crate) const UPLOADS_KEPT: usize = 256;
 /// See [`UPLOADS_KEPT`].
 pub(crate) const UPLOAD_KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+/// A start removes no file that was written in so long a time before it, whatever names it: what is to go goes at a later one.
+pub(crate) const FILE_SPARED_MS: u64 = 24 * 3600 * 1000;
 /// Largest picture that is held whole to take out what it says beside the picture: that of a good camera.
 pub(crate) const PICTURE_HELD: usize = 48 << 20;
 /// Pictures up to so many bytes are fetched by themselves, unless the settings say otherwise.

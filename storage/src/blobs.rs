@@ -187,11 +187,11 @@ impl Blobs {
     }
 
     /// Removes all files but these, whole or not: what is left of a process that ended while one was removed, and of rooms that are
-    /// gone. For the start, when nobody uses the folder. Answers how many there were.
+    /// gone. What was written since `before` stays. For the start, when nobody uses the folder. Answers how many there were.
     ///
     /// # Errors
     /// The folder can not be read; what can not be removed is left.
-    pub fn keep_only(&self, files: &HashSet<FileId>) -> Result<usize, BlobError> {
+    pub fn keep_only(&self, files: &HashSet<FileId>, before: SystemTime) -> Result<usize, BlobError> {
         let kept: HashSet<String> = files.iter().map(|file| self.name(file)).collect();
         let mut removed = 0;
         for folder in fs::read_dir(&self.dir)? {
@@ -200,9 +200,11 @@ impl Blobs {
                 continue;
             }
             for entry in fs::read_dir(folder.path())? {
-                let path = entry?.path();
+                let entry = entry?;
+                let path = entry.path();
                 let name = path.file_stem().and_then(OsStr::to_str).filter(|name| is_name(name));
-                if name.is_some_and(|name| !kept.contains(name)) && fs::remove_file(&path).is_ok() {
+                let goes = name.is_some_and(|name| !kept.contains(name)) && is_older(&entry, before);
+                if goes && fs::remove_file(&path).is_ok() {
                     removed += 1;
                 }
             }
@@ -223,6 +225,11 @@ impl Blobs {
 /// Whether we gave this name, and not somebody else who put something there.
 fn is_name(name: &str) -> bool {
     name.len() == 2 * NAME && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether nothing was written of it since; what can not be told is young.
+fn is_older(entry: &fs::DirEntry, before: SystemTime) -> bool {
+    entry.metadata().and_then(|about| about.modified()).is_ok_and(|written| written < before)
 }
 
 impl Blob {
@@ -303,6 +310,8 @@ fn on_disk(found: &fs::Metadata) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn blobs(dir: &Path) -> Blobs {
@@ -364,7 +373,10 @@ mod tests {
         }
         let foreign = blobs.path(&files[0]).with_file_name("notes.txt");
         fs::write(&foreign, b"mine").unwrap();
-        assert_eq!(blobs.keep_only(&files[..2].iter().copied().collect()).unwrap(), 4);
+        let named = files[..2].iter().copied().collect();
+        let (past, later) = (Duration::from_secs(3_600), SystemTime::now() + Duration::from_secs(3_600));
+        assert_eq!(blobs.keep_only(&named, SystemTime::now() - past).unwrap(), 0, "all of them are young");
+        assert_eq!(blobs.keep_only(&named, later).unwrap(), 4);
         let held: Vec<Held> = files.iter().map(|file| blobs.held(file)).collect();
         assert_eq!(held[..2], [Held::Whole, Held::Part]);
         assert!(held[2..].iter().all(|held| *held == Held::Nothing) && foreign.exists());

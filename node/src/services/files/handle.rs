@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlor_api::{Code, EventBody, FileChanged, FileState, Gone, Problem};
 use parlor_crypto::vault::Vault;
 use parlor_net::{Line, PeerId};
-use parlor_proto::body::Body;
 use parlor_proto::file::{FileRef, Layout};
-use parlor_proto::{EventId, FileId, RoomId, codec, outbox};
+use parlor_proto::{EventId, FileId, RoomId, codec};
 use parlor_storage::{Batch, Blobs, Held, Namespace, ReadError, Store};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use super::named::{UPLOAD, Upload, WANT, keep_only_named, unnamed};
 use super::table::{Known, Place, Table, Want};
 use super::{blob_problem, blocking};
 use crate::app::Answer;
@@ -20,11 +19,7 @@ use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::limits::{FILE_UPLOADS, UPLOADS_KEPT};
 use crate::services::commit_problem;
-use crate::services::rooms::{DRAFT, Directory, files_of_draft};
-
-/// Keys of rows of no room: what is to be fetched, and what was sealed and waits to be sent.
-const WANT: &[u8] = b"want";
-const UPLOAD: &[u8] = b"upload";
+use crate::services::rooms::Directory;
 
 /// What the user allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +73,6 @@ pub(super) enum Order {
     Drop(FileId, oneshot::Sender<Answer<()>>),
 }
 
-/// A file that was sealed and waits to be sent.
-#[derive(Clone, Serialize, Deserialize)]
-struct Upload {
-    made_ms: u64,
-    file: FileRef,
-}
-
 /// Why a file does not come to who is out of its rooms.
 fn not_given(gone: &Gone) -> String {
     format!("this file is not on this device, and nobody gives it to you any more: {}", gone.text)
@@ -120,11 +108,11 @@ impl Files {
         }
         let mut uploads = HashMap::new();
         for (_, value) in store.scan(None, Namespace::File, UPLOAD).map_err(damaged)? {
-            if let Ok(upload) = codec::decode::<Upload>(&value, 16 * 1024) {
+            if let Some(upload) = Upload::decode(&value) {
                 uploads.insert(upload.file.id(), upload);
             }
         }
-        keep_only_named(&store, &blobs, &uploads);
+        keep_only_named(&store, &blobs);
         let told = Notify::new();
         told.notify_one();
         Ok(Self {
@@ -271,8 +259,9 @@ impl Files {
     /// Forgets a file that no message here names any more, with its key and what is here of it, unless an outbox has it. Whether it did.
     pub(super) async fn forget_unnamed(&self, file: FileId) -> Answer<bool> {
         let store = self.inner.store.clone();
-        let named = blocking(move || unnamed(&store, HashSet::from([file]))).await?.map_err(damaged)?.is_empty();
-        if named || self.table().get(&file).is_some_and(|known| !known.places.is_empty()) {
+        // What its message said is gone, and so is the file: a row that does not decode keeps nothing of it.
+        let found = blocking(move || unnamed(&store, HashSet::from([file]))).await?.map_err(damaged)?;
+        if found.files.is_empty() || self.table().get(&file).is_some_and(|known| !known.places.is_empty()) {
             return Ok(false);
         }
         let upload = lock(&self.inner.uploads).remove(&file);
@@ -405,7 +394,7 @@ impl Files {
         let mut unsent: HashSet<FileId> = old.iter().filter(|id| self.table().get(id).is_none()).copied().collect();
         if !unsent.is_empty() {
             let store = self.inner.store.clone();
-            unsent = blocking(move || unnamed(&store, unsent)).await?.map_err(damaged)?;
+            unsent = blocking(move || unnamed(&store, unsent)).await?.map_err(damaged)?.certain();
         }
         // Whoever makes a message of one meanwhile has made it young, or does not find it any more.
         let gone: HashMap<FileId, Upload> = {
@@ -464,51 +453,6 @@ impl Files {
 fn look(known: &mut Known, blobs: &Blobs, file: &FileId) {
     if blobs.held(file) == Held::Whole {
         (known.state, known.bytes) = (FileState::Here, known.layout.size());
-    }
-}
-
-/// Those of these files that no message names: none in an outbox that may be written some day, none in a draft, and none that is
-/// written. Blocks.
-fn unnamed(store: &Store, mut files: HashSet<FileId>) -> Result<HashSet<FileId>, ReadError> {
-    each_named(store, |id| {
-        files.remove(&id);
-    })?;
-    Ok(files)
-}
-
-/// Goes through the files that messages name; see [`unnamed`]. Blocks.
-fn each_named(store: &Store, mut each: impl FnMut(FileId)) -> Result<(), ReadError> {
-    for (room, _) in store.rooms()? {
-        for (_, value) in store.scan(Some(&room), Namespace::Outbox, &[])? {
-            let entry = codec::decode::<outbox::Entry>(&value, usize::MAX).ok();
-            if let Some(Body::File(waits)) = entry.and_then(|entry| Body::decode(&entry.body).ok()) {
-                waits.files.iter().for_each(|file| each(file.id()));
-            }
-        }
-        files_of_draft(store.get(Some(&room), Namespace::Meta, DRAFT)?).into_iter().for_each(&mut each);
-        // After the outbox: what was written meanwhile is found here.
-        for (key, _) in store.scan(Some(&room), Namespace::File, &[])? {
-            key.first_chunk().into_iter().for_each(|id| each(FileId(*id)));
-        }
-    }
-    Ok(())
-}
-
-/// Removes what nothing names: of messages that disappeared the chunks may be left, if the process ended in that moment. Blocks.
-fn keep_only_named(store: &Store, blobs: &Blobs, uploads: &HashMap<FileId, Upload>) {
-    let mut named: HashSet<FileId> = uploads.keys().copied().collect();
-    let found = each_named(store, |id| {
-        named.insert(id);
-    });
-    let removed = match found {
-        Ok(()) => blobs.keep_only(&named).map_err(|error| error.to_string()),
-        // Nothing is removed that may be named.
-        Err(error) => Err(error.to_string()),
-    };
-    match removed {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(files, "files that no message names were removed"),
-        Err(error) => tracing::warn!(%error, "whether there are files that no message names is not known"),
     }
 }
 

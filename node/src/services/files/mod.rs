@@ -5,6 +5,7 @@
 //! | [`table`] | what is known of every file, for windows and for those who serve; read by anybody |
 //! | [`actor`] | owns what is to be fetched: begins and ends fetches, keeps the cache small |
 //! | [`cache`] | what of the files of others has to go |
+//! | [`named`] | which files something names: the others go |
 //! | [`fetch`] | one file on its way: lines to its sources, chunks to the disk |
 //! | [`serve`] | lines of other nodes that ask |
 //! | [`upload`] | a file of a client, sealed as its bytes come |
@@ -21,6 +22,7 @@ mod download;
 mod fetch;
 mod handle;
 mod metadata;
+mod named;
 mod preview;
 mod serve;
 mod table;

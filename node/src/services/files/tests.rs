@@ -325,21 +325,83 @@ fn wants(files: &Files) -> Vec<(parlor_proto::FileId, Want)> {
     files.take().orders.into_iter().filter_map(want).collect()
 }
 
+impl World {
+    /// A file of which a chunk is here, and nothing names it.
+    fn left(&self, n: u8) -> FileId {
+        let id = FileId([n; 32]);
+        self.files.blobs().part(&id).unwrap().write(0, b"chunk").unwrap();
+        id
+    }
+
+    /// Nothing was written to the files for so many days.
+    fn rest(&self, days: u64) {
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(days * 24 * 3_600);
+        for folder in std::fs::read_dir(self.dir.path().join("blobs")).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let file = std::fs::File::options().write(true).open(file.unwrap().path()).unwrap();
+                file.set_modified(then).unwrap();
+            }
+        }
+    }
+
+    fn start(&self) -> Files {
+        let beside = (self.store.clone(), Bus::new(1), self.directory.clone());
+        let limits = Limits { auto: 0, cache: u64::MAX };
+        Files::load(&self.dir.path().join("blobs"), &self.vault, limits, beside).unwrap()
+    }
+}
+
 #[tokio::test]
 async fn chunks_that_nothing_names_are_gone_after_a_start_and_what_is_named_stays() {
     let world = World::new(u64::MAX);
-    let (waits, received, left) = (world.sealed(b"waits").await.id(), FileId([8; 32]), FileId([9; 32]));
-    for id in [received, left] {
-        world.files.blobs().part(&id).unwrap().write(0, b"chunk").unwrap();
-    }
+    let (waits, received, left) = (world.sealed(b"waits").await.id(), world.left(8), world.left(9));
     let mut batch = Batch::new(Some(ROOM));
     batch.room(b"room".to_vec()).put(Namespace::File, &super::row_key(&received, &MESSAGE), b"unread".to_vec());
     world.store.commit(batch).await.unwrap();
-    let beside = (world.store.clone(), Bus::new(1), world.directory.clone());
-    let limits = Limits { auto: 0, cache: u64::MAX };
-    let files = Files::load(&world.dir.path().join("blobs"), &world.vault, limits, beside).unwrap();
-    let held = [waits, received, left].map(|id| files.blobs().held(&id));
-    assert_eq!(held, [Held::Whole, Held::Part, Held::Nothing]);
+    let held = |files: &Files| [waits, received, left].map(|id| files.blobs().held(&id));
+    assert_eq!(held(&world.start()), [Held::Whole, Held::Part, Held::Part], "what is young is spared");
+    world.rest(2);
+    assert_eq!(held(&world.start()), [Held::Whole, Held::Part, Held::Nothing]);
+}
+
+/// A row of a room or of none.
+type Row<'a> = (Option<RoomId>, Namespace, &'a [u8], Vec<u8>);
+
+#[tokio::test]
+async fn while_a_row_that_may_name_files_can_not_be_read_a_start_removes_nothing() {
+    let newer = || {
+        let body = Body::Unknown { kind: 200, content: b"files of tomorrow".to_vec() }.encode();
+        codec::encode(&Entry { nonce: [1; 16], room: ROOM, body, submitted_ms: 1, stage: Stage::Unwritten })
+    };
+    let upload = [&b"upload"[..], &[3; 32]].concat();
+    let rows: [Row<'_>; 6] = [
+        (Some(ROOM), Namespace::Outbox, &[1; 16], b"damaged".to_vec()),
+        (Some(ROOM), Namespace::Outbox, &[1; 16], newer()),
+        (Some(ROOM), Namespace::Meta, crate::services::rooms::DRAFT, b"{\"files\":[{\"newer\":1}]}".to_vec()),
+        (Some(ROOM), Namespace::File, b"a key of tomorrow", Vec::new()),
+        (None, Namespace::File, &upload, b"damaged".to_vec()),
+        (None, Namespace::File, b"a kind of tomorrow", Vec::new()),
+    ];
+    for (room, namespace, key, value) in rows {
+        let world = World::new(u64::MAX);
+        let (left, unsent) = (world.left(9), world.sealed(b"sealed a week ago").await.id());
+        world.rest(30);
+        let mut known = Batch::new(Some(ROOM));
+        known.room(b"room".to_vec());
+        world.store.commit(known).await.unwrap();
+        let mut batch = Batch::new(room);
+        batch.put(namespace, key, value);
+        world.store.commit(batch).await.unwrap();
+        assert_eq!(world.start().blobs().held(&left), Held::Part, "{namespace:?} {room:?}");
+        // Nor does what is no more remembered go for good, while a message that waits may be made of it.
+        world.files.forget_uploads(u64::MAX).await.unwrap();
+        let spared = if room.is_some() { Held::Whole } else { Held::Nothing };
+        assert_eq!(world.files.blobs().held(&unsent), spared, "{namespace:?} {room:?}");
+        let mut batch = Batch::new(room);
+        batch.delete(namespace, key);
+        world.store.commit(batch).await.unwrap();
+        assert_eq!(world.start().blobs().held(&left), Held::Nothing);
+    }
 }
 
 #[tokio::test]

@@ -71,9 +71,11 @@ impl Wanted {
     }
 }
 
-/// The files of a draft, as stored.
-pub(crate) fn files_of_draft(bytes: Option<Vec<u8>>) -> Vec<FileId> {
-    decode::<KeptDraft>(bytes).attached().collect()
+/// The files of a draft, as stored; `None` for one that can not be read.
+pub(crate) fn files_of_draft(bytes: Option<Vec<u8>>) -> Option<Vec<FileId>> {
+    let Some(bytes) = bytes else { return Some(Vec::new()) };
+    let draft: KeptDraft = serde_json::from_slice(&bytes).ok()?;
+    draft.files.iter().map(|file| file.parse().ok()).collect()
 }
 
 /// What is stored of a kind; damaged or newer text reads as nothing chosen.
