@@ -15,7 +15,7 @@ use parlor_proto::room::{Outcome, Slice, Standing};
 use parlor_proto::sync::{Series, Tip};
 use parlor_proto::wire::Blob;
 use parlor_proto::{AccountId, DeviceId, RoomId, codec};
-use parlor_storage::{Namespace, Store};
+use parlor_storage::{Batch, Namespace, Store};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Turn, damaged};
@@ -162,7 +162,29 @@ impl RoomProfiles {
             let Ok(record) = Profile::decode(room, &record.0) else { continue };
             profiles.held.insert(record.device, Held { record, content, opened });
         }
+        profiles.count_portraits(store, room)?;
         Ok(profiles)
+    }
+
+    /// Portraits whose counters are not written beside them, as homes of before have them: these are read once, and counted. Blocks.
+    fn count_portraits(&mut self, store: &Store, room: &RoomId) -> Answer<()> {
+        let mut batch = Batch::new(Some(*room));
+        for device in self.held.keys() {
+            if self.portraits.contains_key(device) {
+                continue;
+            }
+            let Some(bytes) = store.get(Some(room), Namespace::Portrait, &device.0).map_err(damaged)? else { continue };
+            let Ok(portrait) = Portrait::decode(room, &bytes) else { continue };
+            batch.put(Namespace::Profile, &portrait_key(device), codec::encode(&portrait.counter));
+            self.portraits.insert(*device, portrait.counter);
+        }
+        if !batch.is_empty()
+            && let Err(error) = store.commit_blocking(batch)
+        {
+            // They are known, and read again at the next start.
+            tracing::warn!(room = %room.short(), %error, "counters of pictures could not be written");
+        }
+        Ok(())
     }
 
     /// Of whom `stays` knows nothing, nothing stays.
@@ -506,7 +528,7 @@ impl Turn<'_> {
     }
 
     /// Adds to a batch what `settle` says of profiles.
-    pub(super) fn put_profiles(&mut self, batch: &mut parlor_storage::Batch, settle: &Settle) {
+    pub(super) fn put_profiles(&mut self, batch: &mut Batch, settle: &Settle) {
         let profiles = &mut *self.entry.profiles;
         for device in std::mem::take(&mut profiles.gone) {
             // Whoever is back keeps what came since.

@@ -5,16 +5,15 @@ use parlor_crypto::SigningKey;
 use parlor_crypto::envelope::EnvelopeKey;
 use parlor_proto::EpochId;
 use parlor_proto::outbox::Outbox;
-use parlor_storage::Batch;
 
 use super::*;
 use crate::services::alone::Alone;
 
 const ROOM: RoomId = RoomId([7; 32]);
 
-fn record(device: &SigningKey, counter: u64) -> Profile {
+fn record(room: &RoomId, device: &SigningKey, counter: u64) -> Profile {
     let key = EnvelopeKey::new(&Secret::new([1; 32]));
-    let at = Place { room: &ROOM, slice: (EpochId([2; 16]), 0), key: &key };
+    let at = Place { room, slice: (EpochId([2; 16]), 0), key: &key };
     Profile::seal(at, device, counter, &Content::default(), &mut rng())
 }
 
@@ -43,7 +42,7 @@ fn a_member_who_floods_costs_a_commit_in_a_while_and_the_newest_is_taken() {
 #[test]
 fn what_is_stored_is_read_as_it_was() {
     let key = SigningKey::from_seed(&Secret::new([1; 32]));
-    let held = Held { record: record(&key, 3), content: Some(Content::default()), opened: true };
+    let held = Held { record: record(&ROOM, &key, 3), content: Some(Content::default()), opened: true };
     let Row(bytes, content, opened) = codec::decode(&held.row(), MAX_ROW).unwrap();
     assert_eq!((Profile::decode(&ROOM, &bytes.0), content, opened), (Ok(held.record), held.content, true));
 }
@@ -142,7 +141,7 @@ async fn of_who_is_out_no_row_stays_and_pictures_are_not_read_to_know_of_them() 
     alone.own_record().await;
     let (store, room) = (alone.app.node.context.store.clone(), alone.here());
     let stranger = SigningKey::from_seed(&Secret::new([9; 32]));
-    let held = Held { record: record(&stranger, 3), content: None, opened: false };
+    let held = Held { record: record(&room, &stranger, 3), content: None, opened: false };
     let portrait = Portrait::seal(&room, &stranger, 4, None, &mut rng());
     let rows = |held: &Held, portrait: &Portrait| {
         alone.in_turn(1, |turn| {
@@ -155,6 +154,14 @@ async fn of_who_is_out_no_row_stays_and_pictures_are_not_read_to_know_of_them() 
     store.commit(rows(&held, &portrait)).await.unwrap();
     let device = held.record.device;
     assert_eq!(RoomProfiles::load(&store, &room).unwrap().portraits.get(&device), Some(&4));
+    // A home of before has no row of the counter: it is written, once.
+    let mut batch = Batch::new(Some(room));
+    batch.delete(Namespace::Profile, &portrait_key(&device));
+    store.commit(batch).await.unwrap();
+    let counted = || store.get(Some(&room), Namespace::Profile, &portrait_key(&device)).unwrap();
+    assert_eq!(counted(), None);
+    assert_eq!(RoomProfiles::load(&store, &room).unwrap().portraits.get(&device), Some(&4));
+    assert_eq!(counted(), Some(codec::encode(&4_u64)));
     // He is no member: the first batch of the room takes them away.
     let batch = alone.in_turn(1, |turn| {
         assert!(turn.entry.profiles.gone.contains(&device));
