@@ -79,8 +79,8 @@ struct Actor {
     book: Book,
     /// Groups with something left to do: a way in, or somebody to tell.
     todo: BTreeMap<RoomId, Again>,
-    /// Tries to come in.
-    joining: JoinSet<(RoomId, Answer<JoinAnswer>)>,
+    /// Tries to come in, each by a link.
+    joining: JoinSet<(RoomId, String, Answer<JoinAnswer>)>,
     /// Which those are.
     coming: BTreeSet<RoomId>,
     /// Invitations on their way into direct chats,
@@ -116,8 +116,8 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
                 told.looked(chat, left);
             },
             Some(came) = actor.joining.join_next(), if !actor.joining.is_empty() => {
-                if let Ok((room, answer)) = came {
-                    actor.on_came(room, answer).await;
+                if let Ok((room, link, answer)) = came {
+                    actor.on_came(room, &link, answer).await;
                 }
             }
             Some(came) = actor.telling.join_next(), if !actor.telling.is_empty() => {
@@ -415,12 +415,12 @@ impl Actor {
         self.coming.insert(room);
         let (joins, context, rooms) = (self.parts.joins.clone(), self.parts.context.clone(), self.parts.rooms.clone());
         self.joining.spawn(async move {
-            let request = JoinRequest { link, timeout: JOIN_SECONDS };
-            (room, joins.join(context, rooms, request, Whose::Contact).await)
+            let request = JoinRequest { link: link.clone(), timeout: JOIN_SECONDS };
+            (room, link, joins.join(context, rooms, request, Whose::Contact).await)
         });
     }
 
-    async fn on_came(&mut self, room: RoomId, answer: Answer<JoinAnswer>) {
+    async fn on_came(&mut self, room: RoomId, link: &str, answer: Answer<JoinAnswer>) {
         self.coming.remove(&room);
         match answer {
             Ok(answer) if answer.state == JoinState::Joined => self.came_in(room).await,
@@ -437,7 +437,7 @@ impl Actor {
                         | Code::JoinRefused
                 );
                 if over {
-                    self.failed(room).await;
+                    self.failed(room, link).await;
                 }
             }
         }
@@ -445,12 +445,13 @@ impl Actor {
 
     /// The door does not open to this link. That it was tried is remembered: who sends links that fail brings us to no more doors
     /// than who sends good ones.
-    async fn failed(&mut self, room: RoomId) {
-        self.todo.remove(&room);
+    async fn failed(&mut self, room: RoomId, link: &str) {
         let Some(mut known) = self.book.get(&room).cloned() else { return };
-        if known.fail()
-            && let Err(problem) = self.keep(known).await
-        {
+        if !known.fail(link) {
+            return;
+        }
+        self.todo.remove(&room);
+        if let Err(problem) = self.keep(known).await {
             tracing::warn!(room = %room.short(), %problem, "that a group was not reached could not be kept");
         }
     }

@@ -210,9 +210,12 @@ impl Known {
         true
     }
 
-    /// The door does not let us in by the link that we have. Whether there was one.
-    pub(super) fn fail(&mut self) -> bool {
-        let State::Taken { by, link: Some(_) } = &self.state else { return false };
+    /// The door does not let us in by this link. Whether it is the one that we have: of a better one that came meanwhile nothing is said.
+    pub(super) fn fail(&mut self, tried: &str) -> bool {
+        let State::Taken { by, link: Some(link) } = &self.state else { return false };
+        if link != tried {
+            return false;
+        }
         self.state = State::Failed { by: *by };
         true
     }

@@ -139,13 +139,26 @@ fn what_was_refused_is_not_taken_when_it_is_heard_again() {
 }
 
 #[test]
+fn what_a_door_says_to_a_link_says_nothing_of_a_better_one_that_came_meanwhile() {
+    let (mut book, room) = (Book::default(), RoomId([1; 32]));
+    let with = |link: &str| Told { group: Group { link: link.into(), ..told(2, 1).group }, ..told(2, 1) };
+    for link in ["old", "better"] {
+        assert_eq!(hear(&mut book, &with(link), facts(NOW + 1)), Verdict::Take);
+    }
+    let mut known = book.get(&room).unwrap().clone();
+    assert!(!known.fail("old"));
+    assert_eq!(known.link(), Some("better"), "it is tried yet");
+    assert!(known.fail("better"));
+}
+
+#[test]
 fn links_that_lead_nowhere_count_for_the_day() {
     let (mut book, room) = (Book::default(), RoomId([1; 32]));
     let with = |link: String| Told { group: Group { link, ..told(2, 1).group }, ..told(2, 1) };
     for n in 0..GROUPS_A_DAY {
         assert_eq!(hear(&mut book, &with(format!("{n}")), facts(NOW + 1)), Verdict::Take);
         let mut known = book.get(&room).unwrap().clone();
-        assert!(known.fail() && !known.fail());
+        assert!(known.fail(&n.to_string()) && !known.fail(&n.to_string()));
         book.put(known);
     }
     assert_eq!(hear(&mut book, &with("again".into()), facts(NOW + 2)), Verdict::Ask(Why::Many));
