@@ -7,7 +7,6 @@
 //! An account that is half made does not exist: the key file is written first, the account file, which says that there
 //! is an account, last and atomically.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use parlor_api::{Code, Problem};
@@ -131,6 +130,8 @@ impl Account {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
         }
+        // Where a restore was broken off there is a home from now on: nobody clears it away.
+        home.end_restoring()?;
         let parse = |text: &str| {
             phrase::parse(text).map_err(|error| {
                 Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))
@@ -307,7 +308,7 @@ impl Keys {
             Some(text) => vault.lock(&mut rng(), Unlock::Passphrase(&text), Stretch::RECOMMENDED),
             None => {
                 let key = Secret::random(&mut rng());
-                home::write_private(&key_file(home), key.expose())?;
+                home::write_private(&home.key_file(), key.expose())?;
                 vault.lock(&mut rng(), Unlock::KeyFile(&key), Stretch::RECOMMENDED)
             }
         };
@@ -335,17 +336,13 @@ fn checked_name(name: &str) -> Result<&str, Problem> {
     }
 }
 
-fn key_file(home: &Home) -> PathBuf {
-    home.dir().join("account.key")
-}
-
 fn bad_key(home: &Home, what: &str) -> Problem {
-    let problem = Problem::new(Code::HomeDamaged, format!("{} {what}", key_file(home).display()));
+    let problem = Problem::new(Code::HomeDamaged, format!("{} {what}", home.key_file().display()));
     problem.hint("restore the file from a backup: without it nothing in this home can be read")
 }
 
 fn read_key(home: &Home) -> Result<Secret, Problem> {
-    let path = key_file(home);
+    let path = home.key_file();
     let wrong = |what: &str| bad_key(home, what);
     let bytes = Zeroizing::new(home::read_small(&path)?.ok_or_else(|| wrong("is missing"))?);
     let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("is damaged"))?;

@@ -71,6 +71,11 @@ impl Home {
         self.dir.join("account")
     }
 
+    /// The key that opens the account, if no passphrase does.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.dir.join("account.key")
+    }
+
     /// The history.
     pub fn store_dir(&self) -> PathBuf {
         self.dir.join("store")
@@ -91,6 +96,23 @@ impl Home {
         self.dir.join("store.made")
     }
 
+    /// Says that a backup is being restored into this folder: it is no home yet, and what is in it may be cleared away.
+    pub(crate) fn restoring_file(&self) -> PathBuf {
+        self.dir.join("restoring")
+    }
+
+    /// This is a home: nobody who restores clears it away any more.
+    ///
+    /// # Errors
+    /// `home_denied`.
+    pub(crate) fn end_restoring(&self) -> Result<(), Problem> {
+        let path = self.restoring_file();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(problem("change", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a home has something of this name in its folder, also half written.
     pub(crate) fn has_such(&self, name: &OsStr) -> bool {
         let files = [
@@ -99,7 +121,9 @@ impl Home {
             self.config_file(),
             self.lock_file(),
             self.account_file(),
+            self.key_file(),
             self.store_made_file(),
+            self.restoring_file(),
         ];
         let folders = [self.store_dir(), self.blobs_dir(), self.search_dir()];
         files.iter().chain(&folders).filter_map(|path| path.file_name()).any(|own| {

@@ -1,8 +1,10 @@
 //! A home made of a backup: another device of the account, with what the one that made it knew.
 //!
 //! The home is made beside its place (`HOME.restoring`) and moved there when all of the file was verified and is on the disk. Who is
-//! killed half way has no home, and what was left is cleared away by the next one who restores there.
+//! killed half way has no home, and what was left is cleared away by the next one who restores there: for as long as it is none, a
+//! file in it (`restoring`) says so. Somebody's home that is called like that has no such file, or a node ran on it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -168,13 +170,20 @@ impl Beside {
         if !about.is_dir() {
             return Err(foreign());
         }
+        let (mut is_marked, mut is_used, mut is_bare) = (false, false, true);
+        let is = |path: PathBuf, name: &OsStr| path.file_name() == Some(name);
         for entry in fs::read_dir(dir).map_err(|error| home::problem("read", dir, &error))? {
             let name = entry.map_err(|error| home::problem("read", dir, &error))?.file_name();
             if !beside.has_such(&name) {
                 return Err(foreign());
             }
+            is_marked |= is(beside.restoring_file(), &name);
+            is_used |= is(beside.token_file(), &name) || is(beside.api_file(), &name);
+            // Who was killed before he could mark it.
+            let marking = name == "restoring.new";
+            is_bare &= marking || is(beside.restoring_file(), &name) || is(beside.lock_file(), &name);
         }
-        Ok(())
+        if is_bare || is_marked && !is_used { Ok(()) } else { Err(foreign()) }
     }
 
     fn make(home: &Home) -> Result<Self, Problem> {
@@ -183,22 +192,33 @@ impl Beside {
         beside.create()?;
         // Two who restore there at once: one of them is refused.
         let lock = beside.lock()?;
+        // Whoever had the lock until now may have made a home of it.
+        Self::may_be_made(&beside)?;
         let made = Self { home: beside, lock: Some(lock), moved: false };
+        home::write_private(&made.home.restoring_file(), b"")?;
         made.clear(false)?;
         Ok(made)
     }
 
-    /// Takes away what was left of somebody who was killed.
-    fn clear(&self, lock_too: bool) -> Result<(), Problem> {
+    /// Takes away what was left of somebody who was killed; `all` of it, or not the lock and the mark.
+    fn clear(&self, all: bool) -> Result<(), Problem> {
         let dir = self.home.dir();
         let failed = |error: std::io::Error| home::problem("clear", dir, &error);
+        let ours = [self.home.lock_file(), self.home.restoring_file()];
         for entry in fs::read_dir(dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path == self.home.lock_file() && !lock_too {
+            if ours.contains(&path) {
                 continue;
             }
             let kind = fs::symlink_metadata(&path).map_err(failed)?;
             if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
+        }
+        // The mark last: who is killed meanwhile leaves something that the next one may clear away.
+        for path in ours.iter().filter(|_| all) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -209,6 +229,8 @@ impl Beside {
         if cfg!(windows) {
             self.lock = None;
         }
+        // From here on it is a home, wherever it lies.
+        self.home.end_restoring()?;
         fs::rename(self.home.dir(), home.dir()).map_err(failed)?;
         self.moved = true;
         fs::File::open(above(home.dir())).and_then(|dir| dir.sync_all()).map_err(failed)
@@ -447,16 +469,47 @@ mod tests {
         let home = Home::at(dir.path().join("home"));
         let beside = Beside::of(&home).unwrap();
         fs::create_dir_all(beside.store_dir()).unwrap();
-        for name in ["account", "account.new", "store/journal"] {
+        for name in ["restoring", "account", "account.key", "account.new", "store/journal"] {
             fs::write(beside.dir().join(name), b"half").unwrap();
         }
         let cleared = Beside::make(&home).unwrap();
-        assert_eq!(fs::read_dir(beside.dir()).unwrap().count(), 1, "the lock");
+        let mut left: Vec<_> = fs::read_dir(beside.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["lock", "restoring"]);
         drop(cleared);
+        assert!(!beside.dir().exists());
         fs::create_dir(beside.dir()).unwrap();
         fs::write(beside.dir().join("thesis.txt"), b"years").unwrap();
         assert_eq!(code(Beside::make(&home)), Some(Code::AlreadyExists));
         assert_eq!(fs::read(beside.dir().join("thesis.txt")).unwrap(), b"years");
+    }
+
+    #[test]
+    fn a_home_that_somebody_called_like_one_that_is_being_restored_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let beside = Beside::of(&home).unwrap();
+        let files = |names: &[&str]| {
+            fs::create_dir(beside.dir()).unwrap();
+            names.iter().for_each(|name| fs::write(beside.dir().join(name), b"mine").unwrap());
+        };
+        // Made and never run; run; one whose restore was killed in its last moment and that was run where it lay.
+        let (new, run, last) =
+            (&["account"][..], &["account", "lock", "store.made", "token"], &["account", "token", "restoring"]);
+        for names in [new, run, last] {
+            files(names);
+            assert_eq!(code(Beside::make(&home)), Some(Code::AlreadyExists), "{names:?}");
+            let is_whole = |name: &&str| fs::read(beside.dir().join(name)).unwrap() == b"mine";
+            assert!(names.iter().all(is_whole));
+            fs::remove_dir_all(beside.dir()).unwrap();
+        }
+        // Killed before anything was marked, and in the middle.
+        for names in [&["lock", "restoring.new"][..], &[], &["account", "restoring", "store.made"]] {
+            files(names);
+            made(&home).move_to(&home).unwrap();
+            assert!(!home.restoring_file().exists());
+            fs::remove_dir_all(home.dir()).unwrap();
+        }
     }
 
     #[cfg(unix)]
