@@ -34,17 +34,22 @@ impl Turn<'_> {
         let room = self.id();
         let epochs = self.entry.room.epochs_for(&device);
         let logs = self.entry.tables.iter().filter(|(series, _)| series.kind == SeriesKind::Message);
-        let logs: Vec<(DeviceId, u64)> =
-            logs.filter(|(series, _)| series.device != device).map(|(series, tip)| (series.device, tip.seq)).collect();
+        // A stretch of a forked log is kept behind others, under the name of its path.
+        let kept = |(series, tip): (&Series, &Tip)| (series.device, self.entry.room.kept_in(&series.device), tip.seq);
+        let logs: Vec<(DeviceId, (DeviceId, u64), u64)> =
+            logs.filter(|(series, _)| series.device != device).map(kept).collect();
         self.read(move |store| {
             let ends: Vec<_> = logs
                 .into_iter()
-                .filter_map(|(author, last)| {
-                    let (seq, id) = last_under(store, &room, author, last, &epochs)?;
-                    Some((Series::messages(author), Tip { seq, id }))
+                .filter_map(|(stretch, kept, last)| {
+                    let (seq, id) = last_under(store, &room, kept, last, &epochs)?;
+                    Some((Series::messages(stretch), Tip { seq, id }))
                 })
                 .collect();
             Box::new(move |turn| {
+                // A log may have been left out meanwhile.
+                let ends: Vec<_> =
+                    ends.into_iter().filter(|(series, _)| turn.entry.room.tells(&series.device)).collect();
                 // It may have been taken back meanwhile, or be gone.
                 let Some(cut) = turn.entry.sessions.get_mut(&peer).and_then(|linked| linked.cut.as_mut()) else {
                     return;
@@ -60,17 +65,19 @@ impl Turn<'_> {
     }
 }
 
-/// The last message of a log that was written under one of `epochs`, among the first `last`. An author goes from epoch to
+/// The last message of a log, or of a stretch of one kept under this name behind so many others, that was written under one of
+/// `epochs`, among the first `last`. An author goes from epoch to
 /// epoch and not back, so it is looked for in steps. Blocks.
 fn last_under(
     store: &Store,
     room: &RoomId,
-    author: DeviceId,
+    (path, before): (DeviceId, u64),
     last: u64,
     epochs: &BTreeSet<EpochId>,
 ) -> Option<(u64, [u8; 32])> {
     let id_if_under = |seq: u64| {
-        let want = Want { device: author, from: seq, to: seq };
+        let at = seq.saturating_add(before);
+        let want = Want { device: path, from: at, to: at };
         let row = store.missing(room, LogKind::Message, &[want], usize::MAX).ok()?.into_iter().next()?;
         let event = Event::decode(room, &row.bytes).ok()?;
         let under = epochs.contains(&event.message()?.epoch);
