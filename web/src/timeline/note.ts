@@ -41,6 +41,12 @@ export function noteText(m: Message): string {
       return t('note.unbanned', { ...act, who: all.map(from).join(', ') });
     case 'role':
       return note.role ? t('note.role', { ...met, by: from(note.by), role: t(`role.${note.role}`) }) : m.text;
+    case 'may_invite':
+      return t('note.may_invite', { ...act, who: all.map(from).join(', ') });
+    case 'may_not_invite':
+      return t('note.may_not_invite', { ...act, who: all.map(from).join(', ') });
+    case 'invites_ended':
+      return t('note.invites_ended', { who: all.map(from).join(', '), n: note.invites ?? 1 });
     case 'invited':
       return t('note.invited', act);
     case 'invite_revoked':

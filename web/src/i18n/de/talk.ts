@@ -101,10 +101,13 @@ export const talk: Like<typeof english> = {
   'note.created': '{by} [hat|hast] den Raum erstellt',
   'note.history.from-join': '{by} [hat|hast] eingestellt: Neue lesen ab ihrem Beitritt',
   'note.history.shared': '{by} [hat|hast] eingestellt: Neue lesen alles',
+  'note.invites_ended': 'Damit endeten offene Einladungen von {who}: {n}',
   'note.invite_revoked': '{by} [hat|hast] eine Einladung widerrufen',
   'note.invited': '{by} [hat|hast] eine Einladung erstellt',
   'note.joined': '{who} [ist|bist|sind] jetzt dabei',
   'note.joined.by': '{who} [ist|bist|sind] jetzt dabei, eingeladen von {by}',
+  'note.may_invite': '{by} [hat|hast] {who} das Recht gegeben einzuladen',
+  'note.may_not_invite': '{by} [hat|hast] {who} das Recht genommen einzuladen',
   'note.keys': 'Die Schlüssel haben gewechselt',
   'note.left': '{who} [hat|hast|haben] den Raum verlassen',
   'note.mailboxes': {

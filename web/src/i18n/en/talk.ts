@@ -100,10 +100,13 @@ export const talk = {
   'note.created': '{by} made the room',
   'note.history.from-join': '{by} set: newcomers read from joining on',
   'note.history.shared': '{by} set: newcomers read everything',
+  'note.invites_ended': 'With that, open invites of {who} ended: {n}',
   'note.invite_revoked': '{by} revoked an invite',
   'note.invited': '{by} made an invite',
   'note.joined': '{who} joined',
   'note.joined.by': '{who} joined, invited by {by}',
+  'note.may_invite': '{by} gave {who} the right to invite',
+  'note.may_not_invite': '{by} took the right to invite from {who}',
   'note.keys': 'The keys changed',
   'note.left': '{who} left',
   'note.mailboxes': {
