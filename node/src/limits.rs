@@ -129,8 +129,11 @@ pub(crate) const GROUPS_INBOX: usize = 16;
 pub(crate) const ID_PREFIX_MIN: usize = 4;
 /// Requests to come in that one room keeps, answered with a no or not at all: an invite may be public.
 pub(crate) const REQUESTS_MAX: usize = 256;
-/// Requests to come in that one peer is told of at a time: it takes eight knocks at once from anybody, and one in two seconds.
-pub(crate) const PASSED_ON_MAX: usize = 4;
+/// How long after a request to come in a member is told of another: he takes eight knocks at once from anybody, then one in two seconds,
+/// and holds it against us when we ask more than once a second.
+pub(crate) const PASS_ON_MS: u64 = 4000;
+/// When a member who did not take it is told of a request again.
+pub(crate) const PASS_AGAIN_MS: u64 = 60_000;
 /// A request that nobody answers is forgotten after 30 days; who still wants in asks again.
 pub(crate) const REQUEST_MS: u64 = 30 * 24 * 3600 * 1000;
 /// How long a stop waits for commits and goodbyes.

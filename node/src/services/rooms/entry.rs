@@ -286,7 +286,7 @@ impl Entry {
         }
         entry.load_profiles(store)?;
         let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
-        entry.requests.asked = requests.iter().filter_map(|(_, bytes)| super::requests::decode(bytes)).collect();
+        *entry.requests = super::requests::Requests::load(requests.iter().map(|(_, bytes)| bytes.as_ref()));
         let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
         entry.parts = super::instant::decode(parts);
         entry.forget_former();
@@ -331,7 +331,14 @@ impl Entry {
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));
         let rested = Some(self.rest_until_ms).filter(|until| *until != 0);
-        let ours = [rested, self.coalescer.next_deadline(), self.maintain_ms, self.part_ms, self.guard.due()];
+        let ours = [
+            rested,
+            self.coalescer.next_deadline(),
+            self.maintain_ms,
+            self.part_ms,
+            self.guard.due(),
+            self.requests.due(),
+        ];
         let said = self.speaker.due().filter(|_| self.is_heard());
         let attention = [said, self.listener.due(), self.wanted.due(now_ms)];
         let profile = self.profiles.due(self.room.is_member()).map(|due| due.max(self.rest_until_ms));

@@ -37,7 +37,7 @@ impl Worker {
                 }
                 Err(why) => {
                     let answer = match why {
-                        JoinRefusal::Approval => turn.asked_to_come_in(knocker.invite, knocker.request),
+                        JoinRefusal::Approval => turn.asked_to_come_in(&peer, knocker.invite, knocker.request),
                         why => refusal(why),
                     };
                     drop(reply.send(Some(Knocked::of(&answer, seal.seal(&answer, &mut rng())))));

@@ -4,15 +4,17 @@
 //! again by himself, so nothing has to find its way back: an approved one is answered with his Welcome, a refused one with
 //! the refusal. The approval *is* the Admit; what is kept here is only the question, and a no.
 
-use std::collections::{BTreeMap, HashSet};
+mod book;
+
+use std::collections::HashMap;
 
 use parlor_api::{Code, EventBody, Problem, Request, RequestChange, RequestChanged};
+use parlor_net::PeerId;
 use parlor_proto::control::{InviteId, JoinRequest};
 use parlor_proto::join::{Answer as JoinAnswer, Refusal as JoinRefused};
 use parlor_proto::room::{JoinRefusal, Outcome, Refusal};
-use parlor_proto::{AccountId, DeviceId, codec};
+use parlor_proto::{AccountId, codec};
 use parlor_storage::{Batch, Namespace};
-use serde::{Deserialize, Serialize};
 
 use super::entry::{Job, OnAnswer, Turn};
 use super::log::with_article;
@@ -22,98 +24,74 @@ use super::who::pick;
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
-use crate::limits::{PASSED_ON_MAX, REQUEST_MS, REQUESTS_MAX};
-
-/// A request, by the account that made it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Asked {
-    /// On which invite.
-    invite: InviteId,
-    /// The joiner's own words, with his signatures.
-    join: JoinRequest,
-    /// When it came, milliseconds since the epoch.
-    at_ms: u64,
-    /// Somebody here said no.
-    refused: bool,
-}
-
-/// The requests of a room.
-#[derive(Default)]
-pub(super) struct Requests {
-    /// By who asks.
-    pub(super) asked: BTreeMap<AccountId, Asked>,
-    /// Which devices of members were told of whom.
-    passed_on: HashSet<(DeviceId, AccountId)>,
-}
-
-/// A stored request.
-pub(super) fn decode(bytes: &[u8]) -> Option<(AccountId, Asked)> {
-    let asked: Asked = codec::decode(bytes, parlor_proto::join::MAX_KNOCK + 256).ok()?;
-    Some((asked.join.entrant.account(), asked))
-}
-
-fn key(account: &AccountId) -> Vec<u8> {
-    [b"request".as_slice(), &account.0].concat()
-}
+pub(super) use book::Requests;
+use book::{Asked, Came, key};
 
 impl Turn<'_> {
     /// Somebody wants in on an invite that wants a person's word: notes it, or says what was decided. What it answers may
-    /// be told at once: a request that is lost is made again.
-    pub(super) fn asked_to_come_in(&mut self, invite: InviteId, join: JoinRequest) -> JoinAnswer {
+    /// be told at once: a request that is lost is made again. `peer` asks for himself, or passes it on as a member.
+    pub(super) fn asked_to_come_in(&mut self, peer: &PeerId, invite: InviteId, join: JoinRequest) -> JoinAnswer {
         self.forget_old_requests();
+        let device = self.entry.sessions.get(peer).and_then(|linked| linked.device);
+        let heard = device.is_some_and(|device| self.entry.room.account_of(&device).is_some());
         let account = join.entrant.account();
-        if let Some(known) = self.entry.requests.asked.get(&account).filter(|known| known.invite == invite) {
-            if known.refused {
-                return JoinAnswer::Refused(JoinRefused::Declined);
+        match self.entry.requests.came(invite, join, heard, self.now_ms) {
+            Came::Refused => return JoinAnswer::Refused(JoinRefused::Declined),
+            Came::Full => return JoinAnswer::Refused(JoinRefused::Later),
+            Came::Waits => {}
+            Came::Keep { asked, news } => {
+                let name = asked.join.entrant.cert.name.clone();
+                let settle = Settle::reply(move |turn, done| {
+                    if done.is_ok() && news {
+                        turn.tell_request(account, name, RequestChange::Asked);
+                    }
+                });
+                self.keep_request(account, *asked, settle);
             }
-            self.pass_requests_on();
-            return JoinAnswer::Pending;
         }
-        if self.entry.requests.asked.len() >= REQUESTS_MAX {
-            return JoinAnswer::Refused(JoinRefused::Later);
-        }
-        let name = join.entrant.cert.name.clone();
-        let asked = Asked { invite, join, at_ms: self.now_ms, refused: false };
-        let settle = Settle::reply(move |turn, done| {
-            if done.is_ok() {
-                turn.tell_request(account, name, RequestChange::Asked);
-            }
-        });
-        self.keep_request(account, asked, settle);
         self.pass_requests_on();
         JoinAnswer::Pending
     }
 
-    /// Passes what is asked here on to connected members who may answer it, each device once: as the same knock, made anew, so
-    /// they take it as if the joiner had come to them. One that does not take it is asked again when the joiner asks again.
+    /// Passes what is asked here on to connected members who may answer it, each device once and slowly: as the same knock, made
+    /// anew, so they take it as if the joiner had come to them.
     pub(super) fn pass_requests_on(&mut self) {
+        if self.entry.requests.is_empty() {
+            return;
+        }
+        self.forget_old_requests();
+        if !self.entry.room.is_member() {
+            return;
+        }
         let me = self.context.identity.device();
-        let (room, Requests { asked, passed_on }) = (&self.entry.room, &mut *self.entry.requests);
-        passed_on.retain(|(_, account)| asked.get(account).is_some_and(|asked| !asked.refused));
-        let linked = self.entry.sessions.iter().filter_map(|(peer, linked)| Some((*peer, linked.device?)));
-        for (peer, device) in linked.filter(|(_, device)| *device != me) {
-            let may = |invite| room.account_of(&device).is_some_and(|to| room.may_let_in(&to, invite));
-            let waiting = asked.iter().filter(|(_, asked)| !asked.refused && may(&asked.invite));
-            let news = waiting.filter(|(account, _)| passed_on.insert((device, **account)));
-            for (account, asked) in news.take(PASSED_ON_MAX) {
-                let Some(info) = room.invite_info(&asked.invite) else { continue };
-                let (asks, knock) = parlor_proto::join::knock(&info.invite_pk, &asked.join, &mut rng());
-                let mark = (device, *account);
-                let after: OnAnswer = Box::new(move |turn, answer| {
-                    let later = JoinAnswer::Refused(JoinRefused::Later);
-                    if asks.open(answer).is_none_or(|answer| answer == later) {
-                        turn.entry.requests.passed_on.remove(&mark);
-                    }
-                });
-                self.jobs.push(Job::Ask { room: room.id(), peer, knock, after });
-            }
+        let (room, requests) = (&self.entry.room, &mut *self.entry.requests);
+        let linked = self.entry.sessions.iter().filter_map(|(peer, linked)| Some((linked.device?, *peer)));
+        let peers: HashMap<_, _> = linked.filter(|(device, _)| *device != me).collect();
+        let may = |device: &_, invite: &_| room.account_of(device).is_some_and(|to| room.may_let_in(&to, invite));
+        for (device, account, asked) in requests.news(peers.keys().copied(), may, self.now_ms) {
+            let Some(info) = room.invite_info(&asked.invite) else { continue };
+            let (asks, knock) = parlor_proto::join::knock(&info.invite_pk, &asked.join, &mut rng());
+            let after: OnAnswer = Box::new(move |turn, answer| {
+                let later = JoinAnswer::Refused(JoinRefused::Later);
+                if asks.open(answer).is_none_or(|answer| answer == later) {
+                    turn.entry.requests.not_taken(device, account, turn.now_ms);
+                }
+            });
+            self.jobs.push(Job::Ask { room: room.id(), peer: peers[&device], knock, after });
+        }
+    }
+
+    /// Time passed: others may be told of who asks.
+    pub(super) fn tick_requests(&mut self) {
+        if self.entry.requests.is_due(self.now_ms) {
+            self.pass_requests_on();
         }
     }
 
     /// What waits for an answer, the oldest first.
     pub(super) fn request_views(&mut self) -> Vec<Request> {
         self.forget_old_requests();
-        let mut waiting: Vec<_> = self.entry.requests.asked.iter().filter(|(_, asked)| !asked.refused).collect();
+        let mut waiting: Vec<_> = self.entry.requests.waiting().collect();
         waiting.sort_by_key(|(_, asked)| asked.at_ms);
         waiting.into_iter().filter_map(|(account, asked)| self.request_view(account, asked)).collect()
     }
@@ -129,7 +107,7 @@ impl Turn<'_> {
             Ok(admission) => {
                 let mut batch = Batch::new(Some(self.id()));
                 batch.delete(Namespace::Invite, &key(&account));
-                self.entry.requests.asked.remove(&account);
+                self.entry.requests.remove(&account);
                 let settle = Settle::reply(move |turn, done| {
                     if done.is_ok() {
                         turn.tell_request(account, view.name.clone(), RequestChange::Approved);
@@ -159,33 +137,24 @@ impl Turn<'_> {
     fn keep_request(&mut self, account: AccountId, asked: Asked, settle: Settle) {
         let mut batch = Batch::new(Some(self.id()));
         batch.put(Namespace::Invite, &key(&account), codec::encode(&asked));
-        self.entry.requests.asked.insert(account, asked);
+        self.entry.requests.keep(account, asked);
         self.commit_with(batch, Outcome::default(), settle);
     }
 
     /// Requests whose invite is closed, or that are too old, are over; so are those of who is in.
     fn forget_old_requests(&mut self) {
         let (room, now) = (&self.entry.room, self.now_ms);
-        let open = |account: &AccountId, asked: &Asked| {
-            let invite = room.invite_info(&asked.invite);
+        let over = self.entry.requests.over(now, |account, invite| {
+            let invite = room.invite_info(invite);
             invite.is_some_and(|info| !info.revoked && info.expires_ms.is_none_or(|end| end >= now))
-                && asked.at_ms.saturating_add(REQUEST_MS) >= now
                 && room.member(account).is_none()
-        };
-        let over: Vec<_> = self
-            .entry
-            .requests
-            .asked
-            .iter()
-            .filter(|(account, asked)| !open(account, asked))
-            .map(|(a, _)| *a)
-            .collect();
+        });
         if over.is_empty() {
             return;
         }
         let mut batch = Batch::new(Some(self.id()));
         for account in over {
-            self.entry.requests.asked.remove(&account);
+            self.entry.requests.remove(&account);
             batch.delete(Namespace::Invite, &key(&account));
         }
         self.commit_with(batch, Outcome::default(), Settle::default());
@@ -195,13 +164,13 @@ impl Turn<'_> {
     fn request_of(&mut self, who: &str) -> Answer<(AccountId, Asked, Request)> {
         self.may_answer()?;
         self.forget_old_requests();
-        let waiting = self.entry.requests.asked.iter().filter(|(_, asked)| !asked.refused);
-        let called = waiting.map(|(account, asked)| (*account, asked.join.entrant.cert.name.clone()));
+        let called =
+            self.entry.requests.waiting().map(|(account, asked)| (*account, asked.join.entrant.cert.name.clone()));
         let account = pick(called, who)?.ok_or_else(|| {
             Problem::new(Code::NotFound, "nobody of that name asks to come in")
                 .hint("parlor requests ROOM shows who asks")
         })?;
-        let asked = self.entry.requests.asked.get(&account).cloned().ok_or_else(|| Problem::of(Code::Internal))?;
+        let asked = self.entry.requests.get(&account).cloned().ok_or_else(|| Problem::of(Code::Internal))?;
         let view = self.request_view(&account, &asked).ok_or_else(|| Problem::of(Code::InviteNotFound))?;
         Ok((account, asked, view))
     }

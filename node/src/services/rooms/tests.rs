@@ -1,19 +1,16 @@
-//! Promises about what follows when the disk fails.
+//! Promises of a node about its rooms: what follows when the disk fails, and what is asked in an odd moment.
 
 use parlor_api::{CreateInvite, FileState, JoinRequest, MessageKind, Role, SendRequest, SetRole};
 use parlor_proto::EventId;
 use parlor_proto::annotation;
 use parlor_proto::body::{Body, Edit, Group};
-use parlor_proto::control::Setting;
 use parlor_proto::file::FileRef;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
-use parlor_proto::sync::Guard;
 use parlor_storage::{Batch, Namespace};
 
 use super::entry::{Entry, Job, Turn};
-use super::message::Wish;
 use crate::account::rng;
 use crate::app::Anchor;
 use crate::services::alone::{Alone, config, new_room};
@@ -244,59 +241,6 @@ async fn of_what_is_asked_of_a_file_the_last_counts_and_what_the_disk_refuses_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_the_guard_of_a_copied_device_is_refused_as_soon_as_the_copy_is_known() {
-    let alone = Alone::new().await;
-    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
-    let context = alone.app.node.context.clone();
-    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
-    let now_ms = crate::clock::now_ms();
-    let rename = |entry: &mut Entry, name: &str| {
-        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
-    };
-    rename(&mut entry, "one");
-    let other = rename(&mut copy, "other");
-    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
-    entry.guard = Guard::start(now_ms);
-    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
-    let invite = |turn: &mut Turn<'_>| {
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        turn.wish(Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
-        move || answer.try_recv().map(|answer| answer.unwrap_err().code)
-    };
-    let mut held = invite(&mut turn);
-    assert!(held().is_err(), "nobody said yet what is held of our logs");
-    let changes = turn.entry.room.receive(vec![other], now_ms).outcome.changes;
-    turn.tell_changes(&changes);
-    assert_eq!(held(), Ok(parlor_api::Code::DeviceCloned));
-    // After the next start, too.
-    turn.entry.guard = Guard::start(now_ms);
-    turn.hold();
-    assert_eq!(invite(&mut turn)(), Ok(parlor_api::Code::DeviceCloned));
-    alone.node.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_the_guard_is_refused_as_soon_as_it_is_known_that_we_are_out() {
-    let alone = Alone::new().await;
-    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
-    let context = alone.app.node.context.clone();
-    let (mut entry, mut other) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
-    let now_ms = crate::clock::now_ms();
-    let gone = other.room.leave(now_ms).unwrap().accepted.remove(0).event().clone();
-    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
-    entry.guard = Guard::start(now_ms);
-    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
-    turn.hold();
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    turn.wish(Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
-    assert!(answer.try_recv().is_err(), "nobody said yet what is held of our logs");
-    let changes = turn.entry.room.receive(vec![gone], now_ms).outcome.changes;
-    turn.tell_changes(&changes);
-    assert_eq!(answer.try_recv().unwrap().unwrap_err().code, parlor_api::Code::NotPermitted);
-    alone.node.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_whose_key_comes_late_is_flagged_as_it_was_when_it_came() {
     let alone = Alone::new().await;
     let id: parlor_proto::RoomId = alone.room.parse().unwrap();
@@ -318,63 +262,6 @@ async fn an_edit_whose_key_comes_late_is_flagged_as_it_was_when_it_came() {
         !turn.unsafe_when_it_came(&flagged.event, Some(&Body::text("a line"))),
         "of a line the note is where it belongs"
     );
-    alone.node.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_to_a_copied_device_waits_nowhere() {
-    let alone = Alone::new().await;
-    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
-    let context = alone.app.node.context.clone();
-    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
-    let now_ms = crate::clock::now_ms();
-    let rename = |entry: &mut Entry, name: &str| {
-        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
-    };
-    rename(&mut entry, "one");
-    let other = rename(&mut copy, "other");
-    let (mut outbox, mut jobs) = (Outbox::default(), Vec::new());
-    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
-    turn.entry.room.receive(vec![other], now_ms);
-    for text in ["one", "two"] {
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        turn.wish(Wish::Send(vec![request(text)], reply));
-        assert_eq!(answer.try_recv().unwrap().unwrap_err().code, parlor_api::Code::DeviceCloned);
-    }
-    assert!(outbox.lines().is_empty() && jobs.is_empty(), "nothing is written down either");
-    alone.node.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_asks_again_for_what_was_written_is_told_so_also_when_the_device_may_write_no_more() {
-    let alone = Alone::new().await;
-    let id: parlor_proto::RoomId = alone.room.parse().unwrap();
-    let context = alone.app.node.context.clone();
-    let (mut entry, mut copy) = (Entry::load(&context, id).unwrap(), Entry::load(&context, id).unwrap());
-    let now_ms = crate::clock::now_ms();
-    let written = outbox::Entry {
-        nonce: super::wishes::nonce(Some("one")),
-        room: id,
-        body: Vec::new(),
-        submitted_ms: now_ms,
-        stage: Stage::Written { event: EventId([7; 32]), seq: 1 },
-    };
-    let mut outbox = Outbox::restore([written]);
-    let rename = |entry: &mut Entry, name: &str| {
-        entry.room.set_state(vec![(Setting::Name, name.into())], now_ms).unwrap().accepted.remove(0).event().clone()
-    };
-    rename(&mut entry, "one");
-    let other = rename(&mut copy, "other");
-    let mut jobs = Vec::new();
-    let mut turn = Turn { entry: &mut entry, outbox: &mut outbox, context: &context, jobs: &mut jobs, now_ms };
-    turn.entry.room.receive(vec![other], now_ms);
-    let mut sends = |requests: Vec<SendRequest>| {
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        turn.wish(Wish::Send(requests, reply));
-        answer.try_recv().unwrap().map_err(|problem| problem.code)
-    };
-    assert_eq!(sends(vec![request("one")]).unwrap()[0].message, EventId([7; 32]).to_string());
-    assert_eq!(sends(vec![request("one"), request("two")]).unwrap_err(), parlor_api::Code::DeviceCloned);
     alone.node.stop().await.unwrap();
 }
 

@@ -443,7 +443,7 @@ impl Worker {
         self.context.peers.have_room(room, secret, topics);
     }
 
-    /// A stranger knocks: lets him in if one of the rooms here made the invite, or says why not.
+    /// What waits to be sent, in all rooms.
     fn outbox_lines(&mut self) -> Vec<parlor_api::OutboxEntry> {
         let lines = self.outbox.lines();
         let mut views = Vec::new();
@@ -533,6 +533,7 @@ impl Turn<'_> {
         self.tick_sessions();
         self.check_links();
         self.tick_parting();
+        self.tick_requests();
         self.tick_heard();
         self.tick_wanted();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {

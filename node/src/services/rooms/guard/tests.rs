@@ -1,0 +1,144 @@
+//! Promises of a device that does not know yet whether a copy of it has written.
+
+use parlor_api::{Code, CreateInvite, SendRequest};
+use parlor_proto::control::Setting;
+use parlor_proto::event::Event;
+use parlor_proto::outbox::{self, Outbox, Stage};
+use parlor_proto::sync::Guard;
+use parlor_proto::{EventId, RoomId};
+use tokio::sync::oneshot;
+
+use crate::services::alone::Alone;
+use crate::services::rooms::entry::{Entry, Job, Turn};
+use crate::services::rooms::message::{Reply, Wish};
+use crate::services::rooms::wishes::nonce;
+
+/// A room held by hand beside the node that has it.
+struct Beside {
+    alone: Alone,
+    entry: Entry,
+    outbox: Outbox,
+    jobs: Vec<Job>,
+    now_ms: u64,
+}
+
+impl Beside {
+    async fn new() -> Self {
+        let alone = Alone::new().await;
+        let entry = Self::held(&alone);
+        Self { alone, entry, outbox: Outbox::default(), jobs: Vec::new(), now_ms: crate::clock::now_ms() }
+    }
+
+    fn held(alone: &Alone) -> Entry {
+        let room: RoomId = alone.room.parse().unwrap();
+        Entry::load(&alone.app.node.context, room).unwrap()
+    }
+
+    /// What a copy of the device writes, once this one has written something else.
+    fn copied(&mut self) -> Event {
+        let now_ms = self.now_ms;
+        let rename = |entry: &mut Entry, name: &str| {
+            let outcome = entry.room.set_state(vec![(Setting::Name, name.into())], now_ms);
+            outcome.unwrap().accepted.remove(0).event().clone()
+        };
+        rename(&mut self.entry, "one");
+        rename(&mut Self::held(&self.alone), "other")
+    }
+
+    /// Something came, and what follows from it is done.
+    fn hear(&mut self, event: Event) {
+        let changes = self.entry.room.receive(vec![event], self.now_ms).outcome.changes;
+        self.turn().tell_changes(&changes);
+    }
+
+    fn turn(&mut self) -> Turn<'_> {
+        let Self { alone, entry, outbox, jobs, now_ms } = self;
+        Turn { entry, outbox, context: &alone.app.node.context, jobs, now_ms: *now_ms }
+    }
+
+    /// Wishes for something; what is answered, once that is known.
+    fn wish<T, W>(&mut self, wish: W) -> impl FnMut() -> Option<Result<T, Code>> + use<T, W>
+    where
+        W: FnOnce(Reply<T>) -> Wish,
+    {
+        let (reply, mut answer) = oneshot::channel();
+        self.turn().wish(wish(reply));
+        move || answer.try_recv().ok().map(|answer| answer.map_err(|problem| problem.code))
+    }
+
+    fn invites(&mut self) -> impl FnMut() -> Option<Code> + use<> {
+        let mut answer = self.wish(|reply| Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
+        move || answer().and_then(Result::err)
+    }
+
+    fn sends(&mut self, texts: &[&str]) -> Result<String, Code> {
+        let request = |text: &&str| SendRequest {
+            text: (*text).to_owned(),
+            client_id: Some((*text).to_owned()),
+            ..SendRequest::default()
+        };
+        let requests = texts.iter().map(request).collect();
+        let answer = self.wish(|reply| Wish::Send(requests, reply))();
+        answer.expect("an answer at once").map(|sent| sent[0].message.clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_guard_of_a_copied_device_is_refused_as_soon_as_the_copy_is_known() {
+    let mut beside = Beside::new().await;
+    let other = beside.copied();
+    beside.entry.guard = Guard::start(beside.now_ms);
+    let mut held = beside.invites();
+    assert_eq!(held(), None, "nobody said yet what is held of our logs");
+    beside.hear(other);
+    assert_eq!(held(), Some(Code::DeviceCloned));
+    // After the next start, too.
+    beside.entry.guard = Guard::start(beside.now_ms);
+    beside.turn().hold();
+    assert_eq!(beside.invites()(), Some(Code::DeviceCloned));
+    beside.alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_guard_is_refused_as_soon_as_it_is_known_that_we_are_out() {
+    let mut beside = Beside::new().await;
+    let left = Beside::held(&beside.alone).room.leave(beside.now_ms);
+    beside.entry.guard = Guard::start(beside.now_ms);
+    beside.turn().hold();
+    let mut held = beside.invites();
+    assert_eq!(held(), None, "nobody said yet what is held of our logs");
+    beside.hear(left.unwrap().accepted.remove(0).event().clone());
+    assert_eq!(held(), Some(Code::NotPermitted));
+    beside.alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_to_a_copied_device_waits_nowhere() {
+    let mut beside = Beside::new().await;
+    let other = beside.copied();
+    beside.entry.room.receive(vec![other], beside.now_ms);
+    for text in ["one", "two"] {
+        assert_eq!(beside.sends(&[text]), Err(Code::DeviceCloned));
+    }
+    assert!(beside.outbox.lines().is_empty() && beside.jobs.is_empty(), "nothing is written down either");
+    beside.alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_for_what_was_written_is_told_so_also_when_the_device_may_write_no_more() {
+    let mut beside = Beside::new().await;
+    let event = EventId([7; 32]);
+    let written = outbox::Entry {
+        nonce: nonce(Some("one")),
+        room: beside.entry.room.id(),
+        body: Vec::new(),
+        submitted_ms: beside.now_ms,
+        stage: Stage::Written { event, seq: 1 },
+    };
+    beside.outbox = Outbox::restore([written]);
+    let other = beside.copied();
+    beside.entry.room.receive(vec![other], beside.now_ms);
+    assert_eq!(beside.sends(&["one"]), Ok(event.to_string()));
+    assert_eq!(beside.sends(&["one", "two"]), Err(Code::DeviceCloned));
+    beside.alone.node.stop().await.unwrap();
+}
