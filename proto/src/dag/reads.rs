@@ -9,10 +9,6 @@ use super::{Dag, GrantIdx, Node, NodeIdx, Set};
 use crate::control::{Control, GrantRole, InviteHistory};
 use crate::ids::{AccountId, EventId};
 
-/// The newest grants of an account that tell what it could read, and the ends of each that are looked at; one with more than that is
-/// ended for every later one. A fixed number, for somebody may write thousands.
-const LOOKED_AT: usize = 64;
-
 /// Orders what histories show: nothing, since a later epoch, since an earlier one, everything.
 type Breadth = (u8, Option<Reverse<(u64, Reverse<EventId>)>>);
 
@@ -49,38 +45,32 @@ impl Dag {
     }
 
     /// The most that an account could read by its grants in `view`: by those that nothing in it ends, or else by those with which
-    /// it was in last, of which no later one knew an end. Whether an end counts is not asked, for that is no static fact: one
-    /// that does not can only make this less.
+    /// it was in last, of which no other knew an end. Whether an end counts is not asked, for that is no static fact: one
+    /// that does not can only make this less. All are looked at, however many there are: whoever may choose which are left out
+    /// chooses what comes of it.
     pub fn could_read(&self, account: &AccountId, view: &Set) -> InviteHistory {
-        let mut known: Vec<GrantIdx> =
-            self.grants_of(account).iter().copied().filter(|g| view.has(self.grants()[*g].op)).collect();
-        if known.len() > LOOKED_AT {
-            let age = |g: &GrantIdx| Reverse((self.node(self.grants()[*g].op).lamport, self.grants()[*g].rank));
-            known.select_nth_unstable_by_key(LOOKED_AT, age);
-            known.truncate(LOOKED_AT);
-        }
-        let ends: Vec<Vec<NodeIdx>> = known.iter().map(|g| self.ends_of(*g, view)).collect();
-        let each = || known.iter().copied().zip(&ends);
-        let mut standing = each().filter(|(_, ends)| ends.is_empty()).map(|(g, _)| g).peekable();
+        let grants = || self.grants_of(account).iter().copied().filter(|g| view.has(self.grants()[*g].op));
+        let ended = Ends::of(self, account, |end| view.has(end));
+        let mut standing = grants().filter(|g| !ended.any(*g)).peekable();
         if standing.peek().is_some() {
             return self.widest(standing, view);
         }
-        let later_knew = |ends: &[NodeIdx]| {
-            let knew = |g: &GrantIdx| ends.iter().any(|end| self.in_past(*end, self.grants()[*g].op));
-            ends.len() > LOOKED_AT || known.iter().any(knew)
-        };
-        self.widest(each().filter(|(_, ends)| !later_knew(ends)).map(|(g, _)| g), view)
+        let knew = self.known_by(grants());
+        let known = Ends::of(self, account, |end| knew.has(end));
+        self.widest(grants().filter(|g| !known.any(*g)), view)
     }
 
-    /// What ends a grant in `view`, whatever it knew of the grant: its subject left, or somebody removed it, or cascading somebody
-    /// it hangs below. Not what the grant was made knowing. At most one more than are looked at.
-    fn ends_of(&self, g: GrantIdx, view: &Set) -> Vec<NodeIdx> {
-        let left = self.kinds.leaves.get(&self.grants()[g].subject).into_iter().flatten().copied();
-        let cascades = |at: &NodeIdx| matches!(&self.node(*at).control, Control::Remove(remove) if remove.cascade);
-        let above = std::iter::successors(self.grants()[g].giver, |g| self.grants()[*g].giver);
-        let above = above.filter(|_| self.kinds.cascades > 0).flat_map(|g| self.removes_naming(g).filter(cascades));
-        let all = left.chain(self.removes_naming(g)).chain(above);
-        all.filter(|at| view.has(*at) && !self.in_past(*at, self.grants()[g].op)).take(LOOKED_AT + 1).collect()
+    /// What these grants were made knowing, together. What is in the past of one that was looked at adds nothing.
+    fn known_by(&self, grants: impl Iterator<Item = GrantIdx>) -> Set {
+        let mut ops: Vec<NodeIdx> = grants.map(|g| self.grants()[g].op).collect();
+        ops.sort_unstable_by_key(|op| Reverse(self.node(*op).lamport));
+        let mut knew = Set::default();
+        for op in ops {
+            if !knew.has(op) {
+                knew.put_all(&self.node(op).past);
+            }
+        }
+        knew
     }
 
     fn known_in(&self, history: InviteHistory, view: &Set) -> InviteHistory {
@@ -99,5 +89,33 @@ impl Dag {
             InviteHistory::Since(first) => (1, self.epoch(first).map(|(at, _)| order(at))),
             InviteHistory::Full => (2, None),
         }
+    }
+}
+
+/// What ends grants of one account, whatever it knew of them: its subject left, or somebody removed it, or cascading somebody it hangs
+/// below. Not what the grant itself was made knowing.
+struct Ends<'a, F> {
+    dag: &'a Dag,
+    /// Which ends are looked at.
+    counts: F,
+    /// Those that name the account: one comparison of sets a grant, for there may be thousands of both.
+    account: Set,
+}
+
+impl<'a, F: Fn(NodeIdx) -> bool> Ends<'a, F> {
+    fn of(dag: &'a Dag, account: &AccountId, counts: F) -> Self {
+        let mut set = Set::default();
+        let left = dag.kinds.leaves.get(account).into_iter().flatten().copied();
+        left.chain(dag.removes_of(account)).filter(|at| counts(*at)).for_each(|at| set.put(at));
+        Self { dag, counts, account: set }
+    }
+
+    fn any(&self, g: GrantIdx) -> bool {
+        let Self { dag, counts, account } = self;
+        let past = &dag.node(dag.grants()[g].op).past;
+        let cascades = |at: &NodeIdx| matches!(&dag.node(*at).control, Control::Remove(remove) if remove.cascade);
+        let above = std::iter::successors(dag.grants()[g].giver, |g| dag.grants()[*g].giver);
+        let above = above.filter(|_| dag.kinds.cascades > 0).flat_map(|g| dag.removes_naming(g).filter(cascades));
+        !account.within(past) || dag.removes_beside(g).chain(above).any(|at| counts(at) && !past.has(at))
     }
 }

@@ -172,6 +172,68 @@ fn what_somebody_read_before_he_left_does_not_count_when_he_came_again_and_is_ta
     }
 }
 
+/// Grants of a junior role to somebody, in a row, as a doctored node of an admin may write them.
+fn grants_by(writer: &mut Person, whom: AccountId, history: InviteHistory, n: usize) {
+    for _ in 0..n {
+        let grant = Control::Grant(GrantRole {
+            auth: writer.room.grant_id(writer.room.grant().unwrap()),
+            subject: whom,
+            power: Power::OBSERVER,
+            perms: Role::Observer.permissions(RoomKind::Group),
+            max_depth: 0,
+            invites: InviteBounds { history, ..InviteBounds::NONE },
+        });
+        let event = written(&writer.room, &grant, writer.now);
+        assert!(writer.receive(vec![event]).rejected.is_empty());
+    }
+}
+
+/// A founder, an admin, and a member who reads everything.
+fn three() -> (Person, Person, Person) {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite::of(Role::Admin));
+    let mut carol = Person::join(3, &link, &mut alice);
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    carol.sync_from(&alice);
+    (alice, carol, bob)
+}
+
+#[test]
+fn grants_without_number_that_do_not_count_let_nobody_read_what_he_could_not() {
+    let (mut alice, mut carol, bob) = three();
+    super::attacks::remove(&mut alice, &bob);
+    alice.now += 2 * 3_600_000;
+    alice.maintain();
+    alice.write("secret past");
+    alice.now += 2 * 3_600_000;
+    let next = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(next);
+    let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    // An admin who was away gives him roles, one after another, as if he had never been out.
+    grants_by(&mut carol, account(&bob), InviteHistory::Full, 100);
+    alice.sync_from(&carol);
+    super::attacks::remove(&mut alice, &carol);
+    super::attacks::remove(&mut alice, &bob);
+    settle(&mut alice, &mut bob);
+    gives(&mut alice, &bob, Role::Member);
+    settle(&mut alice, &mut bob);
+    assert!(bob.room.is_member());
+    knows_nothing_of_the_past(&mut alice, &mut bob);
+}
+
+#[test]
+fn grants_without_number_that_do_not_count_take_nothing_from_who_reads_everything() {
+    let (mut alice, mut carol, bob) = three();
+    super::attacks::remove(&mut alice, &carol);
+    grants_by(&mut carol, account(&bob), InviteHistory::None, 64);
+    alice.sync_from(&carol);
+    gives(&mut alice, &bob, Role::Moderator);
+    let grant = alice.room.resolved.members()[&account(&bob)];
+    assert_eq!(alice.room.dag.grants()[grant].reads, InviteHistory::Full);
+}
+
 #[test]
 fn who_brings_a_device_by_an_invite_without_history_reads_on_with_another_role() {
     let mut alice = Person::founder(1, History::Full);
