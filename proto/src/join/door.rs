@@ -64,7 +64,8 @@ pub enum KnockError {
 
 impl Doorkeeper {
     /// Looks which of `invites` the knock of `peer` is for. Give all invites of all rooms, also those that are used up,
-    /// expired or revoked, so that the joiner can be told; newest first, since the search is bounded.
+    /// expired or revoked, so that the joiner can be told; newest first, since the search is bounded. Nothing is taken of them
+    /// for who knocks too often, so they may be worked out as they are taken.
     ///
     /// # Errors
     /// See [`KnockError`]. Answer with no bytes.

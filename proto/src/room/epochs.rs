@@ -1,7 +1,7 @@
 //! The epochs of a room as one device sees them: which are safe, whose keys are held, and the chains below the keys.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use parlor_crypto::epoch::{EpochSecret, SenderChain, SliceSecret};
 use parlor_crypto::seal::{self, MessageKey};
@@ -75,6 +75,8 @@ pub(super) struct Epochs {
     /// The highest slice that admissions opened in an epoch, and by which, among the first `counted` control events.
     admitted: HashMap<EpochId, (u32, NodeIdx)>,
     counted: NodeIdx,
+    /// The admissions that open what they say.
+    pub(super) openings: HashSet<NodeIdx>,
     /// What we were when keys were asked for last: when that changes we may be entitled to more.
     pub(super) asked_as: (Option<GrantIdx>, usize),
     /// The Rotates of each device that nothing missing called for.
@@ -108,6 +110,7 @@ impl Epochs {
             untried: Vec::new(),
             admitted: HashMap::new(),
             counted: 0,
+            openings: HashSet::new(),
             asked_as: (None, 0),
             idle: HashMap::new(),
             keys_wanted: BTreeSet::new(),
@@ -299,6 +302,10 @@ impl Epochs {
 
     pub(super) fn info(&self, epoch: &EpochId) -> Option<&EpochInfo> {
         self.by_order.get(self.orders.get(epoch)?)
+    }
+
+    pub(super) fn by_age(&self) -> impl Iterator<Item = EpochId> + '_ {
+        self.by_order.values().map(|info| info.id)
     }
 
     pub(super) fn order(&self, epoch: &EpochId) -> Option<EpochOrder> {

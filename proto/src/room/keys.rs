@@ -19,7 +19,7 @@ use crate::identity::Leaf;
 use crate::ids::{AccountId, DeviceId, EpochId};
 
 /// Labels a key share.
-const SHARE: &str = "key share";
+pub(super) const SHARE: &str = "key share";
 /// Pages kept in memory for members who ask: those of the newest epochs of a large room, some 12 MB.
 const PAGES_IN_MEMORY: usize = 16_384;
 
@@ -123,9 +123,7 @@ impl Room {
             .find_map(|leaf| hpke::open_box(SHARE, &context, &leaf.secret, &aad, &share.sealed).ok());
         let bytes: [u8; 32] = opened.ok_or(KeyError::Open)?.as_slice().try_into().map_err(|_| KeyError::Open)?;
         let mut held = Held { slice: share.slice, key: Secret::new(bytes), checked: false };
-        if !self.matches_commitment(&share.epoch, &held) {
-            return Err(KeyError::Commit);
-        }
+        self.owed(&share.epoch, &held)?;
         held.checked = true;
         let mut outcome = Outcome::default();
         self.epochs.hold(share.epoch, held);
@@ -323,7 +321,7 @@ impl Room {
         {
             return;
         }
-        if self.matches_commitment(&epoch, &held) {
+        if self.was_welcomed_with(&epoch, &held) {
             self.epochs.hold(epoch, Held { checked: true, ..held });
         } else {
             self.epochs.refuse(&epoch);
@@ -331,19 +329,46 @@ impl Room {
         self.note_keys(epoch, outcome);
     }
 
-    /// Whether a key is the one committed to: `k_0` by the Rotate, a later slice by our own Admit into it or one after it.
-    fn matches_commitment(&self, epoch: &EpochId, held: &Held) -> bool {
-        let Some((_, rotate)) = self.dag.epoch(epoch) else { return false };
+    /// Whether a key that came in a Welcome is the one committed to: `k_0` by the Rotate, a later slice by an Admit of this device
+    /// into it or one after it.
+    fn was_welcomed_with(&self, epoch: &EpochId, held: &Held) -> bool {
         if held.slice == 0 {
-            return EpochSecret::from_secret(held.key.clone()).commit(self.id.as_bytes()) == rotate.commit;
+            return self.is_first(epoch, held);
         }
-        let fits = |admit: &Admit| {
-            let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
-            slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
-        };
+        self.admits_of(&self.me.device(), epoch).iter().any(|(_, admit)| self.leads_to(held, admit))
+    }
+
+    /// Whether a key that anybody may have sent is the one we may have: `k_0` if we may have that, or else a slice that leads to what
+    /// every Admit of a device of ours commits to. Of one alone it is not known who wrote it: a request to join lies open in the log,
+    /// for everybody to admit us once more with a key of his own. If they contradict each other none is taken, and nobody is at fault.
+    fn owed(&self, epoch: &EpochId, held: &Held) -> Result<(), KeyError> {
+        if held.slice == 0 {
+            return self.is_first(epoch, held).then_some(()).ok_or(KeyError::Commit);
+        }
+        let from = self.entitled_from(&self.me.device(), epoch);
+        if from.is_none_or(|from| from < held.slice) {
+            return Err(KeyError::NotWanted);
+        }
         // As much as another device of the account was let into: who was put out and comes back with that one is in with all.
         let devices = self.dag.devices_of(&self.me.account()).iter().filter_map(|no| self.dag.devices().get(*no));
-        devices.flat_map(|entry| self.admits_of(&entry.device, epoch)).any(|(_, admit)| fits(admit))
+        let admits = devices.flat_map(|entry| self.openings_of(&entry.device, epoch));
+        let led: Vec<bool> = admits.map(|admit| self.leads_to(held, admit)).collect();
+        match (led.contains(&true), led.contains(&false)) {
+            (true, false) => Ok(()),
+            (true, true) => Err(KeyError::NotWanted),
+            (false, _) => Err(KeyError::Commit),
+        }
+    }
+
+    fn is_first(&self, epoch: &EpochId, held: &Held) -> bool {
+        let commit = EpochSecret::from_secret(held.key.clone()).commit(self.id.as_bytes());
+        self.dag.epoch(epoch).is_some_and(|(_, rotate)| rotate.commit == commit)
+    }
+
+    /// Whether the chain of slices from this key on leads to what an Admit commits to.
+    fn leads_to(&self, held: &Held, admit: &Admit) -> bool {
+        let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
+        slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
     }
 
     /// The Admits that let a device into an epoch, with their places.
@@ -359,6 +384,11 @@ impl Room {
     pub(super) fn was_recipient(&self, device: &DeviceId, epoch: &EpochId) -> bool {
         let no = self.dag.device_no(device);
         no.is_some_and(|no| self.epochs.info(epoch).is_some_and(|info| info.recipients.has(no)))
+    }
+
+    /// All epochs, the best last: an author never goes back to one he has left.
+    pub fn epochs(&self) -> impl Iterator<Item = EpochId> + '_ {
+        self.epochs.by_age()
     }
 
     /// The epochs whose keys a device may have (attack 31): of a former member those of before it was put out.
@@ -382,12 +412,15 @@ impl Room {
         if self.live.has(no) && (all.iter().any(|no| recipients.has(*no)) || self.history_entitles(&account, epoch)) {
             return Some(0);
         }
-        let admits =
-            all.iter().filter_map(|no| self.dag.devices().get(*no)).flat_map(|e| self.admits_of(&e.device, epoch));
-        admits
-            .filter(|(at, _)| self.dag.grants_by(*at).any(|g| self.resolved.is_ok(g)))
-            .map(|(_, admit)| admit.slice)
-            .min()
+        let devices = all.iter().filter_map(|no| self.dag.devices().get(*no));
+        devices.flat_map(|entry| self.openings_of(&entry.device, epoch)).map(|admit| admit.slice).min()
+    }
+
+    /// The Admits that count, and let a device into an epoch.
+    fn openings_of(&self, device: &DeviceId, epoch: &EpochId) -> impl Iterator<Item = &Admit> {
+        let counts = |at: NodeIdx| self.dag.grants_by(at).any(|g| self.resolved.is_ok(g));
+        let admits = self.admits_of(device, epoch).into_iter();
+        admits.filter(move |(at, _)| self.epochs.opens(*at) && counts(*at)).map(|(_, admit)| admit)
     }
 
     /// Whether an account may read an epoch by the history modes.
@@ -402,7 +435,7 @@ impl Room {
         self.epochs.invite_reaches(history, epoch, |_| true)
     }
 
-    fn share_context(&self, epoch: &EpochId, device: &DeviceId) -> Vec<u8> {
+    pub(super) fn share_context(&self, epoch: &EpochId, device: &DeviceId) -> Vec<u8> {
         [self.id.as_bytes().as_slice(), epoch.as_bytes(), device.as_bytes()].concat()
     }
 

@@ -43,6 +43,7 @@ mod late;
 mod log;
 mod maintain;
 mod messages;
+mod openings;
 mod past;
 mod patience;
 mod pending;

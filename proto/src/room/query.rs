@@ -158,6 +158,12 @@ impl Room {
         invites.filter_map(|at| self.describe_invite(*at)).collect()
     }
 
+    /// The public keys of the invites, the newest first: by what a knock is matched.
+    pub fn invite_keys(&self) -> impl Iterator<Item = (InviteId, [u8; 32])> + '_ {
+        let invites = self.dag.kinds().invites.iter().rev().filter(|at| !self.dag.kinds().instant.contains_key(at));
+        invites.filter_map(|at| Some((self.dag.node(*at).event.id(), self.invite_at(*at)?.invite_pk)))
+    }
+
     /// An invite.
     pub fn invite_info(&self, id: &InviteId) -> Option<InviteInfo> {
         self.describe_invite(self.dag.find(id)?)

@@ -26,7 +26,7 @@ impl Epochs {
                 grants.any(|g| self.history_reaches(dag, g, rotate.share_history, &epoch.id, |at| view.has(at)));
             by_history
                 || dag.devices_of(&account).iter().any(|no| epoch.recipients.has(*no))
-                || admitted_into(dag, &epoch.id, &account, resolved)
+                || self.admitted_into(dag, &epoch.id, &account, resolved)
         };
         live.without(&epoch.recipients).all(reaches)
     }
@@ -60,12 +60,13 @@ impl Epochs {
             InviteHistory::Full => true,
         }
     }
-}
 
-/// Whether an admission that counts let the account into the epoch.
-fn admitted_into(dag: &Dag, epoch: &EpochId, account: &AccountId, resolved: &Resolved) -> bool {
-    dag.grants_of(account).iter().any(|g| {
-        let op = dag.grants()[*g].op;
-        resolved.is_ok(*g) && matches!(&dag.node(op).control, Control::Admit(admit) if admit.epoch == *epoch)
-    })
+    /// Whether an admission that counts let the account into the epoch.
+    fn admitted_into(&self, dag: &Dag, epoch: &EpochId, account: &AccountId, resolved: &Resolved) -> bool {
+        dag.grants_of(account).iter().any(|g| {
+            let op = dag.grants()[*g].op;
+            let into = matches!(&dag.node(op).control, Control::Admit(admit) if admit.epoch == *epoch);
+            into && resolved.is_ok(*g) && self.opens(op)
+        })
+    }
 }

@@ -217,6 +217,7 @@ impl Room {
             self.everything.put(*at);
             self.delta.merge(self.resolved.advance(&self.dag, *at));
             self.place_control(*at);
+            self.epochs.note_opening(&self.dag, *at);
             let node = self.dag.node(*at);
             if matches!(node.control, Control::Rotate(_)) {
                 // A Rotate changes nothing that is resolved: usually its past is all there is but itself.

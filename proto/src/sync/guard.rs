@@ -17,6 +17,8 @@ pub struct Guard {
     until_ms: Option<u64>,
     /// Nobody was asked since the start.
     unasked: bool,
+    /// What this device wrote was read from disk, and compared with nobody's.
+    uncompared: bool,
 }
 
 impl Guard {
@@ -27,7 +29,15 @@ impl Guard {
 
     /// Of a room with other members, at the start of the program.
     pub fn start(now_ms: u64) -> Self {
-        Self { until_ms: Some(now_ms.saturating_add(ALONE_MS)), unasked: true }
+        Self { until_ms: Some(now_ms.saturating_add(ALONE_MS)), unasked: true, uncompared: true }
+    }
+
+    /// We are a member again, of a room that we were out of when the program started: what waited for an answer then may have
+    /// ended without one, and a copy of this device may have been taken back before.
+    pub fn joined(&mut self, now_ms: u64) {
+        if self.uncompared {
+            *self = Self { until_ms: Some(now_ms.saturating_add(ANSWER_MS)), unasked: false, uncompared: true };
+        }
     }
 
     /// A member's device is connected: it will say what it holds of our logs.
@@ -61,6 +71,21 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_taken_back_waits_for_an_answer_unless_one_came_before() {
+        let mut guard = Guard::start(0);
+        guard.met(10);
+        assert!(guard.tick(10 + ANSWER_MS), "nobody answers who is out");
+        guard.joined(90_000);
+        assert!(guard.holds(90_000 + ANSWER_MS - 1) && !guard.holds(90_000 + ANSWER_MS));
+        guard.compared();
+        guard.joined(190_000);
+        assert!(!guard.holds(190_000), "what was compared once is known");
+        let mut new = Guard::open();
+        new.joined(0);
+        assert!(!new.holds(0));
+    }
 
     #[test]
     fn a_device_waits_for_a_member_shortly_and_for_its_answer_longer() {

@@ -208,11 +208,7 @@ impl Finished<'_> {
             if shared || !grants.iter().all(earlier) {
                 continue;
             }
-            let admitted = grants.iter().filter_map(|g| match &dag.node(dag.grants()[*g].op).control {
-                Control::Admit(admit) if admit.epoch == *epoch => Some(admit.slice),
-                _ => None,
-            });
-            let first = admitted.min().unwrap_or(u32::MAX);
+            let first = self.first_opened(&account, epoch, None).unwrap_or(u32::MAX);
             // What was given on what nobody holds any more, by a sponsor who was put back to a copy from before, was given on another
             // admission than this one.
             let held = hands.iter().filter(|(_, knew)| knew.iter().all(|head| dag.find(head).is_some()));
@@ -220,6 +216,24 @@ impl Finished<'_> {
                 assert!(*slice >= first, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
             }
         }
+    }
+
+    /// The first slice of an epoch that admissions opened to an account, whoever wrote them: each hands on what its author might read.
+    fn first_opened(&self, account: &AccountId, epoch: &EpochId, view: Option<&Set>) -> Option<u32> {
+        let dag = &self.whole.dag;
+        let opened = |g: &GrantIdx| {
+            let op = dag.grants()[*g].op;
+            let Control::Admit(admit) = &dag.node(op).control else { return None };
+            (admit.epoch == *epoch && view.is_none_or(|view| view.has(op))).then_some(())?;
+            let node = dag.node(op);
+            let (made, rotate) = dag.epoch(epoch)?;
+            let made_for = resolve(dag, &dag.node(made).past).members().contains_key(&node.author);
+            let shared = rotate.share_history == History::Full && node.auth.is_some_and(|g| self.came_with_history(g));
+            let own = || self.first_opened(&node.author, epoch, Some(&node.past));
+            let had = if made_for || shared { Some(0) } else { own() };
+            had.filter(|had| *had <= admit.slice).map(|_| admit.slice)
+        };
+        dag.grants_of(account).iter().filter_map(opened).min()
     }
 
     /// Whether who has a grant came with a right to read of the past: a founder, or by the invite of somebody who did so

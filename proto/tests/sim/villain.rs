@@ -342,7 +342,23 @@ impl Node {
             }
             4 => Control::Leave(Leave { auth, fence: Vec::new() }),
             5 | 6 => Control::Invite(self.bait(auth, rng)?),
-            7 | 8 => {
+            // Somebody is let in once more, himself perhaps, into an epoch of before.
+            8 => {
+                let controls = known.events.iter().filter_map(|event| {
+                    Some((event.id(), Control::decode(event.control()?.kind, event.payload()).ok()?))
+                });
+                let (mut admits, mut epochs) = (Vec::new(), Vec::new());
+                for (id, control) in controls {
+                    match control {
+                        Control::Admit(admit) => admits.push(*admit),
+                        Control::Rotate(_) => epochs.push(EpochId::of(&id)),
+                        _ => {}
+                    }
+                }
+                let (again, epoch) = (pick(rng, &admits)?.clone(), *pick(rng, &epochs)?);
+                Control::Admit(Box::new(Admit { auth, epoch, slice: rng.random_range(0..4), ..again }))
+            }
+            7 => {
                 let invite = if rng.random() { event } else { named? };
                 let puppet = pick(rng, &villain.puppets)?;
                 let join =

@@ -482,9 +482,8 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
             .hint("join with another device of yours, or make a new one from the recovery phrase"),
         Refusal::NotSponsor => {
-            let detail =
-                "nobody who is online may let you in by this invite: it wants a moderator or admin of the room";
-            Problem::new(Code::JoinRefused, detail).hint("try again when one of them is online")
+            let detail = "nobody who answered may let you in by this invite: who made it may be out, or it wants a moderator or admin";
+            Problem::new(Code::JoinRefused, detail).hint("try again when others are online, or ask for a new link")
         }
         Refusal::NotYet | Refusal::Later => {
             Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")

@@ -1,10 +1,11 @@
 //! Former members: which messages they still get. All that were written under keys they may have, from whoever holds them; of
 //! each author up to the last such one. And rooms that we are out of ourselves: for a while their members are dialled still.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use parlor_net::PeerId;
 use parlor_proto::event::Event;
+use parlor_proto::room::Room;
 use parlor_proto::sync::{Advance, In as SyncIn, Series, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{DeviceId, EpochId, RoomId};
@@ -32,7 +33,7 @@ impl Turn<'_> {
     /// them.
     pub(super) fn give_what_came_before(&mut self, peer: PeerId, device: DeviceId) {
         let room = self.id();
-        let epochs = self.entry.room.epochs_for(&device);
+        let readable = Readable::of(&self.entry.room, &device);
         let logs = self.entry.tables.iter().filter(|(series, _)| series.kind == SeriesKind::Message);
         // A stretch of a forked log is kept behind others, under the name of its path.
         let kept = |(series, tip): (&Series, &Tip)| (series.device, self.entry.room.kept_in(&series.device), tip.seq);
@@ -42,7 +43,7 @@ impl Turn<'_> {
             let ends: Vec<_> = logs
                 .into_iter()
                 .filter_map(|(stretch, kept, last)| {
-                    let (seq, id) = last_under(store, &room, kept, last, &epochs)?;
+                    let (seq, id) = last_under(store, &room, kept, last, &readable)?;
                     Some((Series::messages(stretch), Tip { seq, id }))
                 })
                 .collect();
@@ -65,40 +66,102 @@ impl Turn<'_> {
     }
 }
 
-/// The last message of a log, or of a stretch of one kept under this name behind so many others, that was written under one of
-/// `epochs`, among the first `last`. An author goes from epoch to
-/// epoch and not back, so it is looked for in steps. Blocks.
+/// Which epochs somebody may have the keys of, by the ages of all.
+struct Readable {
+    ages: HashMap<EpochId, usize>,
+    may: BTreeSet<usize>,
+}
+
+impl Readable {
+    fn of(room: &Room, device: &DeviceId) -> Self {
+        let ages: HashMap<_, _> = room.epochs().enumerate().map(|(age, epoch)| (epoch, age)).collect();
+        let may = room.epochs_for(device).iter().filter_map(|epoch| ages.get(epoch).copied()).collect();
+        Self { ages, may }
+    }
+}
+
+/// The last message, among the first `last` of a log, or of a stretch of one kept under this name behind so many others, that was
+/// written under an epoch that may be read. Blocks.
 fn last_under(
     store: &Store,
     room: &RoomId,
     (path, before): (DeviceId, u64),
     last: u64,
-    epochs: &BTreeSet<EpochId>,
+    readable: &Readable,
 ) -> Option<(u64, [u8; 32])> {
-    let id_if_under = |seq: u64| {
+    let event = |seq: u64| {
         let at = seq.saturating_add(before);
         let want = Want { device: path, from: at, to: at };
         let row = store.missing(room, LogKind::Message, &[want], usize::MAX).ok()?.into_iter().next()?;
-        let event = Event::decode(room, &row.bytes).ok()?;
-        let under = epochs.contains(&event.message()?.epoch);
-        under.then(|| event.id().0)
+        Event::decode(room, &row.bytes).ok()
     };
-    // First back in growing steps to one that is, then in halves to the last.
-    let (mut above, mut step) = (last + 1, 1);
-    let mut found = loop {
-        let at = (above - 1).min(last + 1 - step.min(last));
-        match id_if_under(at) {
-            Some(id) => break (at, id),
-            None if at <= 1 => return None,
-            None => (above, step) = (at, step * 2),
+    let age = |seq| readable.ages.get(&event(seq)?.message()?.epoch).copied();
+    let seq = last_of(last, &readable.may, age)?;
+    Some((seq, event(seq)?.id().0))
+}
+
+/// The last of the first `last` messages of a log whose age of epoch is one of `may`. An author goes from epoch to epoch and never
+/// back, so ages never fall along a log; but not all between two that may be read may be, and the last that may be can stand anywhere.
+fn last_of(last: u64, may: &BTreeSet<usize>, age: impl Fn(u64) -> Option<usize>) -> Option<u64> {
+    let (mut above, mut most) = (last.checked_add(1)?, *may.last()?);
+    loop {
+        // The last below `above` that is no younger than that: usually the first that is looked at.
+        let (mut low, mut high) = (0, above);
+        let mut middle = above - 1;
+        let mut found = None;
+        while low + 1 < high {
+            match age(middle)? {
+                aged if aged <= most => (low, found) = (middle, Some((middle, aged))),
+                _ => high = middle,
+            }
+            middle = low + (high - low) / 2;
         }
-    };
-    while found.0 + 1 < above {
-        let middle = found.0 + (above - found.0) / 2;
-        match id_if_under(middle) {
-            Some(id) => found = (middle, id),
-            None => above = middle,
+        let (seq, aged) = found?;
+        if may.contains(&aged) {
+            return Some(seq);
+        }
+        (above, most) = (seq, *may.range(..aged).next_back()?);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn of_each_log_what_may_be_read_ends_where_a_search_of_all_of_it_ends(
+            steps in prop::collection::vec((1_u64..40, 1_usize..4), 0..8),
+            may in prop::collection::btree_set(0_usize..20, 0..6),
+        ) {
+            let mut ages = Vec::new();
+            let mut age = 0;
+            for (messages, step) in steps {
+                age += step;
+                ages.extend(std::iter::repeat_n(age, usize::try_from(messages).unwrap()));
+            }
+            let at = |seq: u64| ages[usize::try_from(seq).unwrap() - 1];
+            let last = ages.len() as u64;
+            let expected = (1..=last).rev().find(|seq| may.contains(&at(*seq)));
+            prop_assert_eq!(last_of(last, &may, |seq| Some(at(seq))), expected);
         }
     }
-    Some(found)
+
+    #[test]
+    fn two_messages_in_the_middle_of_a_long_log_are_found() {
+        let age = |seq| {
+            Some(if seq <= 1000 {
+                0
+            } else if seq <= 1002 {
+                1
+            } else {
+                2
+            })
+        };
+        assert_eq!(last_of(5002, &BTreeSet::from([1]), age), Some(1002));
+        assert_eq!(last_of(5002, &BTreeSet::from([0, 1]), age), Some(1002));
+        assert_eq!(last_of(0, &BTreeSet::from([0, 1]), age), None);
+    }
 }

@@ -27,7 +27,7 @@ impl Turn<'_> {
         }
         let me = self.context.identity.device();
         let others = self.entry.room.members().into_iter().flat_map(|member| member.devices);
-        if self.entry.room.is_member() && others.into_iter().any(|(device, _)| device != me) {
+        if others.into_iter().any(|(device, _)| device != me) {
             self.entry.guard = Guard::start(self.now_ms);
             self.hold();
         }

@@ -1,8 +1,13 @@
 //! Knocks: strangers who ask to come in by an invite of one of the rooms here, or members who pass on what was asked of them.
 
+use std::collections::VecDeque;
+
+use parlor_proto::RoomId;
+use parlor_proto::control::InviteId;
 use parlor_proto::join::Answer as JoinAnswer;
 use parlor_proto::room::JoinRefusal;
 
+use super::entry::Entry;
 use super::message::{Knock, Knocked};
 use super::requests::refusal;
 use super::settle::Settle;
@@ -14,11 +19,8 @@ impl Worker {
     /// Lets somebody in, notes that he asks, or says why not.
     pub(super) async fn on_knock(&mut self, knock: Knock) {
         let Knock { peer, data, reply } = knock;
-        let invites: Vec<_> = self
-            .rooms
-            .iter()
-            .flat_map(|(room, entry)| entry.room.invites().into_iter().map(|info| (*room, info.id, info.invite_pk)))
-            .collect();
+        // By turns: a room with any number of invites hides none of another one.
+        let invites = by_turns(self.rooms.iter().map(|(room, entry)| keys(*room, entry)));
         let Ok(knocker) = self.doorkeeper.open(peer.as_key(), &data, invites, now_ms()) else {
             return drop(reply.send(None));
         };
@@ -45,5 +47,34 @@ impl Worker {
             }
         })
         .await;
+    }
+}
+
+fn keys(room: RoomId, entry: &Entry) -> impl Iterator<Item = (RoomId, InviteId, [u8; 32])> + '_ {
+    entry.room.invite_keys().map(move |(invite, invite_pk)| (room, invite, invite_pk))
+}
+
+/// The first of each, then the second of each, and so on.
+fn by_turns<T>(all: impl Iterator<Item = impl Iterator<Item = T>>) -> impl Iterator<Item = T> {
+    let mut waiting: VecDeque<_> = all.collect();
+    std::iter::from_fn(move || {
+        while let Some(mut first) = waiting.pop_front() {
+            if let Some(item) = first.next() {
+                waiting.push_back(first);
+                return Some(item);
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_one_hide_none_of_another() {
+        let mixed: Vec<u32> = by_turns([vec![1, 2, 3, 4], vec![], vec![10]].into_iter().map(Vec::into_iter)).collect();
+        assert_eq!(mixed, [1, 10, 2, 3, 4]);
     }
 }

@@ -12,7 +12,7 @@ use parlor_api::{Code, EventBody, Problem, Request, RequestChange, RequestChange
 use parlor_net::PeerId;
 use parlor_proto::control::{InviteId, JoinRequest};
 use parlor_proto::join::{Answer as JoinAnswer, Refusal as JoinRefused};
-use parlor_proto::room::{JoinRefusal, Outcome, Refusal};
+use parlor_proto::room::{JoinRefusal, Outcome, Refusal, Standing};
 use parlor_proto::{AccountId, codec};
 use parlor_storage::{Batch, Namespace};
 
@@ -69,7 +69,7 @@ impl Turn<'_> {
         let peers: HashMap<_, _> = linked.filter(|(device, _)| *device != me).collect();
         let may = |device: &_, invite: &_| room.account_of(device).is_some_and(|to| room.may_let_in(&to, invite));
         for (device, account, asked) in requests.news(peers.keys().copied(), may, self.now_ms) {
-            let Some(info) = room.invite_info(&asked.invite) else { continue };
+            let Some(info) = room.invite_info(asked.invite()) else { continue };
             let (asks, knock) = parlor_proto::join::knock(&info.invite_pk, &asked.join, &mut rng());
             let after: OnAnswer = Box::new(move |turn, answer| {
                 let later = JoinAnswer::Refused(JoinRefused::Later);
@@ -137,17 +137,22 @@ impl Turn<'_> {
     fn keep_request(&mut self, account: AccountId, asked: Asked, settle: Settle) {
         let mut batch = Batch::new(Some(self.id()));
         batch.put(Namespace::Invite, &key(&account), codec::encode(&asked));
+        if let Some(oldest) = self.entry.requests.refused_too_many() {
+            self.entry.requests.remove(&oldest);
+            batch.delete(Namespace::Invite, &key(&oldest));
+        }
         self.entry.requests.keep(account, asked);
         self.commit_with(batch, Outcome::default(), settle);
     }
 
-    /// Requests whose invite is closed, or that are too old, are over; so are those of who is in.
+    /// Requests whose invite is closed, or that are too old, are over; so are those of devices that are in.
     fn forget_old_requests(&mut self) {
         let (room, now) = (&self.entry.room, self.now_ms);
-        let over = self.entry.requests.over(now, |account, invite| {
-            let invite = room.invite_info(invite);
+        let over = self.entry.requests.over(now, |asked| {
+            let invite = room.invite_info(asked.invite());
+            // Who is in may ask for another device.
             invite.is_some_and(|info| !info.revoked && info.expires_ms.is_none_or(|end| end >= now))
-                && room.member(account).is_none()
+                && room.standing(&asked.device()) != Standing::Live
         });
         if over.is_empty() {
             return;
@@ -190,13 +195,13 @@ impl Turn<'_> {
     }
 
     fn request_view(&self, account: &AccountId, asked: &Asked) -> Option<Request> {
-        let info = self.entry.room.invite_info(&asked.invite)?;
+        let info = self.entry.room.invite_info(asked.invite())?;
         Some(Request {
             account: account.to_string(),
             name: asked.join.entrant.cert.name.clone(),
             device: asked.join.entrant.device().to_string(),
             room: self.id().to_string(),
-            invite: asked.invite.to_string(),
+            invite: asked.invite().to_string(),
             role: super::views::role(info.role),
             asked_at: rfc3339(asked.at_ms),
         })

@@ -236,6 +236,7 @@ impl Turn<'_> {
                 Change::Joined => {
                     self.entry.part_ms = None;
                     self.jobs.push(Job::Want { room: self.id(), wanted: true });
+                    self.entry.guard.joined(self.now_ms);
                     self.guard_again();
                     self.tell_room(RoomChange::Joined);
                 }
@@ -251,7 +252,10 @@ impl Turn<'_> {
                 Change::State => self.tell_room(RoomChange::Updated),
                 Change::MemberIn(account) => self.tell_member(account, MemberChange::Joined),
                 Change::MemberOut(account) => self.tell_member_out(account),
-                Change::MemberRole(account) => self.tell_member(account, MemberChange::Updated),
+                Change::MemberRole(account) => {
+                    self.tell_member(account, MemberChange::Updated);
+                    self.pass_requests_on();
+                }
                 Change::Invite(invite) => self.tell_invite(invite),
                 Change::Keys(_) => {
                     self.open_unreadable(None);

@@ -20,6 +20,7 @@ mod instant;
 mod keys;
 mod leafs;
 mod limits_of_grants;
+mod openings;
 mod order;
 mod past;
 mod reach;

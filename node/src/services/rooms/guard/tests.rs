@@ -1,13 +1,18 @@
 //! Promises of a device that does not know yet whether a copy of it has written.
 
+use std::sync::Arc;
+
 use parlor_api::{Code, CreateInvite, SendRequest};
-use parlor_proto::control::Setting;
+use parlor_proto::control::{JoinRequest, Role, Setting};
 use parlor_proto::event::Event;
+use parlor_proto::identity::Identity;
 use parlor_proto::outbox::{self, Outbox, Stage};
+use parlor_proto::room::{Change, NewInvite};
 use parlor_proto::sync::Guard;
 use parlor_proto::{EventId, RoomId};
 use tokio::sync::oneshot;
 
+use crate::account::rng;
 use crate::services::alone::Alone;
 use crate::services::rooms::entry::{Entry, Job, Turn};
 use crate::services::rooms::message::{Reply, Wish};
@@ -140,5 +145,29 @@ async fn who_asks_again_for_what_was_written_is_told_so_also_when_the_device_may
     beside.entry.room.receive(vec![other], beside.now_ms);
     assert_eq!(beside.sends(&["one"]), Ok(event.to_string()));
     assert_eq!(beside.sends(&["one", "two"]), Err(Code::DeviceCloned));
+    beside.alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_out_when_the_program_started_is_held_when_it_is_taken_back() {
+    let mut beside = Beside::new().await;
+    let mut founder = Beside::held(&beside.alone);
+    let now_ms = beside.now_ms;
+    // Another account of the room, whose home was copied while it was out.
+    let (_, other) = Identity::create("other", now_ms, &mut rng()).unwrap();
+    let other = Arc::new(other);
+    let (seed, outcome) = founder.room.invite(&NewInvite::of(Role::Member), now_ms, &mut rng()).unwrap();
+    drop(outcome);
+    let join = JoinRequest::sign(&founder.room.id(), &seed.keys().sign, other.signing_key(), other.entrant(), [7; 16]);
+    founder.room.admit(join, false, now_ms, &mut rng()).unwrap();
+    beside.entry.room = founder.room;
+    beside.entry.guard = Guard::open();
+    let out = beside.entry.room.leave(now_ms);
+    assert!(out.is_ok() && !beside.entry.room.is_member());
+    beside.turn().guard();
+    assert!(beside.entry.guard.holds(now_ms), "there is somebody else whom to ask");
+    beside.entry.guard.tick(u64::MAX);
+    beside.turn().tell_changes(&[Change::Joined]);
+    assert!(beside.entry.guard.holds(now_ms));
     beside.alone.node.stop().await.unwrap();
 }

@@ -27,6 +27,14 @@ pub(in crate::services::rooms) struct Asked {
 }
 
 impl Asked {
+    pub(super) fn invite(&self) -> &InviteId {
+        &self.invite
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.join.entrant.device()
+    }
+
     /// Whether it still waits for a word.
     pub(super) fn waits(&self) -> bool {
         !self.refused
@@ -83,9 +91,24 @@ impl Requests {
             Some(known) if known.refused => Came::Refused,
             Some(known) if known.heard && !heard => Came::Keep { asked: asked(join).into(), news: false },
             Some(_) => Came::Waits,
-            None if self.asked.len() >= REQUESTS_MAX => Came::Full,
+            None if self.is_full(heard) => Came::Full,
             None => Came::Keep { asked: asked(join).into(), news: true },
         }
+    }
+
+    /// Whether there is no place for another one. What members tell leaves half of the places to who asks here himself; who was refused
+    /// takes none.
+    fn is_full(&self, heard: bool) -> bool {
+        let waiting = || self.asked.values().filter(|asked| asked.waits());
+        waiting().count() >= REQUESTS_MAX
+            || (heard && waiting().filter(|asked| asked.heard).count() >= REQUESTS_MAX / 2)
+    }
+
+    /// Of those who were refused the one that asked longest ago, if there are too many.
+    pub(super) fn refused_too_many(&self) -> Option<AccountId> {
+        let refused = || self.asked.iter().filter(|(_, asked)| asked.refused);
+        let oldest = || refused().min_by_key(|(_, asked)| asked.at_ms).map(|(account, _)| *account);
+        (refused().count() > REQUESTS_MAX).then(oldest)?
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -115,8 +138,8 @@ impl Requests {
     }
 
     /// Those that are over: too old, or not `open` any more.
-    pub(super) fn over(&self, now_ms: u64, open: impl Fn(&AccountId, &InviteId) -> bool) -> Vec<AccountId> {
-        let over = |(account, asked): &(&AccountId, &Asked)| asked.is_over(now_ms) || !open(account, &asked.invite);
+    pub(super) fn over(&self, now_ms: u64, open: impl Fn(&Asked) -> bool) -> Vec<AccountId> {
+        let over = |(_, asked): &(&AccountId, &Asked)| asked.is_over(now_ms) || !open(asked);
         self.asked.iter().filter(over).map(|(account, _)| *account).collect()
     }
 
@@ -218,7 +241,7 @@ mod tests {
                     let to = moderators.iter().position(|moderator| *moderator == device).unwrap();
                     books[to].take(&asked.join, true, now_ms);
                 }
-                for over in books[from].over(now_ms, |_, _| true) {
+                for over in books[from].over(now_ms, |_| true) {
                     books[from].remove(&over);
                 }
             }
@@ -294,6 +317,32 @@ mod tests {
 
     #[test]
     fn whoever_asks_there_is_an_end_to_what_is_kept() {
-        assert!(matches!(full().came(INVITE, join(), false, 0), Came::Full));
+        let mut book = full();
+        assert!(matches!(book.came(INVITE, join(), false, 0), Came::Full));
+        // Who was refused keeps nobody out, and does not stay for ever.
+        let all: Vec<AccountId> = book.asked.keys().copied().collect();
+        for account in &all[..2] {
+            book.asked.get_mut(account).unwrap().refused = true;
+        }
+        assert!(matches!(book.came(INVITE, join(), false, 0), Came::Keep { .. }));
+        assert_eq!(book.refused_too_many(), None);
+        let mut one_more = book.asked[&all[0]].clone();
+        one_more.at_ms = 1;
+        book.asked.values_mut().for_each(|asked| asked.refused = true);
+        book.keep(AccountId([255; 32]), one_more);
+        assert!(book.refused_too_many().is_some_and(|oldest| oldest != AccountId([255; 32])));
+    }
+
+    #[test]
+    fn what_members_tell_leaves_room_for_who_asks_himself() {
+        let mut book = Requests::default();
+        for (account, asked) in full().asked {
+            if matches!(book.came(INVITE, asked.join.clone(), true, 0), Came::Keep { .. }) {
+                book.keep(account, Asked { heard: true, ..asked });
+            }
+        }
+        assert_eq!(book.asked.len(), REQUESTS_MAX / 2);
+        assert!(matches!(book.came(INVITE, join(), true, 0), Came::Full));
+        assert!(matches!(book.came(INVITE, join(), false, 0), Came::Keep { .. }));
     }
 }
