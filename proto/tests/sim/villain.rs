@@ -306,6 +306,21 @@ impl Node {
         (!known.grants.is_empty()).then_some(known)
     }
 
+    /// Somebody is let in once more, himself perhaps, into an epoch of before.
+    fn again(auth: EventId, known: &Known, rng: &mut StdRng) -> Option<Admit> {
+        let (mut admits, mut epochs) = (Vec::new(), Vec::new());
+        for event in &known.events {
+            let header = event.control();
+            match header.and_then(|header| Control::decode(header.kind, event.payload()).ok()) {
+                Some(Control::Admit(admit)) => admits.push(*admit),
+                Some(Control::Rotate(_)) => epochs.push(EpochId::of(&event.id())),
+                _ => {}
+            }
+        }
+        let (again, epoch) = (pick(rng, &admits)?.clone(), *pick(rng, &epochs)?);
+        Some(Admit { auth, epoch, slice: rng.random_range(0..4), ..again })
+    }
+
     fn idea(&self, known: &Known, rng: &mut StdRng, now: u64) -> Option<Control> {
         let villain = self.villain.as_ref()?;
         let room = self.room()?;
@@ -342,22 +357,7 @@ impl Node {
             }
             4 => Control::Leave(Leave { auth, fence: Vec::new() }),
             5 | 6 => Control::Invite(self.bait(auth, rng)?),
-            // Somebody is let in once more, himself perhaps, into an epoch of before.
-            8 => {
-                let controls = known.events.iter().filter_map(|event| {
-                    Some((event.id(), Control::decode(event.control()?.kind, event.payload()).ok()?))
-                });
-                let (mut admits, mut epochs) = (Vec::new(), Vec::new());
-                for (id, control) in controls {
-                    match control {
-                        Control::Admit(admit) => admits.push(*admit),
-                        Control::Rotate(_) => epochs.push(EpochId::of(&id)),
-                        _ => {}
-                    }
-                }
-                let (again, epoch) = (pick(rng, &admits)?.clone(), *pick(rng, &epochs)?);
-                Control::Admit(Box::new(Admit { auth, epoch, slice: rng.random_range(0..4), ..again }))
-            }
+            8 => Control::Admit(Box::new(Self::again(auth, known, rng)?)),
             7 => {
                 let invite = if rng.random() { event } else { named? };
                 let puppet = pick(rng, &villain.puppets)?;
