@@ -273,10 +273,13 @@ impl Room {
     /// How many invites that were open ended with these grants.
     fn invites_ended(&self, node: &Node, ended: &[GrantIdx]) -> u32 {
         let theirs = |at: &&NodeIdx| {
+            // As it was then: what became of its maker or of the invite since changes nothing of what was so.
             let open = |at: NodeIdx| {
                 let info = self.describe_invite(at);
                 let lasts = info.as_ref().is_some_and(|info| info.expires_ms.is_none_or(|end| end > node.ts_ms));
-                lasts && info.is_some_and(|info| info.end == Some(InviteEnd::MakerChanged) && !info.is_used_up())
+                let closed = self.resolved.closings(&self.dag, at).any(|closing| node.past.has(closing));
+                let counts = self.resolved.is_admissible(&self.dag, at) && !closed;
+                lasts && counts && info.is_some_and(|info| !info.is_used_up())
             };
             self.dag.node(**at).auth.is_some_and(|auth| ended.contains(&auth)) && open(**at)
         };

@@ -119,6 +119,21 @@ fn the_right_to_invite_is_told_as_that_and_not_as_the_role_somebody_had() {
 }
 
 #[test]
+fn that_invites_ended_stays_in_the_log_whatever_becomes_of_who_made_them() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite::of(Role::Moderator));
+    let mut bob = Person::join(2, &link, &mut alice);
+    bob.invite(&NewInvite::of(Role::Member));
+    alice.sync_from(&bob);
+    let changed = alice.room.grant_role(&account(&bob), Role::Member, alice.now).unwrap();
+    alice.keep(changed);
+    let ended = |of: &Person| of.room.log().iter().any(|line| matches!(line.what, Happened::InvitesEnded(_, 1)));
+    assert!(ended(&alice));
+    super::attacks::remove(&mut alice, &bob);
+    assert!(ended(&alice), "what was so is told also when he is out");
+}
+
+#[test]
 fn a_setting_that_is_so_already_is_not_written_again() {
     let mut alice = Person::founder(1, History::Full);
     let lines = alice.room.log().len();
