@@ -1,7 +1,6 @@
 //! The log of a room: its control events as what people did to each other. For people to read; decides nothing.
 
 use super::Room;
-use super::invites::InviteEnd;
 use crate::control::{
     Complaint, Control, EquivProof, GrantId, GrantRole, InviteId, MessageFate, Permission, Policy, Remove, Role,
     RotateReason, Setting, Target,
