@@ -278,7 +278,7 @@ impl<'a> Group<'a> {
     fn over(&self, cells: &mut CellMaker<'_>, rows: &mut Vec<Row>) -> Result<(), Fault> {
         for ((room, position), until_ms) in &self.due {
             let key = timeline_key(*room, *position);
-            if let Some((tree, plain)) = read::message_cell(self.core, &key)? {
+            if let Some((tree, plain)) = read::over_cell(self.core, &key)? {
                 cells.cell(TreeId::Asides, &key, MessageValue::parse(&plain)?.0.over(), rows);
                 if tree != TreeId::Asides {
                     rows.push(Row::removal(TreeId::Timeline, &key));

@@ -70,13 +70,8 @@ pub(crate) fn unreadable(
     Ok(rows)
 }
 
-/// All messages after a place, oldest first; of each whether it is no line of the timeline.
-pub(crate) fn walk(
-    core: &Core,
-    room: &Room,
-    after: Option<Position>,
-    limit: usize,
-) -> Result<Vec<(TimelineRow, bool)>, Fault> {
+/// All messages after a place, oldest first.
+pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, Fault> {
     let walk = Walk { core, room };
     let limit = limit.min(MAX_PAGE_ROWS);
     let (start, end) = (timeline_key(room.number, after.unwrap_or(FIRST)), timeline_key(room.number, LAST));
@@ -92,14 +87,13 @@ pub(crate) fn walk(
                 break;
             }
             // A message that is being moved is in both for a moment.
-            if rows.iter().all(|(it, _): &(TimelineRow, bool)| it.position != position) {
-                let row = TimelineRow { position, row: message_at(core, room, position)? };
-                rows.push((row, matches!(tree, TreeId::Asides)));
+            if rows.iter().all(|it: &TimelineRow| it.position != position) {
+                rows.push(TimelineRow { position, row: message_at(core, room, position)? });
                 taken += 1;
             }
         }
     }
-    rows.sort_unstable_by_key(|(row, _)| row.position);
+    rows.sort_unstable_by_key(|row| row.position);
     rows.truncate(limit);
     Ok(rows)
 }

@@ -12,6 +12,7 @@ use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use crate::directory::Room;
 use crate::fault::Fault;
 use crate::group::ROOM_RECORD;
+use crate::limits::MAX_PAGE_ROWS;
 use crate::log::Reader;
 use crate::opened::Plain;
 use crate::opening::Core;
@@ -124,6 +125,19 @@ pub(crate) fn message_of(core: &Core, position: Position, plain: &[u8]) -> Resul
     value.row(fading.as_ref(), core, core.directory.device(position.author)?, position)
 }
 
+/// As [`message_cell`], of a message that is over. One that does not open is as one that is not there: nothing can be taken away of it
+/// but that it was to disappear, and nobody else's time may wait for it.
+pub(crate) fn over_cell(core: &Core, key: &[u8; 24]) -> Result<Option<(TreeId, Plain)>, Fault> {
+    let found = message_cell(core, key).and_then(|found| {
+        found.as_ref().map_or(Ok(()), |(_, plain)| MessageValue::parse(plain).map(|_| ()))?;
+        Ok(found)
+    });
+    match found {
+        Err(Fault::Damaged(_)) => Ok(None),
+        found => found,
+    }
+}
+
 /// When it is looked again at what is over and was being written.
 const SOON_MS: u64 = 500;
 
@@ -167,8 +181,7 @@ pub(crate) fn due(
             again = true;
             continue;
         }
-        // Without its row nothing is left to take away but that something was to disappear.
-        let Some((tree, plain)) = message_cell(core, message)? else {
+        let Some((tree, plain)) = over_cell(core, message)? else {
             due.push(Due { room: None, id: EventId::ZERO, position, until_ms, is_line: false, number });
             continue;
         };
@@ -176,6 +189,27 @@ pub(crate) fn due(
         due.push(Due { room: Some(room), id, position, until_ms, is_line, number });
     }
     Ok((due, again.then(|| now_ms.saturating_add(SOON_MS))))
+}
+
+/// The messages of a log from a number on, in its order; of each whether it is no line of the timeline.
+pub(crate) fn log(
+    core: &Core,
+    room: &Room,
+    device: &DeviceId,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<(MessageRow, bool)>, Fault> {
+    let Some(author) = core.directory.author(device) else { return Ok(Vec::new()) };
+    let tip = room.logs(&core.trees, &core.sealer, |logs| logs.seq(LogKind::Message, author))?;
+    let from = u32::try_from(from.max(1)).unwrap_or(u32::MAX);
+    let mut log = Reader::new(room.number, LogKind::Message, author);
+    let row = |seq| {
+        let position = log.message(core, seq)?;
+        let found = message_cell(core, &timeline_key(room.number, position))?;
+        let (tree, plain) = found.ok_or_else(|| Fault::damaged(TreeId::Timeline, "an event is missing"))?;
+        Ok((message_of(core, position, &plain)?, tree == TreeId::Asides))
+    };
+    (from..=tip).take(limit.min(MAX_PAGE_ROWS)).map(row).collect()
 }
 
 /// A page of epoch rows.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parlor_crypto::vault::Vault;
-use parlor_proto::ids::{EventId, RoomId};
+use parlor_proto::ids::{DeviceId, EventId, RoomId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::ballast::Ballast;
@@ -179,18 +179,19 @@ impl Store {
 
     /// All messages after a place, oldest first, those that are no lines of the timeline among them.
     pub fn walk(&self, room: &RoomId, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, ReadError> {
-        let rows = self.walk_all(room, after, limit)?;
-        Ok(rows.into_iter().map(|(row, _)| row).collect())
+        self.in_room(room, |core, room| pages::walk(core, room, after, limit))
     }
 
-    /// As [`walk`](Self::walk), with whether each is an [aside](Batch::aside).
-    pub fn walk_all(
+    /// The messages of a log from a number on, at most `limit` ([`limits::MAX_PAGE_ROWS`] at most), in the order of the log, with
+    /// whether each is an [aside](Batch::aside).
+    pub fn walk_log(
         &self,
         room: &RoomId,
-        after: Option<Position>,
+        device: &DeviceId,
+        from: u64,
         limit: usize,
-    ) -> Result<Vec<(TimelineRow, bool)>, ReadError> {
-        self.in_room(room, |core, room| pages::walk(core, room, after, limit))
+    ) -> Result<Vec<(MessageRow, bool)>, ReadError> {
+        self.in_room(room, |core, room| read::log(core, room, device, from, limit))
     }
 
     /// A page of the timeline, at most `limit` rows ([`limits::MAX_PAGE_ROWS`] at most), newest first.
@@ -320,6 +321,16 @@ impl Store {
         self.in_room(room, |core, room| {
             let key = timeline_key(room.number, position);
             core.trees.get(crate::schema::TreeId::Timeline).remove(key)?;
+            Ok(())
+        })
+    }
+
+    /// For tests: the row of a message does not open any more, as after a disk that changed it.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn damage_message(&self, room: &RoomId, position: Position) -> Result<(), ReadError> {
+        self.in_room(room, |core, room| {
+            let key = timeline_key(room.number, position);
+            core.trees.get(crate::schema::TreeId::Timeline).insert(key, b"\x00changed".to_vec())?;
             Ok(())
         })
     }

@@ -265,3 +265,26 @@ fn what_was_to_disappear_and_is_not_there_is_met_once() {
     store.commit_blocking(over).unwrap();
     assert_eq!(all_due(&store, now), (Vec::new(), None));
 }
+
+#[test]
+fn a_message_that_does_not_open_keeps_no_other_from_disappearing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let now = now_ms();
+    let (first, second) = (fading(1, now + HOUR), fading(2, now + HOUR + 1_000));
+    let mut all = batch(1);
+    all.message(first).message(second.clone());
+    store.commit_blocking(all).unwrap();
+    let (due, _) = all_due(&store, now + 2 * HOUR);
+    store.damage_message(&room(1), due[0].position).unwrap();
+    let (due, _) = all_due(&store, now + 2 * HOUR);
+    assert_eq!(due.iter().map(|due| due.room).collect::<Vec<_>>(), [None, Some(room(1))]);
+    assert_eq!(due[1].id, second.id);
+    let (mut rest, mut over) = (parlor_storage::Batch::new(None), batch(1));
+    rest.fade(due[0]);
+    over.fade(due[1]);
+    store.commit_blocking(rest).unwrap();
+    store.commit_blocking(over).unwrap();
+    assert_eq!(all_due(&store, now + 2 * HOUR), (Vec::new(), None));
+    assert_eq!(read(&store, &second).bytes, bare(&second));
+}
