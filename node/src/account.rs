@@ -46,6 +46,13 @@ pub(crate) struct Account {
     vault: Vault,
 }
 
+/// The files of a new account, before they are on the disk.
+pub(crate) struct Files {
+    /// What opens it, if no passphrase does.
+    key: Option<Secret>,
+    account: Vec<u8>,
+}
+
 /// What `HOME/account` holds, sealed.
 #[derive(Serialize, Deserialize)]
 struct Keys {
@@ -130,8 +137,7 @@ impl Account {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
         }
-        // Where a restore was broken off there is a home from now on: nobody clears it away.
-        home.end_restoring()?;
+        must_be_whole(home)?;
         let parse = |text: &str| {
             phrase::parse(text).map_err(|error| {
                 Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))
@@ -163,11 +169,11 @@ impl Account {
             name: name.to_owned(),
             recovery_phrase: phrase::spell(&seed),
         };
-        keys.store(home, passphrase)?;
+        keys.seal(home, passphrase)?.1.write(home)?;
         Ok(made)
     }
 
-    /// Makes the account of a home that a backup was made of: a new device of it, certified by its root key.
+    /// The account of a home that a backup was made of: a new device of it, certified by its root key. Nothing is written yet.
     pub(crate) fn restore(
         home: &Home,
         name: &str,
@@ -175,7 +181,7 @@ impl Account {
         account: Inception,
         root: &Secret,
         now_ms: u64,
-    ) -> Result<Self, Problem> {
+    ) -> Result<(Self, Files), Problem> {
         let name = checked_name(name)?;
         let key = SigningKey::from_seed(root);
         let made = Identity::add_device_of(account, &key, name, now_ms, now_ms, &mut rng());
@@ -187,8 +193,8 @@ impl Account {
             transport: Secret::random(&mut rng()),
             identity: identity.to_bytes(),
         };
-        let vault = keys.store(home, passphrase)?;
-        Ok(Self { keys, identity: Arc::new(identity), vault })
+        let (vault, files) = keys.seal(home, passphrase)?;
+        Ok((Self { keys, identity: Arc::new(identity), vault }, files))
     }
 
     /// Whether the account of a home opens with a passphrase only.
@@ -207,6 +213,7 @@ impl Account {
     /// # Errors
     /// `no_account`, `wrong_passphrase`, `passphrase_needed`, `home_damaged`, `home_denied`.
     pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> Result<Self, Problem> {
+        must_be_whole(home)?;
         let path = home.account_file();
         let Some(file) = home::read_small(&path)? else {
             let problem = Problem::new(Code::NoAccount, format!("there is no account in {}", home.dir().display()));
@@ -298,24 +305,29 @@ impl Account {
     }
 }
 
+impl Files {
+    /// Writes them: from here on there is an account.
+    pub(crate) fn write(&self, home: &Home) -> Result<(), Problem> {
+        if let Some(key) = &self.key {
+            home::write_private(&home.key_file(), key.expose())?;
+        }
+        home::write_private(&home.account_file(), &self.account)
+    }
+}
+
 impl Keys {
     const VERSION: u8 = 1;
 
-    /// Writes the account of a home that has none, under a new vault.
-    fn store(&self, home: &Home, passphrase: &Passphrase) -> Result<Vault, Problem> {
-        let vault = Vault::generate(&mut rng());
-        let file = match passphrase.read()? {
-            Some(text) => vault.lock(&mut rng(), Unlock::Passphrase(&text), Stretch::RECOMMENDED),
-            None => {
-                let key = Secret::random(&mut rng());
-                home::write_private(&home.key_file(), key.expose())?;
-                vault.lock(&mut rng(), Unlock::KeyFile(&key), Stretch::RECOMMENDED)
-            }
-        };
-        let mut file = file.map_err(|error| vault_problem(home, error))?;
-        self.seal_into(&vault, &mut file);
-        home::write_private(&home.account_file(), &file)?;
-        Ok(vault)
+    /// The account of a home that has none, under a new vault.
+    fn seal(&self, home: &Home, passphrase: &Passphrase) -> Result<(Vault, Files), Problem> {
+        let (vault, text) = (Vault::generate(&mut rng()), passphrase.read()?);
+        let key = Secret::random(&mut rng());
+        let with = text.as_ref().map_or(Unlock::KeyFile(&key), |text| Unlock::Passphrase(text));
+        let file = vault.lock(&mut rng(), with, Stretch::RECOMMENDED);
+        let key = Some(key).filter(|_| text.is_none());
+        let mut account = file.map_err(|error| vault_problem(home, error))?;
+        self.seal_into(&vault, &mut account);
+        Ok((vault, Files { key, account }))
     }
 
     /// Adds them, sealed, to what stands in `file`.
@@ -323,6 +335,15 @@ impl Keys {
         let plain = Zeroizing::new(codec::encode(self));
         vault.sealing_key(PURPOSE).seal_into(&mut rng(), &[], &plain, file);
     }
+}
+
+/// Where a backup is being restored, or that was broken off, there is no home yet.
+fn must_be_whole(home: &Home) -> Result<(), Problem> {
+    if !home.restoring_file().exists() {
+        return Ok(());
+    }
+    let what = format!("{} is no home yet: a backup was being restored into it", home.dir().display());
+    Err(Problem::new(Code::NoAccount, what).hint("restore it again: parlor backup restore FILE"))
 }
 
 fn checked_name(name: &str) -> Result<&str, Problem> {

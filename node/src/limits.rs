@@ -99,6 +99,9 @@ pub(crate) const WEBHOOK_CONNECT_TIME: Duration = Duration::from_secs(5);
 pub(crate) const WEBHOOK_ADDRESSES: usize = 3;
 /// Longest head of an answer.
 pub(crate) const WEBHOOK_HEAD_MAX: usize = 16 * 1_024;
+/// Bytes of messages of a backup that wait for earlier ones of their authors: only such as were written before logs stood there in
+/// their order.
+pub(crate) const BACKUP_WAITING: usize = 256 * 1024 * 1024;
 /// Rows of a backup that are read or written in one go.
 pub(crate) const BACKUP_ROWS: usize = 512;
 /// Pieces of a backup, of 64 KiB, that wait for who takes them,

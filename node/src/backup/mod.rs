@@ -4,9 +4,14 @@
 //! node beside all others and holds a page of it at a time. Restoring needs no node: the home is made beside its place and moved
 //! there when the last byte was verified, so there is a whole home or none.
 
+mod beside;
+mod fill;
+mod logs;
 mod record;
 mod restore;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use parlor_api::{Code, Problem};

@@ -14,8 +14,8 @@ pub(super) const FORMAT: u16 = 1;
 /// Longest record in bytes: the largest value of a store, and what is around it.
 pub(super) const MAX_RECORD: usize = MAX_VALUE_BYTES + 4 * 1_024;
 
-/// A record. Of a room first its beginning, then its values, its control events in a topological order, and its messages, those
-/// of each log in the order of the log.
+/// A record. Of a room first its beginning, then its values, its control events in a topological order, and its messages, log by log,
+/// each in its order. (Once they stood there as they are shown, where a log may cross itself.)
 #[derive(Serialize, Deserialize)]
 pub(super) enum Record {
     /// The first one.

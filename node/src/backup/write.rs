@@ -1,6 +1,6 @@
 //! Writing a backup from the store of a running node.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use parlor_api::{Code, Problem};
 use parlor_crypto::Secret;
@@ -8,8 +8,9 @@ use parlor_crypto::account::Inception;
 use parlor_crypto::backup::phrase_key;
 use parlor_crypto::phrase;
 use parlor_crypto::vault::Unlock;
-use parlor_proto::{DeviceId, RoomId};
-use parlor_storage::{ControlRow, HEADS, KeyValue, Namespace, Position, ReadError, Store};
+use parlor_proto::event::Event;
+use parlor_proto::{DeviceId, EventId, RoomId};
+use parlor_storage::{ControlRow, HEADS, KeyValue, Namespace, ReadError, Store, Tip};
 
 use super::BackupKey;
 use super::record::{Counts, FORMAT, Head, Record, Said};
@@ -17,6 +18,7 @@ use super::stream::{Sink, Writer};
 use crate::limits::BACKUP_ROWS;
 use crate::services::attention::SETTINGS;
 use crate::services::mailboxes::KEPT;
+use crate::services::rooms::FORK;
 
 /// Of what a backup is made.
 pub(crate) struct Source {
@@ -37,9 +39,6 @@ pub(super) const OF_ROOMS: [Namespace; 4] = [Namespace::Meta, Namespace::Keys, N
 /// Values of no room that it takes over wholly; of the settings it takes some. Not: tokens, webhooks and what else this home is for.
 pub(super) const OF_NONE: [Namespace; 4] =
     [Namespace::Contact, Namespace::Group, Namespace::Profile, Namespace::Portrait];
-
-/// How often a room is read that changes meanwhile.
-const TRIES: usize = 20;
 
 /// Writes a backup. Blocks.
 ///
@@ -112,7 +111,6 @@ fn write_room(
 ) -> Result<(), Problem> {
     let heads = store.get(Some(&room), Namespace::Meta, HEADS).map_err(unread)?;
     let tips = store.tips(&room).map_err(unread)?.message;
-    let tips: HashMap<DeviceId, u64> = tips.into_iter().map(|tip| (tip.device, tip.seq)).collect();
     let (mut found, control) = read_control(store, room)?;
     for (namespace, rows) in &mut found {
         if *namespace == Namespace::Meta {
@@ -128,41 +126,67 @@ fn write_room(
         counts.control += 1;
         to.write(&Record::Control(row.bytes))?;
     }
-    let mut after: Option<Position> = None;
-    loop {
-        let rows = store.walk_all(&room, after, BACKUP_ROWS).map_err(unread)?;
-        let full = rows.len() == BACKUP_ROWS;
-        after = rows.last().map(|(row, _)| row.position);
-        for (row, aside) in rows {
-            // What came since it was begun is left for the next one.
-            if tips.get(&row.row.device).is_some_and(|end| row.row.seq <= *end) {
-                counts.messages += 1;
-                to.write(&Record::Message(Box::new(Said::of(row.row, aside))))?;
-            }
-        }
-        if !full {
-            return Ok(());
+    // What came since it was begun is left for the next one.
+    tips.into_iter().try_for_each(|tip| write_log(store, &room, tip, to, counts))
+}
+
+/// Writes the messages of a log in its order: that in which they are shown goes by clocks, and those of an author may go back.
+fn write_log(store: &Store, room: &RoomId, tip: Tip, to: &mut Writer<'_>, counts: &mut Counts) -> Result<(), Problem> {
+    let mut next = 1;
+    while next <= tip.seq {
+        let rows = store.walk_log(room, &tip.device, next, BACKUP_ROWS).map_err(unread)?;
+        let Some((last, _)) = rows.last() else {
+            return Err(crate::home_damaged("a log is shorter than it says"));
+        };
+        next = last.seq + 1;
+        for (row, aside) in rows.into_iter().filter(|(row, _)| row.seq <= tip.seq) {
+            counts.messages += 1;
+            to.write(&Record::Message(Box::new(Said::of(row, aside))))?;
         }
     }
+    Ok(())
 }
 
 /// Values of a room by their namespaces.
-type Values = Vec<(Namespace, Vec<KeyValue>)>;
+pub(super) type Values = Vec<(Namespace, Vec<KeyValue>)>;
 
 /// The values of a room with its control events. Events of forked logs are among the values, and stand on others as others stand on
-/// them: so both are read when no event came between.
+/// them: of what came while both were read only that is taken which stands on nothing that was missed.
 fn read_control(store: &Store, room: RoomId) -> Result<(Values, Vec<ControlRow>), Problem> {
+    let before = store.tips(&room).map_err(unread)?.control;
+    let scan = |namespace| Ok((namespace, store.scan(Some(&room), namespace, &[]).map_err(unread)?));
+    let mut values: Values = OF_ROOMS.into_iter().map(scan).collect::<Result<_, Problem>>()?;
     let mut control = store.control(&room).map_err(unread)?;
-    for _ in 0..TRIES {
-        let scan = |namespace| Ok((namespace, store.scan(Some(&room), namespace, &[]).map_err(unread)?));
-        let values: Values = OF_ROOMS.into_iter().map(scan).collect::<Result<_, Problem>>()?;
-        let again = store.control(&room).map_err(unread)?;
-        if again.len() == control.len() {
-            return Ok((values, again));
-        }
-        control = again;
+    if store.tips(&room).map_err(unread)?.control != before {
+        let whole = whole(room, &values, &control)?;
+        let is_whole = |key: &[u8]| key.strip_prefix(FORK).is_none_or(|id| whole.contains(id));
+        values.iter_mut().filter(|(namespace, _)| *namespace == Namespace::Meta).for_each(|(_, rows)| {
+            rows.retain(|(key, _)| is_whole(key));
+        });
+        control.retain(|row| whole.contains(row.id.as_bytes().as_slice()));
     }
-    Err(Problem::new(Code::Busy, "a room changed again and again while it was read").hint("try again in a moment"))
+    Ok((values, control))
+}
+
+/// Of these control events those of which everything they stand on is among them, too.
+pub(super) fn whole(room: RoomId, values: &Values, control: &[ControlRow]) -> Result<HashSet<Vec<u8>>, Problem> {
+    let of_meta = values.iter().filter(|(namespace, _)| *namespace == Namespace::Meta).flat_map(|(_, rows)| rows);
+    let forks = of_meta.filter(|(key, _)| key.starts_with(FORK)).map(|(_, bytes)| bytes);
+    let mut events = Vec::with_capacity(control.len());
+    for bytes in control.iter().map(|row| &row.bytes).chain(forks) {
+        let event = Event::decode(&room, bytes).map_err(|error| crate::home_damaged(error.to_string()))?;
+        events.extend(event.control().map(|header| (event.id(), header.clone())));
+    }
+    // What is stood on before what stands on it.
+    events.sort_by_key(|(_, header)| header.lamport);
+    let mut whole = HashSet::new();
+    for (id, header) in events {
+        let mut below = header.parents.iter().chain([&header.prev]).filter(|id| **id != EventId::ZERO);
+        if below.all(|id| whole.contains(id.as_bytes().as_slice())) {
+            whole.insert(id.as_bytes().to_vec());
+        }
+    }
+    Ok(whole)
 }
 
 fn unread(error: ReadError) -> Problem {

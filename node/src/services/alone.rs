@@ -5,20 +5,20 @@ use parlor_api::{CreateRoom, SendRequest};
 use crate::{App, Config, Home, Passphrase, Running, init_account, start};
 
 /// A node alone in the world, with one room.
-pub(in crate::services) struct Alone {
-    pub(in crate::services) node: Running,
-    pub(in crate::services) app: App,
-    pub(in crate::services) room: String,
-    pub(in crate::services) home: Home,
+pub(crate) struct Alone {
+    pub(crate) node: Running,
+    pub(crate) app: App,
+    pub(crate) room: String,
+    pub(crate) home: Home,
     _dir: tempfile::TempDir,
 }
 
-pub(in crate::services) fn config(home: &Home) -> Config {
+pub(crate) fn config(home: &Home) -> Config {
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     Config { listen, mdns: false, ..Config::new(home.clone()) }
 }
 
-pub(in crate::services) fn new_room(name: &str) -> CreateRoom {
+pub(crate) fn new_room(name: &str) -> CreateRoom {
     CreateRoom {
         name: name.to_owned(),
         kind: parlor_api::RoomKind::Group,
@@ -30,7 +30,7 @@ pub(in crate::services) fn new_room(name: &str) -> CreateRoom {
 }
 
 impl Alone {
-    pub(in crate::services) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("home"));
         init_account(&home, "alone", &Passphrase::None).unwrap();
@@ -41,20 +41,20 @@ impl Alone {
     }
 
     /// Writes into the room; answers the id of the message.
-    pub(in crate::services) async fn send(&self, request: SendRequest) -> String {
+    pub(crate) async fn send(&self, request: SendRequest) -> String {
         self.app.send(&self.room, vec![request]).await.unwrap()[0].message.clone()
     }
 
-    pub(in crate::services) async fn write(&self, text: &str) -> String {
+    pub(crate) async fn write(&self, text: &str) -> String {
         self.send(SendRequest { text: text.to_owned(), ..SendRequest::default() }).await
     }
 
-    pub(in crate::services) async fn restarted(self) -> Self {
+    pub(crate) async fn restarted(self) -> Self {
         self.after(|_| ()).await
     }
 
     /// Stops the node, does something to its home, starts it again.
-    pub(in crate::services) async fn after(self, change: impl FnOnce(&Home)) -> Self {
+    pub(crate) async fn after(self, change: impl FnOnce(&Home)) -> Self {
         self.node.stop().await.unwrap();
         change(&self.home);
         let node = start(config(&self.home)).await.unwrap();

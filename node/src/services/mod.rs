@@ -18,7 +18,7 @@
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
 #[cfg(test)]
-mod alone;
+pub(crate) mod alone;
 pub(crate) mod attention;
 pub(crate) mod contacts;
 pub(crate) mod fading;

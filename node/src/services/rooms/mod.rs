@@ -61,7 +61,7 @@ pub(crate) use begin::start;
 #[cfg(test)]
 pub(crate) use directory::Online;
 pub(crate) use directory::{Directory, Summary};
-pub(crate) use entry::names::DRAFT;
+pub(crate) use entry::names::{DRAFT, FORK};
 pub(crate) use entry::parts as stored_parts;
 pub(crate) use files::{file_view, note_files};
 pub(crate) use handle::Rooms;
