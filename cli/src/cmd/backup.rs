@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use parlor_api::{Code, MakeBackup, Problem};
-use parlor_node::{BackupKey, Passphrase, Restored, restore_backup};
+use parlor_node::{BackupKey, Passphrase, Restored, count, restore_backup};
 use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -178,7 +178,8 @@ fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
         return out.json(&json!({ "path": args.file, "bytes": bytes }));
     }
     out.line(neutral_line(&args.file.display().to_string()))?;
-    out.note(format!("{bytes} bytes. Whoever has this file and what opens it is you: keep them apart."));
+    let bytes = count(bytes, "byte", "bytes");
+    out.note(format!("{bytes}. Whoever has this file and what opens it is you: keep them apart."));
     Ok(())
 }
 
@@ -203,10 +204,10 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     // An old file is as good as a new one in all but what it does not know.
     out.line(format!("made     {}", time::local(made_at)))?;
     out.note(format!(
-        "{} rooms, {} messages, {} contacts. This is a new device. If the old one is lost: {} device revoke {}",
-        counts.rooms,
-        counts.messages,
-        counts.contacts,
+        "{}, {}, {}. This is a new device. If the old one is lost: {} device revoke {}",
+        count(counts.rooms, "room", "rooms"),
+        count(counts.messages, "message", "messages"),
+        count(counts.contacts, "contact", "contacts"),
         globals.program(),
         from_device.chars().take(12).collect::<String>()
     ));

@@ -9,6 +9,7 @@ use crate::display::neutral_line;
 use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
+use parlor_node::count;
 
 /// What to do with devices.
 #[derive(Debug, clap::Subcommand)]
@@ -36,10 +37,7 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
                 return out.json(&revoked);
             }
             let short: String = revoked.device.chars().take(8).collect();
-            let rooms = match revoked.rooms.len() {
-                1 => "one room".to_owned(),
-                n => format!("{n} rooms"),
-            };
+            let rooms = count(revoked.rooms.len() as u64, "room", "rooms");
             if revoked.rooms.is_empty() && revoked.left.is_empty() {
                 out.note(format!("{short} {} is in no room: nothing to revoke.", neutral_line(&revoked.name)));
             } else {

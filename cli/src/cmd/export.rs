@@ -12,6 +12,7 @@ use crate::display;
 use crate::out::{Done, Out};
 use crate::page;
 use crate::save::{Target, unwritten};
+use parlor_node::count;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -91,17 +92,13 @@ pub fn run(args: &Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mu
         );
     }
     out.line(display::neutral_line(&path.display().to_string()))?;
-    let mut told = format!("{}, {}", count(counts.messages, "message"), count(counts.files, "file"));
+    let mut told =
+        format!("{}, {}", count(counts.messages, "message", "messages"), count(counts.files, "file", "files"));
     if counts.missing > 0 {
-        told = format!("{told}; not on this device: {}", count(counts.missing, "file"));
+        told = format!("{told}; not on this device: {}", count(counts.missing, "file", "files"));
     }
     out.note(told);
     Ok(())
-}
-
-/// A number of things, in words.
-fn count(number: u64, of: &str) -> String {
-    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
 }
 
 /// What was written.
@@ -223,13 +220,15 @@ fn verify(path: &Path, out: &mut Out) -> Done {
         out.json(&found)?;
     } else {
         out.line(format!(
-            "{}: {} messages say what their authors signed",
+            "{}: {} what their authors signed",
             display::neutral_line(&found.name),
-            found.messages
+            count(found.messages, "message says", "messages say")
         ))?;
-        out.line(format!("{} events of the room's log and {} of messages hold", found.control, found.events))?;
+        let control = count(found.control, "event", "events");
+        out.line(format!("{control} of the room's log and {} of messages hold", found.events))?;
         if found.closed > 0 {
-            out.line(format!("{} are closed: deleted, or never readable for who exported them", found.closed))?;
+            let closed = count(found.closed, "is closed", "are closed");
+            out.line(format!("{closed}: deleted, or never readable for who exported them"))?;
         }
         for finding in &found.findings {
             out.line(display::neutral_line(finding))?;

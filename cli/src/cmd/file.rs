@@ -11,6 +11,7 @@ use crate::out::{Done, Out};
 use crate::progress::Progress;
 use crate::save::Target;
 use crate::{display, duration};
+use parlor_node::count;
 
 /// Between two looks at how far a file came.
 const LOOK: Duration = Duration::from_millis(200);
@@ -99,8 +100,7 @@ fn numbers(node: &Client, message: &str, only: Option<u32>) -> Result<Vec<u32>, 
         _ => {
             let has = match n {
                 0 => "no file".to_owned(),
-                1 => "1 file".to_owned(),
-                n => format!("{n} files"),
+                n => count(n, "file", "files"),
             };
             let problem = Problem::new(Code::FileNotFound, format!("the message has {has}"));
             Err(problem.hint("parlor history ROOM shows the files of messages, with their numbers"))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use parlor_api::{Code, CreateInvite, Invite, Past, Problem, RemoveMembers, Role};
+use parlor_node::count;
 use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
@@ -193,7 +194,7 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     }
     out.line(&link)?;
     let uses = invite.uses;
-    let people = if uses == 1 { "one person".to_owned() } else { format!("{uses} people") };
+    let people = count(uses, "person", "people");
     let until = time::local(&invite.expires_at);
     out.note(format!("For {people}, as {}, until {until}. Whoever has it can join: send it privately.", role.name()));
     out.note(format!("Who comes by it reads {}.", past_words(&invite.past)));

@@ -10,6 +10,7 @@ use crate::display::neutral_line;
 use crate::duration;
 use crate::out::{Done, Out};
 use crate::time;
+use parlor_node::count;
 
 /// What to do with members. WHO is an account, a unique beginning of one, or @name.
 #[derive(Debug, clap::Subcommand)]
@@ -157,7 +158,7 @@ pub fn may_invite_text(right: &MayInvite) -> String {
         1 => "those he invites may not".to_owned(),
         more => format!("and hand that on, {more} steps in all"),
     }];
-    parts.extend(right.uses.map(|uses| format!("at most {uses} people an invite")));
+    parts.extend(right.uses.map(|uses| format!("at most {} an invite", count(uses, "person", "people"))));
     parts.extend(right.until.as_ref().map(|until| format!("until {}", time::local(until))));
     parts.join(", ")
 }

@@ -6,6 +6,7 @@ use crate::client::{Client, segment};
 use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
+use parlor_node::count;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -27,10 +28,7 @@ pub fn role_text(role: Role, may_invite: Option<&MayInvite>) -> String {
 
 /// Who holds the keys of a room beside its members, because of open instant invites.
 pub fn guests_text(guests: u32) -> String {
-    match guests {
-        1 => "whoever has the link of an instant invite (1 guest)".to_owned(),
-        n => format!("whoever has the link of an instant invite ({n} guests)"),
-    }
+    format!("whoever has the link of an instant invite ({})", count(guests, "guest", "guests"))
 }
 
 /// Runs it.

@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::display;
 use crate::out::{Done, Look, Out};
 use crate::table::Table;
+use parlor_node::count;
 
 /// Runs it.
 ///
@@ -62,7 +63,7 @@ fn of_relay(relay: &Relay) -> String {
         (_, true) => parts.push("mailbox answers".to_owned()),
         (_, false) => parts.push("mailbox does not answer".to_owned()),
     }
-    parts.extend((relay.waiting > 0).then(|| format!("{} events wait for it", relay.waiting)));
+    parts.extend((relay.waiting > 0).then(|| count(relay.waiting, "event waits for it", "events wait for it")));
     parts.extend(relay.error.as_ref().map(|error| display::neutral_line(error)));
     parts.join(", ")
 }

@@ -9,6 +9,7 @@ use crate::client::{Client, segment};
 use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
+use parlor_node::count;
 
 /// What to do with tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -104,8 +105,7 @@ fn allowed(token: &ApiToken) -> String {
     let scopes: Vec<_> = token.scope.iter().map(|scope| scope.name()).collect();
     let rooms = match token.rooms.len() {
         0 => "everywhere".to_owned(),
-        1 => "in one room".to_owned(),
-        n => format!("in {n} rooms"),
+        n => format!("in {}", count(n as u64, "room", "rooms")),
     };
     format!("{} {rooms}", scopes.join(", "))
 }

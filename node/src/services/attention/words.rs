@@ -3,6 +3,7 @@
 use parlor_api::{Notification, Notify};
 
 use super::notices::Notice;
+use crate::count::count;
 
 /// Longest name in a notification, in characters.
 const NAME_MAX: usize = 40;
@@ -11,19 +12,15 @@ const TEXT_MAX: usize = 160;
 
 /// The notification of a notice, about a room of this name.
 pub(super) fn notification(notice: &Notice, room_name: &str, notify: Notify) -> Notification {
-    let many = match notice.count {
-        1 => "1 new message".to_owned(),
-        n => format!("{n} new messages"),
-    };
+    let many = count(notice.count, "new message", "new messages");
     let many = match notice.mentions {
         0 => many,
         _ if notice.count == 1 => "1 new message that mentions you".to_owned(),
-        1 => format!("{many}, 1 mentions you"),
-        n => format!("{many}, {n} mention you"),
+        n => format!("{many}, {}", count(n, "mentions you", "mention you")),
     };
     let (title, body) = match (notify, &notice.newest) {
         (Notify::Count | Notify::Off, _) => ("Parlor".to_owned(), many),
-        (_, None) => ("Parlor".to_owned(), format!("{many} in {} rooms", notice.rooms)),
+        (_, None) => ("Parlor".to_owned(), format!("{many} in {}", count(notice.rooms, "room", "rooms"))),
         (Notify::Names, Some(newest)) => {
             (plain(room_name, NAME_MAX), format!("{}: {many}", plain(&newest.author, NAME_MAX)))
         }

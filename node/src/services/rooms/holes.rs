@@ -14,6 +14,7 @@ use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, DeviceId};
 
 use super::entry::Turn;
+use crate::count::count;
 
 /// Authors of whom it is told apart what is missing; what lacks of others is not counted.
 const AUTHORS: usize = 64;
@@ -104,10 +105,7 @@ impl Turn<'_> {
 /// A hole for people.
 fn spoken(missing: u64, author: Option<&str>, asking: &[String]) -> String {
     let from = author.map_or_else(|| " that others answered".to_owned(), |author| format!(" from {author}"));
-    let what = match missing {
-        1 => format!("1 message{from} is missing"),
-        n => format!("{n} messages{from} are missing"),
-    };
+    let what = count(missing, &format!("message{from} is missing"), &format!("messages{from} are missing"));
     match asking.split_last() {
         None => format!("{what}; nobody who has it is connected"),
         Some((last, [])) => format!("{what}, asking {last}"),

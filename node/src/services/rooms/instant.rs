@@ -16,6 +16,7 @@ use parlor_storage::{Batch, Namespace};
 use super::entry::Turn;
 use super::settle::Settle;
 use crate::account::rng;
+use crate::count::count;
 use crate::services::mailboxes::Left;
 
 /// How the names of these values begin; then the invite and the number of the part.
@@ -109,7 +110,7 @@ pub(super) fn not_instant(why: InstantLimit, may_set: bool) -> Problem {
         }
         InstantLimit::Lasts(ms) => {
             let days = ms / (24 * 60 * 60 * 1000);
-            Problem::new(Code::BadRequest, format!("an instant invite works for at most {days} days"))
+            Problem::new(Code::BadRequest, format!("an instant invite works for at most {}", count(days, "day", "days")))
                 .hint(format!("with --expires {days}d or less, or without --instant"))
         }
         InstantLimit::TooLarge => {

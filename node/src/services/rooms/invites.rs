@@ -15,6 +15,7 @@ use super::views::{from_role, role};
 use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::{parse_rfc3339, rfc3339};
+use crate::count::count;
 
 /// An invite that is to be stored.
 struct Made {
@@ -185,7 +186,7 @@ pub(super) fn beyond_right(limit: InviteLimit) -> Problem {
             ("the right to invite ends with you: you can not hand it on".to_owned(), MORE.to_owned())
         }
         InviteLimit::Depth(most) => (
-            format!("your right to invite can be handed on {most} steps at most"),
+            format!("your right to invite can be handed on {} at most", count(most, "step", "steps")),
             format!("--delegate {most} or less; {MORE}"),
         ),
         InviteLimit::Until(ms) => (
@@ -193,7 +194,7 @@ pub(super) fn beyond_right(limit: InviteLimit) -> Problem {
             format!("a shorter one: --expires, or without it; {MORE}"),
         ),
         InviteLimit::Uses(most) => (
-            format!("your right to invite is for at most {most} people an invite"),
+            format!("your right to invite is for at most {} an invite", count(most, "person", "people")),
             format!("--uses {most} or less; {MORE}"),
         ),
         InviteLimit::Room => (
