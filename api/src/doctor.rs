@@ -28,9 +28,30 @@ pub struct Finding {
     pub text: String,
     /// What to do about it.
     pub hint: String,
+    /// The number in the text, if there is one: of messages, peers, minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// The name in the text, if there is one: of a room, a relay, a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What the node tried by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<String>,
+    pub tried: Vec<Tried>,
+}
+
+/// Something that the node tried by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tried {
+    /// What programs compare; never changes.
+    pub code: String,
+    /// The same for people.
+    pub text: String,
+    /// The number in the text, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// Of how many it is so many, if that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
 }
 
 /// How the node does: answer of `GET /doctor`. With `?report=true` rooms, people and addresses are left out, so that it can be

@@ -169,6 +169,9 @@ pub struct StatusChanged {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
 }
 
 /// Somebody is typing, or stopped.
@@ -375,6 +378,9 @@ pub struct OutboxChanged {
     pub next_attempt: Option<String>,
     /// Why it waits or failed.
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
     /// How many entries the outbox holds now.
     pub waiting: u64,
 }

@@ -95,6 +95,12 @@ pub struct Invite {
     /// Why, if it is `revoked`, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_ended: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_ended_code: Option<String>,
+    /// Who revoked it, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<Author>,
     /// What those who come by it read of the time before they came.
     #[serde(default)]
     pub past: Past,

@@ -36,13 +36,13 @@ pub use attention::{
     Attention, Calls, Draft, Notification, Notify, Presence, Receipt, Receipts, SetDraft, SetTyping, Settings, Stance,
     Unread, UpdateAttention, UpdateSettings,
 };
-pub use backup::MakeBackup;
+pub use backup::{MakeBackup, RestoreBackup, RestoreStep, RestoredBackup, Restoring};
 pub use contact::{
     AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
     OpenDirect, Safety, VerifyContact,
 };
 pub use device::{NotRevoked, OwnDevice, RevokedDevice};
-pub use doctor::{Diagnosis, Finding, Level};
+pub use doctor::{Diagnosis, Finding, Level, Tried};
 pub use event::{
     ContactChange, ContactChanged, ErrorNote, Event, EventBody, FileChanged, InviteChange, InviteChanged, MemberChange,
     MemberChanged, MessageExpired, OutboxChanged, PeerChanged, PresenceChanged, Ready, RequestChange, RequestChanged,

@@ -178,6 +178,9 @@ pub struct Message {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
     /// Whether it was written under keys that its author knew, or should have known, to be old: somebody who is out may read it.
     /// Only a node that does not keep to the rules writes so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -205,6 +208,9 @@ pub struct Quote {
     pub text: String,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// Whether it, or the text that it has now, was written under keys that were old, as in [`Message`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsafe_epoch: bool,
 }
 
 /// The thread below a message.
@@ -246,6 +252,9 @@ pub struct Version {
     pub formatted: Vec<Block>,
     /// Since when.
     pub at: String,
+    /// Whether this text was written under keys that were old, as in [`Message`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsafe_epoch: bool,
 }
 
 /// Another text for an own message: `PATCH /rooms/{room}/messages/{id}`.

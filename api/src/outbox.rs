@@ -18,6 +18,9 @@ pub struct OutboxEntry {
     pub next_attempt: Option<String>,
     /// Why it waits or failed, for people.
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
     /// `queued` or `failed`.
     pub status: MessageStatus,
     /// When it was written.

@@ -222,6 +222,9 @@ pub struct Room {
     /// Why not, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_not: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not_code: Option<String>,
     /// The relays that keep mailboxes for it, as multiaddresses with a peer id.
     #[serde(default)]
     pub mailboxes: Vec<String>,

@@ -18,6 +18,8 @@ use parlor_storage::private;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::backup;
+
 /// The folder of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
@@ -96,6 +98,16 @@ impl Home {
         self.dir.join("store.made")
     }
 
+    /// What is restored from a backup while the page of this home is open: of its own, and no part of the home yet.
+    pub(crate) fn arriving_dir(&self) -> PathBuf {
+        self.dir.join("arriving")
+    }
+
+    /// The same when all of it is there: the home that this one becomes, whoever is killed meanwhile.
+    pub(crate) fn arrived(&self) -> Self {
+        Self::at(self.arriving_dir().join("whole"))
+    }
+
     /// Says that a backup is being restored into this folder: it is no home yet, and what is in it may be cleared away.
     pub(crate) fn restoring_file(&self) -> PathBuf {
         self.dir.join("restoring")
@@ -133,9 +145,9 @@ impl Home {
         })
     }
 
-    /// Whether an account was made here.
+    /// Whether an account was made here, or restored and is moved to its place by the next one who takes the lock.
     pub fn has_account(&self) -> bool {
-        self.account_file().exists()
+        self.account_file().exists() || self.arrived().account_file().exists()
     }
 
     /// Makes the folder with mode 0700, or takes the rights of others from one that is there.
@@ -146,17 +158,20 @@ impl Home {
         private::make_folder(&self.dir).map_err(|e| problem("make", &self.dir, &e))
     }
 
-    /// Takes the lock of the home, without waiting, and before that the rights that others were given to the folder.
+    /// Takes the lock of the home, without waiting, and before that the rights that others were given to the folder. What was being
+    /// restored here by somebody who was killed is finished, or cleared away.
     ///
     /// # Errors
     /// `home_locked` when another node runs on it; `home_denied`, `disk_full`.
     pub(crate) fn lock(&self) -> Result<private::Lock, Problem> {
         private::narrow_folder(&self.dir).map_err(|e| problem("protect", &self.dir, &e))?;
         let path = self.lock_file();
-        private::Lock::take(&path).map_err(|e| problem("lock", &path, &e))?.ok_or_else(|| {
+        let lock = private::Lock::take(&path).map_err(|e| problem("lock", &path, &e))?.ok_or_else(|| {
             Problem::new(Code::HomeLocked, format!("another node is running on {}", self.dir.display()))
                 .hint("use it, stop it with: parlor stop, or name another home with --home DIR")
-        })
+        })?;
+        backup::settle(self)?;
+        Ok(lock)
     }
 
     /// Writes where the node listens.

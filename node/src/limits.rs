@@ -102,6 +102,10 @@ pub(crate) const WEBHOOK_HEAD_MAX: usize = 16 * 1_024;
 /// Bytes of messages of a backup that wait for earlier ones of their authors: only such as were written before logs stood there in
 /// their order.
 pub(crate) const BACKUP_WAITING: usize = 256 * 1024 * 1024;
+/// Bytes of a backup that the page may hand over: many times what the longest history takes, and less than a film that was taken for one.
+pub(crate) const BACKUP_TAKEN: u64 = 64 << 30;
+/// Longest time in which nothing of it comes.
+pub(crate) const BACKUP_IDLE: Duration = Duration::from_secs(30);
 /// Rows of a backup that are read or written in one go.
 pub(crate) const BACKUP_ROWS: usize = 512;
 /// Pieces of a backup, of 64 KiB, that wait for who takes them,

@@ -52,7 +52,7 @@ fn show(finding: &Finding, out: &mut Out) -> Done {
     };
     out.line(format!("{}  {}", out.paint(look, word), neutral_line(&finding.text)))?;
     for tried in &finding.tried {
-        out.line(format!("         tried: {}", neutral_line(tried)))?;
+        out.line(format!("         tried: {}", neutral_line(&tried.text)))?;
     }
     let hint = out.called(&neutral_line(&finding.hint));
     out.line(format!("         {}", out.paint(Look::Faint, &hint)))

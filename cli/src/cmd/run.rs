@@ -92,7 +92,7 @@ fn start(args: Args, alone: bool, globals: &Globals, out: &mut Out) -> Done {
         no_mdns: args.no_mdns,
         passphrase: args.passphrase_file.map_or(Passphrase::None, Passphrase::File),
     };
-    let mut config = Config::load(home.clone(), told)?;
+    let mut config = Config::load(home.clone(), told.clone())?;
     let page = Page { wanted: args.web, open: !args.no_open };
     if !home.has_account() && !is_owned(&home) && !in_the_page(&page, alone, &config.passphrase, out)? {
         if !alone && (out.is_json() || !input::can_ask()) {
@@ -103,7 +103,7 @@ fn start(args: Args, alone: bool, globals: &Globals, out: &mut Out) -> Done {
         config.passphrase = first_run(&home, config.passphrase, out)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(host(config, &page, globals, out))
+    runtime.block_on(host((config, told), &page, globals, out))
 }
 
 /// What is wanted of the page.
@@ -153,7 +153,7 @@ fn first_run(home: &Home, told: Passphrase, out: &mut Out) -> Result<Passphrase,
 }
 
 /// Hosts the node until it ends or is told to.
-async fn host(mut config: Config, page: &Page, globals: &Globals, out: &mut Out) -> Done {
+async fn host((mut config, told): (Config, Overrides), page: &Page, globals: &Globals, out: &mut Out) -> Done {
     // Heard from the beginning, so that Ctrl-C during the start stops it as cleanly.
     let interrupted = interrupted()?;
     let mut interrupted = std::pin::pin!(interrupted);
@@ -171,7 +171,8 @@ async fn host(mut config: Config, page: &Page, globals: &Globals, out: &mut Out)
                 }
                 break running;
             }
-            Err(problem) if at_the_door(&problem) => match wait(config, page, interrupted.as_mut(), out).await? {
+            Err(problem) if at_the_door(&problem) => match wait((config, told), page, interrupted.as_mut(), out).await?
+            {
                 Some(running) => break running,
                 None => return Ok(()),
             },
@@ -191,13 +192,13 @@ async fn host(mut config: Config, page: &Page, globals: &Globals, out: &mut Out)
 
 /// Serves the page until it has made or unlocked the account, and answers the node that runs then; `None` when it was ended before.
 async fn wait(
-    config: Config,
+    (config, told): (Config, Overrides),
     page: &Page,
     interrupted: std::pin::Pin<&mut impl Future<Output = ()>>,
     out: &mut Out,
 ) -> Result<Option<Running>, Fail> {
     let home = config.home.clone();
-    let waiting = parlor_node::wait(config).await?;
+    let waiting = parlor_node::wait(config, told).await?;
     let (code, state) = (waiting.web()?, waiting.state());
     if out.is_json() {
         let WebCode { url, expires_in, .. } = &code;

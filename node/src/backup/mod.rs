@@ -2,8 +2,10 @@
 //!
 //! The format of the file is `docs/spec/backup.md`; its sealing is [`parlor_crypto::backup`]. Writing reads the store of a running
 //! node beside all others and holds a page of it at a time. Restoring needs no node: the home is made beside its place and moved
-//! there when the last byte was verified, so there is a whole home or none.
+//! there when the last byte was verified, so there is a whole home or none. Where the page of a new home is open, it is made inside
+//! ([`arrive`]).
 
+mod arrive;
 mod beside;
 mod fill;
 mod logs;
@@ -19,6 +21,7 @@ use parlor_crypto::backup::BackupError;
 use parlor_crypto::vault::VaultError;
 use zeroize::Zeroizing;
 
+pub(crate) use arrive::{Taken, Taking, restore_here, settle};
 pub use record::Counts;
 pub use restore::{Restored, restore_backup};
 pub(crate) use stream::Sink;

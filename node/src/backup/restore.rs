@@ -50,27 +50,48 @@ pub struct Restored {
 pub fn restore_backup(home: &Home, from: impl Read, key: &BackupKey, lock: &Passphrase) -> Result<Restored, Problem> {
     must_be_free(home.dir())?;
     Beside::may_be_made(&Beside::of(home)?)?;
-    let words;
-    let with = match key {
-        BackupKey::Passphrase(text) => Unlock::Passphrase(text),
-        BackupKey::Recovery(text) => {
-            words = words_key(text, None)?;
-            Unlock::KeyFile(&words)
-        }
-    };
     // Before anything is made: most errors are of the passphrase.
-    let mut reader = Reader::begin(from, with)?;
-    let head = match reader.next()? {
-        Some(Record::Head(head)) if head.format <= FORMAT => head,
-        Some(Record::Head(_)) => {
-            return Err(Problem::new(Code::BackupDamaged, "the backup is of a newer version").hint("update parlor"));
-        }
-        _ => return Err(damaged("it does not say whose it is")),
-    };
-    let lock = lock_of(&head, key, lock)?;
+    let begun = Begun::of(from, key, lock)?;
     let beside = Beside::make(home)?;
-    let made = fill(&beside.home, &head, &lock, &mut reader);
+    let made = begun.fill(&beside.home);
     beside.finish(made, home)
+}
+
+/// A backup that opens, and of which a home can be made.
+pub(super) struct Begun<R> {
+    reader: Reader<R>,
+    head: Box<Head>,
+    /// With what the home is going to be locked.
+    pub(super) lock: Passphrase,
+}
+
+impl<R: Read> Begun<R> {
+    /// Opens it. Blocks for the time of Argon2id.
+    pub(super) fn of(from: R, key: &BackupKey, lock: &Passphrase) -> Result<Self, Problem> {
+        let words;
+        let with = match key {
+            BackupKey::Passphrase(text) => Unlock::Passphrase(text),
+            BackupKey::Recovery(text) => {
+                words = words_key(text, None)?;
+                Unlock::KeyFile(&words)
+            }
+        };
+        let mut reader = Reader::begin(from, with)?;
+        let head = match reader.next()? {
+            Some(Record::Head(head)) if head.format <= FORMAT => head,
+            Some(Record::Head(_)) => {
+                return Err(Problem::new(Code::BackupDamaged, "the backup is of a newer version").hint("update parlor"));
+            }
+            _ => return Err(damaged("it does not say whose it is")),
+        };
+        let lock = lock_of(&head, key, lock)?;
+        Ok(Self { reader, head, lock })
+    }
+
+    /// Makes a home of it in a folder that is there and empty.
+    pub(super) fn fill(mut self, home: &Home) -> Result<Restored, Problem> {
+        fill(home, &self.head, &self.lock, &mut self.reader)
+    }
 }
 
 /// With what the home is locked.

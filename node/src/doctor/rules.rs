@@ -1,10 +1,11 @@
 //! From what is observed to what is told: one rule a function, none of which looks at anything but the facts.
 
-use parlor_api::{Finding, Level};
+use parlor_api::{Finding, Level, Tried};
 
 use parlor_net::RelayTrouble;
 
 use super::facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp};
+use crate::count::count;
 
 /// Less free space than this is a problem: the store stops to write.
 const DISK_PROBLEM: u64 = 100 << 20;
@@ -31,16 +32,25 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 fn told(code: &str, level: Level, text: impl Into<String>, hint: impl Into<String>) -> Finding {
-    Finding { code: code.into(), level, text: text.into(), hint: hint.into(), tried: Vec::new() }
+    Finding { code: code.into(), level, text: text.into(), hint: hint.into(), n: None, name: None, tried: Vec::new() }
 }
 
-fn tried(mut finding: Finding, what: Vec<String>) -> Finding {
-    finding.tried = what;
-    finding
+fn tried(finding: Finding, tried: Vec<Tried>) -> Finding {
+    Finding { tried, ..finding }
 }
 
-fn plural(n: usize, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+/// With the number that stands in its text.
+fn counted(n: u64, finding: Finding) -> Finding {
+    Finding { n: Some(n), ..finding }
+}
+
+/// With the name that stands in its text.
+fn named(name: &str, finding: Finding) -> Finding {
+    Finding { name: Some(name.to_owned()), ..finding }
+}
+
+fn step(code: &str, n: Option<usize>, text: impl Into<String>) -> Tried {
+    Tried { code: code.into(), text: text.into(), n: n.map(|n| n as u64), of: None }
 }
 
 /// Notifications reach nobody.
@@ -57,23 +67,17 @@ fn desktop(facts: &Facts) -> Vec<Finding> {
 /// This device was copied, or somebody's devices changed.
 fn device(facts: &Facts) -> Vec<Finding> {
     let cloned = facts.rooms.iter().filter(|room| room.cloned).map(|room| {
-        told(
-            "device_cloned",
-            Level::Problem,
-            format!(
-                "this device was copied and both copies have written in {}: it writes nothing there any more",
-                room.name
-            ),
-            "run one copy of a home only; with a new home you can be invited again",
-        )
+        let text = format!(
+            "this device was copied and both copies have written in {}: it writes nothing there any more",
+            room.name
+        );
+        let hint = "run one copy of a home only; with a new home you can be invited again";
+        named(&room.name, told("device_cloned", Level::Problem, text, hint))
     });
     let changed = facts.changed.iter().map(|name| {
-        told(
-            "devices_changed",
-            Level::Warning,
-            format!("a new device came to {name}, whom you had verified"),
-            "compare safety numbers again: parlor contact verify WHO",
-        )
+        let text = format!("a new device came to {name}, whom you had verified");
+        let hint = "compare safety numbers again: parlor contact verify WHO";
+        named(name, told("devices_changed", Level::Warning, text, hint))
     });
     cloned.chain(changed).collect()
 }
@@ -88,15 +92,13 @@ fn clock(facts: &Facts) -> Vec<Finding> {
             "the clock of this machine shows a time before this program was made: invites seem not open yet, and messages stand at the wrong place",
             hint,
         )],
-        Clock::Behind(seconds) => vec![told(
-            "clock_behind",
-            Level::Warning,
-            format!(
-                "the newest message is from {} minutes ahead of this machine's clock: either this clock is behind, or that of its author is ahead",
-                seconds / 60
-            ),
-            hint,
-        )],
+        Clock::Behind(seconds) => {
+            let minutes = seconds / 60;
+            let text = format!(
+                "the newest message is from {minutes} minutes ahead of this machine's clock: either this clock is behind, or that of its author is ahead"
+            );
+            vec![counted(minutes, told("clock_behind", Level::Warning, text, hint))]
+        }
     }
 }
 
@@ -105,8 +107,8 @@ fn disk(facts: &Facts) -> Vec<Finding> {
     let text = format!("the disk that holds the home has {} MiB left", free >> 20);
     let hint = "make room on the disk: a full one takes no messages, neither yours nor those of others";
     match free {
-        _ if free < DISK_PROBLEM => vec![told("disk_full", Level::Problem, text, hint)],
-        _ if free < DISK_WARNING => vec![told("disk_low", Level::Warning, text, hint)],
+        _ if free < DISK_PROBLEM => vec![counted(free >> 20, told("disk_full", Level::Problem, text, hint))],
+        _ if free < DISK_WARNING => vec![counted(free >> 20, told("disk_low", Level::Warning, text, hint))],
         _ => Vec::new(),
     }
 }
@@ -137,8 +139,10 @@ fn listening(facts: &Facts) -> Vec<Finding> {
 fn way_in(facts: &Facts) -> Vec<Finding> {
     let helped = facts.relays.iter().any(|relay| relay.reserved);
     let level = if helped { Level::Note } else { Level::Warning };
-    let punched = format!("punching holes: {} worked, {} did not", facts.punched.0, facts.punched.1);
-    let mapping = "asking the router to map a port (UPnP)".to_owned();
+    let (worked, failed) = facts.punched;
+    let punched = format!("punching holes: {worked} worked, {failed} did not");
+    let punched = Tried { n: Some(worked), of: Some(worked.saturating_add(failed)), ..step("punching", None, punched) };
+    let mapping = step("mapping", None, "asking the router to map a port (UPnP)");
     match facts.nat {
         NatKind::Symmetric => {
             let text = "the router gives each connection another port (symmetric NAT): direct connections from outside hardly ever work";
@@ -221,8 +225,10 @@ fn relay(relay: &RelayFact) -> Option<Finding> {
             "start the node with -v to see why, or use another relay",
         ),
     };
-    let times = plural(relay.attempts as usize, "attempt", "attempts");
-    Some(tried(told(code, Level::Problem, text, hint), vec![format!("connecting: {times} without success, going on")]))
+    let times = count(relay.attempts, "attempt", "attempts");
+    let connecting =
+        step("connecting", Some(relay.attempts as usize), format!("connecting: {times} without success, going on"));
+    Some(tried(named(name, told(code, Level::Problem, text, hint)), vec![connecting]))
 }
 
 /// Who is there.
@@ -233,31 +239,28 @@ fn people(facts: &Facts) -> Vec<Finding> {
     if shared > 0 && !online {
         let text = match facts.peers {
             0 => "nobody of your rooms is online, or nobody can be reached".to_owned(),
-            n => format!(
-                "{} connected, but nobody of your rooms",
-                if n == 1 { "1 peer is".into() } else { format!("{n} peers are") }
-            ),
+            n => format!("{} connected, but nobody of your rooms", count(n, "peer is", "peers are")),
         };
         let hint = "ask whether they are online, and have them run the doctor too; what you write waits and goes out by itself";
-        let dials = format!("dialling {} again and again", plural(facts.redialling, "known node", "known nodes"));
+        let dials = format!("dialling {} again and again", count(facts.redialling, "known node", "known nodes"));
         let reserved = facts.relays.iter().filter(|relay| relay.reserved).count();
-        let finding = told("nobody_online", Level::Warning, text, hint);
-        found.push(tried(finding, vec![dials, format!("waiting at {}", plural(reserved, "relay", "relays"))]));
+        let waits = format!("waiting at {}", count(reserved, "relay", "relays"));
+        let steps = vec![step("dialling", Some(facts.redialling), dials), step("waiting", Some(reserved), waits)];
+        let alone = Finding {
+            n: (facts.peers > 0).then_some(facts.peers as u64),
+            ..told("nobody_online", Level::Warning, text, hint)
+        };
+        found.push(tried(alone, steps));
     } else if facts.redialling > 0 && shared > 0 {
-        let text = format!("{} can not be reached now", plural(facts.redialling, "known node", "known nodes"));
-        found.push(tried(
-            told("peers_away", Level::Note, text, "nothing: they are dialled again when they may be back"),
-            vec!["dialling with growing pauses, at all addresses that are known".into()],
-        ));
+        let text = format!("{} can not be reached now", count(facts.redialling, "known node", "known nodes"));
+        let away = told("peers_away", Level::Note, text, "nothing: they are dialled again when they may be back");
+        let dials = step("pauses", None, "dialling with growing pauses, at all addresses that are known");
+        found.push(tried(counted(facts.redialling as u64, away), vec![dials]));
     }
     if facts.banned > 0 {
-        let text = format!("{} broke the rules and are refused for a while", plural(facts.banned, "peer", "peers"));
-        found.push(told(
-            "peers_refused",
-            Level::Note,
-            text,
-            "if it is a friend's node: both should run the newest version",
-        ));
+        let text = format!("{} broke the rules and are refused for a while", count(facts.banned, "peer", "peers"));
+        let hint = "if it is a friend's node: both should run the newest version";
+        found.push(counted(facts.banned as u64, told("peers_refused", Level::Note, text, hint)));
     }
     found
 }
@@ -267,13 +270,18 @@ fn rooms(facts: &Facts) -> Vec<Finding> {
     let stuck: Vec<&RoomFact> = facts.rooms.iter().filter(|room| !room.writable && !room.cloned).collect();
     let mut found: Vec<Finding> = stuck.iter().take(ROOMS_TOLD).map(|room| stuck_room(room)).collect();
     if stuck.len() > ROOMS_TOLD {
-        let text = format!("{} more rooms can not be written to now", stuck.len() - ROOMS_TOLD);
-        found.push(told("rooms_wait", Level::Note, text, "parlor room show ROOM says why of each"));
+        let more = stuck.len() - ROOMS_TOLD;
+        let text = count(more, "more room can not be written to now", "more rooms can not be written to now");
+        found.push(counted(
+            more as u64,
+            told("rooms_wait", Level::Note, text, "parlor room show ROOM says why of each"),
+        ));
     }
     let missing: u64 = facts.rooms.iter().map(|room| room.missing).sum();
     if missing > 0 {
-        let text = format!("{missing} messages are known of and still on their way");
-        found.push(told("catching_up", Level::Note, text, "wait: they come from whoever is online"));
+        let text =
+            count(missing, "message is known of and still on its way", "messages are known of and still on their way");
+        found.push(counted(missing, told("catching_up", Level::Note, text, "wait: they come from whoever is online")));
     }
     found
 }
@@ -284,7 +292,7 @@ fn stuck_room(room: &RoomFact) -> Finding {
         let text = format!(
             "in the chat with {name} nothing goes out yet: the other has not accepted, or was not online since"
         );
-        return told("chat_waits", Level::Note, text, "what you write waits, and goes out by itself");
+        return named(name, told("chat_waits", Level::Note, text, "what you write waits, and goes out by itself"));
     }
     let text = format!(
         "in the room {name} nothing can be written now: its keys are made or handed out by a member who is online"
@@ -295,58 +303,41 @@ fn stuck_room(room: &RoomFact) -> Finding {
         text,
         "wait until another member is online; parlor room show ROOM says more",
     );
-    let online = plural(room.online as usize, "device of a member", "devices of members");
-    tried(finding, vec![format!("asking {online} for the keys")])
+    let online = count(room.online, "device of a member", "devices of members");
+    let asking = step("asking", Some(room.online as usize), format!("asking {online} for the keys"));
+    tried(named(name, finding), vec![asking])
 }
 
 /// What waits.
 fn waiting(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     if facts.outbox > 0 {
-        let text = format!("{} of yours nobody else holds yet", plural(facts.outbox, "message", "messages"));
-        found.push(tried(
-            told("outbox_waits", Level::Note, text, "parlor outbox list says why; they go out by themselves"),
-            vec!["sending again whenever a member is reached, and with growing pauses".into()],
-        ));
+        let text = format!("{} of yours nobody else holds yet", count(facts.outbox, "message", "messages"));
+        let waits = told("outbox_waits", Level::Note, text, "parlor outbox list says why; they go out by themselves");
+        let sending = step("sending", None, "sending again whenever a member is reached, and with growing pauses");
+        found.push(tried(counted(facts.outbox as u64, waits), vec![sending]));
     }
     if facts.given_up > 0 {
-        let text = format!(
-            "{} of yours {} given up, and went to nobody",
-            plural(facts.given_up, "message", "messages"),
-            if facts.given_up == 1 { "was" } else { "were" }
-        );
+        let went = "given up, and went to nobody";
+        let text = format!("{} {went}", count(facts.given_up, "message of yours was", "messages of yours were"));
         let hint = "parlor outbox list says why; parlor outbox retry tries again, parlor outbox discard forgets";
-        found.push(told("outbox_given_up", Level::Warning, text, hint));
+        found.push(counted(facts.given_up as u64, told("outbox_given_up", Level::Warning, text, hint)));
     }
     if facts.joining > 0 {
-        let text = format!(
-            "{} not answered yet",
-            if facts.joining == 1 {
-                "1 request to join is".into()
-            } else {
-                format!("{} requests to join are", facts.joining)
-            }
-        );
-        found.push(told("join_waits", Level::Note, text, "a member has to be online, or to approve"));
+        let text = format!("{} not answered yet", count(facts.joining, "request to join is", "requests to join are"));
+        let joins = told("join_waits", Level::Note, text, "a member has to be online, or to approve");
+        found.push(counted(facts.joining as u64, joins));
     }
     if facts.asked > 0 {
-        let text = format!(
-            "{} asked whether you may write, and did not answer yet",
-            if facts.asked == 1 { "1 person was".into() } else { format!("{} people were", facts.asked) }
-        );
-        found.push(told(
-            "request_waits",
-            Level::Note,
-            text,
-            "their nodes are asked again and again; tell them by another way",
-        ));
+        let asked = count(facts.asked, "person was", "people were");
+        let text = format!("{asked} asked whether you may write, and did not answer yet");
+        let hint = "their nodes are asked again and again; tell them by another way";
+        found.push(counted(facts.asked as u64, told("request_waits", Level::Note, text, hint)));
     }
     if facts.asking > 0 {
-        let text = format!(
-            "{} to write to you",
-            if facts.asking == 1 { "1 person asks".into() } else { format!("{} people ask", facts.asking) }
-        );
-        found.push(told("requests_in", Level::Note, text, "parlor contact list shows who; accept or block them"));
+        let text = format!("{} to write to you", count(facts.asking, "person asks", "people ask"));
+        let asks = told("requests_in", Level::Note, text, "parlor contact list shows who; accept or block them");
+        found.push(counted(facts.asking as u64, asks));
     }
     found
 }
@@ -503,7 +494,8 @@ mod tests {
         let alone = Facts { rooms: vec![RoomFact { online: 0, ..room("kitchen") }], redialling: 2, ..well() };
         let finding = findings(&alone).remove(0);
         assert_eq!(finding.code, "nobody_online");
-        assert_eq!(finding.tried, ["dialling 2 known nodes again and again", "waiting at 1 relay"]);
+        let told: Vec<_> = finding.tried.iter().map(|tried| tried.text.as_str()).collect();
+        assert_eq!(told, ["dialling 2 known nodes again and again", "waiting at 1 relay"]);
         let empty = Facts { rooms: vec![RoomFact { others: 0, online: 0, ..room("mine") }], ..well() };
         assert_eq!(codes(&empty), ["all_well"], "a room of one's own misses nobody");
         let some = Facts { rooms: vec![room("kitchen")], redialling: 1, ..well() };
@@ -531,6 +523,38 @@ mod tests {
         let found = codes(&Facts { rooms, ..well() });
         assert_eq!(found.iter().filter(|code| *code == "room_waits").count(), ROOMS_TOLD);
         assert!(found.contains(&"rooms_wait".to_owned()));
+    }
+
+    /// A window in another language has the code, the number and the name only.
+    #[test]
+    fn a_number_or_a_name_in_a_text_is_told_beside_it() {
+        let facts = Facts {
+            nat: NatKind::Symmetric,
+            punched: (2, 3),
+            relays: vec![RelayFact { trouble: Some(RelayTrouble::Down), attempts: 3, ..relay_at("north", false) }],
+            rooms: vec![RoomFact { online: 0, writable: false, missing: 1, ..room("kitchen") }],
+            outbox: 2,
+            given_up: 1,
+            joining: 1,
+            asked: 1,
+            asking: 2,
+            banned: 1,
+            changed: vec!["Bob".into()],
+            clock: Clock::Behind(7_200),
+            disk_free: Some(3 << 20),
+            redialling: 4,
+            ..well()
+        };
+        for finding in findings(&facts) {
+            let number = finding.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());
+            assert_eq!(finding.n, number, "{finding:?}");
+            let name = ["north", "kitchen", "Bob"].into_iter().find(|name| finding.text.contains(name));
+            assert_eq!(finding.name.as_deref(), name, "{finding:?}");
+            for tried in finding.tried {
+                let number = tried.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());
+                assert_eq!(tried.n, number, "{tried:?}");
+            }
+        }
     }
 
     #[test]

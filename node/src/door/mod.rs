@@ -5,6 +5,7 @@
 //! ([`crate::launch`]). Once the node runs, the page can be locked and unlocked again while the node goes on. The routes are in
 //! `http/routes/web.rs`, the contract in `docs/spec/web.md`.
 
+mod restore;
 mod setup;
 mod tries;
 
@@ -27,6 +28,8 @@ use crate::http::{Grant, Tokens, Who};
 pub(crate) struct Ask {
     /// What opens it.
     pub(crate) passphrase: Passphrase,
+    /// It was restored from a backup, which may have brought settings along.
+    pub(crate) restored: bool,
     /// Whether the node runs now.
     pub(crate) reply: oneshot::Sender<Result<(), Problem>>,
 }
@@ -50,7 +53,9 @@ struct Inner {
     passphrase: AtomicBool,
     tries: Tries,
     /// One account is made at a time.
-    making: tokio::sync::Mutex<()>,
+    making: Arc<tokio::sync::Mutex<()>>,
+    /// The backup that is being restored.
+    arrival: restore::Arrival,
     /// The account that is being made, until it is.
     seed: Mutex<Option<RootSeed>>,
     asks: mpsc::Sender<Ask>,
@@ -72,8 +77,8 @@ impl Door {
         let passphrase = AtomicBool::new(state == WebState::Locked && Account::wants_passphrase(&home)?);
         let (asks, asked) = mpsc::channel(ASKS);
         let (state, tries, seed) = (watch::Sender::new(state), Tries::default(), Mutex::new(None));
-        let making = tokio::sync::Mutex::default();
-        let inner = Inner { home, tokens, api, state, passphrase, tries, making, seed, asks, stop };
+        let (making, arrival) = (Arc::default(), restore::Arrival::default());
+        let inner = Inner { home, tokens, api, state, passphrase, tries, making, arrival, seed, asks, stop };
         Ok((Self { inner: Arc::new(inner) }, asked))
     }
 
@@ -169,7 +174,7 @@ impl Door {
         let door = self.clone();
         let trying = tokio::spawn(async move {
             let given = Passphrase::Given(passphrase);
-            let answer = if state == WebState::Ready { door.check(given).await } else { door.open(given).await };
+            let answer = if state == WebState::Ready { door.check(given).await } else { door.open(given, false).await };
             attempt.ended(answer.as_ref().err());
             answer.map(|()| door.inner.tokens.unlock())
         });
@@ -184,10 +189,10 @@ impl Door {
     }
 
     /// Has the account opened and its node started.
-    async fn open(&self, passphrase: Passphrase) -> Result<(), Problem> {
+    async fn open(&self, passphrase: Passphrase, restored: bool) -> Result<(), Problem> {
         let (reply, answer) = oneshot::channel();
         let stopping = || Problem::of(Code::Stopping);
-        self.inner.asks.send(Ask { passphrase, reply }).await.map_err(|_| stopping())?;
+        self.inner.asks.send(Ask { passphrase, restored, reply }).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 

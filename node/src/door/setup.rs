@@ -63,7 +63,7 @@ impl Door {
         self.inner.state.send_if_modified(|state| std::mem::replace(state, WebState::Locked) == WebState::New);
         *self.seed() = None;
         self.inner.passphrase.store(matches!(unlock, Passphrase::Given(_)), std::sync::atomic::Ordering::Release);
-        self.open(unlock).await
+        self.open(unlock, false).await
     }
 
     /// The recovery phrase that was shown, if these words are of it.
@@ -92,7 +92,7 @@ impl Door {
         Ok(spelled)
     }
 
-    fn is_new(&self) -> Result<(), Problem> {
+    pub(super) fn is_new(&self) -> Result<(), Problem> {
         if *self.inner.state.borrow() == WebState::New && !self.inner.home.has_account() {
             return Ok(());
         }

@@ -5,25 +5,26 @@ use tokio::sync::watch;
 
 use super::front::Front;
 use super::{Running, open, run};
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 
 /// A home whose local API answers, and whose node does not run yet.
 pub struct Waiting {
     config: Config,
+    told: Overrides,
     front: Front,
 }
 
-/// Serves the page of a home that has no account, or one that is locked with a passphrase: it makes the one and unlocks the other
-/// ([`Waiting::opened`]).
+/// Serves the page of a home that has no account, or one that is locked with a passphrase: it makes or restores the one and unlocks the
+/// other ([`Waiting::opened`]). `told` is what stands above the settings of a home that is restored.
 ///
 /// # Errors
 /// `home_locked`, `home_denied`, `home_damaged`, `port_in_use`, `disk_full`.
-pub async fn wait(config: Config) -> Result<Waiting, Problem> {
+pub async fn wait(config: Config, told: Overrides) -> Result<Waiting, Problem> {
     config.home.create()?;
     let lock = config.home.lock()?;
     let mut front = Front::bind(&config, lock).await?;
     front.serve_waiting(&config.home)?;
-    Ok(Waiting { config, front })
+    Ok(Waiting { config, told, front })
 }
 
 impl Waiting {
@@ -72,8 +73,14 @@ impl Waiting {
             if ask.reply.is_closed() {
                 continue;
             }
-            self.config.passphrase = ask.passphrase;
-            match self.start().await {
+            let started = match if ask.restored { self.read_settings() } else { Ok(()) } {
+                Ok(()) => {
+                    self.config.passphrase = ask.passphrase;
+                    self.start().await
+                }
+                Err(problem) => Err(problem),
+            };
+            match started {
                 Ok(parts) => {
                     let _ = ask.reply.send(Ok(()));
                     return Ok(Some(Running::new(parts, self.config.home, self.front)));
@@ -86,6 +93,14 @@ impl Waiting {
                 }
             }
         }
+    }
+
+    /// Takes over the settings that came with a backup. Where the page is served stays as it is: it is open.
+    fn read_settings(&mut self) -> Result<(), Problem> {
+        let (home, told) = (self.config.home.clone(), self.told.clone());
+        let Config { api, desktop, carriers, .. } = self.config;
+        self.config = Config { api, desktop, carriers, ..Config::load(home, told)? };
+        Ok(())
     }
 
     async fn start(&mut self) -> Result<super::Parts, Problem> {

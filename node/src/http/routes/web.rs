@@ -1,9 +1,13 @@
 //! The page's own affairs: sessions, the first account, the lock.
 
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
-use parlor_api::{OpenSession, OpenedSession, RecoveryPhrase, Session, Setup, Unlock, Web, WebCode};
+use futures::StreamExt;
+use parlor_api::{
+    Code, OpenSession, OpenedSession, Problem, RecoveryPhrase, RestoreBackup, Restoring, Session, Setup, Unlock, Web,
+    WebCode,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
@@ -35,6 +39,8 @@ where
         .routes(routes!(unlock))
         .routes(routes!(phrase))
         .routes(routes!(setup))
+        .routes(routes!(restoring, take_backup))
+        .routes(routes!(restore))
 }
 
 /// Routes of the home's token and of sessions that are not locked.
@@ -140,4 +146,35 @@ async fn setup(
     needs_all(&grant)?;
     door.setup(request).await?;
     Ok(Json(door.view(&grant)))
+}
+
+/// How far a backup is restored.
+#[utoipa::path(get, path = "/web/setup/backup", operation_id = "show_restoring", responses((status = 200, body = Restoring)))]
+async fn restoring(State(door): State<Door>, Extension(grant): Extension<Grant>) -> Reply<Restoring> {
+    needs_all(&grant)?;
+    Ok(Json(door.restoring()))
+}
+
+/// Take a backup to restore: the body is its bytes. For a home without an account only; what was taken before goes.
+#[utoipa::path(put, path = "/web/setup/backup", operation_id = "take_backup", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 200, body = Restoring)))]
+async fn take_backup(
+    State(door): State<Door>,
+    Extension(grant): Extension<Grant>,
+    request: Request,
+) -> Reply<Restoring> {
+    needs_all(&grant)?;
+    let body = request.into_body().into_data_stream();
+    let body = body.map(|piece| piece.map_err(|_| Problem::new(Code::BadRequest, "the body broke off")));
+    Ok(Json(door.take_backup(body).await?))
+}
+
+/// Begin to restore the backup that was taken, and to start its node; `GET /web/setup/backup` tells how it goes.
+#[utoipa::path(post, path = "/web/setup/restore", operation_id = "restore_backup", request_body = RestoreBackup, responses((status = 202, body = Restoring)))]
+async fn restore(
+    State(door): State<Door>,
+    Extension(grant): Extension<Grant>,
+    Body(request): Body<RestoreBackup, SMALL>,
+) -> Result<(StatusCode, Json<Restoring>), ApiError> {
+    needs_all(&grant)?;
+    Ok((StatusCode::ACCEPTED, Json(door.restore(request)?)))
 }

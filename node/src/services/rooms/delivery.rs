@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parlor_api::{Code, EventBody, MessageStatus, Problem, Receipt, Receipts, StatusChanged};
+use parlor_api::{Code, EventBody, Problem, Receipt, Receipts, StatusChanged};
 use parlor_proto::binding::Binding;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
@@ -15,6 +15,7 @@ use parlor_proto::{DeviceId, EventId};
 use super::entry::{After, Job, Turn, damaged};
 use super::message::Reply;
 use super::settle::Settle;
+use super::way::Way;
 use crate::account::rng;
 use crate::bus::rfc3339;
 
@@ -221,14 +222,15 @@ impl Turn<'_> {
 
     fn show_status(&mut self, row: &parlor_storage::LogRow) {
         let Ok(event) = parlor_proto::event::Event::decode(&self.id(), &row.bytes) else { return };
-        let (status, delivered_to, read_by, reason) = self.status_told(self.outbox.status(&self.id(), row.seq));
+        let way = self.way(self.outbox.status(&self.id(), row.seq));
         let changed = StatusChanged {
             message: event.id().to_string(),
             room: self.id().to_string(),
-            status,
-            delivered_to,
-            read_by,
-            reason,
+            status: way.status,
+            delivered_to: way.delivered_to,
+            read_by: way.read_by,
+            reason: way.reason,
+            reason_code: way.reason_code,
         };
         self.publish(EventBody::Status(changed));
     }
@@ -243,35 +245,24 @@ impl Turn<'_> {
             Box::new(move |turn| {
                 let Some(row) = row else { return };
                 let view = turn.row_status(&row);
-                if let (Some((_, last)), Some((status, delivered_to, read_by, reason))) = (&mut turn.entry.last, view) {
-                    (last.status, last.delivered_to, last.read_by, last.reason) =
-                        (status, delivered_to, read_by, reason);
+                if let (Some((_, last)), Some(way)) = (&mut turn.entry.last, view) {
+                    (last.status, last.delivered_to, last.read_by) = (way.status, way.delivered_to, way.read_by);
+                    (last.reason, last.reason_code) = (way.reason, way.reason_code);
                 }
                 turn.summarise();
             })
         });
     }
 
-    fn row_status(&self, row: &parlor_storage::MessageRow) -> Option<(MessageStatus, u32, u32, Option<String>)> {
+    fn row_status(&self, row: &parlor_storage::MessageRow) -> Option<Way> {
         let mine = row.device == self.context.identity.device();
-        mine.then(|| self.status_told(self.outbox.status(&self.id(), row.seq)))
+        mine.then(|| self.way(self.outbox.status(&self.id(), row.seq)))
     }
 
-    /// As [`status_of`]; who waits for members of a room that has no others is told that instead.
-    pub(super) fn status_told(&self, status: Status) -> (MessageStatus, u32, u32, Option<String>) {
+    /// As [`Way::of`]; who waits for members of a room that has no others is told that instead.
+    pub(super) fn way(&self, status: Status) -> Way {
         let alone = matches!(status, Status::Queued(Waiting::Unreachable)) && self.entry.room.members().len() == 1;
-        let (status, to, by, why) = status_of(status);
-        (status, to, by, if alone { Some("nobody else is in the room yet".into()) } else { why })
-    }
-}
-
-/// A status of the outbox in the words of the API: state, delivered to, read by, reason.
-fn status_of(status: Status) -> (MessageStatus, u32, u32, Option<String>) {
-    match status {
-        Status::Queued(why) => (MessageStatus::Queued, 0, 0, Some(why.to_string())),
-        Status::Sent => (MessageStatus::Sent, 0, 0, None),
-        Status::Delivered { to, .. } => (MessageStatus::Delivered, to, 0, None),
-        Status::Read { by, to, .. } => (MessageStatus::Read, to, by, None),
-        Status::Failed(why) => (MessageStatus::Failed, 0, 0, Some(why.to_string())),
+        let way = Way::of(status);
+        if alone { way.because("alone", "nobody else is in the room yet") } else { way }
     }
 }

@@ -44,10 +44,7 @@ impl Turn<'_> {
             view.deleted_by = Some(self.author_of(&deleted.by));
             return view;
         }
-        let shown = fold.edits.last().map_or_else(|| looked.event.id(), |edit| edit.id);
-        let under_unsafe =
-            |id: EventId| sight.about(&looked.event.id()).is_some_and(|about| about.under_unsafe.contains(&id));
-        view.unsafe_epoch = under_unsafe(looked.event.id()) || under_unsafe(shown);
+        view.unsafe_epoch = is_unsafe_now(looked, &fold, sight);
         let edited = fold.edits.last().and_then(|edit| Some((edit, self.edited(&edit.id, sight)?)));
         view.edits = u32::try_from(fold.edits.len()).unwrap_or(u32::MAX);
         view.edited_at = edited.as_ref().map(|(edit, _)| rfc3339(edit.at.ms()));
@@ -82,17 +79,17 @@ impl Turn<'_> {
         }
         let first = looked.body.as_ref().and_then(said).map(|said| {
             let at = looked.event.message().map_or(Hlc::ZERO, |header| header.hlc);
-            self.version(&said, at)
+            self.version(&said, at, is_under_unsafe(looked, looked.event.id(), sight))
         });
         let later = fold.edits.iter().filter_map(|edit| {
             let said = self.edited(&edit.id, sight)?;
-            Some(self.version(&said, edit.at))
+            Some(self.version(&said, edit.at, is_under_unsafe(looked, edit.id, sight)))
         });
         first.into_iter().chain(later).collect()
     }
 
-    fn version(&self, said: &Said, at: Hlc) -> Version {
-        Version { text: self.spelled(said), formatted: self.formatted(said), at: rfc3339(at.ms()) }
+    fn version(&self, said: &Said, at: Hlc, unsafe_epoch: bool) -> Version {
+        Version { text: self.spelled(said), formatted: self.formatted(said), at: rfc3339(at.ms()), unsafe_epoch }
     }
 
     /// A text as a tree, with the names that this node knows; empty where there is nothing to format.
@@ -138,8 +135,20 @@ impl Turn<'_> {
         let kind = self.message_view(&looked.event, looked.body.as_ref(), looked.position, 0).kind;
         let kind = if deleted { MessageKind::Text } else { kind };
         let author = self.author(&looked.event.device());
-        Some(Quote { message: id.to_string(), author, kind, text: shortened(&text), deleted })
+        let unsafe_epoch = !deleted && is_unsafe_now(&looked, &fold, sight);
+        Some(Quote { message: id.to_string(), author, kind, text: shortened(&text), deleted, unsafe_epoch })
     }
+}
+
+/// Whether a message, or the text that it has now, was written under keys that its author should have known to be old.
+fn is_unsafe_now(looked: &Looked, fold: &Fold, sight: &Sight) -> bool {
+    let shown = fold.edits.last().map_or_else(|| looked.event.id(), |edit| edit.id);
+    is_under_unsafe(looked, looked.event.id(), sight) || is_under_unsafe(looked, shown, sight)
+}
+
+/// The same of one event that is a message or an edit of it.
+fn is_under_unsafe(looked: &Looked, id: EventId, sight: &Sight) -> bool {
+    sight.about(&looked.event.id()).is_some_and(|about| about.under_unsafe.contains(&id))
 }
 
 /// Takes everything that a message said out of its view.

@@ -82,6 +82,7 @@ impl Turn<'_> {
             read_by: 0,
             recipients: 0,
             reason: None,
+            reason_code: None,
             unsafe_epoch: false,
             expires_at: None,
             order: place(line),

@@ -52,6 +52,7 @@ mod split;
 mod tests;
 mod unread;
 mod views;
+mod way;
 mod who;
 mod wishes;
 mod worker;

@@ -159,13 +159,14 @@ impl Turn<'_> {
         let lines = self.outbox.lines();
         let waiting = lines.len() as u64;
         let Some(line) = lines.into_iter().find(|line| line.nonce == *nonce) else { return };
-        let (_, _, _, reason) = self.status_told(line.status);
+        let way = self.way(line.status);
         let event = OutboxChanged {
             message: super::views::outbox_name(&line),
             room: self.id().to_string(),
             attempts: line.attempts,
             next_attempt: line.next_attempt_ms.map(crate::bus::rfc3339),
-            reason,
+            reason: way.reason,
+            reason_code: way.reason_code,
             waiting,
         };
         self.publish(EventBody::Outbox(event));

@@ -12,7 +12,7 @@ use parlor_storage::{Batch, Namespace};
 
 use super::entry::{Entry, Job, Turn};
 use crate::account::rng;
-use crate::app::Anchor;
+use crate::app::{Anchor, Say};
 use crate::services::alone::{Alone, config, new_room};
 use crate::services::files::Place;
 use crate::{Home, Passphrase, init_account, start};
@@ -266,6 +266,34 @@ async fn an_edit_whose_key_comes_late_is_flagged_as_it_was_when_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_quotes_an_edited_message_and_its_older_texts_say_which_were_written_under_old_keys() {
+    let alone = Alone::new().await;
+    let (app, room) = (&alone.app, alone.room.as_str());
+    let id: parlor_proto::RoomId = room.parse().unwrap();
+    let store = alone.app.node.context.store.clone();
+    let first = app.send(room, vec![request("first")]).await.unwrap().remove(0).message;
+    app.say(room, &first, Say::Edit("second".to_owned()), None).await.unwrap();
+    let answer = SendRequest { reply_to: Some(first.clone()), ..request("answer") };
+    let answer = app.send(room, vec![answer]).await.unwrap().remove(0).message;
+    let marks = async || {
+        let quote = app.message(room, &answer).await.unwrap().reply.unwrap();
+        let versions = app.edits(room, &first).await.unwrap();
+        (quote.unsafe_epoch, versions.into_iter().map(|version| version.unsafe_epoch).collect::<Vec<_>>())
+    };
+    assert_eq!(marks().await, (false, vec![false, false]));
+    // As if the node that wrote the first text had not kept to the rules.
+    let row = store.message(&id, &first.parse().unwrap()).unwrap().unwrap();
+    let event = parlor_proto::event::Event::decode(&id, &row.bytes).unwrap();
+    let author = alone.app.node.context.identity.account();
+    let mut batch = Batch::new(Some(id));
+    batch.remark(annotation::under_unsafe_keys(&event, &author, Some(&Body::text("first"))).unwrap(), None);
+    store.commit(batch).await.unwrap();
+    assert_eq!(marks().await, (true, vec![true, false]));
+    app.say(room, &first, Say::Delete, None).await.unwrap();
+    assert!(!app.message(room, &answer).await.unwrap().reply.unwrap().unsafe_epoch, "nothing is left to be read");
+    alone.node.stop().await.unwrap();
+}
+
 async fn a_room_that_is_named_as_the_id_of_another_begins_is_not_taken_for_it() {
     let alone = Alone::new().await;
     let prefix = &alone.room[..8];

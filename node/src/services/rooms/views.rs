@@ -16,6 +16,7 @@ use parlor_storage::{MessageRow, Position};
 
 use super::directory::{Online, Summary};
 use super::entry::Turn;
+use super::way::Way;
 use crate::bus::rfc3339;
 use crate::services::mailboxes::Relay;
 
@@ -62,12 +63,12 @@ impl Turn<'_> {
     ) -> Message {
         let device = event.device();
         let mine = device == self.context.identity.device();
-        let (status, delivered_to, read_by, reason) = if mine {
-            self.status_told(self.outbox.status(&self.id(), event.seq()))
+        let way = if mine {
+            self.way(self.outbox.status(&self.id(), event.seq()))
         } else if self.was_read(position.order(), &event.id()) {
-            (MessageStatus::Read, 0, 0, None)
+            Way::at(MessageStatus::Read, 0, 0)
         } else {
-            (MessageStatus::Delivered, 0, 0, None)
+            Way::at(MessageStatus::Delivered, 0, 0)
         };
         let files = match body {
             Some(Body::File(files)) => self.file_views(&files.files),
@@ -115,11 +116,12 @@ impl Turn<'_> {
             reactions: Default::default(),
             poll: None,
             mentions,
-            status,
-            delivered_to,
-            read_by,
+            status: way.status,
+            delivered_to: way.delivered_to,
+            read_by: way.read_by,
             recipients: u32::try_from(members.saturating_sub(1)).unwrap_or(u32::MAX),
-            reason,
+            reason: way.reason,
+            reason_code: way.reason_code,
             unsafe_epoch: false,
             expires_at: None,
             order: position.to_string(),
@@ -134,6 +136,7 @@ impl Turn<'_> {
         let status = self.entry.room.epoch_status();
         let safe = self.entry.room.is_member() && status.epoch.is_some();
         let unread = self.entry.unread.told();
+        let (why_not_code, why_not) = (!safe).then(|| self.why_not_safe(status.why)).unzip();
         Some(RoomView {
             room: self.id().to_string(),
             name: self.title(),
@@ -161,7 +164,8 @@ impl Turn<'_> {
             banned: self.banned_views(),
             epoch: status.epoch.map(|epoch| epoch.short()),
             safe,
-            why_not: (!safe).then(|| self.why_not_safe(status.why)),
+            why_not: why_not.map(str::to_owned),
+            why_not_code: why_not_code.map(str::to_owned),
             people: self.member_views(),
             control_frontier: self.entry.room.control_frontier().iter().map(ToString::to_string).collect(),
             fingerprint: hex(&self.entry.room.fingerprint()),
@@ -169,20 +173,22 @@ impl Turn<'_> {
         })
     }
 
-    /// Why nothing can be written that exactly the members can read.
-    fn why_not_safe(&self, why: Option<NoEpoch>) -> String {
-        let why = match why {
-            _ if !self.entry.room.is_member() => "you are no member of this room",
-            _ if self.entry.room.waits_for_other() => "the other has not accepted yet, or was not online since",
-            Some(NoEpoch::NoRoom) => "the room is still being fetched",
+    /// Why nothing can be written that exactly the members can read: as a code that never changes, and for people.
+    fn why_not_safe(&self, why: Option<NoEpoch>) -> (&'static str, &'static str) {
+        match why {
+            _ if !self.entry.room.is_member() => ("no_member", "you are no member of this room"),
+            _ if self.entry.room.waits_for_other() => {
+                ("waits_for_other", "the other has not accepted yet, or was not online since")
+            }
+            Some(NoEpoch::NoRoom) => ("room_not_ready", "the room is still being fetched"),
             Some(NoEpoch::NoKey(_)) => {
-                "the keys were made, but are not here yet: any member who is connected gives them"
+                ("keys_not_here", "the keys were made, but are not here yet: any member who is connected gives them")
             }
-            Some(NoEpoch::NoneSafe) | None => {
-                "members changed and new keys are not made yet: the node of a member makes them in a moment"
-            }
-        };
-        why.to_owned()
+            Some(NoEpoch::NoneSafe) | None => (
+                "keys_not_made",
+                "members changed and new keys are not made yet: the node of a member makes them in a moment",
+            ),
+        }
     }
 
     fn online_accounts(&self) -> Vec<AccountId> {
@@ -240,6 +246,11 @@ impl Turn<'_> {
         let expired = info.expires_ms.is_some_and(|end| end < self.now_ms);
         let joined = self.entry.room.came_by(&info.id).into_iter();
         let instant_notice = info.instant && link.is_some();
+        let (why_ended_code, why_ended) = info.end.map(|end| self.why_ended(end, &info.by)).unzip();
+        let ended_by = match info.end {
+            Some(InviteEnd::Revoked(by)) => Some(self.author_of(&by)),
+            _ => None,
+        };
         let left = if info.revoked || expired { 0 } else { uses.saturating_sub(info.used) };
         Invite {
             invite: info.id.to_string(),
@@ -251,7 +262,9 @@ impl Turn<'_> {
             used: info.used,
             uses_left: left,
             revoked: info.revoked,
-            why_ended: info.end.map(|end| self.why_ended(end, &info.by)),
+            why_ended,
+            why_ended_code: why_ended_code.map(str::to_owned),
+            ended_by,
             past: self.past_view(&info.history),
             created_by: info.by.to_string(),
             created_by_name: self.name_of(&info.by),
@@ -269,26 +282,27 @@ impl Turn<'_> {
         Past { everything: past.everything, since: past.since_ms.map(rfc3339), parts: past.parts }
     }
 
-    /// Why an invite takes nobody any more, for people.
-    fn why_ended(&self, end: InviteEnd, maker: &AccountId) -> String {
+    /// Why an invite takes nobody any more: as a code that never changes, and for people.
+    fn why_ended(&self, end: InviteEnd, maker: &AccountId) -> (&'static str, String) {
         let name = self.name_of(maker);
         match end {
-            InviteEnd::Revoked(by) => format!("revoked by {}", self.name_of(&by)),
-            InviteEnd::MakerOut => format!("{name} is out of the room"),
-            InviteEnd::MakerChanged => format!("{name} was given another role or right"),
-            InviteEnd::NeverCounted => format!("{name} had no right to make it"),
+            InviteEnd::Revoked(by) => ("revoked", format!("revoked by {}", self.name_of(&by))),
+            InviteEnd::MakerOut => ("maker_out", format!("{name} is out of the room")),
+            InviteEnd::MakerChanged => ("maker_changed", format!("{name} was given another role or right")),
+            InviteEnd::NeverCounted => ("never_counted", format!("{name} had no right to make it")),
         }
     }
 
     pub(super) fn outbox_view(&self, line: &Line) -> OutboxEntry {
-        let (status, _, _, reason) = self.status_told(line.status);
+        let way = self.way(line.status);
         OutboxEntry {
             message: outbox_name(line),
             room: line.room.to_string(),
             attempts: line.attempts,
             next_attempt: line.next_attempt_ms.map(rfc3339),
-            reason,
-            status,
+            reason: way.reason,
+            reason_code: way.reason_code,
+            status: way.status,
             queued_at: rfc3339(line.submitted_ms),
         }
     }

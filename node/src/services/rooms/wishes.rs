@@ -16,6 +16,7 @@ use super::log::with_article;
 use super::message::{Reply, Wish};
 use super::settle::Settle;
 use super::views::role;
+use super::way::Way;
 use super::worker::Context;
 use crate::account::rng;
 use crate::app::Answer;
@@ -236,9 +237,9 @@ impl Turn<'_> {
             Some((event, _)) => event.to_string(),
             None => nonce.iter().map(|b| format!("{b:02x}")).collect(),
         };
-        let (status, delivered_to, _, _) = match entry.event() {
-            Some((_, seq)) => self.status_told(self.outbox.status(&self.id(), seq)),
-            None => (parlor_api::MessageStatus::Queued, 0, 0, None),
+        let Way { status, delivered_to, .. } = match entry.event() {
+            Some((_, seq)) => self.way(self.outbox.status(&self.id(), seq)),
+            None => Way::at(parlor_api::MessageStatus::Queued, 0, 0),
         };
         Ok(SendAnswer { message, room: self.id().to_string(), status, delivered_to })
     }
