@@ -75,6 +75,22 @@ export class Node {
     });
   }
 
+  /** As if the machine had lost its power. */
+  async kill(): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (!child || child.exitCode !== null) return;
+    await new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+      child.kill('SIGKILL');
+    });
+  }
+
+  /** Its port is another one the next time. */
+  forget(): void {
+    this.api = '';
+  }
+
   async end(): Promise<void> {
     await this.stop();
     rmSync(this.home, { recursive: true, force: true });

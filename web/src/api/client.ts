@@ -1,7 +1,7 @@
 // The one way to the node: typed requests with the session's token, problems as exceptions.
 import createClient from 'openapi-fetch';
 import type { paths } from './schema';
-import type { Problem, UploadedFile } from './types';
+import type { Problem, Restoring, UploadedFile } from './types';
 
 /** What the node answered instead of what was asked for. */
 export class Trouble extends Error {
@@ -87,25 +87,23 @@ export async function json<T>(method: string, path: string, body?: unknown): Pro
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
-/** Hands a file to the node; `progress` is told bytes sent. Fetch has no upload progress, so this is an XMLHttpRequest. */
-export function upload(
+/** Hands bytes to the node; `progress` is told how many went. Fetch has no upload progress, so this is an XMLHttpRequest. */
+function hand<T>(
+  method: string,
+  path: string,
   file: Blob,
-  name: string,
-  keepMetadata: boolean,
   progress: (sent: number) => void,
   abort: AbortSignal,
-): Promise<UploadedFile> {
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const query = new URLSearchParams({ name, mime: file.type || 'application/octet-stream' });
-    if (keepMetadata) query.set('keep_metadata', 'true');
-    request.open('POST', `/api/v1/files?${query}`);
+    request.open(method, path);
     for (const [key, value] of Object.entries(bearer())) request.setRequestHeader(key, value);
     request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.responseType = 'json';
     request.upload.addEventListener('progress', (event) => progress(event.loaded));
     request.addEventListener('load', () => {
-      if (request.status < 300) resolve(request.response as UploadedFile);
+      if (request.status < 300) resolve(request.response as T);
       else reject(trouble(request.response, new Response(null, { status: request.status || 500 })));
     });
     request.addEventListener('error', () => reject(UNREACHABLE));
@@ -113,4 +111,22 @@ export function upload(
     abort.addEventListener('abort', () => request.abort());
     request.send(file);
   });
+}
+
+/** Hands a file to the node, for a message. */
+export function upload(
+  file: Blob,
+  name: string,
+  keepMetadata: boolean,
+  progress: (sent: number) => void,
+  abort: AbortSignal,
+): Promise<UploadedFile> {
+  const query = new URLSearchParams({ name, mime: file.type || 'application/octet-stream' });
+  if (keepMetadata) query.set('keep_metadata', 'true');
+  return hand('POST', `/api/v1/files?${query}`, file, progress, abort);
+}
+
+/** Hands a backup to a node that is new. */
+export function handBackup(file: Blob, progress: (sent: number) => void, abort: AbortSignal): Promise<Restoring> {
+  return hand('PUT', '/api/v1/web/setup/backup', file, progress, abort);
 }

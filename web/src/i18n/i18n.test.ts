@@ -35,6 +35,22 @@ describe('the catalogues', () => {
     expect(all.toSorted()).toEqual(keys.toSorted());
   });
 
+  test('what the node tells by a code is told in every language', () => {
+    const source = (file: string): string => readFileSync(`../node/src/${file}`, 'utf8');
+    const codes = (file: string, shape: RegExp): string[] => [...source(file).matchAll(shape)].map((m) => m[1]!);
+    const rules = source('doctor/rules.rs').split('mod tests')[0]!;
+    const all = [
+      ...codes('services/rooms/way.rs', /(?:=> "|because\(")(\w+)"/g)
+        .filter((code) => code !== 'waiting' && code !== 'failed')
+        .map((code) => `reason.${code}`),
+      ...codes('services/rooms/views.rs', /InviteEnd::\w+(?:\(by\))? => \("(\w+)"/g).map((code) => `ended.${code}`),
+      ...codes('services/rooms/views.rs', /=>\s*(?:\{\s*)?\(\s*"(\w+)",\s*"/g).map((code) => `why_not.${code}`),
+      ...[...rules.matchAll(/step\(\s*"(\w+)"/g)].map((m) => `tried.${m[1]}`),
+    ];
+    expect(all.length).toBeGreaterThan(25);
+    expect(all.filter((key) => !known(key))).toEqual([]);
+  });
+
   test('no words are kept that no page shows', () => {
     const source = files(join(process.cwd(), 'src')).join('\n');
     const parts = [...source.matchAll(/[`'"]([a-z0-9._-]+)(?:\$\{[^}]*\}+([a-z.]*))?/g)].map((m) => ({

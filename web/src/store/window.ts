@@ -116,7 +116,9 @@ export function replace(held: Stretch, message: Message): Stretch {
 /** An answer shows what it answers as it is now. */
 function quoted(m: Message, message: Message): Message {
   if (m.reply_to !== message.message || !m.reply) return m;
-  return { ...m, reply: { ...m.reply, text: message.deleted ? '' : oneLine(message.text), deleted: message.deleted } };
+  const { deleted } = message;
+  const unsafe_epoch = !deleted && (message.unsafe_epoch ?? false);
+  return { ...m, reply: { ...m.reply, text: deleted ? '' : oneLine(message.text), deleted, unsafe_epoch } };
 }
 
 const QUOTED = 160;
@@ -131,6 +133,7 @@ export interface StatusWord {
   delivered_to: number;
   read_by: number;
   reason?: string | null;
+  reason_code?: string | null;
 }
 
 /** An own message went on its way. */
@@ -138,6 +141,7 @@ export function onItsWay(held: Stretch, word: StatusWord): Stretch {
   return change(held, word.message, (m) => ({
     ...newest(m, { ...m, status: word.status, delivered_to: word.delivered_to, read_by: word.read_by }),
     reason: word.reason ?? null,
+    reason_code: word.reason_code ?? null,
   }));
 }
 

@@ -20,7 +20,7 @@ export const settings: Like<typeof english> = {
   'backup.recovery.hint': 'Dann gibt es nichts zu erraten und nichts Neues zu merken.',
   'backup.restore': 'Wenn du es einmal brauchst',
   'backup.restore.text':
-    'Auf dem neuen Rechner, bevor Parlor dort eingerichtet ist. Er wird ein neues Gerät deines Kontos und kommt von selbst in deine Räume zurück.',
+    'Starte Parlor auf dem neuen Rechner und wähle auf der ersten Seite „Ich habe ein Backup“. Er wird ein neues Gerät deines Kontos und kommt von selbst in deine Räume zurück. Ohne Browser:',
   'backup.text':
     'Geht dieser Rechner verloren, bringt ein Backup alles zurück: in einer Datei, versiegelt, bevor sie deinen Knoten verlässt.',
   'device.hint':
@@ -78,6 +78,13 @@ export const settings: Like<typeof english> = {
   'peer.unknown': 'Nicht in deinen Räumen',
   'peers.n': { one: '{n} verbundener Knoten', other: '{n} verbundene Knoten' },
   'peers.none': 'Gerade ist niemand verbunden. Was du schreibst, geht hinaus, sobald jemand da ist.',
+  portrait: 'Dein Bild',
+  'portrait.busy': 'Wird gesetzt …',
+  'portrait.frame': 'Platz im Rahmen',
+  'portrait.hint': 'Zieh es, oder nimm die Pfeiltasten. Plus und Minus machen es größer und kleiner.',
+  'portrait.none': '{name} ist kein Bild, das dieser Browser kennt',
+  'portrait.use': 'Übernehmen',
+  'portrait.zoom': 'Größe',
   'profile.about': 'Über dich',
   'profile.about.example': 'Ein paar Zeilen, wenn du magst',
   'profile.hint':
@@ -86,7 +93,7 @@ export const settings: Like<typeof english> = {
   'profile.name.hint': 'Mitglieder deiner Räume können auch den Namen dieses Geräts finden: {name}.',
   'profile.picture': 'Bild',
   'profile.picture.choose': 'Bild wählen',
-  'profile.picture.hint': 'Die Mitte wird verkleinert. Wo und wann es entstand, bleibt draußen.',
+  'profile.picture.hint': 'Du wählst seinen Platz im Rahmen. Wo und wann es entstand, bleibt draußen.',
   'profile.picture.other': 'Anderes wählen',
   'profile.seen': 'Zuletzt da',
   'profile.seen.hint': 'Wann du zuletzt etwas getan hast, auf zehn Minuten gerundet. Aus, solange du es nicht willst.',

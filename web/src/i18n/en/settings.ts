@@ -19,7 +19,7 @@ export const settings = {
   'backup.recovery.hint': 'Then there is nothing to guess, and nothing more to remember.',
   'backup.restore': 'If you need it one day',
   'backup.restore.text':
-    'On the new machine, before Parlor is set up there. It becomes a new device of your account and comes back into your rooms by itself.',
+    'Start Parlor on the new machine and choose “I have a backup” on its first page. It becomes a new device of your account and comes back into your rooms by itself. Without a browser:',
   'backup.text':
     'If this machine is lost, a backup brings everything back: in one file, sealed before it leaves your node.',
   'device.hint': 'Another device of yours: start Parlor there, choose “I have 24 words”, then join rooms by an invite.',
@@ -76,6 +76,13 @@ export const settings = {
   'peer.unknown': 'Not in your rooms',
   'peers.n': { one: '{n} connected node', other: '{n} connected nodes' },
   'peers.none': 'Nobody is connected now. What you write goes out as soon as somebody is.',
+  portrait: 'Your picture',
+  'portrait.busy': 'Setting it …',
+  'portrait.frame': 'Place in the frame',
+  'portrait.hint': 'Drag it, or use the arrow keys. Plus and minus make it larger and smaller.',
+  'portrait.none': '{name} is no picture that this browser knows',
+  'portrait.use': 'Use it',
+  'portrait.zoom': 'Size',
   'profile.about': 'About you',
   'profile.about.example': 'A few lines, if you like',
   'profile.hint':
@@ -84,7 +91,7 @@ export const settings = {
   'profile.name.hint': 'Members of your rooms can find the name of this device too: {name}.',
   'profile.picture': 'Picture',
   'profile.picture.choose': 'Choose a picture',
-  'profile.picture.hint': 'Its middle is made small. Where and when it was taken is left out.',
+  'profile.picture.hint': 'You choose its place in the frame. Where and when it was taken is left out.',
   'profile.picture.other': 'Choose another',
   'profile.seen': 'Last seen',
   'profile.seen.hint': 'When you did something last, rounded to ten minutes. Off unless you want it.',
