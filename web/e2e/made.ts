@@ -43,6 +43,14 @@ function painted(width: number, height: number, at: (x: number, y: number) => Co
   ]);
 }
 
+/** Red, green and blue beside each other. */
+export function thirds(width: number, height: number): Buffer {
+  return painted(width, height, (x) => {
+    const third = Math.floor((x * 3) / width);
+    return [third === 0 ? 255 : 0, third === 1 ? 255 : 0, third === 2 ? 255 : 0];
+  });
+}
+
 /** A sky over a sea. */
 export function picture(width: number, height: number): Buffer {
   return painted(width, height, (x, y) => {

@@ -3,7 +3,7 @@ import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { axe, wrongs } from './browser';
 import { eventually, type Node } from './node';
-import { picture } from './made';
+import { picture, thirds } from './made';
 import { over, two, type Two } from './two';
 
 let all: Two;
@@ -40,6 +40,9 @@ describe('a profile in the browser', () => {
     await a
       .locator('input[type=file]')
       .setInputFiles({ name: 'sea.png', mimeType: 'image/png', buffer: picture(300, 200) });
+    await a.locator('dialog canvas').waitFor();
+    expect(await axe(a)).toEqual([]);
+    await a.getByRole('button', { name: 'Use it' }).click();
     await drawn(a.locator('.picture .avatar img'));
     await drawn(b.locator('aside li', { hasText: 'Alice' }).locator('.avatar img'));
     await drawn(said.locator('.avatar img'));
@@ -63,6 +66,7 @@ describe('a profile in the browser', () => {
     await a
       .locator('input[type=file]')
       .setInputFiles({ name: 'black.webp', mimeType: 'image/webp', buffer: Buffer.from(webp) });
+    await a.getByRole('button', { name: 'Use it' }).click();
     await eventually(
       async () => (await a.locator('.picture .avatar img').getAttribute('src')) !== old,
       'the new picture is shown',
@@ -80,6 +84,59 @@ describe('a profile in the browser', () => {
     await show(b, `#/people/${account}`);
     await b.locator('.person h1', { hasText: 'Alice Adler' }).waitFor();
     expect(await b.locator('.person .about').count()).toBe(0);
+  });
+
+  test('the place of the picture in its frame is chosen with the keys and by hand, and nothing else of it is sent', async () => {
+    const middle = (): Promise<number[]> =>
+      a.locator('.picture .avatar img').evaluate((img: HTMLImageElement) => {
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 9;
+        const context = canvas.getContext('2d')!;
+        context.drawImage(img, 0, 0, 9, 9);
+        return [...context.getImageData(4, 4, 1, 1).data.slice(0, 3)];
+      });
+    /** Sets a picture of three colours at a place; answers what is seen in the middle then. */
+    const set = async (place: () => Promise<void>): Promise<string> => {
+      const before = await a.locator('.picture .avatar img').getAttribute('src');
+      await a
+        .locator('input[type=file]')
+        .setInputFiles({ name: 'three.png', mimeType: 'image/png', buffer: thirds(600, 200) });
+      await a.locator('dialog canvas').waitFor();
+      await place();
+      await a.getByRole('button', { name: 'Use it' }).click();
+      await a.locator('dialog canvas').waitFor({ state: 'detached' });
+      await eventually(
+        async () => (await a.locator('.picture .avatar img').getAttribute('src')) !== before,
+        'another picture is shown',
+      );
+      await drawn(a.locator('.picture .avatar img'));
+      const [red, green, blue] = await middle();
+      return red! > 150 ? 'left' : green! > 150 ? 'middle' : blue! > 150 ? 'right' : 'none';
+    };
+    const frame = a.getByRole('application', { name: 'Place in the frame' });
+    expect(
+      await set(async () => {
+        await frame.focus();
+        for (let i = 0; i < 25; i++) await a.keyboard.press('ArrowRight');
+      }),
+    ).toBe('left');
+    expect(
+      await set(async () => {
+        const box = (await frame.boundingBox())!;
+        await a.mouse.move(box.x + box.width - 4, box.y + 40);
+        await a.mouse.down();
+        await a.mouse.move(box.x + 4, box.y + 40, { steps: 5 });
+        await a.mouse.up();
+      }),
+    ).toBe('right');
+    expect(
+      await set(async () => {
+        await frame.focus();
+        for (let i = 0; i < 9; i++) await a.keyboard.press('+');
+        expect(Number(await a.getByLabel('Size').inputValue())).toBeGreaterThan(2);
+        expect(await axe(a)).toEqual([]);
+      }),
+    ).toBe('middle');
   });
 
   test('who becomes a contact sees what is for contacts, and when somebody was here if that is wanted', async () => {

@@ -1,8 +1,10 @@
 // Makes a picture of every screen in both widths and themes: `npm run shots`, then look at web/shots.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { axe, context, DESKTOP, launch, open, PHONE, visit, wrongs } from './browser';
+import { portrait } from './made';
 import { Node } from './node';
 import { peopled, type Scene } from './scene';
 
@@ -97,6 +99,26 @@ function screens(): Screen[] {
       act: async (page) => {
         await press('aside .acts button')(page);
         await press('dialog button[type=submit]', 'dialog img')(page);
+      },
+    },
+    {
+      name: 'new-invite',
+      path: info,
+      ready: 'aside .body',
+      act: async (page) => {
+        await press('aside .acts button')(page);
+        await page.locator('dialog select').last().selectOption('since');
+      },
+    },
+    {
+      name: 'portrait',
+      path: '#/settings/profile',
+      ready: '.picture .avatar img',
+      act: async (page) => {
+        const buffer = portrait([190, 214, 220], [86, 54, 40], [28, 96, 96]);
+        await page.locator('input[type=file]').setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer });
+        await page.locator('dialog canvas').waitFor();
+        await page.locator('dialog input[type=range]').fill('1.6');
       },
     },
     { name: 'export', path: info, ready: 'aside .body', act: press('aside .last .btn') },
@@ -266,3 +288,38 @@ test('so do those of the first run, of the lock and of a window without session'
     await fresh.end();
   }
 });
+
+test.each(LOOKS.filter((look) => look.locale === 'de-DE' || look.theme === 'light'))(
+  'and those of a backup that is restored: $name',
+  async (look) => {
+    if (!wanted('restore')) return;
+    const fresh = new Node('New');
+    try {
+      const findings = new Set<string>();
+      const { alice } = scene;
+      const [backup, secret] = [join(alice.home, `${look.name}.backup`), join(alice.home, 'secret')];
+      writeFileSync(secret, 'four quiet green rooms\n');
+      alice.cli('backup', 'create', backup, '--passphrase-file', secret);
+      const within = await context(browser, look);
+      const page = await visit(within, await fresh.wait());
+      await page.locator('form .btn.quiet').last().click();
+      await page.locator('.btn.primary').waitFor();
+      await shoot(page, 'restore-begin', look.name, findings);
+      await page.locator('input[type=file]').setInputFiles(backup);
+      await page.locator('input[type=password]').fill('four loud red rooms');
+      await page.locator('button[type=submit]').click();
+      await page.locator('[role=alert]').waitFor();
+      await shoot(page, 'restore-wrong', look.name, findings);
+      await page.locator('input[type=password]').fill('four quiet green rooms');
+      await page.locator('button[type=submit]').click();
+      await page.locator('progress').waitFor();
+      await page.screenshot({ path: `${SHOTS}/restore-reading-${look.name}.png` });
+      await page.locator('dl.facts').waitFor();
+      await shoot(page, 'restore-done', look.name, findings);
+      await within.close();
+      expect([...findings]).toEqual([]);
+    } finally {
+      await fresh.end();
+    }
+  },
+);
