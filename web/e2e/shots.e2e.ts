@@ -149,7 +149,11 @@ function screens(): Screen[] {
       path: room,
       ready: 'article',
       act: async (page) => {
-        await page.locator('article .own .bubble').last().click({ button: 'right' });
+        // Not where a link may stand.
+        await page
+          .locator('article .own .bubble')
+          .last()
+          .click({ button: 'right', position: { x: 4, y: 4 } });
         await press('[role=menuitem]:has(.lucide-info)')(page);
       },
     },
@@ -312,7 +316,7 @@ test.each(LOOKS.filter((look) => look.locale === 'de-DE' || look.theme === 'ligh
       await shoot(page, 'restore-wrong', look.name, findings);
       await page.locator('input[type=password]').fill('four quiet green rooms');
       await page.locator('button[type=submit]').click();
-      await page.locator('progress').waitFor();
+      await page.locator('.bar').waitFor();
       await page.screenshot({ path: `${SHOTS}/restore-reading-${look.name}.png` });
       await page.locator('dl.facts').waitFor();
       await shoot(page, 'restore-done', look.name, findings);

@@ -1,3 +1,5 @@
+//! Who is killed at any moment finds a new home or a restored one; what is no backup, or not for this home, changes nothing.
+
 use super::*;
 
 const PARTS: [&str; 5] = ["store", "store.made", "account.key", "config.toml", "account"];

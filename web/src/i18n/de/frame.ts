@@ -76,8 +76,7 @@ export const frame: Like<typeof english> = {
   'restore.rooms': { one: '{n} Raum', other: '{n} Räume' },
   'restore.sending': 'Geht an deinen Knoten',
   'restore.starting': 'Dein Knoten startet',
-  'restore.stay':
-    'Bei einem langen Verlauf dauert das Minuten. Vorher ist nichts davon hier: erst wenn alles geprüft ist.',
+  'restore.stay': 'Bei einem langen Verlauf dauert das Minuten. Hier ist erst etwas davon, wenn alles geprüft ist.',
   'restore.text':
     'Wähle die Datei, die du als Backup gespeichert hast. Sie geht an deinen eigenen Knoten und sonst nirgendwohin.',
   'restore.title': 'Backup wiederherstellen',
