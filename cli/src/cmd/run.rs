@@ -125,7 +125,7 @@ fn in_the_page(page: &Page, alone: bool, passphrase: &Passphrase, out: &Out) -> 
     if !browser::is_there() {
         return Ok(false);
     }
-    let answer = input::ask("Make your account here (Enter), or in the browser (b)", "")?;
+    let answer = input::ask("Make your account here (Enter), or in the browser, where a backup is restored too (b)", "")?;
     Ok(answer.eq_ignore_ascii_case("b"))
 }
 
@@ -208,7 +208,7 @@ async fn wait(
         out.json(&told)?;
     } else {
         out.note(match state {
-            WebState::New => "Welcome to Parlor. The page makes your account.",
+            WebState::New => "Welcome to Parlor. The page makes your account, or restores a backup.",
             _ => "The page asks for your passphrase.",
         });
         show_page(&home, page, code, out)?;

@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parlor_api::{Code, Problem};
 use parlor_crypto::backup::{HEAD_LEN, wants};
 use parlor_crypto::vault::Lock;
+use tokio::sync::watch;
 
 use super::restore::{Begun, Restored};
 use super::{BackupKey, problem};
+use crate::account::rng;
 use crate::config::Passphrase;
 use crate::home::{self, Home};
 use crate::limits::BACKUP_TAKEN;
@@ -51,7 +53,8 @@ impl Taking {
         clear(home)?;
         let dir = home.arriving_dir();
         parlor_storage::private::make_folder(&dir).map_err(|error| home::problem("make", &dir, &error))?;
-        let path = dir.join("backup");
+        // Of its own name: who hung up, and whose last bytes are still being written, takes away his own only.
+        let path = dir.join(format!("backup-{:016x}", rand::Rng::next_u64(&mut rng())));
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -100,22 +103,51 @@ impl Drop for Taking {
     }
 }
 
+/// How far a restore is, and whether it is to go on. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    read: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Progress {
+    /// Nothing was read yet; `stop` says true when all is to end.
+    pub(crate) fn new(stop: watch::Receiver<bool>) -> Self {
+        Self { read: Arc::default(), stop }
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Nothing was read yet.
+    pub(crate) fn begin(&self) {
+        self.read.store(0, Ordering::Relaxed);
+    }
+
+    fn may_go_on(&self) -> Result<(), Problem> {
+        if *self.stop.borrow() { Err(Problem::of(Code::Stopping)) } else { Ok(()) }
+    }
+}
+
 /// Reads, and says how far.
 struct Counted<R> {
     from: R,
-    read: Arc<AtomicU64>,
+    progress: Progress,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.progress.may_go_on().map_err(|problem| std::io::Error::other(problem.detail))?;
         let n = self.from.read(into)?;
-        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        self.progress.read.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }
 
 /// Makes the home what a backup says that was taken; answers with what its account opens, too. Blocks, for minutes with a large
-/// history. `read` is told how many bytes were read. Whoever calls it holds the lock of the home.
+/// history. `progress` is told how far it is, and may end it. Whoever calls it holds the lock of the home.
 ///
 /// # Errors
 /// As [`restore_backup`](super::restore_backup). The home is as new as before then, and the backup stays taken.
@@ -123,18 +155,18 @@ pub(crate) fn restore_here(
     home: &Home,
     taken: &Taken,
     (key, lock): (&BackupKey, &Passphrase),
-    read: &Arc<AtomicU64>,
+    progress: &Progress,
 ) -> Result<(Restored, Passphrase), Problem> {
     must_be_new(home)?;
     let from = File::open(&taken.path).map_err(|error| home::problem("read", &taken.path, &error))?;
-    read.store(0, Ordering::Relaxed);
-    let from = Counted { from: BufReader::new(from), read: read.clone() };
+    progress.begin();
+    let from = Counted { from: BufReader::new(from), progress: progress.clone() };
     let begun = Begun::of(from, key, lock)?;
     let filling = Home::at(home.arriving_dir().join("filling"));
     remove(filling.dir())?;
     filling.create()?;
     let opens = begun.lock.clone();
-    let filled = begun.fill(&filling);
+    let filled = begun.fill(&filling).and_then(|restored| progress.may_go_on().map(|()| restored));
     if filled.is_err() {
         // A home that can not be is of no use to the next try.
         remove(filling.dir())?;

@@ -21,7 +21,7 @@ use parlor_crypto::backup::BackupError;
 use parlor_crypto::vault::VaultError;
 use zeroize::Zeroizing;
 
-pub(crate) use arrive::{Taken, Taking, restore_here, settle};
+pub(crate) use arrive::{Progress, Taken, Taking, restore_here, settle};
 pub use record::Counts;
 pub use restore::{Restored, restore_backup};
 pub(crate) use stream::Sink;

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use self::tries::Tries;
 use crate::account::Account;
+use crate::backup::Progress;
 use crate::config::Passphrase;
 use crate::home::Home;
 use crate::http::limits;
@@ -77,7 +78,7 @@ impl Door {
         let passphrase = AtomicBool::new(state == WebState::Locked && Account::wants_passphrase(&home)?);
         let (asks, asked) = mpsc::channel(ASKS);
         let (state, tries, seed) = (watch::Sender::new(state), Tries::default(), Mutex::new(None));
-        let (making, arrival) = (Arc::default(), restore::Arrival::default());
+        let (making, arrival) = (Arc::default(), restore::Arrival::new(Progress::new(stop.subscribe())));
         let inner = Inner { home, tokens, api, state, passphrase, tries, making, arrival, seed, asks, stop };
         Ok((Self { inner: Arc::new(inner) }, asked))
     }

@@ -1,7 +1,7 @@
 //! Restoring a backup from the page of a new home: it is taken, opened, and its node started.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -10,15 +10,14 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::Door;
-use crate::backup::{BackupKey, Restored, Taken, Taking, restore_here};
+use crate::backup::{BackupKey, Progress, Restored, Taken, Taking, restore_here};
 use crate::config::{PASSPHRASE_MAX, Passphrase};
 use crate::limits::BACKUP_IDLE;
 
 /// How far it is.
-#[derive(Default)]
 pub(super) struct Arrival {
     told: Mutex<Told>,
-    read: Arc<AtomicU64>,
+    progress: Progress,
 }
 
 #[derive(Default)]
@@ -30,6 +29,11 @@ struct Told {
 }
 
 impl Arrival {
+    /// Nothing is restored; `progress` ends it.
+    pub(super) fn new(progress: Progress) -> Self {
+        Self { told: Mutex::default(), progress }
+    }
+
     fn told(&self) -> MutexGuard<'_, Told> {
         // Held for a few lines that do not panic.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,7 +45,7 @@ impl Arrival {
             step: told.step,
             bytes: told.taken.as_ref().map_or(0, |taken| taken.bytes),
             wants_passphrase: told.taken.as_ref().is_some_and(|taken| taken.wants_passphrase),
-            read: self.read.load(Ordering::Relaxed),
+            read: self.progress.read(),
             problem: told.problem.clone(),
             restored: told.restored.clone(),
         }
@@ -49,9 +53,15 @@ impl Arrival {
 }
 
 impl Door {
-    /// How far a backup is restored.
+    /// How far a backup is restored. While the page is locked nothing is told of whose it was.
     pub(crate) fn restoring(&self) -> Restoring {
-        self.inner.arrival.view()
+        let view = self.inner.arrival.view();
+        if self.inner.tokens.is_locked() { Restoring { restored: None, problem: None, ..view } } else { view }
+    }
+
+    /// Waits until nothing is made or restored any more.
+    pub(crate) async fn idle(&self) {
+        drop(self.inner.making.lock().await);
     }
 
     /// Takes a backup onto the disk, as its bytes come. What was taken before goes.
@@ -66,7 +76,7 @@ impl Door {
         let _one = self.one()?;
         self.is_new()?;
         *self.inner.arrival.told() = Told::default();
-        self.inner.arrival.read.store(0, Ordering::Relaxed);
+        self.inner.arrival.progress.begin();
         let home = self.inner.home.clone();
         let mut taking = blocking(move || Taking::begin(&home)).await?;
         let mut body = std::pin::pin!(body);
@@ -98,7 +108,7 @@ impl Door {
             (told.step, told.problem) = (RestoreStep::Reading, None);
             taken
         };
-        self.inner.arrival.read.store(0, Ordering::Relaxed);
+        self.inner.arrival.progress.begin();
         let door = self.clone();
         // In a task of its own: who hangs up leaves no half of it.
         tokio::spawn(async move {
@@ -119,8 +129,8 @@ impl Door {
     }
 
     async fn arrive(&self, taken: Taken, key: BackupKey, lock: Passphrase) -> Result<(), Problem> {
-        let (home, read) = (self.inner.home.clone(), self.inner.arrival.read.clone());
-        let (restored, opens) = blocking(move || restore_here(&home, &taken, (&key, &lock), &read)).await?;
+        let (home, progress) = (self.inner.home.clone(), self.inner.arrival.progress.clone());
+        let (restored, opens) = blocking(move || restore_here(&home, &taken, (&key, &lock), &progress)).await?;
         {
             let Restored { name, made_at, from_device, counts, .. } = restored;
             let mut told = self.inner.arrival.told();

@@ -67,6 +67,8 @@ impl Waiting {
                 let server = self.front.server();
                 self.front.door.stop();
                 let _ = server.await;
+                // What is being restored ends before somebody else may have the home.
+                self.front.door.idle().await;
                 self.config.home.remove_api();
                 return Ok(None);
             };

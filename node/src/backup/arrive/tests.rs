@@ -119,17 +119,37 @@ fn what_is_no_backup_is_refused_by_its_first_bytes_and_what_broke_off_leaves_not
 }
 
 #[test]
+fn who_hung_up_takes_nothing_of_the_next_one_away() {
+    let (_dir, home) = home();
+    let mut first = Taking::begin(&home).unwrap();
+    first.write(&sealed()).unwrap();
+    let mut second = Taking::begin(&home).unwrap();
+    second.write(&sealed()).unwrap();
+    drop(first);
+    assert!(fs::metadata(second.end().unwrap().path).is_ok());
+}
+
+#[test]
 fn a_backup_that_does_not_open_or_is_damaged_leaves_the_home_new_and_stays_taken() {
     let (_dir, home) = home();
     let mut taking = Taking::begin(&home).unwrap();
     taking.write(&sealed()).unwrap();
     let taken = taking.end().unwrap();
-    let read = Arc::default();
-    for (text, wanted) in [("wrong", Code::WrongPassphrase), ("correct horse", Code::BackupDamaged)] {
+    let stop = watch::Sender::new(false);
+    let progress = Progress::new(stop.subscribe());
+    let restore = |text: &str| {
         let key = BackupKey::Passphrase(zeroize::Zeroizing::new(text.into()));
-        assert_eq!(code(restore_here(&home, &taken, (&key, &Passphrase::None), &read)), Some(wanted));
+        code(restore_here(&home, &taken, (&key, &Passphrase::None), &progress))
+    };
+    for (text, wanted) in [("wrong", Code::WrongPassphrase), ("correct horse", Code::BackupDamaged)] {
+        assert_eq!(restore(text), Some(wanted));
         assert!(!home.has_account());
-        let left: Vec<_> = fs::read_dir(home.arriving_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["backup"]);
+        let left: Vec<_> = fs::read_dir(home.arriving_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [taken.path.clone()]);
     }
+    assert!(progress.read() >= HEAD_LEN as u64);
+    // A node that stops reads no further.
+    stop.send_replace(true);
+    assert!(restore("correct horse").is_some());
+    assert_eq!(progress.read(), 0);
 }
