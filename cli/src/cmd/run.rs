@@ -125,7 +125,8 @@ fn in_the_page(page: &Page, alone: bool, passphrase: &Passphrase, out: &Out) -> 
     if !browser::is_there() {
         return Ok(false);
     }
-    let answer = input::ask("Make your account here (Enter), or in the browser, where a backup is restored too (b)", "")?;
+    let answer =
+        input::ask("Make your account here (Enter), or in the browser, where a backup is restored too (b)", "")?;
     Ok(answer.eq_ignore_ascii_case("b"))
 }
 

@@ -145,7 +145,7 @@ fn a_backup_that_does_not_open_or_is_damaged_leaves_the_home_new_and_stays_taken
         assert_eq!(restore(text), Some(wanted));
         assert!(!home.has_account());
         let left: Vec<_> = fs::read_dir(home.arriving_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(left, [taken.path.clone()]);
+        assert_eq!(left, std::slice::from_ref(&taken.path));
     }
     assert!(progress.read() >= HEAD_LEN as u64);
     // A node that stops reads no further.

@@ -294,6 +294,7 @@ async fn what_quotes_an_edited_message_and_its_older_texts_say_which_were_writte
     alone.node.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_is_named_as_the_id_of_another_begins_is_not_taken_for_it() {
     let alone = Alone::new().await;
     let prefix = &alone.room[..8];
