@@ -181,6 +181,10 @@ impl Dag {
         }
     }
 
+    pub(super) fn set_reads(&mut self, g: GrantIdx, reads: InviteHistory) {
+        self.grants.all[g].reads = reads;
+    }
+
     /// The events made under a grant, in order of acceptance.
     pub fn under(&self, g: GrantIdx) -> &[NodeIdx] {
         &self.grants.under[g]

@@ -133,20 +133,11 @@ impl Dag {
 
     /// The removals that name the grant itself: its account, it alone, or the invite behind it.
     pub fn removes_naming(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        self.removes_of(&self.grants()[g].subject).chain(self.removes_beside(g))
-    }
-
-    /// The removals that name an account.
-    pub fn removes_of(&self, account: &AccountId) -> impl Iterator<Item = NodeIdx> + '_ {
-        self.kinds.account_removes.get(account).into_iter().flatten().copied()
-    }
-
-    /// The removals that name the grant alone, or the invite behind it.
-    pub fn removes_beside(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        let account = self.kinds.account_removes.get(&self.grants()[g].subject);
         let grant = self.kinds.grant_removes.get(&g);
         let invites = if self.kinds.invite_removes.is_empty() { None } else { self.invite_behind(g) };
         let invite = invites.and_then(|invite| self.kinds.invite_removes.get(&invite));
-        [grant, invite].into_iter().flatten().flatten().copied()
+        [account, grant, invite].into_iter().flatten().flatten().copied()
     }
 
     /// The revocations of a device, with what they let count.

@@ -90,6 +90,9 @@ pub enum Refusal {
     /// The account of the one who asks has revoked this device.
     #[error("your account has revoked this device")]
     DeviceRevoked,
+    /// The account was removed from the room after the invite was made.
+    #[error("you were removed from this room after the invite was made")]
+    RemovedSince,
 }
 
 impl Refusal {

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Resolved;
-use super::decide::{cascades_over, fence_holds, inside, max_uses};
+use super::decide::{by_old_invite, cascades_over, fence_holds, inside, max_uses};
 use crate::control::{Control, DeviceFence};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -251,11 +251,12 @@ impl Between<'_> {
         found
     }
 
-    /// Whether a grant made knowing the Remove `kill` is forbidden by a ban in it.
+    /// Whether a grant made knowing the Remove `kill` is forbidden all the same: by a ban in it, or as given by an invite of before.
     fn bans_return(&self, kill: NodeIdx, auth: GrantIdx, g: GrantIdx, sure: bool) -> bool {
         let bans = matches!(&self.dag.node(kill).control, Control::Remove(remove) if remove.ban);
-        let junior = self.dag.grants()[g].parent.is_some_and(|parent| self.dag.seniority(parent, auth).is_gt());
-        bans && junior && !self.unbans(kill, self.dag.grants()[g].op).any(|unban| self.admissible(unban, !sure))
+        let junior = || self.dag.grants()[g].parent.is_some_and(|parent| self.dag.seniority(parent, auth).is_gt());
+        let lifted = || self.unbans(kill, self.dag.grants()[g].op).any(|unban| self.admissible(unban, !sure));
+        (bans || by_old_invite(self.dag, kill, g)) && junior() && !lifted()
     }
 
     /// The Unbans of `kill` that `op` knew.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Resolved;
-use crate::control::{Control, DeviceFence};
+use crate::control::{Control, DeviceFence, Remove, Target};
 use crate::dag::{Dag, GrantIdx, NodeIdx};
 use crate::ids::{AccountId, DeviceId};
 
@@ -89,16 +89,17 @@ impl Resolved {
         hits && dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill)
     }
 
-    /// Whether the grant, made knowing the Remove `kill`, is forbidden by a ban in it: it was given by somebody junior to the
-    /// remover, who did not know that the ban was lifted.
+    /// Whether the grant, made knowing the Remove `kill`, is forbidden all the same: it was given by somebody junior to the
+    /// remover, by an invite from before the removal or in spite of a ban, and did not know that this was lifted.
     fn bans_return(&self, dag: &Dag, kill: NodeIdx, auth: GrantIdx, g: GrantIdx) -> bool {
         let bans = matches!(&dag.node(kill).control, Control::Remove(remove) if remove.ban);
-        let junior = dag.grants()[g].parent.is_some_and(|parent| dag.seniority(parent, auth).is_gt());
-        bans && junior && !self.unbans(dag, kill).any(|unban| dag.in_past(unban, dag.grants()[g].op))
+        let junior = || dag.grants()[g].parent.is_some_and(|parent| dag.seniority(parent, auth).is_gt());
+        let lifted = || self.unbans(dag, kill).any(|unban| dag.in_past(unban, dag.grants()[g].op));
+        (bans || by_old_invite(dag, kill, g)) && junior() && !lifted()
     }
 
     /// The events that lift the ban of `removal`.
-    pub(super) fn unbans<'a>(&'a self, dag: &'a Dag, removal: NodeIdx) -> impl Iterator<Item = NodeIdx> + 'a {
+    pub(crate) fn unbans<'a>(&'a self, dag: &'a Dag, removal: NodeIdx) -> impl Iterator<Item = NodeIdx> + 'a {
         let unbans = dag.kinds().unbans.get(&removal).map_or(&[][..], Vec::as_slice);
         unbans.iter().copied().filter(|unban| self.view.has(*unban) && self.is_admissible(dag, *unban))
     }
@@ -146,6 +147,13 @@ impl Resolved {
         let binds = |at: NodeIdx| dag.node(at).author == subject && kills.iter().all(|kill| inside(dag, *kill, at));
         revokes.iter().filter(|(at, _)| binds(*at)).map(|(_, fence)| *fence).collect()
     }
+}
+
+/// Whether a grant of an account that the Remove `kill` names was given by an invite that was made without knowing of it: a link that
+/// somebody kept lets him back in no more, whoever holds the door.
+pub(super) fn by_old_invite(dag: &Dag, kill: NodeIdx, g: GrantIdx) -> bool {
+    let account = matches!(&dag.node(kill).control, Control::Remove(Remove { target: Target::Account(_), .. }));
+    account && dag.invite_behind(g).is_some_and(|invite| !dag.in_past(kill, invite))
 }
 
 /// Whether `op` lies inside the control fence of what ended the grant it was made under.

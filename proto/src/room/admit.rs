@@ -11,7 +11,7 @@ use super::types::{Admission, JoinRefusal, Outcome, Refusal};
 use crate::control::{Admit, Control, EntrantError, Invite, InviteHistory, JoinRequest, JoinRequestError, Power};
 use crate::dag::NodeIdx;
 use crate::epoch::{Welcome, WelcomeKey};
-use crate::ids::EpochId;
+use crate::ids::{AccountId, EpochId};
 use crate::limits;
 
 impl Room {
@@ -106,6 +106,9 @@ impl Room {
         if !self.resolved.bans(&self.dag, &join.entrant.account()).is_empty() {
             return Err(JoinRefusal::Banned);
         }
+        if self.removed_since(at, &join.entrant.account()) {
+            return Err(JoinRefusal::RemovedSince);
+        }
         if !self.dag.device_revokes(&join.entrant.device()).is_empty() {
             return Err(JoinRefusal::DeviceRevoked);
         }
@@ -126,6 +129,17 @@ impl Room {
         if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }
     }
 
+    /// Whether the account was removed by somebody who counts, after the invite was made: a link that it kept lets it back in no more.
+    fn removed_since(&self, invite: NodeIdx, account: &AccountId) -> bool {
+        let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
+        let removals = self.dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);
+        let holds = |removal: &NodeIdx| {
+            self.resolved.is_admissible(&self.dag, *removal)
+                && self.resolved.unbans(&self.dag, *removal).next().is_none()
+        };
+        removals.iter().filter(|at| since(at)).any(holds)
+    }
+
     /// Whether the device is another account's in this room, or its leaf key another device's: such an Admit counts nowhere.
     fn has_keys_of_others(&self, join: &JoinRequest) -> bool {
         let device = join.entrant.device();
@@ -139,23 +153,26 @@ impl Room {
         let device = join.entrant.device();
         self.dag.device_no(&device).filter(|no| self.live.has(*no))?;
         let grants = self.dag.grants_of(&join.entrant.account()).iter();
-        let admits = grants.filter(|g| self.resolved.is_live(**g)).filter_map(|g| {
-            match &self.dag.node(self.dag.grants()[*g].op).control {
-                Control::Admit(admit) if admit.join.entrant.device() == device => Some(admit),
-                _ => None,
-            }
+        let live = grants.map(|g| (*g, self.dag.grants()[*g].op)).filter(|(g, _)| self.resolved.is_live(*g));
+        let mut admits = live.filter_map(|(_, op)| match &self.dag.node(op).control {
+            Control::Admit(admit) if admit.join.entrant.device() == device => Some((op, admit)),
+            _ => None,
         });
-        for admit in admits {
-            let Some((at, _)) = self.dag.invite(&admit.invite).filter(|(at, _)| invites.contains(at)) else {
-                continue;
-            };
-            let held = self.epochs.held().get(&admit.epoch).filter(|held| held.checked && held.slice <= admit.slice)?;
-            let mut slice = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
-            slice.advance_to(admit.slice).ok()?;
-            let keys = self.keys_for(&self.dag.lets_read(at), admit.epoch, &slice);
-            return self.seal_welcome(join, keys, rng);
-        }
-        None
+        let keys = admits.find_map(|(op, admit)| {
+            let (at, _) = self.dag.invite(&admit.invite).filter(|(at, _)| invites.contains(at))?;
+            let slice = self.opened_by_admit(op, admit)?;
+            Some(self.keys_for(&self.dag.lets_read(at), admit.epoch, &slice))
+        })?;
+        self.seal_welcome(join, keys, rng)
+    }
+
+    /// The slice that an admission opened, if it counts, opens what it says, and the key is held.
+    fn opened_by_admit(&self, op: NodeIdx, admit: &Admit) -> Option<SliceSecret> {
+        self.epochs.opens(&self.dag, op, &self.resolved).then_some(())?;
+        let held = self.epochs.held().get(&admit.epoch).filter(|held| held.checked && held.slice <= admit.slice)?;
+        let mut slice = SliceSecret::from_secret(held.slice, held.key.clone()).ok()?;
+        slice.advance_to(admit.slice).ok()?;
+        Some(slice)
     }
 
     fn seal_welcome(&self, join: &JoinRequest, keys: Vec<WelcomeKey>, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! The epochs of a room as one device sees them: which are safe, whose keys are held, and the chains below the keys.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parlor_crypto::epoch::{EpochSecret, SenderChain, SliceSecret};
 use parlor_crypto::seal::{self, MessageKey};
@@ -11,6 +11,7 @@ use parlor_crypto::wrap::GossipKey;
 use super::cache::Cache;
 use super::healing::Lacking;
 use super::late::Late;
+use super::openings::Support;
 use crate::control::{Complaint, Control, RotateReason};
 use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
@@ -75,8 +76,8 @@ pub(super) struct Epochs {
     /// The highest slice that admissions opened in an epoch, and by which, among the first `counted` control events.
     admitted: HashMap<EpochId, (u32, NodeIdx)>,
     counted: NodeIdx,
-    /// The admissions that open what they say.
-    pub(super) openings: HashSet<NodeIdx>,
+    /// Why each admission may open what it says.
+    pub(super) openings: HashMap<NodeIdx, Support>,
     /// What we were when keys were asked for last: when that changes we may be entitled to more.
     pub(super) asked_as: (Option<GrantIdx>, usize),
     /// The Rotates of each device that nothing missing called for.
@@ -110,7 +111,7 @@ impl Epochs {
             untried: Vec::new(),
             admitted: HashMap::new(),
             counted: 0,
-            openings: HashSet::new(),
+            openings: HashMap::new(),
             asked_as: (None, 0),
             idle: HashMap::new(),
             keys_wanted: BTreeSet::new(),

@@ -10,8 +10,8 @@ use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
-    InviteBounds, InviteHistory, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions,
-    Policy, PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
+    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions, Policy,
+    PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::event::Event;
@@ -381,19 +381,6 @@ impl Room {
         let Some((at, _)) = self.dag.invite(invite) else { return Vec::new() };
         let came = self.resolved.came_by(at);
         came.map(|account| (*account, self.resolved.members().contains_key(account))).collect()
-    }
-
-    /// Cuts a history to what an account may read now, or could when it was in last: no change of role shows it more.
-    fn no_wider(&self, account: &AccountId, history: InviteHistory) -> InviteHistory {
-        let theirs = || self.dag.grants_of(account).iter().copied();
-        let live = self.dag.widest(theirs().filter(|g| self.resolved.is_live(*g)), &self.everything);
-        let own = if theirs().any(|g| self.resolved.is_live(g)) {
-            live
-        } else {
-            let ever = self.dag.widest(theirs().filter(|g| self.resolved.is_ok(*g)), &self.everything);
-            self.dag.narrower(ever, self.dag.could_read(account, &self.everything), &self.everything)
-        };
-        self.dag.narrower(history, own, &self.everything)
     }
 
     /// The live grants of `account` that are not weaker than `power`, if we may end them all.

@@ -418,9 +418,8 @@ impl Room {
 
     /// The Admits that count, and let a device into an epoch.
     fn openings_of(&self, device: &DeviceId, epoch: &EpochId) -> impl Iterator<Item = &Admit> {
-        let counts = |at: NodeIdx| self.dag.grants_by(at).any(|g| self.resolved.is_ok(g));
         let admits = self.admits_of(device, epoch).into_iter();
-        admits.filter(move |(at, _)| self.epochs.opens(*at) && counts(*at)).map(|(_, admit)| admit)
+        admits.filter(|(at, _)| self.epochs.opens(&self.dag, *at, &self.resolved)).map(|(_, admit)| admit)
     }
 
     /// Whether an account may read an epoch by the history modes.

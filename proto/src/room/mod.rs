@@ -49,6 +49,7 @@ mod patience;
 mod pending;
 mod query;
 mod reach;
+mod reads;
 mod receive;
 mod rows;
 mod run;

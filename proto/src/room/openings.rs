@@ -1,42 +1,69 @@
 //! What an admission hands on of an epoch: never more than who wrote it may have of it himself.
 //!
-//! Whoever holds a key hands it on from the slice on in which an admission let somebody in. So an admission is worth what its author
-//! had in its own past, a static fact: all of the epoch, if it was made for a device of his account or his grant lets him read it, or
-//! else what an admission of himself opened. Otherwise a newcomer would let himself in once more, into an epoch of before.
+//! Whoever holds a key hands it on from the slice on in which an admission let somebody in. So an admission opens an epoch only if its
+//! author had that slice by the admission's own past: the epoch was made for a device of his account, or the grant he acted under lets
+//! him read it, or an admission of himself opened it. All of these must count: nobody may use a grant that was void or is over to write
+//! himself what he then acts upon. Otherwise a newcomer would let himself in once more, into an epoch of before.
+
+use std::collections::BTreeSet;
 
 use super::epochs::Epochs;
-use crate::control::{Admit, Control};
+use crate::control::Control;
 use crate::dag::{Dag, Node, NodeIdx};
 use crate::ids::EpochId;
+use crate::resolve::Resolved;
+
+/// Why the author of an admission may hand on what it opens.
+#[derive(Debug)]
+pub(super) enum Support {
+    /// By the history modes, or because the epoch was made for him.
+    Himself,
+    /// By these admissions of himself, if they count and open it.
+    By(Vec<NodeIdx>),
+}
 
 impl Epochs {
-    /// Works out what an admission opens, in order of acceptance; of other events nothing.
+    /// Works out why an admission may open what it says, in order of acceptance; of other events nothing.
     pub(super) fn note_opening(&mut self, dag: &Dag, at: NodeIdx) {
         let node = dag.node(at);
         let Control::Admit(admit) = &node.control else { return };
-        if self.reads_from(dag, node, &admit.epoch).is_some_and(|from| from <= admit.slice) {
-            self.openings.insert(at);
+        let support = if self.reads_by_itself(dag, node, &admit.epoch) {
+            Support::Himself
+        } else {
+            let into = |op: &NodeIdx| {
+                let known = node.past.has(*op) && self.openings.contains_key(op);
+                known
+                    && matches!(&dag.node(*op).control, Control::Admit(own) if own.epoch == admit.epoch && own.slice <= admit.slice)
+            };
+            Support::By(dag.grants_of(&node.author).iter().map(|g| dag.grants()[*g].op).filter(into).collect())
+        };
+        self.openings.insert(at, support);
+    }
+
+    /// Whether an admission counts and opens what it says.
+    pub(super) fn opens(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved) -> bool {
+        let (mut todo, mut seen) = (vec![at], BTreeSet::new());
+        while let Some(at) = todo.pop() {
+            // What ended a grant before it was given: a ban, or a removal that the invite did not know of.
+            let born_dead = |g| resolved.kills(g).iter().any(|kill| dag.in_past(*kill, at));
+            if !seen.insert(at) || !dag.grants_by(at).any(|g| resolved.is_ok(g) && !born_dead(g)) {
+                continue;
+            }
+            match self.openings.get(&at) {
+                Some(Support::Himself) => return true,
+                Some(Support::By(own)) => todo.extend(own),
+                None => {}
+            }
         }
+        false
     }
 
-    /// Whether an admission opens what it says.
-    pub(super) fn opens(&self, at: NodeIdx) -> bool {
-        self.openings.contains(&at)
-    }
-
-    /// From which slice on the author of an event may have the key of an epoch, by the event's past.
-    fn reads_from(&self, dag: &Dag, node: &Node, epoch: &EpochId) -> Option<u32> {
-        let (_, rotate) = dag.epoch(epoch)?;
-        let recipients = &self.info(epoch)?.recipients;
+    /// Whether the author of an event may have all of an epoch, by the event's past.
+    fn reads_by_itself(&self, dag: &Dag, node: &Node, epoch: &EpochId) -> bool {
+        let (Some((_, rotate)), Some(info)) = (dag.epoch(epoch), self.info(epoch)) else { return false };
         let known = |no: &usize| dag.account_in(*no, &node.past) == Some(node.author);
         let mut devices = dag.devices_of(&node.author).iter().filter(|no| known(no));
         let by_history = |g| self.history_reaches(dag, g, rotate.share_history, epoch, |at| node.past.has(at));
-        if devices.any(|no| recipients.has(*no)) || node.auth.is_some_and(by_history) {
-            return Some(0);
-        }
-        let into = |admit: &Admit| (admit.epoch == *epoch).then_some(admit.slice);
-        let own = dag.grants_of(&node.author).iter().map(|g| dag.grants()[*g].op);
-        let opened = own.filter(|op| node.past.has(*op) && self.opens(*op));
-        opened.filter_map(|op| if let Control::Admit(admit) = &dag.node(op).control { into(admit) } else { None }).min()
+        devices.any(|no| info.recipients.has(*no)) || node.auth.is_some_and(by_history)
     }
 }

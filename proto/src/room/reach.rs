@@ -66,7 +66,7 @@ impl Epochs {
         dag.grants_of(account).iter().any(|g| {
             let op = dag.grants()[*g].op;
             let into = matches!(&dag.node(op).control, Control::Admit(admit) if admit.epoch == *epoch);
-            into && resolved.is_ok(*g) && self.opens(op)
+            into && self.opens(dag, op, resolved)
         })
     }
 }

@@ -214,6 +214,7 @@ impl Room {
     /// Works out what follows from a control event that was inserted into the DAG.
     pub(super) fn inserted(&mut self, insert: &Insert) {
         if let Insert::New(at) = insert {
+            self.cut_reads(*at);
             self.everything.put(*at);
             self.delta.merge(self.resolved.advance(&self.dag, *at));
             self.place_control(*at);

@@ -376,6 +376,9 @@ pub enum JoinRefusal {
     /// The device that asks was revoked by its own account.
     #[error("the account has revoked this device")]
     DeviceRevoked,
+    /// The account was removed from the room after the invite was made.
+    #[error("you were removed from this room after the invite was made")]
+    RemovedSince,
 }
 
 /// A newcomer was let in.

@@ -93,12 +93,33 @@ impl Facts<'_> {
         if admit.join.invite_pk != invite.invite_pk {
             return Err(Invalid::Papers);
         }
+        if self.left_since(admit) {
+            return Err(Invalid::Repeated);
+        }
         let entrant = &admit.join.entrant;
         self.keys_free(&entrant.account(), entrant.device(), &entrant.leaf.leaf_pk)?;
         match self.papers {
             Papers::Check => admit.join.verify(&self.dag.room()).map_err(|_| Invalid::Papers),
             Papers::Known => Ok(()),
         }
+    }
+
+    /// Whether who asks has left since he was let in by the same request: it lies in the log, for everybody to let him in again with.
+    fn left_since(&self, admit: &Admit) -> bool {
+        let account = admit.join.entrant.account();
+        let leaves = self.dag.kinds().leaves.get(&account).map_or(&[][..], Vec::as_slice);
+        let mut left = leaves.iter().filter(|leave| self.past.has(**leave)).peekable();
+        let before = |leave: &NodeIdx| {
+            let came = self.dag.grants_of(&account).iter().map(|g| self.dag.grants()[*g].op);
+            let same = |op: NodeIdx| match &self.dag.node(op).control {
+                Control::Admit(known) => {
+                    known.join.nonce == admit.join.nonce && known.join.invite_pk == admit.join.invite_pk
+                }
+                _ => false,
+            };
+            came.filter(|op| self.dag.in_past(*op, *leave)).any(same)
+        };
+        left.peek().is_some() && left.any(before)
     }
 
     fn account_update(&self, update: &AccountUpdate) -> Result<(), Invalid> {

@@ -204,7 +204,8 @@ impl Finished<'_> {
             let Some((made, rotate)) = dag.epoch(epoch) else { continue };
             let grants = dag.grants_of(&account);
             let earlier = |g: &GrantIdx| dag.node(dag.grants()[*g].op).past.has(made);
-            let shared = rotate.share_history == History::Full && grants.iter().any(|g| self.came_with_history(*g));
+            let came = |g: &&GrantIdx| self.counted(**g) && self.came_with_history(**g);
+            let shared = rotate.share_history == History::Full && grants.iter().any(|g| came(&g));
             if shared || !grants.iter().all(earlier) {
                 continue;
             }
@@ -233,7 +234,17 @@ impl Finished<'_> {
             let had = if made_for || shared { Some(0) } else { own() };
             had.filter(|had| *had <= admit.slice).map(|_| admit.slice)
         };
-        dag.grants_of(account).iter().filter_map(opened).min()
+        dag.grants_of(account).iter().filter(|g| self.counted(**g)).filter_map(opened).min()
+    }
+
+    /// Whether a grant counted when it was made, as its author saw it: what a villain writes himself by a link that is over, or acting
+    /// under what he was once, gives nobody anything.
+    fn counted(&self, g: GrantIdx) -> bool {
+        let dag = &self.whole.dag;
+        let op = dag.grants()[g].op;
+        let mut view = dag.node(op).past.clone();
+        view.put(op);
+        resolve(dag, &view).is_ok(g)
     }
 
     /// Whether who has a grant came with a right to read of the past: a founder, or by the invite of somebody who did so
@@ -248,7 +259,7 @@ impl Finished<'_> {
             }),
             Control::Grant(grant) => {
                 let before = dag.grants_of(&grant.subject).iter().filter(|g| op.past.has(dag.grants()[**g].op));
-                before.into_iter().any(|g| self.came_with_history(*g))
+                before.into_iter().any(|g| self.counted(*g) && self.came_with_history(*g))
             }
             _ => true,
         }

@@ -481,6 +481,9 @@ fn refused(refusal: Refusal) -> Problem {
             .hint("whoever banned you can lift the ban"),
         Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
             .hint("join with another device of yours, or make a new one from the recovery phrase"),
+        Refusal::RemovedSince => {
+            Problem::new(Code::JoinRefused, refusal.to_string()).hint("ask somebody who is in for a new link")
+        }
         Refusal::NotSponsor => {
             let detail = "nobody who answered may let you in by this invite: who made it may be out, or it wants a moderator or admin";
             Problem::new(Code::JoinRefused, detail).hint("try again when others are online, or ask for a new link")

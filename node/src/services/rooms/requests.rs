@@ -239,6 +239,7 @@ pub(super) fn refusal(why: JoinRefusal) -> JoinAnswer {
         JoinRefusal::Banned => JoinRefused::Banned,
         JoinRefusal::NotSponsor | JoinRefusal::Cloned => JoinRefused::NotSponsor,
         JoinRefusal::DeviceRevoked => JoinRefused::DeviceRevoked,
+        JoinRefusal::RemovedSince => JoinRefused::RemovedSince,
         JoinRefusal::Request(_) => JoinRefused::Invalid,
         _ => JoinRefused::Later,
     })

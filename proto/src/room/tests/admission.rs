@@ -2,8 +2,9 @@
 
 use super::support::{Person, START, identity, many, new_invite, new_room, revoked_phone};
 use crate::body::{Body, MAX_TEXT};
-use crate::control::{History, Permission, Role, RoomKind};
+use crate::control::{Control, History, JoinRequest, Permission, Role, RoomKind};
 use crate::room::{Change, JoinRefusal, NewInvite, Refusal, Standing};
+use crate::validity::Invalid;
 
 #[test]
 fn two_people_write_to_each_other() {
@@ -238,4 +239,57 @@ fn who_can_not_be_let_in_is_told_the_true_reason() {
     assert_eq!(alice.admit(&identity(3), &link).err(), Some(JoinRefusal::Cloned));
     bob.sync_from(&alice);
     assert!(bob.admit(&identity(3), &link).is_ok());
+}
+
+#[test]
+fn a_link_that_who_was_removed_has_kept_lets_him_back_in_no_more_whoever_holds_the_door() {
+    let mut alice = Person::founder(1, History::Full);
+    let kept = alice.invite(&super::support::many(Role::Member));
+    let bob = Person::join(2, &kept, &mut alice);
+    let mut carol = Person::join(3, &kept, &mut alice);
+    alice.sync(&mut carol);
+    super::attacks::remove(&mut alice, &bob);
+    carol.sync_from(&alice);
+    let himself = super::support::identity(2);
+    for door in [&mut alice, &mut carol] {
+        assert_eq!(door.admit(&himself, &kept).err(), Some(JoinRefusal::RemovedSince));
+    }
+    // A doctored node of a plain member lets him in all the same: for nobody.
+    let says = super::rules::admit(&carol, &kept, Person::request(&carol.room.id(), &himself, &kept));
+    let event = super::rules::forge(&carol, &Control::Admit(Box::new(says)), |_| ());
+    for person in [&mut alice, &mut carol] {
+        assert!(person.receive(vec![event.clone()]).rejected.is_empty());
+        assert!(!person.room.members().iter().any(|member| member.account == himself.account()));
+    }
+    // A new link does.
+    let next = alice.room.rotate(alice.now + 2 * 3_600_000, &mut alice.rng).unwrap();
+    alice.keep(next);
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    assert!(bob.room.is_member());
+}
+
+#[test]
+fn who_left_is_brought_back_by_nobody_with_what_he_once_asked_for() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&super::support::many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    alice.sync(&mut bob);
+    let left = bob.room.leave(bob.now).unwrap();
+    bob.keep(left);
+    alice.sync_from(&bob);
+    let next = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(next);
+    carol.sync(&mut alice);
+    let himself = super::support::identity(2);
+    let before = Person::request(&carol.room.id(), &himself, &link);
+    let says = super::rules::admit(&carol, &link, before.clone());
+    let event = super::rules::forge(&carol, &Control::Admit(Box::new(says)), |_| ());
+    assert_eq!(super::rules::why(&mut alice, event), Some(Invalid::Repeated));
+    assert!(alice.room.admit(before, false, alice.now, &mut alice.rng).is_err());
+    // He himself comes again by the link when he likes.
+    let device = himself.signing_key();
+    let again = JoinRequest::sign(&alice.room.id(), &link.keys().sign, device, himself.entrant(), [8; 16]);
+    assert!(alice.room.admit(again, false, alice.now, &mut alice.rng).is_ok());
 }

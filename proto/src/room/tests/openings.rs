@@ -13,7 +13,7 @@ use super::rules::{admit, forge};
 use super::support::{Person, START};
 use crate::control::{Admit, Control, History, InviteHistory, Role};
 use crate::identity::Identity;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, EventId};
 use crate::room::keys::SHARE;
 use crate::room::{KeyError, KeyShare, NewInvite};
 
@@ -127,4 +127,80 @@ fn a_key_that_somebody_else_says_we_were_let_in_with_is_not_taken_for_the_epochs
     alice.write("for both");
     laptop.sync(&mut alice);
     assert!(laptop.shown().contains(&"for both".to_string()));
+}
+
+/// An Admit that a doctored node of `author` writes, and that others take: whether it counts or not.
+fn takes(author: &mut Person, others: &mut [&mut Person], says: Admit) -> EventId {
+    let event = forge(author, &Control::Admit(Box::new(says)), |_| ());
+    for person in std::iter::once(author).chain(others.iter_mut().map(|person| &mut **person)) {
+        assert!(person.receive(vec![event.clone()]).rejected.is_empty());
+    }
+    event.id()
+}
+
+#[test]
+fn nobody_is_welcomed_again_into_what_nobody_might_let_him_into() {
+    for history in [History::Full, History::None] {
+        let (mut alice, mut bob, link, before) = newcomer(history);
+        let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+        let phone = Arc::new(Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap());
+        let join = Person::request(&bob.room.id(), &phone, &link);
+        let says = Admit { epoch: before[0], slice: 0, ..admit(&bob, &link, join) };
+        takes(&mut bob, &mut [&mut alice], says);
+        if let Ok(admission) = alice.admit(&phone, &link) {
+            let phone = Person::joining(12, phone, &link, &alice.room.id(), &admission.welcome);
+            assert!(!before.iter().any(|epoch| phone.room.epochs.held().contains_key(epoch)), "{history:?}");
+        }
+    }
+}
+
+#[test]
+fn who_came_again_without_history_opens_nothing_by_the_grant_he_had_before() {
+    let mut alice = Person::founder(1, History::Full);
+    let first = alice.invite(&NewInvite::of(Role::Member));
+    let bob = Person::join(2, &first, &mut alice);
+    let before = bob.room.grant_id(bob.room.grant().unwrap());
+    super::attacks::remove(&mut alice, &bob);
+    alice.now += 2 * 3_600_000;
+    alice.maintain();
+    let epoch = alice.write("without him").event.message().unwrap().epoch;
+    alice.now += 2 * 3_600_000;
+    let next = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(next);
+    let link = alice.invite(&NewInvite { history: Some(InviteHistory::None), ..NewInvite::of(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    bob.sync(&mut alice);
+    let join = Person::request(&bob.room.id(), bob.room.me(), &link);
+    let says = Admit { epoch, slice: 0, ..admit(&bob, &link, join) };
+    takes(&mut bob, &mut [&mut alice], Admit { auth: before, ..says.clone() });
+    takes(&mut bob, &mut [&mut alice], says);
+    assert!(bob.room.is_member());
+    assert!(alice.room.key_share_for(&bob.room.me().device(), &epoch, &mut alice.rng).is_err());
+}
+
+#[test]
+fn nobody_opens_anything_by_a_link_that_is_over() {
+    let (mut alice, mut bob, link, before) = newcomer(History::Full);
+    let dead = alice.invite(&NewInvite::of(Role::Member));
+    let id = alice.room.invite_by_key(&dead.keys().sign.public_bytes()).unwrap();
+    let revoked = alice.room.revoke(&id, alice.now, &mut alice.rng).unwrap();
+    alice.keep(revoked);
+    bob.sync(&mut alice);
+    let device = bob.room.me().device();
+    let request = |person: &Person, link| Person::request(&person.room.id(), person.room.me(), link);
+    let own = Admit { epoch: before[0], slice: 0, ..admit(&bob, &link, request(&bob, &link)) };
+    let by_dead = admit(&bob, &dead, request(&bob, &dead));
+    let void = takes(&mut bob, &mut [&mut alice], by_dead);
+    let void = bob.room.dag.find(&void).and_then(|op| bob.room.dag.grants_by(op).next()).unwrap();
+    let void = bob.room.grant_id(void);
+    takes(&mut bob, &mut [&mut alice], Admit { auth: void, ..own.clone() });
+    takes(&mut bob, &mut [&mut alice], own);
+    assert!(alice.room.key_share_for(&device, &before[0], &mut alice.rng).is_err());
+    // Nor does a change of role make of it what it never was.
+    for role in [Role::Moderator, Role::Member] {
+        let given = alice.room.grant_role(&bob.room.me().account(), role, alice.now).unwrap();
+        alice.keep(given);
+        bob.sync(&mut alice);
+        assert!(alice.room.key_share_for(&device, &before[0], &mut alice.rng).is_err(), "{role:?}");
+    }
 }
