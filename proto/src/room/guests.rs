@@ -131,6 +131,13 @@ impl Room {
         }
     }
 
+    /// Whether the device is a guest's that is out. Nothing is owed to it: who came by it has a grant of his own, and its keys follow
+    /// from a link that may lie anywhere.
+    pub(super) fn was_guest(&self, device: &DeviceId) -> bool {
+        let out = |account: &AccountId| !self.resolved.members().contains_key(account) && self.is_guest(account);
+        self.account_of(device).is_some_and(|account| out(&account))
+    }
+
     /// How many guests there are: with the members they hold the keys, and so does whoever has the link of their invite.
     pub fn n_guests(&self) -> usize {
         let invites = self.dag.kinds().instant.keys();

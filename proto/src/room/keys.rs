@@ -402,7 +402,7 @@ impl Room {
     /// else from where an Admit that counts let it in, also when it was removed since. A device that its account revoked
     /// gets nothing.
     fn entitled_from(&self, device: &DeviceId, epoch: &EpochId) -> Option<u32> {
-        let no = self.dag.device_no(device).filter(|_| !self.resolved.is_revoked(device))?;
+        let no = self.dag.device_no(device).filter(|_| !self.resolved.is_revoked(device) && !self.was_guest(device))?;
         let recipients = &self.epochs.info(epoch)?.recipients;
         if recipients.has(no) {
             return Some(0);

@@ -294,6 +294,8 @@ impl Room {
     pub fn standing(&self, device: &DeviceId) -> Standing {
         match self.dag.device_no(device) {
             Some(no) if self.live.has(no) => Standing::Live,
+            // Whoever finds the link of an invite that is over would be served what a former member is.
+            Some(_) if self.was_guest(device) => Standing::Stranger,
             Some(_) => Standing::Removed,
             None => Standing::Stranger,
         }

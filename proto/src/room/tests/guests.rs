@@ -11,6 +11,7 @@ use super::support::{Person, START, identity, new_invite};
 use crate::control::{Admit, Control, History, Invite, JoinRequest, Role, Sponsor, Target};
 use crate::event::Event;
 use crate::identity::Identity;
+use crate::ids::DeviceId;
 use crate::join::instant::{EnterError, Entering};
 use crate::limits;
 use crate::link::Link;
@@ -285,6 +286,15 @@ fn an_invite_that_ends_puts_its_guests_out_by_the_maker_and_if_he_is_away_by_oth
         who.now = end + wait_ms + limits::ELECTION_MAX_MS + 2;
         who.look();
         assert_eq!(who.room.n_guests(), 0);
+        // Whoever has the link is no lost member to whom something is owed.
+        let devices: Vec<_> = who.room.dag.devices().iter().map(|entry| entry.device).collect();
+        let of_guest = |device: &&DeviceId| who.room.account_of(device).is_some_and(|of| who.room.is_guest(&of));
+        let guests: Vec<_> = devices.iter().filter(of_guest).collect();
+        assert_eq!(guests.len(), 2);
+        for guest in guests {
+            assert_eq!(who.room.standing(guest), Standing::Stranger);
+            assert!(who.room.epochs_for(guest).is_empty());
+        }
         who.now += 1;
         let secret = who.write("later");
         relay.from(who);
