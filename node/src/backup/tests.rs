@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parlor_api::{Code, CreateInvite, Problem};
 use parlor_crypto::vault::Unlock;
 use parlor_proto::RoomId;
-use parlor_storage::{ControlRow, Namespace, OpenOptions, Store};
+use parlor_storage::{Batch, ControlRow, Namespace, OpenOptions, Store};
 use zeroize::Zeroizing;
 
 use super::record::Record;
@@ -119,6 +119,21 @@ async fn messages_that_are_shown_in_another_order_than_their_author_wrote_them_a
         _ => None,
     });
     assert!(numbers.by_ref().is_sorted(), "a log is written in its order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_home_knows_where_members_were_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let alone = Alone::new().await;
+    let store = alone.app.node.context.store.clone();
+    let mut batch = Batch::new(None);
+    batch.put(Namespace::Peer, &[7; 32], b"where it was".to_vec());
+    store.commit(batch).await.unwrap();
+    let account = Account::open(&alone.home, &Passphrase::None).unwrap();
+    let file = backup(&account, store);
+    alone.node.stop().await.unwrap();
+    let (_, store) = opened(&restored(&dir.path().join("one"), &file).unwrap());
+    assert!(store.get(None, Namespace::Peer, &[7; 32]).unwrap().is_some());
 }
 
 /// A backup that looks, whenever it is read, at what was made of it so far.

@@ -36,9 +36,10 @@ pub(crate) struct Source {
 /// it watches; what concerns files that are here.
 pub(super) const OF_ROOMS: [Namespace; 4] = [Namespace::Meta, Namespace::Keys, Namespace::Marker, Namespace::Peer];
 
-/// Values of no room that it takes over wholly; of the settings it takes some. Not: tokens, webhooks and what else this home is for.
-pub(super) const OF_NONE: [Namespace; 4] =
-    [Namespace::Contact, Namespace::Group, Namespace::Profile, Namespace::Portrait];
+/// Values of no room that it takes over wholly, among them where members were reached last: without a relay nothing else leads to them.
+/// Of the settings it takes some. Not: tokens, webhooks and what else this home is for.
+pub(super) const OF_NONE: [Namespace; 5] =
+    [Namespace::Contact, Namespace::Group, Namespace::Profile, Namespace::Portrait, Namespace::Peer];
 
 /// Writes a backup. Blocks.
 ///

@@ -163,11 +163,16 @@ impl Room {
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`] without REMOVE; [`Refusal::TooStrong`] for somebody as senior as we; [`Refusal::NoAccount`]
-    /// for one who is no member; [`Refusal::NoInvite`].
+    /// for one who is no member, unless he is banned, which keeps out who is out already; [`Refusal::NoInvite`].
     pub fn remove(&mut self, removals: &[Removal], now_ms: u64, rng: &mut impl CryptoRng) -> Result<Outcome, Refusal> {
         for removal in removals {
-            self.may_remove(&removal.target)?;
+            match removal.target {
+                Target::Account(account) if removal.ban && self.is_out(&account) => self.may_ban(&account)?,
+                _ => self.may_remove(&removal.target)?,
+            }
         }
+        let anybody =
+            removals.iter().any(|removal| !matches!(removal.target, Target::Account(account) if self.is_out(&account)));
         let mut outcome = Outcome::default();
         for removal in removals {
             let messages = if removal.purge { MessageFate::Purged } else { MessageFate::Fenced };
@@ -175,8 +180,26 @@ impl Room {
         }
         let guests = self.guests_behind(removals);
         outcome.merge(self.put_out(&guests, now_ms));
-        self.rotate_at_once(&mut outcome, now_ms, rng);
+        // Who was out already holds no keys.
+        if anybody {
+            self.rotate_at_once(&mut outcome, now_ms, rng);
+        }
         Ok(outcome)
+    }
+
+    /// Whether an account was in by a grant that counted, and is out.
+    fn is_out(&self, account: &AccountId) -> bool {
+        let mut theirs = self.dag.grants_of(account).iter();
+        !self.resolved.members().contains_key(account) && theirs.any(|g| self.resolved.is_ok(*g))
+    }
+
+    /// Whether we may ban somebody who is out, so that no invite lets him in again.
+    fn may_ban(&self, account: &AccountId) -> Result<(), Refusal> {
+        self.permitted(Permission::Remove)?;
+        let mine = self.grant().ok_or(Refusal::NotMember)?;
+        let mut theirs = self.dag.grants_of(account).iter().filter(|g| self.resolved.is_ok(**g));
+        let touchable = theirs.all(|g| self.dag.seniority(mine, *g).is_lt());
+        if touchable { Ok(()) } else { Err(Refusal::TooStrong) }
     }
 
     /// Whether we may remove `target` now.

@@ -141,6 +141,7 @@ fn refusal(why: JoinRefusal) -> Refusal {
         JoinRefusal::Revoked => Refusal::Revoked,
         JoinRefusal::UsesExhausted => Refusal::UsedUp,
         JoinRefusal::Banned => Refusal::Banned,
+        JoinRefusal::RemovedSince => Refusal::RemovedSince,
         JoinRefusal::NotSponsor | JoinRefusal::Cloned => Refusal::NotSponsor,
         other => panic!("an honest request is refused: {other}"),
     }

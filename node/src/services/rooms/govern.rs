@@ -55,7 +55,9 @@ impl Turn<'_> {
     /// Removes or bans somebody. Answered when it is durable, with the keys that follow from it.
     pub(super) fn remove(&mut self, who: &str, how: RemoveMembers, ban: bool, reply: Reply<Removed>) {
         let me = self.context.identity.account();
-        match self.member_named(who) {
+        // A ban keeps out who is out already, too.
+        let meant = if ban { self.known(who) } else { self.member_named(who) };
+        match meant {
             Err(problem) => drop(reply.send(Err(problem))),
             Ok(account) if account == me => {
                 let problem = Problem::new(Code::Conflict, "nobody removes himself");
@@ -86,10 +88,14 @@ impl Turn<'_> {
             }
             Ok(outcome) => {
                 let room = &self.entry.room;
-                let out = before.iter().filter(|member| room.member(&member.account).is_none());
+                let out = before.iter().map(|member| member.account).filter(|account| room.member(account).is_none());
+                let mut removed: Vec<_> = out.map(|account| self.author_of(&account)).collect();
+                if let (Target::Account(account), true) = (target, removed.is_empty()) {
+                    removed.push(self.author_of(&account));
+                }
                 let removed = Removed {
                     room: self.id().to_string(),
-                    removed: out.map(|member| self.author_of(&member.account)).collect(),
+                    removed,
                     banned: ban,
                     epoch: room.epoch_status().epoch.map(|epoch| epoch.short()),
                 };

@@ -209,6 +209,26 @@ fn a_banned_account_is_not_let_in_by_juniors_until_the_ban_is_lifted() {
 }
 
 #[test]
+fn who_is_out_already_is_banned_by_who_may_and_comes_in_by_no_link() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Member]);
+    alice.remove(removal(&others[1])).unwrap();
+    settle(&mut alice, &mut others);
+    let out = others[1].room.me().clone();
+    let epoch = alice.room.epoch_status().epoch;
+    let ban = Removal { ban: true, ..removal(&others[1]) };
+    let plain = removal(&others[1]);
+    assert_eq!(others[0].remove(plain).unwrap_err(), Refusal::NoAccount, "he is no member");
+    others[0].remove(ban).unwrap();
+    settle(&mut alice, &mut others);
+    assert_eq!(alice.room.banned().len(), 1);
+    assert_eq!(alice.room.epoch_status().epoch, epoch, "he had no keys any more");
+    let link = alice.open(Role::Member);
+    assert_eq!(alice.admit(&out, &link).map(|_| ()).unwrap_err(), JoinRefusal::Banned);
+    let stranger = Removal { target: Target::Account(crate::ids::AccountId([9; 32])), ..ban };
+    assert_eq!(alice.remove(stranger).unwrap_err(), Refusal::NoAccount, "nobody knows him");
+}
+
+#[test]
 fn an_invite_is_taken_away_with_all_who_came_by_it_and_says_who_they_are() {
     let (mut alice, mut others) = founded(History::Full, &[Role::Moderator]);
     let link = others[0].open(Role::Member);
