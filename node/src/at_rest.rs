@@ -23,6 +23,8 @@ pub struct AtRest {
     pub identity: Arc<Identity>,
     /// The history.
     pub store: Store,
+    account: Account,
+    home: Home,
     _lock: private::Lock,
 }
 
@@ -35,7 +37,20 @@ impl AtRest {
         let lock = home.lock()?;
         let account = Account::open(home, passphrase)?;
         let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).map_err(store_problem)?;
-        Ok(Self { identity: account.identity(), store, _lock: lock })
+        Ok(Self { identity: account.identity(), store, account, home: home.clone(), _lock: lock })
+    }
+
+    /// Replaces the leaf key, as the node does when it is a week old, without waiting for that. Rooms hear of it when the node runs.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// `home_denied`, `disk_full`, `home_damaged`; the old one goes on.
+    pub fn renew_leaf(&mut self) -> Result<(), Problem> {
+        let due_ms = self.account.leaf_due_ms();
+        if let Some(identity) = self.account.renew_leaf(&self.home, due_ms)? {
+            self.identity = identity;
+        }
+        Ok(())
     }
 
     /// What the home holds of a room: the parts of which its machine is made.

@@ -161,6 +161,9 @@ pub const LEAF_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 pub const LEAF_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// A device makes at most one Rotate in this time that no missing epoch calls for.
 pub const ROTATE_EVERY_MS: u64 = 60 * 60 * 1_000;
+/// In a direct chat a device makes at most one in this time before what it writes: leaf keys of two or three devices change a few
+/// times a week, and who says all the time that his did has others make no more.
+pub const DIRECT_EVERY_MS: u64 = DAY_MS;
 /// Removals of one device within this time share an epoch.
 pub const REMOVALS_MS: u64 = 2_000;
 /// The device elected first waits this long before it rotates, so that what is on its way can arrive.

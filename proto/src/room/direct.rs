@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use parlor_crypto::CryptoRng;
 use parlor_crypto::Secret;
+use parlor_crypto::hpke;
+use parlor_crypto::leaf::LeafPublic;
 use parlor_crypto::topic::TopicSecret;
 
 use super::Room;
 use super::types::{Accepted, Outcome, Refusal};
-use crate::control::{AccountUpdate, Control, DIRECT_KIND, Direct, NewDevice, RotateReason};
+use crate::control::{AccountUpdate, Control, DIRECT_KIND, Direct, NewDevice, RotateReason, Rows};
 use crate::dag::Insert;
 use crate::event::{ControlHeader, Event};
 use crate::identity::Identity;
-use crate::ids::{AccountId, DeviceId, EventId, RoomId};
+use crate::ids::{AccountId, DeviceId, EpochId, EventId, RoomId};
 use crate::limits;
 
 impl Room {
@@ -113,6 +115,39 @@ impl Room {
     pub fn waits_for_other(&self) -> bool {
         let live = |account: &AccountId| self.dag.devices_of(account).iter().any(|no| self.live.has(*no));
         self.dag.direct().is_some_and(|direct| !direct.ids().iter().all(live))
+    }
+
+    /// What is due before something is written, in one batch with it: in a direct chat an epoch, if the one in use is sealed to a
+    /// leaf key that its device has replaced, or is a week old. Nobody waits for it, and while nobody writes none is made.
+    ///
+    /// More often would cost a control event each, which both keep for ever, and keep out nobody: who has the leaf keys opens
+    /// the next epoch as well as this one (ADR 0026).
+    pub fn freshen(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Outcome {
+        let rested = || now_ms >= self.last_own_rotation_ms().saturating_add(limits::DIRECT_EVERY_MS);
+        let heals = |best: EpochId| !self.is_sealed_to_newest(&best) || self.is_old(&best, now_ms);
+        if self.dag.direct().is_none() || !self.best.is_some_and(heals) || !rested() {
+            return Outcome::default();
+        }
+        // What can not be made now is made another time: the epoch in use is safe.
+        self.make_epoch(RotateReason::Age, now_ms, rng).unwrap_or_default()
+    }
+
+    /// Whether the rows of an epoch are for the newest leaf key of every live device.
+    fn is_sealed_to_newest(&self, epoch: &EpochId) -> bool {
+        let Some((_, rotate)) = self.dag.epoch(epoch) else { return true };
+        let Rows::Inline(rows) = &rotate.rows else { return true };
+        self.live_device_ids().all(|device| {
+            let leaf = self.leaf_of(&device).and_then(|leaf| LeafPublic::parse(&leaf.leaf_pk).ok());
+            let hint = leaf.map(|leaf| hpke::row_hint(&leaf, device.as_bytes(), &rotate.commit));
+            hint.is_none_or(|hint| rows.iter().any(|row| row.hint == hint))
+        })
+    }
+
+    /// Whether an epoch is replaced by itself when it is old. In a direct chat who writes next replaces it, so by itself only to
+    /// let go of a key that is to be forgotten: if it was written under, in a room that forgets.
+    pub(super) fn goes_by_itself(&self, epoch: &EpochId) -> bool {
+        let written = || self.messages.ends().values().any(|end| end.epoch == *epoch);
+        self.dag.direct().is_none() || (self.key_lifetime_ms(epoch).is_some() && written())
     }
 
     /// Whether a device with its papers may be brought in: of one of the two, with papers that hold, not here yet, not revoked.

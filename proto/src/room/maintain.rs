@@ -20,7 +20,7 @@ impl Room {
     /// latest (milliseconds since the epoch); call it also after every outcome.
     ///
     /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
-    /// current one is a week old or carried 10,000 of our messages (T2), when the rules of the room for newcomers changed (T3),
+    /// current one is a week old or carried 10,000 of our messages (T2; in direct chats otherwise: [`freshen`](Self::freshen)), when the rules of the room for newcomers changed (T3),
     /// and when the key of a better one does not come within a minute, or the one that we wrote under is not safe any more and
     /// an older one is (T4).
     ///
@@ -119,12 +119,17 @@ impl Room {
         if self.policy().is_some_and(|policy| policy.history != rotate.share_history) {
             return Some(RotateReason::History);
         }
-        let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
         let end = self.messages.end(&self.me.device()).filter(|end| end.epoch == best);
         let used = end.is_some_and(|end| end.generation >= limits::EPOCH_MESSAGES);
         let used = used || self.slices_used_up(&best);
-        let old = now_ms >= made_ms.saturating_add(limits::EPOCH_MS);
+        let old = self.goes_by_itself(&best) && self.is_old(&best, now_ms);
         (used || old).then_some(RotateReason::Age)
+    }
+
+    /// Whether an epoch has had its time.
+    pub(super) fn is_old(&self, epoch: &EpochId, now_ms: u64) -> bool {
+        let made = self.epochs.info(epoch).map(|info| self.dag.node(info.at).ts_ms);
+        made.is_some_and(|made_ms| now_ms >= made_ms.saturating_add(limits::EPOCH_MS))
     }
 
     pub(super) fn is_live_device(&self, device: &DeviceId) -> bool {
@@ -134,13 +139,14 @@ impl Room {
     /// When the current epoch will be old.
     fn next_age_ms(&self) -> Option<u64> {
         self.permitted(Permission::Post).ok()?;
-        let made_ms = self.dag.node(self.epochs.info(&self.best?)?.at).ts_ms;
+        let best = self.best.filter(|best| self.goes_by_itself(best))?;
+        let made_ms = self.dag.node(self.epochs.info(&best)?.at).ts_ms;
         let rested = self.last_own_rotation_ms().saturating_add(limits::ROTATE_EVERY_MS);
         Some(made_ms.saturating_add(limits::EPOCH_MS).max(rested))
     }
 
     /// When we last made an epoch that nothing missing called for; 0 if never.
-    fn last_own_rotation_ms(&self) -> u64 {
+    pub(super) fn last_own_rotation_ms(&self) -> u64 {
         let own = self.epochs.idle_of(&self.me.device()).iter();
         own.map(|at| self.dag.node(*at).ts_ms).max().unwrap_or(0)
     }

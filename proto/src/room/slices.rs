@@ -17,7 +17,7 @@ use crate::limits;
 
 impl Room {
     /// How long after a slice of the epoch ended its key is kept; `None` for ever.
-    fn key_lifetime_ms(&self, epoch: &EpochId) -> Option<u64> {
+    pub(super) fn key_lifetime_ms(&self, epoch: &EpochId) -> Option<u64> {
         let (_, rotate) = self.dag.epoch(epoch)?;
         if rotate.share_history == History::None {
             return Some(limits::SLICE_GRACE_MS);

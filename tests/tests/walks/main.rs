@@ -23,6 +23,7 @@ mod files;
 mod groups;
 mod history;
 mod joining;
+mod keys;
 mod local_api;
 mod many;
 mod nearby;

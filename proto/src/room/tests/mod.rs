@@ -5,6 +5,7 @@ mod annotate;
 mod attacks;
 mod dead_ends;
 mod direct;
+mod direct_keys;
 mod elect;
 mod fading;
 mod forgetting;
