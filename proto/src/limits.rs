@@ -157,7 +157,7 @@ pub const CLOCK_ERROR_MS: u64 = 24 * 60 * 60 * 1_000;
 pub const SLICE_LOOK_MS: u64 = 60 * 60 * 1_000;
 /// A leaf key is replaced after this time.
 pub const LEAF_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
-/// The secret of a replaced leaf key is kept this long, for who has not heard of the new one.
+/// The secret of a replaced leaf key is kept this long at most, for who has not heard of the new one.
 pub const LEAF_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// A device makes at most one Rotate in this time that no missing epoch calls for.
 pub const ROTATE_EVERY_MS: u64 = 60 * 60 * 1_000;

@@ -55,14 +55,13 @@ impl Room {
 
     /// Notes which slices began, destroys the keys of those that ended long enough ago, and answers when to look again.
     pub(super) fn tend_slices(&mut self, now_ms: u64, outcome: &mut Outcome) -> Option<u64> {
-        let held: Vec<EpochId> = self.epochs.held().keys().copied().collect();
-        let mut forgets = false;
-        for epoch in held {
-            let Some(lifetime_ms) = self.key_lifetime_ms(&epoch) else { continue };
-            forgets = true;
-            if self.best == Some(epoch) {
-                self.epochs.note_slice(epoch, self.current_slice(&epoch), now_ms);
-            }
+        let lifetime = |epoch: &EpochId| Some((*epoch, self.key_lifetime_ms(epoch)?));
+        let held: Vec<(EpochId, u64)> = self.epochs.held().keys().filter_map(lifetime).collect();
+        let forgets = !held.is_empty();
+        if let Some(best) = self.best.filter(|_| forgets) {
+            self.epochs.note_slice(best, self.current_slice(&best), now_ms);
+        }
+        for (epoch, lifetime_ms) in held {
             if self.overtaken_ms(&epoch).is_some_and(|ms| now_ms >= ms.saturating_add(lifetime_ms)) {
                 // Who is away begins another slice each day.
                 let ahead = self.current_slice(&epoch).saturating_add(limits::LATE_AHEAD).min(self.last_slice(&epoch));
@@ -78,14 +77,25 @@ impl Room {
         forgets.then(|| now_ms.saturating_add(limits::SLICE_LOOK_MS))
     }
 
-    /// When the epoch that is written in now began to be used here, if that is a later one than `epoch`.
+    /// When a later epoch than this one began to be used here, if one is in use. That may be another one by now: who makes new keys
+    /// every day keeps nobody from forgetting the old ones.
     fn overtaken_ms(&self, epoch: &EpochId) -> Option<u64> {
-        let best = self.best.filter(|best| self.epochs.order(best) > self.epochs.order(epoch))?;
-        self.epochs.began(&best).first().map(|(_, ms)| *ms)
+        let order = self.epochs.order(epoch);
+        self.best.filter(|best| self.epochs.order(best) > order)?;
+        self.epochs
+            .all()
+            .take_while(|later| Some(later.order) > order)
+            .filter_map(|later| self.epochs.first_began(&later.id))
+            .min()
     }
 }
 
 impl Epochs {
+    /// When the epoch began to be used here, as far as that is noted.
+    fn first_began(&self, epoch: &EpochId) -> Option<u64> {
+        self.began(epoch).first().map(|(_, ms)| *ms)
+    }
+
     /// A slice of the epoch in use is known to have begun. Noted at most once in [`limits::SLICE_LOOK_MS`], so that there
     /// are few entries; a slice that is not noted goes together with the one before it.
     fn note_slice(&mut self, epoch: EpochId, slice: u32, now_ms: u64) {
@@ -100,10 +110,11 @@ impl Epochs {
         }
     }
 
-    /// The latest slice that began before `before_ms`, if others came before it.
+    /// The latest slice that began before `before_ms`, if keys of earlier ones are held: also of such as were over before it was
+    /// noted that any began, for who was away heard of all at once.
     fn ended_before(&self, epoch: &EpochId, before_ms: u64) -> Option<u32> {
-        let at = self.began(epoch).iter().rposition(|(_, ms)| *ms <= before_ms).filter(|at| *at > 0)?;
-        self.began(epoch).get(at).map(|(slice, _)| *slice)
+        let (slice, _) = self.began(epoch).iter().rfind(|(_, ms)| *ms <= before_ms)?;
+        self.held().get(epoch).filter(|held| held.slice < *slice).map(|_| *slice)
     }
 
     /// Goes on to a slice that began: the keys of those before it can not be had any more.

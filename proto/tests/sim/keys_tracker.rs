@@ -73,6 +73,11 @@ impl Tracker {
         }
     }
 
+    /// The device was given the key of a slice.
+    pub(crate) fn given(&mut self, device: DeviceId, epoch: EpochId, slice: u32, key: Secret) {
+        self.devices.entry(device).or_default().learn(epoch, slice, key);
+    }
+
     /// Whether all that the device was ever given decrypts this message.
     pub(crate) fn reads(&self, device: &DeviceId, message: &Event) -> bool {
         let (Some(known), Some(header)) = (self.devices.get(device), message.message()) else { return false };

@@ -26,6 +26,7 @@ mod liar;
 mod marks;
 mod node;
 mod node_io;
+mod theft;
 mod villain;
 mod world;
 

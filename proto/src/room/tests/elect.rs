@@ -1,170 +1,29 @@
 //! Whose turn it is to make an epoch that is missing: of a room whose members meet again after several removals apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 
+use super::reunion::{Plan, Reunion, heads, remove};
 use super::support::{Person, START, many};
-use crate::control::{AccountUpdate, Control, History, NewDevice, RevokeFence, Role, Setting, Target};
+use crate::control::{AccountUpdate, Control, History, NewDevice, RevokeFence, Role, Setting};
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::ids::{AccountId, EventId};
+use crate::ids::AccountId;
 use crate::limits::{
     ELECTION_ANEW_MS, ELECTION_APART_MS, ELECTION_BASE_MS, ELECTION_CONNECTED_STEP_MS, ELECTION_MAX_MS,
     PATIENCE_ALL_MS, PATIENCE_MS, REMOVALS_MS,
 };
+use crate::room::Company;
 use crate::room::patience::Patience;
-use crate::room::{Company, Removal};
-
-/// People who stay.
-const STAY: usize = 12;
-/// Admins who remove one each, and know of no other removal.
-const REMOVERS: usize = 5;
-/// When everybody is connected to everybody, after the first two were.
-const ALL_CONNECTED_MS: u64 = 8_000;
-/// Longest time until what one sends is stored at the other: a busy machine.
-const SLOW_MS: u64 = 800;
-/// When the story is over.
-const END_MS: u64 = 150_000;
-
-/// What happens at a time.
-enum Happens {
-    /// Two compare what they hold, and give each other what is missing.
-    Round(usize, usize),
-    /// One hears from another, who held these heads.
-    Hears { who: usize, of: usize, heads: Vec<EventId>, events: Vec<Event> },
-    /// One wants to be looked after.
-    Wake(usize),
-}
-
-/// Who stays in the room, in virtual time.
-struct Reunion {
-    people: Vec<Person>,
-    /// What each heard last of each other: the heads of its control log.
-    heard: Vec<BTreeMap<usize, Vec<EventId>>>,
-    agenda: BTreeMap<(u64, u64), Happens>,
-    n: u64,
-    rng: StdRng,
-    /// Whether rooms are told who is connected.
-    told: bool,
-    made: usize,
-}
-
-fn heads(person: &Person) -> Vec<EventId> {
-    person.room.dag.frontier().iter().copied().collect()
-}
-
-fn remove(person: &mut Person, whom: &Person) {
-    let target = Target::Account(whom.room.me().account());
-    let removal = Removal { target, ban: false, cascade: false, purge: false };
-    let outcome = person.room.remove(&[removal], person.now, &mut person.rng).unwrap();
-    person.keep(outcome);
-}
-
-impl Reunion {
-    /// Five were removed by five apart; nobody has met anybody yet.
-    fn new(seed: u64, told: bool) -> Self {
-        let mut founder = Person::founder(1, History::Full);
-        let link = founder.invite(&many(Role::Admin));
-        let n = STAY + REMOVERS - 1;
-        let mut people: Vec<Person> = (0..n).map(|n| Person::join(n as u64 + 2, &link, &mut founder)).collect();
-        people.iter_mut().for_each(|person| drop(person.sync_from(&founder)));
-        let gone = people.split_off(STAY - 1);
-        people.iter_mut().zip(&gone).for_each(|(person, whom)| remove(person, whom));
-        people.push(founder);
-        people.iter_mut().for_each(|person| person.now = START + 60_000);
-        let heard = people.iter().map(|_| BTreeMap::new()).collect();
-        let rng = StdRng::seed_from_u64(seed);
-        Self { people, heard, agenda: BTreeMap::new(), n: 0, rng, told, made: 0 }
-    }
-
-    fn plan(&mut self, at_ms: u64, what: Happens) {
-        self.n += 1;
-        self.agenda.insert((at_ms, self.n), what);
-    }
-
-    fn later(&mut self, now_ms: u64) -> u64 {
-        now_ms + self.rng.random_range(20..SLOW_MS)
-    }
-
-    /// All meet; answers how many epochs they made.
-    fn meet(mut self) -> usize {
-        let start_ms = START + 60_000;
-        for a in 0..self.people.len() {
-            for b in 0..a {
-                let at_ms = start_ms + self.rng.random_range(0..ALL_CONNECTED_MS);
-                self.plan(at_ms, Happens::Round(a, b));
-            }
-        }
-        while let Some(((at_ms, _), what)) = self.agenda.pop_first() {
-            if at_ms > start_ms + END_MS {
-                break;
-            }
-            match what {
-                Happens::Round(a, b) => {
-                    for (who, of) in [(a, b), (b, a)] {
-                        let lacks = |event: &&Event| self.people[who].room.control_event(&event.id()).is_none();
-                        let events = self.people[of].room.control_events().filter(lacks).cloned().collect();
-                        let (at_ms, heads) = (self.later(at_ms), heads(&self.people[of]));
-                        self.plan(at_ms, Happens::Hears { who, of, heads, events });
-                    }
-                    let next_ms = at_ms + self.rng.random_range(1_500..2_500);
-                    self.plan(next_ms, Happens::Round(a, b));
-                }
-                Happens::Hears { who, of, heads, events } => {
-                    self.heard[who].insert(of, heads);
-                    let person = &mut self.people[who];
-                    person.now = at_ms;
-                    person.receive(events);
-                    self.look(who, at_ms);
-                }
-                Happens::Wake(who) => {
-                    self.people[who].now = at_ms;
-                    self.look(who, at_ms);
-                }
-            }
-        }
-        let all = heads(&self.people[0]);
-        for person in &self.people {
-            assert!(person.room.epoch_status().epoch.is_some() && heads(person) == all, "all agree in the end");
-        }
-        self.made
-    }
-
-    fn look(&mut self, who: usize, now_ms: u64) {
-        let person = &mut self.people[who];
-        if self.told {
-            let ours = heads(person);
-            let device = |of: &usize| self.people[*of].room.me().device();
-            let apart =
-                self.heard[who].iter().filter(|(_, theirs)| **theirs != ours).map(|(of, _)| device(of)).collect();
-            let connected = self.heard[who].keys().map(device).collect();
-            self.people[who].room.meet(Company { connected, apart, unproved: false }, now_ms);
-        }
-        let person = &mut self.people[who];
-        let (outcome, wake) = person.room.maintain(now_ms, &mut person.rng);
-        let events: Vec<Event> = outcome.events().cloned().collect();
-        self.made += events.iter().filter(|event| event.control().is_some_and(|it| it.kind == 11)).count();
-        person.keep(outcome);
-        if let Some(at_ms) = wake {
-            self.plan(at_ms.max(now_ms + 1), Happens::Wake(who));
-        }
-        if !events.is_empty() {
-            let connected: Vec<usize> = self.heard[who].keys().copied().collect();
-            for other in connected {
-                let (at_ms, heads) = (self.later(now_ms), heads(&self.people[who]));
-                self.plan(at_ms, Happens::Hears { who: other, of: who, heads, events: events.clone() });
-            }
-        }
-    }
-}
 
 #[test]
 fn who_meet_again_after_five_removals_apart_make_at_most_three_epochs_because_they_compare_first() {
-    let made: Vec<usize> = (0..4).map(|seed| Reunion::new(seed, true).meet()).collect();
+    let meet = |seed, told| Reunion::new(seed, &Plan { told, ..Plan::default() }).meet();
+    let made: Vec<usize> = (0..4).map(|seed| meet(seed, true)).collect();
     assert!(made.iter().all(|made| (1..=3).contains(made)), "{made:?}");
-    let untold: Vec<usize> = (0..2).map(|seed| Reunion::new(seed, false).meet()).collect();
+    let untold: Vec<usize> = (0..2).map(|seed| meet(seed, false)).collect();
     assert!(untold.iter().all(|made| *made > 3), "slow enough to tell: {untold:?}");
 }
 

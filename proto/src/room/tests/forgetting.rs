@@ -3,10 +3,10 @@
 use parlor_crypto::epoch::SliceSecret;
 
 use super::support::{Person, many, new_room};
-use crate::control::{History, Role};
+use crate::control::{History, Policy, Role};
 use crate::event::Event;
 use crate::ids::EpochId;
-use crate::limits::{EPOCH_MS, LATE_KEPT_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
+use crate::limits::{EPOCH_MS, LATE_KEPT_MS, ROTATE_EVERY_MS, SLICE_GRACE_MS, SLICE_LOOK_MS, SLICE_MS};
 use crate::room::{EpochRow, KeyError, Message, NewInvite, NewRoom};
 
 const HOUR: u64 = 3_600_000;
@@ -252,4 +252,52 @@ fn after_a_month_what_did_not_come_of_a_slice_is_given_up() {
     alice.receive(vec![late.event.clone()]);
     assert!(alice.room.open_later(&late.event).is_none());
     assert!(!alice.shown().contains(&"in a bottle".to_owned()));
+}
+
+#[test]
+fn who_makes_new_keys_every_day_keeps_nobody_from_destroying_old_ones() {
+    let (mut alice, mut mallory) = pair(new_room(History::None));
+    let old = alice.write("one");
+    mallory.sync_from(&alice);
+    for _ in 0..5 {
+        later(&mut mallory, SLICE_MS);
+        let made = mallory.room.rotate(mallory.now, &mut mallory.rng).unwrap();
+        mallory.keep(made);
+        later(&mut alice, SLICE_MS);
+        alice.sync_from(&mallory);
+        alice.look();
+    }
+    assert!(!disk_gives(&alice, &old) && alice.room.open_later(&old.event).is_none());
+}
+
+#[test]
+fn who_heard_of_several_slices_at_once_destroys_those_that_are_over() {
+    let (mut alice, mut bob) = pair(new_room(History::None));
+    let made = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(made);
+    let old = alice.write("one");
+    later(&mut alice, SLICE_MS + HOUR);
+    let new = alice.write("two");
+    assert!(place(&new) > place(&old));
+    // Bob was away; the room is quiet from now on.
+    bob.sync_from(&alice);
+    bob.look();
+    assert!(disk_gives(&bob, &old));
+    later(&mut bob, SLICE_GRACE_MS + 2 * HOUR);
+    assert!(!disk_gives(&bob, &old) && bob.room.open_later(&old.event).is_none());
+    assert!(disk_gives(&bob, &new));
+}
+
+#[test]
+fn a_room_that_is_opened_to_newcomers_forgets_what_was_closed_to_them() {
+    let (mut alice, _) = pair(new_room(History::None));
+    let old = alice.write("closed");
+    later(&mut alice, ROTATE_EVERY_MS);
+    let changed = alice.room.set_policy(Policy { history: History::Full }, alice.now).unwrap();
+    alice.keep(changed);
+    alice.maintain();
+    let new = alice.write("open");
+    assert_ne!(place(&new).0, place(&old).0);
+    later(&mut alice, SLICE_GRACE_MS + 2 * HOUR);
+    assert!(!disk_gives(&alice, &old) && disk_gives(&alice, &new));
 }

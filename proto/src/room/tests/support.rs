@@ -247,6 +247,11 @@ impl Person {
         }
     }
 
+    /// The pages of rows that were written down.
+    pub(super) fn pages(&self) -> impl Iterator<Item = ([u8; 32], Vec<u8>)> {
+        self.persist.pages.iter().cloned()
+    }
+
     fn parts(&self) -> RoomParts {
         let mut tips = BTreeMap::new();
         let mut control = Vec::new();
