@@ -22,6 +22,7 @@ use crate::limits::{MAX_GENERATION, MAX_SLICE};
 use crate::mailbox::BoxKeys;
 use crate::seal::MessageKey;
 use crate::secret::Secret;
+use crate::work::{self, Work};
 use crate::wrap::GossipKey;
 use crate::{kdf, label};
 
@@ -195,6 +196,7 @@ fn step(key: &mut Secret, at: &mut u32, to: u32, max: u32, label: &'static str) 
     if to < *at {
         return Err(ChainError::Gone);
     }
+    work::note(Work { steps: u64::from(to - *at), ..Work::default() });
     while *at < to {
         *key = kdf::derive(key, label, &[]);
         *at += 1;

@@ -23,6 +23,7 @@ use crate::epoch::EpochSecret;
 use crate::hash::HINT;
 use crate::leaf::{LeafPublic, LeafSecret};
 use crate::secret::Secret;
+use crate::work::{self, Work};
 use crate::{OpenError, array};
 
 type Kem = X25519HkdfSha256;
@@ -217,6 +218,7 @@ fn open_parts(
     enc: &[u8; ENC],
     ct: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    work::note(Work { openings: 1, ..Work::default() });
     let key = <Kem as hpke::Kem>::PrivateKey::from_bytes(leaf.as_bytes()).map_err(|_| OpenError)?;
     let enc = <Kem as hpke::Kem>::EncappedKey::from_bytes(enc).map_err(|_| OpenError)?;
     hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeR::Base, &key, &enc, info, ct, aad)

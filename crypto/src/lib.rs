@@ -16,6 +16,7 @@
 //! | [`file`] | sealed chunks of files |
 //! | [`envelope`], [`wrap`], [`topic`], [`invite`], [`mailbox`] | keys shared by a room or a link |
 //! | [`vault`], [`backup`] | keys at rest, sealed backups |
+//! | [`work`] | what the dear operations were, counted for tests |
 //!
 //! The formats are in `docs/spec/crypto.md`, their vectors in `docs/spec/vectors/crypto.json`.
 
@@ -42,6 +43,7 @@ pub mod secret;
 pub mod sign;
 pub mod topic;
 pub mod vault;
+pub mod work;
 pub mod wrap;
 
 pub use rand::CryptoRng;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::array;
 use crate::secret::Secret;
+use crate::work::{self, Work};
 
 const PREFIX: &[u8] = b"parlor/1 ";
 
@@ -117,6 +118,7 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`] if the signature is not by this key, for this label, over these bytes, or not canonical.
     pub fn verify(&self, label: &'static str, parts: &[&[u8]], signature: &Signature) -> Result<(), SignatureError> {
+        work::note(Work { signatures: 1, ..Work::default() });
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify_strict(&message(label, parts), &signature).map_err(|_| SignatureError)
     }

@@ -59,6 +59,8 @@ pub struct Resolved {
 
 /// Resolves the events of `view`, which holds the ancestors of all its events.
 pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
+    #[cfg(test)]
+    FROM_SCRATCH.set(FROM_SCRATCH.get() + 1);
     let mut resolved = Resolved { view: view.clone(), ..Resolved::default() };
     resolved.make_room(dag.grants().len());
     resolved.find_revoked(dag);
@@ -79,6 +81,17 @@ pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
     resolved.find_outsiders(dag);
     resolved.play_settings(dag);
     resolved
+}
+
+#[cfg(test)]
+thread_local! {
+    static FROM_SCRATCH: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread resolved a view from scratch.
+#[cfg(test)]
+pub(crate) fn from_scratch() -> u64 {
+    FROM_SCRATCH.get()
 }
 
 impl Resolved {

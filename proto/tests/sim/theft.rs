@@ -34,6 +34,9 @@ const LEAF_OPENS: u64 = limits::LEAF_MS + limits::LEAF_KEPT_MS;
 /// Histories of each sort, unless the environment says otherwise.
 const RUNS: u64 = 2;
 
+/// A chain for late messages: of which device and slice, at which generation, its key.
+type Chain = (DeviceId, u32, u32, [u8; 32]);
+
 /// Where a room is, as one device saw it: the order of the epoch in use (lamport, then the smaller id), and its latest slice.
 type Stand = (u64, std::cmp::Reverse<EventId>, u32);
 
@@ -48,7 +51,7 @@ struct Thief {
     room: RoomId,
     device: DeviceId,
     tracker: Tracker,
-    late: Vec<(EpochId, Vec<(DeviceId, u32, u32, [u8; 32])>)>,
+    late: Vec<(EpochId, Vec<Chain>)>,
 }
 
 impl Thief {
@@ -103,11 +106,10 @@ fn opens(chain: &SenderChain, room: &RoomId, message: &Event) -> bool {
 }
 
 /// The chains for late messages among stored rows, read from their bytes.
-fn late_chains(rows: &StoredKeys) -> Vec<(EpochId, Vec<(DeviceId, u32, u32, [u8; 32])>)> {
+fn late_chains(rows: &StoredKeys) -> Vec<(EpochId, Vec<Chain>)> {
     let late = rows.iter().filter_map(|(name, row)| Some((name.strip_prefix(b"late")?, row)));
     late.map(|(epoch, row)| {
-        let (version, _since, chains): (u8, u64, Vec<(DeviceId, u32, u32, [u8; 32])>) =
-            postcard::from_bytes(row).unwrap();
+        let (version, _since, chains): (u8, u64, Vec<Chain>) = postcard::from_bytes(row).unwrap();
         assert_eq!(version, 1);
         (EpochId(epoch.try_into().unwrap()), chains)
     })

@@ -36,3 +36,4 @@ mod stored;
 mod storm;
 mod support;
 mod vectors;
+mod work;

@@ -5,6 +5,7 @@
 //! bytes travel. OpenMLS does so by a commit, in a *cold* tree (all were added at once) and in a *warm* one (everybody has
 //! committed since); Megolm by a new session whose key goes to each device over Olm, in sessions that stand already. A
 //! *message* is sealed by one member and opened by another, with all that is checked on the way.
+//! *Dearest* is what a peer can make a member do with one message.
 //!
 //! `rules 10 1000` takes these sizes only. `--cold` leaves out warm trees, whose making takes longest; `--alone` leaves out
 //! all that others do.
@@ -14,9 +15,12 @@ use parlor_benches::mls::Pair as MlsPair;
 use parlor_benches::olm::Senders;
 use parlor_benches::people::{Person, START, two_of};
 use parlor_benches::{Goal, Pair, ROUNDS, Row, cpu, figure, median};
-use parlor_proto::control::Target;
+use parlor_crypto::Secret;
+use parlor_crypto::epoch::SliceSecret;
+use parlor_proto::control::{Setting, Target};
 use parlor_proto::dag::{Dag, Insert};
 use parlor_proto::event::Event;
+use parlor_proto::limits::{MAX_GEN, MAX_SLICE};
 use parlor_proto::resolve::{Resolved, resolve};
 use parlor_proto::room::{Outcome, Removal};
 use parlor_proto::wire::Blob;
@@ -50,9 +54,10 @@ fn main() {
     }
     for n in if given.is_empty() { SIZES.to_vec() } else { given } {
         eprintln!("{n} members");
-        let (founder, last) = two_of(n);
+        let (founder, mut last) = two_of(n);
         resolution(n, &founder);
         removal(n, &founder, &last, beside);
+        let founder = dearest(n, founder, &mut last);
         if beside > Beside::Nothing && n < WARM_BELOW {
             messages(n, founder, last);
         }
@@ -103,6 +108,26 @@ fn resolution(n: u64, founder: &Person) {
     let stepwise = median((0..ROUNDS).map(|_| cpu_of(|| (0..times).for_each(|_| grow()))));
     let each = stepwise / f64::from(times) / dag.len() as f64;
     alone(&format!("resolution, one more event, {n} members"), "us", each * 1e6, None);
+}
+
+/// What somebody has who is sent the dearest message: one at the last place of its epoch, whose chain he does not have, and one
+/// written in a view that he never had.
+fn dearest(n: u64, mut founder: Person, last: &mut Person) -> Person {
+    let far = || {
+        let mut slice = SliceSecret::from_secret(0, Secret::new([7; 32])).unwrap();
+        slice.advance_to(MAX_SLICE).unwrap();
+        let mut chain = slice.sender(&[7; 32]);
+        chain.advance_to(MAX_GEN).unwrap();
+    };
+    let last_place = median((0..ROUNDS).map(|_| cpu_of(far)));
+    alone("dearest: the key of the last message of the last slice", "ms", last_place * 1e3, Some(60.0));
+    let said = founder.write("apart").message.event;
+    let name = vec![(Setting::Name, b"another".to_vec())];
+    let named: Vec<Event> = founder.room.set_state(name, START).unwrap().events().cloned().collect();
+    last.receive(named);
+    let view = cpu_of(|| assert_eq!(last.receive(vec![said]).len(), 1));
+    alone(&format!("dearest: a message in a view that nobody had, {n} members"), "ms", view * 1e3, None);
+    founder
 }
 
 /// What one removal cost.
