@@ -201,26 +201,46 @@ impl Finished<'_> {
         let dag = &self.whole.dag;
         for ((device, epoch), hands) in &self.ledger.hands {
             let Some(account) = self.account(device) else { continue };
-            let Some((made, rotate)) = dag.epoch(epoch) else { continue };
-            let grants = dag.grants_of(&account);
+            let Some((made, _)) = dag.epoch(epoch) else { continue };
             let earlier = |g: &GrantIdx| dag.node(dag.grants()[*g].op).past.has(made);
-            let came = |g: &&GrantIdx| self.counted(**g) && self.came_with_history(**g);
-            let shared = rotate.share_history == History::Full && grants.iter().any(|g| came(&g));
-            if shared || !grants.iter().all(earlier) {
+            if !dag.grants_of(&account).iter().all(earlier) {
                 continue;
             }
-            let first = self.first_opened(&account, epoch, None).unwrap_or(u32::MAX);
-            // What was given on what nobody holds any more, by a sponsor who was put back to a copy from before, was given on another
-            // admission than this one.
-            let held = hands.iter().filter(|(_, knew)| knew.iter().all(|head| dag.find(head).is_some()));
-            for (slice, _) in held {
-                assert!(*slice >= first, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
+            let by_themselves = |g: GrantIdx| self.counted(g);
+            let first = self.reads_from(&account, epoch, &by_themselves);
+            for (slice, knew) in hands {
+                let heads: Option<Vec<NodeIdx>> = knew.iter().map(|head| dag.find(head)).collect();
+                // What was given on what nobody holds any more, by a sponsor who was put back to a copy from before, was given on
+                // another admission than this one.
+                let Some(heads) = heads else { continue };
+                let may = first.is_some_and(|first| *slice >= first) || {
+                    // Or what counted in the eyes of who gave it: a use that was taken before may have been free for him.
+                    let knew = resolve(dag, &dag.past_of(heads));
+                    let first = self.reads_from(&account, epoch, &|g| knew.is_ok(g));
+                    first.is_some_and(|first| *slice >= first)
+                };
+                assert!(may, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
             }
         }
     }
 
+    /// From which slice on an account may read an epoch of before it came: all of it, by how it came, or from where it was let in.
+    fn reads_from(&self, account: &AccountId, epoch: &EpochId, counts: &dyn Fn(GrantIdx) -> bool) -> Option<u32> {
+        let dag = &self.whole.dag;
+        let (_, rotate) = dag.epoch(epoch)?;
+        let came = |g: &GrantIdx| counts(*g) && self.came_with_history(*g, counts);
+        let shared = rotate.share_history == History::Full && dag.grants_of(account).iter().any(came);
+        if shared { Some(0) } else { self.first_opened(account, epoch, None, counts) }
+    }
+
     /// The first slice of an epoch that admissions opened to an account, whoever wrote them: each hands on what its author might read.
-    fn first_opened(&self, account: &AccountId, epoch: &EpochId, view: Option<&Set>) -> Option<u32> {
+    fn first_opened(
+        &self,
+        account: &AccountId,
+        epoch: &EpochId,
+        view: Option<&Set>,
+        counts: &dyn Fn(GrantIdx) -> bool,
+    ) -> Option<u32> {
         let dag = &self.whole.dag;
         let opened = |g: &GrantIdx| {
             let op = dag.grants()[*g].op;
@@ -229,12 +249,13 @@ impl Finished<'_> {
             let node = dag.node(op);
             let (made, rotate) = dag.epoch(epoch)?;
             let made_for = resolve(dag, &dag.node(made).past).members().contains_key(&node.author);
-            let shared = rotate.share_history == History::Full && node.auth.is_some_and(|g| self.came_with_history(g));
-            let own = || self.first_opened(&node.author, epoch, Some(&node.past));
-            let had = if made_for || shared { Some(0) } else { own() };
+            let shared = rotate.share_history == History::Full;
+            let by_history = node.auth.is_some_and(|g| shared && self.came_with_history(g, counts));
+            let own = || self.first_opened(&node.author, epoch, Some(&node.past), counts);
+            let had = if made_for || by_history { Some(0) } else { own() };
             had.filter(|had| *had <= admit.slice).map(|_| admit.slice)
         };
-        dag.grants_of(account).iter().filter(|g| self.counted(**g)).filter_map(opened).min()
+        dag.grants_of(account).iter().filter(|g| counts(**g)).filter_map(opened).min()
     }
 
     /// Whether a grant counted when it was made, as its author saw it: what a villain writes himself by a link that is over, or acting
@@ -249,17 +270,17 @@ impl Finished<'_> {
 
     /// Whether who has a grant came with a right to read of the past: a founder, or by the invite of somebody who did so
     /// himself. A role gives none.
-    fn came_with_history(&self, g: GrantIdx) -> bool {
+    fn came_with_history(&self, g: GrantIdx, counts: &dyn Fn(GrantIdx) -> bool) -> bool {
         let dag = &self.whole.dag;
         let op = dag.node(dag.grants()[g].op);
         match &op.control {
             Control::Admit(admit) => dag.invite(&admit.invite).is_some_and(|(at, invite)| {
                 let inviter = dag.node(at).auth;
-                invite.history != InviteHistory::None && inviter.is_some_and(|g| self.came_with_history(g))
+                invite.history != InviteHistory::None && inviter.is_some_and(|g| self.came_with_history(g, counts))
             }),
             Control::Grant(grant) => {
                 let before = dag.grants_of(&grant.subject).iter().filter(|g| op.past.has(dag.grants()[**g].op));
-                before.into_iter().any(|g| self.counted(*g) && self.came_with_history(*g))
+                before.into_iter().any(|g| counts(*g) && self.came_with_history(*g, counts))
             }
             _ => true,
         }
