@@ -17,7 +17,7 @@ use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
 use parlor_proto::link::{Link, LinkError};
 use parlor_proto::room::{JoinRefusal, Outcome, Room};
 use parlor_storage::Namespace;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::account::rng;
 use crate::app;
@@ -39,13 +39,22 @@ use instant::EnterByLink;
 
 /// Pause before entering again while the keys of the room change.
 const ENTER_AGAIN_MS: u64 = 5_000;
+/// How long it is waited for the beginning of a room that let us in, before others are asked.
+const BEGIN_MS: u64 = 20_000;
 /// Candidates that wait at a join.
 const CANDIDATES: usize = 16;
 
 /// A handle on the joins under way.
 #[derive(Clone)]
 pub(crate) struct Joins {
-    under_way: Arc<Mutex<HashMap<RoomId, mpsc::Sender<PeerId>>>>,
+    under_way: Arc<Mutex<HashMap<RoomId, UnderWay>>>,
+}
+
+/// A join under way.
+struct UnderWay {
+    candidates: mpsc::Sender<PeerId>,
+    whose: Whose,
+    given_up: Arc<Notify>,
 }
 
 impl Joins {
@@ -55,7 +64,10 @@ impl Joins {
 
     /// Goes on with the joins that waited for a member's word when the node ended.
     pub(crate) fn resume(&self, context: &Arc<Context>, rooms: &Rooms) {
-        let stored = context.store.scan(None, Namespace::Invite, kept::PREFIX).unwrap_or_default();
+        let stored = context.store.scan(None, Namespace::Invite, kept::PREFIX).unwrap_or_else(|error| {
+            tracing::error!(%error, "joins that waited can not be read: they go on after a start at which they can");
+            Vec::new()
+        });
         for (_, bytes) in stored {
             let Some(kept) = kept::decode(&bytes) else { continue };
             match Link::parse(&kept.link, now_ms()) {
@@ -82,7 +94,14 @@ impl Joins {
     pub(crate) fn candidate(&self, peer: PeerId) {
         for join in self.joins().values() {
             // Full or over: there are enough candidates, or no more need of them.
-            let _ = join.try_send(peer);
+            let _ = join.candidates.try_send(peer);
+        }
+    }
+
+    /// Gives up a join by a contact's invitation, if there is one. What the user began himself goes on.
+    pub(crate) fn give_up(&self, room: &RoomId) {
+        if let Some(join) = self.joins().get(room).filter(|join| join.whose == Whose::Contact) {
+            join.given_up.notify_one();
         }
     }
 
@@ -116,12 +135,13 @@ impl Joins {
     ) -> app::Answer<oneshot::Receiver<app::Answer<JoinAnswer>>> {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
+        let given_up: Arc<Notify> = Arc::default();
         {
             let mut joins = self.joins();
             if joins.len() >= JOINS_MAX {
                 return Err(Problem::new(Code::Busy, "too many joins are under way").hint("try again in a minute"));
             }
-            joins.insert(room, sender);
+            joins.insert(room, UnderWay { candidates: sender, whose, given_up: given_up.clone() });
         }
         let (client, finished) = oneshot::channel();
         let joins = self.clone();
@@ -132,14 +152,17 @@ impl Joins {
             let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
             let mailboxes = context.mailboxes.clone();
             let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose };
-            joining.run(client, deadline).await;
+            tokio::select! {
+                () = joining.run(client, deadline) => {}
+                () = given_up.notified() => {}
+            }
             mailboxes.leave_door(room);
             joins.joins().remove(&room);
         });
         Ok(finished)
     }
 
-    fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, mpsc::Sender<PeerId>>> {
+    fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -256,6 +279,9 @@ impl Joining {
             }
             if let Some(done) = Box::pin(self.enter_if_due(end)).await {
                 return done;
+            }
+            if self.context.directory.get(&self.link.room()).is_some_and(|summary| summary.writable) {
+                return Ok(());
             }
             if inputs.is_empty() {
                 match self.wait(joiner.next_deadline()).await {
@@ -419,12 +445,17 @@ impl Joining {
         Box::pin(self.hold(machine, outcome, deadline)).await
     }
 
-    /// Holds the room from now on and waits until it can be written to.
+    /// Holds the room from now on and waits until it can be written to. Of a room whose Welcome is false nothing ever comes: after a
+    /// while others are asked, whose Welcome takes its place; if it comes all the same, [`round`](Self::round) sees it.
     async fn hold(&self, machine: Room, outcome: Outcome, deadline: u64) -> In {
         let room = machine.id();
         if let Err(problem) = Box::pin(self.rooms.begin(machine, outcome)).await {
             tracing::error!(%problem, "a room that let us in could not be stored");
             return In::BadWelcome;
+        }
+        let (began, wait_ms) = (self.context.directory.wait(&room, |_| true), now_ms().saturating_add(BEGIN_MS));
+        if tokio::time::timeout(until(deadline.min(wait_ms)), began).await.is_err() {
+            return if deadline < wait_ms { In::Tick } else { In::BadWelcome };
         }
         let ready = self.context.directory.wait(&room, |summary| summary.writable);
         match tokio::time::timeout(until(deadline), ready).await {

@@ -1,16 +1,22 @@
 //! Promises of a node about its rooms: what follows when the disk fails, and what is asked in an odd moment.
 
-use parlor_api::{CreateInvite, FileState, JoinRequest, MessageKind, Role, SendRequest, SetRole};
+use parlor_api::{CreateInvite, FileState, JoinRequest, MessageKind, OpenDirect, Role, SendRequest, SetRole};
+use parlor_crypto::Secret;
+use parlor_crypto::topic::TopicSecret;
 use parlor_proto::EventId;
+use parlor_proto::RoomId;
 use parlor_proto::annotation;
 use parlor_proto::body::{Body, Edit, Group};
+use parlor_proto::control::Direct;
+use parlor_proto::epoch::Welcome;
 use parlor_proto::file::FileRef;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::Marker;
 use parlor_proto::outbox::{self, Failure, In as OutboxIn, Outbox, Stage, Status};
+use parlor_proto::room::{Outcome, Room};
 use parlor_storage::{Batch, Namespace};
 
-use super::entry::{Entry, Job, Turn};
+use super::entry::{Entry, Job, Turn, parts as stored_parts};
 use crate::account::rng;
 use crate::app::{Anchor, Say};
 use crate::services::alone::{Alone, config, new_room};
@@ -345,4 +351,47 @@ async fn a_read_that_dies_leaves_nobody_waiting_for_its_answer() {
     Turn::lost_read()(&mut turn);
     assert_eq!(reads(&mut turn), 1);
     alone.node.stop().await.unwrap();
+}
+
+/// A room into which somebody let us by a Welcome of his making, and of which nothing else came.
+fn welcomed(alone: &Alone, room: RoomId, topic: u8) -> (Room, Outcome) {
+    let topic_secret = TopicSecret::from_secret(Secret::new([topic; 32]));
+    let welcome = Welcome { topic_secret, generation: 0, keys: Vec::new(), frontier: Vec::new() };
+    Room::join(alone.app.node.context.identity.now(), room, welcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_of_which_nothing_came_gives_way_to_another_one() {
+    let alone = Alone::new().await;
+    let (room, store) = (RoomId([7; 32]), alone.app.node.context.store.clone());
+    for topic in [1, 2, 2] {
+        let (machine, outcome) = welcomed(&alone, room, topic);
+        let names = machine.topic_names();
+        alone.app.node.rooms.begin(machine, outcome).await.unwrap();
+        let stored = Room::restore(alone.app.node.context.identity.now(), stored_parts(&store, room).unwrap()).unwrap();
+        assert_eq!(stored.topic_names(), names);
+    }
+    // A room that has begun does not.
+    let held: RoomId = alone.room.parse().unwrap();
+    let (machine, outcome) = welcomed(&alone, held, 3);
+    alone.app.node.rooms.begin(machine, outcome).await.unwrap();
+    alone.write("still here").await;
+    let alone = alone.restarted().await;
+    assert_eq!(alone.texts().await, ["still here"]);
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_room_under_the_id_of_a_direct_chat_keeps_nobody_from_having_that_chat() {
+    let (alone, carol) = (Alone::new().await, Alone::new().await);
+    let ids = [&alone, &carol].map(|one| one.app.node.context.identity.account());
+    let (machine, outcome) = welcomed(&alone, Direct::room_of(&ids[0], &ids[1]), 1);
+    alone.app.node.rooms.begin(machine, outcome).await.unwrap();
+    // Also after a restart.
+    let alone = alone.restarted().await;
+    let who = carol.app.contact_card().await.unwrap().link;
+    let chat = alone.app.open_direct(OpenDirect { who, text: Some("hello".to_owned()) }).await.unwrap();
+    assert_eq!(chat.status, Some(parlor_api::MessageStatus::Queued));
+    alone.node.stop().await.unwrap();
+    carol.node.stop().await.unwrap();
 }

@@ -12,8 +12,8 @@ use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::join::Doorkeeper;
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
-use parlor_proto::room::Outcome;
-use parlor_storage::{Batch, CommitError, InOrder, Store};
+use parlor_proto::room::{Outcome, Room};
+use parlor_storage::{Batch, CommitError, InOrder, Namespace, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::stored_outbox;
@@ -156,13 +156,17 @@ impl Worker {
             Command::Knock(knock) => self.on_knock(knock).await,
             Command::Begin { mut room, outcome, reply } => {
                 let id = room.id();
-                if self.rooms.contains_key(&id) {
-                    return drop(reply.send(Ok(())));
+                let held = self.rooms.get(&id).map(|entry| gives_way(&entry.room, &room));
+                let mut batch = Batch::new(Some(id));
+                match held {
+                    Some(false) => return drop(reply.send(Ok(()))),
+                    Some(true) => self.put_aside(id, &mut batch).await,
+                    None => {}
                 }
                 // The leaf key may have been replaced since the room was made.
                 room.set_me(self.context.identity.now());
                 self.rooms.insert(id, Entry::new(*room));
-                self.turn(id, |turn| turn.begin_new(*outcome, reply)).await;
+                self.turn(id, |turn| turn.begin_new(batch, *outcome, reply)).await;
             }
             Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
                 self.turn(room, |turn| turn.wish(wish)).await;
@@ -207,6 +211,25 @@ impl Worker {
                 drop(reply.send(answer));
             }
             Command::Stop { .. } => {}
+        }
+    }
+
+    /// Makes place for another room of the same id: takes out what is in memory, and its keys with what is committed next.
+    async fn put_aside(&mut self, room: RoomId, batch: &mut Batch) {
+        let Some(entry) = self.rooms.remove(&room) else { return };
+        if let Some(noted) = entry.noted_ms {
+            self.deadlines.remove(&(noted, room));
+        }
+        for peer in entry.sessions.keys() {
+            let _ = self.context.net.disconnect(*peer).await;
+        }
+        // Its own batch may be on its way.
+        let _ = self.context.store.commit(Batch::new(None)).await;
+        let store = self.context.store.clone();
+        let keys = tokio::task::spawn_blocking(move || store.scan(Some(&room), Namespace::Keys, &[])).await;
+        let names = keys.into_iter().flatten().flatten();
+        for (name, _) in names {
+            batch.delete(Namespace::Keys, &name);
         }
     }
 
@@ -513,7 +536,7 @@ impl Turn<'_> {
     }
 
     /// A room is new here: stores it, then others learn of it.
-    fn begin_new(&mut self, outcome: Outcome, reply: super::message::Reply<()>) {
+    fn begin_new(&mut self, mut batch: Batch, outcome: Outcome, reply: super::message::Reply<()>) {
         let begun = Settle::reply(|turn, done| {
             if done.is_ok() {
                 turn.begin();
@@ -521,7 +544,6 @@ impl Turn<'_> {
             drop(reply.send(done));
         });
         // The record of the room and all that it needs to be restored are one batch.
-        let mut batch = Batch::new(Some(self.id()));
         batch.room(Vec::new());
         self.commit_with(batch, outcome, begun);
     }
@@ -558,6 +580,12 @@ impl Turn<'_> {
         self.entry.topics = topics.collect();
         self.jobs.push(Job::Announce { room: self.id() });
     }
+}
+
+/// Whether a room that is here gives way to one that is to begin: it came by a Welcome, which whoever knows the id can make, and
+/// nothing of it ever came that shows that the Welcome was true.
+fn gives_way(held: &Room, new: &Room) -> bool {
+    held.info().is_none() && (new.info().is_some() || held.topic_names() != new.topic_names())
 }
 
 /// The room that an output of the outbox is about.
