@@ -135,7 +135,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
     let (profiles, wishes) = Profiles::load(&store, (account.identity().account(), account.name()), &contacts, &bus)?;
     let (attention, settings) = Attention::load(&store, config.attention.clone(), config.desktop)?;
     let (directory, joins) = (Directory::default(), Joins::new());
-    let ((groups, told), (webhooks, hooks)) = (Groups::new(), Webhooks::new());
+    let ((groups, told), (webhooks, hooks)) = (Groups::load(&store)?, Webhooks::load(&store)?);
     let files = load_files(config, &account, (store.clone(), bus.clone(), directory.clone()))?;
     let search = Search::new(&config.home.search_dir(), account.vault(), store.clone());
     let context = Arc::new(Context {

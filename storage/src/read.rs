@@ -246,6 +246,24 @@ pub(crate) fn scan(core: &Core, room: u32, namespace: u8, prefix: &[u8]) -> Resu
     Ok(found)
 }
 
+/// The small values of a namespace that open, by key.
+pub(crate) fn scan_readable(core: &Core, room: u32, namespace: u8) -> Result<Vec<KeyValue>, Fault> {
+    let mut found = Vec::new();
+    let start = value_key(room, namespace, [0; 16]);
+    for row in core.trees.get(TreeId::Values).scan_prefix(&start[..5]) {
+        let plain = match read_cell(core, TreeId::Values, &row?.0) {
+            Ok(Some(plain)) => plain,
+            Ok(None) | Err(Fault::Damaged(_)) => continue,
+            Err(fault) => return Err(fault),
+        };
+        if let Ok(KeyedValue { key, value }) = decode(TreeId::Values, &plain) {
+            found.push((key.to_vec(), value.to_vec()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// The number of a room; that of no room for none. `None` for an unknown one.
 pub(crate) fn room_number(core: &Core, room: Option<&RoomId>) -> Option<u32> {
     room.map_or(Some(NO_ROOM), |id| core.directory.room(id).map(|room| room.number))

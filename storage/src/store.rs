@@ -288,6 +288,14 @@ impl Store {
         })
     }
 
+    /// As [`scan`](Self::scan), all of them, without those that do not open: for lists of which each entry stands for itself.
+    pub fn scan_readable(&self, room: Option<&RoomId>, namespace: Namespace) -> Result<Vec<KeyValue>, ReadError> {
+        self.read(|core| match read::room_number(core, room) {
+            Some(number) => read::scan_readable(core, number, namespace as u8),
+            None => Ok(Vec::new()),
+        })
+    }
+
     /// Messages whose time is over at `now_ms` and that were not taken away yet, at most `limit`, those that were over first before
     /// the others, of all rooms `but` these; and when the next one is over, if all are told.
     pub fn due(&self, now_ms: u64, limit: usize, but: &BTreeSet<RoomId>) -> Result<(Vec<Due>, Option<u64>), ReadError> {
@@ -331,6 +339,27 @@ impl Store {
         self.in_room(room, |core, room| {
             let key = timeline_key(room.number, position);
             core.trees.get(crate::schema::TreeId::Timeline).insert(key, b"\x00changed".to_vec())?;
+            Ok(())
+        })
+    }
+
+    /// For tests: a small value does not open any more.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn damage_value(&self, room: Option<&RoomId>, namespace: Namespace, key: &[u8]) -> Result<(), ReadError> {
+        self.read(|core| {
+            let number = read::room_number(core, room).unwrap_or_default();
+            let row = crate::write::value_key_of(core, number, namespace as u8, key);
+            core.trees.get(crate::schema::TreeId::Values).insert(row, b"\x00changed".to_vec())?;
+            Ok(())
+        })
+    }
+
+    /// For tests: the list of changes does not decode at this group.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn damage_changes(&self, group: u64) -> Result<(), ReadError> {
+        self.read(|core| {
+            let key = crate::schema::change_key(group, 0);
+            core.trees.get(crate::schema::TreeId::Changes).insert(key, b"bad".to_vec())?;
             Ok(())
         })
     }

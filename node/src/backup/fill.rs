@@ -16,7 +16,6 @@ use super::logs::Logs;
 use super::record::{Counts, Key, Record, Said};
 use super::stream::Reader;
 use super::write::{OF_NONE, OF_ROOMS};
-use crate::clock::now_ms;
 use crate::limits::{BACKUP_ROWS, SPLIT_BYTES};
 use crate::services::{groups, rooms};
 
@@ -115,7 +114,7 @@ impl<'a> Filling<'a> {
         let namespace = found.ok_or_else(|| damaged("a value is of no kind that is backed up"))?;
         if namespace == Namespace::Group && self.room.is_none() {
             // Whom the other device was about to invite it invites itself.
-            let Some(told) = groups::restored(&value, now_ms()) else { return Ok(()) };
+            let Some(told) = groups::restored(&value) else { return Ok(()) };
             value = told;
         }
         self.counts.contacts += u64::from(namespace == Namespace::Contact);

@@ -2,6 +2,9 @@
 
 use parlor_api::{CreateRoom, SendRequest};
 
+use parlor_storage::{OpenOptions, Store};
+
+use crate::account::Account;
 use crate::{App, Config, Home, Passphrase, Running, init_account, start};
 
 /// A node alone in the world, with one room.
@@ -16,6 +19,14 @@ pub(crate) struct Alone {
 pub(crate) fn config(home: &Home) -> Config {
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     Config { listen, mdns: false, ..Config::new(home.clone()) }
+}
+
+/// Does something to the store of a home on which no node runs.
+pub(crate) fn in_store(home: &Home, change: impl FnOnce(&Store)) {
+    let account = Account::open(home, &Passphrase::None).unwrap();
+    let store = Store::open(&home.store_dir(), account.vault(), OpenOptions::default()).unwrap();
+    change(&store);
+    store.close();
 }
 
 pub(crate) fn new_room(name: &str) -> CreateRoom {
@@ -51,6 +62,11 @@ impl Alone {
 
     pub(crate) async fn restarted(self) -> Self {
         self.after(|_| ()).await
+    }
+
+    /// As [`after`](Self::after), to what the store holds.
+    pub(crate) async fn with_store(self, change: impl FnOnce(&Store)) -> Self {
+        self.after(|home| in_store(home, change)).await
     }
 
     /// Stops the node, does something to its home, starts it again.

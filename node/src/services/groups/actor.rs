@@ -10,6 +10,7 @@ use parlor_api::{
 };
 use parlor_proto::body::Group;
 use parlor_proto::control::Direct;
+use parlor_proto::link::{Link, LinkError};
 use parlor_proto::{AccountId, RoomId, codec};
 use parlor_storage::{Batch, Namespace};
 use tokio::task::JoinSet;
@@ -52,6 +53,11 @@ impl Again {
         self.due_ms <= now_ms || self.due_ms > now_ms.saturating_add(AGAIN_MAX_MS)
     }
 
+    /// Whether it was tried for a quarter of an hour: a clock that was wrong at the start is right by now.
+    fn is_tired(&self) -> bool {
+        self.pause_ms >= AGAIN_MAX_MS
+    }
+
     fn later(&mut self, now_ms: u64) {
         self.due_ms = now_ms.saturating_add(self.pause_ms);
         self.pause_ms = self.pause_ms.saturating_mul(2).min(AGAIN_MAX_MS);
@@ -91,10 +97,10 @@ struct Actor {
 
 /// Runs the service until its handles are gone.
 pub(crate) async fn run(parts: Parts, inbox: Inbox) {
-    let Inbox { mut commands, told } = inbox;
+    let Inbox { mut commands, told, book } = inbox;
     let mut contacts = parts.context.contacts.changes();
     let mut actor = Actor {
-        book: Book::restore(stored(&parts.context)),
+        book,
         parts,
         todo: BTreeMap::new(),
         joining: JoinSet::new(),
@@ -131,17 +137,12 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
                     return;
                 }
                 actor.due_now(|known| !known.untold(now_ms()).is_empty());
+                actor.forget_blocked().await;
             }
             () = tokio::time::sleep(due) => {}
         }
         actor.work().await;
     }
-}
-
-/// The groups as stored. One that can not be read is left out: the room is there all the same.
-fn stored(context: &Context) -> Vec<Known> {
-    let rows = context.store.scan(None, Namespace::Group, &[]).unwrap_or_default();
-    rows.iter().filter_map(|(_, bytes)| codec::decode(bytes, MAX_STORED).ok()).collect()
 }
 
 impl Actor {
@@ -156,6 +157,7 @@ impl Actor {
 
     /// After a start: what was under way goes on, and what came and was not looked at is.
     async fn begin(&mut self, told: &super::handle::Chats) {
+        self.forget_blocked().await;
         let rows: Vec<Known> = self.book.iter().cloned().collect();
         for known in rows {
             match &known.state {
@@ -167,18 +169,29 @@ impl Actor {
             }
         }
         for (room, _) in self.parts.context.directory.all() {
-            if matches!(self.parts.context.store.scan(Some(&room), Namespace::Group, &[]), Ok(rows) if !rows.is_empty())
-            {
+            let rows = self.parts.context.store.scan_readable(Some(&room), Namespace::Group);
+            if rows.is_ok_and(|rows| !rows.is_empty()) {
                 told.add(room);
             }
         }
     }
 
+    /// Invitations of whom the user has blocked are as those that he would send now: nothing. Nobody goes on knocking at his door.
+    async fn forget_blocked(&mut self) {
+        let contacts = &self.parts.context.contacts;
+        let invites = |known: &&Known| known.comes() || matches!(known.state, State::Asked { .. });
+        let of_blocked =
+            self.book.iter().filter(invites).filter(|it| it.by().is_some_and(|by| contacts.is_blocked(&by)));
+        let rooms: Vec<RoomId> = of_blocked.map(|known| known.room).filter(|room| !self.is_in(room)).collect();
+        for room in rooms {
+            self.forget(&room).await;
+        }
+    }
+
     /// What is left to do of a group is done now; when it was tried already, after its pause.
     fn plan(&mut self, known: &Known) {
-        let (comes, now) = (matches!(known.state, State::Taken { link: Some(_), .. }), now_ms());
-        if comes || !known.untold(now).is_empty() {
-            self.todo.entry(known.room).or_insert(Again { due_ms: now, pause_ms: AGAIN_MS });
+        if known.comes() || known.has_untold() {
+            self.todo.entry(known.room).or_insert(Again { due_ms: now_ms(), pause_ms: AGAIN_MS });
         } else {
             self.todo.remove(&known.room);
         }
@@ -213,13 +226,11 @@ impl Actor {
     /// The first group of these people in which all of them are, or come in.
     async fn find(&self, people: &[AccountId]) -> Answer<Option<RoomId>> {
         for room in self.book.of(people) {
-            let comes =
-                self.book.get(&room).is_some_and(|known| matches!(known.state, State::Taken { link: Some(_), .. }));
             if !self.is_in(&room) {
-                if comes {
-                    return Ok(Some(room));
+                match self.book.get(&room).filter(|known| known.comes()) {
+                    Some(known) => return Err(self.not_in_yet(known)),
+                    None => continue,
                 }
-                continue;
             }
             let company = self.parts.rooms.company(room, people.to_vec()).await?;
             let missing = people.iter().filter(|account| !company.members.contains(account)).count();
@@ -231,6 +242,18 @@ impl Actor {
             }
         }
         Ok(None)
+    }
+
+    /// Somebody invited us into a group of the people that are asked for, and we are not in yet: another one would be a second chat of
+    /// the same people, and who invites into nothing must not stand in the way of one.
+    fn not_in_yet(&self, known: &Known) -> Problem {
+        let by = known.by().and_then(|by| self.parts.context.contacts.shown(&by)).unwrap_or_default();
+        let what = format!("{by} invited you into the group “{}” of these people, and you are not in yet", known.name);
+        let room = known.room.to_string();
+        Problem::new(Code::Conflict, what).hint(format!(
+            "you come in when somebody who is in it can be reached; to make another one, refuse it: parlor group refuse {}",
+            room.get(..16).unwrap_or_default()
+        ))
     }
 
     async fn open(&mut self, wanted: Wanted) -> Answer<(RoomId, bool)> {
@@ -279,7 +302,8 @@ impl Actor {
     }
 
     async fn accept(&mut self, text: &str) -> Answer<JoinAnswer> {
-        let mut known = views::named(&self.book, text)?.clone();
+        let asked = |known: &Known| matches!(known.state, State::Asked { .. });
+        let mut known = views::named(&self.book, text, asked)?.clone();
         let Some(by) = known.by().filter(|_| known.accept(now_ms())) else {
             return Err(Problem::of(Code::InviteNotFound));
         };
@@ -296,10 +320,14 @@ impl Actor {
     }
 
     async fn refuse(&mut self, text: &str) -> Answer<()> {
-        let mut known = views::named(&self.book, text)?.clone();
+        let waits =
+            |known: &Known| matches!(known.state, State::Asked { .. }) || known.comes() && !self.is_in(&known.room);
+        let mut known = views::named(&self.book, text, waits)?.clone();
         let Some(by) = known.by().filter(|_| known.refuse()) else { return Err(Problem::of(Code::InviteNotFound)) };
         // It is remembered: forgotten, the next one of him would be a first one.
         self.keep(known.clone()).await?;
+        self.todo.remove(&known.room);
+        self.parts.joins.give_up(&known.room);
         self.tell_request(&known, by, RequestChange::Refused);
         Ok(())
     }
@@ -313,13 +341,11 @@ impl Actor {
     /// Looks at some of the invitations that lie in a direct chat. How many are left.
     async fn look(&mut self, chat: RoomId) -> usize {
         let store = self.parts.context.store.clone();
-        let rows = tokio::task::spawn_blocking(move || store.scan(Some(&chat), Namespace::Group, &[])).await;
-        let rows = match rows {
-            Ok(Ok(rows)) => rows,
-            _ => {
-                tracing::error!(room = %chat.short(), "invitations into groups can not be read");
-                return 0;
-            }
+        // One that does not open keeps no other from being looked at.
+        let rows = tokio::task::spawn_blocking(move || store.scan_readable(Some(&chat), Namespace::Group)).await;
+        let Ok(Ok(rows)) = rows else {
+            tracing::error!(room = %chat.short(), "invitations into groups can not be read");
+            return 0;
         };
         let left = rows.len().saturating_sub(GROUP_LOOKED);
         let mut batch = Batch::new(Some(chat));
@@ -361,7 +387,10 @@ impl Actor {
             return tracing::warn!(%problem, "an invitation into a group could not be kept");
         }
         match verdict {
-            Verdict::Ask(_) if news => self.tell_request(&known, told.by, RequestChange::Asked),
+            Verdict::Ask(_) if news => {
+                self.parts.joins.give_up(&known.room);
+                self.tell_request(&known, told.by, RequestChange::Asked);
+            }
             Verdict::Take => self.plan(&known),
             _ => {}
         }
@@ -404,7 +433,7 @@ impl Actor {
         if self.is_in(&room) {
             return self.came_in(room).await;
         }
-        if known.is_over(now_ms()) {
+        if known.is_over(now_ms()) && self.todo.get(&room).is_some_and(Again::is_tired) {
             return self.forget(&room).await;
         }
         self.later(room);
@@ -436,7 +465,9 @@ impl Actor {
                         | Code::Banned
                         | Code::JoinRefused
                 );
-                if over {
+                // That the link is over by our own clock is no answer of the door.
+                let by_our_clock = matches!(Link::parse(link, now_ms()), Err(LinkError::Expired(_)));
+                if over && !by_our_clock {
                     self.failed(room, link).await;
                 }
             }
@@ -476,12 +507,12 @@ impl Actor {
             self.todo.remove(&room);
             return;
         }
-        let untold = known.untold(now_ms());
-        if untold.is_empty() {
-            // All were told, or it was tried with them for as long as an invitation lasts.
+        if !known.has_untold() {
             self.todo.remove(&room);
             return;
         }
+        // Nobody whom that was tried with for as long as an invitation lasts: by the clock of now, which may be wrong.
+        let untold = known.untold(now_ms());
         self.later(room);
         for invited in untold {
             if self.telling_whom.insert((room, invited.account)) {
@@ -541,6 +572,7 @@ impl Actor {
     }
 
     async fn forget(&mut self, room: &RoomId) {
+        self.parts.joins.give_up(room);
         self.book.remove(room);
         self.todo.remove(room);
         let mut batch = Batch::new(None);

@@ -1,11 +1,14 @@
-//! What is known of groups: those made here, those we were brought into, and those that wait for the user's word. No I/O.
+//! What is known of groups: those made here, those we were brought into, and those that wait for the user's word. No I/O but at the
+//! start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_proto::body::Group;
 use parlor_proto::{AccountId, RoomId, codec};
+use parlor_storage::{Namespace, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::app::Answer;
 use crate::limits::{
     GROUP_INVITE_MS, GROUP_JOINS_BY, GROUP_JOINS_MAX, GROUPS_A_DAY, GROUPS_ASKED_BY, GROUPS_ASKED_MAX, GROUPS_MAX,
 };
@@ -42,11 +45,17 @@ pub(super) struct Known {
     pub(super) state: State,
 }
 
+/// When somebody was told whom another device of ours was to tell: long ago, so that it is done here when the same people are asked
+/// again. It may have been too late for that device.
+const ELSEWHERE_MS: u64 = 1;
+
 /// A stored group for another device of the account: whom the first one was to invite it invites itself. `None` for what is none.
-pub(crate) fn restored(stored: &[u8], now_ms: u64) -> Option<Vec<u8>> {
+pub(crate) fn restored(stored: &[u8]) -> Option<Vec<u8>> {
     let mut known: Known = codec::decode(stored, MAX_STORED).ok()?;
-    for untold in known.untold(now_ms) {
-        known.note_told(&untold.account, untold.times, now_ms);
+    if let State::Made(invited) = &mut known.state {
+        for untold in invited.iter_mut().filter(|one| one.told_ms == 0) {
+            (untold.told_ms, untold.link) = (ELSEWHERE_MS, None);
+        }
     }
     Some(codec::encode(&known))
 }
@@ -165,6 +174,11 @@ impl Known {
         }
     }
 
+    /// Whether somebody was not told, be it that the time for that is over: the clock may be wrong.
+    pub(super) fn has_untold(&self) -> bool {
+        matches!(&self.state, State::Made(invited) if invited.iter().any(|one| one.told_ms == 0))
+    }
+
     /// Notes the link that was made for somebody who is to be told so often. Whether that is news.
     pub(super) fn note_link(&mut self, account: &AccountId, times: u32, link: String) -> bool {
         let State::Made(invited) = &mut self.state else { return false };
@@ -203,9 +217,9 @@ impl Known {
         true
     }
 
-    /// The user does not want to come in. Whether there was an invitation.
+    /// The user does not want to come in. Whether there was an invitation, and we are not in by it.
     pub(super) fn refuse(&mut self) -> bool {
-        let State::Asked { by, .. } = &self.state else { return false };
+        let (State::Asked { by, .. } | State::Taken { by, link: Some(_) }) = &self.state else { return false };
         self.state = State::Refused { by: *by };
         true
     }
@@ -220,9 +234,14 @@ impl Known {
         true
     }
 
-    /// Whether the time is over in which we try to come in, whatever the link says of itself.
+    /// Whether the time is over in which we try to come in, whatever the link says of itself. A clock that was ahead gives no more of it.
     pub(super) fn is_over(&self, now_ms: u64) -> bool {
-        self.at_ms.saturating_add(GROUP_INVITE_MS) < now_ms
+        self.at_ms.abs_diff(now_ms) > GROUP_INVITE_MS
+    }
+
+    /// Whether we are on the way in, by somebody's invitation.
+    pub(super) fn comes(&self) -> bool {
+        matches!(self.state, State::Taken { link: Some(_), .. })
     }
 
     /// Whether it is the chat of these people, though these of them are not in it: they may be on their way, for as long as their
@@ -247,6 +266,15 @@ impl Invited {
 }
 
 impl Book {
+    /// The groups as stored. One that does not decode (of a newer version) is left out: the room is there all the same.
+    ///
+    /// # Errors
+    /// `home_damaged` if they can not be read: without them what was refused would be taken, and whoever is to be told forgotten.
+    pub(super) fn load(store: &Store) -> Answer<Self> {
+        let rows = store.scan(None, Namespace::Group, &[]).map_err(|error| crate::home_damaged(error.to_string()))?;
+        Ok(Self::restore(rows.iter().filter_map(|(_, bytes)| codec::decode(bytes, MAX_STORED).ok())))
+    }
+
     pub(super) fn restore(groups: impl IntoIterator<Item = Known>) -> Self {
         Self { groups: groups.into_iter().map(|known| (known.room, known)).collect() }
     }
@@ -301,12 +329,15 @@ impl Book {
         if facts.by_blocked || facts.inside || !people.contains(me) || !people.contains(&told.by) {
             return Verdict::Forget;
         }
+        let other_people = self.groups.get(&told.room).is_some_and(|known| known.people != *people);
         let why = match self.groups.get(&told.room).map(|known| &known.state) {
             // We made it, and are out.
             Some(State::Made(_)) => Some(Why::Left),
-            // On the way in; the link may be a better one. Only who brought us in may change what was taken.
-            Some(State::Taken { by, link: Some(_) }) if *by == told.by => return Verdict::Take,
-            Some(State::Taken { link: Some(_), .. }) => return Verdict::Forget,
+            // On the way in; the link may be a better one. Only who brought us in may change what was taken; with other people it is
+            // judged as if it were the first one.
+            Some(State::Taken { by, link: Some(_) }) if *by != told.by => return Verdict::Forget,
+            Some(State::Taken { link: Some(_), .. }) if !other_people => return Verdict::Take,
+            Some(State::Taken { link: Some(_), .. }) => None,
             Some(State::Taken { link: None, .. }) => Some(Why::Left),
             Some(State::Asked { by, why, .. }) if *by == told.by => Some(*why),
             Some(State::Asked { .. }) => return Verdict::Forget,

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_api::{Code, GroupInvitation, JoinAnswer, Problem};
 use parlor_proto::{AccountId, RoomId};
+use parlor_storage::Store;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::book::Book;
 use crate::app::Answer;
 use crate::limits::{GROUP_TOLD_MAX, GROUPS_INBOX};
 
@@ -45,6 +47,7 @@ struct Waiting {
 pub(crate) struct Inbox {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) told: Arc<Chats>,
+    pub(super) book: Book,
 }
 
 /// A group that is wanted with these people.
@@ -124,10 +127,14 @@ impl Chats {
 }
 
 impl Groups {
-    pub(crate) fn new() -> (Self, Inbox) {
+    /// What the store holds of groups. Blocks.
+    ///
+    /// # Errors
+    /// `home_damaged`.
+    pub(crate) fn load(store: &Store) -> Answer<(Self, Inbox)> {
         let (inbox, commands) = mpsc::channel(GROUPS_INBOX);
-        let told: Arc<Chats> = Arc::default();
-        (Self { inbox, told: told.clone() }, Inbox { commands, told })
+        let (told, book) = (Arc::<Chats>::default(), Book::load(store)?);
+        Ok((Self { inbox, told: told.clone() }, Inbox { commands, told, book }))
     }
 
     /// Whether one more invitation of this direct chat may be written down before those that are there were looked at.

@@ -8,6 +8,8 @@
 mod actor;
 mod book;
 mod handle;
+#[cfg(test)]
+mod tests;
 mod views;
 
 pub(crate) use actor::{Parts, run};

@@ -39,15 +39,15 @@ pub(super) fn invitation(contacts: &Contacts, me: &AccountId, known: &Known) -> 
     })
 }
 
-/// The invitation that a user means: by the room, a unique beginning of it, or the name.
+/// The invitation of those that are `meant` which the user names: by the room, a unique beginning of it, or the name.
 ///
 /// # Errors
 /// `invite_not_found`, `ambiguous`.
-pub(super) fn named<'a>(book: &'a Book, text: &str) -> Answer<&'a Known> {
+pub(super) fn named<'a>(book: &'a Book, text: &str, meant: impl Fn(&Known) -> bool) -> Answer<&'a Known> {
     let lower = text.to_ascii_lowercase();
     let begins = |known: &Known| text.len() >= ID_PREFIX_MIN && known.room.to_string().starts_with(&lower);
-    let asked = book.iter().filter(|known| matches!(known.state, State::Asked { .. }));
-    let found: Vec<&Known> = asked.filter(|known| known.name == text || begins(known)).collect();
+    let found: Vec<&Known> =
+        book.iter().filter(|known| meant(known)).filter(|known| known.name == text || begins(known)).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(Problem::new(Code::InviteNotFound, "no invitation into a group waits by this name")

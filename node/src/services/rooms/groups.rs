@@ -56,7 +56,8 @@ impl Turn<'_> {
         if !shown || self.context.contacts.is_blocked(&message.author) {
             return;
         }
-        let link = Link::parse(&group.link, self.now_ms).ok();
+        // Our clock may be wrong: whether the link is over is seen when it is followed, again and again.
+        let link = Link::parse(&group.link, 0).ok();
         let Some(link) = link.filter(|link| link.issuer() == message.event.device()) else { return };
         if self.context.groups.may_note(self.id()) {
             let told = Told { by: message.author, room: link.room(), group: (**group).clone() };

@@ -16,12 +16,11 @@ use super::handle::{Command, Floor, Inbox, NewHook};
 use super::url::Target;
 use crate::account::rng;
 use crate::app::Answer;
+use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
 use crate::limits::{WEBHOOK_BEHIND, WEBHOOK_COUNTED, WEBHOOK_NOTED, WEBHOOK_PAGE, WEBHOOK_READS, WEBHOOKS_MAX};
 use crate::services::rooms::{Context, Rooms};
 
-/// Longest stored webhook in bytes: an address, 64 rooms.
-const MAX_STORED: usize = 16 * 1_024;
 /// Longest name in bytes.
 const NAME_MAX: usize = 64;
 /// Most rooms of a webhook that is not for all.
@@ -90,20 +89,22 @@ struct Actor {
 }
 
 /// Runs the service until its handles are gone.
-pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
+pub(crate) async fn run(parts: Parts, inbox: Inbox) {
+    let Inbox { mut commands, hooks } = inbox;
     let mut changes = parts.context.store.watch();
     let client = tokio::task::spawn_blocking(Client::new).await;
     let Ok(client) = client else { return };
-    let hooks = stored(&parts.context);
+    let hooks = hooks.into_iter().filter_map(with_target).collect();
     let mut actor = Actor { parts, client, hooks, under_way: JoinSet::new() };
     loop {
+        // First what is lost: nothing is delivered of what stands after it before the receiver was told.
+        actor.set_floor().await;
         actor.start_due().await;
-        actor.set_floor();
         let waits = actor.hooks.values().filter(|running| !running.busy && !running.hook.disabled);
         let due = waits.map(|running| running.due_ms).filter(|due| *due > 0).min();
         let sleep = due.map_or(LOOK, until).min(LOOK);
         tokio::select! {
-            command = inbox.0.recv() => match command {
+            command = commands.recv() => match command {
                 Some(command) => actor.on_command(command).await,
                 None => return,
             },
@@ -121,20 +122,12 @@ pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
     }
 }
 
-/// The webhooks as stored. One that can not be read is left out, and told in the log.
-fn stored(context: &Context) -> BTreeMap<String, Running> {
-    let rows = context.store.scan(None, Namespace::Webhook, &[]).unwrap_or_default();
-    let mut hooks = BTreeMap::new();
-    for (_, bytes) in rows {
-        let hook = codec::decode::<Hook>(&bytes, MAX_STORED).ok();
-        match hook.and_then(|hook| Some((Target::parse(&hook.url).ok()?, hook))) {
-            Some((target, hook)) => {
-                hooks.insert(hook.id.clone(), Running::new(hook, target));
-            }
-            None => tracing::error!("a stored webhook can not be read"),
-        }
-    }
-    hooks
+/// A stored webhook with where it leads; `None` if that is no address any more.
+fn with_target(hook: Hook) -> Option<(String, Running)> {
+    let target = Target::parse(&hook.url);
+    let target =
+        target.inspect_err(|_| tracing::error!(webhook = %hook.id, "the address of a webhook can not be read"));
+    Some((hook.id.clone(), Running::new(hook, target.ok()?)))
 }
 
 impl Actor {
@@ -148,17 +141,27 @@ impl Actor {
         *self.parts.context.store.watch().borrow()
     }
 
-    /// Lets go of what no webhook needs. Who is too far behind, or was given up, is told later that something lacks.
-    fn set_floor(&mut self) {
+    /// Lets go of what no webhook needs. Who is too far behind, or was given up, is told later that something lacks; that is on the
+    /// disk before anything is thrown away.
+    async fn set_floor(&mut self) {
         let last = self.last_group();
         let least = last.saturating_sub(WEBHOOK_BEHIND);
         let needed = self.hooks.values().filter(|running| !running.hook.disabled).map(|running| running.stored);
         let floor = needed.min().map_or(last, |group| group.max(least));
-        self.parts.floor.set(floor);
-        for running in self.hooks.values_mut().filter(|running| running.hook.group < floor) {
-            running.hook.lose_up_to(floor);
-            running.stored = floor;
+        let behind =
+            self.hooks.values().filter(|running| running.hook.group < floor).map(|running| running.hook.clone());
+        for mut hook in behind.collect::<Vec<_>>() {
+            let known = hook.gap;
+            hook.lose_up_to(floor);
+            // Where it is known already that something lacks, how much is not: that is worked out again after a start.
+            if !known && let Err(problem) = self.keep(&hook).await {
+                return tracing::warn!(%problem, "that a webhook lost something could not be kept");
+            }
+            if let Some(running) = self.hooks.get_mut(&hook.id) {
+                (running.stored, running.hook) = (floor, hook);
+            }
         }
+        self.parts.floor.set(floor);
     }
 
     async fn on_command(&mut self, command: Command) {
@@ -199,7 +202,13 @@ impl Actor {
         let mut all = Vec::new();
         for running in self.hooks.values() {
             let waits = self.waits(&running.hook).await;
-            all.push((running.hook.made_ms, running.hook.view(waits, Some(running.due_ms), false)));
+            let mut view = running.hook.view(waits, Some(running.due_ms), false);
+            if running.unread > 0 && view.state == WebhookState::Working {
+                view.state = WebhookState::Failing;
+                view.last_error = Some("what it is to be told of can not be read".to_owned());
+                view.next_attempt = Some(rfc3339(running.due_ms));
+            }
+            all.push((running.hook.made_ms, view));
         }
         all.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
         Ok(all.into_iter().map(|(_, view)| view).collect())
@@ -211,7 +220,7 @@ impl Actor {
         let read = tokio::task::spawn_blocking(move || {
             Some((store.changes(after, WEBHOOK_COUNTED).ok()?, store.room_numbers().ok()?))
         });
-        let Ok(Some((changes, numbers))) = read.await else { return (0, false) };
+        let Ok(Some((changes, numbers))) = read.await else { return (0, true) };
         let wanted = |changed: &&Changed| {
             let room = numbers.iter().find(|(number, _)| *number == changed.room).map(|(_, room)| room);
             changed.position.is_some() && room.is_some_and(|room| hook.wants(room))
@@ -327,11 +336,15 @@ impl Actor {
     /// What changed could not be read: nothing is passed over without a word. It is tried again; and when that does not help, the
     /// receiver is told that something lacks.
     async fn unread(&mut self, id: &str, place: Option<Place>, problem: &Problem) {
+        let last = self.last_group();
         let Some(running) = self.hooks.get_mut(id) else { return };
         running.unread = running.unread.saturating_add(1);
         tracing::warn!(webhook = %id, %problem, "what a webhook is to be told of can not be read");
-        if let Some(place) = place.filter(|_| running.unread >= WEBHOOK_READS) {
-            running.hook.pass_over(place);
+        if running.unread >= WEBHOOK_READS {
+            match place {
+                Some(place) => running.hook.pass_over(place),
+                None => running.hook.lose_up_to(last),
+            }
             running.unread = 0;
             let hook = running.hook.clone();
             if let Err(problem) = self.keep(&hook).await {

@@ -1,14 +1,15 @@
-//! What is kept of webhooks, and when one is tried again. No I/O.
+//! What is kept of webhooks, and when one is tried again. No I/O but at the start.
 
 use parlor_api::{Webhook, WebhookState};
 use parlor_crypto::hash::Domain;
 use parlor_crypto::kdf;
 use parlor_crypto::secret::exposed;
 use parlor_crypto::{Secret, domain};
-use parlor_proto::RoomId;
-use parlor_storage::Changed;
+use parlor_proto::{RoomId, codec};
+use parlor_storage::{Changed, Namespace, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::app::Answer;
 use crate::bus::rfc3339;
 use crate::limits::{
     WEBHOOK_FIRST_PAUSE_MS, WEBHOOK_GIVE_UP_MS, WEBHOOK_GIVE_UP_TRIES, WEBHOOK_LAST_PAUSE_MS, WEBHOOK_OLD_SECRET_MS,
@@ -17,6 +18,8 @@ use crate::limits::{
 /// Names a delivery: the same for the same thing.
 static DELIVERY: Domain = domain!("webhook delivery");
 
+/// Longest stored webhook in bytes: an address, 64 rooms.
+const MAX_STORED: usize = 16 * 1_024;
 /// Longest error that is kept, in bytes.
 const ERROR_MAX: usize = 200;
 
@@ -80,6 +83,19 @@ pub(super) fn not_done(done: u32, changed: &[Changed]) -> impl Iterator<Item = (
     let groups = changed.chunk_by(|a, b| a.group == b.group);
     let places = groups.flat_map(|of| (0..).zip(of).map(|(at, it)| (Place { group: it.group, at }, it)));
     places.filter(move |(place, _)| first.is_none_or(|first| *place >= first))
+}
+
+/// The webhooks as stored. One that does not decode is left out, and told in the log.
+///
+/// # Errors
+/// `home_damaged` if they can not be read.
+pub(super) fn load(store: &Store) -> Answer<Vec<Hook>> {
+    let rows = store.scan(None, Namespace::Webhook, &[]).map_err(|error| crate::home_damaged(error.to_string()))?;
+    let hooks = rows.iter().filter_map(|(_, bytes)| {
+        let hook = codec::decode(bytes, MAX_STORED);
+        hook.inspect_err(|_| tracing::error!("a stored webhook can not be read")).ok()
+    });
+    Ok(hooks.collect())
 }
 
 impl Hook {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parlor_api::{Code, Problem, Webhook};
 use parlor_proto::RoomId;
+use parlor_storage::Store;
 use tokio::sync::{mpsc, oneshot};
 
+use super::book::{self, Hook};
 use crate::app::Answer;
 use crate::limits::WEBHOOKS_INBOX;
 
@@ -17,7 +19,10 @@ pub(crate) struct Webhooks {
 }
 
 /// The other end of the handle, for the task.
-pub(crate) struct Inbox(pub(super) mpsc::Receiver<Command>);
+pub(crate) struct Inbox {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) hooks: Vec<Hook>,
+}
 
 /// How far the list of changes may be thrown away, as far as webhooks have to do with it. Clones are one.
 #[derive(Debug, Clone)]
@@ -67,9 +72,13 @@ pub(super) enum Command {
 }
 
 impl Webhooks {
-    pub(crate) fn new() -> (Self, Inbox) {
+    /// The webhooks that the store holds. Blocks.
+    ///
+    /// # Errors
+    /// `home_damaged`: without them what they still need would be thrown away.
+    pub(crate) fn load(store: &Store) -> Answer<(Self, Inbox)> {
         let (inbox, commands) = mpsc::channel(WEBHOOKS_INBOX);
-        (Self { inbox }, Inbox(commands))
+        Ok((Self { inbox }, Inbox { commands, hooks: book::load(store)? }))
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {

@@ -8,6 +8,8 @@ mod actor;
 mod book;
 mod client;
 mod handle;
+#[cfg(test)]
+mod tests;
 mod url;
 
 pub(crate) use actor::{Parts, run};

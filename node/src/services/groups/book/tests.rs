@@ -217,6 +217,57 @@ fn who_made_a_group_and_left_it_is_asked_when_he_is_invited_into_it() {
     assert_eq!(hear(&mut book, &told(2, 1), Facts { was_in: true, ..facts(NOW) }), Verdict::Ask(Why::Left));
 }
 
+#[test]
+fn what_another_device_was_to_tell_is_told_when_the_same_people_are_asked_again() {
+    let told = Invited { told_ms: NOW - 1, ..Invited::new(account(3), NOW - 1) };
+    let known = made(vec![Invited::new(account(2), NOW), told]);
+    let restored = restored(&codec::encode(&known)).unwrap();
+    let mut known: Known = codec::decode(&restored, MAX_STORED).unwrap();
+    assert!(!known.has_untold(), "nobody is told twice by himself");
+    assert!(known.tell_again(&[account(2), account(3)], NOW));
+    assert_eq!(known.untold(NOW).iter().map(|one| (one.account, one.times)).collect::<Vec<_>>(), [(account(2), 2)]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_for_a_while_ends_no_invitation() {
+    let mut book = Book::default();
+    hear(&mut book, &told(2, 1), facts(NOW));
+    let known = book.get(&RoomId([1; 32])).unwrap();
+    let month = GROUP_INVITE_MS + DAY_MS;
+    assert!(!known.is_over(NOW + DAY_MS) && !known.is_over(NOW - DAY_MS));
+    assert!(known.is_over(NOW + month) && known.is_over(NOW - month), "a clock that was ahead gives no years");
+    let known = made(vec![Invited::new(account(2), NOW)]);
+    assert!(known.untold(NOW + month).is_empty() && known.has_untold(), "it is looked at again");
+}
+
+#[test]
+fn the_user_gives_up_what_he_is_brought_into_while_he_is_not_in() {
+    let mut book = Book::default();
+    hear(&mut book, &told(2, 1), facts(NOW));
+    let mut known = book.get(&RoomId([1; 32])).unwrap().clone();
+    assert!(known.refuse());
+    book.put(known);
+    assert_eq!(hear(&mut book, &told(2, 1), facts(NOW)), Verdict::Forget, "he does not ask again");
+    let mut inside = made(Vec::new());
+    inside.state = State::Taken { by: account(2), link: None };
+    assert!(!inside.refuse(), "who is in leaves as in every room");
+}
+
+#[test]
+fn a_better_link_with_other_people_is_asked_about_as_a_first_one_would_be() {
+    let (mut book, mut better) = (Book::default(), told(2, 1));
+    hear(&mut book, &better, facts(NOW));
+    let with_blocked = Facts { names_blocked: true, ..facts(NOW) };
+    assert_eq!(
+        book.judge(&better, &ME, with_blocked),
+        Verdict::Take,
+        "who is blocked since was to be in it from the first"
+    );
+    better.group.people.push(account(201));
+    assert_eq!(book.judge(&better, &ME, facts(NOW)), Verdict::Take);
+    assert_eq!(book.judge(&better, &ME, with_blocked), Verdict::Ask(Why::Blocked));
+}
+
 proptest! {
     #[test]
     fn whatever_contacts_send_bounds_hold(
