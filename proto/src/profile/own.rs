@@ -106,6 +106,11 @@ impl<T: Clone + Ord> Mine<T> {
         true
     }
 
+    /// Tells nobody any more, and does not say so as a choice: what another device of ours tells counts before this.
+    fn hold_back(&mut self) {
+        self.audience = Audience::Nobody;
+    }
+
     /// What those are told who are told most.
     fn most(&self) -> Option<&T> {
         self.value.as_ref().filter(|_| self.audience != Audience::Nobody)
@@ -197,6 +202,17 @@ impl Own {
     pub fn set_seen(&mut self, audience: Audience, now_ms: u64) -> bool {
         let value = (audience == Audience::Nobody).then_some(None);
         self.seen.set(value, Some(audience), now_ms)
+    }
+
+    /// As it was known some time ago, when some of it may have been closed to others since: told to nobody, until another device tells
+    /// it or the user says again who may see it.
+    #[must_use]
+    pub fn held_back(mut self) -> Self {
+        self.name.hold_back();
+        self.about.hold_back();
+        self.picture.hold_back();
+        self.seen.hold_back();
+        self
     }
 
     /// The user does something. Says whether that is news: nothing if nobody may see it, and once in the time it is rounded to.

@@ -374,3 +374,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_held_back_is_told_to_nobody_until_another_device_tells_it_or_it_is_set_anew() {
+    let mut before = Own::default();
+    before.set_about(Some(Some("5 Elm Street")), Some(Audience::Rooms), 1_000).unwrap();
+    let mut kept = before.clone().held_back();
+    assert_eq!((kept.about.audience(), kept.about.value()), (Audience::Nobody, before.about.value()));
+    assert!([Reach::Room, Reach::Contact].iter().all(|reach| kept.about.told(*reach).value.is_none()));
+    let mut other = before.clone();
+    assert!(!other.about.adopt(&kept.about.told(Reach::Room), Reach::Room), "nobody takes it for a choice");
+    // The other device told it on, or closed it meanwhile.
+    let mut adopts = kept.clone();
+    assert!(adopts.about.adopt(&other.about.told(Reach::Room), Reach::Room));
+    assert_eq!(adopts.about.audience(), Audience::Rooms);
+    other.set_about(None, Some(Audience::Nobody), 2_000).unwrap();
+    kept.about.adopt(&other.about.told(Reach::Room), Reach::Room);
+    assert!(kept.about.told(Reach::Room).value.is_none());
+    kept.set_about(Some(Some("5 Elm Street")), Some(Audience::Rooms), 3_000).unwrap();
+    assert!(kept.about.told(Reach::Room).value.is_some());
+}

@@ -24,6 +24,13 @@ pub(super) const OWN: &[u8] = b"own";
 /// Longest stored profile of our own in bytes.
 const MAX_OWN: usize = 8 * 1_024;
 
+/// The own profile of a backup, for another device of the account: some of it may have been closed to others since, so it is told to
+/// nobody for now. `None` for what is none.
+pub(crate) fn restored(stored: &[u8]) -> Option<Vec<u8>> {
+    let own: Own = codec::decode(stored, MAX_OWN).ok()?;
+    Some(codec::encode(&own.held_back()))
+}
+
 /// Our own profile as it is in force, with its picture.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {

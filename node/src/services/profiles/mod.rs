@@ -16,5 +16,5 @@ mod people;
 mod portrait;
 
 pub(crate) use actor::{Parts, run};
-pub(crate) use handle::{Kept, Profiles};
+pub(crate) use handle::{Kept, Profiles, restored};
 pub(crate) use people::{Name, Told};
