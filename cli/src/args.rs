@@ -318,6 +318,7 @@ mod tests {
         "backup create F --passphrase-file P",
         "backup create F --recovery-file P",
         "backup restore F --passphrase-file P --home-passphrase-file Q",
+        "backup verify F --recovery-file P",
         "listen",
         "listen R",
         "read R",

@@ -21,7 +21,7 @@ mod verify;
 
 pub use app::App;
 pub use at_rest::AtRest;
-pub use backup::{BackupKey, Counts, Restored, restore_backup};
+pub use backup::{BackupKey, Checked, Counts, Restored, restore_backup, verify_backup};
 pub use config::{Config, Passphrase};
 pub use count::count;
 pub use home::Home;

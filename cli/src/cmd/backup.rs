@@ -1,11 +1,13 @@
 //! `parlor backup`: writes everything of a home into one sealed file, and makes a home of such a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parlor_api::{Code, MakeBackup, Problem};
-use parlor_node::{BackupKey, Passphrase, Restored, count, restore_backup};
+use parlor_node::{BackupKey, Checked, Passphrase, Restored, count, restore_backup, verify_backup};
 use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -23,6 +25,8 @@ pub enum Command {
     Create(CreateArgs),
     /// Make a home of a backup: a new device of the account; no node runs
     Restore(RestoreArgs),
+    /// Read a backup to its end, and say whose it is and whether it can be restored; nothing is made
+    Verify(VerifyArgs),
 }
 
 /// Arguments of `create`.
@@ -45,6 +49,15 @@ pub struct RestoreArgs {
     /// that of the backup
     #[arg(long, value_name = "F")]
     home_passphrase_file: Option<PathBuf>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The backup
+    file: PathBuf,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 /// What seals the backup.
@@ -96,6 +109,7 @@ pub fn run(command: Command, node: impl FnOnce() -> Result<Client, Problem>, glo
     match command {
         Command::Create(args) => create(&args, &node()?, out),
         Command::Restore(args) => restore(&args, globals, out),
+        Command::Verify(args) => verify(&args, out),
     }
 }
 
@@ -126,20 +140,37 @@ impl<'a> Beside<'a> {
     }
 
     /// All of it is there: on the disk, under its name, over nothing.
-    fn finish(mut self, file: &File) -> Result<(), Problem> {
+    fn finish(self, file: &File) -> Result<(), Problem> {
+        self.finish_by(file, |path, to| fs::hard_link(path, to))
+    }
+
+    fn finish_by(mut self, file: &File, link: impl Fn(&Path, &Path) -> io::Result<()>) -> Result<(), Problem> {
         file.sync_all().map_err(|error| failed("write", &self.path, &error))?;
         // A link fails if there is something meanwhile, where a rename would replace it.
-        match fs::hard_link(&self.path, self.to) {
+        match link(&self.path, self.to) {
             Ok(()) => drop(fs::remove_file(&self.path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(self.to)),
             // No links on this disk.
-            Err(_) => fs::rename(&self.path, self.to).map_err(|error| failed("write", self.to, &error))?,
+            Err(_) => self.take_name()?,
         }
         self.done = true;
         let above = self.to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         #[cfg(unix)]
         File::open(above).and_then(|dir| dir.sync_all()).map_err(|error| failed("write", above, &error))?;
         Ok(())
+    }
+
+    /// Takes the name, if nobody has it, and puts the file in the place of what it took it with.
+    fn take_name(&self) -> Result<(), Problem> {
+        match OpenOptions::new().write(true).create_new(true).open(self.to) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(self.to)),
+            Err(error) => return Err(failed("write", self.to, &error)),
+        }
+        fs::rename(&self.path, self.to).map_err(|error| {
+            let _ = fs::remove_file(self.to);
+            failed("write", self.to, &error)
+        })
     }
 }
 
@@ -162,10 +193,10 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> Problem {
 fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
     let key = args.key.read(true, out)?;
     let (beside, mut file) = Beside::make(&args.file)?;
-    // Moved, not copied, and wiped when it was sent.
-    let mut request = match key {
-        BackupKey::Passphrase(mut text) => MakeBackup { passphrase: Some(std::mem::take(&mut *text)), recovery: None },
-        BackupKey::Recovery(mut text) => MakeBackup { passphrase: None, recovery: Some(std::mem::take(&mut *text)) },
+    // Wiped when it was sent.
+    let mut request = match &key {
+        BackupKey::Passphrase(text) => MakeBackup { passphrase: Some(text.as_str().to_owned()), recovery: None },
+        BackupKey::Recovery(text) => MakeBackup { passphrase: None, recovery: Some(text.as_str().to_owned()) },
     };
     let made = node.download_of("/backup", &request, &mut file);
     request.passphrase.zeroize();
@@ -173,6 +204,9 @@ fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
     made?;
     file.flush().map_err(|error| failed("write", &args.file, &error))?;
     let bytes = file.metadata().map_or(0, |about| about.len());
+    // Who finds out when he restores it finds out too late.
+    let written = File::open(&beside.path).map_err(|error| failed("read", &beside.path, &error))?;
+    verify_backup(BufReader::new(written), &key)?;
     beside.finish(&file)?;
     if out.is_json() {
         return out.json(&json!({ "path": args.file, "bytes": bytes }));
@@ -183,12 +217,70 @@ fn create(args: &CreateArgs, node: &Client, out: &mut Out) -> Done {
     Ok(())
 }
 
+fn verify(args: &VerifyArgs, out: &mut Out) -> Done {
+    let key = args.key.read(false, out)?;
+    let file = File::open(&args.file).map_err(|error| input::unopened(&args.file, &error))?;
+    let Checked { account, device, name, made_at, counts } = verify_backup(BufReader::new(file), &key)?;
+    if out.is_json() {
+        return out.json(&json!({
+            "account": account, "from_device": device, "name": name, "made_at": made_at,
+            "rooms": counts.rooms, "messages": counts.messages, "contacts": counts.contacts,
+        }));
+    }
+    out.line(format!("account  {account}"))?;
+    out.line(format!("device   {device}"))?;
+    out.line(format!("name     {}", neutral_line(&name)))?;
+    out.line(format!("made     {}", time::local(&made_at)))?;
+    out.note(format!(
+        "{}, {}, {}: all of it is there.",
+        count(counts.rooms, "room", "rooms"),
+        count(counts.messages, "message", "messages"),
+        count(counts.contacts, "contact", "contacts"),
+    ));
+    Ok(())
+}
+
+/// A file that can not be read any more when the user stops the program: so what was made of it is taken away.
+struct Stoppable<R> {
+    from: R,
+    stopped: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.stopped.load(Ordering::Acquire) {
+            true => Err(io::Error::other("it was stopped, and nothing was made of it")),
+            false => self.from.read(into),
+        }
+    }
+}
+
+/// Becomes true when SIGINT or SIGTERM comes.
+fn stopped() -> Result<Arc<AtomicBool>, Problem> {
+    let wait = || -> io::Result<Arc<AtomicBool>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let interrupted = {
+            let _within = runtime.enter();
+            super::run::interrupted()?
+        };
+        let stopped = Arc::new(AtomicBool::new(false));
+        let told = stopped.clone();
+        std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
+            runtime.block_on(interrupted);
+            told.store(true, Ordering::Release);
+        })?;
+        Ok(stopped)
+    };
+    wait().map_err(|error| Problem::new(Code::Internal, format!("signals can not be waited for: {error}")))
+}
+
 fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
     let key = args.key.read(false, out)?;
     let lock = args.home_passphrase_file.clone().map_or(Passphrase::None, Passphrase::File);
     let file = File::open(&args.file).map_err(|error| input::unopened(&args.file, &error))?;
-    let restored = restore_backup(&home, BufReader::new(file), &key, &lock)?;
+    let from = Stoppable { from: BufReader::new(file), stopped: stopped()? };
+    let restored = restore_backup(&home, from, &key, &lock)?;
     let Restored { account, device, from_device, name, made_at, locked, counts } = &restored;
     if out.is_json() {
         return out.json(&json!({
@@ -204,6 +296,11 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     // An old file is as good as a new one in all but what it does not know.
     out.line(format!("made     {}", time::local(made_at)))?;
     out.note(format!(
+        "Contacts and blocks are as they were then. Your profile is shown to nobody, unless another device of yours shows it, until \
+         you say to whom: {} profile set",
+        globals.program()
+    ));
+    out.note(format!(
         "{}, {}, {}. This is a new device. If the old one is lost: {} device revoke {}",
         count(counts.rooms, "room", "rooms"),
         count(counts.messages, "message", "messages"),
@@ -212,4 +309,33 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
         from_device.chars().take(12).collect::<String>()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As disks without links answer.
+    fn no_link(_: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[test]
+    fn nothing_is_overwritten_where_there_are_no_links_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("backup");
+        let finished = |text: &str, meanwhile: &dyn Fn()| {
+            let (beside, mut file) = Beside::make(&to)?;
+            file.write_all(text.as_bytes()).unwrap();
+            meanwhile();
+            beside.finish_by(&file, no_link)
+        };
+        let other = || fs::write(&to, "another").unwrap();
+        assert_eq!(finished("mine", &other).unwrap_err().code, Code::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), "another");
+        fs::remove_file(&to).unwrap();
+        finished("mine", &|| ()).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "mine");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -8,7 +8,7 @@ use parlor_proto::RoomId;
 use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::identity::Identity;
-use parlor_proto::room::{Room, RoomParts};
+use parlor_proto::room::{RestoreError, Room, RoomParts};
 use parlor_storage::{Batch, CommitError, ControlRow, MessageRow, Namespace, Store};
 
 use super::damaged;
@@ -17,7 +17,7 @@ use super::record::{Counts, Key, Record, Said};
 use super::stream::Reader;
 use super::write::{OF_NONE, OF_ROOMS};
 use crate::limits::{BACKUP_ROWS, SPLIT_BYTES};
-use crate::services::{groups, rooms};
+use crate::services::{groups, profiles, rooms};
 
 /// A store that is being filled.
 pub(super) struct Filling<'a> {
@@ -106,16 +106,14 @@ impl<'a> Filling<'a> {
     }
 
     fn value(&mut self, namespace: u8, key: &[u8], mut value: Vec<u8>) -> Result<(), Problem> {
-        let of = |namespaces: &[Namespace]| namespaces.iter().copied().find(|one| *one as u8 == namespace);
-        let found = match self.room {
-            Some(_) => of(&OF_ROOMS),
-            None => of(&OF_NONE).or_else(|| of(&[Namespace::Meta])),
-        };
-        let namespace = found.ok_or_else(|| damaged("a value is of no kind that is backed up"))?;
+        let namespace = kind_of(namespace, self.room.is_some())?;
         if namespace == Namespace::Group && self.room.is_none() {
             // Whom the other device was about to invite it invites itself.
             let Some(told) = groups::restored(&value) else { return Ok(()) };
             value = told;
+        }
+        if namespace == Namespace::Profile && self.room.is_none() {
+            value = profiles::restored(&value).ok_or_else(|| damaged("the own profile is none"))?;
         }
         self.counts.contacts += u64::from(namespace == Namespace::Contact);
         // A draft may be sent later: nothing of it may outlive that.
@@ -181,9 +179,21 @@ impl<'a> Filling<'a> {
     }
 }
 
+/// The namespace of a value of a room, or of none.
+pub(super) fn kind_of(namespace: u8, of_room: bool) -> Result<Namespace, Problem> {
+    let of = |namespaces: &[Namespace]| namespaces.iter().copied().find(|one| *one as u8 == namespace);
+    let found = if of_room { of(&OF_ROOMS) } else { of(&OF_NONE).or_else(|| of(&[Namespace::Meta])) };
+    found.ok_or_else(|| damaged("a value is of no kind that is backed up"))
+}
+
+/// What is stored of a room makes none.
+pub(super) fn unrestorable(room: &RoomId, error: &RestoreError) -> Problem {
+    damaged(&format!("room {} can not be restored: {error}", room.short()))
+}
+
 /// The machine of a room whose control events are in the store, and no message yet.
 fn machine(store: &Store, id: RoomId, me: Arc<Identity>) -> Result<Room, Problem> {
     let parts = rooms::stored_parts(store, id)?;
     let restored = Room::restore(me, RoomParts { tips: Vec::new(), ..parts });
-    restored.map_err(|error| damaged(&format!("room {} can not be restored: {error}", id.short())))
+    restored.map_err(|error| unrestorable(&id, &error))
 }

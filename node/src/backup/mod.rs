@@ -14,6 +14,7 @@ mod restore;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod write;
 
 use parlor_api::{Code, Problem};
@@ -25,6 +26,7 @@ pub(crate) use arrive::{Progress, Taken, Taking, restore_here, settle};
 pub use record::Counts;
 pub use restore::{Restored, restore_backup};
 pub(crate) use stream::Sink;
+pub use verify::{Checked, verify_backup};
 pub(crate) use write::{Source, write};
 
 /// What a backup is sealed under.

@@ -57,6 +57,26 @@ pub fn restore_backup(home: &Home, from: impl Read, key: &BackupKey, lock: &Pass
     beside.finish(made, home)
 }
 
+/// Opens a backup, up to what it is of.
+pub(super) fn begin<R: Read>(from: R, key: &BackupKey) -> Result<(Reader<R>, Box<Head>), Problem> {
+    let words;
+    let with = match key {
+        BackupKey::Passphrase(text) => Unlock::Passphrase(text),
+        BackupKey::Recovery(text) => {
+            words = words_key(text, None)?;
+            Unlock::KeyFile(&words)
+        }
+    };
+    let mut reader = Reader::begin(from, with)?;
+    match reader.next()? {
+        Some(Record::Head(head)) if head.format <= FORMAT => Ok((reader, head)),
+        Some(Record::Head(_)) => {
+            Err(Problem::new(Code::BackupDamaged, "the backup is of a newer version").hint("update parlor"))
+        }
+        _ => Err(damaged("it does not say whose it is")),
+    }
+}
+
 /// A backup that opens, and of which a home can be made.
 pub(super) struct Begun<R> {
     reader: Reader<R>,
@@ -68,22 +88,7 @@ pub(super) struct Begun<R> {
 impl<R: Read> Begun<R> {
     /// Opens it. Blocks for the time of Argon2id.
     pub(super) fn of(from: R, key: &BackupKey, lock: &Passphrase) -> Result<Self, Problem> {
-        let words;
-        let with = match key {
-            BackupKey::Passphrase(text) => Unlock::Passphrase(text),
-            BackupKey::Recovery(text) => {
-                words = words_key(text, None)?;
-                Unlock::KeyFile(&words)
-            }
-        };
-        let mut reader = Reader::begin(from, with)?;
-        let head = match reader.next()? {
-            Some(Record::Head(head)) if head.format <= FORMAT => head,
-            Some(Record::Head(_)) => {
-                return Err(Problem::new(Code::BackupDamaged, "the backup is of a newer version").hint("update parlor"));
-            }
-            _ => return Err(damaged("it does not say whose it is")),
-        };
+        let (reader, head) = begin(from, key)?;
         let lock = lock_of(&head, key, lock)?;
         Ok(Self { reader, head, lock })
     }

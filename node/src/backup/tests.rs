@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::record::Record;
 use super::stream::{Reader, Sink, Writer};
 use super::write::{Source, Values, whole, write};
-use super::{BackupKey, restore_backup};
+use super::{BackupKey, restore_backup, verify_backup};
 use crate::account::Account;
 use crate::clock::now_ms;
 use crate::services::alone::Alone;
@@ -112,6 +112,10 @@ async fn messages_that_are_shown_in_another_order_than_their_author_wrote_them_a
     assert_eq!(shows.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2, 1]);
     let again = backup(&account, store.clone());
     store.close();
+    for file in [&before, &again] {
+        let checked = verify_backup(file.as_slice(), &key()).unwrap();
+        assert_eq!((checked.counts.rooms, checked.counts.messages), (1, 2));
+    }
     let (_, store) = opened(&restored(&dir.path().join("two"), &again).unwrap());
     assert_eq!(shown(&store), shows);
     let mut numbers = records(&again).into_iter().filter_map(|record| match record {
@@ -199,4 +203,24 @@ async fn of_a_room_that_changes_while_it_is_read_only_what_stands_on_nothing_mis
     let beside = vec![(Namespace::Meta, vec![([FORK, missed.id.as_bytes()].concat(), missed.bytes)])];
     assert!(all(&control, &beside).iter().all(|it| *it));
     alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_restored_is_found_without_restoring_it() {
+    let is_message = |record: &Record| matches!(record, Record::Message(said) if said.seq == 1);
+    let is_genesis = |record: &Record| matches!(record, Record::Control(_));
+    let dir = tempfile::tempdir().unwrap();
+    for lacks in [is_message as fn(&Record) -> bool, is_genesis] {
+        let mut records = crossed().await;
+        let lacking = records.remove(records.iter().position(lacks).unwrap());
+        let Some(Record::End(counts)) = records.last_mut() else { panic!("no end") };
+        // Whoever wrote it believes it.
+        match lacking {
+            Record::Message(_) => counts.messages -= 1,
+            _ => counts.control -= 1,
+        }
+        let file = written(&records);
+        assert_eq!(verify_backup(file.as_slice(), &key()).unwrap_err().code, Code::BackupDamaged);
+        assert_eq!(restored(&dir.path().join("home"), &file).unwrap_err().code, Code::BackupDamaged);
+    }
 }

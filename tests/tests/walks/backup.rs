@@ -1,8 +1,10 @@
 //! A home in one sealed file, and what comes of it on another machine.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use parlor_tests::{Answer, Canaries, Options, Person, Relay, each_file, eventually};
+use parlor_tests::{Answer, Canaries, Options, Person, Relay, each_file, eventually, program};
 
 /// A passphrase in a file.
 fn secret(person: &Person, name: &str, text: &str) -> PathBuf {
@@ -79,7 +81,9 @@ fn a_restored_home_is_a_new_device_with_all_that_was_known_and_goes_on_beside_th
     restore(&other, &file, &word).refused(1, "already_exists");
     assert!(restored.text("made_at").as_str() > "2020", "it is told how old it is");
     other.run();
-    assert_eq!(other.cli(&["profile", "show"]).done().object(), profile, "what is shown to whom goes on");
+    eventually("what the old device shows to whom goes on", || {
+        (other.cli(&["profile", "show"]).done().object() == profile).then_some(())
+    });
     assert_eq!(other.texts(&room), ["the book is by Zamyatin", "I love it"]);
     assert_eq!(other.texts(&chat), ["just us"]);
     let shown = other.cli(&["message", &room, &first]).done().object();
@@ -175,6 +179,12 @@ fn a_backup_that_is_not_whole_or_opened_wrongly_makes_no_home_and_says_why() {
         refused.refused(1, "backup_damaged");
         assert!(!other.home().exists(), "{what}: there is no half home");
     }
+    let verified = |file: &Path| {
+        let (file, word) = (file.to_string_lossy(), word.to_string_lossy());
+        other.cli(&["backup", "verify", &*file, "--passphrase-file", &*word])
+    };
+    verified(&broken).refused(1, "backup_damaged");
+    assert_eq!(verified(&file).done().object()["messages"], 40);
     let left: Vec<_> = std::fs::read_dir(other.scratch()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "nothing is left lying about: {left:?}");
     restore(&other, &file, &word).done();
@@ -215,4 +225,40 @@ fn the_recovery_phrase_opens_a_backup_and_a_locked_home_stays_locked() {
     each_file(&other.home(), &mut |path, bytes| {
         assert!(canaries.in_bytes(bytes).is_empty(), "{} holds the text in the clear", path.display());
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn of_a_restore_that_is_stopped_nothing_is_left_and_of_one_that_is_killed_nothing_that_opens() {
+    let alice = Person::start("Alice");
+    let room = alice.create_room("diary");
+    alice.say_lines(&room, &(0..80).map(|n| format!("{n} {}", "x".repeat(4_000))).collect::<Vec<_>>()).done();
+    let (file, word) = (alice.scratch().join("alice.backup"), secret(&alice, "word", "correct horse"));
+    create(&alice, &file, &word).done();
+    let whole = std::fs::read(&file).unwrap();
+    let (before, rest) = whole.split_at(whole.len() / 2);
+
+    let other = Person::new("Alice", Options::default());
+    let (pipe, beside) = (other.scratch().join("pipe"), other.home().with_extension("restoring"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (signal, left) in [("KILL", true), ("TERM", false)] {
+        let mut command = Command::new(program());
+        command.arg("--home").arg(other.home()).args(["backup", "restore"]).arg(&pipe);
+        command.arg("--passphrase-file").arg(&word).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut restoring = command.spawn().unwrap();
+        // Opens when the other side does.
+        let mut to = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        to.write_all(before).unwrap();
+        eventually("it is on its way", || beside.join("store").exists().then_some(()));
+        assert!(!beside.join("account").exists() && !beside.join("account.key").exists());
+        assert!(Command::new("kill").args(["-s", signal, &restoring.id().to_string()]).status().unwrap().success());
+        // Until nobody reads any more.
+        let told = rest.iter().take_while(|byte| to.write_all(&[**byte]).is_ok()).count();
+        assert!(told < rest.len());
+        assert!(!restoring.wait().unwrap().success());
+        assert_eq!((beside.exists(), other.home().exists()), (left, false));
+        assert!(!beside.join("account").exists() && !beside.join("account.key").exists());
+    }
+    restore(&other, &file, &word).done();
+    assert!(!beside.exists());
 }
