@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_api::{
-    Code, CreateInvite, CreateRoom, EventBody, GroupInvitation, JoinAnswer, JoinRequest, JoinState, Problem,
-    RequestChange, RequestChanged,
+    Code, CreateRoom, EventBody, GroupInvitation, JoinAnswer, JoinRequest, JoinState, Problem, RequestChange,
+    RequestChanged,
 };
-use parlor_proto::body::Group;
-use parlor_proto::control::Direct;
 use parlor_proto::link::{Link, LinkError};
 use parlor_proto::{AccountId, RoomId, codec};
 use parlor_storage::{Batch, Namespace};
@@ -17,11 +15,12 @@ use tokio::task::JoinSet;
 
 use super::book::{Book, Facts, Invited, Known, MAX_STORED, State, Told, Verdict};
 use super::handle::{Command, Inbox, Wanted};
+use super::telling::{Step, tell};
 use super::views;
 use crate::app::Answer;
 use crate::clock::{now_ms, until};
-use crate::limits::{GROUP_INVITE_MS, GROUP_LOOKED};
-use crate::services::joins::{Joins, Whose, to_link};
+use crate::limits::GROUP_LOOKED;
+use crate::services::joins::{Joins, Whose};
 use crate::services::rooms::{Context, Rooms, made_room};
 
 /// Longest sleep while nothing is due: the clock of the machine may jump.
@@ -62,15 +61,6 @@ impl Again {
         self.due_ms = now_ms.saturating_add(self.pause_ms);
         self.pause_ms = self.pause_ms.saturating_mul(2).min(AGAIN_MAX_MS);
     }
-}
-
-/// How far somebody was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// There is a link for him, which is to be durable before he hears of it.
-    Linked(String),
-    /// It is in the direct chat.
-    Told,
 }
 
 /// What came of telling somebody.
@@ -580,30 +570,6 @@ impl Actor {
         if let Err(error) = self.parts.context.store.commit(batch).await {
             tracing::warn!(room = %room.short(), %error, "a group that is over could not be forgotten");
         }
-    }
-}
-
-/// Invites somebody: first a link for him alone, then that in the direct chat.
-async fn tell(context: &Context, rooms: &Rooms, known: &Known, invited: &Invited) -> Answer<Step> {
-    let chat = Direct::room_of(&context.identity.account(), &invited.account);
-    // First of all: a link that nobody can be told of is one too many.
-    if context.directory.get(&chat).is_none_or(|summary| summary.item.role.role().is_none()) {
-        return Err(Problem::new(Code::Busy, "there is no direct chat yet"));
-    }
-    let Some(link) = invited.link.clone() else {
-        let request =
-            CreateInvite { expires_in: Some(GROUP_INVITE_MS / 1_000), uses: Some(1), ..CreateInvite::default() };
-        let ours = context.peers.to_give(parlor_proto::binding::MAX_ADDRESSES);
-        let addresses = ours.iter().filter_map(to_link).collect();
-        let invite = rooms.create_invite(known.room, request, addresses).await?;
-        return invite.link.map(Step::Linked).ok_or_else(|| Problem::of(Code::Internal));
-    };
-    let group = Group { link, name: known.name.clone(), people: known.people.clone() };
-    let client_id = format!("group:{}:{}:{}", known.room, invited.account, invited.times);
-    match rooms.invite_into(chat, group, client_id).await {
-        // An earlier run ended between the two: he was told by another link, which holds.
-        Err(problem) if problem.code == Code::Conflict => Ok(Step::Told),
-        told => told.map(|_| Step::Told),
     }
 }
 

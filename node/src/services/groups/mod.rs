@@ -8,6 +8,7 @@
 mod actor;
 mod book;
 mod handle;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod views;

@@ -242,13 +242,19 @@ impl Joining {
             }
         }
         let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms()))).await;
-        kept::forget(&self.context, room).await;
+        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
+        if self.whose == Whose::User {
+            kept::forget(&self.context, room).await;
+        }
         let Err(failure) = done else { return };
         let problem = match self.failed(failure) {
             Err(problem) => problem,
             Ok(_) => Problem::of(Code::InviteExpired),
         };
         tracing::info!(room = %room.short(), %problem, "a join that waited has ended");
+        if self.whose == Whose::Contact {
+            return;
+        }
         let message = format!("the request to join was not granted: {problem}");
         let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));

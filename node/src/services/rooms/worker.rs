@@ -12,11 +12,11 @@ use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::join::Doorkeeper;
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
-use parlor_proto::room::{Outcome, Room};
+use parlor_proto::room::Outcome;
 use parlor_storage::{Batch, CommitError, InOrder, Namespace, Store};
 use tokio::sync::{mpsc, oneshot};
 
-use super::begin::stored_outbox;
+use super::begin::{gives_way, stored_outbox};
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -580,12 +580,6 @@ impl Turn<'_> {
         self.entry.topics = topics.collect();
         self.jobs.push(Job::Announce { room: self.id() });
     }
-}
-
-/// Whether a room that is here gives way to one that is to begin: it came by a Welcome, which whoever knows the id can make, and
-/// nothing of it ever came that shows that the Welcome was true.
-fn gives_way(held: &Room, new: &Room) -> bool {
-    held.info().is_none() && (new.info().is_some() || held.topic_names() != new.topic_names())
 }
 
 /// The room that an output of the outbox is about.
