@@ -123,13 +123,19 @@ impl Room {
     /// More often would cost a control event each, which both keep for ever, and keep out nobody: who has the leaf keys opens
     /// the next epoch as well as this one (ADR 0026).
     pub fn freshen(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> Outcome {
-        let rested = || now_ms >= self.last_own_rotation_ms().saturating_add(limits::DIRECT_EVERY_MS);
+        let last_ms = self.last_own_rotation_ms();
+        // One of a time when our clock was far ahead: no other of ours counts that does not say it is an hour later still.
+        let ahead = last_ms > now_ms.saturating_add(limits::CLOCK_ERROR_MS);
+        let rested_ms = if ahead { self.rotated_ms } else { last_ms };
+        let rested = now_ms >= rested_ms.saturating_add(limits::DIRECT_EVERY_MS);
         let heals = |best: EpochId| !self.is_sealed_to_newest(&best) || self.is_old(&best, now_ms);
-        if self.dag.direct().is_none() || !self.best.is_some_and(heals) || !rested() {
+        if self.dag.direct().is_none() || !rested || !self.best.is_some_and(heals) {
             return Outcome::default();
         }
+        self.rotated_ms = now_ms;
+        let at_ms = if ahead { last_ms.saturating_add(limits::ROTATE_EVERY_MS) } else { now_ms };
         // What can not be made now is made another time: the epoch in use is safe.
-        self.make_epoch(RotateReason::Age, now_ms, rng).unwrap_or_default()
+        self.make_epoch(RotateReason::Age, at_ms, rng).unwrap_or_default()
     }
 
     /// Whether the rows of an epoch are for the newest leaf key of every live device.

@@ -22,6 +22,7 @@
 
 mod admit;
 mod annotate;
+mod asking;
 mod boxes;
 mod branches;
 mod cache;
@@ -113,6 +114,8 @@ pub struct Room {
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
+    /// What members were asked for last, of what is asked for in turn.
+    asked: Option<crate::wire::Asked>,
     /// Since when a task of rotation waits for its turn.
     turn: Option<elect::Turn>,
     /// When the guests that are not needed any more are put out.
@@ -155,6 +158,7 @@ impl Room {
             forks: forks::Forks::default(),
             epochs: Epochs::new(),
             best: None,
+            asked: None,
             turn: None,
             guests: guests::Tending::default(),
             missing_ms: None,

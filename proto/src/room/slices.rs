@@ -59,6 +59,7 @@ impl Room {
         let held: Vec<(EpochId, u64)> = self.epochs.held().keys().filter_map(lifetime).collect();
         let forgets = !held.is_empty();
         if let Some(best) = self.best.filter(|_| forgets) {
+            self.epochs.forget_later(&best);
             self.epochs.note_slice(best, self.current_slice(&best), now_ms);
         }
         for (epoch, lifetime_ms) in held {
@@ -91,6 +92,16 @@ impl Room {
 }
 
 impl Epochs {
+    /// An epoch is in use, maybe again: the later ones were no longer in use when it is replaced next.
+    fn forget_later(&mut self, used: &EpochId) {
+        let order = self.order(used);
+        let later = self.all().take_while(|epoch| Some(epoch.order) > order).map(|epoch| epoch.id);
+        for epoch in later.filter(|epoch| !self.began(epoch).is_empty()).collect::<Vec<_>>() {
+            self.began_mut(epoch).clear();
+            self.change(epoch);
+        }
+    }
+
     /// When the epoch began to be used here, as far as that is noted.
     fn first_began(&self, epoch: &EpochId) -> Option<u64> {
         self.began(epoch).first().map(|(_, ms)| *ms)

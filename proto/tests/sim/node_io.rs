@@ -247,9 +247,8 @@ impl Node {
     }
 
     pub(crate) fn ask_for_keys(&mut self, now: u64) {
-        let Some(room) = self.running().room.as_ref() else { return };
-        let pages = room.pages_wanted().into_iter().map(Asked::Page);
-        let wanted: Vec<_> = pages.chain(room.keys_wanted().into_iter().map(Asked::Key)).take(16).collect();
+        let Some(room) = self.running().room.as_mut() else { return };
+        let (wanted, _) = room.lacks_now(parlor_proto::sync::MAX_ASKS);
         for what in wanted {
             for peer in self.peer_ids() {
                 self.tell_session(peer, In::Ask(what), now);

@@ -387,9 +387,11 @@ impl Turn<'_> {
 
     /// Asks connected members for pages and keys that the room lacks.
     pub(super) fn ask_for_keys(&mut self) {
-        let pages = self.entry.room.pages_wanted().into_iter().map(Asked::Page);
-        let keys = self.entry.room.keys_wanted().into_iter().map(Asked::Key);
-        let wanted: Vec<_> = pages.chain(keys).take(parlor_proto::sync::MAX_ASKS).collect();
+        let (wanted, more) = self.entry.room.lacks_now(parlor_proto::sync::MAX_ASKS);
+        if more && !self.entry.sessions.is_empty() {
+            let again_ms = self.now_ms.saturating_add(parlor_proto::limits::ROW_WAIT_MS);
+            self.entry.maintain_ms = self.entry.maintain_ms.into_iter().chain([again_ms]).min();
+        }
         for what in wanted {
             for peer in self.who_may_give(what) {
                 self.session(peer, SyncIn::Ask(what));

@@ -198,6 +198,30 @@ fn keys_from_the_future_put_off_no_others() {
 }
 
 #[test]
+fn who_made_keys_with_a_clock_a_year_ahead_heals_the_chat_all_the_same() {
+    let (mut alice, mut bob) = pair();
+    let ahead_ms = alice.now + 365 * DAY_MS;
+    let made = alice.room.rotate(ahead_ms, &mut alice.rng).unwrap();
+    alice.keep(made);
+    renew(&mut alice);
+    let said = write(&mut alice, "healed");
+    bob.receive(alice.events());
+    let epoch = said.event.message().unwrap().epoch;
+    assert!(bob.room.epochs.info(&epoch).unwrap().sound, "it counts");
+    check_sealed_to(&alice, &said, &alice.room.leafs().copied().collect::<Vec<_>>(), true);
+    let made = rotations(&alice.room);
+    // And no more often than else.
+    for n in 0..5 {
+        let key = parlor_crypto::leaf::LeafSecret::generate(&mut bob.rng).public();
+        let leaf = LeafRecord::issue(bob.room.me().signing_key(), 10 + n, &key, 0);
+        let persist = alice.room.accept_leaf(leaf).unwrap().unwrap();
+        alice.write_down(persist);
+        write(&mut alice, "again");
+    }
+    assert_eq!(rotations(&alice.room), made);
+}
+
+#[test]
 fn who_changes_keys_more_often_than_counts_has_nobody_write_under_them() {
     let (mut alice, mut mallory) = pair();
     for n in 0..2 {

@@ -301,3 +301,34 @@ fn a_room_that_is_opened_to_newcomers_forgets_what_was_closed_to_them() {
     later(&mut alice, SLICE_GRACE_MS + 2 * HOUR);
     assert!(!disk_gives(&alice, &old) && disk_gives(&alice, &new));
 }
+
+#[test]
+fn an_epoch_that_came_into_use_again_is_kept_for_its_time_after_it_was_replaced() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    carol.look();
+    let first = carol.room.epoch_status().epoch;
+    // Bob makes an epoch while he is made an observer; carol hears of the epoch first.
+    let made = bob.room.rotate(bob.now, &mut bob.rng).unwrap();
+    bob.keep(made);
+    let observer = alice.room.grant_role(&bob.room.me().account(), Role::Observer, alice.now).unwrap();
+    alice.keep(observer);
+    carol.sync_from(&bob);
+    carol.look();
+    assert_ne!(carol.room.epoch_status().epoch, first);
+    carol.sync_from(&alice);
+    later(&mut carol, 2 * SLICE_GRACE_MS);
+    assert_eq!(carol.room.epoch_status().epoch, first);
+    let said = carol.write("in use again");
+    alice.now = carol.now;
+    let made = alice.room.rotate(alice.now, &mut alice.rng).unwrap();
+    alice.keep(made);
+    carol.sync_from(&alice);
+    carol.look();
+    assert!(carol.room.epoch_status().epoch != first && disk_gives(&carol, &said));
+    later(&mut carol, SLICE_GRACE_MS + 2 * HOUR);
+    assert!(!disk_gives(&carol, &said));
+}

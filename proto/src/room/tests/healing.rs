@@ -285,3 +285,30 @@ fn who_made_the_epoch_himself_that_is_safe_no_more_makes_another_within_seconds_
     // But nobody fills the log with epochs that do not count.
     assert!(bob.room.rotate(bob.now, &mut bob.rng).is_err());
 }
+
+#[test]
+fn who_makes_epochs_that_nobody_has_the_keys_of_keeps_nobody_from_asking_for_those_that_others_have() {
+    let (mut alice, mut bob, epoch) = lied_to();
+    let old: Vec<EpochId> = bob.room.keys_wanted();
+    assert_eq!(old, [epoch]);
+    // Sound and unsound ones, all later.
+    let (a, b) = (alice.room.me().clone(), bob.room.me().clone());
+    for n in 0..60_u64 {
+        alice.now += if n < 30 { ROTATE_EVERY_MS } else { SECOND };
+        let rotate = forged_rotate(&mut alice, &[&a, &b], &secret(1), &secret(2));
+        alice.receive(vec![rotate.clone()]);
+        bob.receive(vec![rotate]);
+    }
+    assert!(bob.room.keys_wanted().len() > 60);
+    let mut asked = std::collections::BTreeSet::new();
+    for turn in 0..8 {
+        let (now, more) = bob.room.lacks_now(16);
+        assert!(now.len() == 16 && more);
+        if turn == 0 {
+            let best = bob.room.epochs.all().find(|epoch| epoch.sound).unwrap().id;
+            assert!(now.contains(&crate::wire::Asked::Key(best)), "what is needed most comes first");
+        }
+        asked.extend(now);
+    }
+    assert!(asked.contains(&crate::wire::Asked::Key(epoch)));
+}
