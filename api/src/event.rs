@@ -35,7 +35,7 @@ pub enum EventBody {
     /// A message was edited, deleted or reacted to; the fields are those of a message.
     #[serde(rename = "message.updated")]
     MessageUpdated(Box<Message>),
-    /// A message disappeared: its time was over. What windows hold of it goes.
+    /// A message disappeared: its time was over, or it was shown early and belongs to no log. What windows hold of it goes.
     #[serde(rename = "message.expired")]
     MessageExpired(MessageExpired),
     /// Something happened in the room: a note of its log; the fields are those of a message of kind `system`.
@@ -352,6 +352,10 @@ pub struct SyncProgress {
     pub want: u64,
     /// Whether we hold everything that any connected member holds.
     pub done: bool,
+    /// Of the newest messages so many are shown early, before those between are here. When there are more than before, the newest
+    /// page of the history holds them.
+    #[serde(default)]
+    pub early: u32,
 }
 
 /// A peer connected or disconnected.
@@ -438,7 +442,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_object() {
-        let sync = event(EventBody::Sync(SyncProgress { room: "r".into(), have: 1, want: 2, done: false }));
+        let sync = event(EventBody::Sync(SyncProgress { room: "r".into(), have: 1, want: 2, done: false, early: 0 }));
         let json = serde_json::to_value(&sync).unwrap();
         let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false});
         assert_eq!(json, wanted);

@@ -190,6 +190,10 @@ pub struct Message {
     pub expires_at: Option<String>,
     /// Its place in the room as a cursor: newer is greater, compared as text.
     pub order: String,
+    /// It is shown early: the newest messages come before those between, and this one is not in the log of the room here yet. When it is,
+    /// it comes as a `message` event. It is counted and marked as read from then on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
     /// Of kind `system`: what happened, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<Note>,

@@ -105,4 +105,7 @@ pub struct SyncState {
     pub want: u64,
     /// Whether we hold everything that any connected member holds.
     pub done: bool,
+    /// Of the newest messages so many are shown early, before those between are here.
+    #[serde(default)]
+    pub early: u32,
 }

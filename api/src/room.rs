@@ -205,6 +205,12 @@ pub struct Room {
     /// Whether something was written and not sent.
     #[serde(default)]
     pub draft: bool,
+    /// Messages we know of and do not hold.
+    #[serde(default)]
+    pub missing: u64,
+    /// Of the newest messages so many are shown early, before those between are here.
+    #[serde(default)]
+    pub early: u32,
     /// The message our read marker stands on.
     pub read_up_to: Option<String>,
     /// When it was made.

@@ -15,7 +15,7 @@ use parlor_proto::marker::Marker;
 use parlor_proto::presence::{FRESH_MS, Listener, Presence, STANCE_MS};
 use parlor_proto::profile::{Content, Field, PictureKey, Place, Portrait, Profile, picture_hash};
 use parlor_proto::room::KeyShare;
-use parlor_proto::wire::{LinkFrame, Proof, RoomFrame};
+use parlor_proto::wire::{LinkFrame, Newest, Proof, RoomFrame};
 use parlor_proto::{DeviceId, EpochId, RoomId, epoch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,6 +89,9 @@ pub fn wire(data: &[u8]) {
         }
     }
     room_frame(data);
+    if let Ok(page) = Newest::decode(data) {
+        assert_eq!(page.encode(), data);
+    }
     canonical::<Proof>(data);
     canonical::<KeyShare>(data);
 }

@@ -124,8 +124,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
 async fn run(config: &Config, front: &mut Front, account: Account, store: Store) -> Result<Parts, Problem> {
     let relays = Relay::parse(&config.relays, Code::BadConfig)?;
     let locked = Account::wants_passphrase(&config.home)?;
-    let network = network(config, &account, &store).await?;
-    let Network { peer, handle: net, events, task: network } = network;
+    let Network { peer, handle: net, events, task: network } = network(config, &account, &store).await?;
     tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
 
     let (bus, peers, mailboxes) = (Bus::new(now_ms()), Peers::new(), Mailboxes::new(relays));
@@ -154,6 +153,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         fading: Fading::default(),
         profiles: profiles.clone(),
         groups: groups.clone(),
+        early_places: Arc::new(tokio::sync::Semaphore::new(crate::limits::EARLY_ROOMS)),
     });
     let mut tasks = JoinSet::new();
     let (rooms, begun) = tokio::task::block_in_place(|| rooms::start(context.clone(), &mut tasks))?;

@@ -40,6 +40,10 @@ pub(crate) const GOSSIP_PATIENCE_MS: u64 = 5_000;
 pub(crate) const MUTE_PAUSE_MS: u64 = 600_000;
 /// Bytes of events read from the store in one go for republishing.
 pub(crate) const REPUBLISH_BYTES: usize = 256 * 1024;
+/// Pause between two looks at whether a member owes so much that it is asked for its newest page: each goes over all members.
+pub(crate) const EARLY_LOOK_MS: u64 = 100;
+/// Rooms that have early messages at once: 32 MiB of them at most.
+pub(crate) const EARLY_ROOMS: usize = 128;
 /// Messages opened in one go after a key came.
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
 /// Messages of a room that came after what stands behind them was read, known one by one: each has a place in what is stored at each

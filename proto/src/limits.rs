@@ -218,6 +218,24 @@ pub const MAX_MISSING_PARENTS: usize = 1_024;
 pub const MAX_WAITING_STRANGE: usize = 128;
 /// Recent messages remembered by id, to find parents without asking the store.
 pub const RECENT_MESSAGES: usize = 8_192;
+/// Whoever lacks so many messages of a room asks for its newest page: fewer come in two batches of sync.
+pub const EARLY_FROM: u64 = 256;
+/// Lines of a newest page: two screens.
+pub const NEWEST_LINES: usize = 128;
+/// Most early messages of a room, with what is said about them,
+pub const MAX_EARLY: usize = 512;
+/// of one device: what is heard of one who talks a lot leaves place for the page,
+pub const MAX_EARLY_OF_DEVICE: usize = 256;
+/// and their bytes: a page, and as much again that is heard while the log comes.
+pub const MAX_EARLY_BYTES: usize = 256 * 1_024;
+/// How long an early message is kept that no log reaches.
+pub const EARLY_KEPT_MS: u64 = 24 * 3_600_000;
+/// Most steps of chains of keys to open what comes early, in [`EARLY_REFILL_MS`]: 50 ms. Nobody has checked a generation that comes early.
+pub const MAX_EARLY_STEPS: u32 = 262_144;
+/// Most views that are worked out for it in that time: who talks to each other knows nearly the same control events.
+pub const MAX_EARLY_VIEWS: usize = 32;
+/// In this time.
+pub const EARLY_REFILL_MS: u64 = 60_000;
 /// Most branches kept of one message log beside the log itself, while it is not left out ([`MAX_PROVED_BRANCHES`]): 30 KiB of memory,
 /// written with every message.
 pub const MAX_BRANCHES: usize = 256;

@@ -20,8 +20,8 @@ use crate::ids::{DeviceId, EpochId, EventId};
 
 /// Largest frame on a sync stream in bytes: a full batch (128 KiB) and its framing fit with room to spare.
 pub const MAX_FRAME: usize = 256 * 1024;
-/// Version of the protocol on the stream that this code speaks.
-pub const LINK_VERSION: u16 = 1;
+/// Version of the protocol on the stream that this code speaks. From 2 on a newest page can be asked for.
+pub const LINK_VERSION: u16 = 2;
 /// Version of the limits (`docs/spec/sync.md`) that this code keeps.
 pub const LIMITS_VERSION: u16 = 1;
 /// Probes that one side may send on one connection: more rooms than that are not offered. Bounds what a stranger can
@@ -33,6 +33,9 @@ pub const MAX_ITEMS: usize = 4096;
 pub const MAX_BATCH_ITEMS: usize = 1024;
 /// Payload bytes of a batch. A batch is one durable commit of the receiver.
 pub const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+/// Messages in a [`Newest`] page: lines and what is said about them.
+pub const MAX_NEWEST: usize = 512;
 
 /// A byte string; `serde` writes it as bytes in one piece, not as a sequence of numbers.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -322,6 +325,38 @@ pub enum Asked {
     Key(EpochId),
     /// A control event, which another event has for an ancestor.
     Event(EventId),
+    /// The messages written last ([`Newest`]), to be shown before the logs have come so far. From version 2 on.
+    Newest,
+}
+
+/// The answer to [`Asked::Newest`]: messages as their authors signed them, the newest first, and what is said about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest(pub Vec<Blob>);
+
+impl Newest {
+    /// Encodes the page.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a page of at most [`MAX_BATCH_BYTES`] and [`MAX_NEWEST`] messages.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let page: Self = codec::decode(bytes, MAX_BATCH_BYTES)?;
+        if page.0.len() > MAX_NEWEST { Err(CodecError::TooLong { limit: MAX_NEWEST }) } else { Ok(page) }
+    }
+
+    /// A page of as many of these messages as fit, in their order.
+    pub fn of(events: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        /// Beside the bytes of a message its length, and that of the list.
+        const FRAMING: usize = 4;
+        let mut left = MAX_BATCH_BYTES - FRAMING;
+        let fits = |event: &Vec<u8>| {
+            let fits = left.checked_sub(event.len() + FRAMING);
+            left = fits.unwrap_or(left);
+            fits.is_some()
+        };
+        Self(events.into_iter().take(MAX_NEWEST).take_while(fits).map(Blob).collect())
+    }
 }
 
 impl Digests {
@@ -404,6 +439,18 @@ mod tests {
         assert_eq!(LinkFrame::decode(&longer), Err(CodecError::NotCanonical));
         assert!(LinkFrame::decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(LinkFrame::decode(&vec![0; MAX_FRAME + 1]).is_err());
+    }
+
+    #[test]
+    fn a_newest_page_holds_what_fits_and_no_more() {
+        let page = Newest::of(std::iter::repeat_n(vec![7; 100], 2_000));
+        assert_eq!(page.0.len(), MAX_NEWEST);
+        assert_eq!(Newest::decode(&page.encode()), Ok(page));
+        let page = Newest::of(std::iter::repeat_n(vec![7; 24_000], 20));
+        assert_eq!(page.0.len(), 5);
+        assert!(page.encode().len() <= MAX_BATCH_BYTES);
+        let many = Newest(vec![Blob::default(); MAX_NEWEST + 1]);
+        assert!(Newest::decode(&many.encode()).is_err());
     }
 
     #[test]

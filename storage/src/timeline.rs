@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use parlor_proto::ids::{DeviceId, RoomId};
+
+use crate::directory::tie;
 use crate::rows::MessageRow;
 
 /// Where a message stands in the timeline of its room. Greater is newer; equal positions are one message.
@@ -29,6 +32,13 @@ pub struct ParsePositionError;
 impl Position {
     /// Length of the byte form.
     pub(crate) const LEN: usize = 20;
+
+    /// Where a message stands that is not stored. When it is, its author has a number, so the position is another; its place among the
+    /// others is the same.
+    pub fn unstored(room: &RoomId, device: &DeviceId, order: u64, seq: u64) -> Self {
+        let seq = u32::try_from(seq).unwrap_or(u32::MAX);
+        Self { order, tie: tie(room, device), author: u32::MAX, seq }
+    }
 
     /// The bytes, ordered as the positions are.
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {

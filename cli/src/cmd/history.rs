@@ -54,6 +54,7 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
     }
     let mut left = args.limit;
     let mut before = args.before.clone();
+    let mut early = false;
     while left > 0 {
         let limit = left.min(PAGE_MAX);
         let page = match (&before, &args.thread) {
@@ -69,7 +70,7 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
             }
         };
         page.holes.iter().try_for_each(|hole| write_hole(hole, out))?;
-        page.items.iter().try_for_each(|m| write(m, globals, out))?;
+        write_page(&page.items, &mut early, globals, out)?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         match page.older {
             Some(older) if !page.items.is_empty() => before = Some(older),
@@ -102,6 +103,18 @@ fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
     }
     holes.iter().try_for_each(|hole| write_hole(hole, out))?;
     found.iter().try_for_each(|m| write(m, globals, out))
+}
+
+/// A page, newest first. Behind the newest messages, where they are here before those between, stands that these are on their way.
+/// `early` says whether the message before was one of them.
+fn write_page(messages: &[Message], early: &mut bool, globals: &Globals, out: &mut Out) -> Done {
+    for message in messages {
+        if std::mem::replace(early, message.early) && !message.early && !out.is_json() {
+            out.line(out.paint(Look::Faint, "  (the messages between are still on their way)"))?;
+        }
+        write(message, globals, out)?;
+    }
+    Ok(())
 }
 
 /// What is missing stands where the newest would be.

@@ -1,6 +1,6 @@
 //! `parlor listen`: shows what happens, as it happens, until interrupted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use parlor_api::{
     Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Presence, Problem, RequestChange,
@@ -26,6 +26,7 @@ pub struct Args {
 /// `stopping` when the node stops.
 pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
     let mut names = Names::default();
+    let mut early = BTreeSet::new();
     let mut told = false;
     loop {
         let events = node.events(args.room.as_deref())?;
@@ -40,7 +41,9 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
             }
             if out.is_json() {
                 out.json(&event)?;
-            } else if let Some(line) = describe(&event, globals.verbose > 0, out) {
+            } else if let Some(line) =
+                newest_came(&event, &mut early).or_else(|| describe(&event, globals.verbose > 0, out))
+            {
                 // Of several rooms, each line says which.
                 let room = event.body.room().filter(|_| args.room.is_none()).map(|room| names.of(room, node));
                 match room {
@@ -83,6 +86,25 @@ impl Names {
 pub fn missed() -> Event {
     let body = EventBody::Error(ErrorNote { code: Code::FellBehind, message: "events were missed".into(), hint: None });
     Event { seq: 0, at: jiff::Timestamp::now().to_string(), body }
+}
+
+/// The newest messages of a room are here before those between: said once, until these are here too.
+fn newest_came(event: &Event, early: &mut BTreeSet<String>) -> Option<String> {
+    let EventBody::Sync(sync) = &event.body else { return None };
+    if sync.early == 0 {
+        early.remove(&sync.room);
+        return None;
+    }
+    early.insert(sync.room.clone()).then(|| format!("* {}", newest_words(sync.early, sync.want)))
+}
+
+/// That the newest messages are shown, and how many come before them.
+pub fn newest_words(early: u32, missing: u64) -> String {
+    let newest = match early {
+        1 => "the newest message is here".to_owned(),
+        n => format!("the newest {n} messages are here"),
+    };
+    format!("{newest}; {missing} messages are still on their way")
 }
 
 /// An event for people; `None` for what only programs want, unless `-v` asks for all.

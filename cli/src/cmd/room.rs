@@ -315,12 +315,23 @@ fn show(room: &Room, out: &mut Out) -> Done {
     if let Some(ttl) = room.ttl {
         rows.push(("ttl", format!("messages disappear after {}", spoken(ttl))));
     }
+    if room.missing > 0 {
+        rows.push(("sync", on_their_way(room)));
+    }
     rows.extend(room.mailboxes.iter().map(|relay| ("mailbox", relay.clone())));
     rows.extend(rules(room));
     rows.into_iter()
         .filter(|(_, value)| !value.is_empty())
         .try_for_each(|(key, value)| out.line(format!("{key:<8} {}", display::neutral(&value))))?;
     people(room, out)
+}
+
+/// What is not here yet.
+fn on_their_way(room: &Room) -> String {
+    match room.early {
+        0 => format!("{} messages are still on their way", room.missing),
+        early => super::listen::newest_words(early, room.missing),
+    }
 }
 
 /// Who may write and read what, and with which keys.

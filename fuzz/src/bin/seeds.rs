@@ -25,7 +25,7 @@ use parlor_proto::marker::Marker;
 use parlor_proto::profile::{Content, Field, PictureKey, Place, Portrait, Profile, picture_hash, round_seen};
 use parlor_proto::sync::Tables;
 use parlor_proto::wire::{
-    Asked, Blob, CompareItem, Entry, Item, LinkFrame, Path as TagPath, RoomFrame, SeriesKind, Told, Want,
+    Asked, Blob, CompareItem, Entry, Item, LinkFrame, Newest, Path as TagPath, RoomFrame, SeriesKind, Told, Want,
 };
 
 fn main() -> std::io::Result<()> {
@@ -148,6 +148,7 @@ fn room_frames() -> Vec<RoomFrame> {
         RoomFrame::Answer { id: 0, bytes: Some(Blob(vec![1])) },
         RoomFrame::Again,
         RoomFrame::Proof(Blob(vec![0; 60])),
+        RoomFrame::Ask { id: 5, what: Asked::Newest },
     ]
 }
 
@@ -159,6 +160,7 @@ fn frames() -> Seeds {
         LinkFrame::Room { channel: 0, bytes: Blob(RoomFrame::Again.encode()) }.encode(),
     ];
     frames.extend(room_frames().iter().map(RoomFrame::encode));
+    frames.push(Newest(vec![Blob(vec![7; 40]), Blob::default()]).encode());
     frames
 }
 

@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn sync(room: &str) -> EventBody {
-        EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true })
+        EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true, early: 0 })
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ pub(super) struct EpochView {
     /// The slice that admissions had opened.
     slice: u32,
     /// Whether it was safe there.
-    safe: bool,
+    pub(super) safe: bool,
 }
 
 /// What becomes of one message.
@@ -338,12 +338,7 @@ impl Room {
     }
 
     /// The rules for a message beside its log: its author, epoch and slice in its own view.
-    fn check_message(
-        &self,
-        header: &MessageHeader,
-        view: EpochView,
-        before: Option<&LogEnd>,
-    ) -> Result<AccountId, Invalid> {
+    pub(super) fn check_view(&self, header: &MessageHeader, view: EpochView) -> Result<AccountId, Invalid> {
         let context = self.contexts.peek(&header.control).ok_or(Invalid::Author)?;
         let device = self.dag.device_no(&header.device).ok_or(Invalid::Author)?;
         let author = self.dag.account_in(device, &context.past).ok_or(Invalid::Author)?;
@@ -353,6 +348,17 @@ impl Room {
         if !(view.slice..=view.slice.saturating_add(limits::SLICE_REACH)).contains(&header.slice) {
             return Err(Invalid::Generation);
         }
+        Ok(author)
+    }
+
+    /// All rules for a message: those by its own view, and those between it and the one before.
+    fn check_message(
+        &self,
+        header: &MessageHeader,
+        view: EpochView,
+        before: Option<&LogEnd>,
+    ) -> Result<AccountId, Invalid> {
+        let author = self.check_view(header, view)?;
         let previous = before.map(|end| end.epoch);
         let advanced = previous.is_none_or(|epoch| self.epochs.order(&epoch) < self.epochs.order(&header.epoch));
         Messages::check_continues(before, header, advanced)?;

@@ -396,3 +396,12 @@ fn no_bytes_make_a_session_panic() {
         }
     }
 }
+
+#[test]
+fn a_peer_of_version_1_is_not_asked_for_its_newest_page_and_a_stranger_gets_none() {
+    let out = proved(Standing::Live).handle(In::Ask(Asked::Newest), &tables(), NOW);
+    assert_eq!(out, [Out::Answered { what: Asked::Newest, bytes: None }]);
+    let ask = RoomFrame::Ask { id: 0, what: Asked::Newest };
+    let out = proved(Standing::Stranger).handle(In::Frame(ask.encode()), &tables(), NOW);
+    assert_eq!(out, [Out::Send(RoomFrame::Answer { id: 0, bytes: None }.encode())]);
+}

@@ -307,6 +307,12 @@ impl Pair {
         self.tell(End::B, In::Gap(series));
     }
 
+    /// How many messages of an author a told b of that b does not hold.
+    pub(super) fn owed_b(&self, author: u64) -> u64 {
+        let session = self.sessions[End::B as usize].as_ref();
+        session.map_or(0, |(_, session)| session.owes_messages([&device_id(author)], &self.b.tables))
+    }
+
     pub(super) fn ask_a(&mut self, what: Asked) {
         self.tell(End::A, In::Ask(what));
     }
@@ -430,7 +436,11 @@ impl Pair {
             Out::View { split, .. } => self.node(end).splits.push(split),
             Out::Forked { .. } => self.node(end).forked = true,
             Out::Asked { id, what, .. } => {
-                let bytes = (what == Asked::Page([7; 32])).then(|| vec![7]);
+                let bytes = match what {
+                    Asked::Page([7, ..]) => Some(vec![7]),
+                    Asked::Newest => Some(vec![9]),
+                    _ => None,
+                };
                 self.tell(end, In::Answer { id, bytes });
             }
             Out::Answered { what, bytes } => self.node(end).answers.push((what, bytes)),

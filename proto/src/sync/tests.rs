@@ -352,3 +352,38 @@ fn what_one_side_never_takes_does_not_keep_the_link_busy() {
         assert!(bytes < 20_000, "{bytes} bytes an hour");
     }
 }
+
+#[test]
+fn who_lacks_much_is_told_how_much_before_it_comes() {
+    for flipped in [false, true] {
+        let (mut a, b) = (Node::new(1), Node::new(2));
+        a.write(10, SeriesKind::Message, 3_000);
+        a.write(11, SeriesKind::Message, 10);
+        let mut pair = Pair::with(a, b, flipped);
+        pair.b.holds_commits = true;
+        pair.connect();
+        pair.run_ms(100);
+        assert_eq!(pair.owed_b(10), 3_000);
+        assert_eq!(pair.owed_b(11), 10);
+        pair.b.holds_commits = false;
+        pair.release_b(true);
+        pair.run_ms(10_000);
+        pair.assert_same();
+        // Of 250 bytes each.
+        assert_eq!((pair.owed_b(10), pair.n_stored()), (0, 3_010 * 250), "nothing is sent twice");
+    }
+}
+
+#[test]
+fn the_newest_page_is_asked_for_once_in_a_while_and_of_who_knows_it() {
+    let mut pair = Pair::equal();
+    pair.ask_a(Asked::Newest);
+    pair.run_ms(10);
+    pair.ask_a(Asked::Newest);
+    pair.run_ms(10);
+    assert_eq!(pair.a.answers, [(Asked::Newest, Some(vec![9])), (Asked::Newest, None)]);
+    pair.run_ms(30_000);
+    pair.ask_a(Asked::Newest);
+    pair.run_ms(10);
+    assert_eq!(pair.a.answers.last(), Some(&(Asked::Newest, Some(vec![9]))));
+}

@@ -97,6 +97,7 @@ fn statuses(world: &World) -> String {
 pub(crate) fn always(world: &World) {
     for node in &world.nodes {
         delivered_is_true(world, node);
+        crate::early::stands_beside_the_room(node);
         invites_are_bounded(node);
     }
     keys_are_unique(world);
@@ -133,6 +134,10 @@ pub(crate) fn final_state(world: &mut World) {
         let able = status.epoch.is_some() || !writes;
         assert!(able, "node {} cannot write: {status:?}{}", node.index, statuses(world));
         readable(world, node);
+    }
+    for node in &members {
+        let left = node.running.as_ref().map_or(0, |running| running.early.n_shown());
+        assert!(left == 0 || world.plan.villains > 0, "node {} shows {left} messages early for ever", node.index);
     }
     written_once(world);
     secrets(world);

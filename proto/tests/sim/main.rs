@@ -17,6 +17,7 @@
 mod checks;
 mod devices;
 mod disk;
+mod early;
 mod govern;
 mod join;
 mod keys;
@@ -145,6 +146,40 @@ fn whoever_rules_and_changes_what_newcomers_may_read_keys_go_to_those_entitled()
         crashes: 4,
         partitions: 4,
         line: seed % 3 == 0,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn newest_pages_come_first_and_all_end_as_without_them() {
+    run(28, |seed| Plan {
+        history: if seed % 4 == 3 { History::None } else { History::Full },
+        people: 5,
+        writes: 90,
+        joins: 8,
+        crashes: 6,
+        leaves: (seed % 2) as usize,
+        partitions: 4,
+        gossip_loss: 70,
+        line: seed % 2 == 0,
+        ..Plan::default()
+    });
+    let shown = early::SHOWN.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(shown > 0 || number("PARLOR_SIM_SEED").is_some(), "no page was ever shown");
+}
+
+#[test]
+fn newest_pages_of_liars_leave_nothing_behind() {
+    run(29, |seed| Plan {
+        people: 5,
+        villains: 2,
+        deeds: 25,
+        writes: 70,
+        joins: 9,
+        crashes: 4,
+        partitions: 4,
+        gossip_loss: 70,
+        governs: (seed % 4) as usize,
         ..Plan::default()
     });
 }

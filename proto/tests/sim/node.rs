@@ -13,7 +13,7 @@ use parlor_proto::join::{Doorkeeper, Joiner};
 use parlor_proto::link::{Address, Host, Link, Transport};
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::{self, Entry, Nonce, Outbox};
-use parlor_proto::room::{Accepted, Change, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
+use parlor_proto::room::{Accepted, Change, Early, NewRoom, Outcome, Refusal, Room, Standing as RoomStanding};
 use parlor_proto::sync::{Advance, Guard, In, PeerLink, Series, Session, Standing, Tables, Tip};
 use parlor_proto::{DeviceId, EventId};
 use rand::rngs::StdRng;
@@ -63,6 +63,8 @@ pub(crate) struct Commit {
 pub(crate) struct Peer {
     pub link: PeerLink,
     pub session: Option<(u16, Session)>,
+    /// It was asked for its newest page.
+    pub asked_newest: bool,
 }
 
 /// What a running node holds in memory.
@@ -81,6 +83,7 @@ pub(crate) struct Running {
     pub cuts: BTreeMap<DeviceId, Tables>,
     /// Whether it may write yet.
     pub guard: Guard,
+    pub early: Early,
 }
 
 /// One person's device.
@@ -185,6 +188,7 @@ impl Node {
             maintain_ms: Some(now),
             cuts: BTreeMap::new(),
             guard: Guard::open(),
+            early: Early::default(),
         });
         if let Some(room) = self.running.as_ref().and_then(|running| running.room.as_ref()) {
             let closed = !room.control_frontier().is_empty() && !room.is_member();
@@ -291,6 +295,7 @@ impl Node {
             }
         }
         self.promised.extend(submitted);
+        self.early_landed(&outcome, now);
         let advances = self.advance(&outcome, &markers, delivered);
         if let Some((peer, batch, complete)) = delivered {
             self.tell_session(peer, In::Stored { batch, complete }, now);
@@ -536,6 +541,8 @@ impl Node {
         }
         self.tell_outbox(outbox::In::Tick, now);
         self.mark(now);
+        self.running().early.expire(now);
+        self.ask_for_newest(now);
         self.tick_peers(now);
         self.tick_joiner(now);
     }

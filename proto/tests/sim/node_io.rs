@@ -33,7 +33,7 @@ impl Node {
             nonce: self.rng.random(),
         };
         let (link, out) = PeerLink::start(setup, now);
-        self.running().peers.insert(to, Peer { link, session: None });
+        self.running().peers.insert(to, Peer { link, session: None, asked_newest: false });
         self.do_link(to, out, now);
         self.add_room_to_links(now);
         self.count_connected(now);
@@ -185,14 +185,17 @@ impl Node {
                     self.running().guard.compared();
                     self.hold(now);
                 }
-                Out::Equal => self.give_up_missing(now),
+                Out::Equal => {
+                    self.early_equal(peer);
+                    self.give_up_missing(now);
+                }
                 Out::View { split, .. } => self.out.extend(split.then_some(Effect::Split { peer })),
                 Out::Forked { series, seq } => assert!(self.forks, "an honest log forked: {series:?} at {seq}"),
                 Out::Asked { id, device, what } => {
                     let bytes = self.answer_ask(&device, what);
                     self.tell_session(peer, In::Answer { id, bytes }, now);
                 }
-                Out::Answered { what, bytes } => self.on_answered(what, bytes, now),
+                Out::Answered { what, bytes } => self.on_answered(peer, what, bytes, now),
                 Out::Misbehaved(why) => self.out.push(Effect::Blame { peer, why: format!("session: {why}") }),
             }
         }
@@ -210,8 +213,12 @@ impl Node {
 
     fn answer_ask(&mut self, device: &parlor_proto::DeviceId, what: Asked) -> Option<Vec<u8>> {
         let mut rng = self.fork_rng();
+        if what == Asked::Newest {
+            return self.newest_page(device);
+        }
         let room = self.running().room.as_ref()?;
         match what {
+            Asked::Newest => None,
             Asked::Page(hash) => room.page(&hash).map(<[u8]>::to_vec),
             Asked::Event(id) => room.control_event(&id).map(|event| event.bytes().to_vec()),
             Asked::Key(epoch) => {
@@ -223,9 +230,13 @@ impl Node {
         }
     }
 
-    fn on_answered(&mut self, what: Asked, bytes: Option<Vec<u8>>, now: u64) {
+    fn on_answered(&mut self, peer: usize, what: Asked, bytes: Option<Vec<u8>>, now: u64) {
+        if let (Asked::Newest, Some(bytes)) = (what, &bytes) {
+            return self.on_newest(peer, bytes, now);
+        }
         let (Some(bytes), Some(room)) = (bytes, self.running().room.as_mut()) else { return };
         let outcome = match what {
+            Asked::Newest => return,
             Asked::Page(_) => room.accept_page(bytes),
             Asked::Key(_) => {
                 let Ok(share) = codec::decode::<KeyShare>(&bytes, 4_096) else {
@@ -260,11 +271,14 @@ impl Node {
     fn deliver(&mut self, peer: usize, batch: u32, items: Vec<Item>, now: u64) {
         let (events, markers) = self.sort(Some(peer), items);
         let ids: Vec<Event> = events.clone();
+        let heard = events.clone();
         let received = self.running().room.as_mut().expect("a session has a room").receive(events, now);
         self.blame(Some(peer), &received);
         let room = self.room().expect("a session has a room");
         let complete = ids.iter().all(|event| room.seen(event));
         self.take(received, markers, Some((peer, batch, complete)), now);
+        self.hear_early(heard, now);
+        self.ask_for_newest(now);
     }
 
     /// A frame of the topic.
@@ -283,9 +297,11 @@ impl Node {
             Err(why) => return assert!(self.hostile, "honest gossip: {why}"),
         };
         let (events, markers) = self.sort(None, items);
+        let heard = events.clone();
         let received = self.running().room.as_mut().expect("checked").receive(events, now);
         self.blame(None, &received);
         self.take(received, markers, None, now);
+        self.hear_early(heard, now);
     }
 
     /// Finds fault with whoever sent what breaks the rules.

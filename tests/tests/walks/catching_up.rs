@@ -128,3 +128,40 @@ fn a_node_asked_to_terminate_stops_well_and_keeps_its_history() {
         assert_eq!(alice.texts(&room), ["Dear diary"]);
     }
 }
+
+/// So many that the newest page comes long before the others.
+const LONG: usize = 6_000;
+
+/// What a window heard: the number of the first event that tells of a newest page, and the messages that were new before it.
+fn before_the_newest(heard: &[serde_json::Value]) -> Option<usize> {
+    let at = heard.iter().position(|event| event["event"] == "sync" && event["early"].as_u64() > Some(0))?;
+    Some(heard[..at].iter().filter(|event| event["event"] == "message").count())
+}
+
+#[test]
+fn a_newcomer_reads_the_newest_messages_first_and_the_rest_comes_behind_whatever_is_killed() {
+    let alice = Person::start("Alice");
+    let room = alice.create_room("Reading club");
+    let texts = numbered("line", LONG);
+    alice.say_lines(&room, &texts).done();
+    let mut bob = Person::start("Bob");
+    let window = bob.listen_to(None);
+    bob.join(&alice.invite(&room, &[]));
+    let before = eventually("the newest page is told of", || before_the_newest(&window.lines()));
+    assert!(before < LONG / 2, "{before} were new before the newest page");
+    drop(window);
+    bob.kill9();
+    bob.run();
+    bob.cli(&["status"]).done();
+    bob.kill9();
+    bob.run();
+    let shown = eventually("Bob reads what was said last", || {
+        let history = bob.cli(&["history", &room, "--limit", "20"]).done().lines();
+        history.iter().any(|message| message["text"] == texts[LONG - 1].as_str()).then_some(history)
+    });
+    let said = shown.iter().filter(|line| line["kind"] == "text");
+    let newest: Vec<_> = said.filter_map(|message| message["text"].as_str()).collect();
+    assert!(texts[LONG - 20..].iter().rev().eq(newest.iter()), "{newest:?}");
+    arrived(&alice, &bob, &room, &texts);
+    assert_eq!(bob.cli(&["room", "show", &room]).done().object()["early"], 0, "nothing is early any more");
+}

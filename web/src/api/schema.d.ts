@@ -2378,6 +2378,11 @@ export interface components {
              * @description How many other members hold it on a device.
              */
             delivered_to: number;
+            /**
+             * @description It is shown early: the newest messages come before those between, and this one is not in the log of the room here yet. When it is,
+             *     it comes as a `message` event. It is counted and marked as read from then on.
+             */
+            early?: boolean;
             /** @description When it was last edited. */
             edited_at?: string | null;
             /**
@@ -2694,6 +2699,11 @@ export interface components {
                  * @description How many other members hold it on a device.
                  */
                 delivered_to: number;
+                /**
+                 * @description It is shown early: the newest messages come before those between, and this one is not in the log of the room here yet. When it is,
+                 *     it comes as a `message` event. It is counted and marked as read from then on.
+                 */
+                early?: boolean;
                 /** @description When it was last edited. */
                 edited_at?: string | null;
                 /**
@@ -3149,6 +3159,11 @@ export interface components {
             created_at: string;
             /** @description Whether something was written and not sent. */
             draft?: boolean;
+            /**
+             * Format: int32
+             * @description Of the newest messages so many are shown early, before those between are here.
+             */
+            early?: number;
             /** @description The epoch that is written under: the beginning of its id; absent while there is none. */
             epoch?: string | null;
             /** @description Equal on all nodes that see the same members and events: compare it when in doubt. Connected members do so by themselves. */
@@ -3181,6 +3196,11 @@ export interface components {
              * @description Those of them that mention this account.
              */
             mentions?: number;
+            /**
+             * Format: int64
+             * @description Messages we know of and do not hold.
+             */
+            missing?: number;
             /** @description Name, as written by a member: neutralise before showing it on a terminal. */
             name: string;
             /**
@@ -3606,6 +3626,12 @@ export interface components {
             /** @description Whether we hold everything that any connected member holds. */
             done: boolean;
             /**
+             * Format: int32
+             * @description Of the newest messages so many are shown early, before those between are here. When there are more than before, the newest
+             *     page of the history holds them.
+             */
+            early?: number;
+            /**
              * Format: int64
              * @description Messages we hold.
              */
@@ -3622,6 +3648,11 @@ export interface components {
         SyncState: {
             /** @description Whether we hold everything that any connected member holds. */
             done: boolean;
+            /**
+             * Format: int32
+             * @description Of the newest messages so many are shown early, before those between are here.
+             */
+            early?: number;
             /**
              * Format: int64
              * @description Messages we hold.

@@ -43,6 +43,16 @@ test('the line of the first unread stands above a message of somebody else, once
   expect(of(items, '0002')).toEqual(['day', 'm1 first last', 'm2 first last', 'unread', 'm3 first', 'm4 last']);
 });
 
+test('where the newest messages begin that are here before those between, a line says so', () => {
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'bob', '2026-05-01T10:00:20Z', { early: true }),
+  ];
+  expect(of(items)).toEqual(['day', 'm1 first last', 'between', 'm7 first', 'm8 last']);
+  expect(of(items.slice(1))).toEqual(['day', 'm7 first', 'm8 last']);
+});
+
 test('every row has a key of its own', () => {
   const items = [
     said(1, 'bob', '2026-05-01T10:00:00Z'),

@@ -6,6 +6,7 @@ export type Row =
   | { kind: 'begin'; key: string }
   | { kind: 'day'; key: string; at: string }
   | { kind: 'unread'; key: string }
+  | { kind: 'between'; key: string }
   | { kind: 'note'; key: string; message: Message; count: number }
   | { kind: 'message'; key: string; message: Message; first: boolean; last: boolean; own: boolean }
   | { kind: 'pending'; key: string; pending: Pending; first: boolean };
@@ -68,6 +69,11 @@ export function rowsOf(of: RowsOf): Row[] {
     }
     const own = message.author.account === of.me;
     let broken = false;
+    // The newest messages are here before those between.
+    if (message.early && before && !before.early && before.kind !== 'system') {
+      broken = true;
+      rows.push({ kind: 'between', key: `between ${message.message}` });
+    }
     if (!line && message.order >= of.unreadFrom! && !own && message.kind !== 'system') {
       line = true;
       broken = true;
@@ -86,7 +92,7 @@ export function rowsOf(of: RowsOf): Row[] {
       message,
       own,
       first: broken || !together(before, message),
-      last: !after || !together(message, after),
+      last: !after || !together(message, after) || (after.early === true && !message.early),
     });
   });
   if (of.ends) {

@@ -20,6 +20,8 @@ export interface SyncWord {
   have: number;
   want: number;
   done: boolean;
+  /** How many of the newest messages are here before those between. */
+  early?: number;
 }
 
 export class Store {
@@ -45,6 +47,8 @@ export class Store {
   private timelines = new Map<string, Timeline>();
   private threads = new Map<string, Timeline>();
   private stale = new Set<string>();
+  /** How many messages of each room are shown early. */
+  private early = new Map<string, number>();
   /** Snapshots that are on their way, and the events since the first was asked for. */
   private loading = 0;
   private meanwhile: NodeEvent[] = [];
@@ -210,6 +214,9 @@ export class Store {
       case 'status':
         this.tellTimelines(event.room, event);
         break;
+      case 'sync':
+        this.heardSync(event);
+        break;
       case 'room':
       case 'member':
       case 'invite':
@@ -356,6 +363,13 @@ export class Store {
       this.stale.clear();
       for (const id of rooms) void this.loadRoom(id);
     }, GATHER_MS);
+  }
+
+  /** More of the newest messages are here, before those between: windows that reach up to now show them. */
+  private heardSync(event: NodeEvent & { event: 'sync' }): void {
+    const before = this.early.get(event.room) ?? 0;
+    this.early.set(event.room, event.early ?? 0);
+    if ((event.early ?? 0) > before) void this.timelines.get(event.room)?.newestCame();
   }
 
   async loadRoom(id: string): Promise<Room | null> {

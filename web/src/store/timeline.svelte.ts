@@ -86,6 +86,21 @@ export class Timeline {
     }
   }
 
+  /** The newest messages are here, before those between: they go where they stand, and the reader stays where he is. */
+  async newestCame(): Promise<void> {
+    if (!this.loaded || !this.atEnd) return;
+    const turn = this.turn;
+    try {
+      const page = await this.page({});
+      if (turn !== this.turn || !this.atEnd) return;
+      this.set(this.held.items.length === 0 ? stretch(page) : joinNewer(this.held, page));
+      this.catchUp();
+      void this.letGo(letOldestGo, true);
+    } catch {
+      // They come with the others.
+    }
+  }
+
   /** After a break in which events were missed: the same place again. */
   async reload(): Promise<void> {
     if (!this.loaded) return;

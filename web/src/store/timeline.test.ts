@@ -46,4 +46,23 @@ describe('a room in the page', () => {
     expect(texts(line)).toEqual(['edited', 'new']);
     expect(line.shift).toBe(true);
   });
+
+  test('shows the newest messages before those between, and each once in its place', async () => {
+    const given = answers();
+    const line = new Timeline('r', () => 'me');
+    const opened = line.open({ kind: 'end' });
+    await vi.waitFor(() => expect(given).toHaveLength(1));
+    given[0]!({ items: [message('1', 'first')] });
+    await opened;
+    const came = line.newestCame();
+    await vi.waitFor(() => expect(given).toHaveLength(2));
+    line.hear(event('message', message('2', 'second')));
+    given[1]!({ items: [said('9', { text: 'last', early: true }), message('1', 'first')], older: '1' });
+    await came;
+    expect(texts(line)).toEqual(['first', 'second', 'last']);
+    line.hear(event('message', message('3', 'third')));
+    line.hear(event('message', message('9', 'last')));
+    expect(texts(line)).toEqual(['first', 'second', 'third', 'last']);
+    expect(line.held.items.some((m) => m.early)).toBe(false);
+  });
 });

@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn sync(room: &str) -> EventBody {
-        EventBody::Sync(SyncProgress { room: room.into(), have: 0, want: 0, done: true })
+        EventBody::Sync(SyncProgress { room: room.into(), have: 0, want: 0, done: true, early: 0 })
     }
 
     #[test]

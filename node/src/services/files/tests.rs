@@ -67,7 +67,8 @@ impl World {
             members: 2,
             last_message: None,
         };
-        let sync = SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true };
+        let sync =
+            SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true, early: 0 };
         let online = peers.iter().map(online).collect();
         self.directory.put(ROOM, Summary { item, sync, writable: true, online, cloned: false });
     }

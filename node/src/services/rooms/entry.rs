@@ -16,7 +16,7 @@ use parlor_proto::hlc::Hlc;
 use parlor_proto::marker::{Marker, Throttle};
 use parlor_proto::outbox::Outbox;
 use parlor_proto::presence::{Listener, Speaker};
-use parlor_proto::room::{MessageTip, Room, RoomParts, Standing};
+use parlor_proto::room::{Early, MessageTip, Room, RoomParts, Standing};
 use parlor_proto::sync::{Guard, Series, Session, Tables, Tip};
 use parlor_proto::wire::SeriesKind;
 use parlor_proto::{AccountId, DeviceId, RoomId, event::Event};
@@ -75,6 +75,8 @@ pub(super) struct Linked {
     pub(super) bad_copies: usize,
     /// Whether gossip brings what it writes.
     pub(super) hearing: Hearing,
+    /// It was asked for its newest page.
+    pub(super) asked_newest: bool,
 }
 
 /// One room as a worker holds it.
@@ -139,8 +141,13 @@ pub(super) struct Entry {
     pub(super) part_ms: Option<u64>,
     /// The deadline that the worker has noted for this room.
     pub(super) noted_ms: Option<u64>,
-    /// How many events of the room are told and not here, as last shown.
-    pub(super) shown_want: u64,
+    /// How many events of the room are told and not here, and how many messages are shown early, as last shown.
+    pub(super) shown_want: (u64, u32),
+    /// Messages that are shown before the log reaches them, and the place in memory for them.
+    pub(super) early: Early,
+    pub(super) early_place: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// When it was looked last whether somebody owes enough to be asked.
+    pub(super) early_looked_ms: u64,
     pub(super) topics: Vec<Topic>,
     /// Whether the mailboxes service knows of this room: it has mailboxes, or is not here yet.
     pub(super) mailed: bool,
@@ -254,7 +261,10 @@ impl Entry {
             maintain_ms: Some(0),
             part_ms: None,
             noted_ms: None,
-            shown_want: 0,
+            shown_want: (0, 0),
+            early: Early::default(),
+            early_place: None,
+            early_looked_ms: 0,
             topics: Vec::new(),
             mailed: false,
             slices_mark: (None, 0),
@@ -338,6 +348,7 @@ impl Entry {
             self.part_ms,
             self.guard.due(),
             self.requests.due(),
+            self.early.due(),
         ];
         let said = self.speaker.due().filter(|_| self.is_heard());
         let attention = [said, self.listener.due(), self.wanted.due(now_ms)];

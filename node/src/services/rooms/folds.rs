@@ -36,6 +36,7 @@ impl Turn<'_> {
     pub(super) fn folded_view(&self, looked: &Looked, sight: &Sight) -> Message {
         let fold = self.fold(looked, sight);
         let mut view = self.message_view(&looked.event, looked.body.as_ref(), looked.position, looked.received_ms);
+        view.early = looked.early;
         view.expires_at = looked.fades_ms.map(rfc3339);
         view.replies = self.thread_view(&looked.event.id(), sight);
         if let Some(deleted) = fold.deleted {

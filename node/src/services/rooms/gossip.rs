@@ -132,7 +132,7 @@ impl Turn<'_> {
             self.entry.heard_markers.insert(marker.device, self.now_ms);
         }
         self.heard(&events);
-        let n_events = events.len();
+        let (n_events, heard) = (events.len(), events.clone());
         let received = self.entry.room.receive_unvouched(events, self.now_ms);
         let known = n_events == received.duplicates && records.markers.is_empty();
         // On gossip what vouches for an event is in the same frame.
@@ -143,6 +143,9 @@ impl Turn<'_> {
             (false, false) => Judgement::Accept,
         };
         self.take(received, records);
+        if verdict != Judgement::Reject {
+            self.hear_early(heard);
+        }
         verdict
     }
 

@@ -50,6 +50,7 @@ impl Turn<'_> {
         let complete = !records.left_out && batched.iter().all(|event| self.entry.room.seen(event));
         records.delivered = Some((peer, batch, complete));
         self.take(received, records);
+        self.hear_early(batched);
     }
 
     /// Decodes events and records. `None` when something in it is malformed: whoever handed it over is at fault.

@@ -86,6 +86,7 @@ impl Turn<'_> {
             unsafe_epoch: false,
             expires_at: None,
             order: place(line),
+            early: false,
             system: Some(note),
         }
     }

@@ -17,6 +17,7 @@ mod delivery;
 pub(crate) mod devices;
 mod direct;
 mod directory;
+mod early;
 mod entry;
 mod export;
 mod fading;

@@ -5,6 +5,7 @@ use parlor_proto::hlc::Hlc;
 use parlor_proto::{EventId, RoomId};
 use parlor_storage::{Batch, Cursor, Namespace, Position, Store, TimelineRow};
 
+use super::early::merged;
 use super::entry::{ReadMark, Turn, damaged, names};
 use super::message::Reply;
 use super::settle::Settle;
@@ -17,9 +18,15 @@ impl Turn<'_> {
         let room = self.id();
         let limit = limit.clamp(1, PAGE_MAX) as usize;
         let anchor = if system { self.noted(anchor) } else { anchor };
+        let (anchor, early) = (self.placed_early(anchor), self.early_lines());
         self.read(move |store| {
-            let page =
-                cursor(store, &room, &anchor).and_then(|cursor| Ok((cursor, readable(store, &room, cursor, limit)?)));
+            let page = cursor(store, &room, &anchor).and_then(|cursor| {
+                let page = readable(store, &room, cursor, limit)?;
+                Ok((
+                    cursor,
+                    if early.is_empty() { page } else { merged(page, cursor, limit, not_stored(store, &room, early)?) },
+                ))
+            });
             let page = page.and_then(|(cursor, page)| Ok((cursor, Sight::of(store, &room, &page.rows)?, page)));
             Box::new(move |turn| match page {
                 Err(problem) => drop(reply.send(Err(problem))),
@@ -41,16 +48,12 @@ impl Turn<'_> {
 
     /// The anchor, with the id of a note in it replaced by its place.
     fn noted(&self, anchor: Anchor) -> Anchor {
-        let place = |text: String| {
-            let line = text.parse().ok().and_then(|id: EventId| self.entry.room.log_of(&id));
-            line.map_or(text, |line| self.note_view(&line).order)
-        };
-        match anchor {
-            Anchor::Before(text) => Anchor::Before(place(text)),
-            Anchor::After(text) => Anchor::After(place(text)),
-            Anchor::Around(text) => Anchor::Around(place(text)),
-            Anchor::Newest | Anchor::Since(_) => anchor,
-        }
+        placed(anchor, |id| self.entry.room.log_of(id).map(|line| self.note_view(&line).order))
+    }
+
+    /// The anchor, with the id of an early message in it replaced by its place.
+    fn placed_early(&self, anchor: Anchor) -> Anchor {
+        placed(anchor, |id| self.early_row(id).map(|row| row.position.to_string()))
     }
 
     /// A page of messages with the notes of the log that stand among them.
@@ -122,6 +125,10 @@ impl Turn<'_> {
     /// Moves the read marker forward, to a message or to the newest.
     pub(super) fn mark_read(&mut self, message: Option<EventId>, reply: Reply<ReadAnswer>) {
         let room = self.id();
+        // What is early is read when the log has it: a mark behind what is not here yet would call all of that late.
+        if message.is_some_and(|id| self.entry.early.get(&id).is_some()) {
+            return drop(reply.send(Ok(self.read_answer())));
+        }
         self.read(move |store| {
             let found = read_target(store, &room, message);
             Box::new(move |turn| match found {
@@ -182,6 +189,23 @@ impl Turn<'_> {
             })
         });
     }
+}
+
+/// The anchor, with an id in it replaced by the place that is known of it.
+fn placed(anchor: Anchor, place_of: impl Fn(&EventId) -> Option<String>) -> Anchor {
+    let place = |text: String| text.parse().ok().and_then(|id| place_of(&id)).unwrap_or(text);
+    match anchor {
+        Anchor::Before(text) => Anchor::Before(place(text)),
+        Anchor::After(text) => Anchor::After(place(text)),
+        Anchor::Around(text) => Anchor::Around(place(text)),
+        Anchor::Newest | Anchor::Since(_) => anchor,
+    }
+}
+
+/// Those of these rows that the store does not hold by now.
+fn not_stored(store: &Store, room: &RoomId, rows: Vec<TimelineRow>) -> Answer<Vec<TimelineRow>> {
+    let held = |row: &TimelineRow| store.has(room, &row.row.id).map_err(damaged);
+    rows.into_iter().filter_map(|row| held(&row).map(|held| (!held).then_some(row)).transpose()).collect()
 }
 
 /// Where the rows of a page stand, also those that are not shown, and whether there are more.

@@ -256,17 +256,22 @@ impl Turn<'_> {
     /// his acts end, and then all nodes show it again.
     pub(super) fn erase_deleted(&mut self, looked: &Looked, view: &Message, sight: &Sight) {
         let by_author = view.deleted_by.as_ref().is_some_and(|by| by.account == view.author.account);
-        if !view.deleted || !by_author {
+        // What is early, or was said early, is not stored: it comes once more, with its log.
+        if !view.deleted || !by_author || looked.early {
+            return;
+        }
+        let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
+        let said = said.iter().filter(|it| it.author == looked.author && self.entry.early.get(&it.id).is_none());
+        if !said.clone().any(|said| said.act == annotation::Act::Redact) {
             return;
         }
         let mut batch = Batch::new(Some(self.id()));
         if !looked.erased {
             batch.erase(looked.event.id());
         }
-        let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
-        for edit in said.iter().filter(|said| said.act == annotation::Act::Edit && said.author == looked.author) {
+        said.filter(|said| said.act == annotation::Act::Edit).for_each(|edit| {
             batch.erase(edit.id);
-        }
+        });
         if !batch.is_empty() {
             self.hand_over(batch, Settle::default());
         }

@@ -48,6 +48,7 @@ impl Turn<'_> {
                 cut_at: None,
                 bad_copies: 0,
                 hearing: Hearing::default(),
+                asked_newest: false,
             },
         );
         out.into_iter().for_each(|out| self.on_session(peer, out));
@@ -55,7 +56,9 @@ impl Turn<'_> {
 
     /// A connection is gone, or the other side gave the room up.
     pub(super) fn close_session(&mut self, peer: PeerId) {
-        if self.entry.sessions.remove(&peer).is_some_and(|linked| linked.device.is_some()) {
+        let linked = self.entry.sessions.remove(&peer);
+        self.asked_is_gone();
+        if linked.is_some_and(|linked| linked.device.is_some()) {
             self.connected_changed();
         }
     }
@@ -205,6 +208,7 @@ impl Turn<'_> {
         if let Some(linked) = self.entry.sessions.get_mut(&peer) {
             linked.hearing.settle();
         }
+        self.early_equal(peer);
         if self.entry.room.missing_parents() > 0 {
             let persist = self.entry.room.give_up_missing();
             if !persist.is_empty() {
@@ -346,6 +350,7 @@ impl Turn<'_> {
                     Box::new(move |turn| turn.session(peer, SyncIn::Answer { id, bytes }))
                 });
             }
+            Asked::Newest => self.serve_newest(peer, id, &device),
             Asked::Event(wanted) => {
                 let event = self.entry.room.control_event(&wanted).filter(|_| self.is_live(&device));
                 let bytes = event.map(|event| event.bytes().to_vec());
@@ -361,8 +366,12 @@ impl Turn<'_> {
 
     /// A peer answered; what it gives is checked against what the room's events commit to.
     fn on_answered(&mut self, peer: PeerId, what: Asked, bytes: Option<Vec<u8>>) {
+        if what == Asked::Newest {
+            return self.on_newest(peer, bytes.as_deref());
+        }
         let Some(bytes) = bytes else { return };
         let outcome = match what {
+            Asked::Newest => return,
             Asked::Page(_) => self.entry.room.accept_page(bytes),
             Asked::Key(_) => match codec::decode::<KeyShare>(&bytes, MAX_SHARE) {
                 Ok(share) => self.entry.room.accept_key_share(&share),

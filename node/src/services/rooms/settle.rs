@@ -70,6 +70,7 @@ impl Turn<'_> {
     /// The batch of `settle` is durable.
     pub(super) fn settle(&mut self, settle: Settle) {
         let advances = self.advance_tables(&settle);
+        self.early_landed(&settle);
         self.push_own(&settle.accepted);
         let me = self.context.identity.device();
         for marker in settle.markers.iter().filter(|marker| marker.device == me) {
@@ -218,7 +219,7 @@ impl Turn<'_> {
         // What was said about it before it came counts from the beginning.
         let (event, body, fades_ms) = (event.clone(), message.body.clone(), message.fades_ms);
         let (received_ms, author) = (self.now_ms, message.author);
-        let looked = Looked { position, received_ms, erased: false, fades_ms, event, author, body };
+        let looked = Looked { position, received_ms, erased: false, early: false, fades_ms, event, author, body };
         let sight = self.look_now(&looked);
         let view = self.folded_view(&looked, &sight);
         self.erase_deleted(&looked, &view, &sight);

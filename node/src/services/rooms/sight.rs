@@ -51,6 +51,8 @@ pub(super) struct Looked {
     pub(super) received_ms: u64,
     /// Its key is gone.
     pub(super) erased: bool,
+    /// It is shown before the log reaches it.
+    pub(super) early: bool,
     /// When it disappears.
     pub(super) fades_ms: Option<u64>,
     pub(super) event: Event,
@@ -81,6 +83,22 @@ impl Sight {
     /// Adds messages by id. Blocks.
     pub(super) fn add(&mut self, store: &Store, room: &RoomId, ids: impl IntoIterator<Item = EventId>) -> Answer<()> {
         self.fill(store, room, Wants { messages: ids.into_iter().collect(), said: HashSet::new() })
+    }
+
+    /// Puts messages in the place of those that were not found.
+    pub(super) fn fill_in(&mut self, row: impl Fn(&EventId) -> Option<TimelineRow>) {
+        for (id, found) in self.messages.iter_mut().filter(|(_, found)| found.is_none()) {
+            *found = row(id);
+        }
+    }
+
+    /// Adds what is said about a message that is looked at.
+    pub(super) fn say(&mut self, target: &EventId, said: Annotation) {
+        if let Some(about) = self.said.get_mut(target)
+            && about.annotations.iter().all(|it| it.id != said.id)
+        {
+            about.annotations.push(said);
+        }
     }
 
     /// Reads what is wanted. Blocks.
@@ -145,6 +163,7 @@ impl Turn<'_> {
     }
 
     fn see(&mut self, looked: Vec<Looked>, mut sight: Sight, rounds: usize, then: Then) {
+        self.see_early(&mut sight);
         let wants = self.lacking(&looked, &sight);
         if wants.is_empty() || rounds == 0 {
             return then(self, &looked, sight);
@@ -170,8 +189,9 @@ impl Turn<'_> {
         then: impl FnOnce(&mut Turn<'_>, Answer<(&Looked, Sight)>) + Send + 'static,
     ) {
         let room = self.id();
+        let early = self.early_row(&id);
         self.read(move |store| -> After {
-            let row = super::reads::timeline_row(store, &room, &id);
+            let row = super::reads::timeline_row(store, &room, &id).map(|row| row.or(early));
             let found = row.and_then(|row| {
                 let rows: Vec<_> = row.into_iter().collect();
                 Sight::of(store, &room, &rows).map(|sight| (rows, sight))
@@ -196,6 +216,7 @@ impl Turn<'_> {
                 tracing::error!(room = %room.short(), %problem, "what is said about a message can not be read");
                 break;
             }
+            self.see_early(&mut sight);
             wants = self.lacking(std::slice::from_ref(looked), &sight);
             if wants.is_empty() {
                 break;
@@ -227,7 +248,8 @@ impl Turn<'_> {
         let is_line = body.as_ref().is_none_or(|body| body.target().is_none());
         let author = self.entry.room.writer_of(&event).filter(|_| is_line)?;
         let (position, received_ms, fades_ms) = (row.position, row.row.received_ms, row.row.fades_ms);
-        Some(Looked { position, received_ms, erased, fades_ms, event, author, body })
+        let early = self.entry.early.get(&row.row.id).is_some();
+        Some(Looked { position, received_ms, erased, early, fades_ms, event, author, body })
     }
 
     /// What showing these rows needs and was not read yet.

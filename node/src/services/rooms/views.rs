@@ -125,6 +125,7 @@ impl Turn<'_> {
             unsafe_epoch: false,
             expires_at: None,
             order: position.to_string(),
+            early: false,
             system: None,
         }
     }
@@ -137,7 +138,10 @@ impl Turn<'_> {
         let safe = self.entry.room.is_member() && status.epoch.is_some();
         let unread = self.entry.unread.told();
         let (why_not_code, why_not) = (!safe).then(|| self.why_not_safe(status.why)).unzip();
+        let sync = self.sync_state();
         Some(RoomView {
+            missing: sync.want,
+            early: sync.early,
             room: self.id().to_string(),
             name: self.title(),
             about: info.about,
@@ -355,18 +359,30 @@ impl Turn<'_> {
             have: have.sum(),
             want,
             done: want == 0,
+            early: count(self.n_early()),
         }
     }
 
     /// Tells windows how catching up goes, when it moved.
     pub(super) fn show_progress(&mut self) {
+        self.tell_progress();
+        self.ask_for_newest();
+    }
+
+    /// As [`show_progress`](Self::show_progress), and nobody is asked for anything.
+    pub(super) fn tell_progress(&mut self) {
         let state = self.sync_state();
-        if state.want == self.entry.shown_want {
+        if (state.want, state.early) == self.entry.shown_want {
             return;
         }
-        self.entry.shown_want = state.want;
-        let progress =
-            parlor_api::SyncProgress { room: state.room, have: state.have, want: state.want, done: state.done };
+        self.entry.shown_want = (state.want, state.early);
+        let progress = parlor_api::SyncProgress {
+            room: state.room,
+            have: state.have,
+            want: state.want,
+            done: state.done,
+            early: state.early,
+        };
         self.publish(parlor_api::EventBody::Sync(progress));
     }
 }

@@ -14,7 +14,7 @@ use parlor_proto::join::Doorkeeper;
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_proto::room::Outcome;
 use parlor_storage::{Batch, CommitError, InOrder, Namespace, Store};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::begin::{gives_way, stored_outbox};
 use super::directory::Directory;
@@ -53,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) fading: Fading,
     pub(crate) profiles: Profiles,
     pub(crate) groups: Groups,
+    /// Places for rooms with early messages.
+    pub(crate) early_places: Arc<Semaphore>,
 }
 
 type Committed = Pin<Box<dyn Future<Output = (RoomId, Box<Settle>, Result<(), CommitError>)> + Send>>;
@@ -147,7 +149,11 @@ impl Worker {
         match command {
             Command::Opened(opened) => self.turn(opened.room, |turn| turn.open_session(opened)).await,
             Command::Frame { room, peer, bytes } => {
-                self.turn(room, |turn| turn.session(peer, parlor_proto::sync::In::Frame(bytes))).await;
+                self.turn(room, |turn| {
+                    turn.session(peer, parlor_proto::sync::In::Frame(bytes));
+                    turn.ask_for_newest();
+                })
+                .await;
             }
             Command::Closed { room, peer } => self.turn(room, |turn| turn.close_session(peer)).await,
             Command::Gossip { room, data, source, token } => {
@@ -558,6 +564,7 @@ impl Turn<'_> {
         self.tick_requests();
         self.tick_heard();
         self.tick_wanted();
+        self.tick_early();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();

@@ -6,6 +6,7 @@ mod attacks;
 mod dead_ends;
 mod direct;
 mod direct_keys;
+mod early;
 mod elect;
 mod fading;
 mod forgetting;

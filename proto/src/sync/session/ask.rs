@@ -1,4 +1,4 @@
-//! Requests for things outside the logs: row pages and epoch keys.
+//! Requests for things outside the logs: row pages, epoch keys, the newest page.
 //!
 //! Only a live member is asked and answered. An answer that nobody asked for is a misbehaviour (attack 30); what is in an
 //! answer is for the asker to check against a commitment it holds already.
@@ -15,7 +15,14 @@ pub(super) struct Asks {
     next_id: u32,
     ours: BTreeMap<u32, (Asked, u64)>,
     theirs: BTreeMap<u32, Asked>,
+    /// When the peer asked for the newest page last.
+    newest_ms: Option<u64>,
 }
+
+/// A peer is given the newest page once in this time: it costs some hundred reads, and an honest one asks once.
+const NEWEST_PAUSE_MS: u64 = 30_000;
+/// From this version on a peer knows [`Asked::Newest`].
+const NEWEST_VERSION: u16 = 2;
 
 impl Asks {
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -30,7 +37,8 @@ impl Session {
         if asks.ours.values().any(|(asked, _)| *asked == what) {
             return Ok(());
         }
-        if self.standing != Some(Standing::Live) || asks.ours.len() >= MAX_ASKS {
+        let unknown = what == Asked::Newest && self.version < NEWEST_VERSION;
+        if self.standing != Some(Standing::Live) || unknown || asks.ours.len() >= MAX_ASKS {
             turn.out.push(Out::Answered { what, bytes: None });
             return Ok(());
         }
@@ -51,6 +59,14 @@ impl Session {
         if matches!(self.standing, None | Some(Standing::Stranger)) {
             turn.send(&RoomFrame::Answer { id, bytes: None });
             return Ok(());
+        }
+        if what == Asked::Newest {
+            let too_soon = |last: u64| turn.now_ms < last.saturating_add(NEWEST_PAUSE_MS);
+            if self.asks.newest_ms.is_some_and(too_soon) {
+                turn.send(&RoomFrame::Answer { id, bytes: None });
+                return Ok(());
+            }
+            self.asks.newest_ms = Some(turn.now_ms);
         }
         self.asks.theirs.insert(id, what);
         turn.out.push(Out::Asked { id, device, what });

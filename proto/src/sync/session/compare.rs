@@ -329,6 +329,7 @@ impl Session {
         if waits || !items.is_empty() {
             turn.send(&RoomFrame::Compare { round, items: reply });
         }
+        self.tell_ahead(turn);
         self.pump(turn);
         Ok(())
     }

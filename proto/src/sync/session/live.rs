@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::limits;
 use crate::wire::{Blob, Entry, Item, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_ITEMS, RoomFrame, SeriesKind, Want};
 
 use super::super::tables::{Series, is_record};
@@ -14,6 +15,8 @@ pub(super) const TIPS_ROUND: u32 = 0;
 #[derive(Default)]
 pub(super) struct Live {
     dirty: BTreeSet<Series>,
+    /// Series of which it was told in this session how far they go, before much of them was sent.
+    told_ahead: BTreeSet<Series>,
     pub(super) tips_ms: Option<u64>,
 }
 
@@ -73,6 +76,27 @@ impl Session {
         }
         if !entries.is_empty() {
             turn.send(&RoomFrame::Tips(entries));
+        }
+    }
+
+    /// Much is about to be sent that the peer has not asked for: it is told how much, so that it can say so, and ask for the newest
+    /// page first.
+    pub(super) fn tell_ahead(&mut self, turn: &mut Turn<'_>) {
+        if self.standing != Some(Standing::Live) {
+            return;
+        }
+        let ahead: Vec<Series> = self.stream.to_send().filter(|it| it.kind == SeriesKind::Message).copied().collect();
+        let lacks = |series: &Series| turn.tables.seq(series).saturating_sub(self.stream.sent(series));
+        if ahead.iter().map(lacks).fold(0, u64::saturating_add) < limits::EARLY_FROM {
+            return;
+        }
+        let untold = ahead.into_iter().filter(|series| !self.live.told_ahead.contains(series)).take(MAX_ITEMS);
+        let told: Vec<(Series, Entry)> = untold
+            .filter_map(|series| Some((series, self.salt.entry(&series, &turn.tables.tip(&series)?, TIPS_ROUND))))
+            .collect();
+        if !told.is_empty() {
+            self.live.told_ahead.extend(told.iter().map(|(series, _)| *series));
+            turn.send(&RoomFrame::Tips(told.into_iter().map(|(_, entry)| entry).collect()));
         }
     }
 

@@ -409,6 +409,12 @@ impl Session {
         self.stream.owes(&self.salt.tag(series), tables.seq(series))
     }
 
+    /// How many messages of these devices the peer told of that are not here yet.
+    pub fn owes_messages<'a>(&self, of: impl IntoIterator<Item = &'a DeviceId>, tables: &Tables) -> u64 {
+        let owed = of.into_iter().map(|device| self.owes(&Series::messages(*device), tables));
+        owed.fold(0, u64::saturating_add)
+    }
+
     fn on_frame(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Handled {
         let frame = RoomFrame::decode(bytes).map_err(|_| Misbehaviour::Malformed)?;
         if let RoomFrame::Proof(sealed) = frame {

@@ -67,6 +67,11 @@ impl Stream {
         far.sent = far.sent.max(seq);
     }
 
+    /// Series of which more is to be sent.
+    pub(super) fn to_send(&self) -> impl Iterator<Item = &Series> {
+        self.push.iter()
+    }
+
     pub(super) fn n_in_flight(&self) -> usize {
         self.in_flight.len()
     }

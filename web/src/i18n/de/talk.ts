@@ -170,6 +170,7 @@ export const talk: Like<typeof english> = {
   'typing.two': '{name} und {other} schreiben',
   unpin: 'Lösen',
   'unread.line': 'Neue Nachrichten',
+  between: 'Die Nachrichten dazwischen sind noch unterwegs',
   'unread.n': { one: '{n} ungelesene Nachricht', other: '{n} ungelesene Nachrichten' },
   'voice.discard': 'Aufnahme verwerfen',
   'voice.keep': 'Aufnahme anhängen',

@@ -169,6 +169,7 @@ export const talk = {
   'typing.two': '{name} and {other} are typing',
   unpin: 'Unpin',
   'unread.line': 'New messages',
+  between: 'The messages between are still on their way',
   'unread.n': { one: '{n} unread message', other: '{n} unread messages' },
   'voice.discard': 'Discard recording',
   'voice.keep': 'Attach recording',
