@@ -7,7 +7,6 @@ use parlor_api::Problem;
 use parlor_proto::RoomId;
 use parlor_proto::codec;
 use parlor_proto::outbox::{self, Outbox};
-use parlor_proto::room::Room;
 use parlor_storage::{Namespace, Store};
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,10 +70,4 @@ pub(super) fn stored_outbox<'a>(
         }
     }
     Ok(entries)
-}
-
-/// Whether a room that is here gives way to one that is to begin: it came by a Welcome, which whoever knows the id can make, and
-/// nothing of it ever came that shows that the Welcome was true.
-pub(super) fn gives_way(held: &Room, new: &Room) -> bool {
-    held.info().is_none() && (new.info().is_some() || held.topic_names() != new.topic_names())
 }

@@ -9,6 +9,7 @@
 //! If a commit fails, the machine stands behind something that is not on disk: the entry is thrown away and restored
 //! from the store, and its peers are dropped so that sync begins anew.
 
+mod arrival;
 mod attention;
 mod begin;
 mod commit;

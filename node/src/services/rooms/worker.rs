@@ -12,11 +12,10 @@ use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::join::Doorkeeper;
 use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
-use parlor_proto::room::Outcome;
-use parlor_storage::{Batch, CommitError, InOrder, Namespace, Store};
+use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::begin::{gives_way, stored_outbox};
+use super::begin::stored_outbox;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -71,7 +70,7 @@ pub(super) struct Worker {
     commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
     /// One for every room that waits for something.
-    deadlines: BTreeSet<(u64, RoomId)>,
+    pub(super) deadlines: BTreeSet<(u64, RoomId)>,
 }
 
 /// What woke a worker.
@@ -160,20 +159,7 @@ impl Worker {
                 self.turn(room, |turn| turn.gossip(&data, source, token)).await;
             }
             Command::Knock(knock) => self.on_knock(knock).await,
-            Command::Begin { mut room, outcome, reply } => {
-                let id = room.id();
-                let held = self.rooms.get(&id).map(|entry| gives_way(&entry.room, &room));
-                let mut batch = Batch::new(Some(id));
-                match held {
-                    Some(false) => return drop(reply.send(Ok(()))),
-                    Some(true) => self.put_aside(id, &mut batch).await,
-                    None => {}
-                }
-                // The leaf key may have been replaced since the room was made.
-                room.set_me(self.context.identity.now());
-                self.rooms.insert(id, Entry::new(*room));
-                self.turn(id, |turn| turn.begin_new(batch, *outcome, reply)).await;
-            }
+            Command::Begin { room, outcome, reply } => self.begin(room, *outcome, reply).await,
             Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
@@ -217,25 +203,6 @@ impl Worker {
                 drop(reply.send(answer));
             }
             Command::Stop { .. } => {}
-        }
-    }
-
-    /// Makes place for another room of the same id: takes out what is in memory, and its keys with what is committed next.
-    async fn put_aside(&mut self, room: RoomId, batch: &mut Batch) {
-        let Some(entry) = self.rooms.remove(&room) else { return };
-        if let Some(noted) = entry.noted_ms {
-            self.deadlines.remove(&(noted, room));
-        }
-        for peer in entry.sessions.keys() {
-            let _ = self.context.net.disconnect(*peer).await;
-        }
-        // Its own batch may be on its way.
-        let _ = self.context.store.commit(Batch::new(None)).await;
-        let store = self.context.store.clone();
-        let keys = tokio::task::spawn_blocking(move || store.scan(Some(&room), Namespace::Keys, &[])).await;
-        let names = keys.into_iter().flatten().flatten();
-        for (name, _) in names {
-            batch.delete(Namespace::Keys, &name);
         }
     }
 
@@ -341,7 +308,7 @@ impl Worker {
                 })
                 .await;
             }
-            Err(error) => self.on_failed(room, settle, &error).await,
+            Err(error) => Box::pin(self.on_failed(room, settle, &error)).await,
         }
     }
 
@@ -523,7 +490,7 @@ impl Worker {
 
 impl Turn<'_> {
     /// A room was loaded: others learn of it.
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.note_gossip_key();
         self.tell_members();
         self.open_profiles();
@@ -539,19 +506,6 @@ impl Turn<'_> {
         self.begin_parting();
         self.plan_mail();
         self.set_stance();
-    }
-
-    /// A room is new here: stores it, then others learn of it.
-    fn begin_new(&mut self, mut batch: Batch, outcome: Outcome, reply: super::message::Reply<()>) {
-        let begun = Settle::reply(|turn, done| {
-            if done.is_ok() {
-                turn.begin();
-            }
-            drop(reply.send(done));
-        });
-        // The record of the room and all that it needs to be restored are one batch.
-        batch.room(Vec::new());
-        self.commit_with(batch, outcome, begun);
     }
 
     /// Time passed.
