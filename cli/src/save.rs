@@ -35,7 +35,7 @@ impl Target {
     /// nothing is said.
     ///
     /// # Errors
-    /// `usage` for a path that can not be a file.
+    /// `usage` for a path that can not be a file; `not_found` for a folder that is not there.
     pub fn new(out: Option<&Path>, safe: &str) -> Result<Self, Problem> {
         let path = Path::new(safe);
         let mut parts = path.components();
@@ -46,6 +46,10 @@ impl Target {
         match out {
             None => Ok(Self { folder: PathBuf::from("."), name: safe.to_owned() }),
             Some(out) if out.is_dir() => Ok(Self { folder: out.to_owned(), name: safe.to_owned() }),
+            Some(out) if out.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                let detail = format!("the folder {} is not there", out.display());
+                Err(Problem::new(Code::NotFound, detail).hint(ELSEWHERE))
+            }
             Some(out) => {
                 let name = out.file_name().and_then(|name| name.to_str());
                 let Some(name) = name else {
@@ -219,6 +223,14 @@ mod tests {
         assert_eq!(save(&target, b"third"), dir.path().join("a.tar (2).gz"));
         assert_eq!(fs::read(dir.path().join("a.tar.gz")).unwrap(), b"hello you!");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no part is left");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_no_file_of_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = |name: &str| Target::new(Some(Path::new(&format!("{}/{name}", dir.path().display()))), "a.txt");
+        assert_eq!(there("new/").map(|_| ()).unwrap_err().code, Code::NotFound);
+        assert!(there("new").is_ok());
     }
 
     #[test]

@@ -241,7 +241,8 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
     if out.is_json() {
         return invites.iter().try_for_each(|invite| out.json(invite));
     }
-    let mut table = Table::new(&["invite", "role", "by", "used", "left", "expires", "state", "came by it"]);
+    let mut table =
+        Table::new(&["invite", "role", "by", "used", "left", "expires", "state", "they read", "came by it"]);
     for invite in invites {
         let state = match (invite.revoked, invite.uses_left) {
             (true, _) => {
@@ -260,7 +261,8 @@ fn list(node: &Client, room: &str, out: &mut Out) -> Done {
         };
         let joined = invite.joined.iter().map(who).collect::<Vec<_>>().join(", ");
         let (role, by, until) = (invite.role.name().into(), invite.created_by_name, time::local(&invite.expires_at));
-        table.row([id, role, by, used, left, until, state, joined]);
+        let reads = past_words(&invite.past);
+        table.row([id, role, by, used, left, until, state, reads, joined]);
     }
     table.write(out, "no invites: make one with `parlor invite create ROOM`")
 }

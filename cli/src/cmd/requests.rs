@@ -55,7 +55,7 @@ pub fn list(args: &ListArgs, node: &Client, globals: &Globals, out: &mut Out) ->
 /// # Errors
 /// What the node answers.
 pub fn approve(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
-    answer(args, "approve", "is in.", node, out)
+    answer(args, "approve", "is let in, and comes in when the node asks again, within a minute.", node, out)
 }
 
 /// Says no to somebody.
@@ -63,7 +63,7 @@ pub fn approve(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
 /// # Errors
 /// What the node answers.
 pub fn refuse(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
-    answer(args, "refuse", "is not let in.", node, out)
+    answer(args, "refuse", "is refused here. Others who may can still say yes.", node, out)
 }
 
 fn answer(args: &AnswerArgs, verb: &str, outcome: &str, node: &Client, out: &mut Out) -> Done {

@@ -70,8 +70,13 @@ impl Grant {
             return Ok(());
         }
         let (needed, has) = (scope.name(), self.scope.name());
-        Err(Problem::new(Code::ScopeMissing, format!("this needs the scope `{needed}`, and the token has `{has}`"))
-            .hint(format!("make a token with: parlor token create NAME --scope {needed}")))
+        let refused =
+            Problem::new(Code::ScopeMissing, format!("this needs the scope `{needed}`, and the token has `{has}`"));
+        Err(match scope {
+            // No token of a script has it.
+            Scope::All => refused.hint("only the owner may: at this machine, without PARLOR_TOKEN"),
+            _ => refused.hint(format!("make a token with: parlor token create NAME --scope {needed}")),
+        })
     }
 
     /// Passes if it is for the room with this id.
