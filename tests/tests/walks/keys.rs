@@ -7,7 +7,7 @@ use parlor_proto::RoomId;
 use parlor_proto::control::ROTATE_KIND;
 use parlor_proto::event::Event;
 use parlor_proto::room::Room;
-use parlor_tests::Person;
+use parlor_tests::{Person, eventually};
 
 /// Everything that a folder holds, as somebody takes it.
 fn take(from: &Path, to: &Path) {
@@ -39,6 +39,7 @@ fn the_next_message_of_a_direct_chat_is_closed_to_who_took_the_home_before_its_l
     let (mut alice, bob) = (Person::start("Alice"), Person::start("Bob"));
     bob.cli(&["contact", "add", &alice.card()]).done();
     let chat = alice.cli(&["dm", &bob.card(), "before"]).done().text("room");
+    eventually("Bob has the chat", || bob.contact("Alice")?["room"].as_str().map(drop));
     bob.holds(&chat, 1);
     alice.say(&chat, "who has my home reads this");
     bob.holds(&chat, 2);
