@@ -155,14 +155,19 @@ impl Bundle {
     /// Packs records and pages, in this order, into as few bundles as fit. What fits no blob is left out; no event or
     /// page is so long.
     pub fn pack(mails: impl IntoIterator<Item = Mail>) -> Vec<Self> {
+        Self::pack_within(mails, MAX_CONTENT)
+    }
+
+    /// As [`Self::pack`], into bundles of at most so many bytes.
+    pub fn pack_within(mails: impl IntoIterator<Item = Mail>, most: usize) -> Vec<Self> {
         let mut bundles = Vec::new();
         let (mut waiting, mut bytes) = (Vec::new(), LIST);
         for mail in mails {
             let len = codec::encode(&mail).len();
-            if len + LIST > MAX_CONTENT {
+            if len + LIST > most {
                 continue;
             }
-            if bytes + len > MAX_CONTENT || waiting.len() == MAX_MAILS {
+            if bytes + len > most || waiting.len() == MAX_MAILS {
                 bundles.push(Self(std::mem::take(&mut waiting)));
                 bytes = LIST;
             }

@@ -35,7 +35,7 @@ use super::relays::Relay;
 use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
 use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS};
-use crate::services::rooms::{Context, KnockEnd, Knocked, Rooms};
+use crate::services::rooms::{Context, Knocked, Rooms};
 
 /// Pause between two pictures of the relays for the status.
 const SHOW_MS: u64 = 200;
@@ -398,9 +398,12 @@ impl Actor {
             (Some(DoorMail::Part(part)), Some((door, _))) if door.instant => {
                 return self.pass_on(room, Some((name, id)), DoorNews::Part(part.0));
             }
-            (Some(DoorMail::Events(bundle)), Some(_)) => {
-                mail.intake.push(Came::new(name, id, bundle.0));
-                return Vec::new();
+            (Some(DoorMail::Events(sealed)), Some(_)) => {
+                let me = self.parts.context.identity.now();
+                if let Some(bundle) = DoorMail::open_events(&room, &me, &sealed.0) {
+                    mail.intake.push(Came::new(name, id, bundle.0));
+                    return Vec::new();
+                }
             }
             (Some(DoorMail::Knock(bytes)), None) if mail.plan.member => {
                 let waits = mail.knocks.add(name, id, bytes.0, &self.device.0, now);
@@ -494,7 +497,7 @@ impl Actor {
             self.asked.push(Box::pin(async move {
                 let what = rooms.knock_at_door(room, PeerId::from_key(name.key), bytes.into()).await;
                 let events = match &what {
-                    Some(knocked) if knocked.end == KnockEnd::In => rooms.snapshot(room).await,
+                    Some(knocked) if knocked.came.is_some() => rooms.snapshot(room).await,
                     _ => Vec::new(),
                 };
                 Done::Knocked { room, name, id, what, events }

@@ -28,12 +28,14 @@ impl Worker {
             let seal = knocker.knock;
             match turn.entry.room.admit(knocker.request.clone(), false, turn.now_ms, &mut rng()) {
                 Ok(admission) => {
+                    let leaf = knocker.request.entrant.leaf.leaf_pk;
+                    let came = (!admission.outcome.accepted.is_empty()).then_some(leaf);
                     let answer = JoinAnswer::Welcome(admission.welcome.into());
                     turn.commit(
                         admission.outcome,
                         Settle::reply(move |_, done| {
                             let bytes = || seal.seal(&answer, &mut rng());
-                            drop(reply.send(done.ok().map(|()| Knocked::of(&answer, bytes()))));
+                            drop(reply.send(done.ok().map(|()| Knocked { came, ..Knocked::of(&answer, bytes()) })));
                         }),
                     );
                 }

@@ -104,6 +104,8 @@ pub(crate) struct Knocked {
     pub(crate) bytes: Vec<u8>,
     /// What it says.
     pub(crate) end: KnockEnd,
+    /// The leaf key of who was let in by this knock, and not before: he is given the events of the room.
+    pub(crate) came: Option<[u8; 32]>,
 }
 
 impl Knocked {
@@ -115,7 +117,7 @@ impl Knocked {
             JoinAnswer::Refused(why) if why.is_passing() => KnockEnd::Passing,
             JoinAnswer::Refused(_) => KnockEnd::Refused,
         };
-        Self { bytes, end }
+        Self { bytes, end, came: None }
     }
 }
 

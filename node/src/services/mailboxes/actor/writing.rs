@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlor_crypto::hedge::Hedged;
+use parlor_crypto::leaf::LeafPublic;
 use parlor_net::PeerId;
 use parlor_proto::RoomId;
 use parlor_proto::join::DoorMail;
@@ -11,6 +12,7 @@ use parlor_proto::wire::Blob;
 use rand::SeedableRng as _;
 
 use super::{Actor, Use};
+use crate::account::rng;
 use crate::clock::now_ms;
 use crate::limits::SNAPSHOT_BYTES;
 use crate::services::mailboxes::handle::RelayView;
@@ -85,7 +87,7 @@ impl Actor {
         what: Option<Knocked>,
         events: Vec<Mail>,
     ) {
-        let Some(Knocked { bytes, end }) = what else { return };
+        let Some(Knocked { bytes, end, came }) = what else { return };
         let last = match end {
             // It is looked at again.
             KnockEnd::Passing => return,
@@ -97,8 +99,10 @@ impl Actor {
             return;
         }
         let mut size = 0;
-        for bundle in Bundle::pack(events) {
-            let content = DoorMail::Events(bundle).encode();
+        let leaf = came.and_then(|leaf| LeafPublic::parse(&leaf).ok());
+        let sealed = leaf.map(|leaf| DoorMail::events(&room, &leaf, events, &mut rng()));
+        for mail in sealed.into_iter().flatten() {
+            let content = mail.encode();
             size += content.len();
             if size > SNAPSHOT_BYTES {
                 break;
