@@ -70,6 +70,7 @@ export const frame = {
   'restore.old': 'If the old device ({device} …) is lost, revoke it under Settings, Devices.',
   'restore.other': 'Choose another file',
   'restore.passphrase': 'Passphrase of the backup',
+  'restore.profile': 'Your profile is shown to nobody until another device of yours shows it, or you set it again.',
   'restore.reading': 'Opening and checking the backup',
   'restore.rooms': { one: '{n} room', other: '{n} rooms' },
   'restore.sending': 'Handing it to your node',
