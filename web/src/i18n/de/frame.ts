@@ -72,8 +72,7 @@ export const frame: Like<typeof english> = {
   'restore.old': 'Falls das alte Gerät ({device} …) verloren ist, widerrufe es unter Einstellungen, Geräte.',
   'restore.other': 'Andere Datei wählen',
   'restore.passphrase': 'Passphrase des Backups',
-  'restore.profile':
-    'Dein Profil sieht niemand, bis ein anderes deiner Geräte es zeigt oder du es neu setzt.',
+  'restore.profile': 'Dein Profil sieht niemand, bis ein anderes deiner Geräte es zeigt oder du es neu setzt.',
   'restore.reading': 'Das Backup wird geöffnet und geprüft',
   'restore.rooms': { one: '{n} Raum', other: '{n} Räume' },
   'restore.sending': 'Geht an deinen Knoten',
