@@ -93,8 +93,7 @@ describe('a profile in the browser', () => {
         canvas.width = canvas.height = 9;
         const context = canvas.getContext('2d')!;
         context.drawImage(img, 0, 0, 9, 9);
-        const [red, green, blue] = context.getImageData(4, 4, 1, 1).data;
-        return [red, green, blue];
+        return Array.from(context.getImageData(4, 4, 1, 1).data);
       });
     /** Sets a picture of three colours at a place; answers what is seen in the middle then. */
     const set = async (place: () => Promise<void>): Promise<string> => {
