@@ -444,7 +444,7 @@ mod tests {
     fn an_event_is_one_flat_object() {
         let sync = event(EventBody::Sync(SyncProgress { room: "r".into(), have: 1, want: 2, done: false, early: 0 }));
         let json = serde_json::to_value(&sync).unwrap();
-        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false});
+        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false,"early":0});
         assert_eq!(json, wanted);
         assert_eq!(serde_json::from_value::<Event>(json).unwrap(), sync);
     }

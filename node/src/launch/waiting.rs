@@ -64,6 +64,9 @@ impl Waiting {
                 asked = self.front.asks.recv() => asked,
             };
             let Some(ask) = asked else {
+                // Whoever made an account or restored one meanwhile asks in vain for its node.
+                self.front.asks.close();
+                while self.front.asks.recv().await.is_some() {}
                 let server = self.front.server();
                 self.front.door.stop();
                 let _ = server.await;
@@ -108,5 +111,36 @@ impl Waiting {
     async fn start(&mut self) -> Result<super::Parts, Problem> {
         let (account, store) = open(&self.config).await?;
         run(&self.config, &mut self.front, account, store).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parlor_api::{CheckedWord, Setup};
+
+    use super::*;
+    use crate::Home;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_stops_it_while_an_account_is_made_waits_for_nothing_that_does_not_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        for _ in 0..4 {
+            let config = Config { mdns: false, ..Config::new(home.clone()) };
+            let waiting = wait(config, Overrides::default()).await.unwrap();
+            let (door, stop) = (waiting.front.door.clone(), waiting.stopper());
+            let words = door.phrase().unwrap().words;
+            let check = [1, 5, 9].map(|place| CheckedWord { place, word: words[place as usize - 1].clone() });
+            let setup = Setup { name: "ann".to_owned(), check: check.to_vec(), passphrase: None, recovery: None };
+            let making = tokio::spawn(async move { door.setup(setup).await });
+            stop.send_replace(true);
+            let ended = tokio::time::timeout(Duration::from_secs(60), waiting.opened()).await;
+            assert!(ended.expect("it ends").is_ok());
+            let _ = making.await.unwrap();
+            drop(home.lock().expect("nobody has the home"));
+            let _ = std::fs::remove_dir_all(home.dir());
+        }
     }
 }

@@ -78,6 +78,7 @@ export const frame: Like<typeof english> = {
   'restore.sending': 'Geht an deinen Knoten',
   'restore.starting': 'Dein Knoten startet',
   'restore.stay': 'Bei einem langen Verlauf dauert das Minuten. Hier ist erst etwas davon, wenn alles geprüft ist.',
+  'restore.stuck': 'Alles ist wiederhergestellt, aber dein Knoten startete nicht. Beende Parlor und starte es neu.',
   'restore.text':
     'Wähle die Datei, die du als Backup gespeichert hast. Sie geht an deinen eigenen Knoten und sonst nirgendwohin.',
   'restore.title': 'Backup wiederherstellen',

@@ -76,6 +76,7 @@ export const frame = {
   'restore.sending': 'Handing it to your node',
   'restore.starting': 'Starting your node',
   'restore.stay': 'With a long history this takes minutes. Nothing is here before all of it was checked.',
+  'restore.stuck': 'All of it is restored, but your node did not start. Stop Parlor and start it again.',
   'restore.text': 'Choose the file that you saved as a backup. It goes to your own node and nowhere else.',
   'restore.title': 'Restore a backup',
   'restore.wrong': 'The backup does not open with this passphrase. Type it again: capitals and spaces count.',
