@@ -1,6 +1,7 @@
 //! A relay: the program `parlor-bootstrap`, on loopback or on a host of the lab.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -31,6 +32,16 @@ fn relay_program() -> PathBuf {
     program().parent().unwrap_or(Path::new(".")).join(name)
 }
 
+/// A free port of those that no program is given by chance: a relay comes back where it was, and while it is gone others are started.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(10_240..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 #[allow(clippy::expect_used, clippy::panic, reason = "the harness of tests fails by panicking")]
 impl Relay {
     /// Starts a relay that is open to all on a port of its own choosing, and waits until it is ready.
@@ -48,7 +59,7 @@ impl Relay {
     /// If it ends before.
     #[track_caller]
     pub fn start_with(args: &[&str]) -> Self {
-        Self::start_at(None, vec!["/ip4/127.0.0.1/tcp/0".to_owned()], args)
+        Self::start_at(None, vec![format!("/ip4/127.0.0.1/tcp/{}", free_port())], args)
     }
 
     /// As [`start_with`](Self::start_with), where these addresses are.

@@ -34,6 +34,8 @@ pub struct Kinds {
     pub account_removes: BTreeMap<AccountId, Vec<NodeIdx>>,
     /// of a grant,
     pub grant_removes: HashMap<GrantIdx, Vec<NodeIdx>>,
+    /// Removes of one grant, by whose it was.
+    pub role_removes: HashMap<AccountId, Vec<NodeIdx>>,
     /// and of an invite.
     pub invite_removes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// How many removals cascade.
@@ -117,7 +119,8 @@ impl Dag {
         self.kinds.cascades += usize::from(cascade);
         match target {
             Target::Account(account) => self.kinds.account_removes.entry(*account).or_default().push(at),
-            Target::Grant(..) => {
+            Target::Grant(_, account) => {
+                self.kinds.role_removes.entry(*account).or_default().push(at);
                 if let Some(g) = self.targets(target).first().copied() {
                     self.kinds.grant_removes.entry(g).or_default().push(at);
                 }
@@ -138,6 +141,20 @@ impl Dag {
         let invites = if self.kinds.invite_removes.is_empty() { None } else { self.invite_behind(g) };
         let invite = invites.and_then(|invite| self.kinds.invite_removes.get(&invite));
         [account, grant, invite].into_iter().flatten().flatten().copied()
+    }
+
+    /// The removals of another grant of the same account that end this one too: it was given by an invite that was made without
+    /// knowing of it, and is as strong. Who was given another role does not get the one before again by the link he came by.
+    pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        let grant = &self.grants()[g];
+        let invite = self.invite_behind(g);
+        let all = invite.and_then(|_| self.kinds.role_removes.get(&grant.subject)).into_iter().flatten().copied();
+        all.filter(move |at| {
+            let Control::Remove(remove) = &self.node(*at).control else { return false };
+            let mut named = self.targets(&remove.target).iter();
+            invite.is_some_and(|invite| !self.in_past(*at, invite))
+                && named.any(|named| *named != g && grant.power <= self.grants()[*named].power)
+        })
     }
 
     /// The revocations of a device, with what they let count.

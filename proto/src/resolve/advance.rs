@@ -135,6 +135,9 @@ impl Resolved {
                 {
                     self.touch_invite(dag, invite, work);
                 }
+                if let Target::Grant(_, account) = &remove.target {
+                    self.push_junior(dag, node.auth, dag.grants_of(account), work);
+                }
                 if remove.cascade {
                     self.push_junior(dag, node.auth, &dag.subtree(&remove.target), work);
                 } else {

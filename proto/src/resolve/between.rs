@@ -118,6 +118,16 @@ fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
     }
 }
 
+/// Why a Remove may end a grant.
+enum Why {
+    /// It names it.
+    Named,
+    /// It names one above it, and cascades.
+    Above,
+    /// It names another one of the account that this would give again.
+    Role,
+}
+
 impl Between<'_> {
     /// Decides these grants, and before them all that they ask for, the most senior first.
     fn decide(&mut self, asked: &[GrantIdx]) {
@@ -227,23 +237,28 @@ impl Between<'_> {
     /// The Removes that end a grant.
     fn removes(&self, g: GrantIdx, sure: bool) -> Vec<NodeIdx> {
         let (dag, op) = (self.dag, self.dag.grants()[g].op);
-        let ends = |(kill, named): &(NodeIdx, bool)| {
+        let ends = |(kill, why): &(NodeIdx, Why)| {
             let Some(auth) = dag.node(*kill).auth.filter(|_| self.has(*kill, op, sure)) else { return false };
-            let hits = !dag.in_past(*kill, op) || (*named && self.bans_return(*kill, auth, g, sure));
+            let hits = match why {
+                Why::Role => true,
+                Why::Above => !dag.in_past(*kill, op),
+                Why::Named => !dag.in_past(*kill, op) || self.bans_return(*kill, auth, g, sure),
+            };
             hits && dag.seniority(auth, g).is_lt() && self.admissible(*kill, sure)
         };
         self.candidates(g).into_iter().filter(ends).map(|(kill, _)| kill).collect()
     }
 
-    /// The Removes that name a grant, and those that name one above it and cascade; each with whether it names this one.
-    fn candidates(&self, g: GrantIdx) -> Vec<(NodeIdx, bool)> {
+    /// The Removes that may end a grant, each with why.
+    fn candidates(&self, g: GrantIdx) -> Vec<(NodeIdx, Why)> {
         let dag = self.dag;
-        let mut found: Vec<(NodeIdx, bool)> = dag.removes_naming(g).map(|kill| (kill, true)).collect();
+        let mut found: Vec<(NodeIdx, Why)> = dag.removes_naming(g).map(|kill| (kill, Why::Named)).collect();
+        found.extend(dag.role_removes(g).map(|kill| (kill, Why::Role)));
         if dag.kinds().cascades > 0 {
             let mut above = dag.grants()[g].giver;
             while let Some(h) = above {
                 found.extend(
-                    dag.removes_naming(h).filter(|kill| cascades_over(dag, *kill, h)).map(|kill| (kill, false)),
+                    dag.removes_naming(h).filter(|kill| cascades_over(dag, *kill, h)).map(|kill| (kill, Why::Above)),
                 );
                 above = dag.grants()[h].giver;
             }

@@ -73,6 +73,7 @@ impl Resolved {
                 above = dag.grants()[h].giver;
             }
         }
+        kills.extend(dag.role_removes(g).filter(|kill| self.replaces(dag, *kill, g)));
         let leaves = dag.kinds().leaves.get(&dag.grants()[g].subject).map_or(&[][..], Vec::as_slice);
         let left: Vec<NodeIdx> = leaves.iter().copied().filter(|leave| self.leaves(dag, *leave, g, &kills)).collect();
         kills.extend(left);
@@ -87,6 +88,12 @@ impl Resolved {
         let op = dag.grants()[g].op;
         let hits = !dag.in_past(kill, op) || (named && self.bans_return(dag, kill, auth, g));
         hits && dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill)
+    }
+
+    /// Whether the removal of another grant of the account, which ends this one too if it counts, does.
+    fn replaces(&self, dag: &Dag, kill: NodeIdx, g: GrantIdx) -> bool {
+        let Some(auth) = dag.node(kill).auth.filter(|_| self.view.has(kill)) else { return false };
+        dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill)
     }
 
     /// Whether the grant, made knowing the Remove `kill`, is forbidden all the same: it was given by somebody junior to the

@@ -125,8 +125,18 @@ impl Room {
         match self.resolved.members().get(account) {
             Some(g) => self.guest_by(*g).is_some(),
             None => {
-                let mut grants = self.dag.grants_of(account).iter().peekable();
-                grants.peek().is_some() && grants.all(|g| self.guest_by(*g).is_some())
+                // By those that counted: whoever finds the link can write void ones in a guest's name.
+                let born_dead = |g: GrantIdx| {
+                    let op = self.dag.grants()[g].op;
+                    self.resolved.kills(g).iter().any(|kill| self.dag.in_past(*kill, op))
+                };
+                let counted = |g: &&GrantIdx| self.resolved.is_ok(**g) && !born_dead(**g);
+                let all = self.dag.grants_of(account);
+                let mut grants = all.iter().filter(counted).peekable();
+                match grants.peek() {
+                    Some(_) => grants.all(|g| self.guest_by(*g).is_some()),
+                    None => !all.is_empty() && all.iter().all(|g| self.guest_by(*g).is_some()),
+                }
             }
         }
     }

@@ -5,8 +5,6 @@
 //! him read it, or an admission of himself opened it. All of these must count: nobody may use a grant that was void or is over to write
 //! himself what he then acts upon. Otherwise a newcomer would let himself in once more, into an epoch of before.
 
-use std::collections::BTreeSet;
-
 use super::epochs::Epochs;
 use crate::control::Control;
 use crate::dag::{Dag, Node, NodeIdx};
@@ -18,8 +16,9 @@ use crate::resolve::Resolved;
 pub(super) enum Support {
     /// By the history modes, or because the epoch was made for him.
     Himself,
-    /// By these admissions of himself, if they count and open it.
-    By(Vec<NodeIdx>),
+    /// By the admission that made the grant he acted under, if it counts and opens it. Only by that: of many of himself nobody is
+    /// asked to look at all.
+    By(NodeIdx),
 }
 
 impl Epochs {
@@ -27,33 +26,31 @@ impl Epochs {
     pub(super) fn note_opening(&mut self, dag: &Dag, at: NodeIdx) {
         let node = dag.node(at);
         let Control::Admit(admit) = &node.control else { return };
-        let support = if self.reads_by_itself(dag, node, &admit.epoch) {
-            Support::Himself
-        } else {
-            let into = |op: &NodeIdx| {
-                let known = node.past.has(*op) && self.openings.contains_key(op);
-                known
-                    && matches!(&dag.node(*op).control, Control::Admit(own) if own.epoch == admit.epoch && own.slice <= admit.slice)
-            };
-            Support::By(dag.grants_of(&node.author).iter().map(|g| dag.grants()[*g].op).filter(into).collect())
-        };
-        self.openings.insert(at, support);
+        if self.reads_by_itself(dag, node, &admit.epoch) {
+            self.openings.insert(at, Support::Himself);
+            return;
+        }
+        let Some(came) = node.auth.map(|auth| dag.grants()[auth].op) else { return };
+        let into = matches!(&dag.node(came).control, Control::Admit(own) if own.epoch == admit.epoch && own.slice <= admit.slice);
+        if into && self.openings.contains_key(&came) {
+            self.openings.insert(at, Support::By(came));
+        }
     }
 
     /// Whether an admission counts and opens what it says.
     pub(super) fn opens(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved) -> bool {
-        let (mut todo, mut seen) = (vec![at], BTreeSet::new());
-        while let Some(at) = todo.pop() {
+        let mut next = Some(at);
+        while let Some(at) = next {
             // What ended a grant before it was given: a ban, or a removal that the invite did not know of.
             let born_dead = |g| resolved.kills(g).iter().any(|kill| dag.in_past(*kill, at));
-            if !seen.insert(at) || !dag.grants_by(at).any(|g| resolved.is_ok(g) && !born_dead(g)) {
-                continue;
+            if !dag.grants_by(at).any(|g| resolved.is_ok(g) && !born_dead(g)) {
+                return false;
             }
-            match self.openings.get(&at) {
+            next = match self.openings.get(&at) {
                 Some(Support::Himself) => return true,
-                Some(Support::By(own)) => todo.extend(own),
-                None => {}
-            }
+                Some(Support::By(came)) => Some(*came),
+                None => None,
+            };
         }
         false
     }

@@ -28,8 +28,8 @@ impl Worker {
             let seal = knocker.knock;
             match turn.entry.room.admit(knocker.request.clone(), false, turn.now_ms, &mut rng()) {
                 Ok(admission) => {
-                    let leaf = knocker.request.entrant.leaf.leaf_pk;
-                    let came = (!admission.outcome.accepted.is_empty()).then_some(leaf);
+                    // Also if he was let in before: what was left for him then may not have come. Nobody else can open it.
+                    let came = Some(knocker.request.entrant.leaf.leaf_pk);
                     let answer = JoinAnswer::Welcome(admission.welcome.into());
                     turn.commit(
                         admission.outcome,

@@ -104,7 +104,7 @@ pub(crate) struct Knocked {
     pub(crate) bytes: Vec<u8>,
     /// What it says.
     pub(crate) end: KnockEnd,
-    /// The leaf key of who was let in by this knock, and not before: he is given the events of the room.
+    /// The leaf key of who is in: the events of the room are left for him, sealed for it.
     pub(crate) came: Option<[u8; 32]>,
 }
 

@@ -293,3 +293,40 @@ fn who_left_is_brought_back_by_nobody_with_what_he_once_asked_for() {
     let again = JoinRequest::sign(&alice.room.id(), &link.keys().sign, device, himself.entrant(), [8; 16]);
     assert!(alice.room.admit(again, false, alice.now, &mut alice.rng).is_ok());
 }
+
+#[test]
+fn a_role_that_was_taken_from_somebody_is_not_given_again_by_the_link_he_came_by() {
+    for knowing in [true, false] {
+        let mut alice = Person::founder(1, History::Full);
+        let link = alice.invite(&many(Role::Moderator));
+        let bob = Person::join(2, &link, &mut alice);
+        let mut carol = Person::join(3, &link, &mut alice);
+        alice.sync(&mut carol);
+        let himself = identity(2);
+        // A doctored node of a moderator lets him in once more, having heard of it or not.
+        let join =
+            JoinRequest::sign(&alice.room.id(), &link.keys().sign, himself.signing_key(), himself.entrant(), [9; 16]);
+        let early = Control::Admit(Box::new(super::rules::admit(&carol, &link, join)));
+        let mut event = super::rules::forge(&carol, &early, |_| ());
+        let changed = alice.room.grant_role(&himself.account(), Role::Observer, alice.now).unwrap();
+        alice.keep(changed);
+        if knowing {
+            carol.sync_from(&alice);
+            event = super::rules::forge(&carol, &early, |_| ());
+        }
+        assert!(alice.receive(vec![event]).rejected.is_empty());
+        let role = |of: &Person| of.room.member(&himself.account()).map(|member| member.role);
+        assert_eq!(role(&alice), Some(Role::Observer), "knowing: {knowing}");
+        // Nor by an honest one at whose door he knocks; and a role that is given counts.
+        let fresh =
+            JoinRequest::sign(&alice.room.id(), &link.keys().sign, himself.signing_key(), himself.entrant(), [10; 16]);
+        if let Ok(admission) = alice.room.admit(fresh, false, alice.now, &mut alice.rng) {
+            alice.keep(admission.outcome);
+        }
+        assert_eq!(role(&alice), Some(Role::Observer));
+        let changed = alice.room.grant_role(&himself.account(), Role::Admin, alice.now).unwrap();
+        alice.keep(changed);
+        assert_eq!(role(&alice), Some(Role::Admin));
+        drop(bob);
+    }
+}

@@ -291,10 +291,24 @@ fn an_invite_that_ends_puts_its_guests_out_by_the_maker_and_if_he_is_away_by_oth
         let of_guest = |device: &&DeviceId| who.room.account_of(device).is_some_and(|of| who.room.is_guest(&of));
         let guests: Vec<_> = devices.iter().filter(of_guest).collect();
         assert_eq!(guests.len(), 2);
-        for guest in guests {
+        for guest in guests.iter().copied() {
             assert_eq!(who.room.standing(guest), Standing::Stranger);
             assert!(who.room.epochs_for(guest).is_empty());
         }
+        // Nor is it one by what somebody else writes in its name, once it is out.
+        let guest = guests[0];
+        let account = who.room.account_of(guest).unwrap();
+        let known = who.events().into_iter().find_map(|event| {
+            match Control::decode(event.control()?.kind, event.payload()).ok()? {
+                Control::Admit(admit) if admit.join.entrant.account() == account => Some(*admit),
+                _ => None,
+            }
+        });
+        let says = Admit { auth: auth(who), ..known.unwrap() };
+        let event = forge(who, &Control::Admit(Box::new(says)), |_| ());
+        let _ = who.receive(vec![event]);
+        assert_eq!(who.room.standing(guest), Standing::Stranger);
+        assert!(who.room.epochs_for(guest).is_empty());
         who.now += 1;
         let secret = who.write("later");
         relay.from(who);
