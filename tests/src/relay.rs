@@ -1,6 +1,7 @@
 //! A relay: the program `parlor-bootstrap`, on loopback or on a host of the lab.
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -35,7 +36,9 @@ fn relay_program() -> PathBuf {
 /// A free port of those that no program is given by chance: a relay comes back where it was, and while it is gone others are started.
 fn free_port() -> u16 {
     loop {
-        let port = rand::random_range(10_240..32_000);
+        // Another number each time, whoever else asks.
+        let drawn = RandomState::new().build_hasher().finish() % 20_000;
+        let port = 10_240 + u16::try_from(drawn).unwrap_or_default();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
