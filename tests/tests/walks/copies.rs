@@ -85,8 +85,15 @@ fn of_a_home_that_runs_twice_at_once_both_writings_are_kept_and_both_stop() {
     let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
     let room = alice.create_room("Reading club");
     bob.join(&alice.invite(&room, &[]));
+    // They meet again once Bob has said where he is: from then on Alice's home knows where to find him, and so does its copy.
+    bob.stop();
+    bob.run();
+    [&alice, &bob].iter().for_each(|person| person.connected_to(1));
     alice.say(&room, "common");
     bob.holds(&room, 1);
+    eventually("it is confirmed, after what each holds was compared", || {
+        alice.history(&room).iter().any(|message| message.delivered_to > 0).then_some(())
+    });
     bob.stop();
     alice.stop();
     let mut copy = copy_of(&alice);
