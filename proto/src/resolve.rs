@@ -143,6 +143,12 @@ impl Resolved {
         self.kills.get(g).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the grant is ok, and was not over before it was given: by a ban, or a removal that its invite did not know of.
+    pub fn began(&self, dag: &Dag, g: GrantIdx) -> bool {
+        let op = dag.grants()[g].op;
+        self.is_ok(g) && !self.kills(g).iter().any(|kill| dag.in_past(*kill, op))
+    }
+
     /// Whether the grant is ok and nobody ended it.
     pub fn is_live(&self, g: GrantIdx) -> bool {
         self.is_ok(g) && self.kills(g).is_empty()

@@ -153,21 +153,24 @@ fn unreadable(error: &std::io::Error) -> Problem {
     Problem::new(Code::HomeDenied, format!("could not read the backup: {error}"))
 }
 
+/// A file in memory.
+#[cfg(test)]
+#[derive(Default)]
+pub(super) struct File(pub(super) Vec<u8>);
+
+#[cfg(test)]
+impl Sink for File {
+    fn take(&mut self, bytes: Vec<u8>) -> Result<(), Problem> {
+        self.0.extend(bytes);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[derive(Default)]
-    struct File(Vec<u8>);
-
-    impl Sink for File {
-        fn take(&mut self, bytes: Vec<u8>) -> Result<(), Problem> {
-            self.0.extend(bytes);
-            Ok(())
-        }
-    }
 
     /// A key file: passphrases take their time.
     const KEY: parlor_crypto::Secret = parlor_crypto::Secret::new([7; 32]);

@@ -10,7 +10,7 @@ use parlor_storage::{Batch, ControlRow, Namespace, OpenOptions, Store};
 use zeroize::Zeroizing;
 
 use super::record::Record;
-use super::stream::{Reader, Sink, Writer};
+use super::stream::{File, Reader, Writer};
 use super::write::{Source, Values, whole, write};
 use super::{BackupKey, restore_backup, verify_backup};
 use crate::account::Account;
@@ -20,16 +20,6 @@ use crate::services::rooms::FORK;
 use crate::{Home, Passphrase, init_account};
 
 const WORD: &str = "correct horse";
-
-#[derive(Default)]
-struct File(Vec<u8>);
-
-impl Sink for File {
-    fn take(&mut self, bytes: Vec<u8>) -> Result<(), Problem> {
-        self.0.extend(bytes);
-        Ok(())
-    }
-}
 
 fn key() -> BackupKey {
     BackupKey::Passphrase(Zeroizing::new(WORD.to_owned()))

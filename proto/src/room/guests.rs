@@ -126,13 +126,8 @@ impl Room {
             Some(g) => self.guest_by(*g).is_some(),
             None => {
                 // By those that counted: whoever finds the link can write void ones in a guest's name.
-                let born_dead = |g: GrantIdx| {
-                    let op = self.dag.grants()[g].op;
-                    self.resolved.kills(g).iter().any(|kill| self.dag.in_past(*kill, op))
-                };
-                let counted = |g: &&GrantIdx| self.resolved.is_ok(**g) && !born_dead(**g);
                 let all = self.dag.grants_of(account);
-                let mut grants = all.iter().filter(counted).peekable();
+                let mut grants = all.iter().filter(|g| self.resolved.began(&self.dag, **g)).peekable();
                 match grants.peek() {
                     Some(_) => grants.all(|g| self.guest_by(*g).is_some()),
                     None => !all.is_empty() && all.iter().all(|g| self.guest_by(*g).is_some()),

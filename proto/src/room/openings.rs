@@ -41,9 +41,7 @@ impl Epochs {
     pub(super) fn opens(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved) -> bool {
         let mut next = Some(at);
         while let Some(at) = next {
-            // What ended a grant before it was given: a ban, or a removal that the invite did not know of.
-            let born_dead = |g| resolved.kills(g).iter().any(|kill| dag.in_past(*kill, at));
-            if !dag.grants_by(at).any(|g| resolved.is_ok(g) && !born_dead(g)) {
+            if !dag.grants_by(at).any(|g| resolved.began(dag, g)) {
                 return false;
             }
             next = match self.openings.get(&at) {
