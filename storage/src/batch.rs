@@ -221,6 +221,11 @@ impl Batch {
         self.bytes
     }
 
+    /// Whether it holds the record of its room.
+    pub fn begins(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Room(_)))
+    }
+
     /// Whether it forgets its room.
     pub(crate) fn forgets(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Forget))

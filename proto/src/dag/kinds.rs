@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::proofs::Proofs;
 use super::{Dag, GrantIdx, Node, NodeIdx};
-use crate::control::{Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
+use crate::control::{Admit, Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 use crate::limits;
@@ -20,6 +20,8 @@ pub struct Kinds {
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
     pub ends: Vec<NodeIdx>,
+    /// The admissions by one request: invite key and nonce.
+    pub requests: HashMap<([u8; 32], [u8; 16]), Vec<NodeIdx>>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -68,7 +70,10 @@ impl Dag {
                     self.kinds.revokes.entry(invite).or_default().push(at);
                 }
             }
-            Control::Admit(admit) => self.kinds.slices.entry(admit.epoch).or_default().push((at, admit.slice)),
+            Control::Admit(admit) => {
+                self.kinds.slices.entry(admit.epoch).or_default().push((at, admit.slice));
+                self.kinds.requests.entry(request_of(admit)).or_default().push(at);
+            }
             Control::Remove(remove) => self.add_remove(at, &remove.target, remove.cascade),
             Control::Unban(unban) => {
                 if let Some(removal) = self.find(&unban.removal) {
@@ -157,6 +162,24 @@ impl Dag {
         })
     }
 
+    /// The leaves of an account.
+    pub fn leaves_of(&self, account: &AccountId) -> &[NodeIdx] {
+        self.kinds.leaves.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// The admissions by the same request as this one, itself among them.
+    pub fn same_request(&self, admit: &Admit) -> &[NodeIdx] {
+        self.kinds.requests.get(&request_of(admit)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a Leave takes back the request by which the grant was given: its author knew that somebody let him in by it, and
+    /// whoever gave this grant knew nothing of the Leave.
+    pub fn takes_back(&self, leave: NodeIdx, g: GrantIdx) -> bool {
+        let op = self.grants()[g].op;
+        let Control::Admit(admit) = &self.node(op).control else { return false };
+        !self.in_past(leave, op) && self.same_request(admit).iter().any(|known| self.in_past(*known, leave))
+    }
+
     /// The revocations of a device, with what they let count.
     pub fn device_revokes(&self, device: &DeviceId) -> &[(NodeIdx, DeviceFence)] {
         self.kinds.device_revokes.get(device).map_or(&[], Vec::as_slice)
@@ -174,4 +197,9 @@ impl Dag {
         let complaints = self.kinds.complaints.get(epoch).map_or(&[][..], Vec::as_slice);
         complaints.iter().map(|at| (*at, self.node(*at)))
     }
+}
+
+/// What names a request to join: nobody but who made it can make another one with the same.
+fn request_of(admit: &Admit) -> ([u8; 32], [u8; 16]) {
+    (admit.join.invite_pk, admit.join.nonce)
 }

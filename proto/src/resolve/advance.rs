@@ -88,11 +88,17 @@ impl Resolved {
                     self.revoked.entry(device).or_default().push((at, fence));
                     let log = dag.logs().get(&device).map_or(&[][..], Vec::as_slice);
                     let beyond = log.iter().filter(|op| self.view.has(**op) && !fence_holds(dag, &fence, **op));
-                    beyond.for_each(|op| self.touch(dag, *op, work));
+                    beyond.for_each(|op| {
+                        self.touch(dag, *op, work);
+                        self.touch_requests(dag, *op, work);
+                    });
                 }
                 work.delta.accounts.insert(node.author);
             }
-            _ => self.touch(dag, at, work),
+            _ => {
+                self.touch(dag, at, work);
+                self.touch_requests(dag, at, work);
+            }
         }
         self.refresh_papers(dag, at, work);
     }
@@ -163,6 +169,15 @@ impl Resolved {
             | Control::KeyComplaint(_)
             | Control::EquivProof(_)
             | Control::Unknown(_) => {}
+        }
+    }
+
+    /// Sends the grants by requests that a Leave takes back: that asks for nothing but the Leave itself and what ends the grant, so it
+    /// may end grants more senior than the one it was made under.
+    fn touch_requests(&self, dag: &Dag, op: NodeIdx, work: &mut Work) {
+        if let Control::Leave(_) = &dag.node(op).control {
+            let theirs = dag.grants_of(&dag.node(op).author).iter().copied();
+            theirs.filter(|g| dag.takes_back(op, *g)).for_each(|g| self.push(dag, g, work));
         }
     }
 

@@ -287,8 +287,14 @@ impl Between<'_> {
             let removal = |end: &&NodeIdx| matches!(dag.node(**end).control, Control::Remove(_));
             ends.iter().filter(removal).copied().collect()
         };
+        let of_own = if sure { &own.may_end } else { &own.sure_end };
+        let inside_own = |leave: &NodeIdx| of_own.iter().all(|kill| inside(dag, *kill, *leave));
+        let whoever = Bounds { may_ok: true, sure_ok: true, ..own.clone() };
         let ends = |leave: &NodeIdx| {
             let Some(auth) = dag.node(*leave).auth.filter(|_| self.has(*leave, op, sure)) else { return false };
+            if dag.takes_back(*leave, g) && self.admits(*leave, g, &whoever, sure) {
+                return true;
+            }
             if (auth != g && dag.seniority(auth, g).is_gt()) || dag.in_past(*leave, op) {
                 return false;
             }
@@ -299,15 +305,13 @@ impl Between<'_> {
                 may_end: removals(&of_auth.may_end),
                 sure_end: removals(&of_auth.sure_end),
             };
-            let of_own = if sure { &own.may_end } else { &own.sure_end };
-            of_own.iter().all(|kill| inside(dag, *kill, *leave)) && self.admits(*leave, auth, &of_auth, sure)
+            inside_own(leave) && self.admits(*leave, auth, &of_auth, sure)
         };
         self.leaves_of(g).filter(ends).collect()
     }
 
     fn leaves_of(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> {
-        let leaves = self.dag.kinds().leaves.get(&self.dag.grants()[g].subject).map_or(&[][..], Vec::as_slice);
-        leaves.iter().copied().filter(|leave| self.view.has(*leave))
+        self.dag.leaves_of(&self.dag.grants()[g].subject).iter().copied().filter(|leave| self.view.has(*leave))
     }
 
     fn closings(&self, invite: NodeIdx) -> impl Iterator<Item = NodeIdx> {

@@ -74,7 +74,7 @@ impl Resolved {
             }
         }
         kills.extend(dag.role_removes(g).filter(|kill| self.replaces(dag, *kill, g)));
-        let leaves = dag.kinds().leaves.get(&dag.grants()[g].subject).map_or(&[][..], Vec::as_slice);
+        let leaves = dag.leaves_of(&dag.grants()[g].subject);
         let left: Vec<NodeIdx> = leaves.iter().copied().filter(|leave| self.leaves(dag, *leave, g, &kills)).collect();
         kills.extend(left);
         kills.sort_unstable();
@@ -111,9 +111,13 @@ impl Resolved {
         unbans.iter().copied().filter(|unban| self.view.has(*unban) && self.is_admissible(dag, *unban))
     }
 
-    /// Whether the Leave ends the grant, which `removes` end too: under this grant, or a more senior one of the account. Nobody
-    /// who is removed undoes that by having left: it counts only inside the fences of all removals.
+    /// Whether the Leave ends the grant, which `removes` end too: under this grant, or a more senior one of the account, or if it takes
+    /// back the request by which the grant was given, whoever let him in by that. Nobody who is removed undoes that by having left:
+    /// it counts only inside the fences of all removals.
     fn leaves(&self, dag: &Dag, leave: NodeIdx, g: GrantIdx, removes: &[NodeIdx]) -> bool {
+        if self.view.has(leave) && dag.takes_back(leave, g) && self.admits(dag, leave, g, self.is_ok(g), removes) {
+            return true;
+        }
         let Some(auth) = dag.node(leave).auth.filter(|auth| self.view.has(leave) && self.is_ok(*auth)) else {
             return false;
         };

@@ -11,7 +11,7 @@ use parlor_crypto::wrap::GossipKey;
 use super::cache::Cache;
 use super::healing::Lacking;
 use super::late::Late;
-use super::openings::Support;
+use super::openings::{FalseKeys, Support};
 use crate::control::{Complaint, Control, RotateReason};
 use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
@@ -78,6 +78,8 @@ pub(super) struct Epochs {
     counted: NodeIdx,
     /// Why each admission may open what it says.
     pub(super) openings: HashMap<NodeIdx, Support>,
+    /// The admissions into the epoch we write under that commit to a key that does not belong to it.
+    pub(super) false_keys: FalseKeys,
     /// What we were when keys were asked for last: when that changes we may be entitled to more.
     pub(super) asked_as: (Option<GrantIdx>, usize),
     /// The Rotates of each device that nothing missing called for.
@@ -112,6 +114,7 @@ impl Epochs {
             admitted: HashMap::new(),
             counted: 0,
             openings: HashMap::new(),
+            false_keys: FalseKeys::default(),
             asked_as: (None, 0),
             idle: HashMap::new(),
             keys_wanted: BTreeSet::new(),

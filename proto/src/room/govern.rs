@@ -179,10 +179,32 @@ impl Room {
             outcome.merge(self.write_removal(removal, messages, now_ms)?);
         }
         let guests = self.guests_behind(removals);
+        let written: Vec<NodeIdx> = outcome.events().filter_map(|event| self.dag.find(&event.id())).collect();
+        outcome.merge(self.remove_behind(removals, &written, now_ms)?);
         outcome.merge(self.put_out(&guests, now_ms));
         // Who was out already holds no keys.
         if anybody {
             self.rotate_at_once(&mut outcome, now_ms, rng);
+        }
+        Ok(outcome)
+    }
+
+    /// Removes by name whom the removals that were `written` ended with an invite or with who let him in: he would come back by any
+    /// other link that he has, for these say nothing of him.
+    fn remove_behind(&mut self, removals: &[Removal], written: &[NodeIdx], now_ms: u64) -> Result<Outcome, Refusal> {
+        let ended = |g: &GrantIdx| self.resolved.kills(*g).iter().any(|kill| written.contains(kill));
+        let hit = removals.iter().flat_map(|removal| match removal.cascade {
+            true => self.dag.subtree(&removal.target),
+            false => self.dag.targets(&removal.target).to_vec(),
+        });
+        let people = hit.filter(|g| ended(g) && self.guest_by(*g).is_none());
+        let mut behind: BTreeSet<AccountId> = people.map(|g| self.dag.grants()[g].subject).collect();
+        let named = |account: &AccountId| removals.iter().any(|removal| removal.target == Target::Account(*account));
+        behind.retain(|account| !self.resolved.members().contains_key(account) && !named(account));
+        let mut outcome = Outcome::default();
+        for account in behind {
+            let removal = Removal { target: Target::Account(account), ban: false, cascade: false, purge: false };
+            outcome.merge(self.write_removal(&removal, MessageFate::Fenced, now_ms)?);
         }
         Ok(outcome)
     }

@@ -366,13 +366,13 @@ impl Room {
     }
 
     /// Whether the chain of slices from this key on leads to what an Admit commits to.
-    fn leads_to(&self, held: &Held, admit: &Admit) -> bool {
+    pub(super) fn leads_to(&self, held: &Held, admit: &Admit) -> bool {
         let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
         slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
     }
 
     /// The Admits that let a device into an epoch, with their places.
-    fn admits_of(&self, device: &DeviceId, epoch: &EpochId) -> Vec<(NodeIdx, &Admit)> {
+    pub(super) fn admits_of(&self, device: &DeviceId, epoch: &EpochId) -> Vec<(NodeIdx, &Admit)> {
         let certs = self.dag.device_no(device).and_then(|no| self.dag.devices().get(no)).map(|entry| &entry.certs);
         let admit = |(at, _): &(NodeIdx, AccountId)| match &self.dag.node(*at).control {
             Control::Admit(admit) if admit.epoch == *epoch => Some((*at, admit.as_ref())),

@@ -21,8 +21,8 @@ impl Room {
     ///
     /// An epoch is needed when none is safe (T1; the turn is drawn among the members so that usually one makes it), when the
     /// current one is a week old or carried 10,000 of our messages (T2; in direct chats otherwise: [`freshen`](Self::freshen)), when the rules of the room for newcomers changed (T3),
-    /// and when the key of a better one does not come within a minute, or the one that we wrote under is not safe any more and
-    /// an older one is (T4).
+    /// and when the key of a better one does not come within a minute, the one that we wrote under is not safe any more and
+    /// an older one is, or somebody was let into it with a false key (T4).
     ///
     /// It also destroys keys whose time has come ([`super::slices`]).
     pub fn maintain_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
@@ -35,6 +35,7 @@ impl Room {
     }
 
     fn tend_epochs(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
+        self.look_for_false_keys();
         let needed = self.rotation_needed(now_ms);
         self.missing_ms = (needed == Some(RotateReason::NoSafeEpoch)).then(|| self.missing_ms.unwrap_or(now_ms));
         self.mind_company(now_ms);
@@ -115,6 +116,9 @@ impl Room {
             return Some(RotateReason::Hand);
         }
         let best = self.best?;
+        if self.somebody_holds_a_false_key() {
+            return Some(RotateReason::Hand);
+        }
         let (_, rotate) = self.dag.epoch(&best)?;
         if self.policy().is_some_and(|policy| policy.history != rotate.share_history) {
             return Some(RotateReason::History);

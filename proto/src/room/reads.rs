@@ -33,7 +33,8 @@ impl Room {
 /// those with which it was in last, of which no other knew an end. All are looked at, however many there are: whoever may choose which
 /// are left out chooses what comes of it.
 fn could_read(dag: &Dag, account: &AccountId, view: &Set, resolved: &Resolved) -> InviteHistory {
-    let counts = |g: &GrantIdx| view.has(dag.grants()[*g].op) && resolved.is_ok(*g);
+    // Nor by one that was over before it was given: whoever writes it would choose what its subject once read.
+    let counts = |g: &GrantIdx| view.has(dag.grants()[*g].op) && resolved.began(dag, *g);
     let grants: Vec<GrantIdx> = dag.grants_of(account).iter().copied().filter(counts).collect();
     let mut standing = grants.iter().copied().filter(|g| resolved.kills(*g).is_empty()).peekable();
     if standing.peek().is_some() {

@@ -21,6 +21,10 @@ use crate::hlc::Hlc;
 use crate::ids::{EpochId, EventId};
 use crate::limits;
 
+/// So many of the last ends of grants an invite is made to know of: with so many heads that they can not all be named it would let
+/// nobody back in whose removal lies below another one.
+const ENDS_NAMED: usize = 256;
+
 impl Room {
     /// Writes a message under the best safe epoch.
     ///
@@ -276,6 +280,8 @@ impl Room {
     fn named_by(&self, control: &Control) -> Vec<NodeIdx> {
         let mut named: Vec<NodeIdx> = control.auth().and_then(|auth| self.dag.find(&auth)).into_iter().collect();
         match control {
+            // It lets back in nobody whose removal it does not know of.
+            Control::Invite(_) => named.extend(self.dag.kinds().ends.iter().rev().take(ENDS_NAMED)),
             Control::InviteRevoke(revoke) => named.extend(self.dag.find(&revoke.invite)),
             Control::Grant(grant) => {
                 named.extend(self.dag.grants_of(&grant.subject).iter().map(|g| self.dag.grants()[*g].op))
@@ -386,7 +392,8 @@ impl Room {
             let mut covered = self.dag.past_of(prev);
             let mut first = Set::default();
             for at in named {
-                if !covered.has(*at)
+                if first.len() < limits::MAX_PARENTS
+                    && !covered.has(*at)
                     && let Some(head) = heads.iter().find(|head| self.dag.in_past(*at, **head))
                 {
                     covered.put_all(&self.dag.past_of([*head]));

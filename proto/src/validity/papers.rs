@@ -63,8 +63,12 @@ impl Facts<'_> {
             }
             // Nobody could be taken back.
             Control::Leave(_) if self.dag.direct().is_some() => Err(Invalid::Permission),
-            Control::Leave(_)
-            | Control::Genesis(_)
+            Control::Leave(_) => {
+                let mut before = self.dag.leaves_of(&self.author).iter().filter(|at| self.past.has(**at));
+                let again = before.any(|at| self.dag.node(*at).auth == Some(auth));
+                if again { Err(Invalid::Repeated) } else { Ok(()) }
+            }
+            Control::Genesis(_)
             | Control::Direct(_)
             | Control::Unknown(_)
             | Control::AccountUpdate(_)
@@ -106,20 +110,9 @@ impl Facts<'_> {
 
     /// Whether who asks has left since he was let in by the same request: it lies in the log, for everybody to let him in again with.
     fn left_since(&self, admit: &Admit) -> bool {
-        let account = admit.join.entrant.account();
-        let leaves = self.dag.kinds().leaves.get(&account).map_or(&[][..], Vec::as_slice);
-        let mut left = leaves.iter().filter(|leave| self.past.has(**leave)).peekable();
-        let before = |leave: &NodeIdx| {
-            let came = self.dag.grants_of(&account).iter().map(|g| self.dag.grants()[*g].op);
-            let same = |op: NodeIdx| match &self.dag.node(op).control {
-                Control::Admit(known) => {
-                    known.join.nonce == admit.join.nonce && known.join.invite_pk == admit.join.invite_pk
-                }
-                _ => false,
-            };
-            came.filter(|op| self.dag.in_past(*op, *leave)).any(same)
-        };
-        left.peek().is_some() && left.any(before)
+        let mut before = self.dag.same_request(admit).iter().filter(|op| self.past.has(**op));
+        let leaves = self.dag.leaves_of(&admit.join.entrant.account());
+        before.any(|op| leaves.iter().any(|leave| self.past.has(*leave) && self.dag.in_past(*op, *leave)))
     }
 
     fn account_update(&self, update: &AccountUpdate) -> Result<(), Invalid> {

@@ -19,11 +19,13 @@ impl Turn<'_> {
     /// As [`commit`](Self::commit), in one batch with what is in `batch` already. What one event released may be more than the
     /// store takes at once: then the first events go ahead in batches of their own, each a whole part of all logs, and what is
     /// kept beside events, with all that follows from it, stands in the last. A branch that begins is not parted from it, for it
-    /// is what knows the branch.
+    /// is what knows the branch; nor is a room that begins from its keys, nor are messages of ours from what says that they are sent.
     pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
         let mut accepted = Vec::new();
         let mut late = false;
-        let whole = outcome.placed.iter().any(|placed| placed.place.at == 1);
+        let whole = batch.begins()
+            || !settle.entries.is_empty()
+            || outcome.placed.iter().any(|placed| placed.place.at == 1);
         for mut event in std::mem::take(&mut outcome.accepted) {
             if batch.bytes() >= SPLIT_BYTES && !whole {
                 let ahead = Settle {

@@ -29,7 +29,7 @@ fn request(text: &str) -> SendRequest {
 
 impl Alone {
     async fn texts(&self) -> Vec<String> {
-        let page = self.app.history(&self.room, Anchor::Newest, 50, false).await.unwrap();
+        let page = self.app.history(&self.room, Anchor::Newest, 100, false).await.unwrap();
         page.items.into_iter().map(|message| message.text).collect()
     }
 }
@@ -78,6 +78,31 @@ async fn messages_under_way_when_the_disk_fails_are_each_there_or_refused() {
     expected.sort_unstable();
     assert_eq!(all, expected);
     alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_long_messages_sent_at_once_all_are_there_with_what_says_so_or_none() {
+    for openings in [0, 1] {
+        let alone = Alone::new().await;
+        let named = |n: usize| {
+            let text = format!("{n} {}", "long ".repeat(4 * 1024));
+            SendRequest { client_id: Some(format!("client {n}")), ..request(&text) }
+        };
+        let all: Vec<SendRequest> = (0..80).map(named).collect();
+        alone.app.node.context.store.break_disk(openings);
+        let first = alone.app.send(&alone.room, all.clone()).await;
+        let there = alone.texts().await.len();
+        assert!(there == 0 || there == 80, "{there} of 80 are there");
+        assert!(first.is_err() || there == 80, "what is told is what is there");
+        alone.app.send(&alone.room, all).await.unwrap();
+        let mut texts = alone.texts().await;
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), 80);
+        let alone = alone.restarted().await;
+        assert_eq!(alone.texts().await.len(), 80, "each is there once");
+        alone.node.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,8 @@
 
 use super::support::{Person, START, identity, many, new_invite, new_room, revoked_phone};
 use crate::body::{Body, MAX_TEXT};
-use crate::control::{Control, History, JoinRequest, Permission, Role, RoomKind};
-use crate::room::{Change, JoinRefusal, NewInvite, Refusal, Standing};
+use crate::control::{Control, History, JoinRequest, Permission, Role, RoomKind, Target};
+use crate::room::{Change, JoinRefusal, NewInvite, Refusal, Removal, Standing};
 use crate::validity::Invalid;
 
 #[test]
@@ -267,6 +267,40 @@ fn a_link_that_who_was_removed_has_kept_lets_him_back_in_no_more_whoever_holds_t
     let link = alice.invite(&NewInvite::of(Role::Member));
     let bob = Person::join(2, &link, &mut alice);
     assert!(bob.room.is_member());
+}
+
+#[test]
+fn who_went_with_an_invite_or_with_who_let_him_in_comes_back_by_no_other_link_that_he_had() {
+    for cascade in [true, false] {
+        let mut alice = Person::founder(1, History::Full);
+        let kept = alice.invite(&many(Role::Member));
+        let link = alice.invite(&many(Role::Moderator));
+        let mut carol = Person::join(3, &link, &mut alice);
+        let hers = carol.invite(&many(Role::Member));
+        let bob = Person::join(2, &hers, &mut carol);
+        alice.sync(&mut carol);
+        let target = match cascade {
+            true => Target::Account(carol.room.me().account()),
+            false => Target::Invite(carol.room.invite_by_key(&hers.keys().sign.public_bytes()).unwrap()),
+        };
+        let removal = Removal { target, ban: false, cascade, purge: false };
+        let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
+        let epochs = |event: &&crate::event::Event| {
+            let kind = event.control().map(|header| header.kind);
+            kind == Some(crate::control::ROTATE_KIND)
+        };
+        assert_eq!(outcome.events().filter(epochs).count(), 1, "one change of keys for all of them");
+        alice.keep(outcome);
+        let himself = bob.room.me().clone();
+        assert!(!alice.room.members().iter().any(|member| member.account == himself.account()));
+        for link in [&kept, &hers] {
+            let told = alice.admit(&himself, link).err();
+            assert!(matches!(told, Some(JoinRefusal::RemovedSince | JoinRefusal::Revoked)), "{told:?}");
+        }
+        assert_eq!(alice.admit(&himself, &kept).err(), Some(JoinRefusal::RemovedSince));
+        let fresh = alice.invite(&NewInvite::of(Role::Member));
+        assert!(alice.admit(&himself, &fresh).is_ok());
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::support::{Person, many};
 use crate::control::{History, Role};
 use crate::event::Event;
 use crate::ids::EventId;
+use crate::room::{JoinRefusal, NewInvite};
 
 #[test]
 fn more_heads_than_an_event_can_name_stop_nobody() {
@@ -94,4 +95,43 @@ fn who_extends_more_branches_than_an_event_can_name_keeps_no_removal_out_of_the_
     let (removed, all) = (alice.room.dag.find(&removed.id()).unwrap(), alice.room.dag.kinds());
     let made = all.rotates.iter().filter(|at| alice.room.dag.in_past(removed, **at)).count();
     assert!(made > 0 && alice.room.epoch_status().epoch.is_some());
+}
+
+#[test]
+fn a_new_link_lets_back_in_who_was_removed_however_many_heads_there_are() {
+    (0..10).for_each(removed_under_one_of_ten_heads);
+}
+
+fn removed_under_one_of_ten_heads(remover: usize) {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Admin));
+    let mut people: Vec<Person> = (2..12).map(|seed| Person::join(seed, &link, &mut alice)).collect();
+    let kept = alice.invite(&many(Role::Member));
+    let bob = Person::join(20, &kept, &mut alice);
+    for person in &mut people {
+        person.sync_from(&alice);
+    }
+    // All write at once, one of them removes Bob.
+    for (n, person) in people.iter_mut().enumerate() {
+        if n == remover {
+            super::attacks::remove(person, &bob);
+        } else {
+            // More than one event, so that the one with the removal is not the head with the longest past.
+            for length in 1..4 {
+                let about = vec![(crate::control::Setting::About, vec![b'a'; length + n])];
+                let outcome = person.room.set_state(about, person.now).unwrap();
+                person.keep(outcome);
+            }
+        }
+    }
+    for person in &people {
+        alice.sync_from(person);
+    }
+    assert!(alice.room.control_frontier().len() > 8);
+    let himself = bob.room.me().clone();
+    let fresh = alice.invite(&NewInvite::of(Role::Member));
+    alice.maintain();
+    assert_eq!(alice.admit(&himself, &kept).err(), Some(JoinRefusal::RemovedSince));
+    assert!(alice.admit(&himself, &fresh).is_ok());
+    assert!(alice.room.members().iter().any(|member| member.account == himself.account()));
 }

@@ -204,3 +204,34 @@ fn nobody_opens_anything_by_a_link_that_is_over() {
         assert!(alice.room.key_share_for(&device, &before[0], &mut alice.rng).is_err(), "{role:?}");
     }
 }
+
+#[test]
+fn who_is_let_in_with_a_false_key_reads_from_the_next_epoch_on_which_who_holds_the_true_one_makes() {
+    for falsely in [true, false] {
+        let mut alice = Person::founder(1, History::Full);
+        let link = alice.invite(&NewInvite { uses: Some(5), ..NewInvite::of(Role::Member) });
+        let mut mallory = Person::join(2, &link, &mut alice);
+        mallory.sync(&mut alice);
+        alice.now += 2 * 3_600_000;
+        let link = alice.invite(&NewInvite { uses: Some(5), ..NewInvite::of(Role::Member) });
+        mallory.sync_from(&alice);
+        let before = alice.room.epoch_status().epoch.unwrap();
+        let dave = super::support::identity(3);
+        let join = Person::request(&alice.room.id(), &dave, &link);
+        let mut says = admit(&mallory, &link, join);
+        let held = mallory.room.epochs.held()[&before].clone();
+        let slice = SliceSecret::from_secret(held.slice, held.key).unwrap();
+        says.slice = slice.index();
+        says.slice_commit = if falsely { [7; 32] } else { slice.commit(alice.room.id().as_bytes()) };
+        takes(&mut mallory, &mut [&mut alice], says);
+        assert!(alice.room.is_live_device(&dave.device()));
+        alice.maintain();
+        let after = alice.room.epoch_status().epoch.unwrap();
+        assert_eq!(before != after, falsely);
+        assert_eq!(alice.room.was_recipient(&dave.device(), &after), falsely);
+        // Nothing more is to be done.
+        alice.now += 2 * 3_600_000;
+        alice.maintain();
+        assert_eq!(alice.room.epoch_status().epoch, Some(after));
+    }
+}

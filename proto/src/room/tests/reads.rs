@@ -371,3 +371,28 @@ fn more_of_the_past_than_the_room_lets_newcomers_read_now_is_refused_and_not_lef
     assert_eq!(refused, Refusal::Invite(InviteLimit::Room));
     assert_eq!(alice.room.control_frontier(), before);
 }
+
+#[test]
+fn an_admission_that_was_over_before_it_was_written_takes_no_history_from_who_is_taken_back() {
+    let mut alice = Person::founder(1, History::Full);
+    alice.write("of before");
+    let link = alice.invite(&super::support::many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut mallory = Person::join(3, &link, &mut alice);
+    settle(&mut alice, &mut bob);
+    alice.sync(&mut mallory);
+    let first = alice.events().iter().find_map(|event| event.message().map(|message| message.epoch)).unwrap();
+    super::attacks::remove(&mut alice, &bob);
+    mallory.sync(&mut alice);
+    // Mallory writes an admission of Bob by what he once asked for: it lets nobody in.
+    let request = Person::request(&mallory.room.id(), bob.room.me(), &link);
+    let says = super::rules::admit(&mallory, &link, request);
+    let event = super::rules::forge(&mallory, &Control::Admit(Box::new(says)), |_| ());
+    assert_eq!(super::rules::why(&mut alice, event), None);
+    assert!(!alice.room.members().iter().any(|member| member.account == account(&bob)));
+    gives(&mut alice, &bob, Role::Member);
+    let given = alice.room.dag.grants_of(&account(&bob)).last().copied().unwrap();
+    assert_ne!(alice.room.dag.grants()[given].reads, InviteHistory::None, "he reads what he could read");
+    let (_, made) = alice.room.dag.epoch(&first).map(|(at, _)| (at, first)).unwrap();
+    assert!(alice.room.epochs_for(&bob.room.me().device()).contains(&made));
+}
