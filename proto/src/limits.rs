@@ -253,9 +253,16 @@ pub const MAX_LATE_CHAINS: usize = 4_096;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
+/// How often one member lets in one account: an event more costs everybody who resolves the room.
+pub const MAX_ADMITS: usize = 64;
 /// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
 /// before it heard of its removal is less.
 pub const MAX_FORMER_EVENTS: usize = 64;
+/// Most messages of a device of a former member, or of a revoked one, beyond what the fences of its end say, that are taken from
+/// others than members.
+pub const MAX_FORMER_MESSAGES: u64 = 256;
+/// Most messages of a device that was never in, for whoever let it in had no right to, that are taken from others than members.
+pub const MAX_VOID_MESSAGES: u64 = 16;
 /// Views of the control events kept resolved beside that of all.
 pub const MAX_VIEWS: usize = 8;
 /// Most events by which a resolved view grows step by step; for more it is resolved anew.

@@ -228,8 +228,13 @@ impl Resolved {
         let removes = dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);
         let bans = |op: &NodeIdx| matches!(&dag.node(*op).control, Control::Remove(remove) if remove.ban);
         let lifted = |op: NodeIdx| self.unbans(dag, op).next().is_some();
-        let holds = |op: &NodeIdx| bans(op) && self.view.has(*op) && self.is_admissible(dag, *op) && !lifted(*op);
+        let holds = |op: &NodeIdx| bans(op) && self.ends_any(dag, account, *op) && !lifted(*op);
         removes.iter().copied().filter(holds).collect()
+    }
+
+    /// Whether a Remove ends a grant of the account.
+    pub fn ends_any(&self, dag: &Dag, account: &AccountId, removal: NodeIdx) -> bool {
+        dag.grants_of(account).iter().any(|g| self.kills(*g).contains(&removal))
     }
 
     fn make_room(&mut self, grants: usize) {

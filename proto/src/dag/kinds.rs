@@ -162,6 +162,15 @@ impl Dag {
         })
     }
 
+    /// The grants of an account that lie in the past of a Remove and are not junior to the one it was made under.
+    pub fn above(&self, account: &AccountId, kill: NodeIdx) -> impl Iterator<Item = GrantIdx> {
+        let auth = self.node(kill).auth;
+        let theirs = self.grants_of(account).iter().copied();
+        theirs.filter(move |h| {
+            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt()) && self.in_past(self.grants()[*h].op, kill)
+        })
+    }
+
     /// The leaves of an account.
     pub fn leaves_of(&self, account: &AccountId) -> &[NodeIdx] {
         self.kinds.leaves.get(account).map_or(&[], Vec::as_slice)

@@ -253,6 +253,11 @@ impl Resolved {
         let new = kills.iter().filter(|kill| !was_killed.contains(kill));
         let changed: Vec<NodeIdx> =
             new.chain(was_killed.iter().filter(|kill| !kills.contains(kill))).copied().collect();
+        // What is senior to a remover keeps him from what is junior to him.
+        let theirs = dag.grants_of(&dag.grants()[g].subject);
+        if theirs.len() > 1 {
+            self.push_junior(dag, Some(g), theirs, work);
+        }
         for op in dag.under(g).iter().copied().filter(|op| self.view.has(*op)) {
             let counted = self.admits(dag, op, g, was_ok, was_killed);
             let counts = self.admits(dag, op, g, self.ok[g], kills);

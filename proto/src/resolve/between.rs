@@ -172,6 +172,9 @@ impl Between<'_> {
         for (kill, _) in removes {
             todo.extend(auth(&kill).filter(|auth| dag.seniority(*auth, g).is_lt()));
             todo.extend(self.unbans(kill, grant.op).filter_map(|at| auth(&at)));
+            if auth(&kill).is_some_and(|auth| dag.seniority(auth, g).is_lt()) {
+                todo.extend(dag.above(&grant.subject, kill).filter(|h| *h != g));
+            }
         }
         let senior = |other: &GrantIdx| dag.seniority(*other, g).is_lt();
         todo.extend(self.leaves_of(g).filter_map(|at| auth(&at)).filter(senior));
@@ -184,7 +187,9 @@ impl Between<'_> {
             Control::Admit(admit) => epoch == Some(&admit.epoch),
             _ => false,
         };
-        bounds.may_ok && (into || bounds.sure_end.is_empty())
+        // Nobody hands it to whom an admission names that was over before it was written.
+        let began = !bounds.sure_end.iter().any(|end| self.dag.in_past(*end, self.dag.grants()[g].op));
+        bounds.may_ok && ((into && began) || bounds.sure_end.is_empty())
     }
 
     /// Whether a part that has `op` has `at`: surely, or perhaps.
@@ -244,9 +249,19 @@ impl Between<'_> {
                 Why::Above => !dag.in_past(*kill, op),
                 Why::Named => !dag.in_past(*kill, op) || self.bans_return(*kill, auth, g, sure),
             };
-            hits && dag.seniority(auth, g).is_lt() && self.admissible(*kill, sure)
+            hits && dag.seniority(auth, g).is_lt() && self.admissible(*kill, sure) && !self.shields(g, *kill, !sure)
         };
         self.candidates(g).into_iter().filter(ends).map(|(kill, _)| kill).collect()
+    }
+
+    /// Whether the account stood above the author of a Remove, by what he knew: in every part, or in some.
+    fn shields(&self, g: GrantIdx, kill: NodeIdx, sure: bool) -> bool {
+        let above = |h: GrantIdx| {
+            let Some(bounds) = self.decided.get(&h) else { return !sure };
+            let (ok, ends) = if sure { (bounds.sure_ok, &bounds.may_end) } else { (bounds.may_ok, &bounds.sure_end) };
+            ok && !ends.iter().any(|end| self.dag.in_past(*end, kill))
+        };
+        self.dag.above(&self.dag.grants()[g].subject, kill).any(|h| h != g && above(h))
     }
 
     /// The Removes that may end a grant, each with why.

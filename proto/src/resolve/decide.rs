@@ -48,7 +48,7 @@ impl Resolved {
         let most = max_uses(dag, invite);
         let all = dag.grants_by_invite(invite).iter().copied();
         let mut fit: Vec<GrantIdx> = all.filter(|g| self.fit.get(*g).copied().unwrap_or(false)).collect();
-        fit.sort_unstable_by_key(|g| dag.place(*g));
+        fit.sort_by_cached_key(|g| dag.place(*g));
         let mut subjects = BTreeSet::new();
         let mut decided = Vec::with_capacity(fit.len());
         for g in fit {
@@ -87,13 +87,20 @@ impl Resolved {
         let Some(auth) = dag.node(kill).auth.filter(|_| self.view.has(kill)) else { return false };
         let op = dag.grants()[g].op;
         let hits = !dag.in_past(kill, op) || (named && self.bans_return(dag, kill, auth, g));
-        hits && dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill)
+        hits && dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill) && !self.shields(dag, g, kill)
+    }
+
+    /// Whether a Remove ends no grant of the account whose grant `g` is, however junior that is: by what its author knew the account
+    /// stood above him. Otherwise he would hide what his senior wrote before he rose, and name him as banned.
+    fn shields(&self, dag: &Dag, g: GrantIdx, kill: NodeIdx) -> bool {
+        dag.above(&dag.grants()[g].subject, kill)
+            .any(|h| h != g && self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
     }
 
     /// Whether the removal of another grant of the account, which ends this one too if it counts, does.
     fn replaces(&self, dag: &Dag, kill: NodeIdx, g: GrantIdx) -> bool {
         let Some(auth) = dag.node(kill).auth.filter(|_| self.view.has(kill)) else { return false };
-        dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill)
+        dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill) && !self.shields(dag, g, kill)
     }
 
     /// Whether the grant, made knowing the Remove `kill`, is forbidden all the same: it was given by somebody junior to the

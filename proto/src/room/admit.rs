@@ -134,7 +134,7 @@ impl Room {
         let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
         let removals = self.dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);
         let holds = |removal: &NodeIdx| {
-            self.resolved.is_admissible(&self.dag, *removal)
+            self.resolved.ends_any(&self.dag, account, *removal)
                 && self.resolved.unbans(&self.dag, *removal).next().is_none()
         };
         removals.iter().filter(|at| since(at)).any(holds)
@@ -184,11 +184,16 @@ impl Room {
         };
         welcome.frontier.truncate(limits::MAX_WELCOME / 64);
         let device = join.entrant.device();
-        let leaf = self.leaf_of(&device).map_or(join.entrant.leaf.leaf_pk, |leaf| leaf.leaf_pk);
-        let leaf = LeafPublic::parse(&leaf).ok()?;
+        let leaf = LeafPublic::parse(&self.leaf_for(join)).ok()?;
         let plain = Zeroizing::new(crate::codec::encode(&welcome));
         let rng = &mut self.hedged(rng, &[&plain]);
         Some(welcome.seal(&self.id, &join.invite_pk, &device, &leaf, rng))
+    }
+
+    /// The leaf key that what is for the author of a request is sealed to: the newest one of his device. The request may be an old one,
+    /// out of the log, and its key in the hands of a thief.
+    pub fn leaf_for(&self, join: &JoinRequest) -> [u8; 32] {
+        self.leaf_of(&join.entrant.device()).map_or(join.entrant.leaf.leaf_pk, |leaf| leaf.leaf_pk)
     }
 
     /// The slice a newcomer is let in at: a new one if it may not read what was written before, otherwise the current one.

@@ -231,7 +231,8 @@ impl Epochs {
         let node = dag.node(at);
         let earlier = self.idle_of(&node.event.device()).iter().filter(|other| node.past.has(**other));
         let mut earlier = earlier.map(|other| dag.node(*other).ts_ms);
-        earlier.all(|ts_ms| node.ts_ms >= ts_ms.saturating_add(limits::ROTATE_EVERY_MS))
+        let next = |ts_ms: u64| ts_ms.checked_add(limits::ROTATE_EVERY_MS);
+        earlier.all(|ts_ms| next(ts_ms).is_some_and(|next_ms| node.ts_ms >= next_ms))
     }
 
     /// Whether the Rotate answers an epoch that was missing and whose key its author complains of, in its past: each device

@@ -133,7 +133,11 @@ impl Room {
     /// Whether an epoch has had its time.
     pub(super) fn is_old(&self, epoch: &EpochId, now_ms: u64) -> bool {
         let made = self.epochs.info(epoch).map(|info| self.dag.node(info.at).ts_ms);
-        made.is_some_and(|made_ms| now_ms >= made_ms.saturating_add(limits::EPOCH_MS))
+        // One that says it was made far ahead of now would never grow old.
+        made.is_some_and(|made_ms| {
+            now_ms >= made_ms.saturating_add(limits::EPOCH_MS)
+                || made_ms > now_ms.saturating_add(limits::CLOCK_ERROR_MS)
+        })
     }
 
     pub(super) fn is_live_device(&self, device: &DeviceId) -> bool {

@@ -11,8 +11,8 @@ use crate::limits;
 /// by sync, in order.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// By the ancestor each waits for next.
-    by_missing: HashMap<EventId, Vec<Event>>,
+    /// By the ancestor each waits for next, with whether a member vouches for it.
+    by_missing: HashMap<EventId, Vec<(Event, bool)>>,
     ids: HashSet<EventId>,
     of_device: HashMap<DeviceId, usize>,
     bytes: usize,
@@ -24,9 +24,13 @@ impl Pending {
         &mut self,
         missing: EventId,
         event: Event,
+        vouched: bool,
         known: impl Fn(&DeviceId) -> bool,
     ) -> Result<(), Reject> {
         if self.ids.contains(&event.id()) {
+            let same =
+                self.by_missing.get_mut(&missing).into_iter().flatten().find(|(held, _)| held.id() == event.id());
+            same.into_iter().for_each(|(_, held)| *held |= vouched);
             return Ok(());
         }
         let of_device = self.of_device.get(&event.device()).copied().unwrap_or(0);
@@ -44,14 +48,14 @@ impl Pending {
         self.bytes = bytes;
         self.ids.insert(event.id());
         self.of_device.insert(event.device(), of_device + 1);
-        self.by_missing.entry(missing).or_default().push(event);
+        self.by_missing.entry(missing).or_default().push((event, vouched));
         Ok(())
     }
 
-    /// Takes what waited for `id`.
-    pub(super) fn take(&mut self, id: &EventId) -> Vec<Event> {
+    /// Takes what waited for `id`, each with whether a member vouches for it.
+    pub(super) fn take(&mut self, id: &EventId) -> Vec<(Event, bool)> {
         let events = self.by_missing.remove(id).unwrap_or_default();
-        for event in &events {
+        for (event, _) in &events {
             self.ids.remove(&event.id());
             self.bytes -= event.bytes().len();
             if let Some(count) = self.of_device.get_mut(&event.device()) {
@@ -67,7 +71,7 @@ impl Pending {
     /// Whether an event that waits names this one as the one before it in its log.
     pub(super) fn vouches_for(&self, event: &Event) -> bool {
         let mut waiting = self.by_missing.values().flatten();
-        waiting.any(|after| after.log() == event.log() && after.prev() == event.id())
+        waiting.any(|(after, _)| after.log() == event.log() && after.prev() == event.id())
     }
 
     /// What is waited for and does not wait itself.

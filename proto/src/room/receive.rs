@@ -65,19 +65,13 @@ impl Room {
 
     fn receive_from(&mut self, batch: Vec<Event>, vouched: bool, now_ms: u64) -> Received {
         let mut received = Received::default();
-        let (mut control, messages) = self.screen(batch, &mut received);
-        if !vouched {
-            let mut flood = Flood::new();
-            control.retain(|event| {
-                let floods = self.floods(event, &mut flood);
-                if floods {
-                    received.rejected.push(Rejected { id: event.id(), why: Reject::Full, of_batch: true });
-                }
-                !floods
-            });
-        }
+        let (control, mut messages) = self.screen(batch, &mut received);
         if !control.is_empty() {
-            self.take_control(control, &mut received);
+            self.take_control(control, vouched, &mut received);
+        }
+        if !vouched {
+            let flood = messages.extract_if(.., |event| self.is_message_of_a_flood(event));
+            received.rejected.extend(flood.map(|event| Rejected { id: event.id(), why: Reject::Full, of_batch: true }));
         }
         if !received.outcome.accepted.is_empty() {
             self.settle(&mut received.outcome);
@@ -179,21 +173,31 @@ impl Room {
         (control, messages)
     }
 
-    fn take_control(&mut self, control: Vec<Event>, received: &mut Received) {
-        // Each with whether it is of this batch. Taken from the end.
-        let mut todo: Vec<(Event, bool)> = control.into_iter().rev().map(|event| (event, true)).collect();
-        while let Some((event, of_batch)) = todo.pop() {
+    fn take_control(&mut self, control: Vec<Event>, vouched: bool, received: &mut Received) {
+        // Each with whether it is of this batch, and whether a member vouches for it. Taken from the end.
+        let mut todo: Vec<(Event, bool, bool)> =
+            control.into_iter().rev().map(|event| (event, true, vouched)).collect();
+        let mut flood = Flood::new();
+        while let Some((event, of_batch, vouched)) = todo.pop() {
             let id = event.id();
+            // Asked only now: who let its author in may have come in this batch, or while it waited.
+            let answers = if vouched { None } else { self.answers_for(&event) };
+            if answers.is_some_and(|answers| self.is_flooded(answers, &mut flood)) {
+                received.rejected.push(Rejected { id, why: Reject::Full, of_batch });
+                continue;
+            }
             match self.insert_control(&event) {
                 Insert::New(_) => {
-                    todo.extend(self.pending.take(&id).into_iter().map(|event| (event, false)));
+                    let waited = self.pending.take(&id).into_iter();
+                    todo.extend(waited.map(|(event, vouched)| (event, false, vouched)));
                     received.outcome.accepted.push(Accepted::Control(event));
+                    answers.into_iter().for_each(|answers| *flood.entry(answers).or_default() += 1);
                 }
                 Insert::Known => received.duplicates += 1,
                 Insert::Missing(missing) => {
                     let Some(first) = missing.first() else { continue };
                     let known = |device: &DeviceId| self.dag.device_no(device).is_some();
-                    if let Err(why) = self.pending.put(*first, event, known) {
+                    if let Err(why) = self.pending.put(*first, event, vouched, known) {
                         received.rejected.push(Rejected { id, why, of_batch });
                     }
                 }

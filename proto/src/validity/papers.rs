@@ -6,6 +6,7 @@ use crate::control::{
 };
 use crate::dag::{Dag, Grant, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
+use crate::limits;
 
 /// What the rules of a kind look at.
 pub(super) struct Facts<'a> {
@@ -65,7 +66,11 @@ impl Facts<'_> {
             Control::Leave(_) if self.dag.direct().is_some() => Err(Invalid::Permission),
             Control::Leave(_) => {
                 let mut before = self.dag.leaves_of(&self.author).iter().filter(|at| self.past.has(**at));
-                let again = before.any(|at| self.dag.node(*at).auth == Some(auth));
+                // By the same device: another one may be revoked, and its Leave undone.
+                let again = before.any(|at| {
+                    let node = self.dag.node(*at);
+                    node.auth == Some(auth) && node.event.device() == self.device
+                });
                 if again { Err(Invalid::Repeated) } else { Ok(()) }
             }
             Control::Genesis(_)
@@ -83,6 +88,13 @@ impl Facts<'_> {
         self.known(epoch)?;
         if !(invite.not_before_ms..=invite.expires_ms).contains(&self.ts_ms) {
             return Err(Invalid::Window);
+        }
+        // Nobody lets in by a link that was over long before he came himself.
+        if self.ts_ms.saturating_add(limits::CLOCK_ERROR_MS) < self.dag.node(sponsor.op).ts_ms {
+            return Err(Invalid::Window);
+        }
+        if self.let_in_often(&admit.join.entrant.account()) {
+            return Err(Invalid::Repeated);
         }
         if !self.dag.slice_in_reach(&admit.epoch, admit.slice, self.past) {
             return Err(Invalid::Generation);
@@ -106,6 +118,13 @@ impl Facts<'_> {
             Papers::Check => admit.join.verify(&self.dag.room()).map_err(|_| Invalid::Papers),
             Papers::Known => Ok(()),
         }
+    }
+
+    /// Whether the author let the account in so often that nobody needs it: each time costs everybody who resolves the room.
+    fn let_in_often(&self, account: &AccountId) -> bool {
+        let ops = self.dag.grants_of(account).iter().map(|g| self.dag.grants()[*g].op);
+        let ours = |op: &NodeIdx| self.dag.node(*op).author == self.author && self.past.has(*op);
+        ops.filter(ours).count() >= limits::MAX_ADMITS
     }
 
     /// Whether who asks has left since he was let in by the same request: it lies in the log, for everybody to let him in again with.

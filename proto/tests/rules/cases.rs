@@ -58,6 +58,52 @@ fn a_junior_can_not_remove_a_senior_whatever_he_knows() {
 }
 
 #[test]
+fn a_junior_reaches_nothing_of_a_senior_by_what_he_was_before_he_rose() {
+    let mut world = world(1);
+    let [bob, moderator] = world.with(&[Role::Member, Role::Moderator])[..] else { unreachable!() };
+    let before = world.view(moderator);
+    let old = world.grant_of(bob).unwrap();
+    let account = person(bob.0).account();
+    world.give(FOUNDER, bob, Role::Admin).unwrap();
+    world.tell_all();
+    let kill = world.remove(moderator, bob, true, false).unwrap();
+    let resolved = resolve(&world.dag, &world.everything);
+    assert!(resolved.is_live(old) && resolved.bans(&world.dag, &account).is_empty());
+    grown_is_as_from_scratch(&mut world);
+    // What names the old grant, or the link he came by, reaches no further.
+    let auth = world.grant_of(moderator).unwrap();
+    let target = Target::Grant(world.id(world.dag.grants()[old].op), account);
+    let view = world.view(moderator);
+    let remove = world.removal(auth, target, false, false, &view);
+    world.write(moderator, &Control::Remove(remove), How::default());
+    assert!(resolve(&world.dag, &world.everything).is_live(old));
+    // Who had not heard that he rose ends what he was, and not what he is.
+    let unheard = world.remove_how(moderator, bob, false, false, unaware(&before)).unwrap();
+    let resolved = resolve(&world.dag, &world.everything);
+    assert!(resolved.kills(old).contains(&unheard) && !resolved.kills(old).contains(&kill));
+    assert_eq!(world.role(bob), Some(Role::Admin));
+    grown_is_as_from_scratch(&mut world);
+}
+
+#[test]
+fn who_was_put_down_again_is_removed_by_who_knows_of_it() {
+    let mut world = world(1);
+    let [bob, moderator] = world.with(&[Role::Member, Role::Moderator])[..] else { unreachable!() };
+    let high = world.give(FOUNDER, bob, Role::Admin).unwrap();
+    let target = Target::Grant(world.id(high), person(bob.0).account());
+    let view = world.view(FOUNDER);
+    let remove = world.removal(world.grant_of(FOUNDER).unwrap(), target, false, false, &view);
+    world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
+    world.tell_all();
+    assert!(world.is_member(bob));
+    world.remove(moderator, bob, true, false).unwrap();
+    assert!(!world.is_member(bob));
+    let resolved = resolve(&world.dag, &world.everything);
+    assert_eq!(resolved.bans(&world.dag, &person(bob.0).account()).len(), 1);
+    grown_is_as_from_scratch(&mut world);
+}
+
+#[test]
 fn the_first_owner_is_never_locked_out_by_others() {
     let mut world = world(2);
     let [third] = world.with(&[Role::Owner])[..] else { unreachable!() };
@@ -180,8 +226,12 @@ fn nobody_leaves_twice_by_one_grant() {
     let before = world.view(bob);
     world.leave(bob, How::default()).unwrap();
     assert_eq!(world.leave(bob, How::default()), None);
-    // A branch of his log, or another device, knows nothing of it.
+    // A branch of his log knows nothing of it. Another device leaves again: the first may be a thief's, and be revoked.
     world.leave(bob, unaware(&before)).unwrap();
+    let update = AccountUpdate { devices: vec![person(bob.0).papers(1)], revokes: Vec::new() };
+    world.write(bob, &Control::AccountUpdate(update), unaware(&before)).unwrap();
+    world.tell_all();
+    world.leave((bob.0, 1), How::default()).unwrap();
     assert!(!world.is_member(bob));
 }
 

@@ -147,6 +147,12 @@ fn nothing_a_junior_writes_touches_a_senior() {
                 if world.dag.seniority(g, auth).is_lt() && !own {
                     assert_eq!(all.is_live(g), rest.is_live(g), "{:?} touched {g}", node.control);
                 }
+                // Nor what somebody has or had beside a grant by which he stands above the remover, who knew it.
+                let account = world.dag.grants()[g].subject;
+                let removes = matches!(node.control, Control::Remove(_)) && account != node.author;
+                if removes && world.dag.above(&account, at).any(|h| rest.is_live(h)) {
+                    assert_eq!(all.kills(g), rest.kills(g), "{:?} touched {g} of a senior", node.control);
+                }
             }
         }
     });

@@ -23,9 +23,8 @@ impl Turn<'_> {
     pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
         let mut accepted = Vec::new();
         let mut late = false;
-        let whole = batch.begins()
-            || !settle.entries.is_empty()
-            || outcome.placed.iter().any(|placed| placed.place.at == 1);
+        let whole =
+            batch.begins() || !settle.entries.is_empty() || outcome.placed.iter().any(|placed| placed.place.at == 1);
         for mut event in std::mem::take(&mut outcome.accepted) {
             if batch.bytes() >= SPLIT_BYTES && !whole {
                 let ahead = Settle {

@@ -29,7 +29,7 @@ impl Worker {
             match turn.entry.room.admit(knocker.request.clone(), false, turn.now_ms, &mut rng()) {
                 Ok(admission) => {
                     // Also if he was let in before: what was left for him then may not have come. Nobody else can open it.
-                    let came = Some(knocker.request.entrant.leaf.leaf_pk);
+                    let came = Some(turn.entry.room.leaf_for(&knocker.request));
                     let answer = JoinAnswer::Welcome(admission.welcome.into());
                     turn.commit(
                         admission.outcome,

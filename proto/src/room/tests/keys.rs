@@ -542,3 +542,29 @@ fn whoever_left_gets_what_it_was_keyed_for_and_nothing_newer() {
         assert_eq!(alice.room.key_share_for(&device, &epoch, &mut alice.rng), Err(ShareRefusal::NotEntitled));
     }
 }
+
+#[test]
+fn an_epoch_that_says_it_was_made_far_ahead_of_now_is_old_and_its_author_makes_no_other_within_the_hour() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite::of(Role::Member));
+    let mut mallory = Person::join(2, &link, &mut alice);
+    alice.sync(&mut mallory);
+    let made = mallory.room.make_epoch(RotateReason::Hand, u64::MAX, &mut mallory.rng).unwrap();
+    mallory.keep(made);
+    alice.now += 2 * 3_600_000;
+    alice.sync_from(&mallory);
+    let ahead = alice.room.epoch_status().epoch.unwrap();
+    assert!(alice.room.epochs.info(&ahead).is_some_and(|info| info.sound));
+    alice.maintain();
+    let next = alice.room.epoch_status().epoch.unwrap();
+    assert_ne!(next, ahead, "it is replaced at once, not in a week that never ends");
+    alice.now += 1;
+    alice.maintain();
+    assert_eq!(alice.room.epoch_status().epoch, Some(next));
+    // However late he says it is.
+    mallory.sync_from(&alice);
+    let made = mallory.room.make_epoch(RotateReason::Hand, u64::MAX, &mut mallory.rng).unwrap();
+    mallory.keep(made);
+    alice.sync_from(&mallory);
+    assert_eq!(alice.room.epoch_status().epoch, Some(next));
+}

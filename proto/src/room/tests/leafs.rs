@@ -122,3 +122,18 @@ fn a_leaf_key_that_somebody_else_claims_first_is_its_owners_all_the_same() {
     mallory.sync_from(&alice);
     assert_eq!(mallory.shown().len(), 0, "who claims a key without its secret has a row that nobody can open");
 }
+
+#[test]
+fn what_is_for_the_author_of_an_old_request_is_sealed_to_the_newest_leaf_key_of_his_device() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&super::support::many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let old = Person::request(&alice.room.id(), bob.room.me(), &link);
+    renew(&mut bob);
+    tell(&bob, &mut alice);
+    assert_ne!(alice.room.leaf_for(&old), old.entrant.leaf.leaf_pk, "a thief may have that");
+    assert_eq!(alice.room.leaf_for(&old), bob.room.me().entrant().leaf.leaf_pk);
+    // Of a stranger it is the one that the request says.
+    let stranger = Person::request(&alice.room.id(), &super::support::identity(9), &link);
+    assert_eq!(alice.room.leaf_for(&stranger), stranger.entrant.leaf.leaf_pk);
+}

@@ -9,6 +9,7 @@ mod direct_keys;
 mod early;
 mod elect;
 mod fading;
+mod flood;
 mod forgetting;
 mod forks;
 mod format;

@@ -523,3 +523,47 @@ fn of_two_names_given_at_once_the_seniors_counts() {
         assert_eq!(alice.room.info().unwrap().name, "b4");
     }
 }
+
+#[test]
+fn nobody_lets_in_by_a_link_that_was_over_long_before_he_came_himself() {
+    let mut alice = Person::founder(1, History::Full);
+    let over = alice.invite(&NewInvite { expires_ms: Some(START + 1_000), ..many(Role::Member) });
+    alice.now += 3 * crate::limits::DAY_MS;
+    let link = alice.invite(&NewInvite { uses: Some(9), ..NewInvite::of(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let join = request(&bob, &over, 3);
+    let control = Control::Admit(Box::new(admit(&bob, &over, join.clone())));
+    let event = forge(&bob, &control, |header| header.ts_ms = START + 500);
+    assert_eq!(why(&mut bob, event), Some(Invalid::Window));
+    // Alice was there.
+    let control = Control::Admit(Box::new(admit(&alice, &over, join)));
+    let event = forge(&alice, &control, |header| header.ts_ms = START + 500);
+    assert_eq!(why(&mut alice, event), None);
+}
+
+#[test]
+fn nobody_lets_in_one_account_without_end() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&NewInvite { uses: Some(9), ..NewInvite::of(Role::Member) });
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut said = None;
+    let mut taken = 0;
+    for n in 0..100 {
+        let me = bob.room.me().clone();
+        let join = JoinRequest::sign(&bob.room.id(), &link.keys().sign, me.signing_key(), me.entrant(), [n; 16]);
+        let control = Control::Admit(Box::new(admit(&bob, &link, join)));
+        let event = forge(&bob, &control, |_| ());
+        said = why(&mut bob, event);
+        if said.is_some() {
+            break;
+        }
+        taken += 1;
+    }
+    assert_eq!((taken, said), (crate::limits::MAX_ADMITS, Some(Invalid::Repeated)));
+    // Others let him in all the same.
+    alice.sync_from(&bob);
+    let join = request(&alice, &link, 2);
+    let control = Control::Admit(Box::new(admit(&alice, &link, join)));
+    let event = forge(&alice, &control, |_| ());
+    assert_eq!(why(&mut alice, event), None);
+}

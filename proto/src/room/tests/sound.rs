@@ -91,3 +91,22 @@ fn who_knew_himself_removed_makes_no_epoch_though_the_removal_is_undone_later() 
     alice.maintain();
     assert_ne!(alice.write("not under hers").event.message().unwrap().epoch, forged);
 }
+
+#[test]
+fn an_admission_that_was_over_before_it_was_written_makes_no_epoch_unsafe() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    alice.sync(&mut carol);
+    super::attacks::remove(&mut alice, &bob);
+    carol.sync(&mut alice);
+    let epoch = alice.room.epoch_status().epoch;
+    let asked = Person::request(&carol.room.id(), bob.room.me(), &link);
+    let says = super::rules::admit(&carol, &link, asked);
+    assert_eq!(Some(says.epoch), epoch);
+    let event = super::rules::forge(&carol, &Control::Admit(Box::new(says)), |_| ());
+    assert_eq!(super::rules::why(&mut alice, event), None, "it is valid, and lets in nobody");
+    assert!(!alice.room.members().iter().any(|member| member.account == bob.room.me().account()));
+    assert_eq!(alice.room.epoch_status().epoch, epoch, "nor may he have had its key");
+}

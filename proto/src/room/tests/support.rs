@@ -234,8 +234,8 @@ impl Person {
     }
 
     /// The room as another device holds it that was given everything of it but this device's keys.
-    pub(super) fn restored_as(&self, me: Identity) -> Self {
-        let room = Room::restore(Arc::new(me), self.parts()).unwrap();
+    pub(super) fn restored_as(&self, me: impl Into<Arc<Identity>>) -> Self {
+        let room = Room::restore(me.into(), self.parts()).unwrap();
         Self {
             room,
             rng: StdRng::seed_from_u64(78),
