@@ -337,9 +337,16 @@ impl Keys {
     }
 }
 
-/// Where a backup is being restored, or that was broken off, there is no home yet.
-fn must_be_whole(home: &Home) -> Result<(), Problem> {
+/// Where a backup is being restored, or that was broken off, there is no home yet. Where the store of an account is and the account is
+/// not, somebody took it away: another one would overwrite the key that opens both.
+pub(crate) fn must_be_whole(home: &Home) -> Result<(), Problem> {
     if !home.restoring_file().exists() {
+        let rests = home.store_made_file().exists() || home.store_dir().exists();
+        if rests && !home.has_account() {
+            let what = format!("{} is missing, and what it opens is there", home.account_file().display());
+            return Err(Problem::new(Code::HomeDamaged, what)
+                .hint("put the file back from a copy of this home, restore a backup, or name another home with --home DIR"));
+        }
         return Ok(());
     }
     let what = format!("{} is no home yet: a backup was being restored into it", home.dir().display());

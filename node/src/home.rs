@@ -150,6 +150,14 @@ impl Home {
         self.account_file().exists() || self.arrived().account_file().exists()
     }
 
+    /// Whether an account can be made or opened here: nothing of another one is left, and no backup is half restored.
+    ///
+    /// # Errors
+    /// `home_damaged`, `no_account`.
+    pub fn must_be_whole(&self) -> Result<(), Problem> {
+        crate::account::must_be_whole(self)
+    }
+
     /// Makes the folder with mode 0700, or takes the rights of others from one that is there.
     ///
     /// # Errors

@@ -90,6 +90,7 @@ pub fn make(
         return Err(Problem::new(Code::AlreadyExists, detail)
             .hint("use it with `parlor run`, or name another home with --home DIR"));
     }
+    home.must_be_whole()?;
     let ask = input::can_ask() && !out.is_json();
     let name = match name {
         Some(name) => name,

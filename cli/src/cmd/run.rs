@@ -94,6 +94,7 @@ fn start(args: Args, alone: bool, globals: &Globals, out: &mut Out) -> Done {
     };
     let mut config = Config::load(home.clone(), told.clone())?;
     let page = Page { wanted: args.web, open: !args.no_open };
+    home.must_be_whole()?;
     if !home.has_account() && !is_owned(&home) && !in_the_page(&page, alone, &config.passphrase, out)? {
         if !alone && (out.is_json() || !input::can_ask()) {
             // A unit file, or a misspelt home: an account that nobody knows of, with a phrase that nobody saw, is of no use.

@@ -45,6 +45,19 @@ fn what_alice_writes_before_she_goes_bob_has_later_in_order_and_then_she_sees_it
 }
 
 #[test]
+fn a_long_absence_is_read_whole_from_a_relay_though_whoever_wrote_it_is_away() {
+    let relay = Relay::start();
+    let ([mut alice, mut bob], room) = two(["Alice", "Bob"], "Reading club", &[&relay]);
+    bob.stop();
+    let hers = numbered("Alice", 0, 1_500);
+    alice.say_lines(&room, &hers).done();
+    alice.all_is_put(&room, 1);
+    alice.stop();
+    bob.run();
+    assert_eq!(texts(&bob.holds(&room, 1_500)), hers);
+}
+
+#[test]
 fn of_two_relays_that_are_killed_in_turn_nothing_is_lost_and_status_says_which_is_gone() {
     let (mut one, mut other) = (Relay::start(), Relay::start());
     let ([mut alice, mut bob], room) = two(["Alice", "Bob"], "Reading club", &[&one, &other]);

@@ -162,6 +162,24 @@ fn a_damaged_key_file_is_named_and_no_passphrase_is_blamed() {
 }
 
 #[test]
+fn an_account_that_is_gone_is_not_made_anew_over_what_it_opens() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Diary");
+    alice.say(&room, "Secret");
+    alice.stop();
+    let (account, kept) = (alice.home().join("account"), alice.scratch().join("kept"));
+    let key = std::fs::read(alice.home().join("account.key")).unwrap();
+    std::fs::rename(&account, &kept).unwrap();
+    alice.run_to_end().refused(1, "home_damaged");
+    alice.cli(&["init", "--name", "New"]).refused(1, "home_damaged");
+    assert!(!account.exists(), "nothing is put in its place");
+    assert_eq!(std::fs::read(alice.home().join("account.key")).unwrap(), key, "nor over its key");
+    std::fs::rename(&kept, &account).unwrap();
+    alice.run();
+    assert_eq!(alice.texts(&room), ["Secret"]);
+}
+
+#[test]
 fn a_history_that_is_gone_is_not_begun_anew_without_a_word() {
     let mut alice = Person::start("Alice");
     let room = alice.create_room("Diary");

@@ -97,7 +97,7 @@ impl At {
 
 /// The end of something that was asked of the rooms service.
 enum Done {
-    Shown(RoomId, Option<bool>),
+    Shown(RoomId, Option<Vec<bool>>),
     Stretches(RoomId, Option<Vec<Stretch>>),
     Knocked { room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail> },
     Stored,
@@ -385,7 +385,7 @@ impl Actor {
         let Some(mail) = self.rooms.get_mut(&room) else { return self.machine.taken(name, id, now) };
         if name.kind == BoxKind::Room {
             match Bundle::decode(&content) {
-                Ok(bundle) => mail.intake.push(Came::new(name, id, bundle.0)),
+                Ok(bundle) => mail.intake.push(Came::new(&room, name, id, bundle.0)),
                 Err(_) => return self.machine.taken(name, id, now),
             }
             return Vec::new();
@@ -401,7 +401,7 @@ impl Actor {
             (Some(DoorMail::Events(sealed)), Some(_)) => {
                 let me = self.parts.context.identity.now();
                 if let Some(bundle) = DoorMail::open_events(&room, &me, &sealed.0) {
-                    mail.intake.push(Came::new(name, id, bundle.0));
+                    mail.intake.push(Came::new(&room, name, id, bundle.0));
                     return Vec::new();
                 }
             }
@@ -429,7 +429,7 @@ impl Actor {
         match done {
             Done::Shown(room, complete) => {
                 let Some(mail) = self.rooms.get_mut(&room) else { return };
-                let taken = mail.intake.shown(complete.unwrap_or(false), now);
+                let taken = mail.intake.shown(&complete.unwrap_or_default(), now);
                 let out: Vec<_> = taken.into_iter().flat_map(|(name, id)| self.machine.taken(name, id, now)).collect();
                 self.carry_out(out);
             }

@@ -3,9 +3,13 @@
 //! A blob is taken when all that is in it is durable here. What waits for something else (an event whose ancestors are on
 //! their way) is shown to the room again, more and more seldom, so that a restart meanwhile finds it in the box.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
 
+use parlor_proto::RoomId;
+use parlor_proto::event::{Event, LogId};
 use parlor_proto::mailbox::{BlobId, BoxName, Mail};
+use parlor_proto::wire::{Item, SeriesKind};
 
 use crate::limits::{INTAKE_BLOBS, INTAKE_BYTES, INTAKE_TRIES, INTAKE_WAITING_BYTES};
 
@@ -16,18 +20,31 @@ pub(super) struct Came {
     pub(super) id: BlobId,
     /// What was in it.
     pub(super) mails: Vec<Mail>,
+    /// The log that the first event in it is of, and its number there: what waits is shown in the order of its log.
+    place: Option<(LogId, u64)>,
     bytes: usize,
     tries: u32,
     next_ms: u64,
 }
 
 impl Came {
-    pub(super) fn new(name: BoxName, id: BlobId, mails: Vec<Mail>) -> Self {
+    pub(super) fn new(room: &RoomId, name: BoxName, id: BlobId, mails: Vec<Mail>) -> Self {
         let bytes = mails.iter().map(|mail| match mail {
             Mail::Record(item) => item.bytes.0.len(),
             Mail::Page(page) => page.0.len(),
         });
-        Self { name, id, bytes: bytes.sum(), mails, tries: 0, next_ms: 0 }
+        let events = mails.iter().filter_map(|mail| match mail {
+            Mail::Record(Item { kind: SeriesKind::Control | SeriesKind::Message, bytes }) => {
+                Event::decode(room, &bytes.0).ok()
+            }
+            _ => None,
+        });
+        let place = events.map(|event| (event.log(), event.seq())).next();
+        Self { name, id, bytes: bytes.sum(), mails, place, tries: 0, next_ms: 0 }
+    }
+
+    fn log(&self) -> Option<LogId> {
+        self.place.map(|(log, _)| log)
     }
 }
 
@@ -36,7 +53,7 @@ impl Came {
 pub(super) struct Intake {
     fresh: VecDeque<Came>,
     /// What is shown again later.
-    waiting: VecDeque<Came>,
+    waiting: Vec<Came>,
     under_way: Vec<Came>,
 }
 
@@ -46,11 +63,28 @@ impl Intake {
         self.fresh.push_back(came);
     }
 
-    /// What to show the room now, if nothing is shown to it already.
-    pub(super) fn next(&mut self, now_ms: u64) -> Option<Vec<Mail>> {
+    /// What to show the room now, by blobs, if nothing is shown to it already.
+    pub(super) fn next(&mut self, now_ms: u64) -> Option<Vec<Vec<Mail>>> {
         if !self.under_way.is_empty() {
             return None;
         }
+        if self.fresh.is_empty() {
+            // What comes first in its log may let in what comes after it.
+            let (mut due, rest): (Vec<Came>, Vec<Came>) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|came| came.next_ms <= now_ms);
+            due.sort_by_key(|came| came.place);
+            self.waiting = rest;
+            self.fresh.extend(due);
+            self.take_some();
+            self.waiting.extend(self.fresh.drain(..));
+        } else {
+            self.take_some();
+        }
+        let shown = self.under_way.iter().map(|came| came.mails.clone());
+        (!self.under_way.is_empty()).then(|| shown.collect())
+    }
+
+    fn take_some(&mut self) {
         let mut bytes = 0;
         while let Some(came) = self.fresh.pop_front_if(|came| bytes == 0 || bytes + came.bytes <= INTAKE_BYTES) {
             bytes += came.bytes.max(1);
@@ -59,37 +93,38 @@ impl Intake {
                 break;
             }
         }
-        if self.under_way.is_empty() {
-            // Alone, so that what is complete is not held back by what is not.
-            let at = self.waiting.iter().position(|came| came.next_ms <= now_ms)?;
-            self.under_way.extend(self.waiting.remove(at));
-        }
-        Some(self.under_way.iter().flat_map(|came| came.mails.iter().cloned()).collect())
     }
 
-    /// The room has what was shown durably; `complete` if none of it waits. Answers the blobs that are taken.
-    pub(super) fn shown(&mut self, complete: bool, now_ms: u64) -> Vec<(BoxName, BlobId)> {
-        let mut shown = std::mem::take(&mut self.under_way);
-        if complete {
-            // What waited may have waited for this.
-            self.waiting.iter_mut().filter(|came| came.tries < 4).for_each(|came| came.next_ms = now_ms);
-            return shown.iter().map(|came| (came.name, came.id)).collect();
-        }
-        let alone = shown.len() == 1;
-        for came in &mut shown {
-            if alone {
+    /// The room has what was shown durably; `complete` says of each blob whether none of it waits. Answers the blobs that are taken.
+    pub(super) fn shown(&mut self, complete: &[bool], now_ms: u64) -> Vec<(BoxName, BlobId)> {
+        let mut taken = Vec::new();
+        let mut logs = HashSet::new();
+        for (n, mut came) in std::mem::take(&mut self.under_way).into_iter().enumerate() {
+            if complete.get(n).copied().unwrap_or(false) {
+                logs.extend(came.log());
+                taken.push((came.name, came.id));
+            } else {
                 came.tries += 1;
                 came.next_ms = now_ms.saturating_add(1_000 << came.tries.min(6));
+                self.waiting.push(came);
             }
         }
-        self.waiting.extend(shown);
-        self.give_up()
+        if !taken.is_empty() {
+            // What waited may have waited for this: what comes after it in its log all the more.
+            let may = |came: &&mut Came| came.tries < 4 || came.log().is_some_and(|log| logs.contains(&log));
+            self.waiting.iter_mut().filter(may).for_each(|came| came.next_ms = now_ms);
+        }
+        taken.extend(self.give_up());
+        taken
     }
 
-    /// Gives up what was shown often enough, and the oldest of too much. It comes by sync.
+    /// Gives up what was shown often enough, and the last of too much. It comes by sync.
     fn give_up(&mut self) -> Vec<(BoxName, BlobId)> {
         let mut given_up = Vec::new();
         let mut bytes: usize = self.waiting.iter().map(|came| came.bytes).sum();
+        if bytes > INTAKE_WAITING_BYTES {
+            self.waiting.sort_by_key(|came| Reverse(came.place));
+        }
         self.waiting.retain(|came| {
             let over = came.tries >= INTAKE_TRIES || bytes > INTAKE_WAITING_BYTES;
             if over {
@@ -115,33 +150,50 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
+    use parlor_proto::DeviceId;
+    use parlor_proto::event::LogKind;
     use parlor_proto::mailbox::BoxKind;
     use parlor_proto::wire::Blob;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use rand::seq::SliceRandom;
 
     use super::*;
 
     const BOX: BoxName = BoxName { kind: BoxKind::Room, key: [1; 32] };
+    const ROOM: RoomId = RoomId([0; 32]);
 
-    fn came(n: u8) -> Came {
-        Came::new(BOX, BlobId([n; 32]), vec![Mail::Page(Blob(vec![n; 100]))])
+    fn came(n: u16) -> Came {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        Came::new(&ROOM, BOX, BlobId(id), vec![Mail::Page(Blob(id.to_vec()))])
+    }
+
+    /// As if it held an event of a log with this number.
+    fn of_log(n: u16) -> Came {
+        let log = LogId { device: DeviceId([7; 32]), kind: LogKind::Message };
+        Came { place: Some((log, u64::from(n))), ..came(n) }
+    }
+
+    fn number(mails: &[Mail]) -> u16 {
+        let [Mail::Page(page)] = mails else { panic!("one page") };
+        u16::from_be_bytes([page.0[0], page.0[1]])
     }
 
     #[test]
-    fn what_is_complete_is_taken_and_what_waits_is_shown_again_alone() {
+    fn what_is_complete_is_taken_and_what_waits_is_shown_again() {
         let mut intake = Intake::default();
         intake.push(came(1));
         intake.push(came(2));
         assert_eq!(intake.next(0).unwrap().len(), 2);
-        assert!(intake.next(0).is_none(), "one at a time");
-        assert!(intake.shown(false, 0).is_empty(), "one of both waits");
-        assert_eq!(intake.next(0).unwrap().len(), 1);
-        assert_eq!(intake.shown(true, 0), [(BOX, BlobId([1; 32]))]);
-        assert_eq!(intake.next(0).unwrap().len(), 1);
-        assert!(intake.shown(false, 0).is_empty());
+        assert!(intake.next(0).is_none(), "one round at a time");
+        assert_eq!(intake.shown(&[true, false], 0), [(BOX, came(1).id)]);
+        assert_eq!(intake.next(0).unwrap().len(), 1, "it may have waited for the other");
+        assert!(intake.shown(&[false], 0).is_empty());
         assert!(intake.next(0).is_none(), "not at once again");
         let due = intake.due_ms().unwrap();
         assert!(due > 0 && intake.next(due).is_some());
-        assert_eq!(intake.shown(true, due), [(BOX, BlobId([2; 32]))]);
+        assert_eq!(intake.shown(&[true], due), [(BOX, came(2).id)]);
         assert!(intake.is_empty());
     }
 
@@ -152,12 +204,42 @@ mod tests {
         let mut now_ms = 0;
         for _ in 0..INTAKE_TRIES {
             assert!(intake.next(now_ms).is_some());
-            let given_up = intake.shown(false, now_ms);
+            let given_up = intake.shown(&[], now_ms);
             now_ms = intake.due_ms().unwrap_or(now_ms);
             if !given_up.is_empty() {
                 return assert!(intake.is_empty());
             }
         }
         panic!("tried for ever");
+    }
+
+    #[test]
+    fn a_long_log_that_comes_in_any_order_is_taken_whole_at_once() {
+        const EVENTS: u16 = 2_000;
+        for seed in 0..5 {
+            let mut numbers: Vec<u16> = (1..=EVENTS).collect();
+            let mut rng = StdRng::seed_from_u64(seed);
+            match seed {
+                0 => {}
+                1 => numbers.reverse(),
+                _ => numbers.chunks_mut(300).for_each(|part| part.shuffle(&mut rng)),
+            }
+            let mut intake = Intake::default();
+            // One that never fits stands before all others.
+            intake.push(of_log(0));
+            numbers.iter().for_each(|n| intake.push(of_log(*n)));
+            // A room takes what continues the log, and nothing else.
+            let (mut end, mut rounds) = (0, 0);
+            while let Some(shown) = intake.next(0) {
+                let mut order: Vec<u16> = shown.iter().map(|mails| number(mails)).collect();
+                order.sort_unstable();
+                order.into_iter().for_each(|n| end = if n == end + 1 { n } else { end });
+                let complete: Vec<bool> = shown.iter().map(|mails| (1..=end).contains(&number(mails))).collect();
+                intake.shown(&complete, 0);
+                rounds += 1;
+            }
+            assert_eq!(end, EVENTS, "seed {seed}: the rest waits for an hour that does not come");
+            assert!(rounds < 5 * usize::from(EVENTS) / INTAKE_BLOBS, "seed {seed}: {rounds} rounds");
+        }
     }
 }

@@ -125,7 +125,7 @@ impl Rooms {
     }
 
     /// Has a room take in what came out of a mailbox; see [`MailboxCommand::Came`]. `None` if the room is not here.
-    pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Mail>) -> Option<bool> {
+    pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Vec<Mail>>) -> Option<Vec<bool>> {
         self.for_mailboxes(room, |reply| MailboxCommand::Came { mails, reply }).await
     }
 

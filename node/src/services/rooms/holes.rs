@@ -186,7 +186,7 @@ mod tests {
         alone.node.stop().await.unwrap();
         let bob = start(config(&home)).await.unwrap();
         let item = Item { kind: SeriesKind::Message, bytes: Blob(rows[0].bytes.clone()) };
-        bob.app.node.rooms.mail(room, vec![Mail::Record(item)]).await.unwrap();
+        bob.app.node.rooms.mail(room, vec![vec![Mail::Record(item)]]).await.unwrap();
         let page = shows(&bob.app, &alone_again.1, 1, 1).await;
         assert_eq!((page.holes[0].missing, page.holes[0].author.as_ref().unwrap().name.as_str()), (2, "alone"));
         assert_eq!(page.holes[0].text, "2 messages from alone are missing; nobody who has it is connected");

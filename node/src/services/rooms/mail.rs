@@ -3,6 +3,8 @@
 //! The mailboxes service ([`crate::services::mailboxes`]) owns the lines to relays; here is what only the room knows. What
 //! comes out of a box is taken in like gossip: nobody vouches for it but its author.
 
+use std::collections::HashSet;
+
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_proto::control::{Control, ROTATE_KIND, Rows};
 use parlor_proto::event::Event;
@@ -11,7 +13,7 @@ use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::room::{Outcome, Reject};
 use parlor_proto::sync::Series;
 use parlor_proto::wire::{Blob, Item, SeriesKind};
-use parlor_proto::{DeviceId, RoomId, codec};
+use parlor_proto::{DeviceId, EventId, RoomId, codec};
 use parlor_storage::{LogKind, LogRow, Namespace, Store, Want};
 use tokio::sync::oneshot;
 
@@ -187,49 +189,52 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes in what came out of mailboxes. The answer, when all of it is durable, says whether none of it waits for something
-    /// else: then it need not be shown again.
-    fn take_mail(&mut self, mails: Vec<Mail>, reply: oneshot::Sender<bool>) {
+    /// Takes in what came out of mailboxes, by blobs. The answer, when all of it is durable, says of each whether none of it waits for
+    /// something else: then it need not be shown again.
+    fn take_mail(&mut self, blobs: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<bool>>) {
         if self.entry.committing >= GOSSIP_COMMITS_MAX {
             // The disk lags: it is shown again later.
-            let _ = reply.send(false);
+            let _ = reply.send(Vec::new());
             return;
         }
-        let mut items = Vec::with_capacity(mails.len());
-        for mail in mails {
-            match mail {
-                Mail::Record(item) => items.push(item),
-                Mail::Page(page) => {
-                    if let Ok(outcome) = self.entry.room.accept_page(page.0) {
-                        self.commit(outcome, Settle::default());
+        // One at a time: what somebody put between keeps nothing out.
+        let (mut all, mut settle, mut by_blob) = (Vec::new(), Settle::default(), Vec::new());
+        for mails in blobs {
+            let (mut events, mut left_out) = (Vec::new(), false);
+            for mail in mails {
+                match mail {
+                    Mail::Record(item) => {
+                        let Some((found, records)) = self.sort(vec![item]) else { continue };
+                        events.extend(found);
+                        settle.markers.extend(records.markers);
+                        settle.bindings.extend(records.bindings);
+                        settle.profiles.extend(records.profiles);
+                        settle.portraits.extend(records.portraits);
+                        left_out |= records.left_out;
+                    }
+                    Mail::Page(page) => {
+                        if let Ok(outcome) = self.entry.room.accept_page(page.0) {
+                            self.commit(outcome, Settle::default());
+                        }
                     }
                 }
             }
+            all.extend(events.iter().cloned());
+            settle.left_out |= left_out;
+            by_blob.push((events, left_out));
         }
-        // One at a time: what somebody put between keeps nothing out.
-        let (mut events, mut settle) = (Vec::new(), Settle::default());
-        for item in items {
-            if let Some((found, records)) = self.sort(vec![item]) {
-                events.extend(found);
-                settle.markers.extend(records.markers);
-                settle.bindings.extend(records.bindings);
-                settle.profiles.extend(records.profiles);
-                settle.portraits.extend(records.portraits);
-                settle.left_out |= records.left_out;
-            }
-        }
-        let shown = events.clone();
-        let received = self.entry.room.receive_unvouched(events, self.now_ms);
-        let refused: Vec<_> = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id).collect();
-        let unsure: Vec<_> = received.unsure.iter().map(Event::id).collect();
-        let lost = |event: &Event| refused.contains(&event.id()) || unsure.contains(&event.id());
-        let complete = !settle.left_out && shown.iter().all(|event| lost(event) || self.entry.room.seen(event));
+        let received = self.entry.room.receive_unvouched(all, self.now_ms);
+        let refused = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id);
+        let lost: HashSet<EventId> = refused.chain(received.unsure.iter().map(Event::id)).collect();
+        let there = |event: &Event| lost.contains(&event.id()) || self.entry.room.seen(event);
+        let complete = by_blob.iter().map(|(events, left_out)| !left_out && events.iter().all(there));
+        let complete: Vec<bool> = complete.collect();
         self.take(received, settle);
         self.commit(
             Outcome::default(),
             Settle::reply(move |_, done| {
                 // The service has stopped if nobody waits.
-                let _ = reply.send(done.is_ok() && complete);
+                let _ = reply.send(if done.is_ok() { complete } else { Vec::new() });
             }),
         );
     }

@@ -137,7 +137,7 @@ pub(crate) enum KnockEnd {
 /// What the mailboxes service tells and asks of a room.
 pub(super) enum MailboxCommand {
     /// Take in what came out of a mailbox.
-    Came { mails: Vec<Mail>, reply: oneshot::Sender<bool> },
+    Came { mails: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<bool>> },
     /// What of ours comes after these places?
     Stretches { after: Tips, reply: oneshot::Sender<Vec<Stretch>> },
     /// A mailbox has our messages up to here.

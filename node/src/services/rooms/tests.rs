@@ -85,7 +85,7 @@ async fn of_many_long_messages_sent_at_once_all_are_there_with_what_says_so_or_n
     for openings in [0, 1] {
         let alone = Alone::new().await;
         let named = |n: usize| {
-            let text = format!("{n} {}", "long ".repeat(4 * 1024));
+            let text = format!("{n} {}", "long ".repeat(4 * 1_000));
             SendRequest { client_id: Some(format!("client {n}")), ..request(&text) }
         };
         let all: Vec<SendRequest> = (0..80).map(named).collect();
