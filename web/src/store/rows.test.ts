@@ -53,6 +53,20 @@ test('where the newest messages begin that are here before those between, a line
   expect(of(items.slice(1))).toEqual(['day', 'm7 first', 'm8 last']);
 });
 
+test('the line at the gap stands also where a note is above the newest messages', () => {
+  const note = said(2, 'bob', '2026-05-01T10:00:05Z', { kind: 'system', text: 'bob joined' });
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    note,
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'bob', '2026-05-01T10:00:20Z', { early: true }),
+  ];
+  expect(of(items)).toEqual(['day', 'm1 first last', 'note', 'between', 'm7 first', 'm8 last']);
+  // Also for who came in just now, and has nothing of before.
+  const rows = rowsOf({ items: items.slice(1), pending: [], me: 'me', unreadFrom: null, begins: true, ends: true });
+  expect(rows.map((r) => r.kind)).toEqual(['begin', 'day', 'note', 'between', 'message', 'message']);
+});
+
 test('every row has a key of its own', () => {
   const items = [
     said(1, 'bob', '2026-05-01T10:00:00Z'),

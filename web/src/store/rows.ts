@@ -57,6 +57,8 @@ export function rowsOf(of: RowsOf): Row[] {
   const rows: Row[] = [];
   if (of.begins) rows.push({ kind: 'begin', key: 'begin' });
   let line = of.unreadFrom === null;
+  // Whether all that was said up to here is there. Notes say nothing of that: what members did is here before what they said.
+  let whole = of.begins;
   of.items.forEach((message, i) => {
     const before = of.items[i - 1];
     const after = of.items[i + 1];
@@ -70,10 +72,11 @@ export function rowsOf(of: RowsOf): Row[] {
     const own = message.author.account === of.me;
     let broken = false;
     // The newest messages are here before those between.
-    if (message.early && before && !before.early && before.kind !== 'system') {
+    if (message.early && whole) {
       broken = true;
       rows.push({ kind: 'between', key: `between ${message.message}` });
     }
+    if (message.kind !== 'system') whole = !message.early;
     if (!line && message.order >= of.unreadFrom! && !own && message.kind !== 'system') {
       line = true;
       broken = true;

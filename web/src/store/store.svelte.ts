@@ -52,6 +52,8 @@ export class Store {
   /** Snapshots that are on their way, and the events since the first was asked for. */
   private loading = 0;
   private meanwhile: NodeEvent[] = [];
+  /** Which request of a kind was the last: an older answer that comes later says nothing. */
+  private turns = new Map<string, number>();
   private gathering: ReturnType<typeof setTimeout> | null = null;
   private typists = new Map<string, ReturnType<typeof setTimeout>>();
 
@@ -139,6 +141,12 @@ export class Store {
       if (oldest) this.timelines.delete(oldest[0]);
     }
     return found;
+  }
+
+  /** How many messages of this window the node does not have yet. */
+  unsent(): number {
+    const all = [...this.timelines.values(), ...this.threads.values()];
+    return all.reduce((n, line) => n + line.pending.filter((p) => !p.message).length, 0);
   }
 
   thread(room: string, root: string): Timeline {
@@ -372,9 +380,21 @@ export class Store {
     if ((event.early ?? 0) > before) void this.timelines.get(event.room)?.newestCame();
   }
 
+  /** A request begins; answers whether it is still the last of its kind. */
+  private begin(kind: string): () => boolean {
+    const mine = (this.turns.get(kind) ?? 0) + 1;
+    this.turns.set(kind, mine);
+    return () => this.turns.get(kind) === mine;
+  }
+
   async loadRoom(id: string): Promise<Room | null> {
+    const isLast = this.begin(`room ${id}`);
+    if (this.loading === 0) this.meanwhile = [];
+    const from = this.meanwhile.length;
+    this.loading++;
     try {
       const room = await ok(GET('/api/v1/rooms/{room}', { params: { path: { room: id } } }));
+      if (!isLast()) return this.details.get(id) ?? room;
       this.details.set(room.room, room);
       const item = this.rooms.get(room.room);
       this.rooms.set(room.room, {
@@ -392,24 +412,36 @@ export class Store {
         members: room.members,
         last_message: room.last_message ?? item?.last_message,
       });
+      for (const event of this.meanwhile.slice(from)) if ('room' in event && event.room === id) this.resay(event);
       return room;
     } catch {
       return null;
+    } finally {
+      this.loading--;
     }
   }
 
+  /** What was heard while a room was on its way: it may be older than that. */
+  private resay(event: NodeEvent): void {
+    if (event.event === 'presence') this.heardPresence(event);
+    else if (!['room', 'member', 'invite'].includes(event.event)) this.restate(event);
+  }
+
   async loadRequests(room: string): Promise<void> {
+    const isLast = this.begin(`requests ${room}`);
     try {
       const list = await ok(GET('/api/v1/rooms/{room}/requests', { params: { path: { room } } }));
-      this.requests.set(room, list);
+      if (isLast()) this.requests.set(room, list);
     } catch {
-      this.requests.delete(room);
+      if (isLast()) this.requests.delete(room);
     }
   }
 
   async loadContacts(): Promise<void> {
+    const isLast = this.begin('contacts');
     try {
-      this.contacts = await ok(GET('/api/v1/contacts'));
+      const contacts = await ok(GET('/api/v1/contacts'));
+      if (isLast()) this.contacts = contacts;
     } catch {
       // Kept as they were; the next event asks again.
     }

@@ -2,6 +2,7 @@
 import { tick } from 'svelte';
 import { GET, Trouble, ok } from '../api/client';
 import type { Message, NodeEvent } from '../api/types';
+import { inWords } from '../ui/toasts.svelte';
 import { handIn, newPending, passes, type Pending } from './outgoing';
 import {
   EMPTY,
@@ -256,7 +257,7 @@ export class Timeline {
             void this.deliver(pending);
         }, AGAIN_MS);
       } else {
-        this.mark(pending.clientId, { state: 'failed', reason: asTrouble(error).detail });
+        this.mark(pending.clientId, { state: 'failed', reason: inWords(error).text });
       }
     }
   }

@@ -4,6 +4,7 @@ import type { Like } from '../entry';
 
 export const talk: Like<typeof english> = {
   'arrived.from': 'Neue Nachricht von {name}',
+  'arrived.n': { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' },
   attach: 'Dateien anhängen',
   'begin.direct': 'Nur du und {name} könnt diesen Chat lesen. Niemand dazwischen, kein Server.',
   'begin.from-join': 'Nur Mitglieder können diesen Raum lesen. Wer beitritt, liest, was danach geschrieben wird.',
@@ -62,9 +63,13 @@ export const talk: Like<typeof english> = {
   'file.save': '{name} speichern',
   'file.sound': 'Audio',
   'file.stop': '{name} nicht weiter holen',
+  'file.stuck': 'Etwas stimmt nicht damit: Gerade kann sie niemand geben.',
   'file.waiting': 'Wartet auf jemanden, der sie hat',
   'files.n': { one: '{n} Datei', other: '{n} Dateien' },
   'film.play': '{name} abspielen',
+  'gone.banned': '{name} hat dich aus diesem Raum verbannt.',
+  'gone.left': 'Du hast diesen Raum verlassen.',
+  'gone.removed': '{name} hat dich aus diesem Raum entfernt.',
   info: 'Details',
   'info.author': 'Von',
   'info.delivered': 'Zugestellt an',

@@ -3,6 +3,7 @@ import type { Entry } from '../entry';
 
 export const talk = {
   'arrived.from': 'New message from {name}',
+  'arrived.n': { one: '{n} new message', other: '{n} new messages' },
   attach: 'Attach files',
   'begin.direct': 'Only you and {name} can read this chat. Nobody in between, no server.',
   'begin.from-join': 'Only members can read this room. Who joins reads what is written after that.',
@@ -61,9 +62,13 @@ export const talk = {
   'file.save': 'Save {name}',
   'file.sound': 'Audio',
   'file.stop': 'Stop fetching {name}',
+  'file.stuck': 'Something is wrong with it: nobody can give it now.',
   'file.waiting': 'Waiting for somebody who has it',
   'files.n': { one: '{n} file', other: '{n} files' },
   'film.play': 'Play {name}',
+  'gone.banned': '{name} banned you from this room.',
+  'gone.left': 'You left this room.',
+  'gone.removed': '{name} removed you from this room.',
   info: 'Details',
   'info.author': 'From',
   'info.delivered': 'Delivered to',
