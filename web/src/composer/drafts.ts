@@ -59,3 +59,8 @@ async function tell(room: string, draft: Draft): Promise<void> {
   if (draft.text.trim() === '') await ok(DELETE('/api/v1/rooms/{room}/draft', { params }));
   else await ok(PUT('/api/v1/rooms/{room}/draft', { params, body: { text: draft.text, reply_to: draft.replyTo } }));
 }
+
+/** Whether there is something that the node does not have yet. */
+export function waits(room: string): boolean {
+  return wanted.has(room);
+}

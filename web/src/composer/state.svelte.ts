@@ -27,6 +27,8 @@ export class Compose {
   /** What was written before an edit began. */
   aside = '';
   loaded = false;
+  /** The last word of another window that was heard. */
+  heard = -1;
 
   attach(list: Iterable<File>): void {
     for (const file of list) {
@@ -86,6 +88,11 @@ export class Compose {
   clearFiles(): void {
     for (const file of this.files) if (file.preview) URL.revokeObjectURL(file.preview);
     this.files = [];
+  }
+
+  /** What could not be handed over is taken out by hand: nothing is left out of a message without a word. */
+  get broken(): boolean {
+    return this.files.some((f) => f.failed);
   }
 
   get uploading(): boolean {

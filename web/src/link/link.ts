@@ -6,6 +6,8 @@ import workerPath from './worker?sharedworker&url';
 
 export interface Link {
   hurry(): void;
+  /** The token is good all the same: connect with it. */
+  again(): void;
   close(): void;
 }
 
@@ -19,7 +21,7 @@ function alone(token: string, hear: (told: Told) => void): Link {
     hear,
   );
   void hub.connect();
-  return { hurry: () => hub.hurry(), close: () => hub.stop() };
+  return { hurry: () => hub.hurry(), again: () => hub.restart(), close: () => hub.stop() };
 }
 
 interface TrustedTypes {
@@ -61,6 +63,7 @@ function shared(token: string, hear: (told: Told) => void): Link | null {
   addEventListener('pageshow', back);
   return {
     hurry: () => say({ kind: 'hurry' }),
+    again: () => say({ kind: 'hello', token }),
     close: () => {
       bye();
       removeEventListener('pagehide', bye);

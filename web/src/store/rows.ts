@@ -99,7 +99,8 @@ export function rowsOf(of: RowsOf): Row[] {
     });
   });
   if (of.ends) {
-    of.pending.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
+    const seen = of.pending.filter((p) => !p.hidden);
+    seen.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
   }
   return rows;
 }
