@@ -58,7 +58,10 @@ function shared(token: string, hear: (told: Told) => void): Link | null {
   addEventListener('pagehide', bye);
   // A page that comes back from the browser's cache says hello again.
   const back = (event: PageTransitionEvent): void => {
-    if (event.persisted) say({ kind: 'hello', token });
+    if (!event.persisted) return;
+    // Meanwhile nobody told it anything.
+    hear({ kind: 'reload' });
+    say({ kind: 'hello', token });
   };
   addEventListener('pageshow', back);
   return {

@@ -66,7 +66,13 @@ describe('a room in the page', () => {
   });
 
   test('has nothing left of what disappeared, also not where it was quoted', async () => {
-    const reply = { message: 'm1', author: { account: 'b', name: 'B' }, text: 'secret', deleted: false };
+    const reply = {
+      message: 'm1',
+      author: { account: 'b', name: 'B' },
+      kind: 'text' as const,
+      text: 'secret',
+      deleted: false,
+    };
     node(() => Response.json({ items: [said('1', { text: 'secret' }), said('2', { reply_to: 'm1', reply })] }));
     const line = new Timeline('r', () => 'me');
     await line.open({ kind: 'end' });
