@@ -184,6 +184,7 @@ export const rooms: Like<typeof english> = {
   'room.read': 'Als gelesen markieren',
   'room.removed': 'Du wurdest entfernt',
   'room.settings': 'Einstellungen des Raums',
+  'room.settings.direct': 'Einstellungen dieses Chats',
   'room.unarchive': 'Zurückholen',
   'room.unmute': 'Laut',
   'room.unpin': 'Lösen',

@@ -181,6 +181,7 @@ export const rooms = {
   'room.read': 'Mark as read',
   'room.removed': 'You were removed',
   'room.settings': 'Settings of the room',
+  'room.settings.direct': 'Settings of this chat',
   'room.unarchive': 'Take back',
   'room.unmute': 'Unmute',
   'room.unpin': 'Unpin',
