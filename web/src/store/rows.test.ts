@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../api/types';
 import { said as made } from './said';
-import { rowsOf } from './rows';
+import { lastRead, rowsOf } from './rows';
 
 function said(n: number, who: string, at: string, more: Partial<Message> = {}): Message {
   const order = String(n).padStart(4, '0');
@@ -65,6 +65,21 @@ test('the line at the gap stands also where a note is above the newest messages'
   // Also for who came in just now, and has nothing of before.
   const rows = rowsOf({ items: items.slice(1), pending: [], me: 'me', unreadFrom: null, begins: true, ends: true });
   expect(rows.map((r) => r.kind)).toEqual(['begin', 'day', 'note', 'between', 'message', 'message']);
+});
+
+test('an answer to what is here early does not make read what is still missing before it', () => {
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'me', '2026-05-01T10:00:20Z'),
+  ];
+  const read = (list: Message[], until: number): string | undefined =>
+    lastRead(rowsOf({ items: list, pending: [], me: 'me', unreadFrom: null, begins: false, ends: true }), until)
+      ?.message;
+  expect(read(items, 9)).toBe('m1');
+  expect(read(items.slice(1), 9)).toBe(undefined);
+  expect(read([items[0]!, items[2]!], 9)).toBe('m8');
+  expect(read([items[0]!, items[2]!], 1)).toBe('m1');
 });
 
 test('every row has a key of its own', () => {

@@ -104,3 +104,11 @@ export function rowsOf(of: RowsOf): Row[] {
   }
   return rows;
 }
+
+/** Up to which message everything is read when the row `until` is seen. What is here early counts only with what is still missing before it. */
+export function lastRead(rows: readonly Row[], until: number): Message | undefined {
+  const gap = rows.findIndex((row) => row.kind === 'message' && row.message.early);
+  const seen = rows.slice(0, Math.min(until + 1, gap < 0 ? rows.length : gap));
+  const last = seen.findLast((row) => row.kind === 'message');
+  return last?.kind === 'message' ? last.message : undefined;
+}
