@@ -32,6 +32,10 @@ class AutoLock {
       localStorage.setItem(TOUCHED, String(this.touched));
     };
     for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, touch, { passive: true });
+    const heard = ({ key, newValue }: StorageEvent): void => {
+      if (key === KEY) this.minutes = (newValue as Minutes | null) ?? '0';
+    };
+    addEventListener('storage', heard);
     const timer = setInterval(() => {
       const limit = Number(this.minutes) * MINUTE_MS;
       if (limit > 0 && session.state === 'in' && session.door?.passphrase && Date.now() - this.last() > limit) {
@@ -40,6 +44,7 @@ class AutoLock {
     }, MINUTE_MS / 4);
     return () => {
       clearInterval(timer);
+      removeEventListener('storage', heard);
       for (const kind of ['pointerdown', 'keydown', 'wheel']) removeEventListener(kind, touch);
     };
   }

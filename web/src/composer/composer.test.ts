@@ -7,8 +7,10 @@ import { store } from '../store/store.svelte';
 import Composer from './Composer.svelte';
 import { composeOf } from './state.svelte';
 
-afterEach(() => {
+afterEach(async () => {
   cleanup();
+  // What is said on leaving is still said to this node.
+  await new Promise((resolve) => setTimeout(resolve));
   vi.unstubAllGlobals();
 });
 
@@ -66,6 +68,42 @@ test('a file that could not be handed over does not vanish with what is sent', (
   enter(area);
   expect(store.timeline('d3').pending).toEqual([]);
   expect(c.files).toHaveLength(1);
+});
+
+test('a file that the node did not take is handed over again by a press', async () => {
+  node(() => Response.json({ text: '' }));
+  let taken = false;
+  class Request extends EventTarget {
+    upload = new EventTarget();
+    status = 200;
+    response = { file: 'f1', bytes: 3, mime: 'text/plain' };
+    open(): void {}
+    setRequestHeader(): void {}
+    abort(): void {}
+    send(): void {
+      queueMicrotask(() => this.dispatchEvent(new Event(taken ? 'load' : 'error')));
+    }
+  }
+  vi.stubGlobal('XMLHttpRequest', Request);
+  const c = composeOf('d5');
+  const view = render(Composer, { line: store.timeline('d5'), room: detail('d5') });
+  c.attach([new File(['abc'], 'a.txt', { type: 'text/plain' })]);
+  await vi.waitFor(() => expect(c.broken).toBe(true));
+  taken = true;
+  const again = await vi.waitFor(() => view.getByRole('button', { name: 'Hand a.txt over again' }));
+  again.click();
+  await vi.waitFor(() => expect(c.files[0]?.id).toBe('f1'));
+  expect(c.broken).toBe(false);
+});
+
+test('what disappears is no longer what is answered', async () => {
+  node(() => Response.json({ text: '' }));
+  const c = composeOf('d6');
+  c.replyTo = said('1', { room: 'd6', text: 'secret' });
+  const view = render(Composer, { line: store.timeline('d6'), room: detail('d6') });
+  expect(view.container.textContent).toContain('secret');
+  store.apply(event('message.expired', { room: 'd6', message: 'm1' }));
+  await vi.waitFor(() => expect(view.container.textContent).not.toContain('secret'));
 });
 
 test('what is written while an edit is saved is not lost', async () => {

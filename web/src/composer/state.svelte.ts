@@ -15,6 +15,8 @@ export interface Attached {
   id: string;
   failed: string;
   abort: AbortController;
+  /** What is handed over again when that failed. */
+  source?: File;
 }
 
 export const FILES_MAX = 8;
@@ -43,6 +45,7 @@ export class Compose {
         id: '',
         failed: '',
         abort: new AbortController(),
+        source: file,
       };
       this.files.push(attached);
       void this.hand(attached.key, file);
@@ -76,6 +79,14 @@ export class Compose {
         toasts.fail(error);
       }
     }
+  }
+
+  again(key: string): void {
+    const entry = this.files.find((f) => f.key === key);
+    if (!entry?.failed || !entry.source) return;
+    entry.failed = '';
+    entry.sent = 0;
+    void this.hand(key, entry.source);
   }
 
   detach(key: string): void {

@@ -11,8 +11,10 @@ import RoomSettings from './RoomSettings.svelte';
 import RoomView from './RoomView.svelte';
 import ThreadPane from './ThreadPane.svelte';
 
-afterEach(() => {
+afterEach(async () => {
   cleanup();
+  // What is said on leaving is still said to this node.
+  await new Promise((resolve) => setTimeout(resolve));
   vi.unstubAllGlobals();
 });
 

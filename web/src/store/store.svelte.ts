@@ -34,6 +34,8 @@ export class Store {
   profiles = new SvelteMap<string, Profile>();
   rooms = new SvelteMap<string, RoomItem>();
   details = new SvelteMap<string, Room>();
+  /** What disappeared while the window was open: lists that were read before leave it out. */
+  expired = new SvelteSet<string>();
   /** Rooms that were asked for and that the node does not have. */
   missing = new SvelteSet<string>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
@@ -223,6 +225,7 @@ export class Store {
         this.turn++;
         break;
       case 'message.expired':
+        this.expired.add(event.message);
         this.tellTimelines(event.room, event);
         this.turn++;
         break;

@@ -247,7 +247,9 @@ export class Timeline {
     try {
       const message = await handIn(pending);
       if (message === null) {
-        this.mark(pending.clientId, { state: 'kept', hidden: false });
+        // A message of the same words that came meanwhile is what it became.
+        if (this.pending.find((p) => p.clientId === pending.clientId)?.hidden) this.discard(pending.clientId);
+        else this.mark(pending.clientId, { state: 'kept' });
         return;
       }
       this.mark(pending.clientId, { message });
