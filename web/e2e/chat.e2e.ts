@@ -233,6 +233,16 @@ describe('a chat in the browser', () => {
     await second.close();
   });
 
+  test('whoever writes is taken to what he wrote, wherever he read', async () => {
+    await a.bringToFront();
+    await a.locator('.scroller').first().hover();
+    await a.mouse.wheel(0, -6_000);
+    await a.locator('.down').waitFor();
+    await write(a, 'from far above');
+    await said(a, 'from far above').waitFor();
+    await a.locator('.down').waitFor({ state: 'detached' });
+  });
+
   test('a room is saved as a file: one whose signatures hold, and one to read, in which nothing runs', async () => {
     await a.evaluate((r) => (location.hash = `#/room/${r}/info`), room);
     const saved = async (kind: string): Promise<string> => {
