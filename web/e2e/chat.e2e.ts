@@ -185,6 +185,9 @@ describe('a chat in the browser', () => {
     await a.locator('article', { hasText: 'written in the dark' }).waitFor();
     await alice.run();
     // The session ended with the node: a new one, opened in another window, serves this one too.
+    await a.getByRole('heading', { name: 'Come in again' }).waitFor();
+    await a.getByText('1 message waits here').waitFor();
+    expect(await axe(a)).toEqual([]);
     const fresh = await open(a.context(), alice, `#/room/${room}`);
     await a.locator('article', { hasText: 'written in the dark' }).locator('.mark').waitFor();
     await said(b, 'written in the dark').waitFor();
@@ -192,6 +195,25 @@ describe('a chat in the browser', () => {
       await page.locator('article', { hasText: 'written in the dark' }).first().waitFor();
       expect(await page.locator('article', { hasText: 'written in the dark' }).count()).toBe(1);
     }
+    await fresh.close();
+  });
+
+  test('a draft that was written while the node was away is there for other windows when it is back', async () => {
+    const area = a.locator('.composer textarea');
+    await alice.stop();
+    await a.locator('.offline').waitFor();
+    await area.fill('begun in the dark');
+    await alice.run();
+    await a.getByRole('heading', { name: 'Come in again' }).waitFor();
+    const fresh = await open(a.context(), alice, `#/room/${room}`);
+    await eventually(
+      async () => (await fresh.locator('.composer textarea').inputValue()) === 'begun in the dark',
+      'the draft is in the other window',
+    );
+    await area.waitFor();
+    expect(await area.inputValue()).toBe('begun in the dark');
+    await area.fill('');
+    await eventually(async () => (await fresh.locator('.composer textarea').inputValue()) === '', 'the draft goes');
     await fresh.close();
   });
 
@@ -209,6 +231,16 @@ describe('a chat in the browser', () => {
     await second.locator('article', { hasText: 'half a thought' }).waitFor();
     expect(wrongs.get(second)).toEqual([]);
     await second.close();
+  });
+
+  test('whoever writes is taken to what he wrote, wherever he read', async () => {
+    await a.bringToFront();
+    await a.locator('.scroller').first().hover();
+    await a.mouse.wheel(0, -6_000);
+    await a.locator('.down').waitFor();
+    await write(a, 'from far above');
+    await said(a, 'from far above').waitFor();
+    await a.locator('.down').waitFor({ state: 'detached' });
   });
 
   test('a room is saved as a file: one whose signatures hold, and one to read, in which nothing runs', async () => {

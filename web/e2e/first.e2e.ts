@@ -26,6 +26,8 @@ describe('the first run in the browser', () => {
     page = await visit(await context(browser), url);
     await page.getByRole('heading', { name: 'Welcome to Parlor' }).waitFor();
     expect(await axe(page)).toEqual([]);
+    // Whoever comes by keyboard writes at once.
+    expect(await page.getByLabel('Your name').evaluate((input) => input === document.activeElement)).toBe(true);
     await page.getByLabel('Your name').fill('Nora');
     await page.getByRole('switch').check();
     await page.getByLabel('Passphrase', { exact: true }).fill(PASSPHRASE);
@@ -38,6 +40,8 @@ describe('the first run in the browser', () => {
     expect(words).toHaveLength(24);
     expect(await axe(page)).toEqual([]);
     await page.getByRole('button', { name: 'I wrote them down' }).click();
+    await page.locator('form input').first().waitFor();
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('INPUT');
 
     const places = await page
       .locator('form .field > span:first-child')
@@ -65,16 +69,25 @@ describe('the first run in the browser', () => {
   });
 
   test('is locked by a press, refuses a wrong passphrase, and opens to the right one where it was', async () => {
+    const beside = await visit(page.context(), `${fresh.api}/`);
+    await beside.getByRole('link', { name: /Hall/ }).click();
+    await beside.locator('article', { hasText: 'My first message' }).waitFor();
     await page.evaluate(() => (location.hash = '#/settings/privacy'));
     await page.getByRole('button', { name: 'Lock now' }).click();
     await page.getByRole('heading', { name: 'Locked' }).waitFor();
     expect(await axe(page)).toEqual([]);
+    // One lock for all windows.
+    await beside.getByRole('heading', { name: 'Locked' }).waitFor();
+    expect(await beside.getByText('My first message').count()).toBe(0);
     await page.getByLabel('Passphrase').fill('not it at all');
     await page.getByRole('button', { name: 'Unlock' }).click();
     await page.locator('[role=alert]').waitFor();
     await page.getByLabel('Passphrase').fill(PASSPHRASE);
     await page.getByRole('button', { name: 'Unlock' }).click();
     await page.getByRole('heading', { name: 'Privacy' }).waitFor();
+    await beside.locator('article', { hasText: 'My first message' }).waitFor();
+    expect(wrongs.get(beside)).toEqual([]);
+    await beside.close();
   });
 
   test('a window without session says how to come in', async () => {

@@ -78,7 +78,7 @@ describe('invites in the browser', () => {
     await bob.stop();
     const chat = await alice.call<{ room: string }>('POST', '/dm', { who: card.link, text: 'Are you there?' });
     const german = await open(await context(browser, { locale: 'de-DE' }), alice, `#/room/${chat.room}/info`);
-    await german.getByText('Die andere Person hat noch nicht zugesagt oder war seitdem nicht da.').waitFor();
+    await german.getByText('Die andere Person hat noch nicht zugesagt oder war seitdem nicht da.').first().waitFor();
     await german.evaluate(() => (location.hash = '#/settings/connection'));
     await german.getByText('In deinen Chats und Räumen').or(german.locator('details summary')).first().waitFor();
     const said = (await german.locator('main').innerText()).toLowerCase();

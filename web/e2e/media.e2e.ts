@@ -50,6 +50,19 @@ describe('films, voices, cameras, notifications', () => {
     expect(await audio.evaluate((it: HTMLAudioElement) => it.error)).toBeNull();
     await heard.locator('.wave .past').first().waitFor();
     expect(await axe(b)).toEqual([]);
+    // By keyboard too: into the message, along to its place, and out again.
+    await heard.focus();
+    await b.keyboard.press('Enter');
+    const place = heard.getByRole('slider');
+    for (let i = 0; i < 8 && !(await place.evaluate((it) => it === document.activeElement)); i++)
+      await b.keyboard.press('ArrowRight');
+    expect(await place.evaluate((it) => it === document.activeElement)).toBe(true);
+    await b.keyboard.press('End');
+    await eventually(() => place.evaluate((it: HTMLInputElement) => Number(it.value) > 0), 'its place is moved');
+    await b.keyboard.press('ArrowUp');
+    expect(await b.evaluate(() => document.activeElement?.tagName)).toBe('BUTTON');
+    await b.keyboard.press('Escape');
+    expect(await b.evaluate(() => document.activeElement?.tagName)).toBe('ARTICLE');
   });
 
   test('a recording is thrown away by a press, and the microphone with it', async () => {

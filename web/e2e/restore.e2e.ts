@@ -1,5 +1,6 @@
 // A backup restored on the first run: chosen, opened, and everything is there.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -55,6 +56,38 @@ describe('a backup on the first run', () => {
     await page.locator('[role=alert]', { hasText: 'does not open with this passphrase' }).waitFor();
     expect(await axe(page)).toEqual([]);
     expect(existsSync(join(fresh.home, 'account'))).toBe(false);
+  });
+
+  test('a file that is refused on its way is told so, and not that the node is gone', async () => {
+    const large = join(alice.home, 'large.backup');
+    writeFileSync(large, Buffer.concat([Buffer.from('parlor backup\0'), Buffer.alloc(60_000_000, 7)]));
+    // Another window hands one over, slowly: one at a time is taken.
+    const other = request(`${fresh.api}/api/v1/web/setup/backup`, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${await page.evaluate(() => sessionStorage.getItem('parlor.session'))}` },
+    });
+    other.on('error', () => undefined);
+    other.write(readFileSync(backup).subarray(0, 1_000));
+    await eventually(
+      async () => (await fresh.call<{ step: string }>('GET', '/web/setup/backup')).step === 'nothing',
+      'the other one is on its way',
+    );
+    await page.locator('input[type=file]').setInputFiles(large);
+    await page.locator('[role=alert]').waitFor();
+    expect(await page.locator('[role=alert]').textContent()).not.toContain('does not answer');
+    expect(await axe(page)).toEqual([]);
+    other.destroy();
+    // The answer may be lost when the connection ends in the middle.
+    await page.route('**/web/setup/backup', (route) =>
+      route.request().method() === 'PUT' ? route.abort('connectionreset') : route.continue(),
+    );
+    await page.locator('input[type=file]').setInputFiles(large);
+    await page.locator('[role=alert]', { hasText: 'did not take the file to the end' }).waitFor();
+    await page.unroute('**/web/setup/backup');
+    await eventually(async () => {
+      await page.locator('input[type=file]').setInputFiles(backup);
+      return page.getByLabel('Passphrase of the backup').isVisible();
+    }, 'the place is free again');
   });
 
   test('with the right one everything is there, on a new device of the same account', async () => {

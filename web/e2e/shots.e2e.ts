@@ -122,7 +122,7 @@ function screens(): Screen[] {
       },
     },
     { name: 'export', path: info, ready: 'aside .body', act: press('aside .last .btn') },
-    { name: 'poll-new', path: room, ready: '.placed article', act: press('.composer button:has(.lucide-vote)') },
+    { name: 'poll-new', path: room, ready: '.placed article', act: poll },
     {
       name: 'voice',
       path: room,
@@ -191,6 +191,15 @@ function screens(): Screen[] {
       },
     },
   ];
+}
+
+/** On a phone it is offered with what else can be added. */
+async function poll(page: Page): Promise<void> {
+  if (await page.locator('.composer .lucide-vote').isVisible()) await press('.composer button:has(.lucide-vote)')(page);
+  else {
+    await press('.composer button:has(.lucide-paperclip)', '[role=menu]')(page);
+    await press('[role=menuitem]:has(.lucide-vote)')(page);
+  }
 }
 
 async function create(page: Page): Promise<void> {

@@ -17,6 +17,7 @@ export class Trouble extends Error {
 
 let token = '';
 let onUnauthorized = (): void => undefined;
+let onLocked = (): void => undefined;
 
 export function setToken(value: string): void {
   token = value;
@@ -29,6 +30,11 @@ export function bearer(): Record<string, string> {
 /** Called once the node does not know the token (any more). */
 export function whenUnauthorized(call: () => void): void {
   onUnauthorized = call;
+}
+
+/** Called once the node says that the page is locked: another window, or another browser, did that. */
+export function whenLocked(call: () => void): void {
+  onLocked = call;
 }
 
 const UNREACHABLE = new Trouble('unreachable', '', '', 0);
@@ -55,6 +61,7 @@ export const { GET, POST, PUT, PATCH, DELETE } = client;
 export function trouble(problem: unknown, response: Response): Trouble {
   if (response.status === 401) onUnauthorized();
   const p = (problem ?? {}) as Partial<Problem>;
+  if (response.status === 503 && String(p.code) === 'passphrase_needed') onLocked();
   return new Trouble(String(p.code ?? 'internal'), p.detail ?? p.title ?? '', p.hint ?? '', response.status);
 }
 

@@ -3,31 +3,48 @@ import { session } from './session.svelte';
 
 export type Minutes = '0' | '5' | '15' | '60';
 const KEY = 'parlor.autolock';
+const TOUCHED = 'parlor.touched';
 const MINUTE_MS = 60_000;
+/** So often other windows are told. */
+const TELL_MS = 5_000;
 
 class AutoLock {
   minutes = $state<Minutes>((localStorage.getItem(KEY) as Minutes | null) ?? '0');
   private touched = Date.now();
+  private told = 0;
 
   set(minutes: Minutes): void {
     this.minutes = minutes;
     localStorage.setItem(KEY, minutes);
   }
 
+  /** When any window of this browser was touched: one that lies behind locks nobody out of the one in front. */
+  private last(): number {
+    return Math.max(this.touched, Number(localStorage.getItem(TOUCHED) ?? 0));
+  }
+
   /** Begins to watch; answers how to stop. */
   watch(): () => void {
     const touch = (): void => {
       this.touched = Date.now();
+      if (this.touched - this.told < TELL_MS) return;
+      this.told = this.touched;
+      localStorage.setItem(TOUCHED, String(this.touched));
     };
     for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, touch, { passive: true });
+    const heard = ({ key, newValue }: StorageEvent): void => {
+      if (key === KEY) this.minutes = (newValue as Minutes | null) ?? '0';
+    };
+    addEventListener('storage', heard);
     const timer = setInterval(() => {
       const limit = Number(this.minutes) * MINUTE_MS;
-      if (limit > 0 && session.state === 'in' && session.door?.passphrase && Date.now() - this.touched > limit) {
+      if (limit > 0 && session.state === 'in' && session.door?.passphrase && Date.now() - this.last() > limit) {
         void session.lock().catch(() => undefined);
       }
     }, MINUTE_MS / 4);
     return () => {
       clearInterval(timer);
+      removeEventListener('storage', heard);
       for (const kind of ['pointerdown', 'keydown', 'wheel']) removeEventListener(kind, touch);
     };
   }

@@ -1,4 +1,17 @@
 // What can be done from everywhere, by name and by keys.
+import Activity from '@lucide/svelte/icons/activity';
+import Keyboard from '@lucide/svelte/icons/keyboard';
+import Link from '@lucide/svelte/icons/link';
+import Lock from '@lucide/svelte/icons/lock';
+import Megaphone from '@lucide/svelte/icons/megaphone';
+import QrCode from '@lucide/svelte/icons/qr-code';
+import Search from '@lucide/svelte/icons/search';
+import Settings from '@lucide/svelte/icons/settings';
+import SunMoon from '@lucide/svelte/icons/sun-moon';
+import UserPlus from '@lucide/svelte/icons/user-plus';
+import Users from '@lucide/svelte/icons/users';
+import UsersRound from '@lucide/svelte/icons/users-round';
+import type { Component } from 'svelte';
 import { t } from '../i18n/i18n.svelte';
 import { dialogs } from './dialogs.svelte';
 import { prefs } from './prefs.svelte';
@@ -7,25 +20,26 @@ import { session } from './session.svelte';
 
 export interface Command {
   label: string;
+  icon: Component<{ size?: number }>;
   keys?: string;
   run: () => void;
 }
 
 export function commands(): Command[] {
   return [
-    { label: t('new.group'), run: () => dialogs.open({ kind: 'create', room: 'group' }) },
-    { label: t('new.channel'), run: () => dialogs.open({ kind: 'create', room: 'channel' }) },
-    { label: t('join'), run: () => dialogs.open({ kind: 'join', link: '' }) },
-    { label: t('contact.add'), run: () => dialogs.open({ kind: 'contact' }) },
-    { label: t('card.mine'), run: () => dialogs.open({ kind: 'card' }) },
-    { label: t('search'), keys: 'Ctrl F', run: () => go(at.search()) },
-    { label: t('people'), run: () => go(at.people()) },
-    { label: t('settings'), keys: 'Ctrl ,', run: () => go(at.settings()) },
-    { label: t('settings.connection'), run: () => go(at.settings('connection')) },
-    { label: t('theme.toggle'), run: toggleTheme },
-    { label: t('keys'), keys: '?', run: () => dialogs.open({ kind: 'keys' }) },
+    { label: t('new.group'), icon: UsersRound, run: () => dialogs.open({ kind: 'create', room: 'group' }) },
+    { label: t('new.channel'), icon: Megaphone, run: () => dialogs.open({ kind: 'create', room: 'channel' }) },
+    { label: t('join'), icon: Link, run: () => dialogs.open({ kind: 'join', link: '' }) },
+    { label: t('contact.add'), icon: UserPlus, run: () => dialogs.open({ kind: 'contact' }) },
+    { label: t('card.mine'), icon: QrCode, run: () => dialogs.open({ kind: 'card' }) },
+    { label: t('search'), icon: Search, keys: 'Ctrl F', run: () => go(at.search()) },
+    { label: t('people'), icon: Users, run: () => go(at.people()) },
+    { label: t('settings'), icon: Settings, keys: 'Ctrl ,', run: () => go(at.settings()) },
+    { label: t('settings.connection'), icon: Activity, run: () => go(at.settings('connection')) },
+    { label: t('theme.toggle'), icon: SunMoon, run: toggleTheme },
+    { label: t('keys'), icon: Keyboard, keys: '?', run: () => dialogs.open({ kind: 'keys' }) },
     ...(session.door?.passphrase
-      ? [{ label: t('lock.now'), run: () => void session.lock().catch(() => undefined) }]
+      ? [{ label: t('lock.now'), icon: Lock, run: () => void session.lock().catch(() => undefined) }]
       : []),
   ];
 }

@@ -1,5 +1,5 @@
 // How this window got in: a one-time code in the address, or the session of another window of this browser.
-import { Trouble, json, raw, setToken, whenUnauthorized } from '../api/client';
+import { Trouble, json, raw, setToken, whenLocked, whenUnauthorized } from '../api/client';
 
 /** `out`: no session; `new`: no account yet; `locked`: the passphrase is wanted. */
 export type SessionState = 'starting' | 'out' | 'new' | 'locked' | 'in';
@@ -25,12 +25,18 @@ class Session {
   private channel: BroadcastChannel | null =
     typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel(CHANNEL);
 
-  async begin(): Promise<void> {
+  constructor() {
     whenUnauthorized(() => this.end());
+    whenLocked(() => this.hide());
+  }
+
+  async begin(): Promise<void> {
     this.channel?.addEventListener('message', ({ data }: MessageEvent<{ kind: string; token?: string }>) => {
       if (data.kind === 'ask' && this.token) this.channel?.postMessage({ kind: 'answer', token: this.token });
       // Sessions end with the node. When another window has a new one, this one goes on with it, and sends what waited.
       else if (data.kind === 'answer' && data.token && this.state === 'out') void this.use(data.token);
+      else if (data.kind === 'locked') this.hide();
+      else if (data.kind === 'unlocked' && this.state === 'locked') void this.look();
     });
     const token = (await this.fromAddress()) || sessionStorage.getItem(KEY) || (await this.fromWindow());
     if (token) {
@@ -58,6 +64,7 @@ class Session {
 
   /** What the node answered to being set up, unlocked or asked. */
   enter(door: Door): void {
+    if (this.state === 'locked' && door.state === 'ready') this.channel?.postMessage({ kind: 'unlocked' });
     this.door = { ...this.door, ...door };
     this.state = door.state === 'ready' ? 'in' : door.state;
   }
@@ -65,6 +72,19 @@ class Session {
   async lock(): Promise<void> {
     await raw('/api/v1/web/lock', { method: 'POST' });
     this.state = 'locked';
+    // One lock for all windows: none goes on showing what is sealed.
+    this.channel?.postMessage({ kind: 'locked' });
+  }
+
+  /** Somebody locked the page. */
+  private hide(): void {
+    if (this.state === 'in') this.state = 'locked';
+  }
+
+  /** The connection ended: locked by another browser or the command line, or the node is away. */
+  async check(): Promise<void> {
+    const door = await json<Door>('GET', '/api/v1/web').catch(() => null);
+    if (door?.state === 'locked' && this.state === 'in') this.enter(door);
   }
 
   end(): void {

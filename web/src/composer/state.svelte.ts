@@ -15,6 +15,8 @@ export interface Attached {
   id: string;
   failed: string;
   abort: AbortController;
+  /** What is handed over again when that failed. */
+  source?: File;
 }
 
 export const FILES_MAX = 8;
@@ -27,6 +29,8 @@ export class Compose {
   /** What was written before an edit began. */
   aside = '';
   loaded = false;
+  /** The last word of another window that was heard. */
+  heard = -1;
 
   attach(list: Iterable<File>): void {
     for (const file of list) {
@@ -41,6 +45,7 @@ export class Compose {
         id: '',
         failed: '',
         abort: new AbortController(),
+        source: file,
       };
       this.files.push(attached);
       void this.hand(attached.key, file);
@@ -76,6 +81,14 @@ export class Compose {
     }
   }
 
+  again(key: string): void {
+    const entry = this.files.find((f) => f.key === key);
+    if (!entry?.failed || !entry.source) return;
+    entry.failed = '';
+    entry.sent = 0;
+    void this.hand(key, entry.source);
+  }
+
   detach(key: string): void {
     const gone = this.files.find((f) => f.key === key);
     gone?.abort.abort();
@@ -86,6 +99,11 @@ export class Compose {
   clearFiles(): void {
     for (const file of this.files) if (file.preview) URL.revokeObjectURL(file.preview);
     this.files = [];
+  }
+
+  /** What could not be handed over is taken out by hand: nothing is left out of a message without a word. */
+  get broken(): boolean {
+    return this.files.some((f) => f.failed);
   }
 
   get uploading(): boolean {

@@ -2,6 +2,8 @@
 // fetched from this node when they are wanted.
 import { en, type Catalogue, type Key } from './en';
 
+export type { Key } from './en';
+
 export type Language = 'en' | 'de';
 export const LANGUAGES: readonly { code: Language; name: string }[] = [
   { code: 'en', name: 'English' },

@@ -121,4 +121,15 @@ describe('the hub', () => {
     await settle();
     expect(sockets).toHaveLength(1);
   });
+
+  test('remembers that a token was refused, so that a window whose own is good can connect with it', async () => {
+    answer = () => Promise.resolve(null);
+    await hub.connect();
+    expect(hub.refused).toBe(true);
+    answer = () => Promise.resolve('t');
+    hub.restart();
+    await settle();
+    expect(hub.refused).toBe(false);
+    expect(sockets).toHaveLength(1);
+  });
 });

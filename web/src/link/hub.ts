@@ -29,6 +29,8 @@ export class Hub {
   private socket: WebSocket | null = null;
   private cancel: (() => void) | null = null;
   private stopped = false;
+  /** The node did not know the token. */
+  refused = false;
 
   constructor(
     private readonly world: World,
@@ -48,7 +50,7 @@ export class Hub {
       return;
     }
     if (ticket === null) {
-      this.stopped = true;
+      this.stopped = this.refused = true;
       this.tell({ kind: 'unauthorized' });
       return;
     }
@@ -64,7 +66,7 @@ export class Hub {
 
   /** With another token than before. */
   restart(): void {
-    this.stopped = false;
+    this.stopped = this.refused = false;
     this.pause = FIRST_PAUSE_MS;
     void this.connect();
   }

@@ -6,6 +6,8 @@ import workerPath from './worker?sharedworker&url';
 
 export interface Link {
   hurry(): void;
+  /** The token is good all the same: connect with it. */
+  again(): void;
   close(): void;
 }
 
@@ -19,7 +21,7 @@ function alone(token: string, hear: (told: Told) => void): Link {
     hear,
   );
   void hub.connect();
-  return { hurry: () => hub.hurry(), close: () => hub.stop() };
+  return { hurry: () => hub.hurry(), again: () => hub.restart(), close: () => hub.stop() };
 }
 
 interface TrustedTypes {
@@ -56,11 +58,15 @@ function shared(token: string, hear: (told: Told) => void): Link | null {
   addEventListener('pagehide', bye);
   // A page that comes back from the browser's cache says hello again.
   const back = (event: PageTransitionEvent): void => {
-    if (event.persisted) say({ kind: 'hello', token });
+    if (!event.persisted) return;
+    // Meanwhile nobody told it anything.
+    hear({ kind: 'reload' });
+    say({ kind: 'hello', token });
   };
   addEventListener('pageshow', back);
   return {
     hurry: () => say({ kind: 'hurry' }),
+    again: () => say({ kind: 'hello', token }),
     close: () => {
       bye();
       removeEventListener('pagehide', bye);

@@ -28,7 +28,8 @@ const hub = new Hub(
       ports.add(port);
       const changed = token !== data.token;
       token = data.token;
-      if (changed) hub.restart();
+      // Also where the node refused the token of another window.
+      if (changed || hub.refused) hub.restart();
       port.postMessage({ kind: 'state', state: hub.state } satisfies Told);
     }
   };

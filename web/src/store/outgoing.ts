@@ -10,10 +10,13 @@ export interface Pending {
   replyTo: Message | null;
   thread: string | null;
   at: string;
-  state: 'sending' | 'waiting' | 'failed';
+  /** `kept`: the node has it, and makes it a message once the room has keys. */
+  state: 'sending' | 'waiting' | 'kept' | 'failed';
   reason: string;
   /** Once known: the row goes as soon as that message is held. */
   message: string | null;
+  /** A message of the same words came: likely it is this one, so the row is not shown while the answer is awaited. */
+  hidden: boolean;
 }
 
 export function newPending(
@@ -34,11 +37,15 @@ export function newPending(
     state: 'sending',
     reason: '',
     message: null,
+    hidden: false,
   };
 }
 
-/** Hands it to the node once. Answers the id; throws what went wrong. */
-export async function handIn(pending: Pending): Promise<string> {
+/** Length of the id of a message. What waits for keys has a shorter number of its own until it is one. */
+const ID_LENGTH = 64;
+
+/** Hands it to the node once. Answers the id, or nothing while it waits there for keys; throws what went wrong. */
+export async function handIn(pending: Pending): Promise<string | null> {
   const answer = await ok(
     POST('/api/v1/rooms/{room}/messages', {
       params: { path: { room: pending.room } },
@@ -51,7 +58,7 @@ export async function handIn(pending: Pending): Promise<string> {
       },
     }),
   );
-  return answer.message;
+  return answer.message.length < ID_LENGTH && answer.status === 'queued' ? null : answer.message;
 }
 
 /** Whether trying again by itself may help: the node is away or busy, or wants a new session; nothing is wrong with the message. */

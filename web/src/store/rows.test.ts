@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../api/types';
 import { said as made } from './said';
-import { rowsOf } from './rows';
+import { lastRead, rowsOf } from './rows';
 
 function said(n: number, who: string, at: string, more: Partial<Message> = {}): Message {
   const order = String(n).padStart(4, '0');
@@ -51,6 +51,35 @@ test('where the newest messages begin that are here before those between, a line
   ];
   expect(of(items)).toEqual(['day', 'm1 first last', 'between', 'm7 first', 'm8 last']);
   expect(of(items.slice(1))).toEqual(['day', 'm7 first', 'm8 last']);
+});
+
+test('the line at the gap stands also where a note is above the newest messages', () => {
+  const note = said(2, 'bob', '2026-05-01T10:00:05Z', { kind: 'system', text: 'bob joined' });
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    note,
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'bob', '2026-05-01T10:00:20Z', { early: true }),
+  ];
+  expect(of(items)).toEqual(['day', 'm1 first last', 'note', 'between', 'm7 first', 'm8 last']);
+  // Also for who came in just now, and has nothing of before.
+  const rows = rowsOf({ items: items.slice(1), pending: [], me: 'me', unreadFrom: null, begins: true, ends: true });
+  expect(rows.map((r) => r.kind)).toEqual(['begin', 'day', 'note', 'between', 'message', 'message']);
+});
+
+test('an answer to what is here early does not make read what is still missing before it', () => {
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'me', '2026-05-01T10:00:20Z'),
+  ];
+  const read = (list: Message[], until: number): string | undefined =>
+    lastRead(rowsOf({ items: list, pending: [], me: 'me', unreadFrom: null, begins: false, ends: true }), until)
+      ?.message;
+  expect(read(items, 9)).toBe('m1');
+  expect(read(items.slice(1), 9)).toBe(undefined);
+  expect(read([items[0]!, items[2]!], 9)).toBe('m8');
+  expect(read([items[0]!, items[2]!], 1)).toBe('m1');
 });
 
 test('every row has a key of its own', () => {

@@ -57,6 +57,8 @@ export function rowsOf(of: RowsOf): Row[] {
   const rows: Row[] = [];
   if (of.begins) rows.push({ kind: 'begin', key: 'begin' });
   let line = of.unreadFrom === null;
+  // Whether all that was said up to here is there. Notes say nothing of that: what members did is here before what they said.
+  let whole = of.begins;
   of.items.forEach((message, i) => {
     const before = of.items[i - 1];
     const after = of.items[i + 1];
@@ -70,10 +72,11 @@ export function rowsOf(of: RowsOf): Row[] {
     const own = message.author.account === of.me;
     let broken = false;
     // The newest messages are here before those between.
-    if (message.early && before && !before.early && before.kind !== 'system') {
+    if (message.early && whole) {
       broken = true;
       rows.push({ kind: 'between', key: `between ${message.message}` });
     }
+    if (message.kind !== 'system') whole = !message.early;
     if (!line && message.order >= of.unreadFrom! && !own && message.kind !== 'system') {
       line = true;
       broken = true;
@@ -96,7 +99,16 @@ export function rowsOf(of: RowsOf): Row[] {
     });
   });
   if (of.ends) {
-    of.pending.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
+    const seen = of.pending.filter((p) => !p.hidden);
+    seen.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
   }
   return rows;
+}
+
+/** Up to which message everything is read when the row `until` is seen. What is here early counts only with what is still missing before it. */
+export function lastRead(rows: readonly Row[], until: number): Message | undefined {
+  const gap = rows.findIndex((row) => row.kind === 'message' && row.message.early);
+  const seen = rows.slice(0, Math.min(until + 1, gap < 0 ? rows.length : gap));
+  const last = seen.findLast((row) => row.kind === 'message');
+  return last?.kind === 'message' ? last.message : undefined;
 }

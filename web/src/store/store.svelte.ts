@@ -1,6 +1,6 @@
 // What this window knows: a snapshot of the node, kept current by numbered events.
-import { SvelteMap } from 'svelte/reactivity';
-import { GET, PUT, json, ok } from '../api/client';
+import { SvelteMap, SvelteSet } from 'svelte/reactivity';
+import { GET, PUT, Trouble, json, ok } from '../api/client';
 import type { Contact, FileChanged, JoinAsk, NodeEvent, Profile, Room, RoomItem, Settings, Status } from '../api/types';
 import type { LinkState, Told } from '../link/hub';
 import { Timeline } from './timeline.svelte';
@@ -34,6 +34,10 @@ export class Store {
   profiles = new SvelteMap<string, Profile>();
   rooms = new SvelteMap<string, RoomItem>();
   details = new SvelteMap<string, Room>();
+  /** What disappeared while the window was open: lists that were read before leave it out. */
+  expired = new SvelteSet<string>();
+  /** Rooms that were asked for and that the node does not have. */
+  missing = new SvelteSet<string>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
   typing = new SvelteMap<string, readonly Typist[]>();
   sync = new SvelteMap<string, SyncWord>();
@@ -52,6 +56,10 @@ export class Store {
   /** Snapshots that are on their way, and the events since the first was asked for. */
   private loading = 0;
   private meanwhile: NodeEvent[] = [];
+  /** Which request of a kind was the last: an older answer that comes later says nothing. */
+  private turns = new Map<string, number>();
+  /** Events were missed. All is read again once the next connection stands: what is said before that is in no event. */
+  private lost = false;
   private gathering: ReturnType<typeof setTimeout> | null = null;
   private typists = new Map<string, ReturnType<typeof setTimeout>>();
 
@@ -81,8 +89,10 @@ export class Store {
     if (told.kind === 'state') {
       const was = this.link;
       this.link = told.state;
-      if (told.state === 'open' && (!this.ready || was === 'offline')) void this.load();
-    } else if (told.kind === 'reload') void this.reload();
+      if (told.state !== 'open') return;
+      if (this.lost) void this.reload();
+      else if (!this.ready || was === 'offline') void this.load();
+    } else if (told.kind === 'reload') this.lost = true;
     else if (told.kind === 'event') this.apply(told.event);
   }
 
@@ -118,6 +128,7 @@ export class Store {
   }
 
   async reload(): Promise<void> {
+    this.lost = false;
     await this.load();
     for (const id of this.details.keys()) this.refresh(id);
     await Promise.all([...this.timelines.values(), ...this.threads.values()].map((t) => t.reload()));
@@ -141,11 +152,18 @@ export class Store {
     return found;
   }
 
+  /** How many messages of this window the node does not have yet. */
+  unsent(): number {
+    const all = [...this.timelines.values(), ...this.threads.values()];
+    return all.reduce((n, line) => n + line.pending.filter((p) => !p.message && p.state !== 'kept').length, 0);
+  }
+
   thread(room: string, root: string): Timeline {
     let found = this.threads.get(root);
     if (!found) {
       found = new Timeline(room, () => this.me, root);
-      this.threads.clear();
+      // What could not be sent stays where it was written.
+      for (const [id, thread] of this.threads) if (thread.pending.length === 0) this.threads.delete(id);
       this.threads.set(root, found);
     }
     return found;
@@ -158,6 +176,9 @@ export class Store {
       case 'system':
       case 'message.updated':
         this.lastMessage(event, event.event === 'message.updated');
+        break;
+      case 'message.expired':
+        this.forgetLast(event.room, event.message);
         break;
       case 'status':
       case 'file':
@@ -204,6 +225,7 @@ export class Store {
         this.turn++;
         break;
       case 'message.expired':
+        this.expired.add(event.message);
         this.tellTimelines(event.room, event);
         this.turn++;
         break;
@@ -286,6 +308,13 @@ export class Store {
     if (last?.message === message.message || (!only && (!last || message.order > last.order))) {
       this.merge(message.room, { last_message: message });
     }
+  }
+
+  /** What disappeared stands nowhere: what is the last message now the node says. */
+  private forgetLast(room: string, message: string): void {
+    if (this.rooms.get(room)?.last_message?.message !== message) return;
+    this.merge(room, { last_message: null });
+    this.refresh(room);
   }
 
   private statusOfLast(event: NodeEvent & { event: 'status' | 'file' }): void {
@@ -372,11 +401,23 @@ export class Store {
     if ((event.early ?? 0) > before) void this.timelines.get(event.room)?.newestCame();
   }
 
+  /** A request begins; answers whether it is still the last of its kind. */
+  private begin(kind: string): () => boolean {
+    const mine = (this.turns.get(kind) ?? 0) + 1;
+    this.turns.set(kind, mine);
+    return () => this.turns.get(kind) === mine;
+  }
+
   async loadRoom(id: string): Promise<Room | null> {
+    const isLast = this.begin(`room ${id}`);
+    if (this.loading === 0) this.meanwhile = [];
+    const from = this.meanwhile.length;
+    this.loading++;
     try {
       const room = await ok(GET('/api/v1/rooms/{room}', { params: { path: { room: id } } }));
+      if (!isLast()) return this.details.get(id) ?? room;
       this.details.set(room.room, room);
-      const item = this.rooms.get(room.room);
+      this.missing.delete(id);
       this.rooms.set(room.room, {
         room: room.room,
         name: room.name,
@@ -390,26 +431,39 @@ export class Store {
         attention: room.attention,
         draft: room.draft,
         members: room.members,
-        last_message: room.last_message ?? item?.last_message,
+        last_message: room.last_message,
       });
+      for (const event of this.meanwhile.slice(from)) if ('room' in event && event.room === id) this.resay(event);
       return room;
-    } catch {
+    } catch (error) {
+      if (error instanceof Trouble && error.status === 404 && isLast()) this.missing.add(id);
       return null;
+    } finally {
+      this.loading--;
     }
   }
 
+  /** What was heard while a room was on its way: it may be older than that. */
+  private resay(event: NodeEvent): void {
+    if (event.event === 'presence') this.heardPresence(event);
+    else if (!['room', 'member', 'invite'].includes(event.event)) this.restate(event);
+  }
+
   async loadRequests(room: string): Promise<void> {
+    const isLast = this.begin(`requests ${room}`);
     try {
       const list = await ok(GET('/api/v1/rooms/{room}/requests', { params: { path: { room } } }));
-      this.requests.set(room, list);
+      if (isLast()) this.requests.set(room, list);
     } catch {
-      this.requests.delete(room);
+      if (isLast()) this.requests.delete(room);
     }
   }
 
   async loadContacts(): Promise<void> {
+    const isLast = this.begin('contacts');
     try {
-      this.contacts = await ok(GET('/api/v1/contacts'));
+      const contacts = await ok(GET('/api/v1/contacts'));
+      if (isLast()) this.contacts = contacts;
     } catch {
       // Kept as they were; the next event asks again.
     }

@@ -2,6 +2,7 @@
 import { tick } from 'svelte';
 import { GET, Trouble, ok } from '../api/client';
 import type { Message, NodeEvent } from '../api/types';
+import { inWords } from '../ui/toasts.svelte';
 import { handIn, newPending, passes, type Pending } from './outgoing';
 import {
   EMPTY,
@@ -245,10 +246,17 @@ export class Timeline {
     this.mark(pending.clientId, { state: 'sending', reason: '' });
     try {
       const message = await handIn(pending);
+      if (message === null) {
+        // A message of the same words that came meanwhile is what it became.
+        if (this.pending.find((p) => p.clientId === pending.clientId)?.hidden) this.discard(pending.clientId);
+        else this.mark(pending.clientId, { state: 'kept' });
+        return;
+      }
       this.mark(pending.clientId, { message });
       this.settle();
       setTimeout(() => this.discard(pending.clientId), AGAIN_MS);
     } catch (error) {
+      this.mark(pending.clientId, { hidden: false });
       if (passes(error)) {
         this.mark(pending.clientId, { state: 'waiting' });
         setTimeout(() => {
@@ -256,7 +264,7 @@ export class Timeline {
             void this.deliver(pending);
         }, AGAIN_MS);
       } else {
-        this.mark(pending.clientId, { state: 'failed', reason: asTrouble(error).detail });
+        this.mark(pending.clientId, { state: 'failed', reason: inWords(error).text });
       }
     }
   }
@@ -264,10 +272,15 @@ export class Timeline {
   /** An own message came as an event before the answer of the request that made it: its row takes the place. */
   private confirm(message: Message): void {
     if (message.author.account !== this.me()) return;
+    const alike = (p: Pending): boolean => !p.message && !p.hidden && p.text.trim() === message.text.trim();
     const known = this.pending.find((p) => p.message === message.message);
-    const guess =
-      known ?? this.pending.find((p) => !p.message && p.state === 'sending' && p.text.trim() === message.text.trim());
-    if (guess) this.discard(guess.clientId);
+    // What waited for keys becomes a message with an id that nobody told before.
+    const done = known ?? this.pending.find((p) => p.state === 'kept' && alike(p));
+    if (done) this.discard(done.clientId);
+    else {
+      const guess = this.pending.find((p) => p.state === 'sending' && alike(p));
+      if (guess) this.mark(guess.clientId, { hidden: true });
+    }
   }
 
   /** What is held already needs no row of its own. */

@@ -1,12 +1,11 @@
 // What is heard while a page of the history is on its way is not lost, whichever comes first.
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { Message, NodeEvent } from '../api/types';
+import { event, node, refused } from '../api/asked';
+import type { Message } from '../api/types';
 import { said } from './said';
 import { Timeline } from './timeline.svelte';
 
 const message = (order: string, text: string): Message => said(order, { text });
-
-const event = (name: string, m: Message): NodeEvent => ({ event: name, seq: 1, at: '', ...m }) as unknown as NodeEvent;
 
 /** Answers that the test gives when it wants to. */
 function answers(): ((page: object) => void)[] {
@@ -64,5 +63,50 @@ describe('a room in the page', () => {
     line.hear(event('message', message('9', 'last')));
     expect(texts(line)).toEqual(['first', 'second', 'third', 'last']);
     expect(line.held.items.some((m) => m.early)).toBe(false);
+  });
+
+  test('has nothing left of what disappeared, also not where it was quoted', async () => {
+    const reply = {
+      message: 'm1',
+      author: { account: 'b', name: 'B' },
+      kind: 'text' as const,
+      text: 'secret',
+      deleted: false,
+    };
+    node(() => Response.json({ items: [said('1', { text: 'secret' }), said('2', { reply_to: 'm1', reply })] }));
+    const line = new Timeline('r', () => 'me');
+    await line.open({ kind: 'end' });
+    line.hear(event('message.expired', { room: 'r', message: 'm1' }));
+    expect(JSON.stringify(line.held)).not.toContain('secret');
+  });
+
+  test('shows a message that fails after an equal one of another device came', async () => {
+    let answer: ((response: Response) => void) | undefined;
+    node((a) => (a.method === 'POST' ? new Promise((resolve) => (answer = resolve)) : Response.json({ items: [] })));
+    const line = new Timeline('r', () => 'me');
+    await line.open({ kind: 'end' });
+    line.send('ok', [], null);
+    await vi.waitFor(() => expect(answer).toBeDefined());
+    line.hear(event('message', said('7', { text: 'ok', author: { account: 'me', name: 'Me' } as never })));
+    // Shown once while nobody knows whether it is this one.
+    expect(line.pending.map((p) => p.hidden)).toEqual([true]);
+    answer!(refused('too_long', 400));
+    await vi.waitFor(() => expect(line.pending[0]).toMatchObject({ hidden: false, state: 'failed' }));
+  });
+
+  test('keeps what waits for keys until it is a message', async () => {
+    // The node answers the number of the wish, for there is no message yet.
+    node((a) =>
+      Response.json(
+        a.method === 'POST' ? { message: '00112233445566778899aabbccddeeff', status: 'queued' } : { items: [] },
+      ),
+    );
+    const line = new Timeline('r', () => 'me');
+    await line.open({ kind: 'end' });
+    line.send('a long thought', [], null);
+    await vi.waitFor(() => expect(line.pending[0]?.state).toBe('kept'));
+    line.hear(event('message', said('7', { text: 'a long thought', author: { account: 'me', name: 'Me' } as never })));
+    expect(line.pending).toEqual([]);
+    expect(texts(line)).toEqual(['a long thought']);
   });
 });

@@ -163,8 +163,12 @@ export function fileCame(held: Stretch, word: FileWord): Stretch {
   }));
 }
 
+/** It is gone, also out of the answers that quote it. */
 export function remove(held: Stretch, message: string): Stretch {
-  return { ...held, items: held.items.filter((m) => m.message !== message) };
+  const items = held.items
+    .filter((m) => m.message !== message)
+    .map((m) => (m.reply_to === message && m.reply ? { ...m, reply: { ...m.reply, text: '', deleted: true } } : m));
+  return { ...held, items };
 }
 
 function change(held: Stretch, message: string, how: (m: Message) => Message): Stretch {

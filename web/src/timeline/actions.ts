@@ -16,18 +16,23 @@ function took(message: Message): void {
   store.timeline(message.room).update(message);
 }
 
+/** As it is held now: what was read a moment ago may be deleted meanwhile. */
+function now(m: Message): Message {
+  return store.timeline(m.room).held.items.find((held) => held.message === m.message) ?? m;
+}
+
 export async function react(m: Message, emoji: string): Promise<void> {
   const on = !(m.reactions[emoji] ?? []).includes(store.me);
   // Shown at once; the answer says how it really is.
   const others = (m.reactions[emoji] ?? []).filter((a) => a !== store.me);
   const reactions = { ...m.reactions, [emoji]: on ? [...others, store.me] : others };
   if (reactions[emoji]!.length === 0) delete reactions[emoji];
-  took({ ...m, reactions });
+  took({ ...now(m), reactions });
   if (on) prefs.used(emoji);
   const answer = await attempt(() =>
     ok(PUT('/api/v1/rooms/{room}/messages/{message}/reaction', { params: path(m), body: { emoji, on } })),
   );
-  took(answer ?? m);
+  took(answer ?? { ...now(m), reactions: m.reactions });
 }
 
 export async function pin(m: Message, on: boolean): Promise<void> {

@@ -106,6 +106,7 @@ export const settings: Like<typeof english> = {
   'receipts.hint': 'Andere erfahren, dass du ihre Nachrichten gelesen hast.',
   'relay.away': 'nicht verbunden',
   'relay.connected': 'verbunden',
+  'relay.troubled': 'zuletzt ging es nicht gut',
   'relay.waiting': { one: '{n} wartet', other: '{n} warten' },
   relays: 'Relays',
   'relays.none': 'Kein Relay. Ohne Relay müssen Knoten einander direkt erreichen.',

@@ -104,6 +104,7 @@ export const settings = {
   'receipts.hint': 'Authors learn that you read their messages.',
   'relay.away': 'not connected',
   'relay.connected': 'connected',
+  'relay.troubled': 'it did not go well last time',
   'relay.waiting': { one: '{n} waits', other: '{n} wait' },
   relays: 'Relays',
   'relays.none': 'No relay. Without one, nodes must be able to dial each other.',

@@ -1,0 +1,124 @@
+// Where messages are written: nothing that was written is lost, and nothing that was sent comes back.
+import { cleanup, render } from '@testing-library/svelte';
+import { afterEach, expect, test, vi } from 'vitest';
+import { detail, event, node } from '../api/asked';
+import { said } from '../store/said';
+import { store } from '../store/store.svelte';
+import Composer from './Composer.svelte';
+import { composeOf } from './state.svelte';
+
+afterEach(async () => {
+  cleanup();
+  // What is said on leaving is still said to this node.
+  await new Promise((resolve) => setTimeout(resolve));
+  vi.unstubAllGlobals();
+});
+
+const shown = (room: string): { area: HTMLTextAreaElement; leave: () => void } => {
+  const { container, unmount } = render(Composer, { line: store.timeline(room), room: detail(room) });
+  return { area: container.querySelector('textarea')!, leave: unmount };
+};
+const enter = (area: HTMLTextAreaElement): boolean =>
+  area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
+const write = (area: HTMLTextAreaElement, text: string): void => {
+  area.value = text;
+  area.dispatchEvent(new Event('input', { bubbles: true }));
+};
+const drafts = (asked: { method: string; path: string }[]): string[] =>
+  asked.filter((a) => a.path.endsWith('/draft')).map((a) => a.method);
+
+test('the draft of a room that one came back to goes when it is sent', async () => {
+  const asked = node((a) => Response.json(a.path.endsWith('/messages') ? { message: 'x' } : { text: '' }));
+  const first = shown('d1');
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET']));
+  write(first.area, 'half a thought');
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET', 'PUT']));
+  store.apply(event('draft', { room: 'd1', text: 'half a thought' }));
+  first.leave();
+  const again = shown('d1');
+  await vi.waitFor(() => expect(again.area.value).toBe('half a thought'));
+  enter(again.area);
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET', 'PUT', 'DELETE']));
+});
+
+test('an older word of the node takes nothing away that was written since', async () => {
+  let puts = 0;
+  node((a) => {
+    if (a.method !== 'PUT') return Response.json({ text: '' });
+    puts++;
+    throw new TypeError('away');
+  });
+  store.apply(event('draft', { room: 'd2', text: 'begun' }));
+  const first = shown('d2');
+  await vi.waitFor(() => expect(first.area.value).toBe('begun'));
+  write(first.area, 'begun and went on for long');
+  await vi.waitFor(() => expect(puts).toBe(1));
+  first.leave();
+  const again = shown('d2');
+  await vi.waitFor(() => expect(again.area.value).toBe('begun and went on for long'));
+});
+
+test('a file that could not be handed over does not vanish with what is sent', () => {
+  node(() => Response.json({ text: '' }));
+  const c = composeOf('d3');
+  const { area } = shown('d3');
+  c.text = 'see the file';
+  const file = { key: 'k', name: 'a.pdf', bytes: 3, mime: 'x/y', preview: '', sent: 0, id: '', failed: 'failed' };
+  c.files = [{ ...file, abort: new AbortController() }];
+  enter(area);
+  expect(store.timeline('d3').pending).toEqual([]);
+  expect(c.files).toHaveLength(1);
+});
+
+test('a file that the node did not take is handed over again by a press', async () => {
+  node(() => Response.json({ text: '' }));
+  let taken = false;
+  class Request extends EventTarget {
+    upload = new EventTarget();
+    status = 200;
+    response = { file: 'f1', bytes: 3, mime: 'text/plain' };
+    open(): void {}
+    setRequestHeader(): void {}
+    abort(): void {}
+    send(): void {
+      queueMicrotask(() => this.dispatchEvent(new Event(taken ? 'load' : 'error')));
+    }
+  }
+  vi.stubGlobal('XMLHttpRequest', Request);
+  const c = composeOf('d5');
+  const view = render(Composer, { line: store.timeline('d5'), room: detail('d5') });
+  c.attach([new File(['abc'], 'a.txt', { type: 'text/plain' })]);
+  await vi.waitFor(() => expect(c.broken).toBe(true));
+  taken = true;
+  const again = await vi.waitFor(() => view.getByRole('button', { name: 'Hand a.txt over again' }));
+  again.click();
+  await vi.waitFor(() => expect(c.files[0]?.id).toBe('f1'));
+  expect(c.broken).toBe(false);
+});
+
+test('what disappears is no longer what is answered', async () => {
+  node(() => Response.json({ text: '' }));
+  const c = composeOf('d6');
+  c.replyTo = said('1', { room: 'd6', text: 'secret' });
+  const view = render(Composer, { line: store.timeline('d6'), room: detail('d6') });
+  expect(view.container.textContent).toContain('secret');
+  store.apply(event('message.expired', { room: 'd6', message: 'm1' }));
+  await vi.waitFor(() => expect(view.container.textContent).not.toContain('secret'));
+});
+
+test('what is written while an edit is saved is not lost', async () => {
+  let answer: ((response: Response) => void) | undefined;
+  node((a) => (a.method === 'PATCH' ? new Promise((resolve) => (answer = resolve)) : Response.json({ text: '' })));
+  const c = composeOf('d4');
+  const m = said('1', { room: 'd4', text: 'old' });
+  const { area } = shown('d4');
+  c.edit(m);
+  c.text = 'new';
+  enter(area);
+  await vi.waitFor(() => expect(answer).toBeDefined());
+  c.edit(said('2', { room: 'd4', text: 'another' }));
+  c.text = 'another, changed a lot';
+  answer!(Response.json({ ...m, text: 'new' }));
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(c.text).toBe('another, changed a lot');
+});
