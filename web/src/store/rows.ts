@@ -57,6 +57,7 @@ export function rowsOf(of: RowsOf): Row[] {
   const rows: Row[] = [];
   if (of.begins) rows.push({ kind: 'begin', key: 'begin' });
   let line = of.unreadFrom === null;
+  let gap = false;
   of.items.forEach((message, i) => {
     const before = of.items[i - 1];
     const after = of.items[i + 1];
@@ -69,10 +70,13 @@ export function rowsOf(of: RowsOf): Row[] {
     }
     const own = message.author.account === of.me;
     let broken = false;
-    // The newest messages are here before those between.
-    if (message.early && before && !before.early && before.kind !== 'system') {
-      broken = true;
-      rows.push({ kind: 'between', key: `between ${message.message}` });
+    // The newest messages are here before those between; notes are here before both.
+    if (message.early && !gap) {
+      gap = true;
+      if (before) {
+        broken = true;
+        rows.push({ kind: 'between', key: `between ${message.message}` });
+      }
     }
     if (!line && message.order >= of.unreadFrom! && !own && message.kind !== 'system') {
       line = true;
