@@ -228,10 +228,14 @@ pub const MAX_EARLY: usize = 512;
 pub const MAX_EARLY_OF_DEVICE: usize = 256;
 /// and their bytes: a page, and as much again that is heard while the log comes.
 pub const MAX_EARLY_BYTES: usize = 256 * 1_024;
+/// Early messages of a room of which it is remembered when they disappear.
+pub const MAX_EARLY_ENDS: usize = 2_048;
 /// How long an early message is kept that no log reaches.
 pub const EARLY_KEPT_MS: u64 = 24 * 3_600_000;
 /// Most steps of chains of keys to open what comes early, in [`EARLY_REFILL_MS`]: 50 ms. Nobody has checked a generation that comes early.
 pub const MAX_EARLY_STEPS: u32 = 262_144;
+/// Most of them for messages of one device: those of others can be opened all the same.
+pub const MAX_EARLY_STEPS_OF_DEVICE: u32 = 65_536;
 /// Most views that are worked out for it in that time: who talks to each other knows nearly the same control events.
 pub const MAX_EARLY_VIEWS: usize = 32;
 /// In this time.

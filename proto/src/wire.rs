@@ -347,15 +347,37 @@ impl Newest {
 
     /// A page of as many of these messages as fit, in their order.
     pub fn of(events: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let mut page = NewestPage::default();
+        let _all = events.into_iter().all(|event| page.add([event]));
+        page.page()
+    }
+}
+
+/// A page that is put together.
+#[derive(Debug, Clone, Default)]
+pub struct NewestPage {
+    events: Vec<Blob>,
+    bytes: usize,
+}
+
+impl NewestPage {
+    /// Adds messages that belong together, if all of them fit; whether they did.
+    pub fn add(&mut self, events: impl IntoIterator<Item = Vec<u8>>) -> bool {
         /// Beside the bytes of a message its length, and that of the list.
         const FRAMING: usize = 4;
-        let mut left = MAX_BATCH_BYTES - FRAMING;
-        let fits = |event: &Vec<u8>| {
-            let fits = left.checked_sub(event.len() + FRAMING);
-            left = fits.unwrap_or(left);
-            fits.is_some()
-        };
-        Self(events.into_iter().take(MAX_NEWEST).take_while(fits).map(Blob).collect())
+        let events: Vec<Blob> = events.into_iter().map(Blob).collect();
+        let bytes = self.bytes + events.iter().map(|event| event.0.len() + FRAMING).sum::<usize>();
+        let fits = bytes + FRAMING <= MAX_BATCH_BYTES && self.events.len() + events.len() <= MAX_NEWEST;
+        if fits {
+            self.bytes = bytes;
+            self.events.extend(events);
+        }
+        fits
+    }
+
+    /// What was added, in its order.
+    pub fn page(self) -> Newest {
+        Newest(self.events)
     }
 }
 

@@ -8,7 +8,8 @@
 //! What a liar can do: only what a member signed and our keys open is shown, so he can choose among true messages, and leave some out.
 //! A message that no log ever reaches goes when whoever gave it holds no more than we, and after [`limits::EARLY_KEPT_MS`] in any
 //! case. Of somebody who is no member now nothing is shown: where his messages end is said by places in logs that are not here.
-//! Keys are worked out on chains of their own, for those of the log never go back, and within a bound for all of a minute.
+//! Keys are worked out on chains of their own, for those of the log never go back, and within a bound for all and for each device;
+//! what is too dear waits for the next minute.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -31,6 +32,10 @@ pub struct Early {
     bytes: usize,
     /// How many messages of each device there are.
     of_device: BTreeMap<DeviceId, usize>,
+    /// Those that are shown since that was asked last.
+    news: Vec<EventId>,
+    /// When those are over, or were, that disappear: they end no later because the log brings them.
+    ends_ms: BTreeMap<EventId, u64>,
     budget: Budget,
 }
 
@@ -60,18 +65,39 @@ struct Budget {
     full_ms: Option<u64>,
     /// Steps of chains of keys that are left,
     steps: u32,
+    /// those that were made for each device,
+    spent: HashMap<DeviceId, u32>,
     /// and views that were not worked out yet.
     views: usize,
+    /// Something waits for the next time.
+    short: bool,
     /// The chains, as far as they went: who goes on talking costs a step a message.
     chains: HashMap<(EpochId, u32, DeviceId), SenderChain>,
 }
 
 impl Budget {
     fn refill(&mut self, now_ms: u64) {
-        if self.full_ms.is_none_or(|full_ms| now_ms >= full_ms.saturating_add(limits::EARLY_REFILL_MS)) {
+        self.short = false;
+        // Also when the clock went back.
+        if self.full_ms.is_none_or(|full_ms| now_ms.abs_diff(full_ms) >= limits::EARLY_REFILL_MS) {
             self.full_ms = Some(now_ms);
             (self.steps, self.views) = (limits::MAX_EARLY_STEPS, limits::MAX_EARLY_VIEWS);
+            self.spent.clear();
         }
+    }
+
+    /// Takes so many steps for a message of a device.
+    fn spend(&mut self, device: DeviceId, steps: u32) -> Result<(), TooDear> {
+        let spent = self.spent.entry(device).or_default();
+        let (of_device, left) = (spent.saturating_add(steps), self.steps.checked_sub(steps));
+        let left = left.filter(|_| of_device <= limits::MAX_EARLY_STEPS_OF_DEVICE).ok_or(TooDear)?;
+        (*spent, self.steps) = (of_device, left);
+        Ok(())
+    }
+
+    /// When there is more for what waits.
+    fn due(&self) -> Option<u64> {
+        Some(self.full_ms.filter(|_| self.short)?.saturating_add(limits::EARLY_REFILL_MS))
     }
 }
 
@@ -85,7 +111,10 @@ impl Early {
     /// taken. Answers whether more are shown than before.
     pub fn take(&mut self, room: &mut Room, from: Option<DeviceId>, events: Vec<Event>, now_ms: u64) -> bool {
         let mut ids = BTreeSet::new();
-        let fresh = |event: &Event| room.may_be_early(event) && !self.held.contains_key(&event.id());
+        let known = |id: EventId| {
+            self.held.contains_key(&id) || self.ends_ms.get(&id).is_some_and(|ends_ms| *ends_ms <= now_ms)
+        };
+        let fresh = |event: &Event| room.may_be_early(event) && !known(event.id());
         let events: Vec<Event> = events.into_iter().filter(|event| fresh(event) && ids.insert(event.id())).collect();
         let good = authentic(&room.id, &events, &mut room.keys, |_| false);
         for (event, good) in events.into_iter().zip(good) {
@@ -104,18 +133,18 @@ impl Early {
         self.n_shown() > before
     }
 
-    /// Control events or keys came: looks at those again that were not shown, and whether the others still are. Answers which are
-    /// shown no more.
-    pub fn look_again(&mut self, room: &mut Room, now_ms: u64) -> Vec<EventId> {
+    /// Control events or keys came, or what was too dear is [due](Self::due): looks at those again that were not shown, and whether
+    /// the others still are. Answers which are shown no more.
+    pub fn look_again(&mut self, room: &mut Room, now_ms: u64) -> Vec<Message> {
         let mut gone = Vec::new();
         for held in self.held.values_mut() {
             let stays = |message: &Message| room.shows_early(&message.event);
             if let Some(message) = held.shown.take_if(|message| !stays(message)) {
-                gone.push(message.event.id());
+                gone.push(*message);
             }
         }
         self.judge(room, now_ms);
-        gone.retain(|id| self.held.get(id).is_none_or(|held| held.shown.is_none()));
+        gone.retain(|message| self.held.get(&message.event.id()).is_none_or(|held| held.shown.is_none()));
         gone
     }
 
@@ -126,18 +155,31 @@ impl Early {
 
     /// This member holds no more messages than we: what it gave belongs to no log. With `nobody` nobody connected holds more, so none
     /// of them does. Answers which were shown.
-    pub fn equal(&mut self, with: &DeviceId, nobody: bool) -> Vec<EventId> {
+    pub fn equal(&mut self, with: &DeviceId, nobody: bool) -> Vec<Message> {
         self.drop_if(|held| nobody || held.from == Some(*with))
     }
 
     /// Takes those out whose time is over. Answers which were shown.
-    pub fn expire(&mut self, now_ms: u64) -> Vec<EventId> {
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Message> {
+        self.ends_ms.retain(|_, ends_ms| ends_ms.saturating_add(limits::CLOCK_ERROR_MS) > now_ms);
         self.drop_if(|held| held.ends_ms() <= now_ms)
     }
 
-    /// When [`expire`](Self::expire) is due.
+    /// When [`expire`](Self::expire) or [`look_again`](Self::look_again) is due.
     pub fn due(&self) -> Option<u64> {
-        self.held.values().map(Held::ends_ms).min()
+        self.held.values().map(Held::ends_ms).chain(self.budget.due()).min()
+    }
+
+    /// When a message disappears, or did, that is shown early, or was: also if the log brings it later.
+    pub fn ends_ms(&self, id: &EventId) -> Option<u64> {
+        self.ends_ms.get(id).copied()
+    }
+
+    /// Those that are shown since this was asked last.
+    pub fn news(&mut self) -> Vec<EventId> {
+        let mut news = std::mem::take(&mut self.news);
+        news.retain(|id| self.get(id).is_some());
+        news
     }
 
     /// Those that are shown, in no order.
@@ -159,25 +201,36 @@ impl Early {
     fn judge(&mut self, room: &mut Room, now_ms: u64) {
         let mut waiting: Vec<Event> =
             self.held.values().filter(|held| held.shown.is_none()).map(|held| held.event.clone()).collect();
-        // Chains of keys go forward only.
-        waiting.sort_by_key(Event::seq);
+        // Chains of keys go forward only, and what costs little goes first.
+        waiting.sort_by_key(|event| (event.message().map(|header| header.generation), event.seq()));
         self.budget.refill(now_ms);
         for event in waiting {
             match room.judge_early(&event, &mut self.budget, now_ms) {
-                Judged::Shown(message) => {
-                    if let Some(held) = self.held.get_mut(&event.id()) {
-                        held.shown = Some(message);
-                    }
-                }
+                Judged::Shown(message) => self.show(room, event.id(), message),
                 Judged::Waits => {}
                 Judged::Never => drop(self.remove(&event.id())),
             }
         }
     }
 
-    fn drop_if(&mut self, gone: impl Fn(&Held) -> bool) -> Vec<EventId> {
+    fn show(&mut self, room: &mut Room, id: EventId, message: Box<Message>) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        room.seen_early = room.seen_early.max(message.order);
+        if let Some(fades_ms) = message.fades_ms {
+            self.ends_ms.insert(id, fades_ms);
+        }
+        if self.ends_ms.len() > limits::MAX_EARLY_ENDS
+            && let Some(first) = self.ends_ms.iter().min_by_key(|(_, ends_ms)| **ends_ms).map(|(id, _)| *id)
+        {
+            self.ends_ms.remove(&first);
+        }
+        self.news.push(id);
+        held.shown = Some(message);
+    }
+
+    fn drop_if(&mut self, gone: impl Fn(&Held) -> bool) -> Vec<Message> {
         let ids: Vec<EventId> = self.held.iter().filter(|(_, held)| gone(held)).map(|(id, _)| *id).collect();
-        ids.into_iter().filter(|id| self.remove(id).is_some_and(|held| held.shown.is_some())).collect()
+        ids.into_iter().filter_map(|id| self.remove(&id)?.shown).map(|message| *message).collect()
     }
 
     fn remove(&mut self, id: &EventId) -> Option<Held> {
@@ -231,7 +284,10 @@ impl Room {
             return Judged::Waits;
         }
         if self.contexts.peek(&header.control).is_none() {
-            let Some(left) = budget.views.checked_sub(1) else { return Judged::Never };
+            let Some(left) = budget.views.checked_sub(1) else {
+                budget.short = true;
+                return Judged::Waits;
+            };
             budget.views = left;
         }
         let Some(view) = self.view(header) else { return Judged::Waits };
@@ -252,7 +308,10 @@ impl Room {
         let key = match self.epochs.key_apart(self.id.as_bytes(), header, &sealing, budget) {
             Ok(Some(key)) => key,
             Ok(None) => return Judged::Waits,
-            Err(TooDear) => return Judged::Never,
+            Err(TooDear) => {
+                budget.short = true;
+                return Judged::Waits;
+            }
         };
         let Some(body) = open_body(self.id.as_bytes(), &key, &sealing, event.payload()) else { return Judged::Never };
         Judged::Shown(Box::new(Message {
@@ -289,7 +348,7 @@ impl Epochs {
             .filter(|chain| chain.generation() <= header.generation)
             .unwrap_or_else(|| slice.sender(header.device.as_bytes()));
         let steps = header.generation - chain.generation();
-        budget.steps = budget.steps.checked_sub(steps).ok_or(TooDear)?;
+        budget.spend(header.device, steps)?;
         chain.advance_to(header.generation).map_err(|_| TooDear)?;
         let key = chain.message_key(&seal::header_digest(room, sealing));
         if budget.chains.len() < limits::MAX_EARLY {

@@ -133,6 +133,8 @@ pub struct Room {
     /// When we last made an epoch together with the change that called for it.
     rotated_ms: u64,
     messages: Messages,
+    /// The latest clock of what was shown early: what is written stands below it.
+    seen_early: crate::hlc::Hlc,
     contexts: Cache<Vec<EventId>, Context>,
     keys: KeyCache,
     /// Our own leaf record, and those of others that are newer than what their devices came with.
@@ -169,6 +171,7 @@ impl Room {
             drawn_ms: None,
             rotated_ms: 0,
             messages: Messages::new(),
+            seen_early: crate::hlc::Hlc::ZERO,
             contexts: Cache::new(limits::MAX_CONTEXTS),
             keys: Cache::new(limits::MAX_CHAINS),
             leafs: HashMap::from([(me.device(), me.entrant().leaf)]),

@@ -330,8 +330,10 @@ impl Room {
         let end = self.messages.end(&device).copied();
         let (seq, prev) = end.map_or((1, EventId::ZERO), |end| (end.seq + 1, end.id));
         let parents = self.message_parents(&prev, now_ms);
-        let latest = parents.iter().map(|(hlc, _)| *hlc).chain(end.map(|end| end.hlc)).max().unwrap_or(Hlc::ZERO);
-        let hlc = latest.next(now_ms).ok_or(Refusal::Limit)?;
+        // What is shown early is no parent, and an answer to it stands below it all the same.
+        let seen = Some(self.seen_early).filter(|seen| !seen.is_ahead_of(now_ms));
+        let latest = parents.iter().map(|(hlc, _)| *hlc).chain(end.map(|end| end.hlc)).chain(seen).max();
+        let hlc = latest.unwrap_or(Hlc::ZERO).next(now_ms).ok_or(Refusal::Limit)?;
         let mut parents: Vec<EventId> = parents.into_iter().map(|(_, id)| id).collect();
         parents.sort_unstable();
         let mut slice = self.slice_to_write(&epoch, now_ms);

@@ -82,6 +82,23 @@ test('an answer to what is here early does not make read what is still missing b
   expect(read([items[0]!, items[2]!], 1)).toBe('m1');
 });
 
+test('the line between stands below notes, and once, also when something of later is here', () => {
+  const note = said(2, 'bob', '2026-05-01T10:00:05Z', {
+    kind: 'system',
+    text: 'bob made an invite',
+    system: { what: 'invited', by: { account: 'bob', name: 'bob' }, counts: true },
+  });
+  const items = [
+    said(1, 'bob', '2026-05-01T10:00:00Z'),
+    note,
+    said(7, 'bob', '2026-05-01T10:00:10Z', { early: true }),
+    said(8, 'eve', '2026-05-01T10:00:20Z'),
+    said(9, 'bob', '2026-05-01T10:00:30Z', { early: true }),
+  ];
+  const rows = rowsOf({ items, pending: [], me: 'me', unreadFrom: null, begins: false, ends: true });
+  expect(rows.map((row) => row.kind)).toEqual(['day', 'message', 'note', 'between', 'message', 'message', 'message']);
+});
+
 test('every row has a key of its own', () => {
   const items = [
     said(1, 'bob', '2026-05-01T10:00:00Z'),

@@ -59,6 +59,7 @@ export function rowsOf(of: RowsOf): Row[] {
   let line = of.unreadFrom === null;
   // Whether all that was said up to here is there. Notes say nothing of that: what members did is here before what they said.
   let whole = of.begins;
+  let gap = false;
   of.items.forEach((message, i) => {
     const before = of.items[i - 1];
     const after = of.items[i + 1];
@@ -72,7 +73,8 @@ export function rowsOf(of: RowsOf): Row[] {
     const own = message.author.account === of.me;
     let broken = false;
     // The newest messages are here before those between.
-    if (message.early && whole) {
+    if (message.early && whole && !gap) {
+      gap = true;
       broken = true;
       rows.push({ kind: 'between', key: `between ${message.message}` });
     }

@@ -145,7 +145,9 @@ pub(super) struct Entry {
     pub(super) shown_want: (u64, u32),
     /// Messages that are shown before the log reaches them, and the place in memory for them.
     pub(super) early: Early,
-    pub(super) early_place: Option<tokio::sync::OwnedSemaphorePermit>,
+    pub(super) early_place: Option<super::early::EarlyPlace>,
+    /// The order of the last line when nothing was known to be missing.
+    pub(super) whole_to: u64,
     /// When it was looked last whether somebody owes enough to be asked.
     pub(super) early_looked_ms: u64,
     pub(super) topics: Vec<Topic>,
@@ -264,6 +266,7 @@ impl Entry {
             shown_want: (0, 0),
             early: Early::default(),
             early_place: None,
+            whole_to: 0,
             early_looked_ms: 0,
             topics: Vec::new(),
             mailed: false,

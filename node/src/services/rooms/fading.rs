@@ -56,6 +56,7 @@ impl Turn<'_> {
     /// Its own time it keeps in any case: before that is over nobody takes it without its payload, and so nothing its author wrote
     /// later.
     pub(super) fn lasting(&mut self, message: &mut Message) {
+        self.ending_as_shown(message);
         if let Some(target) = message.body.as_ref().and_then(Body::target) {
             match self.life(&target) {
                 Some(Life::Over) => (message.key, message.body, message.verdict) = (None, None, Verdict::Faded),
@@ -67,6 +68,17 @@ impl Turn<'_> {
         }
         if let Some(until_ms) = message.fades_ms {
             self.context.fading.note(until_ms);
+        }
+    }
+
+    /// What was shown early ends when it was to end then: it disappears once.
+    fn ending_as_shown(&self, message: &mut Message) {
+        let Some(ends_ms) = self.entry.early.ends_ms(&message.event.id()).filter(|_| message.fades_ms.is_some()) else {
+            return;
+        };
+        message.fades_ms = message.fades_ms.min(Some(ends_ms));
+        if ends_ms <= self.now_ms {
+            (message.key, message.body, message.verdict) = (None, None, Verdict::Faded);
         }
     }
 

@@ -126,11 +126,10 @@ impl Turn<'_> {
     pub(super) fn mark_read(&mut self, message: Option<EventId>, reply: Reply<ReadAnswer>) {
         let room = self.id();
         // What is early is read when the log has it: a mark behind what is not here yet would call all of that late.
-        if message.is_some_and(|id| self.entry.early.get(&id).is_some()) {
-            return drop(reply.send(Ok(self.read_answer())));
-        }
+        let at_most = self.read_at_most();
+        let message = message.filter(|id| self.entry.early.get(id).is_none());
         self.read(move |store| {
-            let found = read_target(store, &room, message);
+            let found = read_target(store, room, message, at_most);
             Box::new(move |turn| match found {
                 Err(problem) => drop(reply.send(Err(problem))),
                 Ok(Some(mark)) if mark.order > turn.entry.read.order || turn.waits_before(mark.order) => {
@@ -184,6 +183,9 @@ impl Turn<'_> {
                 });
                 if turn.entry.last.is_none() {
                     turn.entry.last = newest;
+                }
+                if turn.entry.sessions.is_empty() {
+                    turn.note_whole();
                 }
                 turn.summarise();
             })
@@ -252,12 +254,24 @@ fn readable(store: &Store, room: &RoomId, cursor: Cursor, limit: usize) -> Answe
     Ok(page)
 }
 
-/// Where the read marker goes; nowhere in a room without messages.
-fn read_target(store: &Store, room: &RoomId, message: Option<EventId>) -> Answer<Option<ReadMark>> {
-    let row = match message {
-        Some(id) => Some(timeline_row(store, room, &id)?.ok_or_else(no_message)?),
-        None => store.page(room, Cursor::Newest, 1).map_err(damaged)?.rows.into_iter().next(),
+/// Where the read marker goes: to this message or the newest one, or to the last that stands no later than `at_most`. Nowhere in a room
+/// without messages.
+fn read_target(
+    store: &Store,
+    room: RoomId,
+    message: Option<EventId>,
+    at_most: Option<u64>,
+) -> Answer<Option<ReadMark>> {
+    let last = |cursor| store.page(&room, cursor, 1).map(|page| page.rows.into_iter().next()).map_err(damaged);
+    let mut row = match message {
+        Some(id) => Some(timeline_row(store, &room, &id)?.ok_or_else(no_message)?),
+        None => last(Cursor::Newest)?,
     };
+    if let Some(at_most) = at_most
+        && row.as_ref().is_some_and(|row| row.row.order > at_most)
+    {
+        row = last(Cursor::Before(super::unread::end_of(at_most)?))?;
+    }
     Ok(row.map(|row| ReadMark { order: row.row.order, message: Some(row.row.id) }))
 }
 

@@ -57,7 +57,7 @@ impl Turn<'_> {
     /// A connection is gone, or the other side gave the room up.
     pub(super) fn close_session(&mut self, peer: PeerId) {
         let linked = self.entry.sessions.remove(&peer);
-        self.asked_is_gone();
+        self.asked_is_gone(peer);
         if linked.is_some_and(|linked| linked.device.is_some()) {
             self.connected_changed();
         }

@@ -19,7 +19,7 @@ use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::room::{Message, Verdict};
 use parlor_proto::{AccountId, EventId, RoomId};
-use parlor_storage::{Batch, Cursor, MessageRow, Namespace, Store};
+use parlor_storage::{Batch, Cursor, MessageRow, Namespace, Position, Store};
 
 use super::entry::{Entry, Turn, damaged, names};
 use super::message::Reply;
@@ -298,8 +298,13 @@ fn mentions(body: &Body, me: &AccountId) -> Option<bool> {
 
 /// What comes after everything of this order.
 fn after(order: u64) -> Answer<Cursor> {
+    Ok(Cursor::After(end_of(order)?))
+}
+
+/// The last place of this order.
+pub(super) fn end_of(order: u64) -> Answer<Position> {
     let position = format!("{order:016x}{:f<24}", "").parse();
-    Ok(Cursor::After(position.map_err(|_| parlor_api::Problem::of(parlor_api::Code::Internal))?))
+    position.map_err(|_| parlor_api::Problem::of(parlor_api::Code::Internal))
 }
 
 /// The next messages that can be read, oldest first, and what follows them.

@@ -4,9 +4,9 @@ use super::attacks::remove;
 use super::support::*;
 use crate::control::{History, Role};
 use crate::event::{Event, Header, MessageHeader};
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, EventId};
 use crate::limits;
-use crate::room::{Accepted, Early, NewRoom};
+use crate::room::{Accepted, Early, Message, NewRoom};
 
 /// The messages that somebody holds, in the order in which they came.
 fn messages(of: &Person) -> Vec<Event> {
@@ -42,6 +42,10 @@ fn newcomer(n: usize) -> (Person, Person) {
     bob.now = alice.now;
     bob.receive(control(&alice));
     (alice, bob)
+}
+
+fn ids(messages: &[Message]) -> Vec<EventId> {
+    messages.iter().map(|message| message.event.id()).collect()
 }
 
 fn last(of: &Person, n: usize) -> Vec<Event> {
@@ -125,7 +129,7 @@ fn of_who_is_out_nothing_is_shown_early() {
     bob.write("after");
     carol.receive(control(&alice));
     let gone = early.look_again(&mut carol.room, carol.now);
-    assert_eq!(gone, [messages(&bob)[0].id()], "it comes with his log");
+    assert_eq!(ids(&gone), [messages(&bob)[0].id()], "it comes with his log");
     early.take(&mut carol.room, None, messages(&bob), carol.now);
     assert!(shown(&early).is_empty());
 }
@@ -184,7 +188,12 @@ fn what_disappears_is_not_shown_early_for_longer() {
     early.take(&mut bob.room, None, messages(&alice), bob.now);
     assert_eq!(shown(&early), ["soon over"]);
     let due = early.due().unwrap();
+    let id = messages(&alice)[0].id();
+    assert_eq!(early.ends_ms(&id), Some(due), "also when the log brings it");
     assert!(due <= bob.now + hour && early.expire(due).len() == 1);
+    assert_eq!(early.ends_ms(&id), Some(due), "and when that is afterwards");
+    early.take(&mut bob.room, None, messages(&alice), due + 1);
+    assert!(early.is_empty(), "nor is it shown early once more");
     let long_after = bob.now + hour + limits::CLOCK_ERROR_MS + 1;
     early.take(&mut bob.room, None, messages(&alice), long_after);
     assert!(early.is_empty());
@@ -212,4 +221,58 @@ fn generations_that_nobody_checked_cost_a_bounded_number_of_steps() {
     assert_eq!(shown(&early), ["line 5"]);
     early.take(&mut bob.room, None, last(&alice, 2), bob.now + limits::EARLY_REFILL_MS);
     assert!(early.steps_left() > limits::MAX_EARLY_STEPS - 10);
+}
+
+#[test]
+fn an_answer_to_an_early_message_stands_below_it_also_when_its_authors_clock_is_ahead() {
+    let (mut alice, mut bob) = newcomer(5);
+    alice.now += 180_000;
+    alice.write("a question from a clock that is three minutes ahead");
+    let mut early = Early::default();
+    early.take(&mut bob.room, None, last(&alice, 1), bob.now);
+    let asked = early.shown().map(|message| message.order).max().unwrap();
+    let answer = bob.write("an answer");
+    assert!(answer.event.message().unwrap().hlc > asked);
+}
+
+#[test]
+fn what_is_shown_since_last_is_told_once() {
+    let (alice, mut bob) = newcomer(20);
+    let mut early = Early::default();
+    early.take(&mut bob.room, None, last(&alice, 5), bob.now);
+    assert_eq!(early.news().len(), 5);
+    early.take(&mut bob.room, None, last(&alice, 6), bob.now);
+    assert_eq!(early.news(), [last(&alice, 6)[0].id()]);
+    assert!(early.news().is_empty());
+}
+
+#[test]
+fn who_sends_what_is_dear_spends_his_own_share() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let (mut bob, mut carol) = (Person::join(2, &link, &mut alice), Person::join(3, &link, &mut alice));
+    bob.sync_from(&alice);
+    carol.receive(control(&alice));
+    bob.write("of Bob");
+    alice.write("of Alice");
+    let of_bob = messages(&bob);
+    let header = of_bob[0].message().unwrap().clone();
+    let dear = |n: u32| {
+        let header = MessageHeader { seq: 1_000 + u64::from(n), generation: limits::MAX_GEN - n, ..header.clone() };
+        let signer = bob.room.me().clone();
+        Event::sign(&bob.room.id(), Header::Message(header), of_bob[0].payload(), signer.signing_key()).unwrap()
+    };
+    let flood: Vec<Event> = (0..20).map(dear).collect();
+    let mut early = Early::default();
+    early.take(&mut carol.room, None, flood, carol.now);
+    assert!(early.steps_left() >= limits::MAX_EARLY_STEPS - limits::MAX_EARLY_STEPS_OF_DEVICE);
+    early.take(&mut carol.room, None, messages(&alice), carol.now);
+    early.take(&mut carol.room, None, of_bob, carol.now);
+    assert_eq!(early.n_shown(), 2, "{:?}", shown(&early));
+    // What was too dear is looked at again when there are steps again.
+    let due = early.due().unwrap();
+    assert_eq!(due, carol.now + limits::EARLY_REFILL_MS);
+    assert!(early.look_again(&mut carol.room, due).is_empty());
+    let spent = limits::MAX_EARLY_STEPS - early.steps_left();
+    assert!((1..=limits::MAX_EARLY_STEPS_OF_DEVICE).contains(&spent), "{spent}");
 }

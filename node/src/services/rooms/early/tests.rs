@@ -8,9 +8,10 @@ use parlor_proto::{DeviceId, EventId, RoomId};
 use parlor_storage::{Cursor, MessageRow, Page, Position, TimelineRow};
 
 use super::merged;
-use crate::app::Anchor;
+use crate::app::{Anchor, Say};
+use crate::bus::Subscription;
 use crate::services::alone::{Alone, config};
-use crate::{App, Home, Passphrase, init_account, start};
+use crate::{App, Home, Passphrase, Running, init_account, start};
 
 /// Far longer than anything here takes, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -121,6 +122,76 @@ async fn write(app: &App, room: &str, n: usize) {
         (1..=n).map(|n| SendRequest { text: format!("line {n}"), ..SendRequest::default() }).collect();
     for texts in texts.chunks(parlor_api::BATCH_MAX) {
         app.send(room, texts.to_vec()).await.unwrap();
+    }
+}
+
+async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let soon = async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, soon).await.is_ok(), "{what}");
+}
+
+/// A node of its own that came into the room, what it is told from before on, and its home.
+async fn joined(of: &Alone, name: &str) -> (Running, Subscription, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path().join("home"));
+    init_account(&home, name, &Passphrase::None).unwrap();
+    let node = start(config(&home)).await.unwrap();
+    let events = node.app.subscribe(None).unwrap();
+    let invite = of.app.create_invite(&of.room, CreateInvite::default()).await.unwrap();
+    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+    node.app.join(join).await.unwrap();
+    (node, events, dir)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_is_not_shown_early_what_was_deleted_nor_the_text_of_before_and_marks_nothing_read_that_is_to_come()
+{
+    let alone = Alone::new().await;
+    let (bob, _, _bobs) = joined(&alone, "bob").await;
+    let long = "spam ".repeat(4_000);
+    let spam = vec![SendRequest { text: long, ..SendRequest::default() }; 6];
+    write(&alone.app, &alone.room, WRITTEN).await;
+    let spam = bob.app.send(&alone.room, spam).await.unwrap();
+    let corrected = alone.write("a fautl").await;
+    let spam: Vec<String> = spam.into_iter().map(|sent| sent.message).collect();
+    for id in &spam {
+        eventually("the spam is here", async || alone.app.message(&alone.room, id).await.is_ok()).await;
+        alone.app.say(&alone.room, id, Say::Delete, None).await.unwrap();
+    }
+    alone.app.say(&alone.room, &corrected, Say::Edit("a fault".into()), None).await.unwrap();
+    let (carol, mut events, _carols) = joined(&alone, "carol").await;
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("something goes on");
+        let EventBody::Sync(sync) = &event.unwrap().unwrap().body else { continue };
+        if sync.early > 0 {
+            break;
+        }
+    }
+    let page = carol.app.history(&alone.room, Anchor::Newest, 50, false).await.unwrap();
+    assert!(page.items.iter().any(|message| message.early), "the log is here already");
+    let texts: Vec<_> = page.items.iter().map(|message| message.text.as_str()).collect();
+    assert_eq!(texts[0], "a fault");
+    assert!(page.items.iter().all(|message| !spam.contains(&message.message)), "{texts:?}");
+    // What she writes stands at the end, and to have read it says nothing of what is to come.
+    let own = carol.app.send(&alone.room, vec![SendRequest { text: "hello".into(), ..SendRequest::default() }]).await;
+    let read = carol.app.mark_read(&alone.room, Some(&own.unwrap()[0].message)).await.unwrap();
+    let after = carol.app.history(&alone.room, Anchor::Newest, 50, false).await.unwrap();
+    assert!(read.message.is_none() || after.items.iter().all(|message| !message.early), "{read:?}");
+    // What is corrected meanwhile is told, whether the log is there or not.
+    alone.app.say(&alone.room, &corrected, Say::Edit("two faults".into()), None).await.unwrap();
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("it is told");
+        let EventBody::MessageUpdated(message) = &event.unwrap().unwrap().body else { continue };
+        if message.message == corrected && message.text == "two faults" {
+            break;
+        }
+    }
+    for node in [bob, carol, alone.node] {
+        node.stop().await.unwrap();
     }
 }
 
