@@ -46,6 +46,7 @@ mod log;
 mod maintain;
 mod messages;
 mod openings;
+mod orphans;
 mod past;
 mod patience;
 mod pending;
@@ -122,6 +123,8 @@ pub struct Room {
     turn: Option<elect::Turn>,
     /// When the guests that are not needed any more are put out.
     guests: guests::Tending,
+    /// When those are let in anew whose coming in somebody made void.
+    orphans: orphans::Tending,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
     /// Who is connected, and who of them may hold other control events.
@@ -163,6 +166,7 @@ impl Room {
             asked: None,
             turn: None,
             guests: guests::Tending::default(),
+            orphans: orphans::Tending::default(),
             missing_ms: None,
             company: Box::default(),
             patience: Box::default(),

@@ -37,4 +37,5 @@ mod stored;
 mod storm;
 mod support;
 mod vectors;
+mod voided;
 mod work;
