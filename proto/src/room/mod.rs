@@ -33,6 +33,7 @@ mod early;
 mod elect;
 mod epochs;
 pub mod fading;
+mod fences;
 mod flood;
 mod forks;
 mod former;
@@ -58,6 +59,7 @@ mod rows;
 mod run;
 mod slices;
 mod types;
+mod verdicts;
 mod views;
 mod write;
 

@@ -3,8 +3,8 @@
 
 use parlor_crypto::account::RootSeed;
 use parlor_crypto::invite::InviteSeed;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
 
 use super::attacks::remove;
 use super::rules::{admit as admission, forge};
@@ -151,15 +151,7 @@ fn who_is_let_in_anew_is_let_in_once_and_nobody_answers_nobody_for_ever() {
     story.alice.sync_from(&story.phone);
     let mut all = vec![story.alice];
     all.append(&mut others);
-    for _ in 0..60 {
-        for n in 0..all.len() {
-            let (before, rest) = all.split_at_mut(n);
-            let (one, after) = rest.split_first_mut().unwrap();
-            before.iter().chain(after.iter()).for_each(|other| _ = one.sync_from(other));
-            one.look();
-            one.now += 50;
-        }
-    }
+    meet(&mut all, 60);
     let account = nina.room.me().account();
     let lens: Vec<usize> = all.iter().map(|one| one.room.dag.len()).collect();
     all.iter_mut().for_each(|one| minutes(one, 5));
@@ -182,11 +174,14 @@ fn who_let_somebody_in_himself_writes_no_second_admission_of_the_request() {
     assert_eq!(admissions(&story.phone, &nina.room.me().account()), 1);
 }
 
+/// What is said against somebody, before it is known that his coming in is void.
+type Says = fn(&mut Story, &Person);
+
 /// What a moderator or the invite says against it holds: whom a knock would not let in is not let in without one.
 #[test]
 fn nobody_is_let_in_anew_whom_a_knock_would_not_let_in() {
     let plain = many(Role::Member);
-    let told: [(&str, NewInvite, fn(&mut Story, &Person)); 7] = [
+    let told: [(&str, NewInvite, Says); 7] = [
         ("closed", plain.clone(), |story, _| {
             let id = story.alice.room.invite_by_key(&story.link.keys().sign.public_bytes()).unwrap();
             let outcome = story.alice.room.revoke(&id, story.alice.now, &mut story.alice.rng).unwrap();
@@ -449,4 +444,71 @@ fn who_asks_under_the_number_of_somebody_elses_request_keeps_nobody_out() {
     assert!(!is_in(&story.alice, &nina));
     minutes(&mut story.alice, 2);
     assert!(is_in(&story.alice, &nina));
+}
+
+/// Whatever Mallory does with what his two devices know, and whoever hears of it in which order: whom the link let in is in.
+#[test]
+fn whom_a_link_let_in_is_in_at_the_end_whatever_a_sponsor_says_of_himself() {
+    for seed in 0..24 {
+        let mut rng = StdRng::seed_from_u64(1_000 + seed);
+        let mut story = story(&NewInvite { expires_ms: None, ..many(Role::Member) });
+        let own = story.alice.invite(&many(Role::Member));
+        let mut honest: Vec<Person> = (0..2).map(|n| Person::join(20 + n, &own, &mut story.alice)).collect();
+        story.mallory.sync_from(&story.alice);
+        story.phone.sync_from(&story.alice);
+        let mut twin = story.mallory.clone_with_all_secrets();
+        let mut came: Vec<Person> = Vec::new();
+        for n in 0..rng.random_range(1..4) {
+            let sponsor = if rng.random_ratio(1, 4) { &mut twin } else { &mut story.mallory };
+            let mut person = Person::join(30 + n, &story.link, sponsor);
+            person.write("I am in");
+            came.push(person);
+            if rng.random_ratio(1, 3) {
+                story.phone.sync_from(&story.mallory);
+            }
+        }
+        match rng.random_range(0..3) {
+            0 => story.revokes_the_laptop(),
+            1 => story.leaves_unaware(),
+            _ => {
+                twin.now += limits::ROTATE_EVERY_MS;
+                let made = twin.room.rotate(twin.now, &mut twin.rng).unwrap();
+                twin.keep(made);
+            }
+        }
+        let mut all = vec![story.alice];
+        all.append(&mut honest);
+        let sources = [&story.mallory, &story.phone, &twin];
+        for one in &mut all {
+            let first = rng.random_range(0..sources.len());
+            (0..sources.len()).for_each(|n| _ = one.sync_from(sources[(first + n) % sources.len()]));
+            came.iter().for_each(|person| _ = one.sync_from(person));
+        }
+        if is_in(&all[0], &story.mallory) && rng.random_ratio(1, 2) {
+            remove(&mut all[0], &story.mallory);
+        }
+        let written = meet(&mut all, 120);
+        assert!(meet(&mut all, 20) == 0, "{seed}: it comes to rest");
+        assert!(written < 60, "{seed}: {written} events");
+        for one in &all {
+            assert_eq!(one.room.state_hash(), all[0].room.state_hash(), "{seed}");
+            assert!(came.iter().all(|person| is_in(one, person)), "{seed}");
+            assert_eq!(one.shown().len(), came.len(), "{seed}");
+        }
+    }
+}
+
+/// All do what is due, each knowing what the others know. Answers how many control events they wrote.
+fn meet(all: &mut [Person], rounds: usize) -> usize {
+    let before = all.iter().map(|one| one.room.dag.len()).max();
+    for _ in 0..rounds {
+        for n in 0..all.len() {
+            let (before, rest) = all.split_at_mut(n);
+            let Some((one, after)) = rest.split_first_mut() else { continue };
+            before.iter().chain(after.iter()).for_each(|other| _ = one.sync_from(other));
+            one.look();
+            one.now += 50;
+        }
+    }
+    all.iter().map(|one| one.room.dag.len()).max().unwrap_or(0) - before.unwrap_or(0)
 }
