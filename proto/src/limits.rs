@@ -278,6 +278,13 @@ pub const MAX_SHOWN_MENTIONS: usize = 256;
 /// Longest Welcome in bytes.
 pub const MAX_WELCOME: usize = 32 * 1_024;
 
+// Orphans: who was let in by somebody who made that void.
+
+/// Most of them that a node lets in anew in [`ORPHANS_MS`].
+pub const MAX_ORPHANS: usize = 16;
+/// In what time it lets in so many.
+pub const ORPHANS_MS: u64 = 60 * 1_000;
+
 // Instant invites.
 
 /// Most people that an instant invite is for: each has a guest, with a row in every epoch.

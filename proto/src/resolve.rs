@@ -172,6 +172,12 @@ impl Resolved {
         self.kills(g).iter().all(|kill| message_inside(dag, *kill, point)) && self.admits_device(dag, g, point)
     }
 
+    /// What removed an account from any grant it has had, whether or not that counted.
+    pub fn removals<'a>(&'a self, dag: &'a Dag, account: &AccountId) -> impl Iterator<Item = NodeIdx> + 'a {
+        let kills = dag.grants_of(account).iter().flat_map(|g| self.kills(*g)).copied();
+        kills.filter(|kill| matches!(dag.node(*kill).control, Control::Remove(_)))
+    }
+
     /// As [`admits_message`](Self::admits_message), for whoever wrote it and is out: a purge hides it from those who stay, and is no
     /// more than a removal for him.
     pub fn admits_own_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {

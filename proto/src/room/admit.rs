@@ -90,7 +90,7 @@ impl Room {
     }
 
     /// Whether the invite takes this joiner now.
-    fn check_invite(
+    pub(super) fn check_invite(
         &self,
         at: NodeIdx,
         power: Power,
@@ -141,7 +141,7 @@ impl Room {
     }
 
     /// Whether the device is another account's in this room, or its leaf key another device's: such an Admit counts nowhere.
-    fn has_keys_of_others(&self, join: &JoinRequest) -> bool {
+    pub(super) fn has_keys_of_others(&self, join: &JoinRequest) -> bool {
         let device = join.entrant.device();
         let owner = self.dag.device_no(&device).and_then(|no| self.dag.account_in(no, &self.everything));
         owner.is_some_and(|owner| owner != join.entrant.account())

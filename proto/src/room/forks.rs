@@ -84,15 +84,17 @@ impl Room {
         received
     }
 
-    /// Looks after the room: epochs ([`maintain_epochs`](Self::maintain_epochs)), and the proofs of contradictions. Answers what
-    /// it did, and when to be called again at the latest (milliseconds since the epoch); call it also after every outcome.
+    /// Looks after the room: epochs ([`maintain_epochs`](Self::maintain_epochs)), guests, orphans, and the proofs of contradictions.
+    /// Answers what it did, and when to be called again at the latest (milliseconds since the epoch); call it also after every outcome.
     pub fn maintain(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> (Outcome, Option<u64>) {
         let (mut outcome, proof_ms) = self.prove(now_ms);
         let (guests, guests_ms) = self.tend_guests(now_ms, rng);
         outcome.merge(guests);
+        let (orphans, orphans_ms) = self.tend_orphans(now_ms);
+        outcome.merge(orphans);
         let (epochs, epoch_ms) = self.maintain_epochs(now_ms, rng);
         outcome.merge(epochs);
-        (outcome, [proof_ms, guests_ms, epoch_ms].into_iter().flatten().min())
+        (outcome, [proof_ms, guests_ms, orphans_ms, epoch_ms].into_iter().flatten().min())
     }
 
     /// Whether our own device wrote two events of one number: it was copied, or is run from an old backup as well. It writes

@@ -10,10 +10,10 @@ use super::invites::{Delegation, InviteLimit};
 use super::types::{Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
-    InviteBounds, InviteId, KeyComplaint, LogPosition, MessageFate, NewDevice, Permission, Permissions, Policy,
-    PolicyChange, Power, REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
+    InviteBounds, InviteId, KeyComplaint, MessageFate, NewDevice, Permission, Permissions, Policy, PolicyChange, Power,
+    REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
-use crate::dag::{DeviceNo, GrantIdx, NodeIdx, Set};
+use crate::dag::{DeviceNo, GrantIdx, NodeIdx};
 use crate::event::Event;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
@@ -372,11 +372,6 @@ impl Room {
         Ok(outcome)
     }
 
-    /// How far the logs of a device are known here: what a revocation written now lets count.
-    pub fn revoke_fence(&self, device: &DeviceId) -> DeviceFence {
-        self.device_fence(device, &self.everything)
-    }
-
     /// The devices of an account, in order of certification.
     pub fn devices(&self, account: &AccountId) -> Vec<DeviceInfo> {
         let describe = |no: &DeviceNo| {
@@ -474,15 +469,5 @@ impl Room {
         fence.dedup_by_key(|fence| fence.device);
         let remove = Remove { auth: self.grant_id(mine), target, ban, cascade, messages, fence };
         self.write_under(header, &Control::Remove(remove))
-    }
-
-    /// How far the logs of a device are known: of its control log what is in `view`.
-    fn device_fence(&self, device: &DeviceId, view: &Set) -> DeviceFence {
-        let log = self.dag.logs().get(device).map_or(&[][..], Vec::as_slice);
-        let seen = log.iter().filter(|at| view.has(**at)).map(|at| &self.dag.node(*at).event);
-        let end = seen.max_by_key(|event| (event.seq(), std::cmp::Reverse(event.id())));
-        let control = end.map(|event| LogPosition { seq: event.seq(), id: event.id() });
-        let message = self.messages.end(device).map(|end| LogPosition { seq: end.seq, id: end.id });
-        DeviceFence { device: *device, control, message }
     }
 }

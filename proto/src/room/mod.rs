@@ -33,6 +33,7 @@ mod early;
 mod elect;
 mod epochs;
 pub mod fading;
+mod fences;
 mod flood;
 mod forks;
 mod former;
@@ -46,6 +47,7 @@ mod log;
 mod maintain;
 mod messages;
 mod openings;
+mod orphans;
 mod past;
 mod patience;
 mod pending;
@@ -57,6 +59,7 @@ mod rows;
 mod run;
 mod slices;
 mod types;
+mod verdicts;
 mod views;
 mod write;
 
@@ -122,6 +125,8 @@ pub struct Room {
     turn: Option<elect::Turn>,
     /// When the guests that are not needed any more are put out.
     guests: guests::Tending,
+    /// When those are let in anew whose coming in somebody made void.
+    orphans: orphans::Tending,
     /// Since when no epoch is safe.
     missing_ms: Option<u64>,
     /// Who is connected, and who of them may hold other control events.
@@ -165,6 +170,7 @@ impl Room {
             asked: None,
             turn: None,
             guests: guests::Tending::default(),
+            orphans: orphans::Tending::default(),
             missing_ms: None,
             company: Box::default(),
             patience: Box::default(),

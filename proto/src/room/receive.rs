@@ -12,8 +12,8 @@ use super::run::authentic;
 use super::types::{Accepted, Message, Missing, Opened, Outcome, Received, Reject, Rejected, Verdict};
 use super::{Persist, Room};
 use crate::body::Body;
-use crate::control::{Control, LogPoint, Permission};
-use crate::dag::{GrantIdx, Insert, NodeIdx, Set};
+use crate::control::Control;
+use crate::dag::{Insert, NodeIdx, Set};
 use crate::event::{Event, MessageHeader};
 use crate::hlc::Hlc;
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
@@ -409,10 +409,6 @@ impl Room {
         self.safe_for(&resolved, epoch, past)
     }
 
-    fn safe_for(&self, resolved: &Resolved, epoch: &EpochId, view: &Set) -> bool {
-        self.epochs.is_safe_in(&self.dag, epoch, resolved, view)
-    }
-
     fn judge_in_context(&self, event: &Event, header: &MessageHeader, author: &AccountId) -> Verdict {
         match self.contexts.peek(&header.control) {
             Some(context) => self.judge(event, header, author, |op| context.past.has(op)),
@@ -420,58 +416,8 @@ impl Room {
         }
     }
 
-    /// Shown iff some grant of the author in the view has POST, counts, and was ended by nothing that fences the message out.
-    fn judge(
-        &self,
-        event: &Event,
-        header: &MessageHeader,
-        author: &AccountId,
-        in_view: impl Fn(NodeIdx) -> bool,
-    ) -> Verdict {
-        let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
-        self.judge_as(&point, author, Permission::Post, |_| true, in_view)
-    }
-
-    /// Whether a message counts as one of somebody with a permission: some grant of its author in the view has it, counts, is
-    /// one of those asked for, and was ended by nothing that fences the message out.
-    pub(super) fn judge_as(
-        &self,
-        point: &LogPoint,
-        author: &AccountId,
-        permission: Permission,
-        is_asked: impl Fn(GrantIdx) -> bool,
-        in_view: impl Fn(NodeIdx) -> bool,
-    ) -> Verdict {
-        let common = self.messages.branches().common(&point.device);
-        // Of what we wrote ourselves, in a room that we were put out of.
-        let own = *author == self.me.account() && !self.is_member();
-        let mut verdict = Verdict::NotPermitted;
-        for g in self.dag.grants_of(author) {
-            let grant = &self.dag.grants()[*g];
-            let allows = grant.perms.has(permission) && is_asked(*g);
-            if !allows || !self.resolved.is_ok(*g) || !in_view(grant.op) {
-                continue;
-            }
-            // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
-            // is inside, and nobody who was removed adds to it by writing on another branch.
-            let (fenced, admitted) = if permission == Permission::Post {
-                let fenced = self.resolved.fences_messages(&self.dag, *g, &point.device);
-                let admitted = match own {
-                    true => self.resolved.admits_own_message(&self.dag, *g, point),
-                    false => self.resolved.admits_message(&self.dag, *g, point),
-                };
-                (fenced, admitted)
-            } else {
-                let fenced = self.resolved.fences_acts(&self.dag, *g, &point.device);
-                (fenced, self.resolved.admits_act(&self.dag, *g, point))
-            };
-            let pinned = !fenced || common.is_none_or(|common| point.seq <= common);
-            if pinned && admitted {
-                return Verdict::Shown;
-            }
-            verdict = Verdict::AfterRemoval;
-        }
-        verdict
+    fn safe_for(&self, resolved: &Resolved, epoch: &EpochId, view: &Set) -> bool {
+        self.epochs.is_safe_in(&self.dag, epoch, resolved, view)
     }
 }
 

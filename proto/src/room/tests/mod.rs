@@ -38,4 +38,5 @@ mod stored;
 mod storm;
 mod support;
 mod vectors;
+mod voided;
 mod work;

@@ -1,0 +1,81 @@
+//! Whether a message is shown: by the grants of its author that its view has, as they count now.
+
+use super::Room;
+use super::types::Verdict;
+use crate::control::{LogPoint, Permission};
+use crate::dag::{GrantIdx, NodeIdx};
+use crate::event::{Event, MessageHeader};
+use crate::ids::AccountId;
+
+impl Room {
+    /// Shown iff some grant of the author in the view has POST, counts, and was ended by nothing that fences the message out, or another
+    /// that counts stands in for it.
+    pub(super) fn judge(
+        &self,
+        event: &Event,
+        header: &MessageHeader,
+        author: &AccountId,
+        in_view: impl Fn(NodeIdx) -> bool,
+    ) -> Verdict {
+        let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
+        self.judge_as(&point, author, Permission::Post, |_| true, in_view)
+    }
+
+    /// Whether a message counts as one of somebody with a permission: some grant of its author in the view has it, is one of those
+    /// asked for, and counts, and was ended by nothing that fences the message out; or another one like it stands in for it.
+    pub(super) fn judge_as(
+        &self,
+        point: &LogPoint,
+        author: &AccountId,
+        permission: Permission,
+        is_asked: impl Fn(GrantIdx) -> bool,
+        in_view: impl Fn(NodeIdx) -> bool,
+    ) -> Verdict {
+        let allows = |g: &GrantIdx| self.dag.grants()[*g].perms.has(permission) && is_asked(*g);
+        let theirs = self.dag.grants_of(author).iter().copied().filter(allows);
+        let (seen, others): (Vec<GrantIdx>, Vec<GrantIdx>) = theirs.partition(|g| in_view(self.dag.grants()[*g].op));
+        if seen.is_empty() {
+            return Verdict::NotPermitted;
+        }
+        let counts = |g: &GrantIdx| self.resolved.is_ok(*g);
+        let lets = |g: &GrantIdx| counts(g) && self.lets_say(*g, point, author, permission);
+        if seen.iter().any(lets) || others.iter().any(|g| lets(g) && self.stands_in(*g, &seen, author)) {
+            Verdict::Shown
+        } else if seen.iter().any(counts) {
+            Verdict::AfterRemoval
+        } else {
+            Verdict::NotPermitted
+        }
+    }
+
+    /// Whether a message lies inside the fences of all that ended a grant of its author.
+    fn lets_say(&self, g: GrantIdx, point: &LogPoint, author: &AccountId, permission: Permission) -> bool {
+        // Of what we wrote ourselves, in a room that we were put out of.
+        let own = *author == self.me.account() && !self.is_member();
+        let (fenced, admitted) = if permission == Permission::Post {
+            let admitted = match own {
+                true => self.resolved.admits_own_message(&self.dag, g, point),
+                false => self.resolved.admits_message(&self.dag, g, point),
+            };
+            (self.resolved.fences_messages(&self.dag, g, &point.device), admitted)
+        } else {
+            let fenced = self.resolved.fences_acts(&self.dag, g, &point.device);
+            (fenced, self.resolved.admits_act(&self.dag, g, point))
+        };
+        // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
+        // is inside, and nobody who was removed adds to it by writing on another branch.
+        let common = self.messages.branches().common(&point.device);
+        admitted && (!fenced || common.is_none_or(|common| point.seq <= common))
+    }
+
+    /// Whether a grant that the author of a message had not heard of stands in for those that he had (`seen`): he was in by it all the
+    /// while, or one of his came to nothing, by the word of who let him in maybe, and another let him in since. Not if whoever gave
+    /// it knew that he had been removed or had left, unless what he left was void: then it begins something new.
+    fn stands_in(&self, g: GrantIdx, seen: &[GrantIdx], author: &AccountId) -> bool {
+        let op = self.dag.grants()[g].op;
+        let knew = |end: NodeIdx| self.dag.in_past(end, op);
+        let is_void = |g: &GrantIdx| !self.resolved.is_ok(*g);
+        let mut ends = seen.iter().flat_map(|g| self.resolved.kills(*g)).copied();
+        !self.resolved.removals(&self.dag, author).any(knew) && (seen.iter().any(is_void) || !ends.any(knew))
+    }
+}
