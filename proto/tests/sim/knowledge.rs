@@ -128,7 +128,7 @@ impl Whole {
     /// Whether an account has a part in an epoch, by what is known: as a member, or let in into it.
     fn has_part(&self, account: &AccountId, epoch: &EpochId, knew: &Resolved) -> bool {
         let into = |g: &GrantIdx| match &self.dag.node(self.dag.grants()[*g].op).control {
-            Control::Admit(admit) => admit.epoch == *epoch && knew.is_ok(*g),
+            Control::Admit(admit) => admit.epoch == *epoch && knew.began(&self.dag, *g),
             _ => false,
         };
         knew.members().contains_key(account) || self.dag.grants_of(account).iter().any(into)
@@ -196,19 +196,21 @@ impl Finished<'_> {
         }
     }
 
-    /// C9. Whatever role somebody was given since: by how he came he may read what is earlier, or he may not.
+    /// C9. Whatever role somebody was given since: by how he came he may read what was made without him, or he may not.
     fn newcomers_know_nothing_earlier(&self) {
         let dag = &self.whole.dag;
         for ((device, epoch), hands) in &self.ledger.hands {
             let Some(account) = self.account(device) else { continue };
             let Some((made, _)) = dag.epoch(epoch) else { continue };
-            let earlier = |g: &GrantIdx| dag.node(dag.grants()[*g].op).past.has(made);
-            if !dag.grants_of(&account).iter().all(earlier) {
+            // Also who was in before, was out when it was made, and came again since.
+            if resolve(dag, &dag.node(made).past).members().contains_key(&account) {
                 continue;
             }
             let by_themselves = |g: GrantIdx| self.counted(g);
             let first = self.reads_from(&account, epoch, &by_themselves);
-            for (slice, knew) in hands {
+            // Whom a hostile Rotate has a row for is asked where it is safe (C19).
+            let by_row = vec![dag.node(made).event.id()];
+            for (slice, knew) in hands.iter().filter(|(_, knew)| *knew != by_row) {
                 let heads: Option<Vec<NodeIdx>> = knew.iter().map(|head| dag.find(head)).collect();
                 // What was given on what nobody holds any more, by a sponsor who was put back to a copy from before, was given on
                 // another admission than this one.
@@ -216,7 +218,7 @@ impl Finished<'_> {
                 let may = first.is_some_and(|first| *slice >= first) || {
                     // Or what counted in the eyes of who gave it: a use that was taken before may have been free for him.
                     let knew = resolve(dag, &dag.past_of(heads));
-                    let first = self.reads_from(&account, epoch, &|g| knew.is_ok(g));
+                    let first = self.reads_from(&account, epoch, &|g| knew.began(dag, g));
                     first.is_some_and(|first| *slice >= first)
                 };
                 assert!(may, "C9: {} knows slice {slice} of an epoch from before it came", device.short());
@@ -265,7 +267,7 @@ impl Finished<'_> {
         let op = dag.grants()[g].op;
         let mut view = dag.node(op).past.clone();
         view.put(op);
-        resolve(dag, &view).is_ok(g)
+        resolve(dag, &view).began(dag, g)
     }
 
     /// Whether who has a grant came with a right to read of the past: a founder, or by the invite of somebody who did so
