@@ -50,7 +50,21 @@ pub(super) enum Fit {
     Unsure,
 }
 
-/// What is stored of heads and missing parents.
+/// A message that was taken while an ancestor was missing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Open {
+    /// The path of its log.
+    path: DeviceId,
+    id: EventId,
+    /// What it builds on.
+    before: Vec<EventId>,
+}
+
+/// Open messages that are stored, the latest, each with what it covers: some 100 bytes each, with every message as long as a parent is
+/// missing.
+const STORED_OPEN: usize = 256;
+
+/// What is stored of heads and missing parents; from version 3 on followed by the open messages.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
     version: u8,
@@ -79,7 +93,11 @@ pub(super) struct Messages {
     whole: bool,
     recent: Cache<EventId, Recent>,
     /// Messages taken while an ancestor was missing, with what they build on: what they cover is worked out again.
-    open: Vec<(DeviceId, EventId, Vec<EventId>)>,
+    open: Vec<Open>,
+    /// Parents that nobody had: if one comes after all, what is above it is looked at again. In memory only.
+    given_up: HashSet<EventId>,
+    /// One of either came since the open ones were looked at.
+    nearer: bool,
     /// What came out of that since it was asked: up to which of our messages they cover.
     corrected: BTreeMap<EventId, u64>,
     waiting: BTreeMap<(DeviceId, u64), Event>,
@@ -99,6 +117,8 @@ impl Messages {
             whole: true,
             recent: Cache::new(limits::RECENT_MESSAGES),
             open: Vec::new(),
+            given_up: HashSet::new(),
+            nearer: false,
             corrected: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
@@ -114,7 +134,7 @@ impl Messages {
         if heads.is_empty() && ends.is_empty() {
             return Some(messages);
         }
-        let stored: Stored = crate::codec::decode(heads, usize::MAX).ok().filter(|s: &Stored| s.version == 2)?;
+        let (stored, open) = read(heads)?;
         messages.branches = stored.branches;
         for (path, device, end) in ends {
             if path == device {
@@ -132,6 +152,10 @@ impl Messages {
             let open = !messages.whole && !messages.closed.contains(&end.id);
             messages.recent.put(end.id, Recent { covers_own: end.covers_own, open });
         }
+        for (open, covers_own) in open {
+            messages.recent.put(open.id, Recent { covers_own, open: true });
+            messages.open.push(open);
+        }
         Some(messages)
     }
 
@@ -142,7 +166,10 @@ impl Messages {
         missing.sort_unstable();
         let (heads, closed) = (list(&self.heads), list(&self.closed));
         let (overflow, branches) = (self.overflow, self.branches.clone());
-        crate::codec::encode(&Stored { version: 2, heads, closed, missing, overflow, branches })
+        let covers = |open: &Open| self.recent.peek(&open.id).map(|recent| (open.clone(), recent.covers_own));
+        let most = if self.whole { 0 } else { STORED_OPEN };
+        let open: Vec<_> = self.open.iter().rev().take(most).rev().filter_map(covers).collect();
+        crate::codec::encode(&(Stored { version: 3, heads, closed, missing, overflow, branches }, open))
     }
 
     pub(super) fn ends(&self) -> &BTreeMap<DeviceId, LogEnd> {
@@ -268,7 +295,7 @@ impl Messages {
             recent.covers_own = header.seq;
         } else if recent.open && self.open.len() < limits::RECENT_MESSAGES {
             let before = header.parents.iter().chain([&header.prev]).copied().collect();
-            self.open.push((path, id, before));
+            self.open.push(Open { path, id, before });
         }
         self.recent.put(id, recent);
         let ends = if path == header.device { &mut self.ends } else { &mut self.branch_ends };
@@ -291,6 +318,7 @@ impl Messages {
     fn link(&mut self, id: EventId, header: &MessageHeader, open: bool) {
         // Somebody built on it before it came: it is no head.
         let built_on = self.missing.remove(&id);
+        self.nearer |= built_on | self.given_up.remove(&id);
         for before in header.parents.iter().chain([&header.prev]) {
             self.heads.remove(before);
             if !open {
@@ -308,16 +336,26 @@ impl Messages {
         self.close_if_whole();
     }
 
-    /// These parents are in the store after all.
-    pub(super) fn found(&mut self, held: &[EventId]) {
-        held.iter().for_each(|id| {
+    /// These parents are in the store after all, and cover so much of ours.
+    pub(super) fn found(&mut self, held: &[(EventId, u64)]) {
+        for (id, covers_own) in held {
             self.missing.remove(id);
-        });
+            self.given_up.remove(id);
+            self.nearer = true;
+            if self.recent.peek(id).is_none() {
+                // What it builds on may be missing, as long as anything is.
+                self.recent.put(*id, Recent { covers_own: *covers_own, open: true });
+            }
+        }
         self.close_if_whole();
+        self.correct();
     }
 
     /// Nobody has the missing parents.
     pub(super) fn give_up_missing(&mut self) {
+        if self.given_up.len() < limits::MAX_MISSING_PARENTS {
+            self.given_up.extend(&self.missing);
+        }
         self.missing.clear();
         self.overflow = false;
         self.close_if_whole();
@@ -328,7 +366,13 @@ impl Messages {
         if self.missing.is_empty() && !self.overflow && !self.whole {
             self.whole = true;
             self.closed.clone_from(&self.heads);
-            self.settle_open();
+            for open in &self.open {
+                if let Some(recent) = self.recent.get_mut(&open.id) {
+                    recent.open = false;
+                }
+            }
+            self.nearer = true;
+            self.correct();
             // Whatever is remembered as open is not, from now on.
             for end in self.ends.values().chain(self.branch_ends.values()) {
                 if let Some(recent) = self.recent.get_mut(&end.id) {
@@ -338,30 +382,40 @@ impl Messages {
         }
     }
 
-    /// Works out again what the messages cover that came before their ancestors. They are in the order in which they came,
-    /// so it is repeated while it changes something; a chain against that order may stay short of the truth, never beyond.
-    fn settle_open(&mut self) {
+    /// Works out again what the messages cover that came before their ancestors, when one of these came. They are in the order in
+    /// which they came, so it is repeated while it changes something; a chain against that order may stay short of the truth, never
+    /// beyond.
+    pub(super) fn correct(&mut self) {
         const ROUNDS: usize = 8;
-        let open = std::mem::take(&mut self.open);
+        if !std::mem::take(&mut self.nearer) {
+            return;
+        }
         for _ in 0..ROUNDS {
             let mut changed = false;
-            for (device, id, before) in &open {
+            for Open { path, id, before } in &self.open {
                 let covers = before.iter().filter_map(|id| self.recent.peek(id)).map(|recent| recent.covers_own).max();
                 let Some(recent) = self.recent.get_mut(id) else { continue };
-                recent.open = false;
                 if covers.is_some_and(|covers| covers > recent.covers_own) {
                     recent.covers_own = covers.unwrap_or_default();
                     self.corrected.insert(*id, recent.covers_own);
                     changed = true;
-                    let end = self.ends.get_mut(device).or_else(|| self.branch_ends.get_mut(device));
+                    let end = self.ends.get_mut(path).or_else(|| self.branch_ends.get_mut(path));
                     if let Some(end) = end.filter(|end| end.id == *id) {
                         end.covers_own = recent.covers_own;
                     }
                 }
             }
             if !changed {
-                return;
+                break;
             }
+        }
+        self.forget_open();
+    }
+
+    /// With nothing missing, and nothing given up that may come, no message is looked at again.
+    fn forget_open(&mut self) {
+        if self.whole && self.given_up.is_empty() {
+            self.open.clear();
         }
     }
 
@@ -437,4 +491,12 @@ impl Messages {
             Some((event, (from < *seq).then_some(Missing::Log { log, from, to: seq - 1 })))
         })
     }
+}
+
+/// What was stored, with the open messages and what they cover; of before there are none of these.
+fn read(heads: &[u8]) -> Option<(Stored, Vec<(Open, u64)>)> {
+    let now = crate::codec::decode(heads, usize::MAX).ok();
+    let before = || Some((crate::codec::decode::<Stored>(heads, usize::MAX).ok()?, Vec::new()));
+    let known = |(stored, _): &(Stored, Vec<(Open, u64)>), version| stored.version == version;
+    now.filter(|read| known(read, 3)).or_else(|| before().filter(|read| known(read, 2)))
 }

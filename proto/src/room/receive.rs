@@ -92,6 +92,7 @@ impl Room {
             self.note_rows(&mut received.outcome);
         }
         received.waiting = self.missing();
+        self.messages.correct();
         received.covers_corrected = self.messages.take_corrected();
         if received.outcome.accepted.iter().any(|accepted| matches!(accepted, Accepted::Message(_))) {
             received.outcome.persist.heads = Some(self.messages.to_bytes());
@@ -99,16 +100,23 @@ impl Room {
         received
     }
 
-    /// These parents, named in [`Received::unknown_parents`], are in storage.
-    pub fn parents_held(&mut self, held: &[EventId]) -> Persist {
+    /// These parents, named in [`Received::unknown_parents`], are in storage, each with what it covers of ours.
+    pub fn parents_held(&mut self, held: &[(EventId, u64)]) -> Received {
         self.messages.found(held);
-        Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() }
+        self.closer()
     }
 
     /// A live member whose summary equals ours lacks the missing parents too: nobody waits for them any more.
-    pub fn give_up_missing(&mut self) -> Persist {
+    pub fn give_up_missing(&mut self) -> Received {
         self.messages.give_up_missing();
-        Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() }
+        self.closer()
+    }
+
+    /// What is to be stored when fewer parents are missing.
+    fn closer(&mut self) -> Received {
+        let persist = Persist { heads: Some(self.messages.to_bytes()), ..Persist::default() };
+        let outcome = Outcome { persist, ..Outcome::default() };
+        Received { outcome, covers_corrected: self.messages.take_corrected(), ..Received::default() }
     }
 
     /// What events that wait here wait for. At most 256 entries.

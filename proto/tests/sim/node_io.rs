@@ -204,9 +204,8 @@ impl Node {
     fn give_up_missing(&mut self, now: u64) {
         let Some(room) = self.running().room.as_mut() else { return };
         if room.missing_parents() > 0 {
-            let persist = room.give_up_missing();
-            let outcome = parlor_proto::room::Outcome { persist, ..Default::default() };
-            self.commit(Commit { outcome, ..Commit::default() }, now);
+            let Received { outcome, covers_corrected: covers, .. } = room.give_up_missing();
+            self.commit(Commit { outcome, covers, ..Commit::default() }, now);
             self.running().throttle.touch();
         }
     }
@@ -376,11 +375,11 @@ impl Node {
             }
         }
         if !unknown_parents.is_empty() {
-            let held: Vec<_> = unknown_parents.into_iter().filter(|id| self.disk.ids.contains(id)).collect();
+            let stored = |id: &EventId| self.disk.messages.values().find(|stored| stored.event.id() == *id);
+            let held: Vec<_> = unknown_parents.iter().filter_map(|id| Some((*id, stored(id)?.covers_own))).collect();
             let room = self.running().room.as_mut().expect("a room");
-            let persist = room.parents_held(&held);
-            let outcome = parlor_proto::room::Outcome { persist, ..Default::default() };
-            self.commit(Commit { outcome, ..Commit::default() }, now);
+            let Received { outcome, covers_corrected: covers, .. } = room.parents_held(&held);
+            self.commit(Commit { outcome, covers, ..Commit::default() }, now);
             self.running().throttle.touch();
         }
     }

@@ -167,12 +167,11 @@ impl Turn<'_> {
     pub(super) fn look_up_parents(&mut self, parents: Vec<EventId>) {
         let room = self.id();
         self.read(move |store| {
-            let held: Vec<_> = parents.into_iter().filter(|id| store.has(&room, id).unwrap_or(false)).collect();
+            let covers = |id: EventId| Some((id, store.message(&room, &id).ok().flatten()?.covers_own));
+            let held: Vec<_> = parents.into_iter().filter_map(covers).collect();
             Box::new(move |turn| {
-                let persist = turn.entry.room.parents_held(&held);
-                if !persist.is_empty() {
-                    turn.commit(Outcome { persist, ..Outcome::default() }, Settle::default());
-                }
+                let received = turn.entry.room.parents_held(&held);
+                turn.take(received, Settle::default());
                 turn.entry.throttle.touch();
             })
         });

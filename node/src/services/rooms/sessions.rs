@@ -4,7 +4,7 @@ use parlor_net::PeerId;
 use parlor_proto::event::Event;
 use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::profile::Portrait;
-use parlor_proto::room::{Company, KeyShare, Outcome, Standing};
+use parlor_proto::room::{Company, KeyShare, Standing};
 use parlor_proto::sync::{
     In as SyncIn, Misbehaviour, Out as SyncOut, Outgoing, PeerLink, Series, Session, SessionSetup, Tip,
 };
@@ -210,10 +210,8 @@ impl Turn<'_> {
         }
         self.early_equal(peer);
         if self.entry.room.missing_parents() > 0 {
-            let persist = self.entry.room.give_up_missing();
-            if !persist.is_empty() {
-                self.commit(Outcome { persist, ..Outcome::default() }, Settle::default());
-            }
+            let received = self.entry.room.give_up_missing();
+            self.take(received, Settle::default());
             self.entry.throttle.touch();
         }
         self.show_progress();

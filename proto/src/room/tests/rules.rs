@@ -330,8 +330,8 @@ fn parents_that_nobody_has_are_given_up() {
     let child = bob.write("the child").event;
     alice.receive(vec![child.clone()]);
     assert!(alice.room.marker_heads().is_empty());
-    let persist = alice.room.give_up_missing();
-    assert!(persist.heads.is_some());
+    let given_up = alice.room.give_up_missing();
+    assert!(given_up.outcome.persist.heads.is_some());
     assert_eq!(alice.room.marker_heads(), [child.id()]);
 }
 
@@ -566,4 +566,52 @@ fn nobody_lets_in_one_account_without_end() {
     let control = Control::Admit(Box::new(admit(&alice, &link, join)));
     let event = forge(&alice, &control, |_| ());
     assert_eq!(why(&mut alice, event), None);
+}
+
+/// Alice, who wrote two messages, and Bob and Carol who saw them, she by an answer of Bob's: her message and his, which Alice lacks.
+fn seen_by_an_answer() -> (Person, Person, Event, Event) {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    let mut carol = Person::join(3, &link, &mut alice);
+    bob.sync_from(&alice);
+    alice.write("one");
+    alice.write("two");
+    bob.sync_from(&alice);
+    let by_bob = bob.write("seen two").event;
+    carol.sync_from(&bob);
+    let by_carol = carol.write("seen bob's").event;
+    (alice, bob, by_bob, by_carol)
+}
+
+#[test]
+fn what_a_message_covers_is_told_when_its_ancestor_comes_after_a_restart() {
+    let (mut alice, _, by_bob, by_carol) = seen_by_an_answer();
+    alice.receive(vec![by_carol.clone()]);
+    alice.restart();
+    let received = alice.receive(vec![by_bob]);
+    assert_eq!(received.covers_corrected, [(by_carol.id(), 2)]);
+    assert_eq!(alice.room.covers_own(&by_carol.id()), Some(2));
+}
+
+#[test]
+fn what_a_message_covers_is_told_when_only_the_store_knows_its_parent() {
+    let (mut alice, mut bob, by_bob, by_carol) = seen_by_an_answer();
+    let later = bob.write("later").event;
+    alice.receive(vec![by_bob.clone(), later]);
+    alice.restart();
+    let received = alice.receive(vec![by_carol.clone()]);
+    assert_eq!(received.unknown_parents, [by_bob.id()]);
+    let received = alice.room.parents_held(&[(by_bob.id(), 2)]);
+    assert_eq!(received.covers_corrected, [(by_carol.id(), 2)]);
+    assert_eq!(alice.room.covers_own(&by_carol.id()), Some(2));
+}
+
+#[test]
+fn what_a_message_covers_is_told_when_a_parent_comes_that_was_given_up() {
+    let (mut alice, _, by_bob, by_carol) = seen_by_an_answer();
+    alice.receive(vec![by_carol.clone()]);
+    alice.room.give_up_missing();
+    let received = alice.receive(vec![by_bob]);
+    assert_eq!(received.covers_corrected, [(by_carol.id(), 2)]);
 }
