@@ -344,8 +344,9 @@ pub(crate) fn must_be_whole(home: &Home) -> Result<(), Problem> {
         let rests = home.store_made_file().exists() || home.store_dir().exists();
         if rests && !home.has_account() {
             let what = format!("{} is missing, and what it opens is there", home.account_file().display());
-            return Err(Problem::new(Code::HomeDamaged, what)
-                .hint("put the file back from a copy of this home, restore a backup, or name another home with --home DIR"));
+            return Err(Problem::new(Code::HomeDamaged, what).hint(
+                "put the file back from a copy of this home, restore a backup, or name another home with --home DIR",
+            ));
         }
         return Ok(());
     }

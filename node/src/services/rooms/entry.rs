@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::attention::{KeptDraft, Wanted};
 use super::fading::Lately;
 use super::gossip::Hearing;
+use super::key_asks::KeyAsks;
 use super::message::Wish;
 use super::profiles::RoomProfiles;
 use super::settle::Settle;
@@ -137,6 +138,8 @@ pub(super) struct Entry {
     pub(super) held: Vec<Wish>,
     /// When the room's machine wants to be looked after.
     pub(super) maintain_ms: Option<u64>,
+    /// How often pages and keys that are missing were asked for.
+    pub(super) key_asks: KeyAsks,
     /// When the members are no longer dialled, of a room that we are out of.
     pub(super) part_ms: Option<u64>,
     /// The deadline that the worker has noted for this room.
@@ -261,6 +264,7 @@ impl Entry {
             guard: Guard::open(),
             held: Vec::new(),
             maintain_ms: Some(0),
+            key_asks: KeyAsks::default(),
             part_ms: None,
             noted_ms: None,
             shown_want: (0, 0),

@@ -35,6 +35,7 @@ mod holes;
 mod ingest;
 mod instant;
 mod invites;
+mod key_asks;
 mod knocks;
 mod log;
 mod mail;

@@ -2,6 +2,7 @@
 
 use parlor_net::PeerId;
 use parlor_proto::event::Event;
+use parlor_proto::limits::ROW_WAIT_MS;
 use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::profile::Portrait;
 use parlor_proto::room::{Company, KeyShare, Standing};
@@ -395,9 +396,12 @@ impl Turn<'_> {
     /// Asks connected members for pages and keys that the room lacks.
     pub(super) fn ask_for_keys(&mut self) {
         let (wanted, more) = self.entry.room.lacks_now(parlor_proto::sync::MAX_ASKS);
-        if more && !self.entry.sessions.is_empty() {
-            let again_ms = self.now_ms.saturating_add(parlor_proto::limits::ROW_WAIT_MS);
-            self.entry.maintain_ms = self.entry.maintain_ms.into_iter().chain([again_ms]).min();
+        if !self.entry.sessions.is_empty() {
+            // Who was asked may not have heard yet that we are in, or has the key itself a moment later.
+            let pause_ms = self.entry.key_asks.pause_ms(wanted.len());
+            let pause_ms = pause_ms.map(|pause| if more { pause.min(ROW_WAIT_MS) } else { pause });
+            let again_ms = pause_ms.map(|pause_ms| self.now_ms.saturating_add(pause_ms));
+            self.entry.maintain_ms = self.entry.maintain_ms.into_iter().chain(again_ms).min();
         }
         for what in wanted {
             for peer in self.who_may_give(what) {
