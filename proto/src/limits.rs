@@ -257,8 +257,8 @@ pub const MAX_LATE_CHAINS: usize = 4_096;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
-/// How often one member lets in one account: an event more costs everybody who resolves the room.
-pub const MAX_ADMITS: usize = 64;
+/// How often one member lets in one account, gives it a role, or removes it: each time costs everybody who resolves the room.
+pub const MAX_SAME: usize = 64;
 /// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
 /// before it heard of its removal is less.
 pub const MAX_FORMER_EVENTS: usize = 64;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::proofs::Proofs;
-use super::{Dag, GrantIdx, Node, NodeIdx};
+use super::{Dag, Grant, GrantIdx, Node, NodeIdx, Set};
 use crate::control::{Admit, Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
@@ -169,6 +169,42 @@ impl Dag {
         theirs.filter(move |h| {
             auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt()) && self.in_past(self.grants()[*h].op, kill)
         })
+    }
+
+    /// Whether who has a grant was let in himself long after this time: nobody lets in by a link that was over then. Of founders, and of
+    /// who was given a role since, this is not asked: their grants may say any time.
+    pub fn came_after(&self, sponsor: &Grant, ts_ms: u64) -> bool {
+        let came = self.node(sponsor.op);
+        matches!(came.control, Control::Admit(_)) && ts_ms.saturating_add(limits::CLOCK_ERROR_MS) < came.ts_ms
+    }
+
+    /// Whether a member let in an account so often, as far as is known in `view`, that nobody needs it: each time costs everybody who
+    /// resolves the room.
+    pub fn let_in_often(&self, author: &AccountId, account: &AccountId, view: &Set) -> bool {
+        self.often(author, account, view, |control| matches!(control, Control::Admit(_)))
+    }
+
+    /// Whether a member gave an account so many roles.
+    pub fn given_often(&self, author: &AccountId, account: &AccountId, view: &Set) -> bool {
+        self.often(author, account, view, |control| matches!(control, Control::Grant(_)))
+    }
+
+    fn often(&self, author: &AccountId, account: &AccountId, view: &Set, kind: impl Fn(&Control) -> bool) -> bool {
+        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
+        let same = ops.filter(|op| view.has(*op) && self.node(*op).author == *author && kind(&self.node(*op).control));
+        same.count() >= limits::MAX_SAME
+    }
+
+    /// Whether a member removed an account, or one of its grants, so often.
+    pub fn removed_often(&self, author: &AccountId, target: &Target, view: &Set) -> bool {
+        let account = match target {
+            Target::Account(account) | Target::Grant(_, account) => account,
+            Target::Invite(_) => return false,
+        };
+        let named = [self.kinds.account_removes.get(account), self.kinds.role_removes.get(account)];
+        let same =
+            named.into_iter().flatten().flatten().filter(|at| view.has(**at) && self.node(**at).author == *author);
+        same.count() >= limits::MAX_SAME
     }
 
     /// The leaves of an account.

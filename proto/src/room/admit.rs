@@ -123,7 +123,9 @@ impl Room {
             return Err(JoinRefusal::UsesExhausted);
         }
         // Before the question of approval: who may not admit has nobody to ask.
-        if power > invite.sponsor.weakest() || power > invite.power {
+        let late = self.grant().is_some_and(|me| self.dag.came_after(&self.dag.grants()[me], now_ms));
+        let often = self.dag.let_in_often(&self.me.account(), &join.entrant.account(), &self.everything);
+        if power > invite.sponsor.weakest() || power > invite.power || late || often {
             return Err(JoinRefusal::NotSponsor);
         }
         if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }

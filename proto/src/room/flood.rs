@@ -36,7 +36,7 @@ impl Room {
         }
         let author = self.author_of(event)?;
         if !self.resolved.members().contains_key(&author) {
-            return Some(Answers::Account(self.who_brought(&author)));
+            return Some(Answers::Account(self.who_brought(&author, &mut HashMap::new())));
         }
         let device = event.device();
         let over = self.dag.device_no(&device).is_some_and(|no| !self.resolved.live().has(no));
@@ -74,9 +74,14 @@ impl Room {
     }
 
     /// The account that was in and let in this one, or whoever let it in, in vain; itself if it was in.
-    fn who_brought(&self, account: &AccountId) -> AccountId {
+    /// What was found out is noted in `known`.
+    fn who_brought(&self, account: &AccountId, known: &mut HashMap<AccountId, AccountId>) -> AccountId {
         let (mut at, mut seen) = (*account, HashSet::new());
         while seen.insert(at) {
+            if let Some(brought) = known.get(&at) {
+                at = *brought;
+                break;
+            }
             let grants = self.dag.grants_of(&at);
             let Some(first) = grants.first().filter(|_| !grants.iter().any(|g| self.resolved.began(&self.dag, *g)))
             else {
@@ -84,6 +89,7 @@ impl Room {
             };
             at = self.dag.node(self.dag.grants()[*first].op).author;
         }
+        known.extend(seen.into_iter().map(|account| (account, at)));
         at
     }
 
@@ -97,7 +103,9 @@ impl Room {
             Answers::Account(account) => {
                 let out = |other: &AccountId| !self.resolved.members().contains_key(other);
                 let subjects: HashSet<AccountId> = self.dag.grants().iter().map(|grant| grant.subject).collect();
-                let theirs = subjects.into_iter().filter(|other| out(other) && self.who_brought(other) == account);
+                let mut known = HashMap::new();
+                let mut brought = |other: &AccountId| self.who_brought(other, &mut known) == account;
+                let theirs = subjects.into_iter().filter(|other| out(other) && brought(other));
                 theirs.map(|other| self.written_by(&other)).sum()
             }
         }

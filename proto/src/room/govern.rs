@@ -173,6 +173,7 @@ impl Room {
         }
         let anybody =
             removals.iter().any(|removal| !matches!(removal.target, Target::Account(account) if self.is_out(&account)));
+        let before: BTreeSet<AccountId> = self.resolved.members().keys().copied().collect();
         let mut outcome = Outcome::default();
         for removal in removals {
             let messages = if removal.purge { MessageFate::Purged } else { MessageFate::Fenced };
@@ -180,7 +181,7 @@ impl Room {
         }
         let guests = self.guests_behind(removals);
         let written: Vec<NodeIdx> = outcome.events().filter_map(|event| self.dag.find(&event.id())).collect();
-        outcome.merge(self.remove_behind(removals, &written, now_ms)?);
+        outcome.merge(self.remove_behind(removals, &before, &written, now_ms)?);
         outcome.merge(self.put_out(&guests, now_ms));
         // Who was out already holds no keys.
         if anybody {
@@ -189,9 +190,15 @@ impl Room {
         Ok(outcome)
     }
 
-    /// Removes by name whom the removals that were `written` ended with an invite or with who let him in: he would come back by any
-    /// other link that he has, for these say nothing of him.
-    fn remove_behind(&mut self, removals: &[Removal], written: &[NodeIdx], now_ms: u64) -> Result<Outcome, Refusal> {
+    /// Removes by name those of `before` whom the removals that were `written` ended with an invite or with who let them in: they would
+    /// come back by any other link that they have, for these say nothing of them.
+    fn remove_behind(
+        &mut self,
+        removals: &[Removal],
+        before: &BTreeSet<AccountId>,
+        written: &[NodeIdx],
+        now_ms: u64,
+    ) -> Result<Outcome, Refusal> {
         let ended = |g: &GrantIdx| self.resolved.kills(*g).iter().any(|kill| written.contains(kill));
         let hit = removals.iter().flat_map(|removal| match removal.cascade {
             true => self.dag.subtree(&removal.target),
@@ -200,7 +207,8 @@ impl Room {
         let people = hit.filter(|g| ended(g) && self.guest_by(*g).is_none());
         let mut behind: BTreeSet<AccountId> = people.map(|g| self.dag.grants()[g].subject).collect();
         let named = |account: &AccountId| removals.iter().any(|removal| removal.target == Target::Account(*account));
-        behind.retain(|account| !self.resolved.members().contains_key(account) && !named(account));
+        let gone = |account: &AccountId| before.contains(account) && !self.resolved.members().contains_key(account);
+        behind.retain(|account| gone(account) && !named(account));
         let mut outcome = Outcome::default();
         for account in behind {
             let removal = Removal { target: Target::Account(account), ban: false, cascade: false, purge: false };
@@ -454,7 +462,11 @@ impl Room {
         let Removal { target, ban, cascade, .. } = *removal;
         let hit = if cascade { self.dag.subtree(&target) } else { self.dag.targets(&target).to_vec() };
         let accounts: BTreeSet<AccountId> = hit.iter().map(|g| self.dag.grants()[*g].subject).collect();
-        let named: Vec<NodeIdx> = hit.iter().chain([&mine]).map(|g| self.dag.grants()[*g].op).collect();
+        let named = hit.iter().chain([&mine]).map(|g| self.dag.grants()[*g].op);
+        // And what ended the grants by which they stood above us: who is not said to know of that can not remove them.
+        let theirs = accounts.iter().flat_map(|account| self.dag.grants_of(account));
+        let ends = theirs.flat_map(|g| self.resolved.kills(*g)).copied();
+        let named: Vec<NodeIdx> = named.chain(ends).collect();
         let header = self.control_header(REMOVE_KIND, &named, now_ms)?;
         let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
         let view = self.dag.past_of(before);

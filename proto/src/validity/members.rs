@@ -34,6 +34,9 @@ impl Facts<'_> {
         if !self.bounded(&new.invites, &giver.invites) {
             return Err(Invalid::Attenuation);
         }
+        if self.dag.given_often(&self.author, &new.subject, self.past) {
+            return Err(Invalid::Repeated);
+        }
         attenuated(giver, new.power, new.perms, new.max_depth)
     }
 
@@ -54,6 +57,9 @@ impl Facts<'_> {
     /// A removal names something in its past that its author may end, and fences with what lies in its past.
     pub(super) fn remove(&self, remove: &Remove, auth: GrantIdx) -> Result<(), Invalid> {
         permitted(&self.dag.grants()[auth], Permission::Remove)?;
+        if self.dag.removed_often(&self.author, &remove.target, self.past) {
+            return Err(Invalid::Repeated);
+        }
         remove.fence.iter().try_for_each(|fence| self.fence(fence))?;
         if let Target::Invite(invite) = &remove.target {
             return self.closes(invite, auth);

@@ -6,7 +6,6 @@ use crate::control::{
 };
 use crate::dag::{Dag, Grant, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
-use crate::limits;
 
 /// What the rules of a kind look at.
 pub(super) struct Facts<'a> {
@@ -89,11 +88,10 @@ impl Facts<'_> {
         if !(invite.not_before_ms..=invite.expires_ms).contains(&self.ts_ms) {
             return Err(Invalid::Window);
         }
-        // Nobody lets in by a link that was over long before he came himself.
-        if self.ts_ms.saturating_add(limits::CLOCK_ERROR_MS) < self.dag.node(sponsor.op).ts_ms {
+        if self.dag.came_after(sponsor, self.ts_ms) {
             return Err(Invalid::Window);
         }
-        if self.let_in_often(&admit.join.entrant.account()) {
+        if self.dag.let_in_often(&self.author, &admit.join.entrant.account(), self.past) {
             return Err(Invalid::Repeated);
         }
         if !self.dag.slice_in_reach(&admit.epoch, admit.slice, self.past) {
@@ -118,13 +116,6 @@ impl Facts<'_> {
             Papers::Check => admit.join.verify(&self.dag.room()).map_err(|_| Invalid::Papers),
             Papers::Known => Ok(()),
         }
-    }
-
-    /// Whether the author let the account in so often that nobody needs it: each time costs everybody who resolves the room.
-    fn let_in_often(&self, account: &AccountId) -> bool {
-        let ops = self.dag.grants_of(account).iter().map(|g| self.dag.grants()[*g].op);
-        let ours = |op: &NodeIdx| self.dag.node(*op).author == self.author && self.past.has(*op);
-        ops.filter(ours).count() >= limits::MAX_ADMITS
     }
 
     /// Whether who asks has left since he was let in by the same request: it lies in the log, for everybody to let him in again with.

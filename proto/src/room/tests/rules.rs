@@ -559,7 +559,7 @@ fn nobody_lets_in_one_account_without_end() {
         }
         taken += 1;
     }
-    assert_eq!((taken, said), (crate::limits::MAX_ADMITS, Some(Invalid::Repeated)));
+    assert_eq!((taken, said), (crate::limits::MAX_SAME, Some(Invalid::Repeated)));
     // Others let him in all the same.
     alice.sync_from(&bob);
     let join = request(&alice, &link, 2);
