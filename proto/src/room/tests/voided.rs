@@ -8,7 +8,9 @@ use rand::{RngExt as _, SeedableRng};
 
 use super::attacks::remove;
 use super::support::{Person, START, identity, many, new_invite};
-use crate::control::{AccountUpdate, DeviceFence, History, JoinRequest, NewDevice, RevokeFence, Role, Target};
+use crate::control::{
+    AccountUpdate, DeviceFence, History, JoinRequest, MessageFate, NewDevice, RevokeFence, Role, Target,
+};
 use crate::identity::Identity;
 use crate::ids::AccountId;
 use crate::limits;
@@ -196,16 +198,14 @@ fn nobody_is_let_in_anew_whom_a_knock_would_not_let_in() {
             let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
             story.alice.keep(outcome);
         }),
-        ("went with him", plain, |story, _| {
-            let target = Target::Account(story.mallory.room.me().account());
-            let removal = Removal { target, ban: false, cascade: true, purge: false };
-            let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
-            story.alice.keep(outcome);
-            let id = story.alice.room.invite_by_key(&story.link.keys().sign.public_bytes()).unwrap();
-            let target = Target::Invite(id);
+        ("put out of his role", plain, |story, nina| {
+            let account = nina.room.me().account();
+            let alice = &mut story.alice;
+            let given = alice.room.grant_id(alice.room.dag.grants_of(&account)[0]);
+            let target = Target::Grant(given, account);
             let removal = Removal { target, ban: false, cascade: false, purge: false };
-            let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
-            story.alice.keep(outcome);
+            let outcome = alice.room.write_removal(&removal, MessageFate::Fenced, alice.now).unwrap();
+            alice.keep(outcome);
         }),
     ];
     for (what, new, says) in told {
@@ -247,12 +247,42 @@ fn who_left_or_whose_device_is_revoked_is_not_brought_back() {
     assert_eq!(admissions(&story.alice, &nina.room.me().account()), 1);
 }
 
+#[test]
+fn who_had_left_before_and_came_again_keeps_what_he_wrote_since_when_that_coming_is_void() {
+    let mut story = story(&many(Role::Member));
+    let mut nina = Person::join(3, &story.link, &mut story.alice);
+    let left = nina.room.leave(nina.now).unwrap();
+    nina.keep(left);
+    story.alice.sync_from(&nina);
+    story.alice.maintain();
+    story.mallory.sync_from(&story.alice);
+    let (id, me) = (nina.room.id(), identity(3));
+    let knock = |n: u8| JoinRequest::sign(&id, &story.link.keys().sign, me.signing_key(), me.entrant(), [n; 16]);
+    let (second, third) = (knock(8), knock(9));
+    let mallory = &mut story.mallory;
+    let admission = mallory.room.admit(second, false, mallory.now, &mut mallory.rng).unwrap();
+    mallory.keep(admission.outcome);
+    nina.sync_from(mallory);
+    give_keys(&mut nina, mallory);
+    nina.write("back again");
+    story.alice.sync_from(&nina);
+    assert_eq!(story.alice.shown(), ["back again"]);
+    story.revokes_the_laptop();
+    story.alice.sync_from(&story.phone);
+    story.alice.maintain();
+    assert!(story.alice.shown().is_empty());
+    let alice = &mut story.alice;
+    let admission = alice.room.admit(third, false, alice.now, &mut alice.rng).unwrap();
+    alice.keep(admission.outcome);
+    assert_eq!(alice.shown(), ["back again"]);
+}
+
 /// Nina knocked twice, and knew of one answer when she left.
 #[test]
 fn who_left_is_not_brought_back_by_another_request_either() {
     let mut story = story(&many(Role::Member));
     let mut twin = story.mallory.clone_with_all_secrets();
-    let mut nina = story.lets_nina_in();
+    let mut nina = Person::join(3, &story.link, &mut story.mallory);
     let (id, me) = (nina.room.id(), identity(3));
     let second = JoinRequest::sign(&id, &story.link.keys().sign, me.signing_key(), me.entrant(), [8; 16]);
     let admitted = twin.room.admit(second, false, twin.now, &mut twin.rng).unwrap();
@@ -260,7 +290,7 @@ fn who_left_is_not_brought_back_by_another_request_either() {
     let left = nina.room.leave(nina.now).unwrap();
     nina.keep(left);
     story.revokes_the_laptop();
-    for other in [&nina, &twin, &story.phone] {
+    for other in [&twin, &nina, &story.phone] {
         story.alice.sync_from(other);
     }
     assert_eq!(admissions(&story.alice, &nina.room.me().account()), 2);
