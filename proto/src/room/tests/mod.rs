@@ -34,6 +34,7 @@ mod reunion;
 mod rules;
 mod signatures;
 mod sound;
+mod standing_in;
 mod stored;
 mod storm;
 mod support;

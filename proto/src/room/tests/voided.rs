@@ -7,10 +7,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use super::attacks::remove;
-use super::rules::{admit as admission, forge};
 use super::support::{Person, START, identity, many, new_invite};
 use crate::control::{
-    AccountUpdate, Admit, Control, DeviceFence, History, JoinRequest, NewDevice, RevokeFence, Role, Target,
+    AccountUpdate, DeviceFence, History, JoinRequest, MessageFate, NewDevice, RevokeFence, Role, Target,
 };
 use crate::identity::Identity;
 use crate::ids::AccountId;
@@ -74,7 +73,7 @@ impl Story {
     }
 }
 
-fn is_in(person: &Person, other: &Person) -> bool {
+pub(super) fn is_in(person: &Person, other: &Person) -> bool {
     account_is_in(person, &other.room.me().account())
 }
 
@@ -199,16 +198,14 @@ fn nobody_is_let_in_anew_whom_a_knock_would_not_let_in() {
             let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
             story.alice.keep(outcome);
         }),
-        ("went with him", plain, |story, _| {
-            let target = Target::Account(story.mallory.room.me().account());
-            let removal = Removal { target, ban: false, cascade: true, purge: false };
-            let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
-            story.alice.keep(outcome);
-            let id = story.alice.room.invite_by_key(&story.link.keys().sign.public_bytes()).unwrap();
-            let target = Target::Invite(id);
+        ("put out of his role", plain, |story, nina| {
+            let account = nina.room.me().account();
+            let alice = &mut story.alice;
+            let given = alice.room.grant_id(alice.room.dag.grants_of(&account)[0]);
+            let target = Target::Grant(given, account);
             let removal = Removal { target, ban: false, cascade: false, purge: false };
-            let outcome = story.alice.room.remove(&[removal], story.alice.now, &mut story.alice.rng).unwrap();
-            story.alice.keep(outcome);
+            let outcome = alice.room.write_removal(&removal, MessageFate::Fenced, alice.now).unwrap();
+            alice.keep(outcome);
         }),
     ];
     for (what, new, says) in told {
@@ -248,6 +245,58 @@ fn who_left_or_whose_device_is_revoked_is_not_brought_back() {
     minutes(&mut story.alice, 3);
     assert!(!is_in(&story.alice, &nina));
     assert_eq!(admissions(&story.alice, &nina.room.me().account()), 1);
+}
+
+#[test]
+fn who_had_left_before_and_came_again_keeps_what_he_wrote_since_when_that_coming_is_void() {
+    let mut story = story(&many(Role::Member));
+    let mut nina = Person::join(3, &story.link, &mut story.alice);
+    let left = nina.room.leave(nina.now).unwrap();
+    nina.keep(left);
+    story.alice.sync_from(&nina);
+    story.alice.maintain();
+    story.mallory.sync_from(&story.alice);
+    let (id, me) = (nina.room.id(), identity(3));
+    let knock = |n: u8| JoinRequest::sign(&id, &story.link.keys().sign, me.signing_key(), me.entrant(), [n; 16]);
+    let (second, third) = (knock(8), knock(9));
+    let mallory = &mut story.mallory;
+    let admission = mallory.room.admit(second, false, mallory.now, &mut mallory.rng).unwrap();
+    mallory.keep(admission.outcome);
+    nina.sync_from(mallory);
+    give_keys(&mut nina, mallory);
+    nina.write("back again");
+    story.alice.sync_from(&nina);
+    assert_eq!(story.alice.shown(), ["back again"]);
+    story.revokes_the_laptop();
+    story.alice.sync_from(&story.phone);
+    story.alice.maintain();
+    assert!(story.alice.shown().is_empty());
+    let alice = &mut story.alice;
+    let admission = alice.room.admit(third, false, alice.now, &mut alice.rng).unwrap();
+    alice.keep(admission.outcome);
+    assert_eq!(alice.shown(), ["back again"]);
+}
+
+/// Nina knocked twice, and knew of one answer when she left.
+#[test]
+fn who_left_is_not_brought_back_by_another_request_either() {
+    let mut story = story(&many(Role::Member));
+    let mut twin = story.mallory.clone_with_all_secrets();
+    let mut nina = Person::join(3, &story.link, &mut story.mallory);
+    let (id, me) = (nina.room.id(), identity(3));
+    let second = JoinRequest::sign(&id, &story.link.keys().sign, me.signing_key(), me.entrant(), [8; 16]);
+    let admitted = twin.room.admit(second, false, twin.now, &mut twin.rng).unwrap();
+    twin.keep(admitted.outcome);
+    let left = nina.room.leave(nina.now).unwrap();
+    nina.keep(left);
+    story.revokes_the_laptop();
+    for other in [&twin, &nina, &story.phone] {
+        story.alice.sync_from(other);
+    }
+    assert_eq!(admissions(&story.alice, &nina.room.me().account()), 2);
+    minutes(&mut story.alice, 3);
+    assert!(!is_in(&story.alice, &nina));
+    assert_eq!(admissions(&story.alice, &nina.room.me().account()), 2);
 }
 
 #[test]
@@ -335,102 +384,6 @@ fn what_was_written_under_a_void_admission_counts_within_the_fence_of_a_later_re
     behind.write("backdated");
     alice.sync_from(&behind);
     assert_eq!(alice.shown(), ["hello"]);
-}
-
-#[test]
-fn who_was_removed_shows_nothing_more_by_a_void_admission_when_he_is_taken_back() {
-    let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&many(Role::Member));
-    let mut bob = Person::join(2, &link, &mut alice);
-    bob.write("before");
-    alice.sync(&mut bob);
-    remove(&mut alice, &bob);
-    // He lets himself in again by the old link, which counts for nothing, and writes on.
-    let (id, me) = (bob.room.id(), bob.room.me().clone());
-    let join = JoinRequest::sign(&id, &link.keys().sign, me.signing_key(), me.entrant(), [9; 16]);
-    let says: Admit = admission(&bob, &link, join);
-    let event = forge(&bob, &Control::Admit(Box::new(says)), |_| ());
-    assert!(bob.receive(vec![event]).rejected.is_empty());
-    bob.write("in spite of it");
-    alice.sync_from(&bob);
-    assert_eq!(alice.shown(), ["before"]);
-    let account = bob.room.me().account();
-    let taken = alice.room.grant_role(&account, Role::Member, alice.now).unwrap();
-    alice.keep(taken);
-    assert!(is_in(&alice, &bob));
-    assert_eq!(alice.shown(), ["before"]);
-}
-
-/// Cy, whom Ann made an admin while Ben, who had not heard of it, removed him as a plain member.
-#[test]
-fn who_was_raised_while_somebody_who_did_not_know_it_removed_him_keeps_what_he_wrote_before_he_knew() {
-    let mut ann = Person::founder(1, History::Full);
-    let (plain, admin) = (ann.invite(&many(Role::Member)), ann.invite(&many(Role::Admin)));
-    let mut ben = Person::join(2, &admin, &mut ann);
-    let mut cy = Person::join(3, &plain, &mut ann);
-    cy.sync(&mut ann);
-    ben.sync_from(&ann);
-    let account = cy.room.me().account();
-    remove(&mut ben, &cy);
-    let raised = ann.room.grant_role(&account, Role::Owner, ann.now).unwrap();
-    ann.keep(raised);
-    cy.write("not knowing either");
-    ann.sync_from(&cy);
-    assert_eq!(ann.shown(), ["not knowing either"]);
-    ann.sync(&mut ben);
-    assert!(is_in(&ann, &cy));
-    assert_eq!(ann.shown(), ["not knowing either"]);
-    ben.sync_from(&cy);
-    assert_eq!(ben.shown(), ["not knowing either"]);
-}
-
-#[test]
-fn who_may_write_again_or_is_taken_back_shows_nothing_of_what_he_wrote_when_he_might_not() {
-    for muted in [true, false] {
-        let mut ann = Person::founder(1, History::Full);
-        let link = ann.invite(&many(Role::Member));
-        let mut bob = Person::join(2, &link, &mut ann);
-        bob.write("before");
-        ann.sync(&mut bob);
-        let account = bob.room.me().account();
-        if muted {
-            let less = ann.room.grant_role(&account, Role::Observer, ann.now).unwrap();
-            ann.keep(less);
-        } else {
-            remove(&mut ann, &bob);
-        }
-        ann.maintain();
-        bob.write("when he might not");
-        ann.sync_from(&bob);
-        assert_eq!(ann.shown(), ["before"]);
-        let again = ann.room.grant_role(&account, Role::Member, ann.now).unwrap();
-        ann.keep(again);
-        assert!(is_in(&ann, &bob));
-        assert_eq!(ann.shown(), ["before"], "{muted}");
-    }
-}
-
-#[test]
-fn who_left_and_comes_again_shows_nothing_of_what_he_wrote_between() {
-    let mut ann = Person::founder(1, History::Full);
-    let link = ann.invite(&many(Role::Member));
-    let mut bob = Person::join(2, &link, &mut ann);
-    bob.write("before");
-    ann.sync(&mut bob);
-    let mut copy = bob.clone_with_all_secrets();
-    let left = bob.room.leave(bob.now).unwrap();
-    bob.keep(left);
-    ann.sync_from(&bob);
-    copy.write("between");
-    ann.sync_from(&copy);
-    assert_eq!(ann.shown(), ["before"]);
-    ann.maintain();
-    let (id, me) = (bob.room.id(), identity(2));
-    let join = JoinRequest::sign(&id, &link.keys().sign, me.signing_key(), me.entrant(), [9; 16]);
-    let admission = ann.room.admit(join, false, ann.now, &mut ann.rng).unwrap();
-    ann.keep(admission.outcome);
-    assert!(is_in(&ann, &bob));
-    assert_eq!(ann.shown(), ["before"]);
 }
 
 /// Whoever has the link sees the number of a request in the log, and can ask under it for somebody else.
