@@ -3,6 +3,7 @@
 mod admission;
 mod annotate;
 mod attacks;
+mod covers;
 mod dead_ends;
 mod direct;
 mod direct_keys;
