@@ -19,7 +19,7 @@ use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
     JoinRequest, Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page,
     Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room, RoomItem, Safety, SendAnswer,
-    SendRequest, SetRole, Status, UpdateRoom, VerifyContact, Version,
+    SendRequest, SetRole, Standing, Status, UpdateRoom, VerifyContact, Version,
 };
 use std::sync::Arc;
 
@@ -354,6 +354,11 @@ impl App {
         Ok(devices::merged(this, of_rooms))
     }
 
+    /// Whether another device of this account revoked this one.
+    pub(crate) async fn is_revoked(&self) -> Answer<bool> {
+        Ok(self.devices().await?.iter().any(|device| device.this && device.revoked))
+    }
+
     /// Revokes another device of this account in all rooms that know it: durable with the keys that follow from it when it returns.
     /// Doing it again tells the rooms that were not told.
     ///
@@ -367,7 +372,14 @@ impl App {
         }
         let id = found.device.parse().map_err(|_| Problem::of(Code::Internal))?;
         let mut answer = RevokedDevice { device: found.device, name: found.name, rooms: Vec::new(), left: Vec::new() };
-        for room in found.rooms {
+        // Where this account is no member any more the device is none either.
+        let all = self.node.context.directory.all();
+        let over: Vec<String> = all
+            .into_iter()
+            .filter(|(_, summary)| matches!(summary.item.role, Standing::Left | Standing::Removed))
+            .map(|(room, _)| room.to_string())
+            .collect();
+        for room in found.rooms.into_iter().filter(|room| !over.contains(room)) {
             let done = match room.parse() {
                 Ok(room) => self.node.rooms.revoke_device(room, id).await,
                 Err(_) => Err(Problem::of(Code::Internal)),

@@ -168,6 +168,8 @@ pub(crate) const INTAKE_BLOBS: usize = 32;
 pub(crate) const INTAKE_BYTES: usize = 128 * 1024;
 /// How often a blob is shown in which something waits for what does not come: for some ten minutes.
 pub(crate) const INTAKE_TRIES: u32 = 16;
+/// When blobs are shown again that a room could not look at: its disk lags, or fails.
+pub(crate) const INTAKE_PAUSE_MS: u64 = 2_000;
 /// Bytes of such blobs of one room: a quarter of what the machine hands over before it rests.
 pub(crate) const INTAKE_WAITING_BYTES: usize = 1024 * 1024;
 /// Frames that wait for a relay: more than its window of requests, so only one that takes nothing fills it.

@@ -58,7 +58,7 @@ impl App {
     /// gives it up.
     ///
     /// # Errors
-    /// `bad_request` without a passphrase or with a recovery phrase that is none; `wrong_passphrase` for that of another account;
+    /// `conflict` on a device that was revoked; `bad_request` without a passphrase or with a recovery phrase that is none; `wrong_passphrase` for that of another account;
     /// `busy` while another one is being made.
     pub async fn backup(&self, request: MakeBackup) -> Answer<impl Stream<Item = Answer<Bytes>> + Send + use<>> {
         let key = match (request.passphrase, request.recovery) {
@@ -72,6 +72,13 @@ impl App {
                 .hint("give one of both"));
             }
         };
+        if self.is_revoked().await? {
+            return Err(Problem::new(
+                Code::Conflict,
+                "this device was revoked: what is restored from its backup would be a device of the account again",
+            )
+            .hint("save what it holds with: parlor export ROOM; make the backup on another device of the account"));
+        }
         let one = self.node.backups.clone().try_acquire_owned();
         let one = one.map_err(|_| Problem::new(Code::Busy, "another backup is being made"))?;
         let context = &self.node.context;

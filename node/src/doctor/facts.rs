@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) banned: usize,
     /// Hole punching that succeeded and that failed.
     pub(crate) punched: (u64, u64),
+    /// Another device of this account revoked this one.
+    pub(crate) revoked: bool,
     /// Rooms.
     pub(crate) rooms: Vec<RoomFact>,
     /// Own messages that nobody else holds yet.

@@ -56,6 +56,7 @@ impl App {
             banned: network.banned.len(),
             punched: network.punched,
             clock: clock(&all),
+            revoked: self.is_revoked().await?,
             rooms: all.iter().filter(|summary| summary.item.role.role().is_some()).map(room).collect(),
             outbox,
             given_up,

@@ -64,7 +64,7 @@ fn desktop(facts: &Facts) -> Vec<Finding> {
     if facts.unheard { vec![finding] } else { Vec::new() }
 }
 
-/// This device was copied, or somebody's devices changed.
+/// This device was revoked or copied, or somebody's devices changed.
 fn device(facts: &Facts) -> Vec<Finding> {
     let cloned = facts.rooms.iter().filter(|room| room.cloned).map(|room| {
         let text = format!(
@@ -79,7 +79,12 @@ fn device(facts: &Facts) -> Vec<Finding> {
         let hint = "compare safety numbers again: parlor contact verify WHO";
         named(name, told("devices_changed", Level::Warning, text, hint))
     });
-    cloned.chain(changed).collect()
+    let revoked = facts.revoked.then(|| {
+        let text = "this device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes";
+        let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM";
+        told("device_revoked", Level::Problem, text, hint)
+    });
+    revoked.into_iter().chain(cloned).chain(changed).collect()
 }
 
 fn clock(facts: &Facts) -> Vec<Finding> {

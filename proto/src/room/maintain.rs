@@ -133,9 +133,12 @@ impl Room {
     /// Whether an epoch has had its time.
     pub(super) fn is_old(&self, epoch: &EpochId, now_ms: u64) -> bool {
         let made = self.epochs.info(epoch).map(|info| self.dag.node(info.at).ts_ms);
-        // By our own clock too: one that says it was made far ahead of now would never grow old.
-        let dates = made.into_iter().chain(self.epochs.first_began(epoch));
-        dates.min().is_some_and(|since_ms| now_ms >= since_ms.saturating_add(limits::EPOCH_MS))
+        // One that says it was made far ahead of now would never grow old. Once a week: the clock that is wrong may be ours.
+        let rested = now_ms >= self.last_own_rotation_ms().saturating_add(limits::EPOCH_MS);
+        made.is_some_and(|made_ms| {
+            let ahead = made_ms > now_ms.saturating_add(limits::CLOCK_ERROR_MS);
+            now_ms >= made_ms.saturating_add(limits::EPOCH_MS) || (ahead && rested)
+        })
     }
 
     pub(super) fn is_live_device(&self, device: &DeviceId) -> bool {

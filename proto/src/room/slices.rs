@@ -103,7 +103,7 @@ impl Epochs {
     }
 
     /// When the epoch began to be used here, as far as that is noted.
-    pub(super) fn first_began(&self, epoch: &EpochId) -> Option<u64> {
+    fn first_began(&self, epoch: &EpochId) -> Option<u64> {
         self.began(epoch).first().map(|(_, ms)| *ms)
     }
 

@@ -22,12 +22,23 @@ fn a_lost_device_is_revoked_from_another_one_and_reads_nothing_of_what_comes_aft
     assert_eq!((&listed[0]["device"], &listed[0]["this"]), (&made["device"], &true.into()));
     assert_eq!((&listed[1]["device"], &listed[1]["name"]), (&second["device"], &"Phone".into()));
 
+    let left = bob.create_room("Left");
+    let link = bob.invite(&left, &["--uses", "2"]);
+    alice.join(&link);
+    phone.join(&link);
+    eventually("the phone is in the other room too", || {
+        let devices = alice.cli(&["device", "list"]).done().lines();
+        (devices[1]["rooms"].as_array()?.len() == 2).then_some(())
+    });
+    alice.cli(&["room", "leave", &left]).done();
+
     let own = made["device"].as_str().unwrap();
     alice.cli(&["device", "revoke", own]).refused(1, "conflict");
     alice.cli(&["device", "revoke", "nothing"]).refused(5, "not_found");
     let before = alice.cli(&["room", "show", &room]).done().object();
     let revoked = alice.cli(&["device", "revoke", "Phone"]).done().object();
     assert_eq!((&revoked["device"], &revoked["rooms"]), (&second["device"], &serde_json::json!([room])));
+    assert!(revoked["left"].as_array().is_none_or(Vec::is_empty), "a room that was left is none to be told: {revoked}");
     let after = alice.cli(&["room", "show", &room]).done().object();
     assert_ne!(after["epoch"], before["epoch"], "keys without it are made at once");
     eventually("Bob has the new keys", || {
@@ -40,6 +51,16 @@ fn a_lost_device_is_revoked_from_another_one_and_reads_nothing_of_what_comes_aft
     let held = phone.cli(&["history", &room]).done().lines();
     let texts: Vec<&str> = held.iter().filter_map(|line| line["text"].as_str()).collect();
     assert_eq!(texts, ["Before"]);
+    // It says what became of it, and makes no backup, of which a new device would come.
+    let found = phone.cli(&["doctor"]).done().object();
+    let codes: Vec<_> = found["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert!(codes.contains(&&"device_revoked".into()), "{codes:?}");
+    let file = phone.home().join("../revoked.bak");
+    std::fs::write(phone.home().join("../words"), "a long passphrase").unwrap();
+    let words = phone.home().join("../words");
+    let backup = ["backup", "create", file.to_str().unwrap(), "--passphrase-file", words.to_str().unwrap()];
+    phone.cli(&backup).refused(1, "conflict");
+    assert!(!file.exists());
     // Once more changes nothing, and another node lists it as revoked.
     alice.cli(&["device", "revoke", "Phone"]).done();
     let listed = alice.cli(&["device", "list"]).done().lines();

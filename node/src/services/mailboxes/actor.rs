@@ -27,7 +27,7 @@ use super::door_reads::DoorReads;
 use super::doors::{DoorNews, JoinDoor, Knocks};
 use super::feed::Feed;
 use super::handle::{Mailboxes, Slots};
-use super::intake::{Came, Intake};
+use super::intake::{Became, Came, Intake};
 use super::kept::Kept;
 use super::lines::{LineEvent, OurLine, What};
 use super::plan::{Plan, SharedBox, Stretch, Tips};
@@ -97,7 +97,7 @@ impl At {
 
 /// The end of something that was asked of the rooms service.
 enum Done {
-    Shown(RoomId, Option<Vec<bool>>),
+    Shown(RoomId, Option<Vec<Became>>),
     Stretches(RoomId, Option<Vec<Stretch>>),
     Knocked { room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail> },
     Stored,

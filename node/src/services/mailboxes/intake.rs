@@ -11,7 +11,7 @@ use parlor_proto::event::{Event, LogId};
 use parlor_proto::mailbox::{BlobId, BoxName, Mail};
 use parlor_proto::wire::{Item, SeriesKind};
 
-use crate::limits::{INTAKE_BLOBS, INTAKE_BYTES, INTAKE_TRIES, INTAKE_WAITING_BYTES};
+use crate::limits::{INTAKE_BLOBS, INTAKE_BYTES, INTAKE_PAUSE_MS, INTAKE_TRIES, INTAKE_WAITING_BYTES};
 
 /// A blob that came.
 #[derive(Debug)]
@@ -46,6 +46,17 @@ impl Came {
     fn log(&self) -> Option<LogId> {
         self.place.map(|(log, _)| log)
     }
+}
+
+/// What became of a blob that was shown to its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Became {
+    /// All that it holds is there.
+    There,
+    /// None of it waits, and some of it was refused for good.
+    Refused,
+    /// Some of it waits for something else.
+    Waits,
 }
 
 /// What came for one room.
@@ -95,22 +106,31 @@ impl Intake {
         }
     }
 
-    /// The room has what was shown durably; `complete` says of each blob whether none of it waits. Answers the blobs that are taken.
-    pub(super) fn shown(&mut self, complete: &[bool], now_ms: u64) -> Vec<(BoxName, BlobId)> {
+    /// The room has what was shown durably, and says of each blob what became of it; nothing if it could not look or write. Answers
+    /// the blobs that are taken.
+    pub(super) fn shown(&mut self, became: &[Became], now_ms: u64) -> Vec<(BoxName, BlobId)> {
         let mut taken = Vec::new();
         let mut logs = HashSet::new();
         for (n, mut came) in std::mem::take(&mut self.under_way).into_iter().enumerate() {
-            if complete.get(n).copied().unwrap_or(false) {
-                logs.extend(came.log());
-                taken.push((came.name, came.id));
-            } else {
-                came.tries += 1;
-                came.next_ms = now_ms.saturating_add(1_000 << came.tries.min(6));
-                self.waiting.push(came);
+            match became.get(n) {
+                Some(Became::There) => {
+                    logs.extend(came.log());
+                    taken.push((came.name, came.id));
+                }
+                Some(Became::Refused) => taken.push((came.name, came.id)),
+                Some(Became::Waits) => {
+                    came.tries += 1;
+                    came.next_ms = now_ms.saturating_add(1_000 << came.tries.min(6));
+                    self.waiting.push(came);
+                }
+                None => {
+                    came.next_ms = now_ms.saturating_add(INTAKE_PAUSE_MS);
+                    self.waiting.push(came);
+                }
             }
         }
         if !taken.is_empty() {
-            // What waited may have waited for this: what comes after it in its log all the more.
+            // What waited may have waited for this: what comes after it in its log all the more, if its author did write this.
             let may = |came: &&mut Came| came.tries < 4 || came.log().is_some_and(|log| logs.contains(&log));
             self.waiting.iter_mut().filter(may).for_each(|came| came.next_ms = now_ms);
         }
@@ -187,13 +207,13 @@ mod tests {
         intake.push(came(2));
         assert_eq!(intake.next(0).unwrap().len(), 2);
         assert!(intake.next(0).is_none(), "one round at a time");
-        assert_eq!(intake.shown(&[true, false], 0), [(BOX, came(1).id)]);
+        assert_eq!(intake.shown(&[Became::There, Became::Waits], 0), [(BOX, came(1).id)]);
         assert_eq!(intake.next(0).unwrap().len(), 1, "it may have waited for the other");
-        assert!(intake.shown(&[false], 0).is_empty());
+        assert!(intake.shown(&[Became::Waits], 0).is_empty());
         assert!(intake.next(0).is_none(), "not at once again");
         let due = intake.due_ms().unwrap();
         assert!(due > 0 && intake.next(due).is_some());
-        assert_eq!(intake.shown(&[true], due), [(BOX, came(2).id)]);
+        assert_eq!(intake.shown(&[Became::There], due), [(BOX, came(2).id)]);
         assert!(intake.is_empty());
     }
 
@@ -204,13 +224,44 @@ mod tests {
         let mut now_ms = 0;
         for _ in 0..INTAKE_TRIES {
             assert!(intake.next(now_ms).is_some());
-            let given_up = intake.shown(&[], now_ms);
+            let given_up = intake.shown(&[Became::Waits], now_ms);
             now_ms = intake.due_ms().unwrap_or(now_ms);
             if !given_up.is_empty() {
                 return assert!(intake.is_empty());
             }
         }
         panic!("tried for ever");
+    }
+
+    #[test]
+    fn what_a_room_could_not_look_at_is_never_given_up() {
+        let mut intake = Intake::default();
+        intake.push(came(1));
+        let mut now_ms = 0;
+        for _ in 0..10 * INTAKE_TRIES {
+            assert!(intake.next(now_ms).is_some());
+            assert!(intake.shown(&[], now_ms).is_empty());
+            now_ms = intake.due_ms().unwrap();
+        }
+    }
+
+    #[test]
+    fn blobs_that_somebody_made_up_use_up_no_tries_of_true_ones() {
+        let mut intake = Intake::default();
+        intake.push(of_log(500));
+        intake.next(0).unwrap();
+        intake.shown(&[Became::Waits], 0);
+        for _ in 0..2 * INTAKE_TRIES {
+            intake.push(of_log(1));
+            while let Some(shown) = intake.next(0) {
+                let became: Vec<Became> = shown
+                    .iter()
+                    .map(|mails| if number(mails) == 1 { Became::Refused } else { Became::Waits })
+                    .collect();
+                assert!(!intake.shown(&became, 0).contains(&(BOX, of_log(500).id)), "it is given up");
+            }
+        }
+        assert!(!intake.is_empty());
     }
 
     #[test]
@@ -234,8 +285,12 @@ mod tests {
                 let mut order: Vec<u16> = shown.iter().map(|mails| number(mails)).collect();
                 order.sort_unstable();
                 order.into_iter().for_each(|n| end = if n == end + 1 { n } else { end });
-                let complete: Vec<bool> = shown.iter().map(|mails| (1..=end).contains(&number(mails))).collect();
-                intake.shown(&complete, 0);
+                let there = |mails: &Vec<Mail>| match (1..=end).contains(&number(mails)) {
+                    true => Became::There,
+                    false => Became::Waits,
+                };
+                let became: Vec<Became> = shown.iter().map(there).collect();
+                intake.shown(&became, 0);
                 rounds += 1;
             }
             assert_eq!(end, EVENTS, "seed {seed}: the rest waits for an hour that does not come");

@@ -39,6 +39,7 @@ mod tokens;
 pub(crate) use actor::{Parts, run};
 pub(crate) use doors::{DoorNews, JoinDoor};
 pub(crate) use handle::{Mailboxes, RelayView};
+pub(crate) use intake::Became;
 pub(crate) use kept::NAME as KEPT;
 pub(crate) use plan::{Left, Plan, SharedBox, Stretch, Tips};
 pub(crate) use relays::Relay;

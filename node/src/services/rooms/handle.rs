@@ -23,7 +23,7 @@ use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wis
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
-use crate::services::mailboxes::{Stretch, Tips};
+use crate::services::mailboxes::{Became, Stretch, Tips};
 
 /// A handle on the workers. Clones are the same service. Methods wait for room in the worker's inbox, and those that
 /// answer for the answer; dropping such a future gives up the answer, not the change.
@@ -125,7 +125,7 @@ impl Rooms {
     }
 
     /// Has a room take in what came out of a mailbox; see [`MailboxCommand::Came`]. `None` if the room is not here.
-    pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Vec<Mail>>) -> Option<Vec<bool>> {
+    pub(crate) async fn mail(&self, room: RoomId, mails: Vec<Vec<Mail>>) -> Option<Vec<Became>> {
         self.for_mailboxes(room, |reply| MailboxCommand::Came { mails, reply }).await
     }
 

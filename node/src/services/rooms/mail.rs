@@ -13,7 +13,7 @@ use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::room::{Outcome, Reject};
 use parlor_proto::sync::Series;
 use parlor_proto::wire::{Blob, Item, SeriesKind};
-use parlor_proto::{DeviceId, EventId, RoomId, codec};
+use parlor_proto::{DeviceId, RoomId, codec};
 use parlor_storage::{LogKind, LogRow, Namespace, Store, Want};
 use tokio::sync::oneshot;
 
@@ -21,7 +21,7 @@ use super::entry::Turn;
 use super::message::MailboxCommand;
 use super::settle::Settle;
 use crate::limits::{GOSSIP_COMMITS_MAX, STRETCH_BYTES, STRETCH_EVENTS, STRETCHES_BYTES};
-use crate::services::mailboxes::{Plan, Relay, SharedBox, Stretch, Tips};
+use crate::services::mailboxes::{Became, Plan, Relay, SharedBox, Stretch, Tips};
 
 impl Turn<'_> {
     /// The mailboxes service learns what there is to read and to write, if that changed.
@@ -189,9 +189,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes in what came out of mailboxes, by blobs. The answer, when all of it is durable, says of each whether none of it waits for
-    /// something else: then it need not be shown again.
-    fn take_mail(&mut self, blobs: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<bool>>) {
+    /// Takes in what came out of mailboxes, by blobs. The answer, when all of it is durable, says what became of each; it is empty if
+    /// nothing could be looked at or written.
+    fn take_mail(&mut self, blobs: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<Became>>) {
         if self.entry.committing >= GOSSIP_COMMITS_MAX {
             // The disk lags: it is shown again later.
             let _ = reply.send(Vec::new());
@@ -223,18 +223,33 @@ impl Turn<'_> {
             settle.left_out |= left_out;
             by_blob.push((events, left_out));
         }
-        let received = self.entry.room.receive_unvouched(all, self.now_ms);
-        let refused = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id);
-        let lost: HashSet<EventId> = refused.chain(received.unsure.iter().map(Event::id)).collect();
-        let there = |event: &Event| lost.contains(&event.id()) || self.entry.room.seen(event);
-        let complete = by_blob.iter().map(|(events, left_out)| !left_out && events.iter().all(there));
-        let complete: Vec<bool> = complete.collect();
-        self.take(received, settle);
+        // Copies of one event one after the other: a bad one keeps no good one out.
+        let mut refused = HashSet::new();
+        loop {
+            let mut ids = HashSet::new();
+            let (once, again): (Vec<Event>, Vec<Event>) = all.into_iter().partition(|event| ids.insert(event.id()));
+            let received = self.entry.room.receive_unvouched(once, self.now_ms);
+            refused.extend(received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id));
+            refused.extend(received.unsure.iter().map(Event::id));
+            self.take(received, std::mem::take(&mut settle));
+            all = again.into_iter().filter(|event| !self.entry.room.seen(event)).collect();
+            if all.is_empty() {
+                break;
+            }
+        }
+        let room = &self.entry.room;
+        let waits = |event: &Event| !room.seen(event) && !refused.contains(&event.id());
+        let became = by_blob.iter().map(|(events, left_out)| match events.iter().all(|event| room.seen(event)) {
+            _ if *left_out || events.iter().any(waits) => Became::Waits,
+            true => Became::There,
+            false => Became::Refused,
+        });
+        let became: Vec<Became> = became.collect();
         self.commit(
             Outcome::default(),
             Settle::reply(move |_, done| {
                 // The service has stopped if nobody waits.
-                let _ = reply.send(if done.is_ok() { complete } else { Vec::new() });
+                let _ = reply.send(if done.is_ok() { became } else { Vec::new() });
             }),
         );
     }

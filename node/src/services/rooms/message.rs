@@ -24,7 +24,7 @@ use super::groups::PeopleOf;
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
-use crate::services::mailboxes::{Stretch, Tips};
+use crate::services::mailboxes::{Became, Stretch, Tips};
 
 /// Where an answer goes. Nobody may be waiting any more; that is no error.
 pub(super) type Reply<T> = oneshot::Sender<Answer<T>>;
@@ -137,7 +137,7 @@ pub(crate) enum KnockEnd {
 /// What the mailboxes service tells and asks of a room.
 pub(super) enum MailboxCommand {
     /// Take in what came out of a mailbox.
-    Came { mails: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<bool>> },
+    Came { mails: Vec<Vec<Mail>>, reply: oneshot::Sender<Vec<Became>> },
     /// What of ours comes after these places?
     Stretches { after: Tips, reply: oneshot::Sender<Vec<Stretch>> },
     /// A mailbox has our messages up to here.

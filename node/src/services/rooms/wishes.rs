@@ -386,7 +386,9 @@ pub(crate) fn checked_title(name: &str) -> Answer<&str> {
 /// Why a room can not be made or changed before it exists here.
 fn creation_problem(why: &room::Refusal) -> Problem {
     match why {
-        Refusal::Setting => Problem::new(Code::BadRequest, "a setting of the room is too long"),
+        Refusal::Setting => Problem::new(Code::BadRequest, "a setting of the room is too long").hint(
+            "a description has 4,096 bytes at most, and messages disappear after a time from 1 second to 366 days",
+        ),
         other => Problem::new(Code::BadRequest, other.to_string()),
     }
 }

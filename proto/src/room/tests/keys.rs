@@ -556,11 +556,8 @@ fn an_epoch_that_says_it_was_made_far_ahead_of_now_is_old_and_its_author_makes_n
     let ahead = alice.room.epoch_status().epoch.unwrap();
     assert!(alice.room.epochs.info(&ahead).is_some_and(|info| info.sound));
     alice.maintain();
-    assert_eq!(alice.room.epoch_status().epoch, Some(ahead), "a clock that is behind makes no new ones");
-    alice.now += limits::EPOCH_MS;
-    alice.maintain();
     let next = alice.room.epoch_status().epoch.unwrap();
-    assert_ne!(next, ahead, "it is replaced in a week, not in one that never ends");
+    assert_ne!(next, ahead, "it is replaced at once, not in a week that never ends");
     alice.now += 1;
     alice.maintain();
     assert_eq!(alice.room.epoch_status().epoch, Some(next));

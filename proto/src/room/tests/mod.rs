@@ -3,6 +3,8 @@
 mod admission;
 mod annotate;
 mod attacks;
+mod clocks_and_heads;
+mod covers;
 mod dead_ends;
 mod direct;
 mod direct_keys;
