@@ -189,11 +189,25 @@ impl Finished<'_> {
         let Some(account) = self.readers.get(device) else { return };
         let certified =
             self.whole.dag.device_no(device).is_some_and(|no| self.whole.dag.account_in(no, view).is_some());
-        if certified && knew.members().contains_key(account) {
+        if certified && knew.members().contains_key(account) && !self.let_in_falsely(account, header, knew) {
             let read = self.read.contains(&(*device, event.id()));
             let story = || self.story(event, header, device, view);
             assert!(read, "C8: {} was in and cannot read {}{}", device.short(), event.id().short(), story());
         }
+    }
+
+    /// Whether somebody was let in into the epoch by the word of villains alone, who may have committed to a key that is none: then he
+    /// reads from the next epoch on.
+    fn let_in_falsely(&self, account: &AccountId, header: &MessageHeader, knew: &Resolved) -> bool {
+        let dag = &self.whole.dag;
+        let honest = |author: &AccountId| self.readers.values().any(|reader| reader == author);
+        let falsely = |g: &GrantIdx| {
+            let node = dag.node(dag.grants()[*g].op);
+            let into = matches!(&node.control, Control::Admit(admit) if admit.epoch == header.epoch);
+            into && !honest(&node.author)
+        };
+        let mut live = dag.grants_of(account).iter().filter(|g| knew.is_live(**g));
+        live.all(falsely)
     }
 
     /// C9. Whatever role somebody was given since: by how he came he may read what was made without him, or he may not.
