@@ -18,7 +18,8 @@ export const wrong: Like<typeof english> = {
     'Dieses Gerät wurde kopiert, und beide Kopien haben in {name} geschrieben: Es schreibt dort nichts mehr',
   'finding.device_cloned.do':
     'Betreibe nur eine Kopie; mit einem neuen Konto-Ordner kannst du wieder eingeladen werden.',
-  'finding.device_revoked': 'Dieses Gerät wurde von einem anderen deines Kontos gesperrt: Es liest nichts Neues, und niemand nimmt an, was es schreibt',
+  'finding.device_revoked':
+    'Dieses Gerät wurde von einem anderen deines Kontos gesperrt: Es liest nichts Neues, und niemand nimmt an, was es schreibt',
   'finding.device_revoked.do':
     'Wenn du das nicht warst, hat jemand dein Konto: Sag es denen, mit denen du schreibst. Was es hält, kann exportiert werden.',
   'finding.devices_changed': 'Zu {name}, von dir bestätigt, kam ein neues Gerät',

@@ -16,7 +16,8 @@ export const wrong = {
   'finding.device_cloned':
     'This device was copied and both copies have written in {name}: it writes nothing there any more',
   'finding.device_cloned.do': 'Run one copy of a home only; with a new home you can be invited again.',
-  'finding.device_revoked': 'This device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes',
+  'finding.device_revoked':
+    'This device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes',
   'finding.device_revoked.do':
     'If that was not you, somebody has your account: tell the people you write with. What it holds can be exported.',
   'finding.devices_changed': 'A new device came to {name}, whom you had verified',
