@@ -22,6 +22,7 @@ mod cases;
 mod chains;
 mod claims;
 mod people;
+mod standing;
 mod summary;
 mod world;
 

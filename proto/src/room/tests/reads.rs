@@ -212,7 +212,7 @@ fn grants_without_number_that_do_not_count_let_nobody_read_what_he_could_not() {
     let link = alice.invite(&NewInvite { history: BLIND, ..NewInvite::of(Role::Member) });
     let mut bob = Person::join(2, &link, &mut alice);
     // An admin who was away gives him roles, one after another, as if he had never been out.
-    grants_by(&mut carol, account(&bob), InviteHistory::Full, 100);
+    grants_by(&mut carol, account(&bob), InviteHistory::Full, crate::limits::MAX_SAME);
     alice.sync_from(&carol);
     super::attacks::remove(&mut alice, &carol);
     super::attacks::remove(&mut alice, &bob);
