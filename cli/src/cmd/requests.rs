@@ -63,7 +63,7 @@ pub fn approve(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
 /// # Errors
 /// What the node answers.
 pub fn refuse(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
-    answer(args, "refuse", "is refused here. Others who may can still say yes.", node, out)
+    answer(args, "refuse", "is told no. Others who may let in can say yes if he asks again.", node, out)
 }
 
 fn answer(args: &AnswerArgs, verb: &str, outcome: &str, node: &Client, out: &mut Out) -> Done {

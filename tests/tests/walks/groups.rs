@@ -56,6 +56,11 @@ fn contacts_named_together_are_in_one_room_by_themselves_and_the_same_people_hav
     eventually("Ann sees that Cem left", || (ann.cli(&["members", &room]).done().lines().len() == 2).then_some(()));
     let other = ann.cli(&["dm", "@Bob", "--with", "@Cem", "--name", "Again"]).done();
     assert_ne!(other.text("room"), room);
+    // He left it: nobody brings him into the chat of the same people without his word.
+    let waits = eventually("the invitation waits for Cem", || invitations(&cem).pop());
+    assert_eq!((waits["room"].as_str(), waits["why"].as_str()), (Some(other.text("room").as_str()), Some("left")));
+    comes_into(&bob, &other.text("room"));
+    cem.cli(&["group", "accept", "Again"]).done();
     comes_into(&cem, &other.text("room"));
 }
 

@@ -145,6 +145,13 @@ impl Actor {
         self.parts.context.directory.get(room).is_some_and(|summary| summary.item.role.role().is_some())
     }
 
+    /// Whether we were in a group of these people and are out: whoever makes it anew asks.
+    fn left_such(&self, people: &[AccountId]) -> bool {
+        let was_in = |known: &&Known| matches!(known.state, State::Made(_) | State::Taken { link: None, .. });
+        let mut same = self.book.iter().filter(|known| known.people == people).filter(was_in);
+        same.any(|known| !self.is_in(&known.room))
+    }
+
     /// After a start: what was under way goes on, and what came and was not looked at is.
     async fn begin(&mut self, told: &super::handle::Chats) {
         self.forget_blocked().await;
@@ -365,7 +372,8 @@ impl Actor {
             by_contact: contacts.is_mutual(&told.by),
             names_blocked: others.clone().any(|account| contacts.is_blocked(account)),
             inside: self.is_in(&told.room),
-            was_in: !self.is_in(&told.room) && self.parts.context.directory.get(&told.room).is_some(),
+            was_in: !self.is_in(&told.room)
+                && (self.parts.context.directory.get(&told.room).is_some() || self.left_such(&told.group.people)),
         };
         for room in self.book.to_forget(|room| self.is_in(room), now) {
             self.forget(&room).await;

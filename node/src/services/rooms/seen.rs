@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlor_api::Message;
+use parlor_api::{Code, Message};
 use parlor_proto::body::Body;
 use parlor_proto::event::Event;
 use parlor_proto::{AccountId, RoomId};
@@ -60,15 +60,24 @@ impl Turn<'_> {
 fn rows(store: &Store, room: &RoomId, places: &[Position], any: bool) -> Answer<Vec<TimelineRow>> {
     let mut rows = BTreeMap::new();
     for place in places {
-        let Some(row) = store.message_at(room, *place).map_err(damaged)? else { continue };
-        let target = if any { target(room, &row) } else { None };
-        let row = match target {
-            Some(target) => timeline_row(store, room, &target)?,
-            None => Some(row),
-        };
-        rows.extend(row.map(|row| (row.position, row)));
+        match row(store, room, *place, any) {
+            Ok(row) => rows.extend(row.map(|row| (row.position, row))),
+            // One that does not open any more takes none of the others along.
+            Err(problem) if problem.code == Code::HomeDamaged => {
+                tracing::warn!(room = %room.short(), %problem, "a message can not be read");
+            }
+            Err(problem) => return Err(problem),
+        }
     }
     Ok(rows.into_values().collect())
+}
+
+fn row(store: &Store, room: &RoomId, place: Position, any: bool) -> Answer<Option<TimelineRow>> {
+    let Some(row) = store.message_at(room, place).map_err(damaged)? else { return Ok(None) };
+    match target(room, &row).filter(|_| any) {
+        Some(target) => timeline_row(store, room, &target),
+        None => Ok(Some(row)),
+    }
 }
 
 /// What an annotation is about.

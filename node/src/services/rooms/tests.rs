@@ -106,6 +106,21 @@ async fn of_many_long_messages_sent_at_once_all_are_there_with_what_says_so_or_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_can_not_be_read_any_more_takes_no_other_along_for_the_search() {
+    let alone = Alone::new().await;
+    alone.app.send(&alone.room, ["one", "two", "three"].map(request).to_vec()).await.unwrap();
+    let (store, room) = (&alone.app.node.context.store, alone.room.parse::<RoomId>().unwrap());
+    let page = store.page(&room, parlor_storage::Cursor::Newest, 10).unwrap();
+    let places: Vec<_> = page.rows.iter().map(|row| row.position).collect();
+    store.damage_message(&room, places[1]).unwrap();
+    let seen = alone.app.node.rooms.seen(room, places, true).await.unwrap();
+    let mut texts: Vec<String> = seen.into_iter().map(|seen| seen.message.text).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["one", "three"]);
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_send_that_is_refused_nothing_is_written() {
     let alone = Alone::new().await;
     alone.app.send(&alone.room, vec![request("first")]).await.unwrap();
