@@ -318,7 +318,7 @@ impl Worker {
         tracing::error!(room = %room.short(), %error, "a change of a room could not be stored");
         let first = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
         let problem = commit_problem(error);
-        if first && let Some(mut gone) = self.restore(room).await {
+        if first && let Some(mut gone) = Box::pin(self.restore(room)).await {
             // A new room of which nothing came to the disk: whoever wanted it is told.
             let context = self.context.clone();
             let (mut jobs, now_ms) = (Vec::new(), now_ms());
