@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const SPLIT_BYTES: usize = 1024 * 1024;
 /// Wishes of clients that wait while a room may not write yet: a start takes seconds.
 pub(crate) const HELD_WISHES_MAX: usize = 64;
+/// Bytes of events up to which what a room begins with is one batch: with all that goes along with them the store takes it.
+pub(crate) const WHOLE_BYTES: usize = 2 * SPLIT_BYTES;
 /// Messages taken away at once whose time is over: one batch.
 pub(crate) const FADE_AT_ONCE: usize = 256;
 /// Commands that wait at a room worker. Peers' frames are among them: when it is full the network is read slower.

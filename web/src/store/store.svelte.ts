@@ -217,6 +217,8 @@ export class Store {
     this.restate(event);
     switch (event.event) {
       case 'message':
+        // One that was here early and went comes again with the log.
+        this.expired.delete(event.message);
         this.heardMessage(event);
         break;
       case 'system':

@@ -66,6 +66,8 @@ pub(super) struct Intake {
     /// What is shown again later.
     waiting: Vec<Came>,
     under_way: Vec<Came>,
+    /// Nothing is shown before: the room could not look at what was shown last.
+    rests_until_ms: u64,
 }
 
 impl Intake {
@@ -76,7 +78,7 @@ impl Intake {
 
     /// What to show the room now, by blobs, if nothing is shown to it already.
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Vec<Vec<Mail>>> {
-        if !self.under_way.is_empty() {
+        if !self.under_way.is_empty() || now_ms < self.rests_until_ms {
             return None;
         }
         if self.fresh.is_empty() {
@@ -109,22 +111,24 @@ impl Intake {
     /// The room has what was shown durably, and says of each blob what became of it; nothing if it could not look or write. Answers
     /// the blobs that are taken.
     pub(super) fn shown(&mut self, became: &[Became], now_ms: u64) -> Vec<(BoxName, BlobId)> {
+        if became.len() < self.under_way.len() {
+            // As if they had not been shown; meanwhile no more is let through.
+            self.rests_until_ms = now_ms.saturating_add(INTAKE_PAUSE_MS);
+            self.under_way.drain(..).rev().for_each(|came| self.fresh.push_front(came));
+            return Vec::new();
+        }
         let mut taken = Vec::new();
         let mut logs = HashSet::new();
-        for (n, mut came) in std::mem::take(&mut self.under_way).into_iter().enumerate() {
-            match became.get(n) {
-                Some(Became::There) => {
+        for (mut came, became) in std::mem::take(&mut self.under_way).into_iter().zip(became) {
+            match became {
+                Became::There => {
                     logs.extend(came.log());
                     taken.push((came.name, came.id));
                 }
-                Some(Became::Refused) => taken.push((came.name, came.id)),
-                Some(Became::Waits) => {
+                Became::Refused => taken.push((came.name, came.id)),
+                Became::Waits => {
                     came.tries += 1;
                     came.next_ms = now_ms.saturating_add(1_000 << came.tries.min(6));
-                    self.waiting.push(came);
-                }
-                None => {
-                    came.next_ms = now_ms.saturating_add(INTAKE_PAUSE_MS);
                     self.waiting.push(came);
                 }
             }
@@ -158,7 +162,12 @@ impl Intake {
 
     /// When something is to be shown again.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        if self.under_way.is_empty() { self.waiting.iter().map(|came| came.next_ms).min() } else { None }
+        if !self.under_way.is_empty() {
+            return None;
+        }
+        let rested = (!self.fresh.is_empty()).then_some(self.rests_until_ms);
+        let due = self.waiting.iter().map(|came| came.next_ms.max(self.rests_until_ms));
+        due.chain(rested).min()
     }
 
     /// Whether nothing is left.
@@ -234,15 +243,22 @@ mod tests {
     }
 
     #[test]
-    fn what_a_room_could_not_look_at_is_never_given_up() {
+    fn what_a_room_could_not_look_at_is_never_given_up_however_much_there_is() {
         let mut intake = Intake::default();
-        intake.push(came(1));
+        let large = |n| Came { bytes: 100_000, ..came(n) };
+        (0..60).for_each(|n| intake.push(large(n)));
         let mut now_ms = 0;
         for _ in 0..10 * INTAKE_TRIES {
             assert!(intake.next(now_ms).is_some());
             assert!(intake.shown(&[], now_ms).is_empty());
+            assert!(intake.next(now_ms).is_none(), "it rests");
             now_ms = intake.due_ms().unwrap();
         }
+        let mut taken = 0;
+        while let Some(shown) = intake.next(now_ms) {
+            taken += intake.shown(&vec![Became::There; shown.len()], now_ms).len();
+        }
+        assert_eq!(taken, 60);
     }
 
     #[test]

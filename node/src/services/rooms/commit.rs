@@ -7,7 +7,7 @@ use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
 use super::settle::Settle;
-use crate::limits::SPLIT_BYTES;
+use crate::limits::{SPLIT_BYTES, WHOLE_BYTES};
 
 impl Turn<'_> {
     /// Commits an outcome together with outbox entries; `settle` says what follows when it is durable. Without anything
@@ -23,8 +23,14 @@ impl Turn<'_> {
     pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
         let mut accepted = Vec::new();
         let mut late = false;
-        let whole =
-            batch.begins() || !settle.entries.is_empty() || outcome.placed.iter().any(|placed| placed.place.at == 1);
+        // What a room has when it begins may be more than the store takes at once: then its keys go first, so that it is one.
+        let bytes: usize = outcome.accepted.iter().map(|accepted| accepted.event().bytes().len()).sum();
+        let begins = batch.begins();
+        if begins && bytes > WHOLE_BYTES {
+            batch.persist(std::mem::take(&mut outcome.persist));
+        }
+        let parts_branch = outcome.placed.iter().any(|placed| placed.place.at == 1);
+        let whole = begins && bytes <= WHOLE_BYTES || !settle.entries.is_empty() || parts_branch;
         for mut event in std::mem::take(&mut outcome.accepted) {
             if batch.bytes() >= SPLIT_BYTES && !whole {
                 let ahead = Settle {

@@ -13,7 +13,7 @@ use parlor_proto::outbox::In as OutboxIn;
 use parlor_proto::room::{Outcome, Reject};
 use parlor_proto::sync::Series;
 use parlor_proto::wire::{Blob, Item, SeriesKind};
-use parlor_proto::{DeviceId, RoomId, codec};
+use parlor_proto::{DeviceId, EventId, RoomId, codec};
 use parlor_storage::{LogKind, LogRow, Namespace, Store, Want};
 use tokio::sync::oneshot;
 
@@ -219,30 +219,35 @@ impl Turn<'_> {
                     }
                 }
             }
-            all.extend(events.iter().cloned());
+            all.extend(events.iter().map(|event| (by_blob.len(), event.clone())));
             settle.left_out |= left_out;
             by_blob.push((events, left_out));
         }
-        // Copies of one event one after the other: a bad one keeps no good one out.
-        let mut refused = HashSet::new();
+        // Copies of one event one after the other: a bad one keeps no good one out, nor does it speak for it.
+        let mut refused: HashSet<(usize, EventId)> = HashSet::new();
         loop {
             let mut ids = HashSet::new();
-            let (once, again): (Vec<Event>, Vec<Event>) = all.into_iter().partition(|event| ids.insert(event.id()));
-            let received = self.entry.room.receive_unvouched(once, self.now_ms);
-            refused.extend(received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id));
-            refused.extend(received.unsure.iter().map(Event::id));
+            let (once, again): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, event)| ids.insert(event.id()));
+            let events = once.iter().map(|(_, event)| event.clone()).collect();
+            let received = self.entry.room.receive_unvouched(events, self.now_ms);
+            let bad = received.rejected.iter().filter(|it| it.why != Reject::Full).map(|it| it.id);
+            let bad: HashSet<EventId> = bad.chain(received.unsure.iter().map(Event::id)).collect();
+            let of_once = once.into_iter().map(|(blob, event)| (blob, event.id()));
+            refused.extend(of_once.filter(|(_, id)| bad.contains(id)));
             self.take(received, std::mem::take(&mut settle));
-            all = again.into_iter().filter(|event| !self.entry.room.seen(event)).collect();
+            all = again.into_iter().filter(|(_, event)| !self.entry.room.seen(event)).collect();
             if all.is_empty() {
                 break;
             }
         }
         let room = &self.entry.room;
-        let waits = |event: &Event| !room.seen(event) && !refused.contains(&event.id());
-        let became = by_blob.iter().map(|(events, left_out)| match events.iter().all(|event| room.seen(event)) {
-            _ if *left_out || events.iter().any(waits) => Became::Waits,
-            true => Became::There,
-            false => Became::Refused,
+        let became = by_blob.iter().enumerate().map(|(blob, (events, left_out))| {
+            let waits = |event: &Event| !room.seen(event) && !refused.contains(&(blob, event.id()));
+            match events.iter().all(|event| room.seen(event)) {
+                _ if *left_out || events.iter().any(waits) => Became::Waits,
+                true => Became::There,
+                false => Became::Refused,
+            }
         });
         let became: Vec<Became> = became.collect();
         self.commit(

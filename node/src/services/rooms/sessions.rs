@@ -117,6 +117,9 @@ impl Turn<'_> {
         }
         let known = linked.device.is_some();
         linked.device = live.then_some(device);
+        if live && !known && self.entry.key_asks.begin_anew() {
+            self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+        }
         if live && device != self.context.identity.device() {
             self.guard_met();
         }
@@ -396,13 +399,13 @@ impl Turn<'_> {
     /// Asks connected members for pages and keys that the room lacks.
     pub(super) fn ask_for_keys(&mut self) {
         let (wanted, more) = self.entry.room.lacks_now(parlor_proto::sync::MAX_ASKS);
-        if !self.entry.sessions.is_empty() {
-            // Who was asked may not have heard yet that we are in, or has the key itself a moment later.
-            let pause_ms = self.entry.key_asks.pause_ms(wanted.len());
-            let pause_ms = pause_ms.map(|pause| if more { pause.min(ROW_WAIT_MS) } else { pause });
-            let again_ms = pause_ms.map(|pause_ms| self.now_ms.saturating_add(pause_ms));
-            self.entry.maintain_ms = self.entry.maintain_ms.into_iter().chain(again_ms).min();
-        }
+        // Who was asked may not have heard yet that we are in, or has the key itself a moment later.
+        let again_ms = self.entry.key_asks.again_ms(wanted.len(), self.now_ms);
+        let soon_ms = self.now_ms.saturating_add(ROW_WAIT_MS);
+        let again_ms = again_ms.map(|again_ms| if more { again_ms.min(soon_ms) } else { again_ms });
+        // With nobody there whoever comes begins it anew.
+        let again_ms = again_ms.filter(|_| !self.entry.sessions.is_empty());
+        self.entry.maintain_ms = self.entry.maintain_ms.into_iter().chain(again_ms).min();
         for what in wanted {
             for peer in self.who_may_give(what) {
                 self.session(peer, SyncIn::Ask(what));
