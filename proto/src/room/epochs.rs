@@ -81,7 +81,7 @@ pub(super) struct Epochs {
     /// The admissions into the epoch we write under that commit to a key that does not belong to it.
     pub(super) false_keys: FalseKeys,
     /// What we were when keys were asked for last: when that changes we may be entitled to more.
-    pub(super) asked_as: (Option<GrantIdx>, usize),
+    pub(super) asked_as: (Option<GrantIdx>, usize, bool),
     /// The Rotates of each device that nothing missing called for.
     idle: HashMap<DeviceId, Vec<NodeIdx>>,
     /// Epochs made for us whose row is missing or wrong.
@@ -115,7 +115,7 @@ impl Epochs {
             counted: 0,
             openings: HashMap::new(),
             false_keys: FalseKeys::default(),
-            asked_as: (None, 0),
+            asked_as: (None, 0, false),
             idle: HashMap::new(),
             keys_wanted: BTreeSet::new(),
             gone: BTreeSet::new(),

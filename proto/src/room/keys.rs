@@ -205,7 +205,8 @@ impl Room {
             self.open_row(epoch, outcome);
         }
         let me = self.me.account();
-        let now = (self.resolved.members().get(&me).copied(), self.dag.grants_of(&me).len());
+        let known = self.is_live_device(&self.me.device());
+        let now = (self.resolved.members().get(&me).copied(), self.dag.grants_of(&me).len(), known);
         if std::mem::replace(&mut self.epochs.asked_as, now) != now {
             let all = self.epochs.all().map(|epoch| epoch.id);
             let lacking = all.filter(|epoch| self.lacks(epoch) || self.falls_short(epoch));

@@ -277,6 +277,11 @@ async fn only_files_that_were_not_sent_are_too_many() {
         FileRef { key: parlor_crypto::Secret::new(key), ..first.clone() }
     };
     world.files.seen((ROOM, MESSAGE), std::slice::from_ref(&first), true, true);
+    // Which is the oldest is said in milliseconds.
+    let made_ms = crate::clock::now_ms();
+    while crate::clock::now_ms() <= made_ms {
+        tokio::task::yield_now().await;
+    }
     for n in 0..UPLOADS_KEPT + 2 {
         assert!(!world.files.is_full(), "{n} were sent");
         let file = another(n);

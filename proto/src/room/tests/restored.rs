@@ -78,3 +78,21 @@ fn an_account_with_as_many_devices_as_may_be_takes_no_further_one() {
     let mut last = bob.restored_as(phone(2, 50));
     assert_eq!(last.room.come_back(last.now).err(), Some(Refusal::Limit));
 }
+
+#[test]
+fn what_was_written_since_a_backup_is_asked_for_also_if_it_came_before_the_device_said_that_it_is_there() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member, Role::Member]);
+    let cem = others.remove(1);
+    let bob = &mut others[0];
+    let mut back = bob.restored_as(phone(2, 7));
+    let outcome = alice.room.remove(&[removal(&cem)], alice.now, &mut alice.rng).unwrap();
+    alice.keep(outcome);
+    let between = alice.write("between").event.message().unwrap().epoch;
+    let outcome = alice.room.grant_role(&account(&cem), Role::Member, alice.now).unwrap();
+    alice.keep(outcome);
+    back.receive(alice.events());
+    assert!(back.room.keys_wanted().is_empty(), "nobody would give it to a stranger");
+    let outcome = back.room.come_back(back.now).unwrap();
+    back.keep(outcome);
+    assert!(back.room.keys_wanted().contains(&between));
+}
