@@ -174,7 +174,8 @@ impl<'a> Builder<'a> {
             Tag::List(start) => Some(Frame::List { start, items: Vec::new() }),
             Tag::Item => Some(Frame::Item(Vec::new())),
             Tag::CodeBlock(CodeBlockKind::Fenced(info)) => {
-                Some(Frame::Code { language: language(&info), text: String::new() })
+                let (language, text) = behind_fence(&info);
+                Some(Frame::Code { language, text })
             }
             Tag::CodeBlock(CodeBlockKind::Indented) => Some(Frame::Indented(String::new())),
             Tag::Strong => styled(Style::Bold),
@@ -422,9 +423,13 @@ fn skip<'e>(events: &mut impl Iterator<Item = (Event<'e>, Range<usize>)>) {
     }
 }
 
-/// The name of a language, of what stands behind the fence.
-fn language(info: &str) -> String {
-    let word = info.split_whitespace().next().unwrap_or_default();
+/// The name of a language, of what stands behind the fence, and what else stands there: a line of the text, for no word is lost.
+fn behind_fence(info: &str) -> (String, String) {
+    let info = info.trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || "+#._-".contains(c);
-    if word.len() <= LANGUAGE_MAX && word.chars().all(plain) { word.to_owned() } else { String::new() }
+    let is_language = |word: &str| word.len() <= LANGUAGE_MAX && word.chars().all(plain);
+    let (language, rest) = info.split_once(char::is_whitespace).unwrap_or((info, ""));
+    let (language, rest) = if is_language(language) { (language, rest) } else { ("", info) };
+    let line = if rest.is_empty() { String::new() } else { format!("{}\n", rest.trim()) };
+    (language.to_owned(), line)
 }

@@ -262,6 +262,19 @@ fn said(blocks: &[Block]) -> String {
     blocks.iter().map(say).collect::<Vec<_>>().join("\n")
 }
 
+#[test]
+fn what_stands_behind_a_fence_and_is_no_language_is_said_too() {
+    for (source, language, text) in [
+        ("```rust\nfn", "rust", "fn"),
+        ("```rust ignore\nfn", "rust", "ignore\nfn"),
+        ("~~~https://x yz", "", "https://x yz"),
+    ] {
+        let blocks = formatted(source, &nobody).unwrap();
+        let [Block::Code { language: said, text: code }] = &blocks[..] else { panic!("{source} is code") };
+        assert_eq!((said.as_str(), code.trim_end()), (language, text), "{source}");
+    }
+}
+
 /// Letters and digits in order: what is left of a text without its marks.
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphabetic()).collect()

@@ -360,6 +360,9 @@ impl Turn<'_> {
             }
             Asked::Key(epoch) => {
                 let share = self.entry.room.key_share_for(&device, &epoch, &mut rng());
+                if let Err(why) = &share {
+                    tracing::debug!(room = %self.id().short(), device = %device.short(), %why, "a key is not given");
+                }
                 let bytes = share.ok().map(|share| codec::encode(&share));
                 self.session(peer, SyncIn::Answer { id, bytes });
             }
@@ -399,6 +402,9 @@ impl Turn<'_> {
     /// Asks connected members for pages and keys that the room lacks.
     pub(super) fn ask_for_keys(&mut self) {
         let (wanted, more) = self.entry.room.lacks_now(parlor_proto::sync::MAX_ASKS);
+        if !wanted.is_empty() {
+            tracing::debug!(room = %self.id().short(), wanted = wanted.len(), "keys are asked for");
+        }
         // Who was asked may not have heard yet that we are in, or has the key itself a moment later.
         let again_ms = self.entry.key_asks.again_ms(wanted.len(), self.now_ms);
         let soon_ms = self.now_ms.saturating_add(ROW_WAIT_MS);
