@@ -72,7 +72,10 @@ fn the_subset_becomes_a_tree() {
             ])),
         ),
         ("`let <@0>`", paragraph(json!([{"type": "code", "text": "let @Ann"}]))),
-        ("```rust x\nfn a() {}\n\n  b\n```", json!([{"type": "code", "language": "rust", "text": "x\nfn a() {}\n\n  b"}])),
+        (
+            "```rust x\nfn a() {}\n\n  b\n```",
+            json!([{"type": "code", "language": "rust", "text": "x\nfn a() {}\n\n  b"}]),
+        ),
         ("> said\n> so", json!([{"type": "quote", "blocks": paragraph(json!([text("said\nso")]))}])),
         (
             "- a\n- **b**",
