@@ -117,6 +117,27 @@ fn a_restored_home_is_a_new_device_with_all_that_was_known_and_goes_on_beside_th
 }
 
 #[test]
+fn what_was_written_since_the_backup_comes_also_if_somebody_was_out_for_it_who_is_back() {
+    let ([alice, bob], room, _) = two(Options::default);
+    let cem = Person::start("Cem");
+    cem.join(&alice.invite(&room, &[]));
+    alice.say(&room, "before");
+    [&bob, &cem].into_iter().for_each(|person| drop(person.holds(&room, 1)));
+    let (file, word) = (bob.scratch().join("bob.backup"), secret(&bob, "word", "correct horse"));
+    create(&bob, &file, &word).done();
+    alice.cli(&["member", "remove", &room, "@Cem"]).done();
+    alice.say(&room, "between");
+    alice.cli(&["member", "role", &room, "@Cem", "member"]).done();
+    alice.say(&room, "after");
+    bob.holds(&room, 3);
+    let mut other = Person::new("Bob", Options::default());
+    restore(&other, &file, &word).done();
+    other.run();
+    let texts: Vec<String> = other.holds(&room, 3).into_iter().map(|message| message.text).collect();
+    assert_eq!(texts, ["before", "between", "after"]);
+}
+
+#[test]
 fn who_restores_while_nobody_is_online_writes_and_is_read_later() {
     let relay = Relay::start();
     let ([mut alice, mut bob], room, _) = two(|| Relay::used(&[&relay]));
