@@ -257,7 +257,8 @@ pub const MAX_LATE_CHAINS: usize = 4_096;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
-/// How often one member lets in one account, gives it a role, or removes it: each time costs everybody who resolves the room.
+/// How often one device lets in one account, gives it roles that nobody takes away, or removes it with nothing new to remove: each
+/// time costs everybody who resolves the room.
 pub const MAX_SAME: usize = 64;
 /// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
 /// before it heard of its removal is less.

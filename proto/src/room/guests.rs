@@ -64,7 +64,8 @@ impl Room {
                 let join = JoinRequest::sign(&self.id, &key, guest.signing_key(), guest.entrant(), nonce);
                 let Ok(admission) = self.admit(join, false, now_ms, rng) else { break };
                 outcome.merge(admission.outcome);
-                welcomes.push(Blob(admission.welcome));
+                let Some(welcome) = admission.welcome else { break };
+                welcomes.push(Blob(welcome));
             }
         }
         let control = self.control_events().map(|event| Blob(event.bytes().to_vec())).collect();

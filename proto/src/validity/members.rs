@@ -9,7 +9,7 @@ use crate::control::{
     Control, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions, Power, Remove,
     Sponsor, Target, Unban,
 };
-use crate::dag::{Grant, GrantIdx};
+use crate::dag::{Grant, GrantIdx, NodeIdx};
 use crate::ids::EpochId;
 
 impl Facts<'_> {
@@ -34,7 +34,7 @@ impl Facts<'_> {
         if !self.bounded(&new.invites, &giver.invites) {
             return Err(Invalid::Attenuation);
         }
-        if self.dag.given_often(&self.author, &new.subject, self.past) {
+        if self.dag.given_often(&self.device, &new.subject, self.past) {
             return Err(Invalid::Repeated);
         }
         attenuated(giver, new.power, new.perms, new.max_depth)
@@ -57,7 +57,7 @@ impl Facts<'_> {
     /// A removal names something in its past that its author may end, and fences with what lies in its past.
     pub(super) fn remove(&self, remove: &Remove, auth: GrantIdx) -> Result<(), Invalid> {
         permitted(&self.dag.grants()[auth], Permission::Remove)?;
-        if self.dag.removed_often(&self.author, &remove.target, self.past) {
+        if self.dag.removed_often(&self.device, &remove.target, self.past) {
             return Err(Invalid::Repeated);
         }
         remove.fence.iter().try_for_each(|fence| self.fence(fence))?;
@@ -81,9 +81,12 @@ impl Facts<'_> {
         let removal = self.dag.node(at);
         let bans = matches!(&removal.control, Control::Remove(remove) if remove.ban);
         let banner = removal.auth.filter(|_| bans).ok_or(Invalid::Reference)?;
-        let again = self.dag.kinds().unbans.get(&at).is_some_and(|unbans| {
-            unbans.iter().any(|other| self.past.has(*other) && self.dag.node(*other).auth == Some(auth))
-        });
+        let again = self
+            .dag
+            .kinds()
+            .unbans
+            .get(&at)
+            .is_some_and(|unbans| unbans.iter().any(|other| self.is_again(*other, auth)));
         if again {
             return Err(Invalid::Repeated);
         }
@@ -99,11 +102,17 @@ impl Facts<'_> {
         if self.dag.seniority(auth, inviter).is_le() { Ok(()) } else { Err(Invalid::Permission) }
     }
 
-    /// An invite is closed once under one grant.
+    /// An invite is closed once under one grant by one device.
     pub(super) fn first_closing(&self, invite: &InviteId, auth: GrantIdx) -> Result<(), Invalid> {
         let before = self.dag.find(invite).and_then(|at| self.dag.kinds().revokes.get(&at));
-        let again = |at: &usize| self.past.has(*at) && self.dag.node(*at).auth == Some(auth);
-        if before.is_some_and(|before| before.iter().any(again)) { Err(Invalid::Repeated) } else { Ok(()) }
+        let again = before.is_some_and(|before| before.iter().any(|at| self.is_again(*at, auth)));
+        if again { Err(Invalid::Repeated) } else { Ok(()) }
+    }
+
+    /// Whether the device did this before, under the same grant. Another one of its account may be revoked, and what it did undone.
+    pub(super) fn is_again(&self, before: NodeIdx, auth: GrantIdx) -> bool {
+        let node = self.dag.node(before);
+        self.past.has(before) && node.auth == Some(auth) && node.event.device() == self.device
     }
 
     /// Whether the room ever shared its history, as far as the past knows. What a newcomer may read of each epoch is frozen

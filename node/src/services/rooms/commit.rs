@@ -99,6 +99,7 @@ impl Turn<'_> {
 
     /// Adds a control event: to its log, or beside it when its author wrote two of one number. Both count.
     fn control(&mut self, batch: &mut Batch, event: &Event) {
+        self.entry.handed += 1;
         let tip = self.entry.control_tips.entry(event.device()).or_default();
         if event.seq() == *tip + 1 {
             *tip += 1;

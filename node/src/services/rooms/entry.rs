@@ -87,6 +87,8 @@ pub(super) struct Entry {
     pub(super) tables: Tables,
     /// How far each control log was handed to the store.
     pub(super) control_tips: HashMap<DeviceId, u64>,
+    /// Control events handed to the store since it was loaded.
+    pub(super) handed: usize,
     pub(super) sessions: HashMap<PeerId, Linked>,
     pub(super) coalescer: Coalescer,
     /// Devices of members to whom we are not connected: others forward our gossip to them.
@@ -260,6 +262,7 @@ impl Entry {
             touched: HashMap::new(),
             chain: Chain::default(),
             committing: 0,
+            handed: 0,
             rest_until_ms: 0,
             guard: Guard::open(),
             held: Vec::new(),

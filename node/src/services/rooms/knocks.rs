@@ -30,7 +30,8 @@ impl Worker {
                 Ok(admission) => {
                     // Also if he was let in before: what was left for him then may not have come. Nobody else can open it.
                     let came = Some(turn.entry.room.leaf_for(&knocker.request));
-                    let answer = JoinAnswer::Welcome(admission.welcome.into());
+                    let left_out = || refusal(JoinRefusal::RemovedSince);
+                    let answer = admission.welcome.map_or_else(left_out, |welcome| JoinAnswer::Welcome(welcome.into()));
                     turn.commit(
                         admission.outcome,
                         Settle::reply(move |_, done| {

@@ -212,14 +212,28 @@ impl Worker {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let context = self.context.clone();
         let now_ms = now_ms();
+        let (known, handed) = (entry.room.n_control(), entry.handed);
         let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
         handler(&mut turn);
         turn.mark();
         turn.profess();
         turn.speak();
         turn.meet();
+        let stands_alone = entry.room.n_control().saturating_sub(known) > entry.handed - handed;
         self.carry_out(jobs).await;
         self.note_deadline(room);
+        if stands_alone {
+            Box::pin(self.forget_unstored(room)).await;
+        }
+    }
+
+    /// Something was refused when a part of it was made already, and that was handed to nobody: what we write next would stand on it,
+    /// and nobody would ever have it whole. So the room is what is on the disk again.
+    async fn forget_unstored(&mut self, room: RoomId) {
+        tracing::error!(room = %room.short(), "a change of a room was made in part, and is undone");
+        if Box::pin(self.restore(room)).await.is_none() {
+            self.turn(room, |turn| turn.begin()).await;
+        }
     }
 
     /// Jobs in their order. Those of the outbox may be about any room of this worker and leave jobs themselves.
@@ -554,3 +568,6 @@ fn room_of(out: &OutboxOut) -> RoomId {
         | OutboxOut::ChangedUnwritten { room, .. } => *room,
     }
 }
+
+#[cfg(test)]
+mod tests;

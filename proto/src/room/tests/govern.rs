@@ -494,8 +494,9 @@ fn who_is_muted_after_his_role_was_changed_says_nothing_more_even_when_he_may_wr
     let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
     let bob = &mut others[0];
     let mut away = bob.clone_with_all_secrets();
-    alice.grant(bob, Role::Moderator).unwrap();
-    alice.grant(bob, Role::Member).unwrap();
+    for role in [Role::Moderator, Role::Member, Role::Moderator, Role::Member] {
+        alice.grant(bob, role).unwrap();
+    }
     // By the role that he had when he was away: he is a member all the while.
     let unaware = unheard(&mut away, &mut [&mut alice]);
     assert_eq!(alice.room.verdict(&unaware), Verdict::Shown);

@@ -28,6 +28,7 @@ mod limits_of_grants;
 mod openings;
 mod order;
 mod past;
+mod piles;
 mod reach;
 mod reads;
 mod removal;

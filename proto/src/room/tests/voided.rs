@@ -214,7 +214,7 @@ fn nobody_is_let_in_anew_whom_a_knock_would_not_let_in() {
         let approved = story.mallory.room.admit(request, true, story.mallory.now, &mut story.mallory.rng).unwrap();
         story.mallory.keep(approved.outcome);
         let id = story.mallory.room.id();
-        let mut nina = Person::joining(3, identity(3), &story.link, &id, &approved.welcome);
+        let mut nina = Person::joining(3, identity(3), &story.link, &id, approved.welcome.as_ref().unwrap());
         nina.sync_from(&story.mallory);
         if what == "used up" {
             // Mallory's Admit is not known to Alice when she lets in somebody else.
