@@ -3,6 +3,7 @@
 mod admission;
 mod annotate;
 mod attacks;
+mod bounds;
 mod clocks_and_heads;
 mod covers;
 mod dead_ends;
