@@ -5,6 +5,7 @@ mod annotate;
 mod attacks;
 mod clocks_and_heads;
 mod covers;
+mod crowds;
 mod dead_ends;
 mod direct;
 mod direct_keys;

@@ -1,0 +1,55 @@
+//! How much work many admissions make for everybody who takes them, whoever writes them and in whatever order (C16): counted.
+
+use parlor_crypto::work::spent;
+
+use super::rules::{admit, forge};
+use super::support::{Person, identity, many};
+use crate::control::{Admit, Control, History, Role};
+use crate::event::Event;
+use crate::limits::SLICE_REACH;
+
+/// Alice, whose room it is, and Mallory, with the link by which she came.
+fn pair() -> (Person, Person, parlor_crypto::invite::InviteSeed) {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let mut mallory = Person::join(2, &link, &mut alice);
+    alice.sync(&mut mallory);
+    (alice, mallory, link)
+}
+
+/// Mallory's doctored node lets a puppet in from this slice on, with a key of its own.
+fn lets_in(mallory: &mut Person, link: &parlor_crypto::invite::InviteSeed, puppet: u64, slice: u32) -> Event {
+    let join = Person::request(&mallory.room.id(), &identity(puppet), link);
+    let says = Admit { slice, slice_commit: [7; 32], ..admit(mallory, link, join) };
+    let event = forge(mallory, &Control::Admit(Box::new(says)), |_| ());
+    assert!(mallory.receive(vec![event.clone()]).rejected.is_empty());
+    event
+}
+
+#[test]
+fn admissions_into_far_slices_cost_the_way_there_once_in_whatever_order_they_come() {
+    let (mut alice, mut mallory, link) = pair();
+    let mut bob = Person::join(3, &link, &mut alice);
+    let step = SLICE_REACH + 1;
+    let ahead: Vec<Event> = (1..=100).map(|n| lets_in(&mut mallory, &link, 9 + u64::from(n / 60), n * step)).collect();
+    let back: Vec<Event> = (50..=100).rev().map(|n| lets_in(&mut mallory, &link, 20, n * step - 1)).collect();
+    let all = (ahead.len() + back.len()) as u64;
+    let way = u64::from(100 * step);
+    let before = spent();
+    alice.receive(ahead.iter().chain(&back).cloned().collect());
+    alice.look();
+    let steps = spent().since(before).steps;
+    assert!(steps <= way + 64 * all, "together: {steps}");
+    let before = spent();
+    for event in ahead.into_iter().chain(back) {
+        bob.receive(vec![event]);
+        bob.look();
+    }
+    let steps = spent().since(before).steps;
+    assert!(steps <= way + 64 * all, "one by one: {steps}");
+    let before = spent();
+    alice.restart();
+    alice.look();
+    let steps = spent().since(before).steps;
+    assert!(steps <= way + 64 * all, "after a restart: {steps}");
+}
