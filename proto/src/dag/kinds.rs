@@ -9,6 +9,10 @@ use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 use crate::limits;
 
+/// What names a request to join: the key of the invite, who asks, and the nonce. Whoever has the link can write the nonce of somebody
+/// else, but no device makes a request of an account that is not its own.
+pub type RequestName = ([u8; 32], AccountId, [u8; 16]);
+
 /// Events by what they are, in order of acceptance.
 #[derive(Debug, Default)]
 pub struct Kinds {
@@ -20,8 +24,8 @@ pub struct Kinds {
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
     pub ends: Vec<NodeIdx>,
-    /// The admissions by one request: invite key and nonce.
-    pub requests: HashMap<([u8; 32], [u8; 16]), Vec<NodeIdx>>,
+    /// The admissions by one request.
+    pub requests: HashMap<RequestName, Vec<NodeIdx>>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -244,7 +248,6 @@ impl Dag {
     }
 }
 
-/// What names a request to join: nobody but who made it can make another one with the same.
-fn request_of(admit: &Admit) -> ([u8; 32], [u8; 16]) {
-    (admit.join.invite_pk, admit.join.nonce)
+fn request_of(admit: &Admit) -> RequestName {
+    (admit.join.invite_pk, admit.join.entrant.account(), admit.join.nonce)
 }

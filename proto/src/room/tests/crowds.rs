@@ -53,3 +53,32 @@ fn admissions_into_far_slices_cost_the_way_there_once_in_whatever_order_they_com
     let steps = spent().since(before).steps;
     assert!(steps <= way + 64 * all, "after a restart: {steps}");
 }
+
+#[test]
+fn who_copies_the_nonce_of_a_request_makes_no_request_that_is_the_same() {
+    let (mut alice, mut mallory, link) = pair();
+    let puppets = 20;
+    // All that a person of these tests asks with has one nonce.
+    let events: Vec<Event> = (0..puppets).map(|n| lets_in(&mut mallory, &link, 30 + n, 1)).collect();
+    alice.receive(events.clone());
+    for event in &events {
+        let at = alice.room.dag.find(&event.id()).unwrap();
+        let Control::Admit(admit) = &alice.room.dag.node(at).control else { unreachable!() };
+        assert_eq!(alice.room.dag.same_request(admit), [at], "who looks at one of {puppets} looks at no other");
+    }
+}
+
+#[test]
+fn who_left_comes_back_by_a_link_by_which_somebody_with_his_nonce_came() {
+    let (mut alice, mallory, link) = pair();
+    let other = alice.invite(&many(Role::Member));
+    let mut bob = Person::join(3, &other, &mut alice);
+    let left = bob.room.leave(bob.now).unwrap();
+    bob.keep(left);
+    alice.sync_from(&bob);
+    alice.maintain();
+    assert!(!super::voided::is_in(&alice, &bob));
+    assert!(super::voided::is_in(&alice, &mallory), "by the link that he comes by now");
+    alice.admit(&identity(3), &link).unwrap();
+    assert!(super::voided::is_in(&alice, &bob));
+}
