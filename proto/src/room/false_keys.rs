@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Room;
+use super::openings::Opened;
 use super::walk::Walk;
 use crate::control::{Admit, Control};
 use crate::dag::NodeIdx;
@@ -63,6 +64,7 @@ impl Room {
     pub(super) fn somebody_holds_a_false_key(&self) -> bool {
         let known = &self.epochs.false_keys;
         let Some(best) = self.best.filter(|best| known.epoch == Some(*best)) else { return false };
+        let mut opened = Opened::new();
         let holds = |at: &&NodeIdx| {
             let Control::Admit(admit) = &self.dag.node(**at).control else { return false };
             let device = admit.join.entrant.device();
@@ -70,7 +72,7 @@ impl Room {
             self.is_live_device(&device)
                 && !self.was_recipient(&device, &best)
                 && !self.admits_of(&device, &best).iter().any(truly)
-                && self.epochs.opens(&self.dag, **at, &self.resolved)
+                && self.epochs.opens_beside(&self.dag, **at, &self.resolved, &mut opened)
         };
         known.found.iter().find(holds).is_some()
     }

@@ -5,6 +5,8 @@
 //! him read it, or an admission of himself opened it. All of these must count: nobody may use a grant that was void or is over to write
 //! himself what he then acts upon. Otherwise a newcomer would let himself in once more, into an epoch of before.
 
+use std::collections::HashMap;
+
 use super::epochs::Epochs;
 use crate::control::Control;
 use crate::dag::{Dag, Node, NodeIdx};
@@ -20,6 +22,9 @@ pub(super) enum Support {
     /// asked to look at all.
     By(NodeIdx),
 }
+
+/// Admissions, each with whether it counts and opens what it says.
+pub(super) type Opened = HashMap<NodeIdx, bool>;
 
 impl Epochs {
     /// Works out why an admission may open what it says, in order of acceptance; of other events nothing.
@@ -39,18 +44,32 @@ impl Epochs {
 
     /// Whether an admission counts and opens what it says.
     pub(super) fn opens(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved) -> bool {
-        let mut next = Some(at);
-        while let Some(at) = next {
+        self.opens_beside(dag, at, resolved, &mut Opened::new())
+    }
+
+    /// The same, of one of many: what was said of those before it is `known`, so a long row of people who let in each other is walked
+    /// once.
+    pub(super) fn opens_beside(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, known: &mut Opened) -> bool {
+        let (mut way, mut next) = (Vec::new(), Some(at));
+        let opens = loop {
+            let Some(at) = next else { break false };
+            if let Some(opens) = known.get(&at) {
+                break *opens;
+            }
+            #[cfg(test)]
+            crate::steps::note();
+            way.push(at);
             if !dag.grants_by(at).any(|g| resolved.began(dag, g)) {
-                return false;
+                break false;
             }
             next = match self.openings.get(&at) {
-                Some(Support::Himself) => return true,
+                Some(Support::Himself) => break true,
                 Some(Support::By(came)) => Some(*came),
                 None => None,
             };
-        }
-        false
+        };
+        known.extend(way.into_iter().map(|at| (at, opens)));
+        opens
     }
 
     /// Whether the author of an event may have all of an epoch, by the event's past.

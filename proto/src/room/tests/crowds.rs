@@ -7,6 +7,7 @@ use super::support::{Person, identity, many};
 use crate::control::{Admit, Control, History, Role};
 use crate::event::Event;
 use crate::limits::SLICE_REACH;
+use crate::steps;
 
 /// Alice, whose room it is, and Mallory, with the link by which she came.
 fn pair() -> (Person, Person, parlor_crypto::invite::InviteSeed) {
@@ -81,4 +82,22 @@ fn who_left_comes_back_by_a_link_by_which_somebody_with_his_nonce_came() {
     assert!(super::voided::is_in(&alice, &mallory), "by the link that he comes by now");
     alice.admit(&identity(3), &link).unwrap();
     assert!(super::voided::is_in(&alice, &bob));
+}
+
+#[test]
+fn an_epoch_into_which_each_lets_in_the_next_costs_a_step_for_each_of_them() {
+    let mut alice = Person::founder(1, History::None);
+    let link = alice.invite(&many(Role::Member));
+    let n = 30;
+    let mut last = Person::join(30, &link, &mut alice);
+    for seed in 31..30 + n {
+        last = Person::join(seed, &link, &mut last);
+    }
+    alice.sync_from(&last);
+    let room = &alice.room;
+    let epoch = room.epoch_status().epoch.unwrap();
+    let before = steps::taken();
+    assert!(room.epochs.is_safe_in(&room.dag, &epoch, &room.resolved, &room.everything));
+    let steps = steps::taken() - before;
+    assert!(steps <= n, "{steps}");
 }
