@@ -101,3 +101,32 @@ fn an_epoch_into_which_each_lets_in_the_next_costs_a_step_for_each_of_them() {
     let steps = steps::taken() - before;
     assert!(steps <= n, "{steps}");
 }
+
+#[test]
+fn many_grants_of_one_account_cost_a_few_steps_each_when_they_come_when_they_end_and_after_a_restart() {
+    let (mut alice, mut mallory, link) = pair();
+    let mut bob = Person::join(3, &link, &mut alice);
+    let mut other = Person::join(4, &link, &mut alice);
+    bob.sync_from(&alice);
+    // Mallory, seed 2, is let in by a puppet again and again, and by herself: those grants are the more senior ones.
+    let mut many: Vec<Event> = (0..60).map(|_| lets_in(&mut other, &link, 2, 0)).collect();
+    many.extend((0..60).map(|_| lets_in(&mut mallory, &link, 2, 0)));
+    let n = many.len() as u64;
+    let steps_of = |person: &mut Person, batch: Vec<Event>| {
+        let before = steps::taken();
+        assert!(person.receive(batch).rejected.is_empty());
+        steps::taken() - before
+    };
+    let come = steps_of(&mut bob, many.clone());
+    assert!(come <= 2 * n, "when they come: {come}");
+    alice.receive(many);
+    super::attacks::remove(&mut alice, &mallory);
+    let removal = alice.events();
+    let end = steps_of(&mut bob, removal);
+    assert!(!super::voided::is_in(&bob, &mallory) && bob.room.is_member());
+    assert!(end <= 8 * n, "when they end: {end}");
+    let before = steps::taken();
+    bob.restart();
+    let again = steps::taken() - before;
+    assert!(again <= 8 * n, "after a restart: {again}");
+}
