@@ -9,6 +9,10 @@ use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 use crate::limits;
 
+/// What names a request to join: the key of the invite, who asks, and the nonce. Whoever has the link can write the nonce of somebody
+/// else, but no device makes a request of an account that is not its own.
+type RequestName = ([u8; 32], AccountId, [u8; 16]);
+
 /// Events by what they are, in order of acceptance.
 #[derive(Debug, Default)]
 pub struct Kinds {
@@ -20,8 +24,8 @@ pub struct Kinds {
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
     pub ends: Vec<NodeIdx>,
-    /// The admissions by one request: invite key and nonce.
-    pub requests: HashMap<([u8; 32], [u8; 16]), Vec<NodeIdx>>,
+    /// The admissions by one request.
+    requests: HashMap<RequestName, Vec<NodeIdx>>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -177,10 +181,13 @@ impl Dag {
     /// The grants of an account that lie in the past of a Remove and are not junior to the one it was made under.
     pub fn above(&self, account: &AccountId, kill: NodeIdx) -> impl Iterator<Item = GrantIdx> {
         let auth = self.node(kill).auth;
-        let theirs = self.grants_of(account).iter().copied();
-        theirs.filter(move |h| {
-            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt()) && self.in_past(self.grants()[*h].op, kill)
-        })
+        let theirs = self.ranked_of(account).iter().copied();
+        let seniors = theirs.take_while(move |h| {
+            #[cfg(test)]
+            crate::steps::note();
+            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt())
+        });
+        seniors.filter(move |h| self.in_past(self.grants()[*h].op, kill))
     }
 
     /// Whether who has a grant was let in himself long after this time: nobody lets in by a link that was over then. Of founders, and of
@@ -270,7 +277,6 @@ impl Dag {
     }
 }
 
-/// What names a request to join: nobody but who made it can make another one with the same.
-fn request_of(admit: &Admit) -> ([u8; 32], [u8; 16]) {
-    (admit.join.invite_pk, admit.join.nonce)
+fn request_of(admit: &Admit) -> RequestName {
+    (admit.join.invite_pk, admit.join.entrant.account(), admit.join.nonce)
 }

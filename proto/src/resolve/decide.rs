@@ -94,7 +94,7 @@ impl Resolved {
     /// stood above him. Otherwise he would hide what his senior wrote before he rose, and name him as banned.
     fn shields(&self, dag: &Dag, g: GrantIdx, kill: NodeIdx) -> bool {
         dag.above(&dag.grants()[g].subject, kill)
-            .any(|h| h != g && self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
+            .any(|h| self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
     }
 
     /// Whether the removal of another grant of the account, which ends this one too if it counts, does.

@@ -33,6 +33,7 @@ mod early;
 mod elect;
 mod epochs;
 pub mod fading;
+mod false_keys;
 mod fences;
 mod flood;
 mod forks;
@@ -61,6 +62,7 @@ mod slices;
 mod types;
 mod verdicts;
 mod views;
+mod walk;
 mod write;
 
 #[cfg(test)]

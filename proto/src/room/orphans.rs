@@ -108,11 +108,7 @@ impl Room {
         if self.resolved.removals(&self.dag, &account).next().is_some() {
             return None;
         }
-        // Of others there may be requests that look the same: whoever has the link can write the nonce of somebody else.
-        let by_us = |other: &NodeIdx| {
-            let theirs = self.dag.grants_by(*other).any(|g| self.dag.grants()[g].subject == account);
-            theirs && self.dag.node(*other).author == self.me.account()
-        };
+        let by_us = |other: &NodeIdx| self.dag.node(*other).author == self.me.account();
         if self.dag.same_request(admit).iter().any(by_us) {
             return None;
         }

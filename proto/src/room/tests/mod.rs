@@ -6,6 +6,7 @@ mod attacks;
 mod bounds;
 mod clocks_and_heads;
 mod covers;
+mod crowds;
 mod dead_ends;
 mod direct;
 mod direct_keys;
