@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
+    static SETTLED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// One more.
@@ -14,4 +15,14 @@ pub(crate) fn note() {
 /// Those of this thread so far.
 pub(crate) fn taken() -> u64 {
     STEPS.get()
+}
+
+/// A room looked once more at all that follows from what came or was written.
+pub(crate) fn settle() {
+    SETTLED.set(SETTLED.get() + 1);
+}
+
+/// How often a room of this thread did.
+pub(crate) fn settled() -> u64 {
+    SETTLED.get()
 }

@@ -4,9 +4,10 @@ use parlor_crypto::work::spent;
 
 use super::rules::{admit, forge};
 use super::support::{Person, identity, many};
-use crate::control::{Admit, Control, History, Role};
+use crate::control::{Admit, Control, History, Role, Target};
 use crate::event::Event;
 use crate::limits::SLICE_REACH;
+use crate::room::Removal;
 use crate::steps;
 
 /// Alice, whose room it is, and Mallory, with the link by which she came.
@@ -129,4 +130,24 @@ fn many_grants_of_one_account_cost_a_few_steps_each_when_they_come_when_they_end
     bob.restart();
     let again = steps::taken() - before;
     assert!(again <= 8 * n, "after a restart: {again}");
+}
+
+#[test]
+fn removing_all_who_came_by_a_link_is_settled_once_however_many_they_are() {
+    let cost = |people: u64| {
+        let mut alice = Person::founder(1, History::Full);
+        let link = alice.invite(&many(Role::Member));
+        for seed in 0..people {
+            alice.admit(&identity(100 + seed), &link).unwrap();
+        }
+        let invite = alice.room.invites()[0].id;
+        let removal = Removal { target: Target::Invite(invite), ban: false, cascade: false, purge: false };
+        let before = steps::settled();
+        let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
+        alice.keep(outcome);
+        assert_eq!(alice.room.members().len(), 1);
+        steps::settled() - before
+    };
+    let (few, more) = (cost(5), cost(25));
+    assert_eq!(few, more);
 }
