@@ -19,7 +19,12 @@ fn pair() -> (Person, Person, parlor_crypto::invite::InviteSeed) {
 }
 
 /// Mallory's doctored node lets a puppet in from this slice on, with a key of its own.
-fn lets_in(mallory: &mut Person, link: &parlor_crypto::invite::InviteSeed, puppet: u64, slice: u32) -> Event {
+pub(super) fn lets_in(
+    mallory: &mut Person,
+    link: &parlor_crypto::invite::InviteSeed,
+    puppet: u64,
+    slice: u32,
+) -> Event {
     let join = Person::request(&mallory.room.id(), &identity(puppet), link);
     let says = Admit { slice, slice_commit: [7; 32], ..admit(mallory, link, join) };
     let event = forge(mallory, &Control::Admit(Box::new(says)), |_| ());
