@@ -247,6 +247,9 @@ impl Resolved {
         let enough = max_uses(dag, invite).is_none_or(|most| dag.grants_by_invite(invite).len() <= most);
         if enough {
             self.ok[g] = self.fit[g];
+        } else if let Some(elder) = self.elder_by(dag, invite, g) {
+            // Nobody takes a second use: it goes as it went with the first one.
+            self.ok[g] = self.fit[g] && self.ok[elder];
         } else {
             self.ok[g] = false;
             for (other, takes) in self.by_uses(dag, invite) {
@@ -267,6 +270,12 @@ impl Resolved {
                 uses.remove(&subject);
             }
         }
+    }
+
+    /// The most senior grant that fits of the account of `g` by this invite, if that is not `g`, nor junior to it.
+    fn elder_by(&self, dag: &Dag, invite: NodeIdx, g: GrantIdx) -> Option<GrantIdx> {
+        let mut elders = dag.ranked_of(&dag.grants()[g].subject).iter().copied().take_while(|h| *h != g);
+        elders.find(|h| self.fit[*h] && dag.invite_behind(*h) == Some(invite))
     }
 
     /// Sends those whose decision asked about the grant, which was `was_ok` and ended by `was_killed`.

@@ -52,6 +52,8 @@ impl Resolved {
         let mut subjects = BTreeSet::new();
         let mut decided = Vec::with_capacity(fit.len());
         for g in fit {
+            #[cfg(test)]
+            crate::steps::note();
             let subject = dag.grants()[g].subject;
             let takes = subjects.contains(&subject) || most.is_none_or(|most| subjects.len() < most);
             if takes {
