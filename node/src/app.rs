@@ -136,7 +136,11 @@ impl App {
             let code = Code::DevicesChanged;
             format!("{}: {name}: {}", code.as_str(), code.title())
         });
-        let warnings = warnings.chain(changed).collect();
+        let damaged = all.iter().filter(|(_, summary)| summary.item.damaged.is_some()).map(|(_, summary)| {
+            let code = Code::HomeDamaged;
+            format!("{}: {} can not be read: something of it on the disk is damaged", code.as_str(), summary.item.name)
+        });
+        let warnings = damaged.chain(warnings).chain(changed).collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,
@@ -348,7 +352,7 @@ impl App {
             contradicts_itself: false,
         };
         let mut of_rooms = Vec::new();
-        for (room, _) in context.directory.all() {
+        for (room, _) in context.directory.all().into_iter().filter(|(_, it)| it.item.damaged.is_none()) {
             of_rooms.push(self.node.rooms.own_devices(room).await?);
         }
         Ok(devices::merged(this, of_rooms))

@@ -156,6 +156,8 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const STRETCH_EVENTS: usize = 32;
 /// Bytes of events in such a blob. A lone message is a blob of its own.
 pub(crate) const STRETCH_BYTES: usize = 16 * 1024;
+/// Bytes of pages of rows that go into a mailbox with their Rotate: of some 5,000 devices, and half of what may wait at who reads them.
+pub(crate) const STRETCH_PAGES_BYTES: usize = 512 * 1024;
 /// Bytes of own events read from the store in one go for mailboxes.
 pub(crate) const STRETCHES_BYTES: usize = 256 * 1024;
 /// Stretches of own logs of one room on their way to mailboxes: enough for a line of a second's round trip.

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use parlor_api::{
-    Attention, Calls, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateAttention, UpdateRoom,
+    Attention, Calls, Code, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateAttention, UpdateRoom,
 };
 use ureq::http::Method;
 
@@ -119,7 +119,7 @@ pub enum Command {
     Leave {
         /// Which room
         room: String,
-        /// Leave although you are its only owner
+        /// Leave although you are its only owner; a room that can not be read is thrown away
         #[arg(long)]
         force: bool,
     },
@@ -203,12 +203,17 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             attend(node, &room, &UpdateAttention { pinned: Some(!off), ..UpdateAttention::default() }, out)
         }
         Command::Leave { room, force } => {
-            let room: Room = node.get(&path(&room))?;
-            node.act(Method::POST, &format!("{}/leave?force={force}", path(&room.room)))?;
+            let found = node.get::<Room>(&path(&room)).map(|found| (found.room, found.name));
+            // One that can not be read is named as it was, and thrown away.
+            let (id, name) = match found {
+                Err(problem) if problem.code == Code::HomeDamaged && force => (room.clone(), room),
+                found => found?,
+            };
+            node.act(Method::POST, &format!("{}/leave?force={force}", path(&id)))?;
             if out.is_json() {
-                return out.json(&serde_json::json!({"room": room.room, "name": room.name, "left": true}));
+                return out.json(&serde_json::json!({"room": id, "name": name, "left": true}));
             }
-            out.note(format!("Left {}.", display::neutral_line(&room.name)));
+            out.note(format!("Left {}.", display::neutral_line(&name)));
             Ok(())
         }
     }
@@ -270,7 +275,7 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
             .last_message
             .map(|m| format!("{}  {}: {}", time::brief(&m.sent_at), m.author.name, first_words(&m.text)));
         let id: String = room.room.chars().take(8).collect();
-        let role = standing_name(room.role);
+        let role = if room.damaged.is_some() { "damaged" } else { standing_name(room.role) };
         table.row([
             id,
             room.name,

@@ -17,7 +17,7 @@ use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafReco
 use crate::dag::{DeviceEntry, NodeIdx};
 use crate::epoch::{WelcomeKey, decode_names, decode_page, levels, page_hash, pages_of};
 use crate::identity::Leaf;
-use crate::ids::{AccountId, DeviceId, EpochId};
+use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 
 /// Labels a key share.
 pub(super) const SHARE: &str = "key share";
@@ -34,6 +34,12 @@ impl Room {
     pub fn page_author(&self, hash: &[u8; 32]) -> Option<DeviceId> {
         let (at, _) = self.dag.epoch(&self.epochs.pages_wanted.get(hash)?.epoch)?;
         Some(self.dag.node(at).event.device())
+    }
+
+    /// Whether pages of this Rotate are wanted.
+    pub fn wants_pages_of(&self, rotate: &EventId) -> bool {
+        let epoch = EpochId::of(rotate);
+        self.epochs.pages_wanted.values().any(|wanted| wanted.epoch == epoch)
     }
 
     /// Takes a page that was wanted; then more may be, on the way to our row.

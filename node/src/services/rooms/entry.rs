@@ -401,8 +401,15 @@ impl Entry {
         let (id, device) = (self.room.id(), self.room.me().device());
         let to = self.tables.seq(&Series::messages(device));
         let from = to.saturating_sub(OWN_CLOCK as u64 / 4) + 1;
-        let want = parlor_storage::Want { device, from, to };
-        let rows = store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX).map_err(damaged)?;
+        let read = |from, to| {
+            let want = parlor_storage::Want { device, from, to };
+            store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX)
+        };
+        let rows = match read(from, to) {
+            // One that does not open takes no others along.
+            Err(ReadError::Damaged(_)) => (from..=to).filter_map(|seq| read(seq, seq).ok()).flatten().collect(),
+            rows => rows.map_err(damaged)?,
+        };
         self.own_clock = rows.iter().map(|row| (row.seq, Hlc(row.rank))).collect();
         Ok(())
     }

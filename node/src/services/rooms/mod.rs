@@ -14,6 +14,7 @@ mod attention;
 mod begin;
 mod commit;
 mod cores;
+mod damaged;
 mod delivery;
 pub(crate) mod devices;
 mod direct;

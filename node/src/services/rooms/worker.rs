@@ -15,7 +15,7 @@ use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::begin::stored_outbox;
+use super::begin::loaded;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -69,6 +69,8 @@ pub(super) struct Worker {
     /// In the order in which they were handed over, which is that in which they become durable.
     commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
+    /// When rooms that can not be read were looked at last.
+    pub(super) read_lately: HashMap<RoomId, u64>,
     /// One for every room that waits for something.
     pub(super) deadlines: BTreeSet<(u64, RoomId)>,
 }
@@ -98,6 +100,7 @@ impl Worker {
             store,
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
+            read_lately: HashMap::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -170,7 +173,7 @@ impl Worker {
             Command::Fade { reply, .. } => drop(reply.send(Err(Problem::of(Code::RoomNotFound)))),
             // Whoever asked a room that is not here sees that nobody answers.
             Command::Mailbox { room, command } => self.turn(room, |turn| turn.on_mailbox(command)).await,
-            Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
+            Command::Wish { room, wish } => self.wish_elsewhere(room, wish).await,
             Command::Renewed(identity) => {
                 let rooms: Vec<_> = self.rooms.keys().copied().collect();
                 for room in rooms {
@@ -380,8 +383,7 @@ impl Worker {
             if !stored.iter().any(|(id, _)| *id == room) {
                 return Ok(None);
             }
-            let outbox = stored_outbox(&context.store, std::iter::once(&room))?;
-            Ok(Some((Entry::load(&context, room)?, outbox)))
+            loaded(&context, room).map(Some)
         });
         match loaded.await {
             Ok(Ok(Some((mut loaded, outbox)))) => {
@@ -389,7 +391,7 @@ impl Worker {
                 self.rooms.insert(room, loaded);
                 self.reread_outbox(&outbox).await;
             }
-            Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
+            Ok(Err(problem)) => self.context.directory.damaged(room, &problem),
             Ok(Ok(None)) | Err(_) => {}
         }
         for peer in entry.sessions.keys() {
@@ -399,7 +401,7 @@ impl Worker {
     }
 
     /// Tells the outbox which messages the disk has taken, whatever was said of the commits that held them.
-    async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
+    pub(super) async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
         let mut jobs = Vec::new();
         for entry in stored {
             if let Some((event, seq)) = entry.event() {
