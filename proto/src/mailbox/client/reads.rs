@@ -82,6 +82,7 @@ impl Mailboxes {
     pub(super) fn on_list_refused(&mut self, relay: &RelayId, name: BoxName, refusal: Refusal, now_ms: u64) {
         if let Some(at) = self.at(relay, &name) {
             at.listing = None;
+            at.again = true;
         }
         self.list_later(relay, name, pause_after(refusal).unwrap_or(RELIST_MS), now_ms);
     }
@@ -113,6 +114,7 @@ impl Mailboxes {
         let in_place = entries.first().is_none_or(|first| first.at > after) && last <= end;
         let sizes = entries.iter().all(|entry| fits(&name, entry));
         if !ascending || !in_place || !sizes || (more && entries.is_empty()) {
+            at.again = true;
             self.list_later(relay, name, limits::RETRY_MS, now_ms);
             return self.lie(relay, Some(name), Fault::Disorder, now_ms, out);
         }
@@ -188,7 +190,8 @@ impl Mailboxes {
         }
         at.pushed = entry.at;
         let skipped = at.promises.first_key_value().is_some_and(|(no, _)| *no < entry.at);
-        if at.listing.is_none() && !at.again {
+        // What was put before and is still to be listed is not passed over.
+        if at.listing.is_none() && !at.queued && !at.again {
             at.listed = entry.at;
         }
         self.note(relay, name, &entry, blob.is_none(), now_ms, out);
