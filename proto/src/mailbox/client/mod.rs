@@ -442,7 +442,8 @@ impl Mailboxes {
         let id = BlobId::of(&blob);
         let mut out = Vec::new();
         if !mailbox.puts.contains_key(&id) {
-            if self.put_bytes + blob.len() > limits::MAX_PUT_BYTES {
+            let own = || mailbox.puts.values().map(|put| put.blob.len()).sum::<usize>();
+            if self.put_bytes + blob.len() > limits::MAX_PUT_BYTES && own() + blob.len() > limits::PUT_SHARE {
                 return Err(ClientError::Full);
             }
             self.put_bytes += blob.len();

@@ -12,6 +12,9 @@ struct ByHand {
     client: Mailboxes,
     asked: Vec<(u32, Ask)>,
     got: BTreeSet<BlobId>,
+    /// Takes nothing of what comes, but keeps it here.
+    holds_back: bool,
+    held: Vec<(BoxName, BlobId)>,
 }
 
 fn setup(n: u8) -> BoxSetup {
@@ -48,7 +51,8 @@ fn entry(at: u64) -> Entry {
 impl ByHand {
     /// With the first box open, on a line with so many requests at once.
     fn new(window: u16) -> Self {
-        let mut it = Self { client: Mailboxes::new(), asked: Vec::new(), got: BTreeSet::new() };
+        let client = Mailboxes::new();
+        let mut it = Self { client, asked: Vec::new(), got: BTreeSet::new(), holds_back: false, held: Vec::new() };
         it.open(1);
         it.client.connected(&relay_id(0), 0);
         let terms = Terms { token: false, keep_ms: 1, slots: 8, window };
@@ -80,11 +84,22 @@ impl ByHand {
                 }
                 Out::Got { name, id, .. } => {
                     self.got.insert(id);
+                    if self.holds_back {
+                        self.held.push((name, id));
+                        continue;
+                    }
                     let out = self.client.taken(name, id, 0);
                     self.act(out);
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn take_all(&mut self) {
+        for (name, id) in std::mem::take(&mut self.held) {
+            let out = self.client.taken(name, id, 0);
+            self.act(out);
         }
     }
 
@@ -168,4 +183,63 @@ fn what_is_pushed_while_a_refused_listing_waits_takes_the_place_of_nothing_that_
     it.answer(is_list, listed(1..=9, false, 9));
     it.give(9);
     assert_eq!(it.got.len(), 9, "what was put before is passed over");
+}
+
+/// A blob of the longest kind.
+fn long(n: u8) -> Arc<[u8]> {
+    vec![n; limits::MAX_BLOB].into()
+}
+
+#[test]
+fn what_is_held_of_one_box_keeps_no_other_from_being_read() {
+    let mut it = ByHand::new(64);
+    it.open(2);
+    for _ in 0..2 {
+        it.answer(is_open, Reply::Done);
+        it.answer(is_subscribe, Reply::Done);
+    }
+    let entry = |n: u8| Entry { at: n.into(), id: BlobId::of(&long(n)), size: long(n).len() as u32 };
+    it.holds_back = true;
+    it.answer(is_list, Reply::Listed { entries: (1..=100).map(entry).collect(), more: false, end: 100 });
+    let gives = |it: &mut ByHand| {
+        while it.asked.iter().any(|(_, ask)| is_get(ask)) {
+            let (number, ask) = it.take(is_get);
+            let Ask::Get { id, .. } = ask else { return };
+            let found = (1..=102).map(long).chain([blob(3)]).find(|blob| BlobId::of(blob) == id);
+            it.says(&ServerFrame::Reply { number, reply: Reply::Blob(found.map(|blob| Blob(blob.to_vec()))) });
+        }
+    };
+    gives(&mut it);
+    let all = limits::MAX_HANDED_BYTES / limits::MAX_BLOB;
+    assert_eq!(it.got.len(), all, "what is not taken is bounded");
+    it.answer(is_list, Reply::Listed { entries: vec![entry(101), entry(102)], more: false, end: 102 });
+    gives(&mut it);
+    assert_eq!(it.got.len(), all + 1, "the other box has its share, and no more");
+    assert!(it.got.contains(&BlobId::of(&long(101))) || it.got.contains(&BlobId::of(&long(102))));
+    let push = Entry { at: 103, id: BlobId::of(&blob(3)), size: 512 };
+    it.says(&ServerFrame::Push { slot: 1, entry: push, blob: Some(Blob(blob(3).to_vec())) });
+    assert_eq!(it.got.len(), all + 1);
+    it.take_all();
+    gives(&mut it);
+    assert!(it.got.contains(&BlobId::of(&blob(3))), "there is room again");
+}
+
+#[test]
+fn what_waits_to_be_put_in_one_box_keeps_nothing_out_of_another() {
+    let mut client = Mailboxes::new();
+    for n in [1, 2] {
+        client.open(setup(n), 0).unwrap();
+    }
+    let blob = |n: usize| -> Arc<[u8]> {
+        let mut bytes = vec![0; limits::MAX_BLOB];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        bytes.into()
+    };
+    let mut put = |n: u8, blob| client.put(setup(n).name, blob, 0).map(drop);
+    let most = limits::MAX_PUT_BYTES / limits::MAX_BLOB;
+    (0..most).for_each(|n| put(1, blob(n)).unwrap());
+    assert_eq!(put(1, blob(most)), Err(ClientError::Full));
+    let share = limits::PUT_SHARE / limits::MAX_BLOB;
+    (0..share).for_each(|n| put(2, blob(n)).unwrap());
+    assert_eq!(put(2, blob(share)), Err(ClientError::Full), "its share is bounded too");
 }
