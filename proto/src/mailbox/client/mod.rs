@@ -340,7 +340,11 @@ impl At {
 
     /// The line is gone: what was known beyond the cursor is listed again on the next.
     fn reset(&mut self) {
-        *self = Self { promises: std::mem::take(&mut self.promises), relist: self.relist, ..Self::new(self.life, self.cursor) };
+        *self = Self {
+            promises: std::mem::take(&mut self.promises),
+            relist: self.relist,
+            ..Self::new(self.life, self.cursor)
+        };
     }
 }
 
