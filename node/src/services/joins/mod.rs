@@ -3,7 +3,8 @@
 //! A join outlives the client that asked for it: who gives up waiting finds the room later. One that waits for a member's
 //! word outlives the node too: it is kept on disk until it is answered or the invite ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_api::{Code, JoinAnswer, JoinState, Problem};
@@ -47,13 +48,18 @@ const CANDIDATES: usize = 16;
 /// A handle on the joins under way.
 #[derive(Clone)]
 pub(crate) struct Joins {
-    under_way: Arc<Mutex<HashMap<RoomId, UnderWay>>>,
+    /// By numbers: there may be several into one room, by different links.
+    under_way: Arc<Mutex<BTreeMap<u64, UnderWay>>>,
 }
 
 /// A join under way.
 struct UnderWay {
+    room: RoomId,
     candidates: mpsc::Sender<PeerId>,
     whose: Whose,
+    request: JoinRequest,
+    /// Nobody waits for it: it goes on by itself.
+    goes_on: Arc<AtomicBool>,
     given_up: Arc<Notify>,
 }
 
@@ -68,18 +74,18 @@ impl Joins {
             tracing::error!(%error, "joins that waited can not be read: they go on after a start at which they can");
             Vec::new()
         });
-        for (_, bytes) in stored {
+        for (name, bytes) in stored {
             let Some(kept) = kept::decode(&bytes) else { continue };
+            let for_later = context.clone();
             match Link::parse(&kept.link, now_ms()) {
                 Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.role().is_none()) => {
-                    let by = Whose::User;
+                    let (by, link_now, request) = (Whose::User, link.clone(), kept.request.clone());
+                    tokio::spawn(async move { kept::rename(&for_later, &name, &link_now, &request).await });
                     let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None, by);
                 }
                 // Over while we were away, or in by now.
                 _ => {
-                    let context = context.clone();
-                    let room = kept.room;
-                    tokio::spawn(async move { kept::forget(&context, room).await });
+                    tokio::spawn(async move { kept::remove(&for_later, &name).await });
                 }
             }
         }
@@ -87,7 +93,8 @@ impl Joins {
 
     /// The rooms whose members have not answered yet.
     pub(crate) fn waiting(&self) -> Vec<RoomId> {
-        self.joins().keys().copied().collect()
+        let rooms: BTreeSet<RoomId> = self.joins().values().map(|join| join.room).collect();
+        rooms.into_iter().collect()
     }
 
     /// A connected peer that may be a member of a room somebody wants to join.
@@ -100,7 +107,7 @@ impl Joins {
 
     /// Gives up a join by a contact's invitation, if there is one. What the user began himself goes on.
     pub(crate) fn give_up(&self, room: &RoomId) {
-        if let Some(join) = self.joins().get(room).filter(|join| join.whose == Whose::Contact) {
+        for join in self.joins().values().filter(|join| join.room == *room && join.whose == Whose::Contact) {
             join.given_up.notify_one();
         }
     }
@@ -136,33 +143,48 @@ impl Joins {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
         let given_up: Arc<Notify> = Arc::default();
-        {
+        let goes_on = Arc::new(AtomicBool::new(deadline.is_none()));
+        let (number, request, instead) = {
             let mut joins = self.joins();
             if joins.len() >= JOINS_MAX {
                 return Err(Problem::new(Code::Busy, "too many joins are under way").hint("try again in a minute"));
             }
-            joins.insert(room, UnderWay { candidates: sender, whose, given_up: given_up.clone() });
-        }
+            // In the place of one by the same link that goes on by itself, with its request: whoever has that knows it.
+            let invite = link.keys().sign.public_bytes();
+            let is_same = |join: &&UnderWay| {
+                join.whose == whose && join.request.invite_pk == invite && join.goes_on.load(Ordering::Relaxed)
+            };
+            let before = joins.values().find(is_same).filter(|join| join.room == room);
+            before.inspect(|join| join.given_up.notify_one());
+            let instead = before.is_some();
+            let request = request.or_else(|| Some(before?.request.clone())).unwrap_or_else(|| sign(&context, &link));
+            let number = joins.last_key_value().map_or(0, |(last, _)| last + 1);
+            let (candidates, given_up, goes_on) = (sender, given_up.clone(), goes_on.clone());
+            let it = UnderWay { room, candidates, whose, request: request.clone(), goes_on, given_up };
+            joins.insert(number, it);
+            (number, request, instead)
+        };
         let (client, finished) = oneshot::channel();
         let joins = self.clone();
         tokio::spawn(async move {
-            let request = request.unwrap_or_else(|| sign(&context, &link));
             // The boxes of a room that is here are read by it.
             let enter = EnterByLink::by(&link).filter(|_| context.directory.get(&room).is_none());
             let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
-            let mailboxes = context.mailboxes.clone();
-            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose };
+            let (mailboxes, at) = (context.mailboxes.clone(), door.door.clone());
+            let goes_on = GoesOn { instead, it: goes_on };
+            let joining =
+                Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose, goes_on };
             tokio::select! {
                 () = joining.run(client, deadline) => {}
                 () = given_up.notified() => {}
             }
-            mailboxes.leave_door(room);
-            joins.joins().remove(&room);
+            mailboxes.leave_door(at);
+            joins.joins().remove(&number);
         });
         Ok(finished)
     }
 
-    fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, UnderWay>> {
+    fn joins(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,6 +213,15 @@ struct Joining {
     /// What was read to come in by the link alone, if it is such a link.
     enter: Option<EnterByLink>,
     whose: Whose,
+    goes_on: GoesOn,
+}
+
+/// Whether a join goes on by itself.
+struct GoesOn {
+    /// It took the place of one that did.
+    instead: bool,
+    /// It does.
+    it: Arc<AtomicBool>,
 }
 
 /// By whose word a link is followed.
@@ -231,21 +262,20 @@ impl Joining {
         let room = self.link.room();
         if let Some(deadline) = deadline {
             let done = self.round(Some(deadline)).await;
-            let kept = self.waits && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
+            let asked = self.waits || self.goes_on.instead;
+            let kept = asked && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
             if waits && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
             drop(client.send(done.map_or_else(|failure| self.failed(failure), |()| self.joined(room))));
             if !waits {
-                return;
+                return self.forget().await;
             }
+            self.goes_on.it.store(true, Ordering::Relaxed);
         }
         let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms()))).await;
-        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
-        if self.whose == Whose::User {
-            kept::forget(&self.context, room).await;
-        }
+        self.forget().await;
         let Err(failure) = done else { return };
         let problem = match self.failed(failure) {
             Err(problem) => problem,
@@ -258,6 +288,14 @@ impl Joining {
         let message = format!("the request to join was not granted: {problem}");
         let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
+    }
+
+    /// It is over, and goes on after no restart.
+    async fn forget(&self) {
+        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
+        if self.whose == Whose::User {
+            kept::forget(&self.context, &self.link, &self.request).await;
+        }
     }
 
     /// Tries until it is joined, fails, or the time is over.
@@ -393,7 +431,7 @@ impl Joining {
     /// Has boxes of the room read, to enter by the link alone.
     fn read(&self, boxes: Vec<BoxKeys>) {
         if !boxes.is_empty() {
-            self.context.mailboxes.read(self.link.room(), boxes);
+            self.context.mailboxes.read(self.door.door.name(), boxes);
         }
     }
 

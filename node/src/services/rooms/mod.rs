@@ -70,7 +70,7 @@ pub(crate) use entry::names::{DRAFT, FORK};
 pub(crate) use entry::parts as stored_parts;
 pub(crate) use files::{file_view, note_files};
 pub(crate) use handle::Rooms;
-pub(crate) use message::{KnockEnd, Knocked, Opened};
+pub(crate) use message::{KnockEnd, Knocked, NoAnswer, Opened};
 pub(crate) use seen::Seen;
 pub(crate) use views::open;
 pub(crate) use wishes::{checked_title, made_room};
