@@ -250,12 +250,16 @@ impl Dag {
         self.kinds.requests.get(&request_of(admit)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a Leave takes back the request by which the grant was given: its author knew that somebody let him in by it, and
-    /// whoever gave this grant knew nothing of the Leave.
+    /// Whether a Leave says of a grant that it was given in vain, whoever gave it: he knew nothing of the Leave, and gave a role, for which
+    /// nobody had asked him, or let somebody in by a request that he had been let in by before he left.
     pub fn takes_back(&self, leave: NodeIdx, g: GrantIdx) -> bool {
         let op = self.grants()[g].op;
-        let Control::Admit(admit) = &self.node(op).control else { return false };
-        !self.in_past(leave, op) && self.same_request(admit).iter().any(|known| self.in_past(*known, leave))
+        let vain = match &self.node(op).control {
+            Control::Grant(_) => true,
+            Control::Admit(admit) => self.same_request(admit).iter().any(|known| self.in_past(*known, leave)),
+            _ => false,
+        };
+        vain && !self.in_past(leave, op)
     }
 
     /// The revocations of a device, with what they let count.

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 
 use parlor_crypto::epoch::EpochSecret;
 
+use super::govern::founded;
 use super::support::{Person, START, many};
 use crate::control::{AccountUpdate, History, NewDevice, Policy, RevokeFence, Role, RotateReason, Target};
 use crate::identity::Identity;
 use crate::ids::AccountId;
 use crate::limits::{ELECTION_BASE_MS, REMOVALS_MS, ROTATE_EVERY_MS};
-use crate::room::{NoEpoch, Removal, Room, ShareRefusal, Verdict};
+use crate::room::{Happened, NoEpoch, Removal, Room, ShareRefusal, Verdict};
 
 fn removal(of: AccountId) -> Removal {
     Removal { target: Target::Account(of), ban: false, cascade: false, purge: false }
@@ -295,5 +296,29 @@ fn an_epoch_by_somebody_whose_right_to_make_it_had_ended_is_not_written_under() 
     assert!(bob.room.is_member());
     for person in [&alice, &bob] {
         assert_eq!(person.room.epoch_status().epoch, before);
+    }
+}
+
+#[test]
+fn who_leaves_is_out_also_when_his_role_is_changed_by_somebody_who_has_not_heard_it() {
+    for (had, given) in [(Role::Admin, Role::Moderator), (Role::Member, Role::Moderator), (Role::Member, Role::Observer)] {
+        let (mut alice, mut others) = founded(History::Full, &[had, Role::Member]);
+        let [bob, carol] = &mut others[..] else { unreachable!() };
+        let left = bob.room.leave(bob.now).unwrap();
+        bob.keep(left);
+        let account = bob.room.me().account();
+        let changed = alice.room.grant_role(&account, given, alice.now).unwrap();
+        alice.keep(changed);
+        alice.sync_from(bob);
+        carol.sync_from(&alice);
+        for person in [&alice, carol] {
+            assert!(person.room.member(&account).is_none(), "{had:?} {given:?}");
+            let line = person.room.log().into_iter().find(|line| line.what == Happened::Left).unwrap();
+            assert!(line.counts);
+        }
+        // Who knows it takes him back.
+        let back = alice.room.grant_role(&account, Role::Member, alice.now).unwrap();
+        alice.keep(back);
+        assert!(alice.room.member(&account).is_some());
     }
 }
