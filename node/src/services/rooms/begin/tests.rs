@@ -26,7 +26,7 @@ async fn a_room_that_can_not_be_read_keeps_no_other_room_and_not_the_node_from_s
         let rooms = alone.app.list_rooms().await.unwrap();
         rooms.into_iter().filter(|room| room.damaged.is_some()).map(|room| room.room).collect::<Vec<_>>()
     };
-    assert_eq!(damaged(&alone).await, [alone.room.clone()]);
+    assert_eq!(damaged(&alone).await, std::slice::from_ref(&alone.room));
     let doctor = alone.app.doctor(false).await.unwrap();
     assert!(doctor.findings.iter().any(|it| it.code == "room_damaged" && it.level == Level::Problem));
     for refused in [
@@ -36,7 +36,7 @@ async fn a_room_that_can_not_be_read_keeps_no_other_room_and_not_the_node_from_s
         assert_eq!(refused.unwrap_err().code, Code::HomeDamaged);
     }
     let alone = alone.restarted().await;
-    assert_eq!(damaged(&alone).await, [alone.room.clone()]);
+    assert_eq!(damaged(&alone).await, std::slice::from_ref(&alone.room));
     alone.app.leave_room(&alone.room, true).await.unwrap();
     let alone = alone.restarted().await;
     let rooms = alone.app.list_rooms().await.unwrap();
