@@ -476,7 +476,7 @@ fn a_fence_below_an_invite_takes_along_whoever_came_by_it() {
 }
 
 #[test]
-fn of_leaves_at_once_that_beyond_a_later_fence_ends_nothing_whichever_way_it_is_worked_out() {
+fn of_leaves_at_once_that_beyond_the_fence_of_a_change_of_role_ends_what_was_given_beside_it_and_not_what_was_taken() {
     let mut world = world(1);
     let [bob] = world.with(&[Role::Admin])[..] else { unreachable!() };
     let mut devices = vec![person(bob.0).papers(1), person(bob.0).papers(2)];
@@ -505,7 +505,8 @@ fn of_leaves_at_once_that_beyond_a_later_fence_ends_nothing_whichever_way_it_is_
     world.write(FOUNDER, &Control::Remove(remove), How::default()).unwrap();
     let resolved = resolve(&world.dag, &world.everything);
     let member = world.dag.grants_of(&person(bob.0).account()).iter().find(|g| **g != admin).unwrap();
-    assert_eq!(resolved.kills(*member), known);
+    assert_eq!(resolved.kills(*member), leaves);
+    assert!(!resolved.kills(admin).contains(&leaves[2]));
     for _ in 0..30 {
         grown_is_as_from_scratch(&mut world);
     }

@@ -301,7 +301,9 @@ fn an_epoch_by_somebody_whose_right_to_make_it_had_ended_is_not_written_under() 
 
 #[test]
 fn who_leaves_is_out_also_when_his_role_is_changed_by_somebody_who_has_not_heard_it() {
-    for (had, given) in [(Role::Admin, Role::Moderator), (Role::Member, Role::Moderator), (Role::Member, Role::Observer)] {
+    for (had, given) in
+        [(Role::Admin, Role::Moderator), (Role::Member, Role::Moderator), (Role::Member, Role::Observer)]
+    {
         let (mut alice, mut others) = founded(History::Full, &[had, Role::Member]);
         let [bob, carol] = &mut others[..] else { unreachable!() };
         let left = bob.room.leave(bob.now).unwrap();
