@@ -339,6 +339,9 @@ pub struct RequestChanged {
     pub name: String,
     /// What happened.
     pub change: RequestChange,
+    /// Who refused it, if somebody did in a room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
 }
 
 /// Catching up in a room.

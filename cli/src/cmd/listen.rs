@@ -138,15 +138,16 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
             format!("* room {} {what}", neutral_line(&r.name))
         }
         EventBody::Request(r) => {
+            let by = r.by.as_ref().map(|by| format!(" by {}", neutral_line(&by.name))).unwrap_or_default();
             let what = match r.change {
                 RequestChange::Asked if r.room.is_empty() => "asks to write to you",
                 RequestChange::Approved if r.room.is_empty() => "may write to you now",
                 RequestChange::Refused if r.room.is_empty() => return None,
                 RequestChange::Asked => "asks to come in",
                 RequestChange::Approved => "was let in",
-                RequestChange::Refused => "was not let in",
+                RequestChange::Refused => "was refused",
             };
-            format!("* {} {what}", neutral_line(&r.name))
+            format!("* {} {what}{by}", neutral_line(&r.name))
         }
         EventBody::Contact(c) if c.change == ContactChange::DevicesChanged => {
             let name = neutral_line(&c.name);

@@ -75,8 +75,8 @@ pub enum Refusal {
     /// This account is banned from the room.
     #[error("you are banned from this room")]
     Banned,
-    /// A member looked at the request and said no.
-    #[error("a member declined the request")]
+    /// A member who may let in looked at the request and said no.
+    #[error("refused by a moderator")]
     Declined,
     /// The request does not verify.
     #[error("the request is not valid")]

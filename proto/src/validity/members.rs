@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use super::Invalid;
 use super::papers::{Facts, known_account, permitted};
 use crate::control::{
-    Control, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions, Power, Remove,
-    Sponsor, Target, Unban,
+    Control, Decline, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions,
+    Power, Remove, Sponsor, Target, Unban,
 };
-use crate::dag::{Grant, GrantIdx};
+use crate::dag::{Grant, GrantIdx, NodeIdx};
 use crate::ids::EpochId;
 
 impl Facts<'_> {
@@ -104,6 +104,23 @@ impl Facts<'_> {
         let before = self.dag.find(invite).and_then(|at| self.dag.kinds().revokes.get(&at));
         let again = |at: &usize| self.past.has(*at) && self.dag.node(*at).auth == Some(auth);
         if before.is_some_and(|before| before.iter().any(again)) { Err(Invalid::Repeated) } else { Ok(()) }
+    }
+
+    /// A no to somebody who asks, by who may let him in: once under one grant, unless he was let in since.
+    pub(super) fn decline(&self, decline: &Decline, auth: GrantIdx) -> Result<(), Invalid> {
+        let sponsor = &self.dag.grants()[auth];
+        let (at, invite) = self.dag.invite(&decline.invite).ok_or(Invalid::Reference)?;
+        self.known(at)?;
+        if !invite.approval || sponsor.power > invite.sponsor.weakest() || sponsor.power > invite.power {
+            return Err(Invalid::Permission);
+        }
+        let came_since = |no: NodeIdx| {
+            let mut grants = self.dag.let_in_beside(no, at, &decline.account);
+            grants.any(|g| self.past.has(self.dag.grants()[g].op))
+        };
+        let mut before = self.dag.declines(at, &decline.account).iter().filter(|no| self.past.has(**no));
+        let again = before.any(|no| self.dag.node(*no).auth == Some(auth) && !came_since(*no));
+        if again { Err(Invalid::Repeated) } else { Ok(()) }
     }
 
     /// Whether the room ever shared its history, as far as the past knows. What a newcomer may read of each epoch is frozen

@@ -434,7 +434,7 @@ impl Actor {
 
     pub(super) fn tell_request(&self, account: &AccountId, change: RequestChange) {
         let name = self.contacts.read().get(account).map(views::name).unwrap_or_default();
-        let event = RequestChanged { room: String::new(), account: account.to_string(), name, change };
+        let event = RequestChanged { room: String::new(), account: account.to_string(), name, change, by: None };
         self.context.bus.publish(now_ms(), EventBody::Request(event));
     }
 

@@ -331,7 +331,7 @@ impl Actor {
 
     fn tell_request(&self, known: &Known, by: AccountId, change: RequestChange) {
         let name = self.parts.context.contacts.shown(&by).unwrap_or_default();
-        let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change };
+        let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change, by: None };
         self.parts.context.bus.publish(now_ms(), EventBody::Request(event));
     }
 

@@ -6,6 +6,7 @@ mod attacks;
 mod clocks_and_heads;
 mod covers;
 mod dead_ends;
+mod declined;
 mod direct;
 mod direct_keys;
 mod early;
