@@ -62,6 +62,9 @@ pub enum EventBody {
     /// Somebody asks to come in or to write to us, or was answered.
     #[serde(rename = "request")]
     Request(RequestChanged),
+    /// A join waits for something else, or ended without the room.
+    #[serde(rename = "join")]
+    Join(crate::JoinProgress),
     /// A contact is another.
     #[serde(rename = "contact")]
     Contact(ContactChanged),
@@ -116,6 +119,7 @@ impl EventBody {
             Self::Member(e) => Some(&e.room),
             Self::Invite(e) => Some(&e.room),
             Self::Request(e) => Some(e.room.as_str()).filter(|room| !room.is_empty()),
+            Self::Join(e) => Some(&e.room),
             Self::Unread(e) => Some(&e.room),
             Self::Draft(e) => Some(&e.room),
             Self::Notification(e) => e.room.as_deref(),

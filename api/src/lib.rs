@@ -53,7 +53,7 @@ pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use group::{GroupAsks, GroupChat, GroupInvitation, GroupPerson, GroupState, OpenGroup};
 pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Past, Request};
-pub use join::{JoinAnswer, JoinRequest, JoinState};
+pub use join::{JoinAnswer, JoinProgress, JoinRequest, JoinState, JoinStep};
 pub use log::{Note, NoteKind};
 pub use message::{
     Author, CreatePoll, EditMessage, File, FileState, Hole, HoleKind, MarkRead, Message, MessageKind, MessageStatus,

@@ -152,6 +152,7 @@ impl App {
             unread,
             mentions,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
+            joins: self.node.joins.progress(),
             search: self.node.search.state(),
             started_at: rfc3339(self.node.started_ms),
             warnings,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use parlor_api::{
-    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Presence, Problem, RequestChange,
+    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, JoinStep, MemberChange, Presence, Problem, RequestChange,
     Room, RoomChange,
 };
 
@@ -159,6 +159,7 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
         EventBody::Contact(c) if c.change == ContactChange::Accepted => {
             format!("* {} is a contact", neutral_line(&c.name))
         }
+        EventBody::Join(j) if j.step != JoinStep::Looking => format!("* joining {}", crate::cmd::join::told(j)),
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
         EventBody::Typing(t) if t.typing => format!("* {} types", neutral_line(&t.name)),
         EventBody::Presence(p) => {

@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 use parlor_api::{
-    Attention, Calls, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateAttention, UpdateRoom,
+    Attention, Calls, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, Status, UpdateAttention,
+    UpdateRoom,
 };
 use ureq::http::Method;
 
@@ -280,6 +281,11 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
             called(&room.attention),
             last.unwrap_or_default(),
         ]);
+    }
+    // A token for some rooms only is not told.
+    let joins = node.get::<Status>("/status").map(|status| status.joins).unwrap_or_default();
+    for join in joins {
+        out.note(format!("joining: {}", crate::cmd::join::told(&join)));
     }
     if n_archived > 0 {
         out.note(format!("{n_archived} archived: {}", out.called("parlor room list --all")));

@@ -53,7 +53,10 @@ pub enum Answer {
     /// You are not, and why.
     Refused(Refusal),
     /// Somebody has to approve; ask again later.
-    Pending,
+    Pending {
+        /// So many members who may approve have the request, as far as who answers knows.
+        held_by: u16,
+    },
 }
 
 /// Why somebody is not let in.

@@ -49,3 +49,49 @@ fn a_refusal_is_known_to_all_who_may_answer_and_another_may_still_say_yes() {
     erin.say(&room, "Thank you");
     bob.holds(&room, 1);
 }
+
+#[test]
+fn who_asks_is_told_how_many_members_have_the_request_and_how_it_ended_also_later() {
+    let (alice, bob, room, link) = asked();
+    let mut erin = Person::start("Erin");
+    let said = erin.plain(&["join", &link, "--timeout", "2s"]);
+    assert!(said.stderr.contains("the request waits for approval: 1 member who may approve has it"), "{}", said.stderr);
+    eventually("Bob sees who asks", || (asks(&bob, &room) == 1).then_some(()));
+    let waits = || erin.cli(&["status"]).done().object()["joins"][0].clone();
+    eventually("Erin knows that both have it", || {
+        let join = waits();
+        (join["step"] == "approval" && join["members"] == 2 && join["room"] == room.as_str()).then_some(())
+    });
+    bob.cli(&["refuse", &room, "@Erin"]).done();
+    eventually("it is told that it ended", || (waits()["step"] == "ended").then_some(()));
+    erin.kill9();
+    erin.run();
+    let ended = erin.cli(&["status"]).done().object()["joins"][0].clone();
+    assert_eq!((ended["step"].as_str(), ended["problem"]["code"].as_str()), (Some("ended"), Some("join_refused")));
+    assert_eq!(ended["problem"]["message"], "refused by a moderator");
+    for command in ["status", "room"] {
+        let args: &[&str] = if command == "room" { &["room", "list"] } else { &["status"] };
+        let said = erin.plain(args);
+        assert!([said.stdout, said.stderr].concat().contains("refused by a moderator"), "{command}");
+    }
+    // A room that one is in says nothing of how it was before.
+    alice.cli(&["approve", &room, "@Erin"]).done();
+    erin.join(&link);
+    assert_eq!(erin.cli(&["status"]).done().object()["joins"], serde_json::json!([]));
+}
+
+#[test]
+fn who_waits_for_a_person_is_in_when_he_says_yes_and_is_told_when_he_says_no() {
+    let (alice, _bob, room, link) = asked();
+    let (erin, dave) = (Person::start("Erin"), Person::start("Dave"));
+    let join = |person: &Person| person.cli(&["join", &link, "--timeout", "60s"]);
+    std::thread::scope(|scope| {
+        let (first, second) = (scope.spawn(|| join(&erin)), scope.spawn(|| join(&dave)));
+        eventually("both ask", || (asks(&alice, &room) == 2).then_some(()));
+        alice.cli(&["approve", &room, "@Erin"]).done();
+        alice.cli(&["refuse", &room, "@Dave"]).done();
+        let joined = first.join().unwrap().done();
+        assert_eq!((joined.text("state"), joined.text("name")), ("joined".into(), "Club".into()));
+        second.join().unwrap().refused(4, "join_refused");
+    });
+}

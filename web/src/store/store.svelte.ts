@@ -39,6 +39,8 @@ export class Store {
   /** Rooms that were asked for and that the node does not have. */
   missing = new SvelteSet<string>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
+  /** Joins by room: what each waits for, or that it ended. */
+  joins = new SvelteMap<string, JoinProgress>();
   typing = new SvelteMap<string, readonly Typist[]>();
   sync = new SvelteMap<string, SyncWord>();
   /** Grows when a draft changed in another window. */
@@ -245,6 +247,9 @@ export class Store {
       case 'member':
       case 'invite':
         this.turn++;
+        break;
+      case 'join':
+        this.joins.set(event.room, event);
         break;
       case 'request':
         if (event.room) void this.loadRequests(event.room);

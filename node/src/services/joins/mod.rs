@@ -6,23 +6,23 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use parlor_api::{Code, JoinAnswer, JoinState, Problem};
+use parlor_api::{Code, JoinAnswer, JoinProgress, JoinState, JoinStep, Problem};
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_net::{Address, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::control::JoinRequest;
 use parlor_proto::epoch::Welcome;
 use parlor_proto::join::instant::EnterError;
-use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
-use parlor_proto::link::{Link, LinkError};
+use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal, State};
+use parlor_proto::link::Link;
 use parlor_proto::room::{JoinRefusal, Outcome, Room};
 use parlor_storage::Namespace;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::account::rng;
 use crate::app;
-use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
+use crate::count::count;
 use crate::limits::{GROUP_INVITE_MS, JOINS_MAX};
 use crate::services::mailboxes::DoorNews;
 use crate::services::rooms::{Context, Rooms};
@@ -32,10 +32,14 @@ pub(crate) use ways::{to_address, to_link};
 mod door_knock;
 mod instant;
 mod kept;
+mod problems;
+mod told;
 mod ways;
 
 use door_knock::DoorKnock;
 use instant::EnterByLink;
+use problems::{link_problem, refused};
+use told::Told;
 
 /// Pause before entering again while the keys of the room change.
 const ENTER_AGAIN_MS: u64 = 5_000;
@@ -48,6 +52,7 @@ const CANDIDATES: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Joins {
     under_way: Arc<Mutex<HashMap<RoomId, UnderWay>>>,
+    told: Told,
 }
 
 /// A join under way.
@@ -59,11 +64,12 @@ struct UnderWay {
 
 impl Joins {
     pub(crate) fn new() -> Self {
-        Self { under_way: Arc::default() }
+        Self { under_way: Arc::default(), told: Told::default() }
     }
 
     /// Goes on with the joins that waited for a member's word when the node ended.
     pub(crate) fn resume(&self, context: &Arc<Context>, rooms: &Rooms) {
+        self.told.load(context);
         let stored = context.store.scan(None, Namespace::Invite, kept::PREFIX).unwrap_or_else(|error| {
             tracing::error!(%error, "joins that waited can not be read: they go on after a start at which they can");
             Vec::new()
@@ -75,11 +81,15 @@ impl Joins {
                     let by = Whose::User;
                     let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None, by);
                 }
-                // Over while we were away, or in by now.
-                _ => {
-                    let context = context.clone();
-                    let room = kept.room;
-                    tokio::spawn(async move { kept::forget(&context, room).await });
+                // In by now, or over while we were away.
+                parsed => {
+                    let (context, told, room) = (context.clone(), self.told.clone(), kept.room);
+                    tokio::spawn(async move {
+                        kept::forget(&context, room).await;
+                        if let Err(error) = parsed {
+                            told.ended(&context, room, link_problem(&error)).await;
+                        }
+                    });
                 }
             }
         }
@@ -88,6 +98,11 @@ impl Joins {
     /// The rooms whose members have not answered yet.
     pub(crate) fn waiting(&self) -> Vec<RoomId> {
         self.joins().keys().copied().collect()
+    }
+
+    /// How far the joins of the user are, and those that ended in the last days without the room.
+    pub(crate) fn progress(&self) -> Vec<JoinProgress> {
+        self.told.list()
     }
 
     /// A connected peer that may be a member of a room somebody wants to join.
@@ -118,8 +133,9 @@ impl Joins {
         if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.role().is_some()) {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
-        let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
-        let finished = self.begin(context, rooms, link, None, Some(deadline), whose)?;
+        let until_ms = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
+        let patience = Patience { until_ms, once_asked: request.once_asked };
+        let finished = self.begin(context, rooms, link, None, Some(patience), whose)?;
         finished.await.map_err(|_| Problem::of(Code::Stopping))?
     }
 
@@ -130,7 +146,7 @@ impl Joins {
         rooms: Rooms,
         link: Link,
         request: Option<JoinRequest>,
-        deadline: Option<u64>,
+        patience: Option<Patience>,
         whose: Whose,
     ) -> app::Answer<oneshot::Receiver<app::Answer<JoinAnswer>>> {
         let room = link.room();
@@ -151,9 +167,15 @@ impl Joins {
             let enter = EnterByLink::by(&link).filter(|_| context.directory.get(&room).is_none());
             let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
             let mailboxes = context.mailboxes.clone();
-            let joining = Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose };
+            let told = joins.told.clone();
+            let ended = (context.clone(), told.clone());
+            let joining =
+                Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose, told };
+            if whose == Whose::User {
+                ended.1.began(&ended.0, room).await;
+            }
             tokio::select! {
-                () = joining.run(client, deadline) => {}
+                () = joining.run(client, patience) => {}
                 () = given_up.notified() => {}
             }
             mailboxes.leave_door(room);
@@ -191,6 +213,15 @@ struct Joining {
     /// What was read to come in by the link alone, if it is such a link.
     enter: Option<EnterByLink>,
     whose: Whose,
+    told: Told,
+}
+
+/// How long a client waits for the answer.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    until_ms: u64,
+    /// No longer than until a member who may approve has the request.
+    once_asked: bool,
 }
 
 /// By whose word a link is followed.
@@ -227,26 +258,32 @@ enum Asked {
 
 impl Joining {
     /// Answers the client; goes on without him while a member has to approve.
-    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, deadline: Option<u64>) {
+    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, patience: Option<Patience>) {
         let room = self.link.room();
-        if let Some(deadline) = deadline {
-            let done = self.round(Some(deadline)).await;
+        if let Some(patience) = patience {
+            let done = self.round(Some(patience.until_ms), patience.once_asked).await;
             let kept = self.waits && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
             if waits && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
-            drop(client.send(done.map_or_else(|failure| self.failed(failure), |()| self.joined(room))));
+            let answer = done.map_or_else(|failure| self.failed(failure), |()| self.joined(room));
+            if !waits && self.whose == Whose::User {
+                self.told.over(&self.context, room).await;
+            }
+            drop(client.send(answer));
             if !waits {
                 return;
             }
         }
-        let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms()))).await;
+        let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms())), false).await;
         // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
         if self.whose == Whose::User {
             kept::forget(&self.context, room).await;
         }
-        let Err(failure) = done else { return };
+        let Err(failure) = done else {
+            return self.told.over(&self.context, room).await;
+        };
         let problem = match self.failed(failure) {
             Err(problem) => problem,
             Ok(_) => Problem::of(Code::InviteExpired),
@@ -255,13 +292,14 @@ impl Joining {
         if self.whose == Whose::Contact {
             return;
         }
+        self.told.ended(&self.context, room, problem.clone()).await;
         let message = format!("the request to join was not granted: {problem}");
         let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
     }
 
     /// Tries until it is joined, fails, or the time is over.
-    async fn round(&mut self, deadline: Option<u64>) -> Result<(), Failure> {
+    async fn round(&mut self, deadline: Option<u64>, once_asked: bool) -> Result<(), Failure> {
         let end = deadline.unwrap_or(u64::MAX);
         let (mut joiner, mut todo) = Joiner::start(self.link.clone(), self.request.clone(), deadline, now_ms());
         // Those connected already may be members, too.
@@ -278,6 +316,13 @@ impl Joining {
                     Out::Welcomed { door, welcome } => {
                         inputs.push(Box::pin(self.enter(Some(&door), &welcome, end)).await)
                     }
+                    Out::Changed(State::Pending) => {
+                        self.waits_for(JoinStep::Approval, joiner.held_by().into());
+                        if once_asked {
+                            return Err(Failure::StillPending);
+                        }
+                    }
+                    Out::Changed(State::Syncing) => self.waits_for(JoinStep::Fetching, 0),
                     Out::Changed(_) => {}
                     Out::Joined(_) => return Ok(()),
                     Out::Failed(failure) => return Err(failure),
@@ -327,6 +372,9 @@ impl Joining {
         let bytes = match news {
             DoorNews::Waits => {
                 self.waits = true;
+                if self.told.of(&self.link.room()).0 == JoinStep::Looking {
+                    self.waits_for(JoinStep::Relay, 0);
+                }
                 return None;
             }
             DoorNews::Answer(bytes) => bytes,
@@ -342,7 +390,14 @@ impl Joining {
                 _ => None,
             },
             Answer::Refused(why) if !why.is_passing() => Some(Err(Failure::Refused(why))),
-            Answer::Refused(_) | Answer::Pending => None,
+            Answer::Refused(_) | Answer::Pending { .. } => None,
+        }
+    }
+
+    /// Tells what the join waits for now. Of what a contact began nobody is told.
+    fn waits_for(&self, step: JoinStep, members: u32) {
+        if self.whose == Whose::User {
+            self.told.step(&self.context, self.link.room(), step, members);
         }
     }
 
@@ -476,19 +531,24 @@ impl Joining {
     }
 
     fn failed(&self, failure: Failure) -> app::Answer<JoinAnswer> {
-        let pending = |waits_for: &str| {
-            Ok(JoinAnswer {
-                room: self.link.room().to_string(),
-                name: String::new(),
-                role: parlor_api::Role::Member,
-                state: JoinState::Pending,
-                waits_for: Some(waits_for.to_owned()),
-            })
+        let pending = |step, members, waits_for: &str| {
+            let room = self.link.room().to_string();
+            Ok(JoinAnswer { step: Some(step), members, ..JoinAnswer::pending(room, waits_for) })
         };
         match failure {
-            Failure::Unreachable if self.waits => pending("a relay keeps the request until a member comes by"),
-            Failure::Unsynced => pending("the room is being fetched"),
-            Failure::StillPending => pending("a member has to approve"),
+            Failure::Unreachable if self.waits => {
+                pending(JoinStep::Relay, 0, "a relay keeps the request until a member comes by")
+            }
+            Failure::Unsynced => pending(JoinStep::Fetching, 0, "the room is being fetched"),
+            Failure::StillPending => {
+                let members = self.told.of(&self.link.room()).1.max(1);
+                let (who, has) = (count(members, "member", "members"), if members == 1 { "has" } else { "have" });
+                pending(
+                    JoinStep::Approval,
+                    members,
+                    &format!("the request waits for approval: {who} who may approve {has} it"),
+                )
+            }
             Failure::Refused(refusal) => Err(refused(refusal)),
             Failure::Unreachable => Err(Problem::new(Code::Unreachable, "no member of the room could be reached")
                 .hint("ask whether the one who invited you is online, and try again with a longer --timeout")),
@@ -505,40 +565,8 @@ fn answer(room: RoomId, summary: &crate::services::rooms::Summary, state: JoinSt
         role: summary.item.role.role().unwrap_or(parlor_api::Role::Member),
         state,
         waits_for: None,
-    }
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    let ask = "ask the one who invited you for a new link";
-    match refusal {
-        Refusal::Expired => Problem::of(Code::InviteExpired).hint(ask),
-        Refusal::UsedUp => Problem::of(Code::InviteExhausted).hint(ask),
-        Refusal::Revoked => Problem::of(Code::InviteRevoked).hint(ask),
-        Refusal::Banned => Problem::new(Code::Banned, "you are banned from this room, so no invite lets you in")
-            .hint("whoever banned you can lift the ban"),
-        Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
-            .hint("join with another device of yours, or make a new one from the recovery phrase"),
-        Refusal::RemovedSince => {
-            Problem::new(Code::JoinRefused, refusal.to_string()).hint("ask somebody who is in for a new link")
-        }
-        Refusal::NotSponsor => {
-            let detail = "nobody who answered may let you in by this invite: who made it may be out, or it wants a moderator or admin";
-            Problem::new(Code::JoinRefused, detail).hint("try again when others are online, or ask for a new link")
-        }
-        Refusal::NotYet | Refusal::Later => {
-            Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
-        }
-        other => Problem::new(Code::JoinRefused, other.to_string()).hint(ask),
-    }
-}
-
-fn link_problem(error: &LinkError) -> Problem {
-    let again = "copy the whole link again, or ask for a new one";
-    match error {
-        LinkError::Expired(at) => Problem::new(Code::InviteExpired, format!("the invite expired at {}", rfc3339(*at)))
-            .hint("ask the one who invited you for a new link"),
-        LinkError::NewerVersion(_) => Problem::new(Code::LinkDamaged, error.to_string()).hint("update parlor"),
-        other => Problem::new(Code::LinkDamaged, other.to_string()).hint(again),
+        step: None,
+        members: 0,
     }
 }
 

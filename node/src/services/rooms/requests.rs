@@ -49,8 +49,18 @@ impl Turn<'_> {
                 self.keep_request(account, *asked, settle);
             }
         }
+        // Whom it is passed on to now may not take it.
+        let held_by = self.held_by(&account);
         self.pass_requests_on();
-        JoinAnswer::Pending
+        JoinAnswer::Pending { held_by }
+    }
+
+    /// How many members who may answer have the request of an account, as far as is known here: we, and who took it from us.
+    fn held_by(&self, account: &AccountId) -> u16 {
+        let me = self.context.identity.account();
+        let told = self.entry.requests.told_of(account).filter_map(|device| self.entry.room.account_of(device));
+        let all: std::collections::BTreeSet<AccountId> = told.chain([me]).collect();
+        u16::try_from(all.len()).unwrap_or(u16::MAX)
     }
 
     /// Passes what is asked here on to connected members who may answer it, each device once and slowly: as the same knock, made

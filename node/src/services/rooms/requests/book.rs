@@ -204,6 +204,11 @@ impl Requests {
         self.due_ms.take_if(|due| *due <= now_ms).is_some()
     }
 
+    /// The devices that were told of an account.
+    pub(super) fn told_of(&self, account: &AccountId) -> impl Iterator<Item = &DeviceId> {
+        self.told.iter().filter(move |(_, told)| told == account).map(|(device, _)| device)
+    }
+
     /// A device did not take what it was told: it is told again, but not at once.
     pub(super) fn not_taken(&mut self, device: DeviceId, account: AccountId, now_ms: u64) {
         let again_ms = now_ms.saturating_add(PASS_AGAIN_MS);
