@@ -279,8 +279,8 @@ impl Actor {
             self.owed.owe(account, now_ms());
         }
         self.rooms.refresh().await;
-        if asked && blocked {
-            self.tell_request(&account, RequestChange::Refused);
+        if asked {
+            self.tell_request(&account, if blocked { RequestChange::Refused } else { RequestChange::Asked });
         }
         self.view_of(&account)
     }

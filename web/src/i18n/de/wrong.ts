@@ -120,6 +120,7 @@ export const wrong: Like<typeof english> = {
   'problem.too_long': 'Das ist zu lang',
   'problem.unauthorized': 'Dieses Fenster hat keine Sitzung mehr',
   'problem.unreachable': 'Niemand, der antworten könnte, ist erreichbar',
+  'problem.passphrase_short': 'Die Passphrase hat weniger als 8 Zeichen',
   'problem.wrong_passphrase': 'Die Passphrase ist falsch',
   'reason.alone': 'Noch ist niemand sonst im Raum',
   'reason.comparing': 'Wird mit anderen Mitgliedern verglichen: was dieses Gerät geschrieben hat',

@@ -118,6 +118,7 @@ export const wrong = {
   'problem.too_long': 'That is too long',
   'problem.unauthorized': 'This window has no session any more',
   'problem.unreachable': 'Nobody who could answer is reachable',
+  'problem.passphrase_short': 'The passphrase is shorter than 8 characters',
   'problem.wrong_passphrase': 'The passphrase is wrong',
   'reason.alone': 'Nobody else is in the room yet',
   'reason.comparing': 'Comparing with other members what this device wrote',
