@@ -65,6 +65,9 @@ pub enum EventBody {
     /// A join waits for something else, or ended without the room.
     #[serde(rename = "join")]
     Join(crate::JoinProgress),
+    /// A device came to this account, or was confirmed.
+    #[serde(rename = "device")]
+    Device(crate::DeviceChanged),
     /// A contact is another.
     #[serde(rename = "contact")]
     Contact(ContactChanged),
@@ -127,7 +130,7 @@ impl EventBody {
             Self::Outbox(e) => Some(&e.room),
             Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Profile(_) => None,
+            Self::Ready(_) | Self::Peer(_) | Self::Device(_) | Self::Contact(_) | Self::Profile(_) => None,
             Self::Search(_) | Self::Webhook(_) | Self::Error(_) => None,
         }
     }

@@ -41,7 +41,7 @@ pub use contact::{
     AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
     OpenDirect, Safety, VerifyContact,
 };
-pub use device::{NotRevoked, OwnDevice, RevokedDevice};
+pub use device::{DeviceChange, DeviceChanged, NotRevoked, OwnDevice, RevokedDevice};
 pub use doctor::{Diagnosis, Finding, Level, Tried};
 pub use event::{
     ContactChange, ContactChanged, ErrorNote, Event, EventBody, FileChanged, InviteChange, InviteChanged, MemberChange,

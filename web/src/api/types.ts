@@ -68,6 +68,7 @@ export type NodeEvent = Numbered &
     | ({ event: 'invite' } & S['InviteChanged'])
     | ({ event: 'request' } & S['RequestChanged'])
     | ({ event: 'join' } & S['JoinProgress'])
+    | ({ event: 'device' } & S['DeviceChanged'])
     | ({ event: 'contact' } & S['ContactChanged'])
     | ({ event: 'profile' } & Profile)
     | ({ event: 'unread' } & S['Unread'])

@@ -16,6 +16,9 @@ export const wrong = {
   'finding.device_cloned':
     'This device was copied and both copies have written in {name}: it writes nothing there any more',
   'finding.device_cloned.do': 'Run one copy of a home only; with a new home you can be invited again.',
+  'finding.device_new': 'A device came to your account that this one did not make: {name}',
+  'finding.device_new.do':
+    'If it is yours, say so in the settings. If not, somebody has your 24 words or a backup: revoke it.',
   'finding.device_revoked':
     'This device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes',
   'finding.device_revoked.do':
@@ -84,6 +87,7 @@ export const wrong = {
   'problem.conflict': 'It does not fit the present state',
   'problem.contact_not_found': 'There is no such contact',
   'problem.device_cloned': 'This device was copied and both have written: it writes nothing any more',
+  'problem.device_new': 'A device came to this account: revoke it if it is not yours',
   'problem.devices_changed': 'A device came to a verified account: compare safety numbers again',
   'problem.disk_full': 'The disk is full',
   'problem.do.fetch': 'Fetch it first.',
