@@ -4,6 +4,7 @@ use parlor_api::Request;
 use serde_json::json;
 use ureq::http::Method;
 
+use crate::alone;
 use crate::args::{Globals, quoted};
 use crate::client::{Client, segment};
 use crate::display::neutral_line;
@@ -81,5 +82,6 @@ fn answer(args: &AnswerArgs, verb: &str, node: &Client, out: &mut Out, outcome: 
         return out.json(&request);
     }
     out.note(format!("{} {}", neutral_line(&request.name), outcome(&request)));
+    alone::note(&args.room, node, out);
     Ok(())
 }

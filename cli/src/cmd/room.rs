@@ -7,6 +7,7 @@ use parlor_api::{
 };
 use ureq::http::Method;
 
+use crate::alone;
 use crate::client::{Client, segment};
 use crate::display;
 use crate::duration;
@@ -205,11 +206,15 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
         }
         Command::Leave { room, force } => {
             let room: Room = node.get(&path(&room))?;
+            let alone = !out.is_quiet() && alone::holds(&room.room, node);
             node.act(Method::POST, &format!("{}/leave?force={force}", path(&room.room)))?;
             if out.is_json() {
                 return out.json(&serde_json::json!({"room": room.room, "name": room.name, "left": true}));
             }
             out.note(format!("Left {}.", display::neutral_line(&room.name)));
+            if alone {
+                alone::said(out);
+            }
             Ok(())
         }
     }
@@ -225,7 +230,10 @@ fn path(room: &str) -> String {
 }
 
 fn update(node: &Client, room: &str, update: &UpdateRoom, out: &mut Out) -> Done {
-    show(&node.send(Method::PATCH, &path(room), update)?, out)
+    let room: Room = node.send(Method::PATCH, &path(room), update)?;
+    show(&room, out)?;
+    alone::note(&room.room, node, out);
+    Ok(())
 }
 
 fn attend(node: &Client, room: &str, update: &UpdateAttention, out: &mut Out) -> Done {

@@ -95,3 +95,55 @@ fn who_waits_for_a_person_is_in_when_he_says_yes_and_is_told_when_he_says_no() {
         second.join().unwrap().refused(4, "join_refused");
     });
 }
+
+#[test]
+fn who_was_let_in_and_put_out_before_he_came_is_told_of_as_not_in_yet_and_a_link_brings_him_in() {
+    let (alice, _bob, room, link) = asked();
+    let mut erin = Person::start("Erin");
+    assert_eq!(erin.cli(&["join", &link, "--timeout", "2s"]).done().text("state"), "pending");
+    eventually("Alice sees who asks", || (asks(&alice, &room) == 1).then_some(()));
+    erin.stop();
+    alice.cli(&["approve", &room, "@Erin"]).done();
+    let erins = || {
+        let members = alice.cli(&["members", &room]).done().lines();
+        members.into_iter().find(|member| member["name"] == "Erin")
+    };
+    assert_eq!(erins().map(|it| it["not_here_yet"] == true), Some(true));
+    alice.cli(&["member", "ban", &room, "@Erin"]).done();
+    // Her node asks again, and hears that.
+    erin.run();
+    eventually("Erin hears of the ban", || {
+        (erin.cli(&["status"]).done().object()["joins"][0]["step"] == "ended").then_some(())
+    });
+    alice.cli(&["member", "unban", &room, "@Erin"]).done();
+    let said = alice.plain(&["member", "role", &room, "@Erin", "member"]);
+    assert!(said.stderr.contains("was never in the room: his node gets it when he uses a link"), "{}", said.stderr);
+    erin.join(&alice.invite(&room, &[]));
+    eventually("Alice knows that Erin came", || erins()?.get("not_here_yet").is_none().then_some(()));
+}
+
+#[test]
+fn what_is_changed_while_nobody_is_there_says_so_and_scripts_are_left_alone() {
+    let (alice, mut bob, room, _) = asked();
+    let alone = "Nobody else has this yet";
+    alice.connected_to(1);
+    let said = alice.plain(&["room", "rename", &room, "Garden"]);
+    assert!(!said.stderr.contains(alone), "{}", said.stderr);
+    bob.stop();
+    eventually("Bob is gone", || {
+        (alice.cli(&["status"]).done().object()["peers"].as_array().is_some_and(Vec::is_empty)).then_some(())
+    });
+    for command in [
+        &["room", "rename", &room, "Orchard"][..],
+        &["invite", "create", &room],
+        &["member", "role", &room, "@Bob", "admin"],
+        &["member", "remove", &room, "@Bob"],
+    ] {
+        let said = alice.plain(command);
+        let told = said.stderr.contains(alone);
+        // Whom one removes is nobody to be told.
+        assert_eq!(told, command[1] != "remove", "{command:?}: {}", said.stderr);
+    }
+    let quiet = alice.cli(&["room", "rename", &room, "Club"]).done();
+    assert!(!quiet.stderr.contains(alone));
+}
