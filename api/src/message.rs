@@ -314,7 +314,8 @@ pub struct CreatePoll {
     pub client_id: Option<String>,
 }
 
-/// A page of a list. Messages stand newest first.
+/// A page of a list. Messages stand newest first. One without any is not the end where it says how to go on: what was looked at
+/// can not be read on this device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// What is on it.

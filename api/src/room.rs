@@ -159,6 +159,10 @@ pub struct RoomItem {
     pub members: u32,
     /// The newest message we hold.
     pub last_message: Option<Message>,
+    /// Why the room can not be read, if something of it on the disk is damaged: nothing of it is here then, and of the other fields
+    /// only the id is sure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
 }
 
 /// One room in full: `GET /rooms/{room}`.

@@ -139,7 +139,11 @@ impl App {
         });
         let new = self.node.context.own.new_ones();
         let new = new.into_iter().map(|(device, name, _)| own::warning(&device, &name));
-        let warnings = new.chain(warnings).chain(changed).collect();
+        let damaged = all.iter().filter(|(_, summary)| summary.item.damaged.is_some()).map(|(_, summary)| {
+            let code = Code::HomeDamaged;
+            format!("{}: {} can not be read: something of it on the disk is damaged", code.as_str(), summary.item.name)
+        });
+        let warnings = new.chain(damaged).chain(warnings).chain(changed).collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,

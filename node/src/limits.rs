@@ -162,6 +162,8 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const STRETCH_EVENTS: usize = 32;
 /// Bytes of events in such a blob. A lone message is a blob of its own.
 pub(crate) const STRETCH_BYTES: usize = 16 * 1024;
+/// Bytes of pages of rows that go into a mailbox with their Rotate: of some 5,000 devices, and half of what may wait at who reads them.
+pub(crate) const STRETCH_PAGES_BYTES: usize = 512 * 1024;
 /// Bytes of own events read from the store in one go for mailboxes.
 pub(crate) const STRETCHES_BYTES: usize = 256 * 1024;
 /// Stretches of own logs of one room on their way to mailboxes: enough for a line of a second's round trip.
@@ -195,12 +197,18 @@ pub(crate) const RESERVED_MAX: usize = 4;
 /// Bytes of control events left for a newcomer: what a door's box holds, with room for others. In larger rooms he gets them from
 /// members.
 pub(crate) const SNAPSHOT_BYTES: usize = 2 * 1024 * 1024;
-/// Knocks of one room that wait for an answer: each is kept by the relay, too.
-pub(crate) const KNOCKS_WAITING: usize = 64;
 /// Members who are online together do not answer a knock at once: each waits for up to so long.
 pub(crate) const KNOCK_SPREAD_MS: u64 = 2_000;
 /// A knock that could not be answered is looked at again after this long.
 pub(crate) const KNOCK_AGAIN_MS: u64 = 30_000;
+/// How long a door rests of which nobody can look at a knock now, or that is knocked at too often: one may be answered after it.
+pub(crate) const KNOCK_PAUSE_MS: u64 = 2_000;
+/// The events for one newcomer at a door are on their way for so long before the next one's may take their place.
+pub(crate) const SNAPSHOT_PATIENCE_MS: u64 = 60_000;
+/// A door whose box is full is left no more events for so long.
+pub(crate) const DOOR_FULL_MS: u64 = 60 * 60 * 1000;
+/// Own events are put again this long after there was no room for them.
+pub(crate) const FEED_PAUSE_MS: u64 = 5_000;
 /// Commands that wait at the contacts service: strangers' letters are among them, and are dropped when it is full.
 pub(crate) const CONTACTS_INBOX: usize = 64;
 /// How long opening a direct chat waits for the contact key of somebody known from a room.

@@ -31,6 +31,8 @@ pub mod profile;
 pub mod resolve;
 pub mod room;
 mod signed;
+#[cfg(test)]
+mod steps;
 pub mod sync;
 pub mod validity;
 pub mod wire;

@@ -240,6 +240,12 @@ pub const MAX_EARLY_STEPS_OF_DEVICE: u32 = 65_536;
 pub const MAX_EARLY_VIEWS: usize = 32;
 /// In this time.
 pub const EARLY_REFILL_MS: u64 = 60_000;
+/// Most bytes that are stored as one value: what a room keeps beside its events in one row stays below it, whatever its members write.
+pub const MAX_VALUE: usize = 256 * 1024;
+/// Messages that nothing is built on which are remembered, the latest: 16 KiB.
+pub const MAX_HEADS: usize = 512;
+/// Most paths of all forked message logs of a room, a device's own one counted: 90 KiB.
+pub const MAX_PATHS: usize = 768;
 /// Most branches kept of one message log beside the log itself, while it is not left out ([`MAX_PROVED_BRANCHES`]): 30 KiB of memory,
 /// written with every message.
 pub const MAX_BRANCHES: usize = 256;
@@ -251,13 +257,14 @@ pub const MAX_LATE_DEVICES: usize = 256;
 pub const LATE_SLICES: u32 = 8;
 /// How many slices further somebody may have written who was away when an epoch was replaced: a week of days.
 pub const LATE_AHEAD: u32 = 7;
-/// Most chains for late messages in a room: 300 KiB.
-pub const MAX_LATE_CHAINS: usize = 4_096;
+/// Most chains for late messages in a room, which may be all of one epoch: 225 KiB.
+pub const MAX_LATE_CHAINS: usize = 3_072;
 /// Slice keys kept beside the first of their epoch.
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
-/// How often one member lets in one account, gives it a role, or removes it: each time costs everybody who resolves the room.
+/// How often one device lets in one account, gives it roles that nobody takes away, or removes it with nothing new to remove: each
+/// time costs everybody who resolves the room.
 pub const MAX_SAME: usize = 64;
 /// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
 /// before it heard of its removal is less.

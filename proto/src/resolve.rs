@@ -57,6 +57,15 @@ pub struct Resolved {
     settings: Settings,
 }
 
+/// What the end of a grant means for what was written under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// A change of role bounds it like a removal: it counts as far as whoever changed the role had seen it.
+    pub role_changes: bool,
+    /// A purge hides it wholly: for all but who wrote it.
+    pub purges: bool,
+}
+
 /// Resolves the events of `view`, which holds the ancestors of all its events.
 pub fn resolve(dag: &Dag, view: &Set) -> Resolved {
     #[cfg(test)]
@@ -166,57 +175,31 @@ impl Resolved {
         maker_out || !self.is_admissible(dag, invite) || self.closings(dag, invite).next().is_some()
     }
 
-    /// Whether a message of `author` at `point` counts that was written under the grant `g`: inside the message fences
-    /// of all that ended it, and of the revocation of its device.
-    pub fn admits_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point)) && self.admits_device(dag, g, point)
+    /// Whether what was written at `point` under the grant `g` counts: inside the message fences of all that ended it, and of the
+    /// revocation of its device.
+    pub fn admits_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint, ends: Ends) -> bool {
+        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
+        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point, ends))
+            && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
+    }
+
+    /// Whether anything bounds what a device wrote under the grant `g`: an end of the grant, or the revocation of the device.
+    pub fn fences_messages(&self, dag: &Dag, g: GrantIdx, device: &DeviceId, ends: Ends) -> bool {
+        let bounds = |kill: &NodeIdx| ends.role_changes || !is_role_change(dag, *kill);
+        self.kills(g).iter().any(bounds) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
+    }
+
+    /// Whether somebody who has the grant `g` was in all the while before, as far as whoever gave it knew: only his role changed.
+    pub fn goes_on(&self, dag: &Dag, g: GrantIdx) -> bool {
+        let grant = &dag.grants()[g];
+        let mut kills = dag.grants_of(&grant.subject).iter().flat_map(|h| self.kills(*h));
+        !kills.any(|kill| dag.in_past(*kill, grant.op) && !is_role_change(dag, *kill))
     }
 
     /// What removed an account from any grant it has had, whether or not that counted.
     pub fn removals<'a>(&'a self, dag: &'a Dag, account: &AccountId) -> impl Iterator<Item = NodeIdx> + 'a {
         let kills = dag.grants_of(account).iter().flat_map(|g| self.kills(*g)).copied();
         kills.filter(|kill| matches!(dag.node(*kill).control, Control::Remove(_)))
-    }
-
-    /// As [`admits_message`](Self::admits_message), for whoever wrote it and is out: a purge hides it from those who stay, and is no
-    /// more than a removal for him.
-    pub fn admits_own_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        let inside = |kill: &NodeIdx| match &dag.node(*kill).control {
-            Control::Remove(remove) if remove.messages == MessageFate::Purged => fenced(remove, point),
-            _ => message_inside(dag, *kill, point),
-        };
-        self.kills(g).iter().all(inside) && self.admits_device(dag, g, point)
-    }
-
-    /// Whether something bounds what a device wrote under the grant `g`: the end of the grant, unless it is a mere change of role,
-    /// or the revocation of the device.
-    pub fn fences_messages(&self, dag: &Dag, g: GrantIdx, device: &DeviceId) -> bool {
-        let keeps = |kill: &NodeIdx| match &dag.node(*kill).control {
-            Control::Remove(remove) => remove.messages == MessageFate::Kept,
-            _ => false,
-        };
-        !self.kills(g).iter().all(keeps) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
-    }
-
-    /// As [`admits_message`](Self::admits_message), of what takes more than the right to write: a change of role ends that right like
-    /// a removal, and what was done with it counts as far as whoever changed the role had seen it.
-    pub fn admits_act(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        let seen = |kill: &NodeIdx| match &dag.node(*kill).control {
-            Control::Remove(remove) if remove.messages == MessageFate::Kept => fenced(remove, point),
-            _ => message_inside(dag, *kill, point),
-        };
-        self.kills(g).iter().all(seen) && self.admits_device(dag, g, point)
-    }
-
-    /// Whether something bounds what a device did with more than the right to write under the grant `g`.
-    pub fn fences_acts(&self, dag: &Dag, g: GrantIdx, device: &DeviceId) -> bool {
-        !self.kills(g).is_empty() || self.fences_messages(dag, g, device)
-    }
-
-    /// Whether a message lies inside the revocation of its device, if there is one.
-    fn admits_device(&self, dag: &Dag, g: GrantIdx, point: &LogPoint) -> bool {
-        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
-        cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
     }
 
     /// The devices of the members, without those revoked; of an account the first [`limits::MAX_DEVICES`].
@@ -295,16 +278,21 @@ fn fenced(remove: &Remove, point: &LogPoint) -> bool {
     end.is_some_and(|end| end.covers(point))
 }
 
+/// Whether an event ends a grant of somebody for another role, with which he goes on writing.
+fn is_role_change(dag: &Dag, kill: NodeIdx) -> bool {
+    matches!(&dag.node(kill).control, Control::Remove(remove) if remove.messages == MessageFate::Kept)
+}
+
 /// Whether a message lies inside the fence of the event that ended its grant.
-fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint) -> bool {
+fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint, ends: Ends) -> bool {
     match &dag.node(kill).control {
         Control::Leave(leave) => {
             let fence = leave.fence.iter().find(|fence| fence.device == point.device);
             fence.is_some_and(|fence| point.seq < fence.seq || (point.seq == fence.seq && point.id == fence.id))
         }
         Control::Remove(remove) => match remove.messages {
-            MessageFate::Kept => true,
-            MessageFate::Purged => false,
+            MessageFate::Kept => !ends.role_changes || fenced(remove, point),
+            MessageFate::Purged => !ends.purges && fenced(remove, point),
             MessageFate::Fenced => fenced(remove, point),
         },
         _ => false,

@@ -10,7 +10,7 @@ pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of one value: an event is at most 32 KiB, a page of epoch rows 22 KiB. Larger content is a file beside the
 /// store.
-pub const MAX_VALUE_BYTES: usize = 256 * 1024;
+pub const MAX_VALUE_BYTES: usize = parlor_proto::limits::MAX_VALUE;
 
 /// Bytes of one key of the small key-value namespaces. The longest in use is two ids.
 pub const MAX_KEY_BYTES: usize = 128;

@@ -13,9 +13,16 @@ use crate::timeline::{Cursor, Page, Position, TimelineRow};
 const FIRST: Position = Position { order: 0, tie: 0, author: 0, seq: 0 };
 const LAST: Position = Position { order: u64::MAX, tie: u32::MAX, author: u32::MAX, seq: u32::MAX };
 
+/// What becomes of a page on which a message does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    Fail,
+    PassOver,
+}
+
 /// A page, newest first.
-pub(crate) fn page(core: &Core, room: &Room, cursor: Cursor, limit: usize) -> Result<Page, Fault> {
-    let walk = Walk { core, room };
+pub(crate) fn page(core: &Core, room: &Room, cursor: Cursor, limit: usize, damaged: Damaged) -> Result<Page, Fault> {
+    let walk = Walk { core, room, damaged };
     let limit = limit.min(MAX_PAGE_ROWS);
     match cursor {
         Cursor::Newest => {
@@ -50,7 +57,7 @@ pub(crate) fn unreadable(
     after: Option<Position>,
     limit: usize,
 ) -> Result<Vec<TimelineRow>, Fault> {
-    let walk = Walk { core, room };
+    let walk = Walk { core, room, damaged: Damaged::Fail };
     let start = timeline_key(room.number, after.unwrap_or(FIRST));
     let end = timeline_key(room.number, LAST);
     let mut rows = Vec::new();
@@ -72,7 +79,7 @@ pub(crate) fn unreadable(
 
 /// All messages after a place, oldest first.
 pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, Fault> {
-    let walk = Walk { core, room };
+    let walk = Walk { core, room, damaged: Damaged::Fail };
     let limit = limit.min(MAX_PAGE_ROWS);
     let (start, end) = (timeline_key(room.number, after.unwrap_or(FIRST)), timeline_key(room.number, LAST));
     let mut rows = Vec::new();
@@ -102,6 +109,7 @@ pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usi
 struct Walk<'a> {
     core: &'a Core,
     room: &'a Room,
+    damaged: Damaged,
 }
 
 impl Walk<'_> {
@@ -137,8 +145,14 @@ impl Walk<'_> {
             if taken.len() == limit {
                 return Ok((taken, true));
             }
-            if let Some(plain) = walk_cell(self.core, TreeId::Timeline, &key, &cell)? {
-                taken.push(TimelineRow { position, row: message_of(self.core, position, &plain)? });
+            let row = walk_cell(self.core, TreeId::Timeline, &key, &cell)
+                .and_then(|plain| plain.map(|plain| message_of(self.core, position, &plain)).transpose());
+            match row {
+                Ok(row) => taken.extend(row.map(|row| TimelineRow { position, row })),
+                Err(Fault::Damaged(detail)) if self.damaged == Damaged::PassOver => {
+                    tracing::warn!(detail, "a message is left out: it can not be read");
+                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok((taken, false))

@@ -196,7 +196,15 @@ impl Store {
 
     /// A page of the timeline, at most `limit` rows ([`limits::MAX_PAGE_ROWS`] at most), newest first.
     pub fn page(&self, room: &RoomId, cursor: Cursor, limit: usize) -> Result<Page, ReadError> {
-        self.in_room(room, |core, room| pages::page(core, room, cursor, limit))
+        self.in_room(room, |core, room| pages::page(core, room, cursor, limit, pages::Damaged::Fail))
+    }
+
+    /// As [`page`](Self::page), without those messages that do not open: a damaged one keeps no other from being read.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn page_readable(&self, room: &RoomId, cursor: Cursor, limit: usize) -> Result<Page, ReadError> {
+        self.in_room(room, |core, room| pages::page(core, room, cursor, limit, pages::Damaged::PassOver))
     }
 
     /// Entries of a list, at most `limit` ([`limits::MAX_REMARKS`] at most): of a list by name in no order, of one by time the

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::{Ended, at};
+use crate::relay::free_port;
 use crate::{Answer, eventually, program, run_to_end};
 
 /// How a node is started, where it differs from the usual.
@@ -44,9 +45,6 @@ pub struct Person {
     api: String,
     n_runs: u32,
 }
-
-/// Where a node listens: a port of its own choosing, over both transports, on loopback only.
-const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 /// How much of a log is shown when a test fails.
 const SHOWN_LINES: usize = 60;
@@ -295,7 +293,9 @@ impl Person {
         if !self.options.run_args.iter().any(|arg| arg == "--api") {
             command.args(["--api", "127.0.0.1:0"]);
         }
-        let usual = LISTEN.map(str::to_owned);
+        // Over both transports, on loopback only. At a port that no connection of somebody else takes while the node is stopped.
+        let port = free_port();
+        let usual = [format!("/ip4/127.0.0.1/tcp/{port}"), format!("/ip4/127.0.0.1/udp/{port}/quic-v1")];
         let said = [&self.listen[..], &self.options.listen[..], &usual[..]];
         let listen = said.into_iter().find(|listen| !listen.is_empty()).unwrap_or_default();
         listen.iter().for_each(|address| _ = command.args(["--listen", address]));

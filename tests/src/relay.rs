@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -33,13 +33,13 @@ fn relay_program() -> PathBuf {
     program().parent().unwrap_or(Path::new(".")).join(name)
 }
 
-/// A free port of those that no program is given by chance: a relay comes back where it was, and while it is gone others are started.
-fn free_port() -> u16 {
+/// A free port of those that no program is given by chance: whoever comes back is where he was, and while he is gone others are started.
+pub(crate) fn free_port() -> u16 {
     loop {
         // Another number each time, whoever else asks.
         let drawn = RandomState::new().build_hasher().finish() % 20_000;
         let port = 10_240 + u16::try_from(drawn).unwrap_or_default();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, StorageType, Stream};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, LastRawMessageErrorKind, StorageType, Stream};
 use async_nats::jetstream::{self, Context, message::StreamMessage};
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -37,6 +37,8 @@ const PREFIX: &str = "parlor.mail";
 const PATIENCE: Duration = Duration::from_secs(15);
 /// One attempt to put.
 const ATTEMPT: Duration = Duration::from_secs(4);
+/// A consumer is given to any server, also to one that has just gone away: then another is asked for after so long.
+const PLACED: Duration = Duration::from_secs(1);
 /// Nothing came for so long: it is looked whether there was nothing.
 const QUIET: Duration = Duration::from_secs(5);
 /// Pause between two attempts, and before the stream is followed anew.
@@ -257,62 +259,88 @@ impl NatsStore {
     }
 
     async fn try_list(&self, name: &BoxName, after: u64, limit: usize) -> Result<Listing, StoreError> {
-        // The end first: what comes meanwhile is beyond it.
-        let end = self.stream.get_info().await.map_err(failed)?.state.last_sequence;
+        let filter = format!("{PREFIX}.{}.>", hex(&name.to_bytes()));
+        let Newest { stream: end, of_box } = self.newest(&filter).await?;
         let mut listing = Listing { entries: Vec::new(), more: false, end };
-        if after >= end || limit == 0 {
+        if of_box <= after || limit == 0 {
             return Ok(listing);
         }
-        let consumer = self
-            .stream
-            .create_consumer(pull::Config {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
-                ack_policy: AckPolicy::None,
-                filter_subject: format!("{PREFIX}.{}.>", hex(&name.to_bytes())),
-                headers_only: true,
-                inactive_threshold: PATIENCE,
-                num_replicas: 1,
-                memory_storage: true,
-                ..pull::Config::default()
-            })
-            .await
-            .map_err(failed)?;
+        let made = self.stream.create_consumer(pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+            ack_policy: AckPolicy::None,
+            filter_subject: filter,
+            headers_only: true,
+            inactive_threshold: PATIENCE,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        });
+        let unplaced = |_| StoreError::Failed("a consumer was given to a server that does not answer".to_owned());
+        let consumer = tokio::time::timeout(PLACED, made).await.map_err(unplaced)?.map_err(failed)?;
         let consumer_name = consumer.cached_info().name.clone();
-        let listed = self.read_entries(&consumer, limit, &mut listing).await;
+        let listed = read_entries(&consumer, of_box, limit, &mut listing).await;
         // It would be forgotten by itself.
         let _ = self.stream.delete_consumer(&consumer_name).await;
         listed.map(|()| listing)
     }
 
-    async fn read_entries(
-        &self,
-        consumer: &jetstream::consumer::Consumer<pull::Config>,
-        limit: usize,
-        listing: &mut Listing,
-    ) -> Result<(), StoreError> {
-        let waiting = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
-        let mut wanted = waiting.min(limit.saturating_add(1));
-        while wanted > 0 {
-            let batch = consumer.fetch().max_messages(wanted).expires(ATTEMPT).messages().await.map_err(failed)?;
-            let messages: Vec<_> = batch.try_collect().await.map_err(|error| StoreError::Failed(error.to_string()))?;
-            if messages.is_empty() {
-                return Err(StoreError::Failed("the list was cut short".to_owned()));
-            }
-            wanted = wanted.saturating_sub(messages.len());
-            for message in messages {
-                let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
-                let Some((_, id, size)) = parse_subject(&message.subject) else { continue };
-                if at > listing.end {
-                    return Ok(());
-                }
+    /// What the server that leads the stream holds: asked of it alone, for any other may lag behind what was acknowledged.
+    async fn newest(&self, filter: &str) -> Result<Newest, StoreError> {
+        // The end first: what comes meanwhile is beyond it.
+        let before = self.stream.get_info().await.map_err(failed)?;
+        let of_box = match self.stream.get_last_raw_message_by_subject(filter).await {
+            Ok(message) => message.sequence,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => 0,
+            Err(error) => return Err(failed(error)),
+        };
+        let after = self.stream.get_info().await.map_err(failed)?;
+        if leader(&before) != leader(&after) {
+            // A new one has its log before it has all of it in its stream: for a moment it may know of less than the old one.
+            return Err(StoreError::Failed("another server leads the stream now".to_owned()));
+        }
+        Ok(Newest { stream: before.state.last_sequence, of_box })
+    }
+}
+
+/// Sequence numbers of the newest messages; 0 where there is none.
+struct Newest {
+    stream: u64,
+    of_box: u64,
+}
+
+fn leader(info: &Info) -> Option<&str> {
+    info.cluster.as_ref()?.leader.as_deref()
+}
+
+/// Reads up to the newest of the box. The consumer lives at any of the servers, and its own count of what waits is what that one
+/// has got so far: what it lacks is waited for.
+async fn read_entries(
+    consumer: &jetstream::consumer::Consumer<pull::Config>,
+    newest: u64,
+    limit: usize,
+    listing: &mut Listing,
+) -> Result<(), StoreError> {
+    loop {
+        let wanted = limit.saturating_add(1) - listing.entries.len();
+        let batch = consumer.fetch().max_messages(wanted).expires(ATTEMPT).messages().await.map_err(failed)?;
+        let messages: Vec<_> = batch.try_collect().await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        if messages.is_empty() {
+            return Err(StoreError::Failed("the list was cut short".to_owned()));
+        }
+        for message in messages {
+            let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
+            let of_ours = parse_subject(&message.subject).filter(|_| at <= listing.end);
+            if let Some((_, id, size)) = of_ours {
                 if listing.entries.len() == limit {
                     listing.more = true;
                     return Ok(());
                 }
                 listing.entries.push(Entry { at, id, size });
             }
+            if at >= newest.min(listing.end) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }
 

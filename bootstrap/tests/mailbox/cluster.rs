@@ -40,7 +40,7 @@ impl Cluster {
 
     /// The addresses of all servers, as a relay is given them.
     pub(crate) fn addresses(&self) -> String {
-        self.clients.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+        (0..self.clients.len()).map(|server| self.address(server)).collect::<Vec<_>>().join(",")
     }
 
     /// Kills a server with SIGKILL.
@@ -49,6 +49,33 @@ impl Cluster {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Stops a server for a while, as a machine that is too busy does, until [`Cluster::thaw`].
+    pub(crate) fn freeze(&self, server: usize) {
+        self.signal(server, "-STOP");
+    }
+
+    pub(crate) fn thaw(&self, server: usize) {
+        self.signal(server, "-CONT");
+    }
+
+    fn signal(&self, server: usize, signal: &str) {
+        let pid = self.servers[server].as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// The server that leads `stream`, if one does.
+    pub(crate) async fn leader(&self, stream: &str) -> Option<usize> {
+        let client = async_nats::connect(self.addresses().split(',').collect::<Vec<_>>()).await.ok()?;
+        let stream = async_nats::jetstream::new(client).get_stream(stream).await.ok()?;
+        let leader = stream.cached_info().cluster.as_ref()?.leader.as_ref()?;
+        leader.strip_prefix('s')?.parse().ok()
+    }
+
+    /// The address of one server.
+    pub(crate) fn address(&self, server: usize) -> String {
+        format!("nats://127.0.0.1:{}", self.clients[server])
     }
 
     /// Starts a server where it was.

@@ -96,6 +96,29 @@ async fn a_cluster_keeps_what_a_mailbox_promises_and_loses_nothing_when_a_server
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_lacks_nothing_when_a_server_lags_behind_the_others() {
+    let Some(cluster) = Cluster::start(3) else { return };
+    let first = nats(&cluster, NatsOptions::default()).await;
+    suite::fill(&first, 1).await;
+    let mut leader = None;
+    suite::eventually("a server leads", async || {
+        leader = cluster.leader(STREAM).await;
+        leader.is_some()
+    })
+    .await;
+    let leader = leader.unwrap();
+    let slow = (leader + 1) % 3;
+    let store = NatsStore::connect(&cluster.address(leader), NatsOptions::default()).await.unwrap();
+    for round in 1..=12 {
+        // Meanwhile the two others acknowledge by themselves.
+        cluster.freeze(slow);
+        let kept = suite::fill_box(&store, round, 60).await;
+        cluster.thaw(slow);
+        suite::lists_all(&store, &kept).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_alone_keeps_mailboxes_too_and_lets_them_go_after_their_time() {
     let Some(cluster) = Cluster::start(1) else { return };
     let options = NatsOptions { keep: Duration::from_secs(2), ..NatsOptions::default() };

@@ -182,7 +182,12 @@ async fn a_full_box_refuses_new_blobs_and_knows_the_old(store: &dyn MailboxStore
 
 /// Puts blobs, and gives what was acknowledged.
 pub(crate) async fn fill(store: &dyn MailboxStore, n: u64) -> Kept {
-    let name = name(BoxKind::Room, 50);
+    fill_box(store, 50, n).await
+}
+
+/// The same in the box of a room of this number.
+pub(crate) async fn fill_box(store: &dyn MailboxStore, room: u8, n: u64) -> Kept {
+    let name = name(BoxKind::Room, room);
     let mut blobs = Vec::new();
     for n in 1_000..1_000 + n {
         let (id, bytes) = blob(n);
@@ -212,6 +217,14 @@ pub(crate) async fn fill_slowly(store: &dyn MailboxStore, n: u64) -> Kept {
 
 pub(crate) async fn is_filled(store: &dyn MailboxStore, n: usize) -> bool {
     store.list(SLOWLY, 0, 512).await.is_ok_and(|listing| listing.entries.len() >= n)
+}
+
+/// A list that is asked for at once has all that was acknowledged.
+pub(crate) async fn lists_all(store: &dyn MailboxStore, kept: &Kept) {
+    let listed: Vec<_> =
+        store.list(kept.name, 0, 512).await.unwrap().entries.iter().map(|entry| (entry.id, entry.at)).collect();
+    let all: Vec<_> = kept.blobs.iter().map(|(id, _, at)| (*id, *at)).collect();
+    assert_eq!(listed, all, "a list has all that was acknowledged before");
 }
 
 /// All that was acknowledged is listed and given. A server that leads in place of a killed one has the last blobs in its log

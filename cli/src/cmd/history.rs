@@ -73,8 +73,9 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
         write_page(&page.items, &mut early, globals, out)?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         match page.older {
-            Some(older) if !page.items.is_empty() => before = Some(older),
-            _ => break,
+            // Also behind an empty page, of what can not be read here.
+            Some(older) => before = Some(older),
+            None => break,
         }
     }
     Ok(())
@@ -95,9 +96,6 @@ fn forward(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
         }
         let page = page(node, args, kind, &cursor, left.min(PAGE_MAX))?;
         holes = page.holes;
-        if page.items.is_empty() {
-            break;
-        }
         page.items.into_iter().rev().for_each(|m| found.push_front(m));
         next = page.newer.map(|newer| ("after", newer));
     }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use parlor_api::{
-    Attention, Calls, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, Status, UpdateAttention,
+    Attention, Calls, Code, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, Status, UpdateAttention,
     UpdateRoom,
 };
 use ureq::http::Method;
@@ -121,7 +121,7 @@ pub enum Command {
     Leave {
         /// Which room
         room: String,
-        /// Leave although you are its only owner
+        /// Leave although you are its only owner; a room that can not be read is thrown away
         #[arg(long)]
         force: bool,
     },
@@ -205,13 +205,18 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             attend(node, &room, &UpdateAttention { pinned: Some(!off), ..UpdateAttention::default() }, out)
         }
         Command::Leave { room, force } => {
-            let room: Room = node.get(&path(&room))?;
-            let alone = !out.is_quiet() && alone::holds(&room.room, node);
-            node.act(Method::POST, &format!("{}/leave?force={force}", path(&room.room)))?;
+            let found = node.get::<Room>(&path(&room)).map(|found| (found.room, found.name));
+            // One that can not be read is named as it was, and thrown away.
+            let (id, name) = match found {
+                Err(problem) if problem.code == Code::HomeDamaged && force => (room.clone(), room),
+                found => found?,
+            };
+            let alone = !out.is_quiet() && alone::holds(&id, node);
+            node.act(Method::POST, &format!("{}/leave?force={force}", path(&id)))?;
             if out.is_json() {
-                return out.json(&serde_json::json!({"room": room.room, "name": room.name, "left": true}));
+                return out.json(&serde_json::json!({"room": id, "name": name, "left": true}));
             }
-            out.note(format!("Left {}.", display::neutral_line(&room.name)));
+            out.note(format!("Left {}.", display::neutral_line(&name)));
             if alone {
                 alone::said(out);
             }
@@ -279,7 +284,7 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
             .last_message
             .map(|m| format!("{}  {}: {}", time::brief(&m.sent_at), m.author.name, first_words(&m.text)));
         let id: String = room.room.chars().take(8).collect();
-        let role = standing_name(room.role);
+        let role = if room.damaged.is_some() { "damaged" } else { standing_name(room.role) };
         table.row([
             id,
             room.name,

@@ -21,7 +21,7 @@ impl App {
             contradicts_itself: false,
         };
         let mut of_rooms = Vec::new();
-        for (room, _) in context.directory.all() {
+        for (room, _) in context.directory.all().into_iter().filter(|(_, it)| it.item.damaged.is_none()) {
             of_rooms.push(self.node.rooms.own_devices(room).await?);
         }
         let mut devices = devices::merged(this, of_rooms);

@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     pub(crate) revoked: bool,
     /// Rooms.
     pub(crate) rooms: Vec<RoomFact>,
+    /// Rooms that can not be read.
+    pub(crate) damaged: Vec<String>,
     /// Own messages that nobody else holds yet.
     pub(crate) outbox: usize,
     /// Own messages that were given up.

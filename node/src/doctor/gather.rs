@@ -57,7 +57,12 @@ impl App {
             punched: network.punched,
             clock: clock(&all),
             revoked: self.is_revoked().await?,
-            rooms: all.iter().filter(|summary| summary.item.role.role().is_some()).map(room).collect(),
+            rooms: all
+                .iter()
+                .filter(|summary| summary.item.role.role().is_some() && summary.item.damaged.is_none())
+                .map(room)
+                .collect(),
+            damaged: all.iter().filter(|it| it.item.damaged.is_some()).map(|it| it.item.name.clone()).collect(),
             outbox,
             given_up,
             joining: node.joins.waiting().len(),

@@ -16,8 +16,8 @@ const ROOMS_TOLD: usize = 5;
 
 /// What follows from the facts, the worst first. Never empty.
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let rules: [fn(&Facts) -> Vec<Finding>; 11] =
-        [device, clock, disk, listening, way_in, udp, relays, people, rooms, waiting, desktop];
+    let rules: [fn(&Facts) -> Vec<Finding>; 12] =
+        [device, damaged, clock, disk, listening, way_in, udp, relays, people, rooms, waiting, desktop];
     let mut all: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
     if all.iter().all(|finding| finding.level == Level::Note) {
         all.push(told(
@@ -84,12 +84,20 @@ fn device(facts: &Facts) -> Vec<Finding> {
         let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM";
         told("device_revoked", Level::Problem, text, hint)
     });
-    let new = facts.own_new.iter().map(|name| {
-        let text = format!("a device came to your account that this one did not make: {name}");
-        let hint = "is it yours? parlor device confirm DEVICE; if not, somebody has your recovery phrase or a backup: parlor device revoke DEVICE";
-        named(name, told("device_new", Level::Problem, text, hint))
-    });
+    let text = |name| format!("a device came to your account that this one did not make: {name}");
+    let hint = "is it yours? parlor device confirm DEVICE; if not, somebody has your recovery phrase or a backup: parlor device revoke DEVICE";
+    let new = facts.own_new.iter().map(|name| named(name, told("device_new", Level::Problem, text(name), hint)));
     revoked.into_iter().chain(new).chain(cloned).chain(changed).collect()
+}
+
+/// Rooms of which something on the disk can not be read.
+fn damaged(facts: &Facts) -> Vec<Finding> {
+    let told = facts.damaged.iter().map(|name| {
+        let text = format!("{name} can not be read: something of it on the disk is damaged; all other rooms work");
+        let hint = "restore a backup in a new home, or throw the room away and be let in again: parlor room leave ROOM --force";
+        named(name, told("room_damaged", Level::Problem, text, hint))
+    });
+    told.take(ROOMS_TOLD).collect()
 }
 
 fn clock(facts: &Facts) -> Vec<Finding> {

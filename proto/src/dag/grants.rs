@@ -45,6 +45,8 @@ pub struct Grant {
 pub(super) struct Grants {
     all: Vec<Grant>,
     of: HashMap<AccountId, Vec<GrantIdx>>,
+    /// The same, of each account the most senior first.
+    ranked: HashMap<AccountId, Vec<GrantIdx>>,
     /// Every grant: the events made under it, in order of acceptance.
     under: Vec<Vec<NodeIdx>>,
     /// Every grant: those given or invited under it.
@@ -140,7 +142,8 @@ impl Dag {
 
     fn add_grant(&mut self, grant: Grant) {
         let g = self.grants.all.len();
-        self.grants.of.entry(grant.subject).or_default().push(g);
+        let subject = grant.subject;
+        self.grants.of.entry(subject).or_default().push(g);
         if let Some(giver) = grant.giver {
             self.grants.below[giver].push(g);
         }
@@ -149,6 +152,8 @@ impl Dag {
         self.grants.below.push(Vec::new());
         let place = self.place(g);
         self.grants.order.insert(place, g);
+        let rank = self.rank_below(&subject, g);
+        self.grants.ranked.entry(subject).or_default().insert(rank, g);
     }
 
     /// All grants in order of acceptance.
@@ -159,6 +164,16 @@ impl Dag {
     /// The grants given to an account.
     pub fn grants_of(&self, account: &AccountId) -> &[GrantIdx] {
         self.grants.of.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// The grants given to an account, the most senior first.
+    pub fn ranked_of(&self, account: &AccountId) -> &[GrantIdx] {
+        self.grants.ranked.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many of [`ranked_of`](Self::ranked_of) are not junior to a grant: those after them are.
+    pub fn rank_below(&self, account: &AccountId, g: GrantIdx) -> usize {
+        self.ranked_of(account).partition_point(|other| !self.seniority(g, *other).is_lt())
     }
 
     /// The grants that an event made: several only by a genesis.
@@ -195,9 +210,10 @@ impl Dag {
         match target {
             Target::Account(account) => self.grants_of(account),
             Target::Grant(id, account) => {
-                let op = self.find(id);
+                let Some(op) = self.find(id) else { return &[] };
                 let theirs = self.grants_of(account);
-                let one = theirs.iter().find(|g| Some(self.grants.all[**g].op) == op);
+                let before = theirs.partition_point(|g| self.grants.all[*g].op < op);
+                let one = theirs.get(before).filter(|g| self.grants.all[**g].op == op);
                 one.map_or(&[], std::slice::from_ref)
             }
             Target::Invite(id) => self.find(id).map_or(&[], |at| self.grants_by_invite(at)),

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::proofs::Proofs;
 use super::{Dag, Grant, GrantIdx, Node, NodeIdx, Set};
-use crate::control::{Admit, Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
+use crate::control::{Admit, Control, DeviceFence, Invite, Power, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 use crate::limits;
+
+/// What names a request to join: the key of the invite, who asks, and the nonce. Whoever has the link can write the nonce of somebody
+/// else, but no device makes a request of an account that is not its own.
+type RequestName = ([u8; 32], AccountId, [u8; 16]);
 
 /// Events by what they are, in order of acceptance.
 #[derive(Debug, Default)]
@@ -20,8 +24,8 @@ pub struct Kinds {
     pub revokes: HashMap<NodeIdx, Vec<NodeIdx>>,
     /// All that ends grants, closes invites or puts out devices: removals, leaves, revocations of invites and of devices.
     pub ends: Vec<NodeIdx>,
-    /// The admissions by one request: invite key and nonce.
-    pub requests: HashMap<([u8; 32], [u8; 16]), Vec<NodeIdx>>,
+    /// The admissions by one request.
+    requests: HashMap<RequestName, Vec<NodeIdx>>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -159,23 +163,38 @@ impl Dag {
     /// knowing of it, and is as strong. Who was given another role does not get the one before again by the link he came by.
     pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
         let grant = &self.grants()[g];
-        let invite = self.invite_behind(g);
-        let all = invite.and_then(|_| self.kinds.role_removes.get(&grant.subject)).into_iter().flatten().copied();
+        let by = self.invite_behind(g).into_iter();
+        by.flat_map(move |invite| self.role_removes_since(invite, &grant.subject, grant.power, Some(g)))
+    }
+
+    /// The removals of one grant of an account that end another one of it by an invite, `except` the grant they name: made when the
+    /// invite was not known to know of them, of a grant that was no stronger than `power`.
+    pub fn role_removes_since(
+        &self,
+        invite: NodeIdx,
+        account: &AccountId,
+        power: Power,
+        except: Option<GrantIdx>,
+    ) -> impl Iterator<Item = NodeIdx> {
+        let all = self.kinds.role_removes.get(account).into_iter().flatten().copied();
         all.filter(move |at| {
             let Control::Remove(remove) = &self.node(*at).control else { return false };
             let mut named = self.targets(&remove.target).iter();
-            invite.is_some_and(|invite| !self.in_past(*at, invite))
-                && named.any(|named| *named != g && grant.power <= self.grants()[*named].power)
+            !self.in_past(*at, invite)
+                && named.any(|named| Some(*named) != except && power <= self.grants()[*named].power)
         })
     }
 
     /// The grants of an account that lie in the past of a Remove and are not junior to the one it was made under.
     pub fn above(&self, account: &AccountId, kill: NodeIdx) -> impl Iterator<Item = GrantIdx> {
         let auth = self.node(kill).auth;
-        let theirs = self.grants_of(account).iter().copied();
-        theirs.filter(move |h| {
-            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt()) && self.in_past(self.grants()[*h].op, kill)
-        })
+        let theirs = self.ranked_of(account).iter().copied();
+        let seniors = theirs.take_while(move |h| {
+            #[cfg(test)]
+            crate::steps::note();
+            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt())
+        });
+        seniors.filter(move |h| self.in_past(self.grants()[*h].op, kill))
     }
 
     /// Whether who has a grant was let in himself long after this time: nobody lets in by a link that was over then. Of founders, and of
@@ -185,33 +204,47 @@ impl Dag {
         matches!(came.control, Control::Admit(_)) && ts_ms.saturating_add(limits::CLOCK_ERROR_MS) < came.ts_ms
     }
 
-    /// Whether a member let in an account so often, as far as is known in `view`, that nobody needs it: each time costs everybody who
-    /// resolves the room.
-    pub fn let_in_often(&self, author: &AccountId, account: &AccountId, view: &Set) -> bool {
-        self.often(author, account, view, |control| matches!(control, Control::Admit(_)))
+    /// Whether a device let in an account so often, as far as is known in `view`, that nobody needs it: each time costs everybody who
+    /// resolves the room. By the device, not by its account: a stolen one keeps the others from nothing.
+    pub fn let_in_often(&self, device: &DeviceId, account: &AccountId, view: &Set) -> bool {
+        let admits = |op: &NodeIdx| matches!(self.node(*op).control, Control::Admit(_));
+        self.given_by(device, account, view).filter(admits).count() >= limits::MAX_SAME
     }
 
-    /// Whether a member gave an account so many roles.
-    pub fn given_often(&self, author: &AccountId, account: &AccountId, view: &Set) -> bool {
-        self.often(author, account, view, |control| matches!(control, Control::Grant(_)))
-    }
-
-    fn often(&self, author: &AccountId, account: &AccountId, view: &Set, kind: impl Fn(&Control) -> bool) -> bool {
-        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
-        let same = ops.filter(|op| view.has(*op) && self.node(*op).author == *author && kind(&self.node(*op).control));
-        same.count() >= limits::MAX_SAME
-    }
-
-    /// Whether a member removed an account, or one of its grants, so often.
-    pub fn removed_often(&self, author: &AccountId, target: &Target, view: &Set) -> bool {
-        let account = match target {
-            Target::Account(account) | Target::Grant(_, account) => account,
-            Target::Invite(_) => return false,
+    /// Whether a device gave an account so many roles that nobody took away.
+    pub fn given_often(&self, device: &DeviceId, account: &AccountId, view: &Set) -> bool {
+        let stands = |op: &NodeIdx| {
+            matches!(self.node(*op).control, Control::Grant(_))
+                && !self.removes_of(account).any(|at| view.has(at) && self.in_past(*op, at))
         };
-        let named = [self.kinds.account_removes.get(account), self.kinds.role_removes.get(account)];
-        let same =
-            named.into_iter().flatten().flatten().filter(|at| view.has(**at) && self.node(**at).author == *author);
-        same.count() >= limits::MAX_SAME
+        self.given_by(device, account, view).filter(stands).nth(limits::MAX_SAME - 1).is_some()
+    }
+
+    /// What a device gave an account grants by.
+    fn given_by(&self, device: &DeviceId, account: &AccountId, view: &Set) -> impl Iterator<Item = NodeIdx> {
+        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
+        ops.filter(|op| view.has(*op) && self.node(*op).event.device() == *device)
+    }
+
+    /// Whether a device removed the same so often, with nothing new to remove since: whatever an account is given can be taken away
+    /// again, by whoever may, however often that was.
+    pub fn removed_often(&self, device: &DeviceId, target: &Target, view: &Set) -> bool {
+        let (Target::Account(account) | Target::Grant(_, account)) = target else { return false };
+        let same = |at: &NodeIdx| {
+            let node = self.node(*at);
+            let names = matches!(&node.control, Control::Remove(remove) if remove.target == *target);
+            names && view.has(*at) && node.event.device() == *device
+        };
+        let before: Vec<NodeIdx> = self.removes_of(account).filter(same).collect();
+        let known = || self.grants_of(account).iter().map(|g| self.grants()[*g].op).filter(|op| view.has(*op));
+        let knew_all = |at: &&NodeIdx| known().all(|op| self.in_past(op, **at));
+        before.len() >= limits::MAX_SAME && before.iter().filter(knew_all).count() >= limits::MAX_SAME
+    }
+
+    /// The removals of an account and of each of its grants.
+    fn removes_of(&self, account: &AccountId) -> impl Iterator<Item = NodeIdx> {
+        let removes = [self.kinds.account_removes.get(account), self.kinds.role_removes.get(account)];
+        removes.into_iter().flatten().flatten().copied()
     }
 
     /// The leaves of an account.
@@ -265,7 +298,6 @@ impl Dag {
     }
 }
 
-/// What names a request to join: nobody but who made it can make another one with the same.
-fn request_of(admit: &Admit) -> ([u8; 32], [u8; 16]) {
-    (admit.join.invite_pk, admit.join.nonce)
+fn request_of(admit: &Admit) -> RequestName {
+    (admit.join.invite_pk, admit.join.entrant.account(), admit.join.nonce)
 }

@@ -76,25 +76,27 @@ impl Doorkeeper {
         invites: impl IntoIterator<Item = (RoomId, InviteId, [u8; 32])>,
         now_ms: u64,
     ) -> Result<Knocker, KnockError> {
-        if bytes.len() > MAX_KNOCK {
-            return Err(KnockError::Malformed);
-        }
-        let (nonce, rest) = bytes.split_first_chunk::<16>().ok_or(KnockError::Malformed)?;
-        let (probe, sealed) = rest.split_first_chunk::<16>().ok_or(KnockError::Malformed)?;
+        let form = Form::of(bytes)?;
         if !self.admit(peer, now_ms) {
             return Err(KnockError::TooOften);
         }
-        let meant =
-            |(_, _, invite_pk): &(RoomId, InviteId, [u8; 32])| PROBE.hash_prefix::<16>(&[invite_pk, nonce]) == *probe;
-        let found = invites.into_iter().take(MAX_INVITES).find(meant);
-        let (room, invite, invite_pk) = found.ok_or(KnockError::NoMatch)?;
-        let knock = Knock { invite_pk, nonce: *nonce };
-        let plain = knock_key(&invite_pk).open(&knock.aad(b"knock"), sealed).map_err(|_| KnockError::Damaged)?;
-        let request: JoinRequest = codec::decode(&plain, MAX_KNOCK).map_err(|_| KnockError::Damaged)?;
-        if request.invite_pk != invite_pk {
-            return Err(KnockError::Damaged);
-        }
-        Ok(Knocker { room, invite, request, knock })
+        form.open(invites)
+    }
+
+    /// The same for a knock that lay at a door, where whoever knows it can leave anything: only what opens counts, so that what
+    /// does not keeps nobody waiting.
+    ///
+    /// # Errors
+    /// See [`KnockError`]. Answer with no bytes; what knocks too often may be looked at again.
+    pub fn open_at_door(
+        &mut self,
+        door: &[u8],
+        bytes: &[u8],
+        invites: impl IntoIterator<Item = (RoomId, InviteId, [u8; 32])>,
+        now_ms: u64,
+    ) -> Result<Knocker, KnockError> {
+        let knocker = Form::of(bytes)?.open(invites)?;
+        if self.admit(door, now_ms) { Ok(knocker) } else { Err(KnockError::TooOften) }
     }
 
     /// Whether this peer may knock now; if so, it is counted.
@@ -112,5 +114,38 @@ impl Doorkeeper {
         let allowed = bucket.left > 0;
         bucket.left = bucket.left.saturating_sub(1);
         allowed
+    }
+}
+
+/// A knock before it is opened.
+struct Form<'a> {
+    nonce: &'a [u8; 16],
+    probe: &'a [u8; 16],
+    sealed: &'a [u8],
+}
+
+impl<'a> Form<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, KnockError> {
+        if bytes.len() > MAX_KNOCK {
+            return Err(KnockError::Malformed);
+        }
+        let (nonce, rest) = bytes.split_first_chunk().ok_or(KnockError::Malformed)?;
+        let (probe, sealed) = rest.split_first_chunk().ok_or(KnockError::Malformed)?;
+        Ok(Self { nonce, probe, sealed })
+    }
+
+    fn open(&self, invites: impl IntoIterator<Item = (RoomId, InviteId, [u8; 32])>) -> Result<Knocker, KnockError> {
+        let Self { nonce, probe, sealed } = *self;
+        let meant =
+            |(_, _, invite_pk): &(RoomId, InviteId, [u8; 32])| PROBE.hash_prefix::<16>(&[invite_pk, nonce]) == *probe;
+        let found = invites.into_iter().take(MAX_INVITES).find(meant);
+        let (room, invite, invite_pk) = found.ok_or(KnockError::NoMatch)?;
+        let knock = Knock { invite_pk, nonce: *nonce };
+        let plain = knock_key(&invite_pk).open(&knock.aad(b"knock"), sealed).map_err(|_| KnockError::Damaged)?;
+        let request: JoinRequest = codec::decode(&plain, MAX_KNOCK).map_err(|_| KnockError::Damaged)?;
+        if request.invite_pk != invite_pk {
+            return Err(KnockError::Damaged);
+        }
+        Ok(Knocker { room, invite, request, knock })
     }
 }

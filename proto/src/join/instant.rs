@@ -228,7 +228,8 @@ impl Entering {
         // A guest that has let somebody in is used, whatever becomes of us.
         guest.leave(now_ms).map_err(|_| EnterError::NoGuest)?;
         let id = guest.id();
-        let welcome = Welcome::open(&me, &id, &request.invite_pk, &admission.welcome);
+        let sealed = admission.welcome.ok_or(EnterError::NoGuest)?;
+        let welcome = Welcome::open(&me, &id, &request.invite_pk, &sealed);
         let (mut room, mut outcome) = Room::join(me, id, welcome.map_err(|_| EnterError::NoGuest)?);
         let events: Vec<Event> = guest.control_events().cloned().collect();
         outcome.merge(room.receive(events, now_ms).outcome);

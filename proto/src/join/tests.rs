@@ -75,3 +75,18 @@ fn one_peer_may_not_knock_without_end_and_others_still_may() {
     }
     assert_eq!(knock_as(b"bob", 3_000), None);
 }
+
+#[test]
+fn what_opens_nothing_counts_for_no_door_and_what_opens_does() {
+    let request = joiner::request(&mut rng());
+    let (_, bytes) = knock(&request.invite_pk, &request, &mut rng());
+    let mut keeper = Doorkeeper::default();
+    let mut knock_with = |bytes: &[u8]| keeper.open_at_door(b"door", bytes, invites(request.invite_pk), 0).err();
+    for n in 0..100 {
+        assert_eq!(knock_with(&[n; 300]), Some(KnockError::NoMatch));
+    }
+    let mut damaged = bytes.clone();
+    damaged[100] ^= 1;
+    assert_eq!(knock_with(&damaged), Some(KnockError::Damaged));
+    assert_eq!((0..100).filter(|_| knock_with(&bytes).is_none()).count(), 8);
+}

@@ -152,8 +152,9 @@ impl Bundle {
         if bundle.0.is_empty() || bundle.0.len() > MAX_MAILS { Err(BlobError::Content) } else { Ok(bundle) }
     }
 
-    /// Packs records and pages, in this order, into as few bundles as fit. What fits no blob is left out; no event or
-    /// page is so long.
+    /// Packs records and pages, in this order, into as few bundles as fit. A page stands behind the Rotate that it is of, and a
+    /// bundle that would begin with one begins with that Rotate, so that who reads it knows what it is for. What fits no blob is
+    /// left out; no event or page is so long.
     pub fn pack(mails: impl IntoIterator<Item = Mail>) -> Vec<Self> {
         Self::pack_within(mails, MAX_CONTENT)
     }
@@ -168,8 +169,13 @@ impl Bundle {
                 continue;
             }
             if bytes + len > most || waiting.len() == MAX_MAILS {
-                bundles.push(Self(std::mem::take(&mut waiting)));
+                let full = Self(std::mem::take(&mut waiting));
                 bytes = LIST;
+                if let Some((rotate, rotate_len)) = full.rotate_of(&mail).filter(|(_, of)| LIST + of + len <= most) {
+                    waiting.push(rotate);
+                    bytes += rotate_len;
+                }
+                bundles.push(full);
             }
             bytes += len;
             waiting.push(mail);
@@ -178,6 +184,13 @@ impl Bundle {
             bundles.push(Self(waiting));
         }
         bundles
+    }
+
+    /// The record that a page is of which comes behind this bundle, and its length.
+    fn rotate_of(&self, next: &Mail) -> Option<(Mail, usize)> {
+        let record = self.0.iter().rev().find(|mail| matches!(mail, Mail::Record(_)));
+        let record = record.filter(|_| matches!(next, Mail::Page(_)))?;
+        Some((record.clone(), codec::encode(record).len()))
     }
 }
 

@@ -48,10 +48,14 @@ pub const MAX_BOX_RELAYS: usize = 4;
 pub const MAX_BOXES: usize = MAX_SLOTS as usize;
 /// Bytes of blobs that a client has given to the machine and no relay has all of.
 pub const MAX_PUT_BYTES: usize = 64 * 1_024 * 1_024;
+/// Of these what any one box may have, whatever the others have: so what no relay of theirs takes keeps nothing of ours out of it.
+pub const PUT_SHARE: usize = 256 * 1_024;
 /// Blobs of one box at one relay that were listed and are not taken yet; listing rests until some are.
 pub const MAX_PENDING: usize = 1_024;
 /// Bytes of blobs that were handed over and are not taken yet; asking for more rests until some are.
 pub const MAX_HANDED_BYTES: usize = 4 * 1_024 * 1_024;
+/// Of these what any one box may have, whatever the others have: so what can not be taken of theirs keeps nobody from reading it.
+pub const HANDED_SHARE: usize = MAX_BLOB;
 /// Blobs that were listed and are not taken yet, over all boxes: some 16 MB. Reached only if relays make them up.
 pub const MAX_WANTED: usize = 65_536;
 /// Names of blobs that a client remembers having taken, for each box: other relays list them later.

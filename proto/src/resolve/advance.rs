@@ -4,7 +4,7 @@
 //! wait in the order of seniority, and each that comes out otherwise sends those that depended on it. The usual event
 //! makes at most one grant and sends nobody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Resolved;
 use super::decide::{fence_holds, max_uses};
@@ -27,8 +27,12 @@ pub struct Delta {
 /// What waits to be decided again.
 #[derive(Debug, Default)]
 struct Work {
+    /// The event that came.
+    at: NodeIdx,
     /// Grants with their places in the order of seniority.
     grants: BTreeSet<(usize, GrantIdx)>,
+    /// Accounts of whose grants those from this one on were sent, by [`Dag::ranked_of`].
+    sent: HashMap<AccountId, usize>,
     keys: BTreeSet<Key>,
     delta: Delta,
 }
@@ -46,7 +50,7 @@ impl Resolved {
     /// Takes one more event into the view, which holds its ancestors and nothing built on it. Afterwards all is as
     /// [`resolve`](super::resolve) would give it.
     pub fn advance(&mut self, dag: &Dag, at: NodeIdx) -> Delta {
-        let mut work = Work::default();
+        let mut work = Work { at, ..Work::default() };
         self.view.put(at);
         self.make_room(dag.grants().len());
         self.enter(dag, at, &mut work);
@@ -141,24 +145,19 @@ impl Resolved {
                 {
                     self.touch_invite(dag, invite, work);
                 }
-                if let Target::Grant(_, account) = &remove.target {
-                    self.push_junior(dag, node.auth, dag.grants_of(account), work);
-                }
+                self.push_named(dag, node.auth, &remove.target, work);
                 if remove.cascade {
                     self.push_junior(dag, node.auth, &dag.subtree(&remove.target), work);
-                } else {
-                    self.push_junior(dag, node.auth, dag.targets(&remove.target), work);
                 }
             }
             Control::Unban(unban) => {
                 let removal = dag.find(&unban.removal).map(|at| &dag.node(at).control);
                 if let Some(Control::Remove(remove)) = removal {
-                    self.push_junior(dag, node.auth, dag.targets(&remove.target), work);
+                    self.push_named(dag, node.auth, &remove.target, work);
                 }
             }
             Control::Leave(_) => {
-                let theirs = dag.grants_of(&node.author);
-                self.push_junior(dag, node.auth, theirs, work);
+                self.push_account(dag, node.auth, &node.author, work);
                 if let Some(auth) = node.auth {
                     self.push(dag, auth, work);
                 }
@@ -188,15 +187,38 @@ impl Resolved {
     }
 
     fn push(&self, dag: &Dag, g: GrantIdx, work: &mut Work) {
+        #[cfg(test)]
+        crate::steps::note();
         if self.view.has(dag.grants()[g].op) {
             work.grants.insert((dag.place(g), g));
+        }
+    }
+
+    /// Sends what `target` names, as far as it is junior to `auth`: of one grant all of the account, which may end with it.
+    fn push_named(&self, dag: &Dag, auth: Option<GrantIdx>, target: &Target, work: &mut Work) {
+        match target {
+            Target::Account(account) | Target::Grant(_, account) => self.push_account(dag, auth, account, work),
+            Target::Invite(_) => self.push_junior(dag, auth, dag.targets(target), work),
+        }
+    }
+
+    /// Sends the grants of an account that are junior to `auth`. Those that were sent before wait still: whoever sends stands above
+    /// them, and changes spread from senior to junior.
+    fn push_account(&self, dag: &Dag, auth: Option<GrantIdx>, account: &AccountId, work: &mut Work) {
+        let Some(auth) = auth else { return };
+        let theirs = dag.ranked_of(account);
+        let first = dag.rank_below(account, auth);
+        let sent = work.sent.get(account).copied().unwrap_or(theirs.len());
+        if first < sent {
+            theirs[first..sent].iter().for_each(|g| self.push(dag, *g, work));
+            work.sent.insert(*account, first);
         }
     }
 
     /// Sends those of `grants` that are junior to `auth`.
     fn push_junior(&self, dag: &Dag, auth: Option<GrantIdx>, grants: &[GrantIdx], work: &mut Work) {
         let Some(auth) = auth else { return };
-        for g in grants.iter().filter(|g| dag.place(**g) > dag.place(auth)) {
+        for g in grants.iter().filter(|g| dag.seniority(auth, **g).is_lt()) {
             self.push(dag, *g, work);
         }
     }
@@ -226,6 +248,9 @@ impl Resolved {
         let enough = max_uses(dag, invite).is_none_or(|most| dag.grants_by_invite(invite).len() <= most);
         if enough {
             self.ok[g] = self.fit[g];
+        } else if let Some(elder) = self.elder_by(dag, invite, g) {
+            // Nobody takes a second use: it goes as it went with the first one.
+            self.ok[g] = self.fit[g] && self.ok[elder];
         } else {
             self.ok[g] = false;
             for (other, takes) in self.by_uses(dag, invite) {
@@ -248,26 +273,29 @@ impl Resolved {
         }
     }
 
+    /// The most senior grant that fits of the account of `g` by this invite, if that is not `g`, nor junior to it.
+    fn elder_by(&self, dag: &Dag, invite: NodeIdx, g: GrantIdx) -> Option<GrantIdx> {
+        let mut elders = dag.ranked_of(&dag.grants()[g].subject).iter().copied().take_while(|h| *h != g);
+        elders.find(|h| self.fit[*h] && dag.invite_behind(*h) == Some(invite))
+    }
+
     /// Sends those whose decision asked about the grant, which was `was_ok` and ended by `was_killed`.
     fn spread(&self, dag: &Dag, g: GrantIdx, was_ok: bool, was_killed: &[NodeIdx], work: &mut Work) {
         let kills = &self.kills[g];
         let new = kills.iter().filter(|kill| !was_killed.contains(kill));
         let changed: Vec<NodeIdx> =
             new.chain(was_killed.iter().filter(|kill| !kills.contains(kill))).copied().collect();
-        // What is senior to a remover keeps him from what is junior to him.
-        let theirs = dag.grants_of(&dag.grants()[g].subject);
-        if theirs.len() > 1 {
-            self.push_junior(dag, Some(g), theirs, work);
+        let subject = &dag.grants()[g].subject;
+        // What is senior to a remover keeps him from what is junior to him, if he knew of it: of what came just now nobody did.
+        if dag.grants()[g].op != work.at {
+            self.push_account(dag, Some(g), subject, work);
         }
         for op in dag.under(g).iter().copied().filter(|op| self.view.has(*op)) {
             let counted = self.admits(dag, op, g, was_ok, was_killed);
             let counts = self.admits(dag, op, g, self.ok[g], kills);
             match &dag.node(op).control {
                 // A Leave looks at removals alone.
-                Control::Leave(_) => {
-                    let theirs = dag.grants_of(&dag.grants()[g].subject);
-                    self.push_junior(dag, Some(g), theirs, work);
-                }
+                Control::Leave(_) => self.push_account(dag, Some(g), subject, work),
                 Control::Invite(_) => {
                     work.delta.invites.insert(op);
                     for admitted in dag.grants_by_invite(op) {
@@ -290,8 +318,13 @@ impl Resolved {
         let best = if self.is_live(g) {
             before.into_iter().chain([g]).min_by_key(|g| dag.place(*g))
         } else if before == Some(g) {
-            let theirs = dag.grants_of(&account).iter().copied();
-            theirs.filter(|g| self.is_live(*g)).min_by_key(|g| dag.place(*g))
+            // It was the most senior one.
+            let mut theirs = dag.ranked_of(&account).iter().skip(dag.rank_below(&account, g)).copied();
+            theirs.find(|g| {
+                #[cfg(test)]
+                crate::steps::note();
+                self.is_live(*g)
+            })
         } else {
             before
         };

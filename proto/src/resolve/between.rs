@@ -173,7 +173,7 @@ impl Between<'_> {
             todo.extend(auth(&kill).filter(|auth| dag.seniority(*auth, g).is_lt()));
             todo.extend(self.unbans(kill, grant.op).filter_map(|at| auth(&at)));
             if auth(&kill).is_some_and(|auth| dag.seniority(auth, g).is_lt()) {
-                todo.extend(dag.above(&grant.subject, kill).filter(|h| *h != g));
+                todo.extend(dag.above(&grant.subject, kill));
             }
         }
         let senior = |other: &GrantIdx| dag.seniority(*other, g).is_lt();
@@ -261,7 +261,7 @@ impl Between<'_> {
             let (ok, ends) = if sure { (bounds.sure_ok, &bounds.may_end) } else { (bounds.may_ok, &bounds.sure_end) };
             ok && !ends.iter().any(|end| self.dag.in_past(*end, kill))
         };
-        self.dag.above(&self.dag.grants()[g].subject, kill).any(|h| h != g && above(h))
+        self.dag.above(&self.dag.grants()[g].subject, kill).any(above)
     }
 
     /// The Removes that may end a grant, each with why.
@@ -303,7 +303,6 @@ impl Between<'_> {
             ends.iter().filter(removal).copied().collect()
         };
         let of_own = if sure { &own.may_end } else { &own.sure_end };
-        let inside_own = |leave: &NodeIdx| of_own.iter().all(|kill| inside(dag, *kill, *leave));
         let whoever = Bounds { may_ok: true, sure_ok: true, ..own.clone() };
         let ends = |leave: &NodeIdx| {
             let Some(auth) = dag.node(*leave).auth.filter(|_| self.has(*leave, op, sure)) else { return false };
@@ -320,7 +319,7 @@ impl Between<'_> {
                 may_end: removals(&of_auth.may_end),
                 sure_end: removals(&of_auth.sure_end),
             };
-            inside_own(leave) && self.admits(*leave, auth, &of_auth, sure)
+            of_own.iter().all(|kill| inside(dag, *kill, *leave)) && self.admits(*leave, auth, &of_auth, sure)
         };
         self.leaves_of(g).filter(ends).collect()
     }

@@ -52,6 +52,8 @@ impl Resolved {
         let mut subjects = BTreeSet::new();
         let mut decided = Vec::with_capacity(fit.len());
         for g in fit {
+            #[cfg(test)]
+            crate::steps::note();
             let subject = dag.grants()[g].subject;
             let takes = subjects.contains(&subject) || most.is_none_or(|most| subjects.len() < most);
             if takes {
@@ -94,7 +96,7 @@ impl Resolved {
     /// stood above him. Otherwise he would hide what his senior wrote before he rose, and name him as banned.
     fn shields(&self, dag: &Dag, g: GrantIdx, kill: NodeIdx) -> bool {
         dag.above(&dag.grants()[g].subject, kill)
-            .any(|h| h != g && self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
+            .any(|h| self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
     }
 
     /// Whether the removal of another grant of the account, which ends this one too if it counts, does.

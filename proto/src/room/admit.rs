@@ -32,7 +32,7 @@ impl Room {
         let power = self.dag.grants()[me].power;
         let invites: Vec<NodeIdx> = self.invites_with_key(&join.invite_pk).collect();
         if let Some(welcome) = self.welcome_again(&join, &invites, rng) {
-            return Ok(Admission { outcome: Outcome::default(), welcome });
+            return Ok(Admission { outcome: Outcome::default(), welcome: Some(welcome) });
         }
         // Somebody may have made a second invite with the same key: any that is open will do.
         let mut refusal = JoinRefusal::Unknown;
@@ -59,7 +59,9 @@ impl Room {
     ) -> Result<Admission, JoinRefusal> {
         let (outcome, epoch, slice) = self.write_admit(at, join.clone(), now_ms)?;
         let keys = self.keys_for(&self.dag.lets_read(at), epoch, &slice);
-        let welcome = self.seal_welcome(&join, keys, rng).ok_or(TAKEN)?;
+        // No keys for whom the Admit does not bring in, whatever the reason: nobody would see that he reads.
+        let is_in = self.is_live_device(&join.entrant.device());
+        let welcome = if is_in { self.seal_welcome(&join, keys, rng) } else { None };
         Ok(Admission { outcome, welcome })
     }
 
@@ -106,7 +108,7 @@ impl Room {
         if !self.resolved.bans(&self.dag, &join.entrant.account()).is_empty() {
             return Err(JoinRefusal::Banned);
         }
-        if self.removed_since(at, &join.entrant.account()) {
+        if self.removed_since(at, invite.power, &join.entrant.account()) {
             return Err(JoinRefusal::RemovedSince);
         }
         if !self.dag.device_revokes(&join.entrant.device()).is_empty() {
@@ -124,7 +126,7 @@ impl Room {
         }
         // Before the question of approval: who may not admit has nobody to ask.
         let late = self.grant().is_some_and(|me| self.dag.came_after(&self.dag.grants()[me], now_ms));
-        let often = self.dag.let_in_often(&self.me.account(), &join.entrant.account(), &self.everything);
+        let often = self.dag.let_in_often(&self.me.device(), &join.entrant.account(), &self.everything);
         if power > invite.sponsor.weakest() || power > invite.power || late || often {
             return Err(JoinRefusal::NotSponsor);
         }
@@ -135,9 +137,14 @@ impl Room {
         Err(declined.map_or(JoinRefusal::Approval, |_| JoinRefusal::Declined))
     }
 
-    /// Whether the account was removed by somebody who counts, after the invite was made: a link that it kept lets it back in no more.
-    fn removed_since(&self, invite: NodeIdx, account: &AccountId) -> bool {
+    /// Whether the account was removed by somebody who counts, after the invite was made, or given another role in place of one no
+    /// stronger than the invite's: a link that it kept lets it back in no more.
+    fn removed_since(&self, invite: NodeIdx, power: Power, account: &AccountId) -> bool {
         let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
+        let mut roles = self.dag.role_removes_since(invite, account, power, None);
+        if roles.any(|removal| self.resolved.ends_any(&self.dag, account, removal)) {
+            return true;
+        }
         let removals = self.dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);
         let holds = |removal: &NodeIdx| {
             self.resolved.ends_any(&self.dag, account, *removal)

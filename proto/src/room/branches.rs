@@ -144,6 +144,11 @@ impl Branches {
         self.logs.get(device).map_or(0, Vec::len)
     }
 
+    /// How many paths all forked logs have.
+    pub(super) fn count_all(&self) -> usize {
+        self.paths.len()
+    }
+
     /// Where the event with number `seq` on a path of the log stands; `None` of a log that did not fork.
     pub(super) fn place(&self, device: &DeviceId, path: &DeviceId, seq: u64) -> Option<Place> {
         self.path(device, path).map(|path| path.place(seq))

@@ -9,9 +9,10 @@ use parlor_crypto::secret::Secret;
 use parlor_crypto::wrap::GossipKey;
 
 use super::cache::Cache;
+use super::false_keys::FalseKeys;
 use super::healing::Lacking;
 use super::late::Late;
-use super::openings::{FalseKeys, Support};
+use super::openings::Support;
 use crate::control::{Complaint, Control, RotateReason};
 use crate::dag::{Dag, GrantIdx, NodeIdx, Set};
 use crate::epoch::member_root;
@@ -180,6 +181,7 @@ impl Epochs {
     fn forget_derived(&mut self, epoch: &EpochId, slice: u32) {
         self.slices.retain(|(of, at)| of != epoch || *at >= slice);
         self.chains.retain(|(of, at, _)| of != epoch || *at >= slice);
+        self.false_keys.forget_before(epoch, slice);
     }
 
     pub(super) fn began_mut(&mut self, epoch: EpochId) -> &mut Vec<(u32, u64)> {

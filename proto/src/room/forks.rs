@@ -292,6 +292,6 @@ fn tips_of(
 
 impl Branches {
     fn is_full(&self, device: &DeviceId) -> bool {
-        self.count(device) > limits::MAX_BRANCHES
+        self.count(device) > limits::MAX_BRANCHES || self.count_all() + 2 > limits::MAX_PATHS
     }
 }

@@ -7,14 +7,14 @@ use parlor_crypto::{CryptoRng, SigningKey};
 
 use super::Room;
 use super::invites::{Delegation, InviteLimit};
-use super::types::{Outcome, Refusal};
+use super::types::{Accepted, Outcome, Refusal};
 use crate::control::{
     ACCOUNT_UPDATE_KIND, AccountUpdate, Complaint, Control, DeviceFence, DeviceRevoke, EquivProof, GrantRole,
     InviteBounds, InviteId, KeyComplaint, MessageFate, NewDevice, Permission, Permissions, Policy, PolicyChange, Power,
     REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
 use crate::dag::{DeviceEntry, DeviceNo, GrantIdx, NodeIdx};
-use crate::event::Event;
+use crate::event::{ControlHeader, Event};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
 
@@ -214,8 +214,11 @@ impl Room {
         let mut outcome = Outcome::default();
         for account in behind {
             let removal = Removal { target: Target::Account(account), ban: false, cascade: false, purge: false };
-            outcome.merge(self.write_removal(&removal, MessageFate::Fenced, now_ms)?);
+            let (header, control) = self.removal_of(&removal, MessageFate::Fenced, now_ms)?;
+            outcome.accepted.push(Accepted::Control(self.write_event(header, &control)?));
         }
+        // Once for all of them, who may be thousands.
+        self.settle(&mut outcome);
         Ok(outcome)
     }
 
@@ -461,23 +464,37 @@ impl Room {
         if bans.iter().any(binds) { Err(Refusal::Banned) } else { Ok(()) }
     }
 
-    /// Writes the Remove with its fence: all that we hold of the logs of those it hits. Of the control logs what our event
-    /// sees: with more than eight control heads that may be less.
+    /// Writes the Remove, and settles what follows from it.
     pub(super) fn write_removal(
         &mut self,
         removal: &Removal,
         messages: MessageFate,
         now_ms: u64,
     ) -> Result<Outcome, Refusal> {
+        let (header, control) = self.removal_of(removal, messages, now_ms)?;
+        self.write_under(header, &control)
+    }
+
+    /// The Remove with its fence: all that we hold of the logs of those it hits. Of the control logs what our event
+    /// sees: with more than eight control heads that may be less.
+    fn removal_of(
+        &self,
+        removal: &Removal,
+        messages: MessageFate,
+        now_ms: u64,
+    ) -> Result<(ControlHeader, Control), Refusal> {
         let mine = self.grant().ok_or(Refusal::NotMember)?;
         let Removal { target, ban, cascade, .. } = *removal;
         let hit = if cascade { self.dag.subtree(&target) } else { self.dag.targets(&target).to_vec() };
         let accounts: BTreeSet<AccountId> = hit.iter().map(|g| self.dag.grants()[*g].subject).collect();
-        let named = hit.iter().chain([&mine]).map(|g| self.dag.grants()[*g].op);
-        // And what ended the grants by which they stood above us: who is not said to know of that can not remove them.
+        // Before all what the Remove can not count without, for an event has few parents: our own grant, and what ended the grants by
+        // which they stood above us. Who is not said to know of that can not remove them.
         let theirs = accounts.iter().flat_map(|account| self.dag.grants_of(account));
-        let ends = theirs.flat_map(|g| self.resolved.kills(*g)).copied();
-        let named: Vec<NodeIdx> = named.chain(ends).collect();
+        let ends = theirs.filter(|g| self.resolved.is_ok(**g)).flat_map(|g| self.resolved.kills(*g)).copied();
+        let (live, over): (Vec<GrantIdx>, Vec<GrantIdx>) = hit.iter().partition(|g| self.resolved.is_live(**g));
+        let op = |g: &GrantIdx| self.dag.grants()[*g].op;
+        let named =
+            [mine].iter().map(op).chain(ends).chain(live.iter().map(op)).chain(over.iter().map(op)).collect::<Vec<_>>();
         let header = self.control_header(REMOVE_KIND, &named, now_ms)?;
         let before = header.parents.iter().chain([&header.prev]).filter_map(|id| self.dag.find(id));
         let view = self.dag.past_of(before);
@@ -491,6 +508,6 @@ impl Room {
         fence.sort_unstable_by_key(|fence| fence.device);
         fence.dedup_by_key(|fence| fence.device);
         let remove = Remove { auth: self.grant_id(mine), target, ban, cascade, messages, fence };
-        self.write_under(header, &Control::Remove(remove))
+        Ok((header, Control::Remove(remove)))
     }
 }

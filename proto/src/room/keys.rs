@@ -12,11 +12,12 @@ use parlor_crypto::wrap::GossipKey;
 use super::Room;
 use super::epochs::{Held, WantedPage};
 use super::types::{Change, KeyError, KeyShare, Outcome, Persist, ShareRefusal};
+use super::walk::Walk;
 use crate::control::{Admit, Complaint, Control, History, InviteHistory, LeafRecord, PageName, Rotate, Row, Rows};
 use crate::dag::{DeviceEntry, NodeIdx};
 use crate::epoch::{WelcomeKey, decode_names, decode_page, levels, page_hash, pages_of};
 use crate::identity::Leaf;
-use crate::ids::{AccountId, DeviceId, EpochId};
+use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 
 /// Labels a key share.
 pub(super) const SHARE: &str = "key share";
@@ -33,6 +34,12 @@ impl Room {
     pub fn page_author(&self, hash: &[u8; 32]) -> Option<DeviceId> {
         let (at, _) = self.dag.epoch(&self.epochs.pages_wanted.get(hash)?.epoch)?;
         Some(self.dag.node(at).event.device())
+    }
+
+    /// Whether pages of this Rotate are wanted.
+    pub fn wants_pages_of(&self, rotate: &EventId) -> bool {
+        let epoch = EpochId::of(rotate);
+        self.epochs.pages_wanted.values().any(|wanted| wanted.epoch == epoch)
     }
 
     /// Takes a page that was wanted; then more may be, on the way to our row.
@@ -336,7 +343,8 @@ impl Room {
         if held.slice == 0 {
             return self.is_first(epoch, held);
         }
-        self.admits_of(&self.me.device(), epoch).iter().any(|(_, admit)| self.leads_to(held, admit))
+        let mut walk = Walk::from(held);
+        self.admits_of(&self.me.device(), epoch).iter().any(|(_, admit)| walk.leads_to(&self.id, admit))
     }
 
     /// Whether a key that anybody may have sent is the one we may have: `k_0` if we may have that, or else a slice that leads to what
@@ -353,7 +361,8 @@ impl Room {
         // As much as another device of the account was let into: who was put out and comes back with that one is in with all.
         let devices = self.dag.devices_of(&self.me.account()).iter().filter_map(|no| self.dag.devices().get(*no));
         let admits = devices.flat_map(|entry| self.openings_of(&entry.device, epoch));
-        let led: Vec<bool> = admits.map(|admit| self.leads_to(held, admit)).collect();
+        let mut walk = Walk::from(held);
+        let led: Vec<bool> = admits.map(|admit| walk.leads_to(&self.id, admit)).collect();
         match (led.contains(&true), led.contains(&false)) {
             (true, false) => Ok(()),
             (true, true) => Err(KeyError::NotWanted),
@@ -364,12 +373,6 @@ impl Room {
     fn is_first(&self, epoch: &EpochId, held: &Held) -> bool {
         let commit = EpochSecret::from_secret(held.key.clone()).commit(self.id.as_bytes());
         self.dag.epoch(epoch).is_some_and(|(_, rotate)| rotate.commit == commit)
-    }
-
-    /// Whether the chain of slices from this key on leads to what an Admit commits to.
-    pub(super) fn leads_to(&self, held: &Held, admit: &Admit) -> bool {
-        let Ok(mut slice) = SliceSecret::from_secret(held.slice, held.key.clone()) else { return false };
-        slice.advance_to(admit.slice).is_ok() && slice.commit(self.id.as_bytes()) == admit.slice_commit
     }
 
     /// The Admits that let a device into an epoch, with their places.

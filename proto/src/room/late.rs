@@ -69,7 +69,7 @@ impl Late {
     }
 
     /// Keeps the chain of a device.
-    fn keep(&mut self, epoch: EpochId, slice: u32, device: DeviceId, chain: SenderChain, now_ms: u64) {
+    pub(super) fn keep(&mut self, epoch: EpochId, slice: u32, device: DeviceId, chain: SenderChain, now_ms: u64) {
         let late = self.epochs.entry(epoch).or_default();
         late.since_ms = late.since_ms.max(now_ms);
         late.chains.entry((device, slice)).or_insert(chain);

@@ -4,7 +4,7 @@
 //! stop it; the parent is remembered as missing, and until it comes (or is given up) the messages above it are not
 //! confirmed in markers. Parents are looked up among recent messages only, so memory does not grow with the room.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +145,7 @@ impl Messages {
         }
         messages.heads.extend(stored.heads);
         messages.closed.extend(stored.closed);
+        messages.bound_heads();
         messages.missing.extend(stored.missing);
         messages.overflow = stored.overflow;
         messages.whole = messages.missing.is_empty() && !messages.overflow;
@@ -334,6 +335,25 @@ impl Messages {
         self.whole &= !built_on;
         self.whole &= !open;
         self.close_if_whole();
+        self.bound_heads();
+    }
+
+    /// Forgets the oldest of very many messages that nothing is built on. A part at a time, for all ends are looked at.
+    fn bound_heads(&mut self) {
+        const MORE: usize = limits::MAX_HEADS / 4;
+        if self.heads.len().max(self.closed.len()) <= limits::MAX_HEADS {
+            return;
+        }
+        let clocks: HashMap<EventId, Hlc> = self.all_ends().map(|end| (end.id, end.hlc)).collect();
+        for heads in [&mut self.heads, &mut self.closed] {
+            if heads.len() > limits::MAX_HEADS {
+                let mut latest: Vec<(Option<Hlc>, EventId)> =
+                    heads.iter().map(|id| (clocks.get(id).copied(), *id)).collect();
+                latest.sort_unstable_by(|a, b| b.cmp(a));
+                latest.truncate(limits::MAX_HEADS - MORE);
+                *heads = latest.into_iter().map(|(_, id)| id).collect();
+            }
+        }
     }
 
     /// These parents are in the store after all, and cover so much of ours.

@@ -34,6 +34,7 @@ mod early;
 mod elect;
 mod epochs;
 pub mod fading;
+mod false_keys;
 mod fences;
 mod flood;
 mod forks;
@@ -62,6 +63,7 @@ mod slices;
 mod types;
 mod verdicts;
 mod views;
+mod walk;
 mod write;
 
 #[cfg(test)]

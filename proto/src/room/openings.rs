@@ -5,11 +5,10 @@
 //! him read it, or an admission of himself opened it. All of these must count: nobody may use a grant that was void or is over to write
 //! himself what he then acts upon. Otherwise a newcomer would let himself in once more, into an epoch of before.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
-use super::Room;
 use super::epochs::Epochs;
-use crate::control::{Admit, Control};
+use crate::control::Control;
 use crate::dag::{Dag, Node, NodeIdx};
 use crate::ids::EpochId;
 use crate::resolve::Resolved;
@@ -24,51 +23,8 @@ pub(super) enum Support {
     By(NodeIdx),
 }
 
-/// The admissions into an epoch whose commitment is to another key than the epoch's: who came by one holds nothing that opens, and can
-/// not know it from who holds the true key.
-#[derive(Debug, Default)]
-pub(super) struct FalseKeys {
-    epoch: Option<EpochId>,
-    /// How many admissions into the epoch were looked at.
-    looked: usize,
-    found: BTreeSet<NodeIdx>,
-}
-
-impl Room {
-    /// Looks at the admissions into the epoch we write under that came since.
-    pub(super) fn look_for_false_keys(&mut self) {
-        if self.epochs.false_keys.epoch != self.best {
-            self.epochs.false_keys = FalseKeys { epoch: self.best, ..FalseKeys::default() };
-        }
-        let Some(best) = self.best else { return };
-        let Some(held) = self.epochs.held().get(&best).filter(|held| held.checked).cloned() else { return };
-        let admissions = self.dag.kinds().slices.get(&best).map_or(&[][..], Vec::as_slice);
-        let new = admissions.iter().skip(self.epochs.false_keys.looked).filter(|(_, slice)| *slice >= held.slice);
-        let lies = |at: &NodeIdx| match &self.dag.node(*at).control {
-            Control::Admit(admit) => !self.leads_to(&held, admit),
-            _ => false,
-        };
-        let found: BTreeSet<NodeIdx> = new.map(|(at, _)| *at).filter(lies).collect();
-        let looked = admissions.len();
-        self.epochs.false_keys.found.extend(found);
-        self.epochs.false_keys.looked = looked;
-    }
-
-    /// Whether somebody is in who was let into the epoch we write under with a false key alone: only another epoch helps him.
-    pub(super) fn somebody_holds_a_false_key(&self) -> bool {
-        let Some(best) = self.best else { return false };
-        let holds = |at: &&NodeIdx| {
-            let Control::Admit(admit) = &self.dag.node(**at).control else { return false };
-            let device = admit.join.entrant.device();
-            let truly = |(other, _): &(NodeIdx, &Admit)| !self.epochs.false_keys.found.contains(other);
-            self.is_live_device(&device)
-                && !self.was_recipient(&device, &best)
-                && !self.admits_of(&device, &best).iter().any(truly)
-                && self.epochs.opens(&self.dag, **at, &self.resolved)
-        };
-        self.epochs.false_keys.found.iter().find(holds).is_some()
-    }
-}
+/// Admissions, each with whether it counts and opens what it says.
+pub(super) type Opened = HashMap<NodeIdx, bool>;
 
 impl Epochs {
     /// Works out why an admission may open what it says, in order of acceptance; of other events nothing.
@@ -88,18 +44,32 @@ impl Epochs {
 
     /// Whether an admission counts and opens what it says.
     pub(super) fn opens(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved) -> bool {
-        let mut next = Some(at);
-        while let Some(at) = next {
+        self.opens_beside(dag, at, resolved, &mut Opened::new())
+    }
+
+    /// The same, of one of many: what was said of those before it is `known`, so a long row of people who let in each other is walked
+    /// once.
+    pub(super) fn opens_beside(&self, dag: &Dag, at: NodeIdx, resolved: &Resolved, known: &mut Opened) -> bool {
+        let (mut way, mut next) = (Vec::new(), Some(at));
+        let opens = loop {
+            let Some(at) = next else { break false };
+            if let Some(opens) = known.get(&at) {
+                break *opens;
+            }
+            #[cfg(test)]
+            crate::steps::note();
+            way.push(at);
             if !dag.grants_by(at).any(|g| resolved.began(dag, g)) {
-                return false;
+                break false;
             }
             next = match self.openings.get(&at) {
-                Some(Support::Himself) => return true,
+                Some(Support::Himself) => break true,
                 Some(Support::By(came)) => Some(*came),
                 None => None,
             };
-        }
-        false
+        };
+        known.extend(way.into_iter().map(|at| (at, opens)));
+        opens
     }
 
     /// Whether the author of an event may have all of an epoch, by the event's past.

@@ -1,6 +1,7 @@
 //! Whom an epoch reaches beside those it was made for: whoever came later and may have its key.
 
 use super::epochs::{EpochInfo, Epochs};
+use super::openings::Opened;
 use crate::control::{Control, History, InviteHistory};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, EpochId};
@@ -19,6 +20,7 @@ impl Epochs {
         view: &Set,
     ) -> bool {
         let Control::Rotate(rotate) = &dag.node(epoch.at).control else { return false };
+        let mut known = Opened::new();
         let reaches = |no: DeviceNo| {
             let Some(account) = dag.account_in(no, view) else { return false };
             let mut grants = dag.grants_of(&account).iter().copied().filter(|g| resolved.is_live(*g));
@@ -26,7 +28,7 @@ impl Epochs {
                 grants.any(|g| self.history_reaches(dag, g, rotate.share_history, &epoch.id, |at| view.has(at)));
             by_history
                 || dag.devices_of(&account).iter().any(|no| epoch.recipients.has(*no))
-                || self.admitted_into(dag, &epoch.id, &account, resolved)
+                || self.admitted_into(dag, &epoch.id, &account, resolved, &mut known)
         };
         live.without(&epoch.recipients).all(reaches)
     }
@@ -62,11 +64,18 @@ impl Epochs {
     }
 
     /// Whether an admission that counts let the account into the epoch.
-    fn admitted_into(&self, dag: &Dag, epoch: &EpochId, account: &AccountId, resolved: &Resolved) -> bool {
+    fn admitted_into(
+        &self,
+        dag: &Dag,
+        epoch: &EpochId,
+        account: &AccountId,
+        resolved: &Resolved,
+        known: &mut Opened,
+    ) -> bool {
         dag.grants_of(account).iter().any(|g| {
             let op = dag.grants()[*g].op;
             let into = matches!(&dag.node(op).control, Control::Admit(admit) if admit.epoch == *epoch);
-            into && self.opens(dag, op, resolved)
+            into && self.opens_beside(dag, op, resolved, known)
         })
     }
 }

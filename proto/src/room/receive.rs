@@ -247,6 +247,8 @@ impl Room {
 
     /// After control events came: looks for keys, and says what changed.
     pub(super) fn settle(&mut self, outcome: &mut Outcome) {
+        #[cfg(test)]
+        crate::steps::settle();
         self.live = self.resolved.live().clone();
         self.open_rows(outcome);
         self.choose_epoch();

@@ -389,8 +389,8 @@ pub enum JoinRefusal {
 pub struct Admission {
     /// The Admit to commit and send, or nothing if the account was in already.
     pub outcome: Outcome,
-    /// The sealed [`Welcome`](crate::epoch::Welcome) for the newcomer.
-    pub welcome: Vec<u8>,
+    /// The sealed [`Welcome`](crate::epoch::Welcome) for the newcomer; `None` if he is not in by it all the same.
+    pub welcome: Option<Vec<u8>>,
 }
 
 /// A message opened after its key came.

@@ -6,6 +6,7 @@ use crate::control::{LogPoint, Permission};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::{Event, MessageHeader};
 use crate::ids::AccountId;
+use crate::resolve::Ends;
 
 impl Room {
     /// Shown iff some grant of the author in the view has POST, counts, and was ended by nothing that fences the message out, or another
@@ -22,7 +23,8 @@ impl Room {
     }
 
     /// Whether a message counts as one of somebody with a permission: some grant of its author in the view has it, is one of those
-    /// asked for, and counts, and was ended by nothing that fences the message out; or another one like it stands in for it.
+    /// asked for, and counts, and was ended by nothing that fences the message out; or another one like it stands in for it. A mere
+    /// change of role keeps nobody from writing on, as long as he is in by a role with which he may.
     pub(super) fn judge_as(
         &self,
         point: &LogPoint,
@@ -38,8 +40,14 @@ impl Room {
             return Verdict::NotPermitted;
         }
         let counts = |g: &GrantIdx| self.resolved.is_ok(*g);
-        let lets = |g: &GrantIdx| counts(g) && self.lets_say(*g, point, author, permission);
-        if seen.iter().any(lets) || others.iter().any(|g| lets(g) && self.stands_in(*g, &seen, author)) {
+        let lets = |g: &GrantIdx, role_changes| counts(g) && self.lets_say(*g, point, author, role_changes);
+        let says = |role_changes| {
+            let by_other = |g: &GrantIdx| lets(g, role_changes) && self.stands_in(*g, &seen, author);
+            seen.iter().any(|g| lets(g, role_changes)) || others.iter().any(by_other)
+        };
+        let goes_on = |g: &GrantIdx| lets(g, true) && self.resolved.goes_on(&self.dag, *g);
+        let by_later_role = || permission == Permission::Post && says(false) && seen.iter().chain(&others).any(goes_on);
+        if says(true) || by_later_role() {
             Verdict::Shown
         } else if seen.iter().any(counts) {
             Verdict::AfterRemoval
@@ -48,24 +56,16 @@ impl Room {
         }
     }
 
-    /// Whether a message lies inside the fences of all that ended a grant of its author.
-    fn lets_say(&self, g: GrantIdx, point: &LogPoint, author: &AccountId, permission: Permission) -> bool {
+    /// Whether a message lies inside the fences of all that ended a grant of its author, changes of role among them or not.
+    fn lets_say(&self, g: GrantIdx, point: &LogPoint, author: &AccountId, role_changes: bool) -> bool {
         // Of what we wrote ourselves, in a room that we were put out of.
         let own = *author == self.me.account() && !self.is_member();
-        let (fenced, admitted) = if permission == Permission::Post {
-            let admitted = match own {
-                true => self.resolved.admits_own_message(&self.dag, g, point),
-                false => self.resolved.admits_message(&self.dag, g, point),
-            };
-            (self.resolved.fences_messages(&self.dag, g, &point.device), admitted)
-        } else {
-            let fenced = self.resolved.fences_acts(&self.dag, g, &point.device);
-            (fenced, self.resolved.admits_act(&self.dag, g, point))
-        };
+        let ends = Ends { role_changes, purges: !own };
         // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
         // is inside, and nobody who was removed adds to it by writing on another branch.
-        let common = self.messages.branches().common(&point.device);
-        admitted && (!fenced || common.is_none_or(|common| point.seq <= common))
+        let common = || self.messages.branches().common(&point.device).is_none_or(|common| point.seq <= common);
+        self.resolved.admits_message(&self.dag, g, point, ends)
+            && (!self.resolved.fences_messages(&self.dag, g, &point.device, ends) || common())
     }
 
     /// Whether a grant that the author of a message had not heard of stands in for those that he had (`seen`): he was in by it all the

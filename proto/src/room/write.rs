@@ -266,14 +266,22 @@ impl Room {
 
     /// As [`write_control`](Self::write_control), under a header made before.
     pub(super) fn write_under(&mut self, header: ControlHeader, control: &Control) -> Result<Outcome, Refusal> {
+        let event = self.write_event(header, control)?;
+        let mut outcome = Outcome { accepted: vec![Accepted::Control(event)], ..Outcome::default() };
+        self.settle(&mut outcome);
+        Ok(outcome)
+    }
+
+    /// As [`write_under`](Self::write_under), for one of several: whoever writes them settles what follows from all.
+    pub(super) fn write_event(&mut self, header: ControlHeader, control: &Control) -> Result<Event, Refusal> {
         self.may_write()?;
         let payload = control.encode();
         let header = Header::Control(header);
         let event = Event::sign(&self.id, header, &payload, self.me.signing_key()).map_err(|_| Refusal::Limit)?;
-        let Insert::New(_) = self.insert_control(&event) else { return Err(Refusal::Limit) };
-        let mut outcome = Outcome { accepted: vec![Accepted::Control(event)], ..Outcome::default() };
-        self.settle(&mut outcome);
-        Ok(outcome)
+        match self.insert_control(&event) {
+            Insert::New(_) => Ok(event),
+            _ => Err(Refusal::Limit),
+        }
     }
 
     /// The events that a payload names, which must be in its past.

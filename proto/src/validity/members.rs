@@ -34,7 +34,7 @@ impl Facts<'_> {
         if !self.bounded(&new.invites, &giver.invites) {
             return Err(Invalid::Attenuation);
         }
-        if self.dag.given_often(&self.author, &new.subject, self.past) {
+        if self.dag.given_often(&self.device, &new.subject, self.past) {
             return Err(Invalid::Repeated);
         }
         attenuated(giver, new.power, new.perms, new.max_depth)
@@ -57,7 +57,7 @@ impl Facts<'_> {
     /// A removal names something in its past that its author may end, and fences with what lies in its past.
     pub(super) fn remove(&self, remove: &Remove, auth: GrantIdx) -> Result<(), Invalid> {
         permitted(&self.dag.grants()[auth], Permission::Remove)?;
-        if self.dag.removed_often(&self.author, &remove.target, self.past) {
+        if self.dag.removed_often(&self.device, &remove.target, self.past) {
             return Err(Invalid::Repeated);
         }
         remove.fence.iter().try_for_each(|fence| self.fence(fence))?;
@@ -81,9 +81,12 @@ impl Facts<'_> {
         let removal = self.dag.node(at);
         let bans = matches!(&removal.control, Control::Remove(remove) if remove.ban);
         let banner = removal.auth.filter(|_| bans).ok_or(Invalid::Reference)?;
-        let again = self.dag.kinds().unbans.get(&at).is_some_and(|unbans| {
-            unbans.iter().any(|other| self.past.has(*other) && self.dag.node(*other).auth == Some(auth))
-        });
+        let again = self
+            .dag
+            .kinds()
+            .unbans
+            .get(&at)
+            .is_some_and(|unbans| unbans.iter().any(|other| self.is_again(*other, auth)));
         if again {
             return Err(Invalid::Repeated);
         }
@@ -99,14 +102,20 @@ impl Facts<'_> {
         if self.dag.seniority(auth, inviter).is_le() { Ok(()) } else { Err(Invalid::Permission) }
     }
 
-    /// An invite is closed once under one grant.
+    /// An invite is closed once under one grant by one device.
     pub(super) fn first_closing(&self, invite: &InviteId, auth: GrantIdx) -> Result<(), Invalid> {
         let before = self.dag.find(invite).and_then(|at| self.dag.kinds().revokes.get(&at));
-        let again = |at: &usize| self.past.has(*at) && self.dag.node(*at).auth == Some(auth);
-        if before.is_some_and(|before| before.iter().any(again)) { Err(Invalid::Repeated) } else { Ok(()) }
+        let again = before.is_some_and(|before| before.iter().any(|at| self.is_again(*at, auth)));
+        if again { Err(Invalid::Repeated) } else { Ok(()) }
     }
 
-    /// A no to somebody who asks, by who may let him in: once under one grant, unless he was let in since.
+    /// Whether the device did this before, under the same grant. Another one of its account may be revoked, and what it did undone.
+    pub(super) fn is_again(&self, before: NodeIdx, auth: GrantIdx) -> bool {
+        let node = self.dag.node(before);
+        self.past.has(before) && node.auth == Some(auth) && node.event.device() == self.device
+    }
+
+    /// A no to somebody who asks, by who may let him in: once a device under one grant, unless he was let in since.
     pub(super) fn decline(&self, decline: &Decline, auth: GrantIdx) -> Result<(), Invalid> {
         let sponsor = &self.dag.grants()[auth];
         let (at, invite) = self.dag.invite(&decline.invite).ok_or(Invalid::Reference)?;
@@ -119,7 +128,11 @@ impl Facts<'_> {
             grants.any(|g| self.past.has(self.dag.grants()[g].op))
         };
         let mut before = self.dag.declines(at, &decline.account).iter().filter(|no| self.past.has(**no));
-        let again = before.any(|no| self.dag.node(*no).auth == Some(auth) && !came_since(*no));
+        let again = before.any(|no| {
+            let node = self.dag.node(*no);
+            // By the same device: what another one said may be undone with it.
+            node.auth == Some(auth) && node.event.device() == self.device && !came_since(*no)
+        });
         if again { Err(Invalid::Repeated) } else { Ok(()) }
     }
 

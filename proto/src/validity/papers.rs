@@ -65,12 +65,7 @@ impl Facts<'_> {
             // Nobody could be taken back.
             Control::Leave(_) if self.dag.direct().is_some() => Err(Invalid::Permission),
             Control::Leave(_) => {
-                let mut before = self.dag.leaves_of(&self.author).iter().filter(|at| self.past.has(**at));
-                // By the same device: another one may be revoked, and its Leave undone.
-                let again = before.any(|at| {
-                    let node = self.dag.node(*at);
-                    node.auth == Some(auth) && node.event.device() == self.device
-                });
+                let again = self.dag.leaves_of(&self.author).iter().any(|at| self.is_again(*at, auth));
                 if again { Err(Invalid::Repeated) } else { Ok(()) }
             }
             Control::Genesis(_)
@@ -92,7 +87,7 @@ impl Facts<'_> {
         if self.dag.came_after(sponsor, self.ts_ms) {
             return Err(Invalid::Window);
         }
-        if self.dag.let_in_often(&self.author, &admit.join.entrant.account(), self.past) {
+        if self.dag.let_in_often(&self.device, &admit.join.entrant.account(), self.past) {
             return Err(Invalid::Repeated);
         }
         if !self.dag.slice_in_reach(&admit.epoch, admit.slice, self.past) {

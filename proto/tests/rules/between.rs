@@ -5,19 +5,11 @@ use std::cell::Cell;
 use parlor_proto::control::{AccountUpdate, Control, GrantRole, MessageFate, RevokeFence, Role, Target};
 use parlor_proto::dag::{NodeIdx, Set};
 use parlor_proto::resolve::resolve;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng};
+use rand::RngExt as _;
 
 use crate::people::{PEOPLE, person};
 use crate::run_many;
-use crate::world::{How, Who, World};
-
-const FOUNDER: Who = (0, 0);
-
-/// Writing as if everything since `view` had not been heard of.
-fn unaware(view: &Set) -> How {
-    How { view: Some(view.clone()), after: None }
-}
+use crate::world::{FOUNDER, How, Who, World, unaware, world};
 
 /// Whether an epoch made on `past` for all who were live there is safe in `view`, leaving aside whom it reaches.
 fn safe(world: &World, past: &Set, view: &Set) -> bool {
@@ -44,7 +36,7 @@ fn demote(world: &mut World, who: Who, whom: Who, view: &Set) -> Option<()> {
 
 #[test]
 fn an_epoch_goes_when_a_removal_it_knew_was_undone_by_a_change_of_role_and_done_again_by_another() {
-    let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+    let mut world = world(1);
     let [senior, junior, bob] = world.with(&[Role::Admin, Role::Admin, Role::Member])[..] else { unreachable!() };
     let before = world.view(FOUNDER);
     let removal = world.remove(junior, bob, false, false).unwrap();
@@ -67,7 +59,7 @@ fn an_epoch_goes_when_a_removal_it_knew_was_undone_by_a_change_of_role_and_done_
 
 #[test]
 fn an_epoch_goes_when_a_device_of_somebody_taken_back_was_revoked_meanwhile() {
-    let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+    let mut world = world(1);
     let [bob] = world.with(&[Role::Member])[..] else { unreachable!() };
     let phone = (bob.0, 1);
     let update = AccountUpdate { devices: vec![person(bob.0).papers(1)], revokes: Vec::new() };
@@ -90,7 +82,7 @@ fn an_epoch_goes_when_a_device_of_somebody_taken_back_was_revoked_meanwhile() {
 #[test]
 fn an_epoch_stays_when_others_let_in_again_whom_a_removal_it_knew_keeps_out_all_the_same() {
     for ban in [false, true] {
-        let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+        let mut world = world(1);
         let [admin, bob] = world.with(&[Role::Admin, Role::Member])[..] else { unreachable!() };
         let before = world.view(FOUNDER);
         let removal = world.remove(FOUNDER, bob, ban, false).unwrap();

@@ -5,23 +5,10 @@ use parlor_proto::control::{
 };
 use parlor_proto::dag::{Insert, NodeIdx};
 use parlor_proto::resolve::resolve;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 use crate::claims::grown_is_as_from_scratch;
 use crate::people::person;
-use crate::world::{How, Who, World};
-
-const FOUNDER: Who = (0, 0);
-
-fn world(owners: usize) -> World {
-    World::founded(StdRng::seed_from_u64(7), owners)
-}
-
-/// Writing as if everything since `view` had not been heard of.
-fn unaware(view: &parlor_proto::dag::Set) -> How {
-    How { view: Some(view.clone()), after: None }
-}
+use crate::world::{FOUNDER, How, Who, World, unaware, world};
 
 #[test]
 fn of_admins_who_remove_each_other_in_a_circle_the_most_senior_stays() {

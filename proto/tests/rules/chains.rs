@@ -10,9 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use crate::people::{PEOPLE, person};
-use crate::world::{How, Who, World};
-
-const FOUNDER: Who = (0, 0);
+use crate::world::{FOUNDER, How, Who, World, world};
 
 /// Histories of greed, each of some sixty attempts.
 const GREEDY: u64 = 60;
@@ -154,7 +152,7 @@ fn chain(world: &mut World, depth: u8) -> (Who, Vec<Who>) {
 #[test]
 fn members_who_may_invite_hand_the_right_on_as_deep_as_it_was_given_and_no_deeper() {
     for depth in 1..4 {
-        let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+        let mut world = world(1);
         let (_, came) = chain(&mut world, depth);
         assert_eq!(came.len(), usize::from(depth) + 1, "somebody for each step");
     }
@@ -163,7 +161,7 @@ fn members_who_may_invite_hand_the_right_on_as_deep_as_it_was_given_and_no_deepe
 #[test]
 fn with_a_cascade_all_that_was_handed_on_ends_and_without_it_open_invites_alone() {
     for cascade in [true, false] {
-        let mut world = World::founded(StdRng::seed_from_u64(7), 1);
+        let mut world = world(1);
         let (admin, came) = chain(&mut world, 3);
         // The last but one has an invite open.
         let inviter = came[came.len() - 2];

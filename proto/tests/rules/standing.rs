@@ -2,23 +2,10 @@
 
 use parlor_proto::control::{AccountUpdate, Control, RevokeFence, Role, Target};
 use parlor_proto::resolve::resolve;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 use crate::claims::grown_is_as_from_scratch;
 use crate::people::person;
-use crate::world::{How, Who, World};
-
-const FOUNDER: Who = (0, 0);
-
-fn world(owners: usize) -> World {
-    World::founded(StdRng::seed_from_u64(7), owners)
-}
-
-/// Writing as if everything since `view` had not been heard of.
-fn unaware(view: &parlor_proto::dag::Set) -> How {
-    How { view: Some(view.clone()), after: None }
-}
+use crate::world::{FOUNDER, How, unaware, world};
 
 #[test]
 fn who_left_is_out_also_by_the_word_of_a_senior_who_let_him_in_by_the_same_request_and_knew_nothing_of_it() {

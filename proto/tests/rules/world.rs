@@ -19,6 +19,19 @@ use crate::people::{DEVICES, PEOPLE, person};
 /// A device: person and number.
 pub(crate) type Who = (usize, usize);
 
+/// Whose room it is.
+pub(crate) const FOUNDER: Who = (0, 0);
+
+/// A room with so many owners, the same each time.
+pub(crate) fn world(owners: usize) -> World {
+    World::founded(StdRng::seed_from_u64(7), owners)
+}
+
+/// Writing as if everything since `view` had not been heard of.
+pub(crate) fn unaware(view: &Set) -> How {
+    How { view: Some(view.clone()), after: None }
+}
+
 pub(crate) struct World {
     pub rng: StdRng,
     pub dag: Dag,

@@ -120,7 +120,11 @@ impl Node {
             return;
         };
         let (answer, outcome) = match room.admit(knocker.request.clone(), false, now, &mut rng) {
-            Ok(admission) => (Answer::Welcome(admission.welcome.into()), admission.outcome),
+            Ok(admission) => {
+                let left_out = Answer::Refused(Refusal::RemovedSince);
+                let answer = admission.welcome.map_or(left_out, |welcome| Answer::Welcome(welcome.into()));
+                (answer, admission.outcome)
+            }
             // Who revoked its own device, or contradicted itself, can not come in nor let in.
             Err(JoinRefusal::Request(_) | JoinRefusal::DeviceRevoked) if self.hostile => {
                 (Answer::Refused(Refusal::Later), parlor_proto::room::Outcome::default())

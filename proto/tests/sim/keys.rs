@@ -188,8 +188,9 @@ impl World {
             return;
         };
         self.keep(sponsor, admission.outcome);
-        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &admission.welcome).unwrap();
-        let sealed = Sealed::Welcome { invite: keys.sign.public_bytes(), bytes: admission.welcome };
+        let Some(bytes) = admission.welcome else { return };
+        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &bytes).unwrap();
+        let sealed = Sealed::Welcome { invite: keys.sign.public_bytes(), bytes };
         self.wire.push((self.now, me.device(), sealed));
         // What he is given counts, also when he is in and makes nothing of it.
         let (room, outcome) = Room::join(me.clone(), id, welcome);

@@ -25,6 +25,8 @@ pub(super) struct MailWriter {
     max_bytes: u64,
     told: Told,
     state: State,
+    /// Whether the disk may have taken a group that failed: what it holds is read before anything more is written.
+    unsure: bool,
     /// What boxes hold that were put in lately.
     boxes: HashMap<BoxName, MailUsage>,
     expiring: Option<Expiring>,
@@ -74,7 +76,8 @@ impl MailWriter {
         };
         let state = guarded(|| State::read(&core)).map_err(committing)?;
         drop(core);
-        let new = Self { writer, counters, max_bytes, told, state, boxes: HashMap::new(), expiring: None };
+        let boxes = HashMap::new();
+        let new = Self { writer, counters, max_bytes, told, state, unsure: false, boxes, expiring: None };
         new.publish();
         Ok((new, id))
     }
@@ -106,9 +109,38 @@ impl MailWriter {
         }
     }
 
+    /// The store, ready to be written to, and our state that of the disk.
+    fn ready(&mut self) -> Result<Arc<Core>, CommitError> {
+        let core = self.writer.ready()?;
+        if self.unsure {
+            self.read_again(&core).map_err(|fault| fault.committing())?;
+        }
+        Ok(core)
+    }
+
+    /// Reads what the disk took of a group that failed, and tells it: its numbers are given.
+    fn read_again(&mut self, core: &Core) -> Result<(), Fault> {
+        let (state, taken) = guarded(|| {
+            let state = State::read(core)?;
+            let mut taken = Vec::new();
+            for at in self.state.end + 1..=state.end {
+                let Some(Arrival { name, entry, .. }) = rows::arrival_at(core, at)? else { continue };
+                taken.extend(rows::blob(core, &name, &entry.id)?.map(|blob| (name, entry, Bytes::from(blob))));
+            }
+            Ok((state, taken))
+        })?;
+        self.state = state;
+        self.unsure = false;
+        self.publish();
+        for (name, entry, blob) in &taken {
+            (self.told)(*name, *entry, blob);
+        }
+        Ok(())
+    }
+
     /// Commits what waits, as one group. Gives back who wants the store closed.
     fn take(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> Option<oneshot::Sender<()>> {
-        let core = match self.writer.ready() {
+        let core = match self.ready() {
             Ok(core) => core,
             Err(error) => {
                 return match first {
@@ -229,6 +261,7 @@ impl MailWriter {
             if !self.writer.failed && self.writer.next.group > number {
                 result = Ok(());
             }
+            self.unsure = self.writer.failed;
             self.boxes.clear();
         }
         if result.is_ok() {
@@ -279,7 +312,7 @@ impl MailWriter {
     }
 
     fn expire_group(&mut self, before_ms: u64) -> Result<u64, PutError> {
-        let core = self.writer.ready()?;
+        let core = self.ready()?;
         let committing = |fault: Fault| PutError::Commit(fault.committing());
         let oldest = guarded(|| rows::oldest(&core, before_ms, SWEEP_ROWS / 4)).map_err(committing)?;
         let mut group = Group { state: self.state, ..Group::default() };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, limits};
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, Entry, limits};
 use parlor_storage::{MailOptions, MailStore, MailUsage, PutError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -240,5 +240,36 @@ fn after_a_failed_write_the_answer_is_what_the_disk_took() {
     // The disk took it, and the store says so once it is open again.
     assert_eq!(put(&store, name(1), &blob(1, 2), 2).unwrap(), 2);
     assert_eq!(put(&store, name(1), &blob(1, 3), 3).unwrap(), 3);
+    store.audit().unwrap();
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn what_a_failing_disk_took_keeps_its_number_and_its_bytes_and_is_told_when_the_store_is_open_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let options = MailOptions { reserve_bytes: 0, ..MailOptions::default() };
+    let tell = Box::new(move |name, entry: Entry, blob: &Bytes| {
+        telling.lock().unwrap().push((name, entry.at, blob.clone()));
+    });
+    let store = MailStore::open(dir.path(), options, tell).unwrap();
+    let (x, y) = (blob(1, 5), blob(2, 1));
+    // The group of `x` is in the journal, and the log can not be opened again at once: nobody knows yet.
+    store.break_disk(1);
+    assert!(matches!(put(&store, name(1), &x, 1), Err(PutError::Commit(_))));
+    let of_y = put(&store, name(2), &y, 2).unwrap();
+    let of_x = put(&store, name(1), &x, 3).unwrap();
+    assert_ne!(of_x, of_y, "a number is given once");
+    assert_eq!(*told.lock().unwrap(), [(name(1), of_x, x.clone()), (name(2), of_y, y.clone())]);
+    for (name, blob) in [(name(1), x), (name(2), y)] {
+        assert_eq!(store.get(&name, &BlobId::of(&blob)).unwrap().as_deref(), Some(blob.as_ref()));
+    }
+    store.audit().unwrap();
+    // The same when what is too old goes in between.
+    store.break_disk(1);
+    assert!(put(&store, name(3), &blob(3, 1), 10).is_err());
+    assert_eq!(block_on(store.expire(5)).unwrap(), 2);
+    assert_eq!(store.total(), MailUsage { blobs: 1, bytes: 512 });
     store.audit().unwrap();
 }

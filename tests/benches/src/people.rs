@@ -76,7 +76,7 @@ impl Crowd {
         let request = JoinRequest::sign(&id, &keys.sign, me.signing_key(), me.entrant(), [7; 16]);
         let admission = self.founder.room.admit(request, false, START, &mut self.founder.rng).unwrap();
         self.founder.keep(admission.outcome);
-        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &admission.welcome).unwrap();
+        let welcome = Welcome::open(&me, &id, &keys.sign.public_bytes(), &admission.welcome.unwrap()).unwrap();
         let (room, outcome) = Room::join(me, id, welcome);
         Person { room, persist: outcome.persist, rng: StdRng::seed_from_u64(number), now_ms: START }
     }

@@ -160,7 +160,21 @@ export class Timeline {
     }
   }
 
+  /** An empty page that goes on is of what can not be read here: what is beyond it may be. */
   private async ask(query: Query): Promise<Stretch> {
+    const turn = this.turn;
+    let page = await this.askOnce(query);
+    while (page.items.length === 0 && turn === this.turn) {
+      const on = (query.after === undefined ? page.older : page.newer) ?? null;
+      if (on === null) break;
+      const { newer, older } = page;
+      if (query.after === undefined) page = { ...(await this.askOnce({ before: on })), newer };
+      else page = { ...(await this.askOnce({ after: on })), older };
+    }
+    return page;
+  }
+
+  private async askOnce(query: Query): Promise<Stretch> {
     if (this.thread) {
       return (await ok(
         GET('/api/v1/rooms/{room}/messages/{message}/thread', {

@@ -30,6 +30,25 @@ describe('a room in the page', () => {
     expect(texts(line)).toEqual(['was there', 'came meanwhile']);
   });
 
+  test('reads on behind an empty page of what can not be read here, and is at its end all the same', async () => {
+    const given = answers();
+    const line = new Timeline('r', () => 'me');
+    const opened = line.open({ kind: 'end' });
+    await vi.waitFor(() => expect(given).toHaveLength(1));
+    given[0]!({ items: [], older: '9' });
+    await vi.waitFor(() => expect(given).toHaveLength(2));
+    given[1]!({ items: [message('5', 'old')], older: '5', newer: '5' });
+    await opened;
+    expect([texts(line), line.atEnd, line.held.older]).toEqual([['old'], true, '5']);
+    const older = line.loadOlder();
+    await vi.waitFor(() => expect(given).toHaveLength(3));
+    given[2]!({ items: [], older: '3', newer: '5' });
+    await vi.waitFor(() => expect(given).toHaveLength(4));
+    given[3]!({ items: [message('1', 'oldest')], newer: '1' });
+    await older;
+    expect([texts(line), line.atEnd, line.held.older]).toEqual([['oldest', 'old'], true, null]);
+  });
+
   test('shows an edit that came while an older page was on its way', async () => {
     const given = answers();
     const line = new Timeline('r', () => 'me');

@@ -20,7 +20,7 @@ use parlor_storage::{Batch, Namespace};
 use tokio::task::JoinSet;
 
 use super::handle::{Command, Contacts, Inbox};
-use super::inbox_lines::InboxLines;
+use super::inbox_lines::{InboxLines, Mailed};
 use super::letters::Sent;
 use super::owed::OwedLetters;
 use super::views::{self, problem, view};
@@ -52,27 +52,19 @@ pub(super) struct Actor {
     pub(super) owed: OwedLetters,
     pub(super) sending: JoinSet<Sent>,
     pub(super) inboxes: InboxLines,
+    /// Letters of our inbox that could not be stored, and when they are heard again: the lines hand over each once only.
+    pub(super) unheard: Vec<Mailed>,
+    pub(super) hear_again_ms: u64,
     relays: Vec<OwnRelay>,
 }
 
 /// Runs the service until its handles are gone.
 pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
-    let Parts { context, rooms, relays } = parts;
-    let contacts = context.contacts.clone();
-    let inboxes = InboxLines::new(context.net.clone(), context.peers.clone(), contacts.keys.clone(), &relays);
-    let mut actor = Actor {
-        context,
-        rooms,
-        contacts,
-        visitors: Visitors::default(),
-        owed: OwedLetters::default(),
-        sending: JoinSet::new(),
-        inboxes,
-        relays,
-    };
+    let mut actor = Actor::new(parts);
     actor.begin().await;
     loop {
-        let due = actor.owed.due().map_or(LOOK, until).min(LOOK);
+        let heard = (!actor.unheard.is_empty()).then_some(actor.hear_again_ms);
+        let due = actor.owed.due().into_iter().chain(heard).min().map_or(LOOK, until).min(LOOK);
         tokio::select! {
             command = inbox.0.recv() => match command {
                 Some(command) => actor.on_command(command).await,
@@ -90,11 +82,30 @@ pub(crate) async fn run(parts: Parts, mut inbox: Inbox) {
             }
             () = tokio::time::sleep(due) => {}
         }
+        actor.hear_again().await;
         actor.send_due().await;
     }
 }
 
 impl Actor {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { context, rooms, relays } = parts;
+        let contacts = context.contacts.clone();
+        let inboxes = InboxLines::new(context.net.clone(), context.peers.clone(), contacts.keys.clone(), &relays);
+        Self {
+            context,
+            rooms,
+            contacts,
+            visitors: Visitors::default(),
+            owed: OwedLetters::default(),
+            sending: JoinSet::new(),
+            inboxes,
+            unheard: Vec::new(),
+            hear_again_ms: 0,
+            relays,
+        }
+    }
+
     /// After a start: questions that were not answered go out again, and chats that were not made for a crash are made.
     async fn begin(&mut self) {
         let all: Vec<_> = self.contacts.read().iter().map(|(account, contact)| (*account, contact.clone())).collect();

@@ -19,6 +19,9 @@ const KEPT: &[u8] = b"kept";
 /// A letter is put into an inbox again after a week, while nobody is reached: a relay keeps it for a month.
 const MAIL_AGAIN_MS: u64 = 7 * 24 * 3_600 * 1_000;
 
+/// A letter that could not be stored is heard again after this long.
+const HEAR_AGAIN_MS: u64 = 2_000;
+
 /// What became of a letter that went out.
 pub(super) struct Sent {
     account: AccountId,
@@ -216,12 +219,25 @@ impl Actor {
         self.inboxes.put(key.key, public.leaf(), &contact.reach.relays, sealed);
     }
 
+    /// Hears what could not be stored, some seconds later: the disk may work again.
+    pub(super) async fn hear_again(&mut self) {
+        if now_ms() < self.hear_again_ms {
+            return;
+        }
+        for mailed in std::mem::take(&mut self.unheard) {
+            self.on_mailed(mailed).await;
+        }
+    }
+
     /// A letter lay in our inbox. What its writer is to be told goes out by itself.
     pub(super) async fn on_mailed(&mut self, mailed: Mailed) {
         if let Some(letter) = self.opened(&mailed.bytes) {
             let account = letter.papers.account_id();
-            // What could not be stored stays in the inbox.
-            let Some(reply) = self.hear(&letter).await else { return };
+            let Some(reply) = self.hear(&letter).await else {
+                // What could not be stored stays in the inbox, and here.
+                self.hear_again_ms = now_ms().saturating_add(HEAR_AGAIN_MS);
+                return self.unheard.push(mailed);
+            };
             if reply == LetterReply::Accept {
                 // What lies in his inbox asks him: he is to have our yes.
                 self.forget_mailed(&account);
@@ -237,5 +253,48 @@ fn what_to(contact: &Contact) -> What {
     match &contact.stage {
         Stage::Asked(text) => What::Ask(text.clone()),
         _ => What::Accept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use parlor_proto::mailbox::BlobId;
+
+    use super::*;
+    use crate::services::alone::Alone;
+    use crate::services::contacts::actor::Parts;
+
+    fn beside(node: &Alone) -> Actor {
+        let (context, rooms) = (node.app.node.context.clone(), node.app.node.rooms.clone());
+        Actor::new(Parts { context, rooms, relays: Vec::new() })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_letter_that_could_not_be_stored_is_heard_when_the_disk_works_again() {
+        let (alone, carol) = (Alone::new().await, Alone::new().await);
+        let (mut ours, hers) = (beside(&alone), beside(&carol));
+        let (us, her) = (ours.us(), hers.us());
+        let letter = hers.write(&us, What::Ask("may I".to_owned()));
+        let papers = ours.write(&her, What::Card).papers;
+        let bytes = letter.seal(&us, papers.public().unwrap().leaf(), &mut rng());
+        let store = &alone.app.node.context.store;
+        // Whatever the fault meets first, the letter finds a store that is not open.
+        store.break_disk(20);
+        let mut batch = parlor_storage::Batch::new(None);
+        batch.put(parlor_storage::Namespace::Meta, b"test", vec![1]);
+        assert!(store.commit(batch).await.is_err());
+        ours.on_mailed(Mailed { id: BlobId::of(&bytes), bytes }).await;
+        assert!(ours.contacts.read().get(&her).is_none(), "the store did not take it");
+        let begun = Instant::now();
+        while ours.contacts.read().get(&her).is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is never heard");
+            ours.hear_again().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(ours.unheard.is_empty());
+        carol.node.stop().await.unwrap();
+        alone.node.stop().await.unwrap();
     }
 }

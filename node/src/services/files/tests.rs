@@ -66,6 +66,7 @@ impl World {
             draft: false,
             members: 2,
             last_message: None,
+            damaged: None,
         };
         let sync =
             SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true, early: 0 };

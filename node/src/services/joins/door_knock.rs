@@ -26,6 +26,8 @@ const NEWS: usize = 64;
 pub(super) struct DoorKnock {
     /// Opens the answer.
     pub(super) knock: Knock,
+    /// Where it waits.
+    pub(super) door: JoinDoor,
     waits: Option<AbortHandle>,
 }
 
@@ -51,21 +53,21 @@ impl DoorKnock {
             own || relay.addresses.iter().all(|address| whose.allows(context, address))
         });
         let door = link.keys().door.public_bytes();
-        let door = JoinDoor { room: link.room(), relays, door, knock: Some(bytes), instant, news };
-        let mailboxes = context.mailboxes.clone();
+        let door = JoinDoor { room: link.room(), relays, door, knock: bytes, leave: true, instant, news };
+        let (at, mailboxes) = (door.clone(), context.mailboxes.clone());
         let knock_later = instant;
         let waits = (!door.relays.is_empty()).then(|| {
             let leave = async move {
                 tokio::time::sleep(FIRST_ASKED).await;
                 if knock_later {
-                    mailboxes.knock(JoinDoor { knock: None, ..door.clone() });
+                    mailboxes.knock(JoinDoor { leave: false, ..door.clone() });
                     tokio::time::sleep(NOT_INSTANT).await;
                 }
                 mailboxes.knock(door);
             };
             tokio::spawn(leave).abort_handle()
         });
-        (Self { knock, waits }, heard)
+        (Self { knock, door: at, waits }, heard)
     }
 }
 

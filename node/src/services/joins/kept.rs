@@ -23,8 +23,9 @@ pub(super) struct Kept {
     pub(super) request: JoinRequest,
 }
 
-fn key(room: &RoomId) -> Vec<u8> {
-    [PREFIX, room.as_bytes()].concat()
+/// By room and invite: several links into one room may wait.
+fn key(link: &Link) -> Vec<u8> {
+    [PREFIX, link.room().as_bytes(), link.keys().sign.public_bytes().as_slice()].concat()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Kept> {
@@ -35,17 +36,35 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Kept> {
 pub(super) async fn keep(context: &Context, link: &Link, request: &JoinRequest) {
     let kept = Kept { room: link.room(), link: link.to_text(), request: request.clone() };
     let mut batch = Batch::new(None);
-    batch.put(Namespace::Invite, &key(&kept.room), codec::encode(&kept));
+    batch.put(Namespace::Invite, &key(link), codec::encode(&kept));
     if let Err(error) = context.store.commit(batch).await {
         tracing::warn!(room = %kept.room.short(), %error, "a join that waits could not be kept");
     }
 }
 
-/// Forgets a join that is over.
-pub(super) async fn forget(context: &Context, room: RoomId) {
+/// Forgets a join that is over. Another one by the same link that began since is kept.
+pub(super) async fn forget(context: &Context, link: &Link, request: &JoinRequest) {
+    let (store, name) = (context.store.clone(), key(link));
+    let found = tokio::task::spawn_blocking(move || Some((store.get(None, Namespace::Invite, &name).ok()??, name)));
+    let Ok(Some((bytes, name))) = found.await else { return };
+    if decode(&bytes).is_none_or(|kept| kept.request == *request) {
+        remove(context, &name).await;
+    }
+}
+
+/// Takes out a value.
+pub(super) async fn remove(context: &Context, name: &[u8]) {
     let mut batch = Batch::new(None);
-    batch.delete(Namespace::Invite, &key(&room));
+    batch.delete(Namespace::Invite, name);
     if let Err(error) = context.store.commit(batch).await {
-        tracing::warn!(room = %room.short(), %error, "a join that is over could not be forgotten");
+        tracing::warn!(%error, "a join that is over could not be forgotten");
+    }
+}
+
+/// Gives a value the name it has today: once there was one a room.
+pub(super) async fn rename(context: &Context, name: &[u8], link: &Link, request: &JoinRequest) {
+    if name != key(link) {
+        keep(context, link, request).await;
+        remove(context, name).await;
     }
 }

@@ -3,7 +3,8 @@
 //! A join outlives the client that asked for it: who gives up waiting finds the room later. One that waits for a member's
 //! word outlives the node too: it is kept on disk until it is answered or the invite ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_api::{Code, JoinAnswer, JoinProgress, JoinState, JoinStep, Problem};
@@ -23,11 +24,12 @@ use crate::account::rng;
 use crate::app;
 use crate::clock::{now_ms, until};
 use crate::count::count;
-use crate::limits::{GROUP_INVITE_MS, JOINS_MAX};
+use crate::limits::JOINS_MAX;
 use crate::services::mailboxes::DoorNews;
 use crate::services::rooms::{Context, Rooms};
 
 pub(crate) use ways::{to_address, to_link};
+pub(crate) use whose::Whose;
 
 mod door_knock;
 mod instant;
@@ -35,11 +37,13 @@ mod kept;
 mod problems;
 mod told;
 mod ways;
+mod whose;
 
 use door_knock::DoorKnock;
 use instant::EnterByLink;
 use problems::{link_problem, refused};
 use told::Told;
+use whose::{GoesOn, Patience};
 
 /// Pause before entering again while the keys of the room change.
 const ENTER_AGAIN_MS: u64 = 5_000;
@@ -51,14 +55,19 @@ const CANDIDATES: usize = 16;
 /// A handle on the joins under way.
 #[derive(Clone)]
 pub(crate) struct Joins {
-    under_way: Arc<Mutex<HashMap<RoomId, UnderWay>>>,
+    /// By numbers: there may be several into one room, by different links.
+    under_way: Arc<Mutex<BTreeMap<u64, UnderWay>>>,
     told: Told,
 }
 
 /// A join under way.
 struct UnderWay {
+    room: RoomId,
     candidates: mpsc::Sender<PeerId>,
     whose: Whose,
+    request: JoinRequest,
+    /// Nobody waits for it: it goes on by itself.
+    goes_on: Arc<AtomicBool>,
     given_up: Arc<Notify>,
 }
 
@@ -74,20 +83,22 @@ impl Joins {
             tracing::error!(%error, "joins that waited can not be read: they go on after a start at which they can");
             Vec::new()
         });
-        for (_, bytes) in stored {
+        for (name, bytes) in stored {
             let Some(kept) = kept::decode(&bytes) else { continue };
+            let for_later = context.clone();
             match Link::parse(&kept.link, now_ms()) {
                 Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.role().is_none()) => {
-                    let by = Whose::User;
+                    let (by, link_now, request) = (Whose::User, link.clone(), kept.request.clone());
+                    tokio::spawn(async move { kept::rename(&for_later, &name, &link_now, &request).await });
                     let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None, by);
                 }
                 // In by now, or over while we were away.
                 parsed => {
-                    let (context, told, room) = (context.clone(), self.told.clone(), kept.room);
+                    let (told, room) = (self.told.clone(), kept.room);
                     tokio::spawn(async move {
-                        kept::forget(&context, room).await;
+                        kept::remove(&for_later, &name).await;
                         if let Err(error) = parsed {
-                            told.ended(&context, room, link_problem(&error)).await;
+                            told.ended(&for_later, room, link_problem(&error)).await;
                         }
                     });
                 }
@@ -97,7 +108,8 @@ impl Joins {
 
     /// The rooms whose members have not answered yet.
     pub(crate) fn waiting(&self) -> Vec<RoomId> {
-        self.joins().keys().copied().collect()
+        let rooms: BTreeSet<RoomId> = self.joins().values().map(|join| join.room).collect();
+        rooms.into_iter().collect()
     }
 
     /// How far the joins of the user are, and those that ended in the last days without the room.
@@ -115,7 +127,7 @@ impl Joins {
 
     /// Gives up a join by a contact's invitation, if there is one. What the user began himself goes on.
     pub(crate) fn give_up(&self, room: &RoomId) {
-        if let Some(join) = self.joins().get(room).filter(|join| join.whose == Whose::Contact) {
+        for join in self.joins().values().filter(|join| join.room == *room && join.whose == Whose::Contact) {
             join.given_up.notify_one();
         }
     }
@@ -152,39 +164,64 @@ impl Joins {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
         let given_up: Arc<Notify> = Arc::default();
-        {
+        let goes_on = Arc::new(AtomicBool::new(patience.is_none()));
+        let (number, request, instead) = {
             let mut joins = self.joins();
             if joins.len() >= JOINS_MAX {
                 return Err(Problem::new(Code::Busy, "too many joins are under way").hint("try again in a minute"));
             }
-            joins.insert(room, UnderWay { candidates: sender, whose, given_up: given_up.clone() });
-        }
+            // In the place of one by the same link that goes on by itself, with its request: whoever has that knows it.
+            let invite = link.keys().sign.public_bytes();
+            let is_same = |join: &&UnderWay| {
+                join.whose == whose && join.request.invite_pk == invite && join.goes_on.load(Ordering::Relaxed)
+            };
+            let before = joins.values().find(is_same).filter(|join| join.room == room);
+            before.inspect(|join| join.given_up.notify_one());
+            let instead = before.is_some();
+            let request = request.or_else(|| Some(before?.request.clone())).unwrap_or_else(|| sign(&context, &link));
+            let number = joins.last_key_value().map_or(0, |(last, _)| last + 1);
+            let (candidates, given_up, goes_on) = (sender, given_up.clone(), goes_on.clone());
+            let it = UnderWay { room, candidates, whose, request: request.clone(), goes_on, given_up };
+            joins.insert(number, it);
+            (number, request, instead)
+        };
         let (client, finished) = oneshot::channel();
         let joins = self.clone();
         tokio::spawn(async move {
-            let request = request.unwrap_or_else(|| sign(&context, &link));
             // The boxes of a room that is here are read by it.
             let enter = EnterByLink::by(&link).filter(|_| context.directory.get(&room).is_none());
             let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
-            let mailboxes = context.mailboxes.clone();
+            let (mailboxes, at) = (context.mailboxes.clone(), door.door.clone());
+            let goes_on = GoesOn { instead, it: goes_on };
             let told = joins.told.clone();
-            let ended = (context.clone(), told.clone());
-            let joining =
-                Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose, told };
             if whose == Whose::User {
-                ended.1.began(&ended.0, room).await;
+                told.began(&context, room).await;
             }
+            let joining = Joining {
+                context,
+                rooms,
+                link,
+                request,
+                candidates,
+                door,
+                news,
+                waits: false,
+                enter,
+                whose,
+                goes_on,
+                told,
+            };
             tokio::select! {
                 () = joining.run(client, patience) => {}
                 () = given_up.notified() => {}
             }
-            mailboxes.leave_door(room);
-            joins.joins().remove(&room);
+            mailboxes.leave_door(at);
+            joins.joins().remove(&number);
         });
         Ok(finished)
     }
 
-    fn joins(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, UnderWay>> {
+    fn joins(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -213,39 +250,8 @@ struct Joining {
     /// What was read to come in by the link alone, if it is such a link.
     enter: Option<EnterByLink>,
     whose: Whose,
+    goes_on: GoesOn,
     told: Told,
-}
-
-/// How long a client waits for the answer.
-#[derive(Debug, Clone, Copy)]
-struct Patience {
-    until_ms: u64,
-    /// No longer than until a member who may approve has the request.
-    once_asked: bool,
-}
-
-/// By whose word a link is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// A person typed it or scanned it: its addresses are dialled, and it is followed after a restart.
-    User,
-    /// A contact sent it: of its addresses those are dialled that a contact may name. Whoever asked tries again after a restart.
-    Contact,
-}
-
-impl Whose {
-    /// When a join that waits at a door ends, by a link that ends at `expires_ms`.
-    fn until(self, expires_ms: u64, now_ms: u64) -> u64 {
-        match self {
-            Self::User => expires_ms,
-            Self::Contact => expires_ms.min(now_ms.saturating_add(GROUP_INVITE_MS)),
-        }
-    }
-
-    /// Whether an address of the link is dialled.
-    fn allows(self, context: &Context, address: &Address) -> bool {
-        self == Self::User || context.peers.may_dial(address)
-    }
 }
 
 /// What became of a knock.
@@ -262,7 +268,8 @@ impl Joining {
         let room = self.link.room();
         if let Some(patience) = patience {
             let done = self.round(Some(patience.until_ms), patience.once_asked).await;
-            let kept = self.waits && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
+            let asked = self.waits || self.goes_on.instead;
+            let kept = asked && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
             if waits && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
@@ -273,14 +280,12 @@ impl Joining {
             }
             drop(client.send(answer));
             if !waits {
-                return;
+                return self.forget().await;
             }
+            self.goes_on.it.store(true, Ordering::Relaxed);
         }
         let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms())), false).await;
-        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
-        if self.whose == Whose::User {
-            kept::forget(&self.context, room).await;
-        }
+        self.forget().await;
         let Err(failure) = done else {
             return self.told.over(&self.context, room).await;
         };
@@ -296,6 +301,14 @@ impl Joining {
         let message = format!("the request to join was not granted: {problem}");
         let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
+    }
+
+    /// It is over, and goes on after no restart.
+    async fn forget(&self) {
+        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
+        if self.whose == Whose::User {
+            kept::forget(&self.context, &self.link, &self.request).await;
+        }
     }
 
     /// Tries until it is joined, fails, or the time is over.
@@ -448,7 +461,7 @@ impl Joining {
     /// Has boxes of the room read, to enter by the link alone.
     fn read(&self, boxes: Vec<BoxKeys>) {
         if !boxes.is_empty() {
-            self.context.mailboxes.read(self.link.room(), boxes);
+            self.context.mailboxes.read(self.door.door.name(), boxes);
         }
     }
 
@@ -567,18 +580,5 @@ fn answer(room: RoomId, summary: &crate::services::rooms::Summary, state: JoinSt
         waits_for: None,
         step: None,
         members: 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_of_a_contact_keeps_a_join_no_longer_than_an_invitation_lasts() {
-        let (now, year) = (1_700_000_000_000, 365 * 24 * 3_600 * 1_000);
-        assert_eq!(Whose::User.until(now + year, now), now + year);
-        assert_eq!(Whose::Contact.until(now + year, now), now + GROUP_INVITE_MS);
-        assert_eq!(Whose::Contact.until(now + 1, now), now + 1);
     }
 }

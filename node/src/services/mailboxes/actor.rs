@@ -32,10 +32,11 @@ use super::kept::Kept;
 use super::lines::{LineEvent, OurLine, What};
 use super::plan::{Plan, SharedBox, Stretch, Tips};
 use super::relays::Relay;
+use super::snapshots::Snapshots;
 use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
 use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS};
-use crate::services::rooms::{Context, Knocked, Rooms};
+use crate::services::rooms::{Context, Knocked, NoAnswer, Rooms};
 
 /// Pause between two pictures of the relays for the status.
 const SHOW_MS: u64 = 200;
@@ -60,8 +61,16 @@ struct RoomMail {
     knocks: Knocks,
     /// What of ours is on its way to doors.
     left: AtDoors,
-    /// What of ours is being read from the log.
+    /// What is left there for who was let in.
+    snapshots: Snapshots,
+    /// The room was here once: it told its plan.
+    is_here: bool,
+    /// Something at a door of it was passed over, because it was not here yet.
+    passed_over: bool,
+    /// What of ours is being read from the log,
     reading: bool,
+    /// and not before this time, because no more could be put.
+    full_until_ms: u64,
     /// Whether the room was told that a mailbox was read to its end.
     told_end: bool,
     /// Up to which of our messages the room was told that a mailbox has them.
@@ -99,7 +108,7 @@ impl At {
 enum Done {
     Shown(RoomId, Option<Vec<Became>>),
     Stretches(RoomId, Option<Vec<Stretch>>),
-    Knocked { room: RoomId, name: BoxName, id: BlobId, what: Option<Knocked>, events: Vec<Mail> },
+    Knocked { room: RoomId, name: BoxName, id: BlobId, what: Result<Knocked, NoAnswer>, events: Vec<Mail> },
     Stored,
 }
 
@@ -112,7 +121,8 @@ struct Actor {
     boxes: HashMap<BoxName, Use>,
     relays: BTreeMap<RelayId, At>,
     tokens: Tokens,
-    joins: HashMap<BoxName, (JoinDoor, Option<BlobId>)>,
+    /// Doors at which we knock, and the blobs of the knocks.
+    joins: HashMap<BoxName, (JoinDoor, BlobId)>,
     door_reads: DoorReads,
     reserved: BTreeSet<PeerId>,
     asked: FuturesUnordered<Asked>,
@@ -191,12 +201,11 @@ impl Actor {
         for door in slots.doors {
             self.on_join_door(door);
         }
-        for (room, boxes) in slots.reads {
-            self.read_to_enter(room, boxes);
+        for (door, boxes) in slots.reads {
+            self.read_to_enter(door, boxes);
         }
-        for room in slots.left {
-            self.end_reads(&room);
-            self.leave_doors(&room);
+        for door in slots.left {
+            self.leave_door(&door);
         }
         self.reserve().await;
         // What is shown is never older than what was told.
@@ -217,8 +226,12 @@ impl Actor {
         let Some(mail) = self.rooms.get_mut(&room) else { return };
         mail.plan = plan;
         mail.tips = tips.copied().unwrap_or(mail.tips);
+        mail.is_here = true;
+        let passed_over = std::mem::take(&mut mail.passed_over);
         if mail.plan.member {
             self.leave_doors(&room);
+        } else if passed_over {
+            self.read_doors_again(&room);
         }
         self.apply(room);
         self.leave_parts(room);
@@ -249,6 +262,8 @@ impl Actor {
         let peers: Vec<PeerId> = if mail.plan.member { relays.iter().map(|it| it.peer).collect() } else { Vec::new() };
         let over = mail.feed.set_relays(&peers, &mail.kept.put, &mail.tips);
         mail.kept.retain(|name| wanted.iter().any(|it| it.name == *name));
+        mail.knocks.retain(|name| wanted.iter().any(|it| it.name == *name));
+        mail.snapshots.retain(|name| wanted.iter().any(|it| it.name == *name));
         let kept = mail.kept.taken.clone();
         let now = now_ms();
         let mut out = Vec::new();
@@ -326,9 +341,13 @@ impl Actor {
                 Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
                 Out::Settled { name, id } => self.on_settled(&name, &id),
                 Out::CaughtUp { name, relay } => self.on_caught_up(name, relay),
-                Out::Refused { relay, refusal, .. } => {
+                Out::Refused { relay, name, refusal } => {
                     if refusal == Refusal::Token {
                         self.on_token_refused(&relay);
+                    }
+                    let room = name.filter(|_| refusal == Refusal::BoxFull).and_then(|name| self.room_of(&name));
+                    if let (Some(name), Some(mail)) = (name, room) {
+                        mail.snapshots.full(&name, now_ms());
                     }
                     self.note_error(&relay, refusal.to_string());
                 }
@@ -338,12 +357,17 @@ impl Actor {
         }
     }
 
+    /// The room that a box is of.
+    fn room_of(&mut self, name: &BoxName) -> Option<&mut RoomMail> {
+        self.rooms.get_mut(&self.boxes.get(name)?.room)
+    }
+
     fn on_stored(&mut self, name: &BoxName, id: &BlobId, relay: &RelayId) {
         if let Some(mail) = self.boxes.get(name).and_then(|used| self.rooms.get_mut(&used.room)) {
             mail.left.stored(id);
         }
         if let Some((door, knock)) = self.joins.get(name)
-            && knock.as_ref() == Some(id)
+            && knock == id
         {
             // Full: it was told already.
             let _ = door.news.try_send(DoorNews::Waits);
@@ -376,9 +400,9 @@ impl Actor {
         let Ok(content) = mailbox::open_blob(&name, &used.keys.keys.seal, blob) else {
             return self.machine.taken(name, id, now);
         };
-        if self.door_reads.reads(&name) {
+        if let Some(door) = self.door_reads.door_of(&name) {
             return match Bundle::decode(&content) {
-                Ok(bundle) => self.pass_on(room, Some((name, id)), DoorNews::Mails(bundle.0)),
+                Ok(bundle) => self.pass_on(door, Some((name, id)), DoorNews::Mails(bundle.0)),
                 Err(_) => self.machine.taken(name, id, now),
             };
         }
@@ -391,12 +415,11 @@ impl Actor {
             return Vec::new();
         }
         match (DoorMail::decode(&content), self.joins.get(&name)) {
-            (Some(DoorMail::Answer { to, bytes, .. }), Some((door, knock))) if *knock == Some(to) => {
-                // Full: the joiner is busy with another answer, and this one is here again with the next line.
-                let _ = door.news.try_send(DoorNews::Answer(bytes.0));
+            (Some(DoorMail::Answer { to, bytes, .. }), Some((_, knock))) if *knock == to => {
+                return self.pass_on(name, Some((name, id)), DoorNews::Answer(bytes.0));
             }
             (Some(DoorMail::Part(part)), Some((door, _))) if door.instant => {
-                return self.pass_on(room, Some((name, id)), DoorNews::Part(part.0));
+                return self.pass_on(name, Some((name, id)), DoorNews::Part(part.0));
             }
             (Some(DoorMail::Events(sealed)), Some(_)) => {
                 let me = self.parts.context.identity.now();
@@ -406,10 +429,8 @@ impl Actor {
                 }
             }
             (Some(DoorMail::Knock(bytes)), None) if mail.plan.member => {
-                let waits = mail.knocks.add(name, id, bytes.0, &self.device.0, now);
-                if waits {
-                    return Vec::new();
-                }
+                mail.knocks.add(name, id, bytes.0, &self.device.0, now);
+                return Vec::new();
             }
             (Some(DoorMail::Answer { to, last: true, .. }), None) => {
                 let was_waiting = mail.knocks.answered(&to);
@@ -429,7 +450,14 @@ impl Actor {
         match done {
             Done::Shown(room, complete) => {
                 let Some(mail) = self.rooms.get_mut(&room) else { return };
-                let taken = mail.intake.shown(&complete.unwrap_or_default(), now);
+                let taken = match complete {
+                    // It is only being joined, and may never come; if it does, its doors are read again.
+                    None if !mail.is_here => {
+                        mail.passed_over = true;
+                        mail.intake.pass_over()
+                    }
+                    complete => mail.intake.shown(&complete.unwrap_or_default(), now),
+                };
                 let out: Vec<_> = taken.into_iter().flat_map(|(name, id)| self.machine.taken(name, id, now)).collect();
                 self.carry_out(out);
             }
@@ -477,6 +505,7 @@ impl Actor {
         let over = mail.feed.done(up, now);
         let tips = Tips { marker: mail.marker, ..mail.tips };
         if !mail.reading
+            && now >= mail.full_until_ms
             && mail.plan.member
             && let Some(after) = mail.feed.next(up, &tips)
         {
@@ -497,7 +526,7 @@ impl Actor {
             self.asked.push(Box::pin(async move {
                 let what = rooms.knock_at_door(room, PeerId::from_key(name.key), bytes.into()).await;
                 let events = match &what {
-                    Some(knocked) if knocked.came.is_some() => rooms.snapshot(room).await,
+                    Ok(knocked) if knocked.came.is_some() => rooms.snapshot(room).await,
                     _ => Vec::new(),
                 };
                 Done::Knocked { room, name, id, what, events }

@@ -12,7 +12,8 @@ use crate::limits::MAIL_LOOK_MS;
 /// so the machine hands over no more than it holds for anybody.
 #[derive(Default)]
 pub(super) struct DoorReads {
-    boxes: HashMap<BoxName, RoomId>,
+    /// The room that a box is of, and the door of the link.
+    boxes: HashMap<BoxName, (RoomId, BoxName)>,
     /// Which relays have no more in a box, or at a door, than was read.
     ends: HashMap<BoxName, HashSet<RelayId>>,
     pub(super) waiting: VecDeque<Waiting>,
@@ -20,7 +21,8 @@ pub(super) struct DoorReads {
 
 /// Something for somebody who enters.
 pub(super) struct Waiting {
-    pub(super) room: RoomId,
+    /// The door of his link.
+    pub(super) door: BoxName,
     /// The blob it came in, if it was one.
     pub(super) blob: Option<(BoxName, BlobId)>,
     pub(super) news: DoorNews,
@@ -32,9 +34,14 @@ impl DoorReads {
         self.boxes.contains_key(name)
     }
 
+    /// The door of the link by which somebody enters who reads this box.
+    pub(super) fn door_of(&self, name: &BoxName) -> Option<BoxName> {
+        self.boxes.get(name).map(|(_, door)| *door)
+    }
+
     /// A box is read from now on.
-    pub(super) fn add(&mut self, name: BoxName, room: RoomId) {
-        self.boxes.insert(name, room);
+    pub(super) fn add(&mut self, name: BoxName, room: RoomId, door: BoxName) {
+        self.boxes.insert(name, (room, door));
     }
 
     /// A relay has no more in a box, or at a door, than was read. Answers whether this holds for all of `relays` now.
@@ -44,17 +51,27 @@ impl DoorReads {
         relays.iter().all(|relay| ends.contains(relay))
     }
 
-    /// A door is not read any more.
-    pub(super) fn leave(&mut self, door: &BoxName) {
+    /// A door is not read any more. The boxes that were read for who came by it.
+    pub(super) fn leave(&mut self, door: &BoxName) -> Vec<BoxName> {
         self.ends.remove(door);
+        self.waiting.retain(|waiting| waiting.door != *door);
+        self.end(|_, of| of == door)
     }
 
-    /// The room is entered or given up: the boxes that were read for that.
-    pub(super) fn end(&mut self, room: &RoomId) -> Vec<BoxName> {
-        let names: Vec<BoxName> = self.boxes.iter().filter(|(_, of)| *of == room).map(|(name, _)| *name).collect();
-        self.boxes.retain(|_, of| of != room);
+    /// The room is entered: the boxes that were read for that. What waits of the doors is still passed on.
+    pub(super) fn enter(&mut self, room: &RoomId) -> Vec<BoxName> {
+        self.end(|of, _| of == room)
+    }
+
+    fn end(&mut self, is_over: impl Fn(&RoomId, &BoxName) -> bool) -> Vec<BoxName> {
+        let over = self.boxes.extract_if(|_, (room, door)| is_over(room, door));
+        let names: Vec<BoxName> = over.map(|(name, _)| name).collect();
         names.iter().for_each(|name| drop(self.ends.remove(name)));
-        self.waiting.retain(|waiting| waiting.room != *room);
+        let is_of = |waiting: &Waiting| match &waiting.news {
+            DoorNews::CaughtUp(name) => names.contains(name),
+            _ => waiting.blob.is_some_and(|(name, _)| names.contains(&name)),
+        };
+        self.waiting.retain(|waiting| !is_of(waiting));
         names
     }
 

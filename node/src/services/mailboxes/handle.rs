@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_net::PeerId;
 use parlor_proto::RoomId;
+use parlor_proto::mailbox::BoxName;
 use tokio::sync::{Notify, oneshot};
 
 use super::doors::JoinDoor;
@@ -27,11 +28,11 @@ pub(crate) struct Mailboxes {
 pub(super) struct Slots {
     pub(super) plans: BTreeMap<RoomId, Plan>,
     pub(super) tips: BTreeMap<RoomId, Tips>,
-    /// Doors at which we knock, and rooms whose doors are of no interest any more.
+    /// Doors at which we knock, and those that are of no interest any more.
     pub(super) doors: Vec<JoinDoor>,
-    pub(super) left: Vec<RoomId>,
-    /// Boxes that are read for who enters a room by the link alone, and rooms of which none is read any more.
-    pub(super) reads: Vec<(RoomId, Vec<BoxKeys>)>,
+    pub(super) left: Vec<JoinDoor>,
+    /// Boxes that are read for who enters a room by the link of this door alone, and rooms of which none is read any more.
+    pub(super) reads: Vec<(BoxName, Vec<BoxKeys>)>,
     pub(super) ended: Vec<(RoomId, oneshot::Sender<()>)>,
     pub(super) stop: Option<oneshot::Sender<()>>,
 }
@@ -80,14 +81,14 @@ impl Mailboxes {
         self.tell(|slots| slots.doors.push(door));
     }
 
-    /// The door of this room is of no interest any more.
-    pub(crate) fn leave_door(&self, room: RoomId) {
-        self.tell(|slots| slots.left.push(room));
+    /// The door is of no interest to this join any more.
+    pub(crate) fn leave_door(&self, door: JoinDoor) {
+        self.tell(|slots| slots.left.push(door));
     }
 
     /// Reads these boxes of a room for who enters by the link alone, at the relays of his door.
-    pub(crate) fn read(&self, room: RoomId, boxes: Vec<BoxKeys>) {
-        self.tell(|slots| slots.reads.push((room, boxes)));
+    pub(crate) fn read(&self, door: BoxName, boxes: Vec<BoxKeys>) {
+        self.tell(|slots| slots.reads.push((door, boxes)));
     }
 
     /// Reads no boxes of a room any more for who enters; when it returns, none is open.

@@ -142,6 +142,12 @@ impl Intake {
         taken
     }
 
+    /// The room is not here: gives back all that came for it.
+    pub(super) fn pass_over(&mut self) -> Vec<(BoxName, BlobId)> {
+        let all = self.fresh.drain(..).chain(self.waiting.drain(..)).chain(self.under_way.drain(..));
+        all.map(|came| (came.name, came.id)).collect()
+    }
+
     /// Gives up what was shown often enough, and the last of too much. It comes by sync.
     fn give_up(&mut self) -> Vec<(BoxName, BlobId)> {
         let mut given_up = Vec::new();

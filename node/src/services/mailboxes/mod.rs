@@ -17,6 +17,7 @@
 //! | [`doors`] | knocks that wait in mailboxes |
 //! | [`door_reads`] | what is read for who comes in by a link alone |
 //! | [`at_doors`] | what is left at a door for him |
+//! | [`snapshots`] | what is left there for who was let in |
 //! | [`actor`] | the owner of all that |
 //!
 //! A relay that is gone, lies or drops is a line in the status; the others are used as if it were not there.
@@ -32,6 +33,7 @@ mod kept;
 mod lines;
 mod plan;
 mod relays;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod tokens;

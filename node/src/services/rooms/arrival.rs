@@ -13,6 +13,10 @@ impl Worker {
     /// Takes a room in and stores it. One of the same id that is here stays, unless it gives way.
     pub(super) async fn begin(&mut self, mut room: Box<Room>, outcome: Outcome, reply: Reply<()>) {
         let id = room.id();
+        let guard = match self.may_begin(&id) {
+            Ok(guard) => guard,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
         let held = self.rooms.get(&id).map(|entry| gives_way(&entry.room, &room));
         let mut batch = Batch::new(Some(id));
         match held {
@@ -22,8 +26,12 @@ impl Worker {
         }
         // The leaf key may have been replaced since the room was made.
         room.set_me(self.context.identity.now());
-        self.rooms.insert(id, Entry::new(*room));
-        self.turn(id, |turn| turn.begin_new(batch, outcome, reply)).await;
+        self.rooms.insert(id, Entry { guard, ..Entry::new(*room) });
+        self.turn(id, |turn| {
+            turn.guard_again();
+            turn.begin_new(batch, outcome, reply);
+        })
+        .await;
     }
 
     /// Makes place for another room of the same id: takes out what is in memory, and its keys with what is committed next.

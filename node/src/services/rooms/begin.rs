@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parlor_api::Problem;
+use parlor_api::{Code, Problem};
 use parlor_proto::RoomId;
 use parlor_proto::codec;
 use parlor_proto::outbox::{self, Outbox};
-use parlor_storage::{Namespace, Store};
+use parlor_storage::Namespace;
 use tokio::sync::{mpsc, oneshot};
 
 use super::entry::Entry;
@@ -18,8 +18,10 @@ use crate::limits::{WORKER_INBOX, WORKERS_MAX};
 /// Starts the workers with the rooms that the store holds. Blocks while they are loaded. The second is to be waited for before
 /// anybody looks for a room: then all are in the directory.
 ///
+/// A room that can not be restored is left out: it is in the directory as damaged.
+///
 /// # Errors
-/// `home_damaged` when a room can not be restored.
+/// `home_damaged` when the list of rooms can not be read.
 pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>) -> Result<(Rooms, Begun), Problem> {
     let n = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let mut workers: Vec<_> = Vec::new();
@@ -27,17 +29,24 @@ pub(crate) fn start(context: Arc<Context>, tasks: &mut tokio::task::JoinSet<()>)
     for _ in 0..n {
         let (sender, inbox) = mpsc::channel(WORKER_INBOX);
         senders.push(sender);
-        workers.push((inbox, HashMap::new()));
+        workers.push((inbox, HashMap::new(), Vec::new()));
     }
     for (id, _) in context.store.rooms().map_err(super::entry::damaged)? {
-        let entry = Entry::load(&context, id)?;
-        if let Some((_, rooms)) = workers.get_mut(Rooms::place(&id, n)) {
-            rooms.insert(id, entry);
+        let place = workers.get_mut(Rooms::place(&id, n));
+        match loaded(&context, id) {
+            Ok((entry, outbox)) => {
+                if let Some((_, rooms, waits)) = place {
+                    rooms.insert(id, entry);
+                    waits.extend(outbox);
+                }
+            }
+            Err(problem) if problem.code == Code::HomeDamaged => context.directory.damaged(id, &problem),
+            Err(problem) => return Err(problem),
         }
     }
     let mut begun = Vec::new();
-    for (inbox, rooms) in workers {
-        let outbox = Outbox::restore(stored_outbox(&context.store, rooms.keys())?);
+    for (inbox, rooms, waits) in workers {
+        let outbox = Outbox::restore(waits);
         let worker = Worker::new(context.clone(), inbox, rooms, outbox);
         let (ready, wait) = oneshot::channel();
         begun.push(wait);
@@ -59,15 +68,12 @@ impl Begun {
     }
 }
 
-pub(super) fn stored_outbox<'a>(
-    store: &Store,
-    rooms: impl Iterator<Item = &'a RoomId>,
-) -> Result<Vec<outbox::Entry>, Problem> {
-    let mut entries = Vec::new();
-    for room in rooms {
-        for (_, bytes) in store.scan(Some(room), Namespace::Outbox, &[]).map_err(super::entry::damaged)? {
-            entries.extend(codec::decode::<outbox::Entry>(&bytes, usize::MAX));
-        }
-    }
-    Ok(entries)
+/// A room as the store holds it, and what of it waits in the outbox. Blocks.
+pub(super) fn loaded(context: &Context, room: RoomId) -> Result<(Entry, Vec<outbox::Entry>), Problem> {
+    let rows = context.store.scan(Some(&room), Namespace::Outbox, &[]).map_err(super::entry::damaged)?;
+    let outbox = rows.iter().filter_map(|(_, bytes)| codec::decode(bytes, usize::MAX).ok()).collect();
+    Ok((Entry::load(context, room)?, outbox))
 }
+
+#[cfg(test)]
+mod tests;

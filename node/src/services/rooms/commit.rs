@@ -2,7 +2,7 @@
 
 use parlor_proto::event::Event;
 use parlor_proto::outbox;
-use parlor_proto::room::{Accepted, Outcome, Verdict};
+use parlor_proto::room::{Accepted, Outcome, Persist, Verdict};
 use parlor_storage::{Batch, ControlRow, MessageRow, Namespace};
 
 use super::entry::{Job, Turn, names};
@@ -72,6 +72,9 @@ impl Turn<'_> {
         for (id, covers_own) in &settle.covers {
             batch.covers_own(*id, *covers_own);
         }
+        if !begins {
+            self.pages_ahead(&mut outcome.persist);
+        }
         batch.persist(outcome.persist);
         for entry in &settle.entries {
             let bytes = parlor_proto::codec::encode(entry);
@@ -97,8 +100,27 @@ impl Turn<'_> {
         self.hand_over(batch, settle);
     }
 
+    /// Hands the pages of a large epoch to the store before the epoch itself: together they may be more than it takes at once. They are
+    /// asked for by what they hold, so what comes too early harms nothing.
+    fn pages_ahead(&mut self, persist: &mut Persist) {
+        let bytes: usize = persist.pages.iter().map(|(_, page)| page.len()).sum();
+        if bytes < SPLIT_BYTES {
+            return;
+        }
+        let mut batch = Batch::new(Some(self.id()));
+        for (hash, page) in std::mem::take(&mut persist.pages) {
+            if batch.bytes() >= SPLIT_BYTES {
+                let full = std::mem::replace(&mut batch, Batch::new(Some(self.id())));
+                self.hand_over(full, Settle::default());
+            }
+            batch.page(hash, page);
+        }
+        self.hand_over(batch, Settle::default());
+    }
+
     /// Adds a control event: to its log, or beside it when its author wrote two of one number. Both count.
     fn control(&mut self, batch: &mut Batch, event: &Event) {
+        self.entry.handed += 1;
         let tip = self.entry.control_tips.entry(event.device()).or_default();
         if event.seq() == *tip + 1 {
             *tip += 1;

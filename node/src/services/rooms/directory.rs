@@ -51,6 +51,12 @@ impl Directory {
         self.changed.notify_waiters();
     }
 
+    /// Takes the line of a room out.
+    pub(super) fn remove(&self, room: &RoomId) {
+        self.rooms.write().unwrap_or_else(PoisonError::into_inner).remove(room);
+        self.changed.notify_waiters();
+    }
+
     /// The line of a room.
     pub(crate) fn get(&self, room: &RoomId) -> Option<Summary> {
         self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(room).cloned()

@@ -87,6 +87,8 @@ pub(super) struct Entry {
     pub(super) tables: Tables,
     /// How far each control log was handed to the store.
     pub(super) control_tips: HashMap<DeviceId, u64>,
+    /// Control events handed to the store since it was loaded.
+    pub(super) handed: usize,
     pub(super) sessions: HashMap<PeerId, Linked>,
     pub(super) coalescer: Coalescer,
     /// Devices of members to whom we are not connected: others forward our gossip to them.
@@ -260,6 +262,7 @@ impl Entry {
             touched: HashMap::new(),
             chain: Chain::default(),
             committing: 0,
+            handed: 0,
             rest_until_ms: 0,
             guard: Guard::open(),
             held: Vec::new(),
@@ -400,8 +403,15 @@ impl Entry {
         let (id, device) = (self.room.id(), self.room.me().device());
         let to = self.tables.seq(&Series::messages(device));
         let from = to.saturating_sub(OWN_CLOCK as u64 / 4) + 1;
-        let want = parlor_storage::Want { device, from, to };
-        let rows = store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX).map_err(damaged)?;
+        let read = |from, to| {
+            let want = parlor_storage::Want { device, from, to };
+            store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX)
+        };
+        let rows = match read(from, to) {
+            // One that does not open takes no others along.
+            Err(ReadError::Damaged(_)) => (from..=to).filter_map(|seq| read(seq, seq).ok()).flatten().collect(),
+            rows => rows.map_err(damaged)?,
+        };
         self.own_clock = rows.iter().map(|row| (row.seq, Hlc(row.rank))).collect();
         Ok(())
     }

@@ -19,7 +19,7 @@ use parlor_storage::{Due, Position};
 use tokio::sync::{mpsc, oneshot};
 
 use super::groups::PeopleOf;
-use super::message::{Command, Knock, Knocked, MailboxCommand, Opened, Reply, Wish};
+use super::message::{Command, Knock, Knocked, MailboxCommand, NoAnswer, Opened, Reply, Wish};
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
@@ -109,8 +109,8 @@ impl Rooms {
     pub(crate) async fn knock(&self, peer: PeerId, data: bytes::Bytes) -> Option<Vec<u8>> {
         for worker in &self.workers {
             let (reply, answer) = oneshot::channel();
-            worker.send(Command::Knock(Knock { peer, data: data.clone(), reply })).await.ok()?;
-            if let Some(answer) = answer.await.ok().flatten() {
+            worker.send(Command::Knock(Knock { peer, at_door: None, data: data.clone(), reply })).await.ok()?;
+            if let Ok(Ok(answer)) = answer.await {
                 return Some(answer.bytes);
             }
         }
@@ -118,10 +118,16 @@ impl Rooms {
     }
 
     /// Lets a room look at a knock that waited in the mailbox of one of its doors, of which `peer` is the key.
-    pub(crate) async fn knock_at_door(&self, room: RoomId, peer: PeerId, data: bytes::Bytes) -> Option<Knocked> {
+    pub(crate) async fn knock_at_door(
+        &self,
+        room: RoomId,
+        peer: PeerId,
+        data: bytes::Bytes,
+    ) -> Result<Knocked, NoAnswer> {
         let (reply, answer) = oneshot::channel();
-        self.tell(&room, Command::Knock(Knock { peer, data, reply })).await.ok()?;
-        answer.await.ok().flatten()
+        let knock = Knock { peer, at_door: Some(room), data, reply };
+        self.tell(&room, Command::Knock(knock)).await.map_err(|_| NoAnswer::NotNow)?;
+        answer.await.unwrap_or(Err(NoAnswer::NotNow))
     }
 
     /// Has a room take in what came out of a mailbox; see [`MailboxCommand::Came`]. `None` if the room is not here.

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use parlor_proto::RoomId;
 use parlor_proto::control::InviteId;
-use parlor_proto::join::Answer as JoinAnswer;
+use parlor_proto::join::{Answer as JoinAnswer, KnockError};
 use parlor_proto::room::JoinRefusal;
 
 use super::entry::Entry;
-use super::message::{Knock, Knocked};
+use super::message::{Knock, Knocked, NoAnswer};
 use super::requests::refusal;
 use super::settle::Settle;
 use super::worker::Worker;
@@ -18,11 +18,22 @@ use crate::clock::now_ms;
 impl Worker {
     /// Lets somebody in, notes that he asks, or says why not.
     pub(super) async fn on_knock(&mut self, knock: Knock) {
-        let Knock { peer, data, reply } = knock;
-        // By turns: a room with any number of invites hides none of another one.
-        let invites = by_turns(self.rooms.iter().map(|(room, entry)| keys(*room, entry)));
-        let Ok(knocker) = self.doorkeeper.open(peer.as_key(), &data, invites, now_ms()) else {
-            return drop(reply.send(None));
+        let Knock { peer, at_door, data, reply } = knock;
+        let found = match at_door.map(|room| (room, self.rooms.get(&room))) {
+            Some((_, None)) => Err(KnockError::TooOften),
+            Some((room, Some(entry))) => {
+                self.doorkeeper.open_at_door(peer.as_key(), &data, keys(room, entry), now_ms())
+            }
+            None => {
+                // By turns: a room with any number of invites hides none of another one.
+                let invites = by_turns(self.rooms.iter().map(|(room, entry)| keys(*room, entry)));
+                self.doorkeeper.open(peer.as_key(), &data, invites, now_ms())
+            }
+        };
+        let knocker = match found {
+            Ok(knocker) => knocker,
+            Err(KnockError::TooOften) => return drop(reply.send(Err(NoAnswer::NotNow))),
+            Err(_) => return drop(reply.send(Err(NoAnswer::Strange))),
         };
         self.turn(knocker.room, |turn| {
             let seal = knocker.knock;
@@ -30,12 +41,14 @@ impl Worker {
                 Ok(admission) => {
                     // Also if he was let in before: what was left for him then may not have come. Nobody else can open it.
                     let came = Some(turn.entry.room.leaf_for(&knocker.request));
-                    let answer = JoinAnswer::Welcome(admission.welcome.into());
+                    let left_out = || refusal(JoinRefusal::RemovedSince);
+                    let answer = admission.welcome.map_or_else(left_out, |welcome| JoinAnswer::Welcome(welcome.into()));
                     turn.commit(
                         admission.outcome,
                         Settle::reply(move |_, done| {
                             let bytes = || seal.seal(&answer, &mut rng());
-                            drop(reply.send(done.ok().map(|()| Knocked { came, ..Knocked::of(&answer, bytes()) })));
+                            let knocked = done.map(|()| Knocked { came, ..Knocked::of(&answer, bytes()) });
+                            drop(reply.send(knocked.map_err(|_| NoAnswer::NotNow)));
                         }),
                     );
                 }
@@ -44,7 +57,7 @@ impl Worker {
                         JoinRefusal::Approval => turn.asked_to_come_in(&peer, knocker.invite, knocker.request),
                         why => refusal(why),
                     };
-                    drop(reply.send(Some(Knocked::of(&answer, seal.seal(&answer, &mut rng())))));
+                    drop(reply.send(Ok(Knocked::of(&answer, seal.seal(&answer, &mut rng())))));
                 }
             }
         })

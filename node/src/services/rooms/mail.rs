@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_proto::control::{Control, ROTATE_KIND, Rows};
+use parlor_proto::epoch::{decode_names, levels, page_hash};
 use parlor_proto::event::Event;
 use parlor_proto::mailbox::{BoxKind, BoxName, Mail};
 use parlor_proto::outbox::In as OutboxIn;
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 use super::entry::Turn;
 use super::message::MailboxCommand;
 use super::settle::Settle;
-use crate::limits::{GOSSIP_COMMITS_MAX, STRETCH_BYTES, STRETCH_EVENTS, STRETCHES_BYTES};
+use crate::limits::{GOSSIP_COMMITS_MAX, STRETCH_BYTES, STRETCH_EVENTS, STRETCH_PAGES_BYTES, STRETCHES_BYTES};
 use crate::services::mailboxes::{Became, Plan, Relay, SharedBox, Stretch, Tips};
 
 impl Turn<'_> {
@@ -113,8 +114,17 @@ impl Turn<'_> {
     fn stretches(&mut self, after: Tips, reply: oneshot::Sender<Vec<Stretch>>) {
         let (room, device, tips) = (self.id(), self.context.identity.device(), self.own_tips());
         self.read(move |store| {
-            let control = rows(store, &room, LogKind::Control, device, after.control, tips.control);
-            let pages: Vec<_> = control.iter().map(|row| pages_of(store, &room, row)).collect();
+            let mut control = rows(store, &room, LogKind::Control, device, after.control, tips.control);
+            let (mut pages, mut bytes) = (Vec::new(), 0);
+            for row in &control {
+                let of = pages_of(store, &room, row);
+                bytes += of.iter().map(mail_bytes).sum::<usize>();
+                pages.push(of);
+                if bytes > STRETCHES_BYTES {
+                    break;
+                }
+            }
+            control.truncate(pages.len());
             let messages = rows(store, &room, LogKind::Message, device, after.message, tips.message);
             let portrait = (tips.portrait > after.portrait)
                 .then(|| store.get(Some(&room), Namespace::Portrait, &device.0).ok().flatten())
@@ -199,8 +209,9 @@ impl Turn<'_> {
         }
         // One at a time: what somebody put between keeps nothing out.
         let (mut all, mut settle, mut by_blob) = (Vec::new(), Settle::default(), Vec::new());
+        let mut pages = Vec::new();
         for mails in blobs {
-            let (mut events, mut left_out) = (Vec::new(), false);
+            let (mut events, mut left_out, had) = (Vec::new(), false, pages.len());
             for mail in mails {
                 match mail {
                     Mail::Record(item) => {
@@ -212,16 +223,12 @@ impl Turn<'_> {
                         settle.portraits.extend(records.portraits);
                         left_out |= records.left_out;
                     }
-                    Mail::Page(page) => {
-                        if let Ok(outcome) = self.entry.room.accept_page(page.0) {
-                            self.commit(outcome, Settle::default());
-                        }
-                    }
+                    Mail::Page(page) => pages.push(page.0),
                 }
             }
             all.extend(events.iter().map(|event| (by_blob.len(), event.clone())));
             settle.left_out |= left_out;
-            by_blob.push((events, left_out));
+            by_blob.push((events, left_out, pages.len() > had));
         }
         // Copies of one event one after the other: a bad one keeps no good one out, nor does it speak for it.
         let mut refused: HashSet<(usize, EventId)> = HashSet::new();
@@ -240,11 +247,14 @@ impl Turn<'_> {
                 break;
             }
         }
+        self.take_pages(pages);
         let room = &self.entry.room;
-        let became = by_blob.iter().enumerate().map(|(blob, (events, left_out))| {
+        let became = by_blob.iter().enumerate().map(|(blob, (events, left_out, has_pages))| {
             let waits = |event: &Event| !room.seen(event) && !refused.contains(&(blob, event.id()));
+            // The page that leads to them may lie in another blob.
+            let pages_wait = *has_pages && events.iter().any(|event| room.wants_pages_of(&event.id()));
             match events.iter().all(|event| room.seen(event)) {
-                _ if *left_out || events.iter().any(waits) => Became::Waits,
+                _ if *left_out || pages_wait || events.iter().any(waits) => Became::Waits,
                 true => Became::There,
                 false => Became::Refused,
             }
@@ -257,6 +267,26 @@ impl Turn<'_> {
                 let _ = reply.send(if done.is_ok() { became } else { Vec::new() });
             }),
         );
+    }
+
+    /// Takes pages of rows, each when it is wanted: one leads to others, and the first are wanted once their Rotate is here.
+    fn take_pages(&mut self, pages: Vec<Vec<u8>>) {
+        let mut pages: Vec<_> = pages.into_iter().map(|page| (page_hash(&page), page)).collect();
+        while !pages.is_empty() {
+            let wanted: HashSet<_> = self.entry.room.pages_wanted().into_iter().collect();
+            let (now, later): (Vec<_>, Vec<_>) = pages.into_iter().partition(|(hash, _)| wanted.contains(hash));
+            if now.is_empty() {
+                return;
+            }
+            for (_, page) in now {
+                if let Ok(outcome) = self.entry.room.accept_page(page) {
+                    self.commit(outcome, Settle::default());
+                }
+            }
+            // Those that are named now, and do not lie here, are asked for.
+            self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
+            pages = later;
+        }
     }
 
     /// All control events, for somebody who comes in while nobody is online.
@@ -286,14 +316,33 @@ fn rows(store: &Store, room: &RoomId, kind: LogKind, device: DeviceId, after: u6
     store.missing(room, kind, &[want], STRETCHES_BYTES).unwrap_or_default()
 }
 
-/// The pages of rows that belong to an event: of a Rotate in a large room. Blocks.
+/// The pages of rows that belong to an event, those at the top first: of a Rotate in a large room. Of a very large one only some; the
+/// rest is asked of members. Blocks.
 fn pages_of(store: &Store, room: &RoomId, row: &LogRow) -> Vec<Mail> {
     let Ok(event) = Event::decode(room, &row.bytes) else { return Vec::new() };
     if event.control().is_none_or(|header| header.kind != ROTATE_KIND) {
         return Vec::new();
     }
     let Ok(Control::Rotate(rotate)) = Control::decode(ROTATE_KIND, event.payload()) else { return Vec::new() };
-    let Rows::Pages(pages) = rotate.rows else { return Vec::new() };
-    let stored = pages.iter().filter_map(|(_, hash)| store.page_blob(room, hash).ok().flatten());
-    stored.map(|page| Mail::Page(Blob(page))).collect()
+    let Rows::Pages(mut names) = rotate.rows else { return Vec::new() };
+    let (mut pages, mut bytes) = (Vec::new(), 0);
+    for level in (0..=levels(rotate.n_rows as usize).1).rev() {
+        let mut below = Vec::new();
+        for (_, hash) in names {
+            let Some(page) = store.page_blob(room, &hash).ok().flatten() else { continue };
+            bytes += page.len();
+            if bytes > STRETCH_PAGES_BYTES {
+                return pages;
+            }
+            if level > 0 {
+                below.extend(decode_names(&page).unwrap_or_default());
+            }
+            pages.push(Mail::Page(Blob(page)));
+        }
+        names = below;
+    }
+    pages
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,12 +89,23 @@ pub(crate) struct Opened {
 
 /// A stranger's knock.
 pub(crate) struct Knock {
-    /// Who, as the transport knows him.
+    /// Who, as the transport knows him; of one that lay at a door, the door.
     pub(crate) peer: PeerId,
+    /// The room at whose door it lay, if it did.
+    pub(crate) at_door: Option<RoomId>,
     /// What he sent.
     pub(crate) data: bytes::Bytes,
-    /// The answer for him; `None` when no room here knows the invite.
-    pub(crate) reply: oneshot::Sender<Option<Knocked>>,
+    /// The answer for him.
+    pub(crate) reply: oneshot::Sender<Result<Knocked, NoAnswer>>,
+}
+
+/// Why a knock gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// It opens nothing here, and never will.
+    Strange,
+    /// Nobody could look at it, or write what it asks for: later perhaps.
+    NotNow,
 }
 
 /// The answer to a knock.

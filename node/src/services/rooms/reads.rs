@@ -21,19 +21,19 @@ impl Turn<'_> {
         let (anchor, early) = (self.placed_early(anchor), self.early_lines());
         self.read(move |store| {
             let page = cursor(store, &room, &anchor).and_then(|cursor| {
-                let page = readable(store, &room, cursor, limit)?;
-                Ok((
-                    cursor,
-                    if early.is_empty() { page } else { merged(page, cursor, limit, not_stored(store, &room, early)?) },
-                ))
+                let (mut page, edges) = readable(store, &room, cursor, limit)?;
+                if !early.is_empty() {
+                    page = merged(page, cursor, limit, not_stored(store, &room, early)?);
+                }
+                Ok((cursor, page, edges))
             });
-            let page = page.and_then(|(cursor, page)| Ok((cursor, Sight::of(store, &room, &page.rows)?, page)));
+            let page =
+                page.and_then(|(cursor, page, edges)| Ok((cursor, Sight::of(store, &room, &page.rows)?, page, edges)));
             Box::new(move |turn| match page {
                 Err(problem) => drop(reply.send(Err(problem))),
-                Ok((cursor, sight, mut page)) => {
-                    let rows = std::mem::take(&mut page.rows);
-                    let places = rows.iter().map(|row| row.position).collect();
-                    let stretch = Rows { places, older: page.older, newer: page.newer };
+                Ok((cursor, sight, page, edges)) => {
+                    let stretch = Rows::of(&page, edges);
+                    let rows = page.rows;
                     turn.when_seen(&rows, sight, move |turn, looked, sight| {
                         let view = match system {
                             false => turn.page_view(&stretch, looked, &sight),
@@ -69,9 +69,8 @@ impl Turn<'_> {
         let shown = |at: &Position| view(at).map(|looked| Box::new(self.folded_view(looked, sight)));
         let mut lines: Vec<_> = page.places.iter().map(|at| (at.to_string(), shown(at))).collect();
         // Beyond the messages of the page there may be more: notes there belong to another page.
-        let from = page.places.last().filter(|_| page.older).map(ToString::to_string);
-        let to = page.places.first().filter(|_| page.newer).map(ToString::to_string);
-        let (mut older, mut newer) = (page.older, page.newer);
+        let (from, to) = (page.older.map(|at| at.to_string()), page.newer.map(|at| at.to_string()));
+        let (mut older, mut newer) = (from.is_some(), to.is_some());
         for (place, line) in self.placed_log() {
             let before = matches!(cursor, Cursor::Before(at) if place >= at.to_string());
             let after = matches!(cursor, Cursor::After(at) if place <= at.to_string());
@@ -93,24 +92,26 @@ impl Turn<'_> {
             }
             Cursor::Newest | Cursor::Before(_) => 0..limit.min(lines.len()),
         };
+        // Of what was looked at nothing is left for another page, unless there were too many lines.
+        let (from, to) = (from.filter(|_| most.end == lines.len()), to.filter(|_| most.start == 0));
         newer |= most.start > 0;
         older |= most.end < lines.len();
         let lines = lines.get(most).unwrap_or_default();
+        let at = |line: Option<&(String, Option<Box<Message>>)>| line.map(|(place, _)| place.clone());
         Page {
             items: lines.iter().filter_map(|(_, view)| view.as_deref().cloned()).collect(),
-            older: lines.last().filter(|_| older).map(|(place, _)| place.clone()),
-            newer: lines.first().filter(|_| newer).map(|(place, _)| place.clone()),
+            older: from.or_else(|| at(lines.last().filter(|_| older))),
+            newer: to.or_else(|| at(lines.first().filter(|_| newer))),
             holes: if newer { Vec::new() } else { self.holes() },
         }
     }
 
     fn page_view(&self, page: &Rows, looked: &[Looked], sight: &Sight) -> Page<Message> {
-        let at = |place: Option<&Position>, more: bool| place.filter(|_| more).map(ToString::to_string);
         Page {
             items: looked.iter().map(|looked| self.folded_view(looked, sight)).collect(),
-            older: at(page.places.last(), page.older),
-            newer: at(page.places.first(), page.newer),
-            holes: if page.newer { Vec::new() } else { self.holes() },
+            older: page.older.map(|at| at.to_string()),
+            newer: page.newer.map(|at| at.to_string()),
+            holes: if page.newer.is_some() { Vec::new() } else { self.holes() },
         }
     }
 
@@ -174,7 +175,7 @@ impl Turn<'_> {
     pub(super) fn load_last(&mut self) {
         let room = self.id();
         self.read(move |store| {
-            let page = store.page(&room, Cursor::Newest, 1).unwrap_or_default();
+            let page = store.page_readable(&room, Cursor::Newest, 1).unwrap_or_default();
             Box::new(move |turn| {
                 let looked = page.rows.first().and_then(|row| turn.look_at(row));
                 let newest = looked.map(|looked| {
@@ -210,48 +211,66 @@ fn not_stored(store: &Store, room: &RoomId, rows: Vec<TimelineRow>) -> Answer<Ve
     rows.into_iter().filter_map(|row| held(&row).map(|held| (!held).then_some(row)).transpose()).collect()
 }
 
-/// Where the rows of a page stand, also those that are not shown, and whether there are more.
+/// Where the rows of a page stand, also those that are not shown, and where it goes on.
 struct Rows {
     places: Vec<Position>,
-    older: bool,
-    newer: bool,
+    older: Option<Position>,
+    newer: Option<Position>,
+}
+
+/// From where to where was looked in vain.
+#[derive(Default)]
+struct Edges {
+    oldest: Option<Position>,
+    newest: Option<Position>,
+}
+
+impl Rows {
+    /// A page goes on where its rows end; one without any where looking ended, since beyond may be what can be read.
+    fn of(page: &parlor_storage::Page, edges: Edges) -> Self {
+        let places: Vec<_> = page.rows.iter().map(|row| row.position).collect();
+        let (last, first) = (places.last().copied(), places.first().copied());
+        Self {
+            older: last.or(edges.oldest).filter(|_| page.older),
+            newer: first.or(edges.newest).filter(|_| page.newer),
+            places,
+        }
+    }
 }
 
 /// Pages looked through for readable messages in one go: a newcomer holds many messages from before it came, under keys
-/// that it does not get.
+/// that it does not get. What follows is for whoever asks on.
 const UNREADABLE_PAGES: usize = 20;
 
-/// A page of the messages whose keys are known. Messages without key are passed over.
-fn readable(store: &Store, room: &RoomId, cursor: Cursor, limit: usize) -> Answer<parlor_storage::Page> {
-    let mut page = store.page(room, cursor, limit).map_err(damaged)?;
+/// A page of the messages whose keys are known. Messages without key are passed over; without any that has one, from where to where.
+fn readable(store: &Store, room: &RoomId, cursor: Cursor, limit: usize) -> Answer<(parlor_storage::Page, Edges)> {
+    let mut page = store.page_readable(room, cursor, limit).map_err(damaged)?;
+    let at = |row: Option<&TimelineRow>| row.map(|row| row.position);
+    let mut edges = Edges { oldest: at(page.rows.last()), newest: at(page.rows.first()) };
     page.rows.retain(|row| row.row.key.is_some());
-    let forward = matches!(cursor, Cursor::After(_));
-    let mut last = match cursor {
-        Cursor::Around(_) => return Ok(page),
-        _ => page.rows.is_empty().then_some(cursor),
-    };
-    for _ in 0..UNREADABLE_PAGES {
-        let Some(at) = last.filter(|_| if forward { page.newer } else { page.older }) else { break };
-        let full = store.page(room, at, PAGE_MAX as usize).map_err(damaged)?;
-        let edge = if forward { full.rows.first() } else { full.rows.last() }.map(|row| row.position);
-        let found: Vec<_> = full.rows.into_iter().filter(|row| row.row.key.is_some()).collect();
-        let (more_older, more_newer) = (full.older, full.newer);
-        let cut = found.len().saturating_sub(limit);
-        page = if forward {
-            parlor_storage::Page {
-                rows: found.into_iter().skip(cut).collect(),
-                older: true,
-                newer: more_newer || cut > 0,
-            }
-        } else {
-            let rows: Vec<_> = found.into_iter().take(limit).collect();
-            parlor_storage::Page { rows, older: more_older || cut > 0, newer: page.newer }
-        };
-        last = edge
-            .filter(|_| page.rows.is_empty())
-            .map(|edge| if forward { Cursor::After(edge) } else { Cursor::Before(edge) });
+    if matches!(cursor, Cursor::Around(_)) {
+        return Ok((page, edges));
     }
-    Ok(page)
+    let forward = matches!(cursor, Cursor::After(_));
+    for _ in 0..UNREADABLE_PAGES {
+        let more = if forward { page.newer } else { page.older };
+        let edge = if forward { edges.newest.map(Cursor::After) } else { edges.oldest.map(Cursor::Before) };
+        let Some(from) = edge.filter(|_| more && page.rows.is_empty()) else { break };
+        let mut next = store.page_readable(room, from, PAGE_MAX as usize).map_err(damaged)?;
+        let (oldest, newest) = (at(next.rows.last()), at(next.rows.first()));
+        next.rows.retain(|row| row.row.key.is_some());
+        if forward {
+            edges.newest = newest.or(edges.newest);
+            let cut = next.rows.len().saturating_sub(limit);
+            page = parlor_storage::Page { rows: next.rows.split_off(cut), older: true, newer: next.newer || cut > 0 };
+        } else {
+            edges.oldest = oldest.or(edges.oldest);
+            let cut = next.rows.len() > limit;
+            next.rows.truncate(limit);
+            page = parlor_storage::Page { rows: next.rows, older: next.older || cut, newer: page.newer };
+        }
+    }
+    Ok((page, edges))
 }
 
 /// Where the read marker goes: to this message or the newest one, or to the last that stands no later than `at_most`. Nowhere in a room
@@ -262,7 +281,7 @@ fn read_target(
     message: Option<EventId>,
     at_most: Option<u64>,
 ) -> Answer<Option<ReadMark>> {
-    let last = |cursor| store.page(&room, cursor, 1).map(|page| page.rows.into_iter().next()).map_err(damaged);
+    let last = |cursor| store.page_readable(&room, cursor, 1).map(|page| page.rows.into_iter().next()).map_err(damaged);
     let mut row = match message {
         Some(id) => Some(timeline_row(store, &room, &id)?.ok_or_else(no_message)?),
         None => last(Cursor::Newest)?,
@@ -306,3 +325,6 @@ fn cursor(store: &Store, room: &RoomId, anchor: &Anchor) -> Answer<Cursor> {
 fn no_message() -> Problem {
     Problem::of(Code::MessageNotFound)
 }
+
+#[cfg(test)]
+mod tests;

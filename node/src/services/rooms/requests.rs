@@ -118,11 +118,13 @@ impl Turn<'_> {
                 let mut batch = Batch::new(Some(self.id()));
                 batch.delete(Namespace::Invite, &key(&account));
                 self.entry.requests.remove(&account);
+                let is_in = admission.welcome.is_some();
                 let settle = Settle::reply(move |turn, done| {
-                    if done.is_ok() {
+                    if done.is_ok() && is_in {
                         turn.tell_request(account, view.name.clone(), RequestChange::Approved);
                     }
-                    drop(reply.send(done.map(|()| view)));
+                    let told = if is_in { Ok(view) } else { Err(approval_problem(JoinRefusal::RemovedSince)) };
+                    drop(reply.send(done.and(told)));
                 });
                 self.commit_with(batch, admission.outcome, settle);
             }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use parlor_api::{Code, Message};
+use parlor_api::Message;
 use parlor_proto::body::Body;
 use parlor_proto::event::Event;
 use parlor_proto::{AccountId, RoomId};
-use parlor_storage::{Position, Store, TimelineRow};
+use parlor_storage::{Position, ReadError, Store, TimelineRow};
 
 use super::entry::{Turn, damaged};
 use super::message::Reply;
-use super::reads::timeline_row;
 use super::sight::{Looked, Sight};
 use super::views::open;
 use crate::app::Answer;
@@ -63,25 +62,53 @@ fn rows(store: &Store, room: &RoomId, places: &[Position], any: bool) -> Answer<
         match row(store, room, *place, any) {
             Ok(row) => rows.extend(row.map(|row| (row.position, row))),
             // One that does not open any more takes none of the others along.
-            Err(problem) if problem.code == Code::HomeDamaged => {
-                tracing::warn!(room = %room.short(), %problem, "a message can not be read");
+            Err(error @ ReadError::Damaged(_)) => {
+                tracing::warn!(room = %room.short(), %error, "a message can not be read");
             }
-            Err(problem) => return Err(problem),
+            Err(error) => return Err(damaged(error)),
         }
     }
     Ok(rows.into_values().collect())
 }
 
-fn row(store: &Store, room: &RoomId, place: Position, any: bool) -> Answer<Option<TimelineRow>> {
-    let Some(row) = store.message_at(room, place).map_err(damaged)? else { return Ok(None) };
-    match target(room, &row).filter(|_| any) {
-        Some(target) => timeline_row(store, room, &target),
-        None => Ok(Some(row)),
-    }
+fn row(store: &Store, room: &RoomId, place: Position, any: bool) -> Result<Option<TimelineRow>, ReadError> {
+    let Some(row) = store.message_at(room, place)? else { return Ok(None) };
+    let Some(target) = target(room, &row).filter(|_| any) else { return Ok(Some(row)) };
+    let at = store.position(room, &target)?.zip(store.message(room, &target)?);
+    Ok(at.map(|(position, row)| TimelineRow { position, row }))
 }
 
 /// What an annotation is about.
 fn target(room: &RoomId, row: &TimelineRow) -> Option<parlor_proto::EventId> {
     let event = Event::decode(room, &row.row.bytes).ok()?;
     open(room, &event, &row.row).as_ref().and_then(Body::target)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_crypto::vault::Vault;
+    use parlor_storage::{Batch, OpenOptions};
+
+    use super::*;
+    use crate::account::rng;
+
+    #[test]
+    fn what_can_not_be_read_just_now_is_not_left_out() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), RoomId([1; 32]));
+        let folder = dir.path().join("store");
+        let store = Store::open(&folder, &Vault::generate(&mut rng()), OpenOptions { reserve_bytes: 0 }).unwrap();
+        let mut batch = Batch::new(Some(room));
+        batch.room(Vec::new());
+        store.commit_blocking(batch).unwrap();
+        let place = format!("{:040x}", 1).parse().unwrap();
+        assert!(rows(&store, &room, &[place], true).unwrap().is_empty(), "nothing is there");
+        // A write fails, and the log can not be opened again for a while.
+        store.break_disk(0);
+        std::fs::rename(&folder, dir.path().join("elsewhere")).unwrap();
+        std::fs::write(&folder, b"").unwrap();
+        let mut batch = Batch::new(Some(room));
+        batch.room(vec![1]);
+        assert!(store.commit_blocking(batch).is_err());
+        assert!(rows(&store, &room, &[place], true).is_err());
+    }
 }

@@ -19,7 +19,7 @@ use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::room::{Message, Verdict};
 use parlor_proto::{AccountId, EventId, RoomId};
-use parlor_storage::{Batch, Cursor, MessageRow, Namespace, Position, Store};
+use parlor_storage::{Batch, Cursor, MessageRow, Namespace, Position, ReadError, Store};
 
 use super::entry::{Entry, Turn, damaged, names};
 use super::message::Reply;
@@ -309,7 +309,7 @@ pub(super) fn end_of(order: u64) -> Answer<Position> {
 
 /// The next messages that can be read, oldest first, and what follows them.
 fn page(store: &Store, room: &RoomId, cursor: Cursor) -> Answer<(Vec<Found>, Option<Cursor>)> {
-    let page = store.page(room, cursor, PAGE_MAX as usize).map_err(damaged)?;
+    let page = store.page_readable(room, cursor, PAGE_MAX as usize).map_err(damaged)?;
     let next = page.rows.first().filter(|_| page.newer).map(|row| Cursor::After(row.position));
     Ok((page.rows.iter().filter_map(|row| found(room, &row.row)).collect(), next))
 }
@@ -317,7 +317,11 @@ fn page(store: &Store, room: &RoomId, cursor: Cursor) -> Answer<(Vec<Found>, Opt
 fn late_rows(store: &Store, room: &RoomId, ids: Vec<EventId>) -> Answer<Vec<Found>> {
     let mut rows = Vec::new();
     for id in ids {
-        rows.extend(store.message(room, &id).map_err(damaged)?.and_then(|row| found(room, &row)));
+        match store.message(room, &id) {
+            // One that does not open any more keeps no room from being shown.
+            Err(ReadError::Damaged(_)) => {}
+            row => rows.extend(row.map_err(damaged)?.and_then(|row| found(room, &row))),
+        }
     }
     Ok(rows)
 }

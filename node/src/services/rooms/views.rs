@@ -346,6 +346,7 @@ impl Turn<'_> {
             draft: !self.entry.draft.is_empty(),
             members: count(self.entry.room.n_members()),
             last_message: self.entry.last.as_ref().map(|(_, message)| message.clone()),
+            damaged: None,
         };
         let writable = self.entry.room.is_member() && self.entry.room.epoch_status().epoch.is_some();
         let online = self

@@ -15,7 +15,7 @@ use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::begin::stored_outbox;
+use super::begin::loaded;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -71,6 +71,8 @@ pub(super) struct Worker {
     /// In the order in which they were handed over, which is that in which they become durable.
     commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
+    /// When rooms that can not be read were looked at last.
+    pub(super) read_lately: HashMap<RoomId, u64>,
     /// One for every room that waits for something.
     pub(super) deadlines: BTreeSet<(u64, RoomId)>,
 }
@@ -100,6 +102,7 @@ impl Worker {
             store,
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
+            read_lately: HashMap::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -172,7 +175,7 @@ impl Worker {
             Command::Fade { reply, .. } => drop(reply.send(Err(Problem::of(Code::RoomNotFound)))),
             // Whoever asked a room that is not here sees that nobody answers.
             Command::Mailbox { room, command } => self.turn(room, |turn| turn.on_mailbox(command)).await,
-            Command::Wish { wish, .. } => wish.refuse(Problem::of(Code::RoomNotFound)),
+            Command::Wish { room, wish } => self.wish_elsewhere(room, wish).await,
             Command::Renewed(identity) => {
                 let rooms: Vec<_> = self.rooms.keys().copied().collect();
                 for room in rooms {
@@ -214,14 +217,28 @@ impl Worker {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let context = self.context.clone();
         let now_ms = now_ms();
+        let (known, handed) = (entry.room.n_control(), entry.handed);
         let mut turn = Turn { entry, outbox: &mut self.outbox, context: &context, jobs: &mut jobs, now_ms };
         handler(&mut turn);
         turn.mark();
         turn.profess();
         turn.speak();
         turn.meet();
+        let stands_alone = entry.room.n_control().saturating_sub(known) > entry.handed - handed;
         self.carry_out(jobs).await;
         self.note_deadline(room);
+        if stands_alone {
+            Box::pin(self.forget_unstored(room)).await;
+        }
+    }
+
+    /// Something was refused when a part of it was made already, and that was handed to nobody: what we write next would stand on it,
+    /// and nobody would ever have it whole. So the room is what is on the disk again.
+    async fn forget_unstored(&mut self, room: RoomId) {
+        tracing::error!(room = %room.short(), "a change of a room was made in part, and is undone");
+        if Box::pin(self.restore(room)).await.is_none() {
+            self.turn(room, |turn| turn.begin()).await;
+        }
     }
 
     /// Jobs in their order. Those of the outbox may be about any room of this worker and leave jobs themselves.
@@ -368,8 +385,7 @@ impl Worker {
             if !stored.iter().any(|(id, _)| *id == room) {
                 return Ok(None);
             }
-            let outbox = stored_outbox(&context.store, std::iter::once(&room))?;
-            Ok(Some((Entry::load(&context, room)?, outbox)))
+            loaded(&context, room).map(Some)
         });
         match loaded.await {
             Ok(Ok(Some((mut loaded, outbox)))) => {
@@ -377,7 +393,7 @@ impl Worker {
                 self.rooms.insert(room, loaded);
                 self.reread_outbox(&outbox).await;
             }
-            Ok(Err(problem)) => tracing::error!(room = %room.short(), %problem, "a room is lost until the next start"),
+            Ok(Err(problem)) => self.context.directory.damaged(room, &problem),
             Ok(Ok(None)) | Err(_) => {}
         }
         for peer in entry.sessions.keys() {
@@ -387,7 +403,7 @@ impl Worker {
     }
 
     /// Tells the outbox which messages the disk has taken, whatever was said of the commits that held them.
-    async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
+    pub(super) async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
         let mut jobs = Vec::new();
         for entry in stored {
             if let Some((event, seq)) = entry.event() {
@@ -556,3 +572,6 @@ fn room_of(out: &OutboxOut) -> RoomId {
         | OutboxOut::ChangedUnwritten { room, .. } => *room,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parlor_api::{EventBody, SearchState};
+use parlor_api::{Code, EventBody, SearchState};
 use parlor_proto::RoomId;
 use parlor_storage::search::{Build, Entry, Key, Progress, SearchError, SearchIndex};
 use parlor_storage::{Batch, Changed, Cursor, Position, Store};
@@ -134,7 +134,14 @@ impl Actor {
         }
         self.progress.group = changes.up_to;
         if !more && let Some(build) = self.progress.build {
-            self.progress.build = self.build(build).await?;
+            match self.build(build).await {
+                Ok(build) => self.progress.build = build,
+                Err(error) => {
+                    // What was said since is found meanwhile.
+                    self.commit().await?;
+                    return Err(error);
+                }
+            }
             self.dirty = true;
             more = self.progress.build.is_some();
         }
@@ -182,17 +189,43 @@ impl Actor {
 
     /// Puts what messages are now in the place of what the index has of them.
     async fn renew(&self, number: u32, room: Option<RoomId>, places: Vec<Position>) -> Result<(), SearchError> {
-        let seen = match room {
-            None => Vec::new(),
-            Some(room) => match self.parts.rooms.seen(room, places.clone(), true).await {
-                Ok(seen) => seen,
-                Err(problem) => {
-                    // A room that is being forgotten, or the node stops.
-                    tracing::debug!(room = %room.short(), %problem, "messages were not looked at for the search");
-                    return Ok(());
-                }
-            },
+        let Some(room) = room else { return self.put(number, places, Vec::new()).await };
+        let problem = match self.parts.rooms.seen(room, places.clone(), true).await {
+            Ok(seen) => return self.put(number, places, seen).await,
+            Err(problem) => problem,
         };
+        match (problem.code, places.len()) {
+            // One after the other: what is damaged takes no others along.
+            (Code::HomeDamaged, 2..) => {
+                for place in places {
+                    Box::pin(self.renew(number, Some(room), vec![place])).await?;
+                }
+                return Ok(());
+            }
+            (Code::HomeDamaged, _) if self.is_damaged(room, places).await? => {}
+            (Code::RoomNotFound, _) if self.is_gone(room).await? => {}
+            _ => return Err(SearchError::Io(problem.to_string())),
+        }
+        tracing::debug!(room = %room.short(), %problem, "messages were not looked at for the search");
+        Ok(())
+    }
+
+    /// Whether what could not be read can not be read while the store can: then it is not the store being opened again.
+    async fn is_damaged(&self, room: RoomId, places: Vec<Position>) -> Result<bool, SearchError> {
+        let store = self.store().clone();
+        blocking(move || store.room_numbers().map_err(unreadable)).await?;
+        let again = self.parts.rooms.seen(room, places, true).await;
+        Ok(again.is_err_and(|problem| problem.code == Code::HomeDamaged))
+    }
+
+    /// Whether a room is being forgotten.
+    async fn is_gone(&self, room: RoomId) -> Result<bool, SearchError> {
+        let store = self.store().clone();
+        let rooms = blocking(move || store.room_numbers().map_err(unreadable)).await?;
+        Ok(rooms.iter().all(|(_, held)| *held != room))
+    }
+
+    async fn put(&self, number: u32, places: Vec<Position>, seen: Vec<Seen>) -> Result<(), SearchError> {
         let key = |position| Key { position, room: number };
         let mut gone: Vec<Key> = places.into_iter().chain(seen.iter().map(|seen| seen.position)).map(key).collect();
         gone.sort_unstable();
@@ -212,7 +245,7 @@ impl Actor {
             };
             let before = build.before.filter(|_| number == build.room).map(Position::from_stored);
             let cursor = before.map_or(Cursor::Newest, Cursor::Before);
-            let page = store.page(&room, cursor, SEARCH_BATCH).map_err(unreadable)?;
+            let page = store.page_readable(&room, cursor, SEARCH_BATCH).map_err(unreadable)?;
             Ok(Some((number, room, page)))
         });
         let Some((number, room, page)) = page.await? else { return Ok(None) };

@@ -11,7 +11,7 @@ use super::{Parts, run};
 use crate::Home;
 use crate::account::rng;
 use crate::app::{Say, SearchFor};
-use crate::services::alone::{Alone, new_room};
+use crate::services::alone::{Alone, in_store, new_room};
 use crate::services::webhooks::Floor;
 
 impl Alone {
@@ -168,5 +168,38 @@ async fn questions_are_bounded_and_filters_are_kept() {
     let answers = futures::future::join_all(many).await;
     assert!(answers.iter().any(Result::is_ok));
     assert!(answers.iter().all(|answer| answer.as_ref().map_or_else(|why| why.code == Code::RateLimited, |_| true)));
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_can_not_be_read_any_more_keeps_nothing_else_from_being_found() {
+    let alone = Alone::new().await;
+    for n in 0..5 {
+        alone.write(&format!("number {n}")).await;
+    }
+    let other = alone.app.create_room(new_room("other")).await.unwrap().room;
+    let say = async |alone: &Alone, text: &str| {
+        let request = SendRequest { text: text.to_owned(), ..SendRequest::default() };
+        alone.app.send(&other, vec![request]).await.unwrap();
+    };
+    say(&alone, "number elsewhere").await;
+    let id = alone.room.parse().unwrap();
+    let store = alone.app.node.context.store.clone();
+    let page = store.page(&id, parlor_storage::Cursor::Newest, 10).unwrap();
+    drop(store);
+    let alone = alone.after(|home| {
+        in_store(home, |store| store.damage_message(&id, page.rows[2].position).unwrap());
+        std::fs::remove_dir_all(home.search_dir()).unwrap();
+    });
+    let alone = alone.await;
+    say(&alone, "number last").await;
+    let begun = std::time::Instant::now();
+    while !alone.hits("number").await.complete {
+        assert!(begun.elapsed() < Duration::from_secs(40), "the index is never built");
+        pause().await;
+    }
+    let mut found = alone.found("number").await;
+    found.sort_unstable();
+    assert_eq!(found, ["number 0", "number 1", "number 3", "number 4", "number elsewhere", "number last"]);
     alone.node.stop().await.unwrap();
 }

@@ -103,6 +103,18 @@ proptest! {
 }
 
 #[test]
+fn pages_that_fill_several_blobs_lie_in_each_behind_the_rotate_that_they_are_of() {
+    let page = |n: u8| Mail::Page(Blob(vec![n; 700]));
+    let mails: Vec<Mail> = [record(1, 90), record(2, 1_000)].into_iter().chain((0..200).map(page)).collect();
+    let bundles = Bundle::pack(mails.iter().cloned().chain([record(3, 5)]));
+    assert!(bundles.len() > 2);
+    let [first, rest @ ..] = bundles.as_slice() else { panic!("there are bundles") };
+    assert!(rest.iter().all(|bundle| bundle.0[0] == record(2, 1_000) && bundle.encode().len() <= MAX_CONTENT));
+    let once = first.0.iter().chain(rest.iter().flat_map(|bundle| &bundle.0[1..]));
+    assert_eq!(once.cloned().collect::<Vec<_>>(), mails.into_iter().chain([record(3, 5)]).collect::<Vec<_>>());
+}
+
+#[test]
 fn empty_and_overfull_bundles_are_refused() {
     assert_eq!(Bundle::decode(&Bundle::default().encode()), Err(BlobError::Content));
     let many = Bundle((0..=MAX_MAILS).map(|_| record(1, 0)).collect());

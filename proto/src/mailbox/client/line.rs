@@ -44,12 +44,21 @@ struct Line {
     store: StoreId,
     terms: Terms,
     next_number: u32,
-    asked: BTreeMap<u32, (Job, u64)>,
+    asked: BTreeMap<u32, Asked>,
     jobs: VecDeque<Job>,
     slots: BTreeMap<u16, BoxName>,
     by_name: BTreeMap<BoxName, u16>,
     lies: u32,
     repeats: u32,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+struct Asked {
+    job: Job,
+    /// Of which life of its box.
+    life: Option<u64>,
+    until_ms: u64,
 }
 
 /// A request to be made.
@@ -63,6 +72,21 @@ pub(super) enum Job {
     Get(BoxName, BlobId),
     Subscribe(BoxName, bool),
     Drop(BoxName, BlobId),
+}
+
+impl Job {
+    /// The box it is about, as long as that is open.
+    fn name(&self) -> Option<&BoxName> {
+        match self {
+            Self::Token | Self::Close(_) => None,
+            Self::Open(name)
+            | Self::Put(name, _)
+            | Self::List(name)
+            | Self::Get(name, _)
+            | Self::Subscribe(name, _)
+            | Self::Drop(name, _) => Some(name),
+        }
+    }
 }
 
 impl Relay {
@@ -85,7 +109,7 @@ impl Relay {
         match &self.state {
             State::Resting(until_ms) | State::Greeting(until_ms) => Some(*until_ms),
             State::Connecting => None,
-            State::Up(line) => line.asked.first_key_value().map(|(_, (_, until_ms))| *until_ms),
+            State::Up(line) => line.asked.first_key_value().map(|(_, asked)| asked.until_ms),
         }
     }
 
@@ -270,12 +294,18 @@ impl Mailboxes {
             }
             let Some(job) = line.jobs.pop_front() else { return };
             let Some(ask) = self.ask_of(relay, &job) else { continue };
+            let life = self.life_of(relay, &job);
             let Some(line) = self.relays.get_mut(relay).and_then(Relay::line) else { return };
             let number = line.next_number;
             line.next_number = line.next_number.wrapping_add(1);
-            line.asked.insert(number, (job, now_ms.saturating_add(limits::ANSWER_MS)));
+            line.asked.insert(number, Asked { job, life, until_ms: now_ms.saturating_add(limits::ANSWER_MS) });
             out.push(Out::Send { relay: relay.clone(), bytes: ClientFrame { number, ask }.encode() });
         }
+    }
+
+    /// Which time the box of a job is open at the relay.
+    fn life_of(&self, relay: &RelayId, job: &Job) -> Option<u64> {
+        Some(self.boxes.get(job.name()?)?.at.get(relay)?.life)
     }
 
     /// The request of a job; `None` if it makes no sense any more.
@@ -332,7 +362,9 @@ impl Mailboxes {
                 self.greeted(relay, nonce, store, terms, now_ms, out);
             }
             (State::Up(line), Some(ServerFrame::Reply { number, reply })) => match line.asked.remove(&number) {
-                Some((job, _)) => self.on_reply(relay, job, reply, now_ms, out),
+                // The box was closed since: what it is now was not asked.
+                Some(Asked { job, life, .. }) if life != self.life_of(relay, &job) => {}
+                Some(Asked { job, .. }) => self.on_reply(relay, job, reply, now_ms, out),
                 None => self.nonsense(relay, now_ms, out),
             },
             (State::Up(line), Some(ServerFrame::Push { slot, entry, blob })) => match line.slots.get(&slot).copied() {

@@ -199,6 +199,8 @@ pub struct Mailboxes {
     /// Blobs that are wanted and not asked for.
     unasked: BTreeSet<(BoxName, BlobId)>,
     n_wanted: usize,
+    /// How many boxes were opened at relays.
+    lives: u64,
     put_bytes: usize,
     /// Bytes of blobs asked for or handed over, and not taken.
     handed_bytes: usize,
@@ -226,6 +228,8 @@ struct Mailbox {
 /// One box at one relay.
 #[derive(Debug)]
 struct At {
+    /// Which time it is open there: what was asked before says nothing of it.
+    life: u64,
     cursor: Cursor,
     open: bool,
     subscribed: Option<bool>,
@@ -317,8 +321,9 @@ impl Taken {
 }
 
 impl At {
-    fn new(cursor: Cursor) -> Self {
+    fn new(life: u64, cursor: Cursor) -> Self {
         Self {
+            life,
             cursor,
             open: false,
             subscribed: None,
@@ -335,7 +340,11 @@ impl At {
 
     /// The line is gone: what was known beyond the cursor is listed again on the next.
     fn reset(&mut self) {
-        *self = Self { promises: std::mem::take(&mut self.promises), relist: self.relist, ..Self::new(self.cursor) };
+        *self = Self {
+            promises: std::mem::take(&mut self.promises),
+            relist: self.relist,
+            ..Self::new(self.life, self.cursor)
+        };
     }
 }
 
@@ -386,7 +395,8 @@ impl Mailboxes {
         let mut new = Vec::new();
         for (relay, cursor) in relays {
             if !mailbox.at.contains_key(&relay) {
-                mailbox.at.insert(relay.clone(), At::new(cursor));
+                self.lives += 1;
+                mailbox.at.insert(relay.clone(), At::new(self.lives, cursor));
                 for put in mailbox.puts.values_mut() {
                     put.at.insert(relay.clone(), PutAt::Waiting);
                 }
@@ -436,7 +446,8 @@ impl Mailboxes {
         let id = BlobId::of(&blob);
         let mut out = Vec::new();
         if !mailbox.puts.contains_key(&id) {
-            if self.put_bytes + blob.len() > limits::MAX_PUT_BYTES {
+            let own = || mailbox.puts.values().map(|put| put.blob.len()).sum::<usize>();
+            if self.put_bytes + blob.len() > limits::MAX_PUT_BYTES && own() + blob.len() > limits::PUT_SHARE {
                 return Err(ClientError::Full);
             }
             self.put_bytes += blob.len();

@@ -82,6 +82,7 @@ impl Mailboxes {
     pub(super) fn on_list_refused(&mut self, relay: &RelayId, name: BoxName, refusal: Refusal, now_ms: u64) {
         if let Some(at) = self.at(relay, &name) {
             at.listing = None;
+            at.again = true;
         }
         self.list_later(relay, name, pause_after(refusal).unwrap_or(RELIST_MS), now_ms);
     }
@@ -113,6 +114,7 @@ impl Mailboxes {
         let in_place = entries.first().is_none_or(|first| first.at > after) && last <= end;
         let sizes = entries.iter().all(|entry| fits(&name, entry));
         if !ascending || !in_place || !sizes || (more && entries.is_empty()) {
+            at.again = true;
             self.list_later(relay, name, limits::RETRY_MS, now_ms);
             return self.lie(relay, Some(name), Fault::Disorder, now_ms, out);
         }
@@ -188,7 +190,8 @@ impl Mailboxes {
         }
         at.pushed = entry.at;
         let skipped = at.promises.first_key_value().is_some_and(|(no, _)| *no < entry.at);
-        if at.listing.is_none() && !at.again {
+        // What was put before and is still to be listed is not passed over.
+        if at.listing.is_none() && !at.queued && !at.again {
             at.listed = entry.at;
         }
         self.note(relay, name, &entry, blob.is_none(), now_ms, out);
@@ -241,10 +244,28 @@ impl Mailboxes {
         }
     }
 
+    /// Whether so much more of a box may be asked for and handed over.
+    fn has_room(&self, name: &BoxName, more: usize) -> bool {
+        let own = || {
+            let wanted = self.boxes.get(name).into_iter().flat_map(|mailbox| mailbox.wanted.values());
+            wanted.map(|want| want.held).sum::<usize>()
+        };
+        self.handed_bytes + more <= limits::MAX_HANDED_BYTES || own() + more <= limits::HANDED_SHARE
+    }
+
     /// Asks for what is wanted, as long as there is room for it.
     pub(super) fn seek(&mut self) {
-        while self.handed_bytes < limits::MAX_HANDED_BYTES {
-            let Some((name, id)) = self.unasked.pop_first() else { return };
+        let mut next = self.unasked.first().copied();
+        while let Some((name, id)) = next {
+            let want = self.boxes.get(&name).and_then(|mailbox| mailbox.wanted.get(&id));
+            let size = want.and_then(|want| want.holders.values().map(|holder| holder.size).max()).unwrap_or(0);
+            if !self.has_room(&name, size) {
+                // Of another box there may be less.
+                next = self.unasked.range((name, BlobId([u8::MAX; 32]))..).find(|(other, _)| *other != name).copied();
+                continue;
+            }
+            self.unasked.remove(&(name, id));
+            next = self.unasked.range((name, id)..).next().copied();
             let Some(mailbox) = self.boxes.get_mut(&name) else { continue };
             let Some(want) = mailbox.wanted.get_mut(&id).filter(|want| want.stage == Stage::Unasked) else { continue };
             // Spread over the relays that have it.
@@ -299,12 +320,12 @@ impl Mailboxes {
             return self.lie(relay, Some(name), Fault::Forged, now_ms, out);
         }
         let Some(want) = want.filter(|want| want.stage != Stage::Handed && size.is_some()) else { return };
-        let others = self.handed_bytes - want.held;
-        if want.held == 0 && others + blob.len() > limits::MAX_HANDED_BYTES {
+        if want.held == 0 && !self.has_room(&name, blob.len()) {
             // It is asked for when there is room.
             return;
         }
-        self.handed_bytes = others + blob.len();
+        let Some(want) = self.boxes.get_mut(&name).and_then(|mailbox| mailbox.wanted.get_mut(&id)) else { return };
+        self.handed_bytes = self.handed_bytes - want.held + blob.len();
         want.held = blob.len();
         want.stage = Stage::Handed;
         self.unasked.remove(&(name, id));

@@ -1,5 +1,6 @@
 //! The client against relays: honest ones over bad lines, and each way to lie (attack 55).
 
+mod by_hand;
 mod world;
 
 use super::*;

@@ -64,7 +64,7 @@ fn a_lost_welcome_is_given_again_without_a_second_admission() {
     let control = alice.stored.len();
     let again = alice.admit(&me, &link).unwrap();
     assert_eq!(alice.stored.len(), control);
-    let mut bob = Person::joining(2, me, &link, &alice.room.id(), &again.welcome);
+    let mut bob = Person::joining(2, me, &link, &alice.room.id(), again.welcome.as_ref().unwrap());
     bob.sync_from(&alice);
     bob.write("here");
     alice.sync_from(&bob);

@@ -98,7 +98,7 @@ fn a_newcomer_whose_sponsor_hid_a_removal_has_the_room_of_all_after_meeting_one_
     remove(&mut alice, &carol);
     let me = identity(4);
     let admission = mallory.admit(&me, &link).unwrap();
-    let mut newcomer = Person::joining(4, me, &link, &alice.room.id(), &admission.welcome);
+    let mut newcomer = Person::joining(4, me, &link, &alice.room.id(), admission.welcome.as_ref().unwrap());
     newcomer.receive(hidden);
     newcomer.receive(mallory.events());
     assert!(newcomer.room.member(&carol.room.me().account()).is_some(), "what the sponsor shows");

@@ -4,8 +4,16 @@ use super::support::*;
 use crate::control::{History, Role};
 use crate::event::Event;
 
-#[test]
-fn a_message_tells_how_much_of_ours_its_author_had_seen() {
+/// Alice, who wrote two messages, and Bob and Carol who saw them, she by an answer of Bob's: his message and hers, which Alice lacks.
+struct Seen {
+    alice: Person,
+    bob: Person,
+    carol: Person,
+    by_bob: Event,
+    by_carol: Event,
+}
+
+fn seen_by_an_answer() -> Seen {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
@@ -14,10 +22,16 @@ fn a_message_tells_how_much_of_ours_its_author_had_seen() {
     alice.write("one");
     alice.write("two");
     bob.sync_from(&alice);
-    alice.write("three");
     let by_bob = bob.write("seen two").event;
     carol.sync_from(&bob);
     let by_carol = carol.write("seen bob's").event;
+    Seen { alice, bob, carol, by_bob, by_carol }
+}
+
+#[test]
+fn a_message_tells_how_much_of_ours_its_author_had_seen() {
+    let Seen { mut alice, mut bob, mut carol, by_bob, by_carol } = seen_by_an_answer();
+    alice.write("three");
     let received = alice.receive(vec![by_carol.clone()]);
     assert_eq!(alice.room.covers_own(&by_carol.id()), Some(0), "bob's is not here");
     assert_eq!(received.unknown_parents, [by_bob.id()]);
@@ -35,25 +49,9 @@ fn a_message_tells_how_much_of_ours_its_author_had_seen() {
     assert_eq!(alice.room.covers_own(&last.id()), Some(2));
 }
 
-/// Alice, who wrote two messages, and Bob and Carol who saw them, she by an answer of Bob's: her message and his, which Alice lacks.
-fn seen_by_an_answer() -> (Person, Person, Event, Event) {
-    let mut alice = Person::founder(1, History::Full);
-    let link = alice.invite(&many(Role::Member));
-    let mut bob = Person::join(2, &link, &mut alice);
-    let mut carol = Person::join(3, &link, &mut alice);
-    bob.sync_from(&alice);
-    alice.write("one");
-    alice.write("two");
-    bob.sync_from(&alice);
-    let by_bob = bob.write("seen two").event;
-    carol.sync_from(&bob);
-    let by_carol = carol.write("seen bob's").event;
-    (alice, bob, by_bob, by_carol)
-}
-
 #[test]
 fn what_a_message_covers_is_told_when_its_ancestor_comes_after_a_restart() {
-    let (mut alice, _, by_bob, by_carol) = seen_by_an_answer();
+    let Seen { mut alice, by_bob, by_carol, .. } = seen_by_an_answer();
     alice.receive(vec![by_carol.clone()]);
     alice.restart();
     let received = alice.receive(vec![by_bob]);
@@ -63,7 +61,7 @@ fn what_a_message_covers_is_told_when_its_ancestor_comes_after_a_restart() {
 
 #[test]
 fn what_a_message_covers_is_told_when_only_the_store_knows_its_parent() {
-    let (mut alice, mut bob, by_bob, by_carol) = seen_by_an_answer();
+    let Seen { mut alice, mut bob, by_bob, by_carol, .. } = seen_by_an_answer();
     let later = bob.write("later").event;
     alice.receive(vec![by_bob.clone(), later]);
     alice.restart();
@@ -76,7 +74,7 @@ fn what_a_message_covers_is_told_when_only_the_store_knows_its_parent() {
 
 #[test]
 fn what_a_message_covers_is_told_when_a_parent_comes_that_was_given_up() {
-    let (mut alice, _, by_bob, by_carol) = seen_by_an_answer();
+    let Seen { mut alice, by_bob, by_carol, .. } = seen_by_an_answer();
     alice.receive(vec![by_carol.clone()]);
     alice.room.give_up_missing();
     let received = alice.receive(vec![by_bob]);

@@ -38,7 +38,7 @@ fn newcomer(n: usize) -> (Person, Person) {
     let link = alice.invite(&many(Role::Member));
     let me = identity(2);
     let admission = alice.admit(&me, &link).unwrap();
-    let mut bob = Person::joining(2, me, &link, &alice.room.id(), &admission.welcome);
+    let mut bob = Person::joining(2, me, &link, &alice.room.id(), admission.welcome.as_ref().unwrap());
     bob.now = alice.now;
     bob.receive(control(&alice));
     (alice, bob)

@@ -93,6 +93,8 @@ fn two_days_after_a_slice_ended_its_keys_are_gone_from_memory_and_disk() {
         assert!(disk_gives(&alice, &new));
         assert!(alice.room.open_later(&old.event).is_none());
         assert!(alice.room.open_later(&new.event).is_some());
+        let gives = |message: &Message| alice.room.epochs.false_keys.gives(place(message));
+        assert!(!gives(&old) && gives(&new));
         // The same of the disk alone: our row of the epoch is still in the log, and is not opened again.
         alice.restart();
         alice.look();

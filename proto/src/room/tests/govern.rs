@@ -444,3 +444,66 @@ fn who_may_read_nothing_of_the_past_invites_nobody_who_may() {
     let of = |person: &Person| alice.room.epochs_for(&person.room.me().device());
     assert!(of(&puppet).is_subset(&of(&bob)), "nothing that he could not read himself");
 }
+
+/// A message of somebody, by a device that goes on as if nothing had been said to it.
+fn unheard(away: &mut Person, to: &mut [&mut Person]) -> Event {
+    let late = away.write("still here").event;
+    to.iter_mut().for_each(|person| {
+        person.receive(vec![late.clone()]);
+    });
+    late
+}
+
+#[test]
+fn who_was_put_down_and_is_removed_by_a_junior_of_what_he_was_says_nothing_more() {
+    for purge in [false, true] {
+        let (mut alice, mut others) = founded(History::Full, &[Role::Member, Role::Moderator]);
+        let [bob, carol] = &mut others[..] else { unreachable!() };
+        alice.grant(bob, Role::Admin).unwrap();
+        bob.sync_from(&alice);
+        alice.grant(bob, Role::Member).unwrap();
+        bob.sync_from(&alice);
+        carol.sync_from(&alice);
+        let mut away = bob.clone_with_all_secrets();
+        carol.remove(Removal { purge, ..removal(bob) }).unwrap();
+        alice.sync_from(carol);
+        let late = unheard(&mut away, &mut [&mut alice, carol]);
+        assert_eq!(alice.room.verdict(&late), Verdict::AfterRemoval);
+        assert_eq!(carol.room.verdict(&late), Verdict::AfterRemoval);
+    }
+}
+
+#[test]
+fn who_was_given_a_right_beside_and_leaves_says_nothing_more() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let bob = &mut others[0];
+    let right = Delegation { depth: 1, until_ms: None, uses: None };
+    let given = alice.room.delegate(&account(bob), Role::Member, right, alice.now).unwrap();
+    alice.keep(given);
+    bob.sync_from(&alice);
+    let mut away = bob.clone_with_all_secrets();
+    let left = bob.room.leave(bob.now).unwrap();
+    bob.keep(left);
+    alice.sync_from(bob);
+    let late = unheard(&mut away, &mut [&mut alice]);
+    assert_eq!(alice.room.verdict(&late), Verdict::AfterRemoval);
+}
+
+#[test]
+fn who_is_muted_after_his_role_was_changed_says_nothing_more_even_when_he_may_write_again() {
+    let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+    let bob = &mut others[0];
+    let mut away = bob.clone_with_all_secrets();
+    for role in [Role::Moderator, Role::Member, Role::Moderator, Role::Member] {
+        alice.grant(bob, role).unwrap();
+    }
+    // By the role that he had when he was away: he is a member all the while.
+    let unaware = unheard(&mut away, &mut [&mut alice]);
+    assert_eq!(alice.room.verdict(&unaware), Verdict::Shown);
+    alice.grant(bob, Role::Observer).unwrap();
+    let muted = unheard(&mut away, &mut [&mut alice]);
+    assert_eq!(alice.room.verdict(&muted), Verdict::AfterRemoval);
+    alice.grant(bob, Role::Member).unwrap();
+    assert_eq!(alice.room.verdict(&unaware), Verdict::Shown);
+    assert_eq!(alice.room.verdict(&muted), Verdict::AfterRemoval);
+}

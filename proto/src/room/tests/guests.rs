@@ -8,7 +8,9 @@ use super::attacks::remove;
 use super::instant::{DAY, Relay, for_people, invite, people, with_mailboxes, world};
 use super::rules::{auth, forge, why};
 use super::support::{Person, START, identity, new_invite};
-use crate::control::{Admit, Control, History, Invite, JoinRequest, Role, Sponsor, Target};
+use crate::control::{
+    Admit, Control, GrantRole, History, Invite, InviteBounds, JoinRequest, Permissions, Power, Role, Sponsor, Target,
+};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::ids::DeviceId;
@@ -81,6 +83,36 @@ fn a_leaked_link_reads_nothing_that_is_written_after_the_invite_was_revoked() {
 
 pub(super) fn reads(who: &mut Person, message: &Message) -> bool {
     who.room.open_later(&message.event).is_some_and(|opened| opened.body.is_some())
+}
+
+#[test]
+fn a_role_that_came_to_nothing_keeps_no_guest_in() {
+    let mut alice = Person::founder_of(1, with_mailboxes(History::Full));
+    let [admin, moderator] = [Role::Admin, Role::Moderator].map(|role| alice.invite(&new_invite(role)));
+    let mut mallory = Person::join(2, &admin, &mut alice);
+    let mut bob = Person::join(3, &moderator, &mut alice);
+    bob.now = START + 10;
+    let link = invite(&mut bob, 2, &mut Relay::default());
+    mallory.sync_from(&bob);
+    alice.sync_from(&bob);
+    remove(&mut alice, &mallory);
+    bob.sync_from(&alice);
+    // She has not heard that she is out, and makes a guest an admin: that counts for nobody.
+    let role = GrantRole {
+        auth: auth(&mallory),
+        subject: Identity::guest(link.seed().guest(0)).unwrap().account(),
+        power: Power::ADMIN,
+        perms: Permissions::ALL,
+        max_depth: 0,
+        invites: InviteBounds::NONE,
+    };
+    let event = forge(&mallory, &Control::Grant(role), |_| ());
+    assert!(bob.receive(vec![event]).rejected.is_empty());
+    assert_eq!(bob.room.n_guests(), 2);
+    let id = bob.room.invite_by_key(&link.seed().keys().sign.public_bytes()).unwrap();
+    let outcome = bob.room.revoke(&id, bob.now, &mut bob.rng).unwrap();
+    bob.keep(outcome);
+    assert_eq!(bob.room.n_guests(), 0);
 }
 
 /// The guests of a link with all that the relay gives them.

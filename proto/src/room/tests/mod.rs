@@ -3,8 +3,10 @@
 mod admission;
 mod annotate;
 mod attacks;
+mod bounds;
 mod clocks_and_heads;
 mod covers;
+mod crowds;
 mod dead_ends;
 mod declined;
 mod direct;
@@ -29,6 +31,7 @@ mod limits_of_grants;
 mod openings;
 mod order;
 mod past;
+mod piles;
 mod reach;
 mod reads;
 mod removal;

@@ -23,7 +23,7 @@ fn world(seed: u64, history: History) -> World {
     let mut alice = Person::founder(1, history);
     let link = alice.invite(&new_invite(Role::Admin));
     let me = identity(2);
-    let welcome = alice.admit(&me, &link).unwrap().welcome;
+    let welcome = alice.admit(&me, &link).unwrap().welcome.unwrap();
     let mut bob = Person::joining(2, me, &link, &alice.room.id(), &welcome);
     bob.sync_from(&alice);
     let mut world = World { people: vec![alice, bob], witness: (2, link, welcome), limits: Vec::new() };
@@ -53,7 +53,7 @@ fn world(seed: u64, history: History) -> World {
                 let sponsor = &mut world.people[at];
                 if let Ok(admission) = sponsor.admit(&me, &link) {
                     let room = sponsor.room.id();
-                    let mut newcomer = Person::joining(next, me, &link, &room, &admission.welcome);
+                    let mut newcomer = Person::joining(next, me, &link, &room, admission.welcome.as_ref().unwrap());
                     newcomer.sync_from(&world.people[at]);
                     world.people.push(newcomer);
                     next += 1;

@@ -245,7 +245,7 @@ fn who_brings_a_device_by_an_invite_without_history_reads_on_with_another_role()
     let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
     let phone = Arc::new(Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap());
     let admission = alice.admit(&phone, &link).unwrap();
-    let mut phone = Person::joining(12, phone, &link, &alice.room.id(), &admission.welcome);
+    let mut phone = Person::joining(12, phone, &link, &alice.room.id(), admission.welcome.as_ref().unwrap());
     settle(&mut alice, &mut phone);
     settle(&mut alice, &mut bob);
     super::attacks::remove(&mut alice, &bob);

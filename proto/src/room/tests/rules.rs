@@ -357,7 +357,7 @@ fn a_member_without_the_key_does_not_make_epochs_without_end() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Member));
     let me = identity(2);
-    let welcome = alice.admit(&me, &link).unwrap().welcome;
+    let welcome = alice.admit(&me, &link).unwrap().welcome.unwrap();
     let mut bob = Person::joining(2, me, &link, &alice.room.id(), &welcome);
     bob.sync_from(&alice);
     bob.room.forget_keys_for_tests();

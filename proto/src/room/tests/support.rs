@@ -186,7 +186,7 @@ impl Person {
     pub(super) fn join(seed: u64, link: &InviteSeed, sponsor: &mut Self) -> Self {
         let me = identity(seed);
         let admission = sponsor.admit(&me, link).unwrap();
-        let mut person = Self::joining(seed, me, link, &sponsor.room.id(), &admission.welcome);
+        let mut person = Self::joining(seed, me, link, &sponsor.room.id(), admission.welcome.as_ref().unwrap());
         person.now = sponsor.now;
         person.sync_from(sponsor);
         person

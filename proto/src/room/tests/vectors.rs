@@ -63,7 +63,7 @@ fn compute() -> Value {
     let join = JoinRequest::sign(&alice.id(), &keys.sign, bob_me.signing_key(), bob_me.entrant(), [7; 16]);
     let admission = alice.admit(join.clone(), false, START + 2, alice_rng).unwrap();
     let invite_pk = keys.sign.public_bytes();
-    let welcome = Welcome::open(&bob_me, &alice.id(), &invite_pk, &admission.welcome).unwrap();
+    let welcome = Welcome::open(&bob_me, &alice.id(), &invite_pk, admission.welcome.as_ref().unwrap()).unwrap();
     let (mut bob, _) = Room::join(Arc::new(bob_me.clone()), alice.id(), welcome.clone());
     let control: Vec<Event> = alice.control_events().cloned().collect();
     bob.receive(control, START + 3);
@@ -90,7 +90,7 @@ fn compute() -> Value {
         "create": events(&created),
         "invite": { "seed": hex(link.secret().expose()), "events": events(&invited) },
         "join_request": hex(crate::codec::encode(&join)),
-        "admit": { "events": events(&admission.outcome), "welcome": hex(&admission.welcome),
+        "admit": { "events": events(&admission.outcome), "welcome": hex(admission.welcome.as_ref().unwrap()),
                    "welcome_opened": hex(crate::codec::encode(&welcome)) },
         "hello": message(&hello),
         "answer": message(&answer),
@@ -111,7 +111,8 @@ fn govern() -> Value {
     let keys = link.keys();
     let join = JoinRequest::sign(&alice.id(), &keys.sign, bob_me.signing_key(), bob_me.entrant(), [7; 16]);
     let admission = alice.admit(join, false, START + 2, alice_rng).unwrap();
-    let welcome = Welcome::open(&bob_me, &alice.id(), &keys.sign.public_bytes(), &admission.welcome).unwrap();
+    let welcome =
+        Welcome::open(&bob_me, &alice.id(), &keys.sign.public_bytes(), admission.welcome.as_ref().unwrap()).unwrap();
     let (mut bob, _) = Room::join(Arc::new(bob_me.clone()), alice.id(), welcome);
     bob.receive(alice.control_events().cloned().collect(), START + 3);
     let granted = alice.grant_role(&bob_me.account(), Role::Moderator, START + 4).unwrap();

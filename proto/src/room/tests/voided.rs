@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
 use super::attacks::remove;
+use super::crowds::lets_in;
 use super::support::{Person, START, identity, many, new_invite};
 use crate::control::{
     AccountUpdate, DeviceFence, History, JoinRequest, MessageFate, NewDevice, RevokeFence, Role, Target,
@@ -15,6 +16,7 @@ use crate::identity::Identity;
 use crate::ids::AccountId;
 use crate::limits;
 use crate::room::{Change, NewInvite, Removal};
+use crate::steps;
 
 /// Alice, whose room it is, Mallory, who came by her link and has a phone too, and the link.
 struct Story {
@@ -214,7 +216,7 @@ fn nobody_is_let_in_anew_whom_a_knock_would_not_let_in() {
         let approved = story.mallory.room.admit(request, true, story.mallory.now, &mut story.mallory.rng).unwrap();
         story.mallory.keep(approved.outcome);
         let id = story.mallory.room.id();
-        let mut nina = Person::joining(3, identity(3), &story.link, &id, &approved.welcome);
+        let mut nina = Person::joining(3, identity(3), &story.link, &id, approved.welcome.as_ref().unwrap());
         nina.sync_from(&story.mallory);
         if what == "used up" {
             // Mallory's Admit is not known to Alice when she lets in somebody else.
@@ -464,4 +466,27 @@ fn meet(all: &mut [Person], rounds: usize) -> usize {
         }
     }
     all.iter().map(|one| one.room.dag.len()).max().unwrap_or(0) - before.unwrap_or(0)
+}
+
+#[test]
+fn of_many_void_admissions_of_one_request_one_is_looked_at() {
+    let mut story = story(&many(Role::Member));
+    for _ in 0..40 {
+        let event = lets_in(&mut story.mallory, &story.link, 3, 0);
+        assert!(story.alice.receive(vec![event]).rejected.is_empty());
+    }
+    let id = story.alice.room.invite_by_key(&story.link.keys().sign.public_bytes()).unwrap();
+    let closed = story.alice.room.revoke(&id, story.alice.now, &mut story.alice.rng).unwrap();
+    story.alice.keep(closed);
+    story.revokes_the_laptop();
+    story.alice.sync_from(&story.phone);
+    assert!(!account_is_in(&story.alice, &identity(3).account()));
+    assert_eq!(admissions(&story.alice, &identity(3).account()), 40);
+    // After the next control event.
+    story.alice.maintain();
+    story.alice.invite(&many(Role::Member));
+    let before = steps::taken();
+    story.alice.look();
+    let steps = steps::taken() - before;
+    assert!(steps <= 4, "{steps}");
 }

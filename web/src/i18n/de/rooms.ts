@@ -163,6 +163,14 @@ export const rooms: Like<typeof english> = {
   'room.about.optional': 'Beschreibung (optional)',
   'room.archive': 'Archivieren',
   'room.created': 'Erstellt',
+  'room.damaged': 'Kann nicht gelesen werden',
+  'room.damaged.do':
+    'Alle anderen Räume gehen. Gelöscht wurde nichts: Ein Backup bringt ihn zurück, oder wirf ihn hier weg und lass dich neu einladen.',
+  'room.damaged.text': 'Etwas von diesem Raum ist auf der Platte beschädigt, darum kann er nicht gelesen werden.',
+  'room.damaged.throw': 'Wegwerfen',
+  'room.damaged.throw.text':
+    'Alles von diesem Raum verschwindet von diesem Gerät. Den Mitgliedern wird nichts gesagt; was sie haben, kommt zurück, wenn du wieder beitrittst.',
+  'room.damaged.throw.title': 'Diesen Raum hier wegwerfen?',
   'room.details': 'Für alle, die es genau wissen wollen',
   'room.empty': 'Noch keine Nachrichten',
   'room.epoch': 'Schlüssel',

@@ -72,6 +72,10 @@ export const wrong: Like<typeof english> = {
   'finding.request_waits.do': 'Ihre Knoten werden immer wieder gefragt. Sag es ihnen auf anderem Weg.',
   'finding.requests_in': 'Leute, die dir schreiben möchten: {n}',
   'finding.requests_in.do': 'Nimm sie unter Leute an, oder blockiere sie.',
+  'finding.room_damaged':
+    '{name} kann nicht gelesen werden: Etwas davon ist auf der Platte beschädigt; alle anderen Räume gehen',
+  'finding.room_damaged.do':
+    'Stelle ein Backup in einem neuen Ordner wieder her, oder wirf den Raum weg und lass dich neu einladen.',
   'finding.room_waits':
     'In {name} kann gerade nichts geschrieben werden: Die Schlüssel macht oder verteilt ein Mitglied, das online ist',
   'finding.room_waits.do': 'Warte, bis ein anderes Mitglied online ist.',

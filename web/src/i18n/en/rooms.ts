@@ -161,6 +161,14 @@ export const rooms = {
   'room.about.optional': 'Description (optional)',
   'room.archive': 'Archive',
   'room.created': 'Made',
+  'room.damaged': 'Can not be read',
+  'room.damaged.do':
+    'All other rooms work. Nothing was deleted: a backup brings it back, or throw it away here and be let in again.',
+  'room.damaged.text': 'Something of this room on the disk is damaged, so it can not be read.',
+  'room.damaged.throw': 'Throw it away',
+  'room.damaged.throw.text':
+    'Everything of this room goes from this device. The members are not told; what they hold comes back when you join again.',
+  'room.damaged.throw.title': 'Throw this room away here?',
   'room.details': 'For who wants to know exactly',
   'room.empty': 'No messages yet',
   'room.epoch': 'Keys',

@@ -70,6 +70,8 @@ export const wrong = {
   'finding.request_waits.do': 'Their nodes are asked again and again. Tell them by another way.',
   'finding.requests_in': 'People who ask to write to you: {n}',
   'finding.requests_in.do': 'Accept or block them under People.',
+  'finding.room_damaged': '{name} can not be read: something of it on the disk is damaged; all other rooms work',
+  'finding.room_damaged.do': 'Restore a backup in a new home, or throw the room away and be let in again.',
   'finding.room_waits':
     'In {name} nothing can be written now: its keys are made or handed out by a member who is online',
   'finding.room_waits.do': 'Wait until another member is online.',

@@ -35,25 +35,58 @@ impl Actor {
         self.boxes.insert(name, Use { room, keys: shared });
         self.rooms.entry(room).or_default();
         self.carry_out(out);
-        let knock = door.knock.clone().map(|knock| DoorMail::Knock(Blob(knock)).encode());
-        let id = knock.and_then(|knock| self.put(&name, &knock));
-        self.joins.insert(name, (door, id));
+        // Known before it is put: an answer may be there already.
+        let knock = DoorMail::Knock(Blob(door.knock.clone())).encode();
+        let Some(blob) = self.seal(&name, &knock) else { return };
+        if door.leave {
+            self.put(&name, &knock);
+        }
+        self.joins.insert(name, (door, BlobId::of(&blob)));
         self.apply(room);
     }
 
-    /// The doors at which we knocked for this room are of no interest any more.
+    /// A door is of no interest any more to the join that knocked there.
+    pub(super) fn leave_door(&mut self, door: &JoinDoor) {
+        let name = door.name();
+        if !self.joins.get(&name).is_some_and(|(it, _)| it.is_of(door)) {
+            return;
+        }
+        self.close_door(&name);
+        let joins = self.joins.values().any(|(it, _)| it.room == door.room);
+        if !joins && self.rooms.get(&door.room).is_some_and(|mail| !mail.is_here) {
+            self.rooms.remove(&door.room);
+        } else {
+            self.apply(door.room);
+        }
+    }
+
+    /// We are in: the doors at which we knocked for this room are of no interest any more.
     pub(super) fn leave_doors(&mut self, room: &RoomId) {
-        let names: Vec<_> =
-            self.joins.iter().filter(|(_, (door, _))| door.room == *room).map(|(name, _)| *name).collect();
-        for name in names {
-            self.joins.remove(&name);
-            self.door_reads.leave(&name);
-            let planned = self.rooms.get(room).is_some_and(|mail| mail.plan.doors.iter().any(|it| it.name == name));
-            if !planned {
-                self.boxes.remove(&name);
-                let out = self.machine.close(&name, now_ms());
-                self.carry_out(out);
-            }
+        let of_room = self.joins.iter().filter(|(_, (door, _))| door.room == *room);
+        for name in of_room.map(|(name, _)| *name).collect::<Vec<_>>() {
+            self.close_door(&name);
+        }
+    }
+
+    /// The room is here: what was passed over at the doors at which we knocked is for it.
+    pub(super) fn read_doors_again(&mut self, room: &RoomId) {
+        let of_room = self.joins.values().filter(|(door, _)| door.room == *room);
+        for door in of_room.map(|(door, _)| door.clone()).collect::<Vec<_>>() {
+            let name = door.name();
+            self.boxes.remove(&name);
+            let out = self.machine.close(&name, now_ms());
+            self.carry_out(out);
+            self.on_join_door(door);
+        }
+    }
+
+    /// A room of which we are a member by now opens the box again, and reads it as one.
+    fn close_door(&mut self, name: &BoxName) {
+        self.joins.remove(name);
+        for name in self.door_reads.leave(name).into_iter().chain([*name]) {
+            self.boxes.remove(&name);
+            let out = self.machine.close(&name, now_ms());
+            self.carry_out(out);
         }
     }
 
@@ -80,7 +113,9 @@ impl Actor {
     /// Nothing is tried any more with a blob of ours.
     pub(super) fn on_settled(&mut self, name: &BoxName, id: &BlobId) {
         let Some(room) = self.boxes.get(name).map(|used| used.room) else { return };
-        let done = self.rooms.get_mut(&room).map(|mail| mail.left.settled(id)).unwrap_or_default();
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        mail.snapshots.settled(name, id);
+        let done = mail.left.settled(id);
         for invite in done {
             let rooms = self.parts.rooms.clone();
             self.asked.push(Box::pin(async move {
@@ -91,11 +126,9 @@ impl Actor {
     }
 
     /// Reads boxes of a room for who enters it, at the relays of his door.
-    pub(super) fn read_to_enter(&mut self, room: RoomId, boxes: Vec<BoxKeys>) {
-        let Some(relays) = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| door.relays.clone())
-        else {
-            return;
-        };
+    pub(super) fn read_to_enter(&mut self, door: BoxName, boxes: Vec<BoxKeys>) {
+        let at = self.joins.get(&door).map(|(door, _)| (door.room, door.relays.clone()));
+        let Some((room, relays)) = at else { return };
         for keys in boxes {
             let name = BoxName { kind: BoxKind::Room, key: keys.sign.public_bytes() };
             // Of a room that is here everything is read anyway.
@@ -106,14 +139,14 @@ impl Actor {
             let setup = BoxSetup { name, key: Some(keys.sign.clone()), read: true, relays };
             let Ok(out) = self.machine.open(setup, now_ms()) else { continue };
             self.boxes.insert(name, Use { room, keys: SharedBox { name, keys } });
-            self.door_reads.add(name, room);
+            self.door_reads.add(name, room, door);
             self.carry_out(out);
         }
     }
 
-    /// A room is entered, or given up: the room reads its boxes itself from their beginning.
+    /// A room is entered: it reads its boxes itself from their beginning.
     pub(super) fn end_reads(&mut self, room: &RoomId) {
-        for name in self.door_reads.end(room) {
+        for name in self.door_reads.enter(room) {
             self.boxes.remove(&name);
             let out = self.machine.close(&name, now_ms());
             self.carry_out(out);
@@ -123,12 +156,13 @@ impl Actor {
     /// A relay has no more in a box than was read.
     pub(super) fn on_caught_up(&mut self, name: BoxName, relay: RelayId) {
         let Some(room) = self.boxes.get(&name).map(|used| used.room) else { return };
-        let door = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| door);
+        let at = self.door_reads.door_of(&name);
         let at_door = self.joins.get(&name).is_some_and(|(door, _)| door.instant);
-        if let Some(door) = door.filter(|_| at_door || self.door_reads.reads(&name)) {
-            let relays: Vec<RelayId> = door.relays.iter().filter_map(Relay::id).collect();
+        if let Some(at) = at.or(at_door.then_some(name)) {
+            let relays = self.joins.get(&at).map(|(door, _)| door.relays.as_slice()).unwrap_or_default();
+            let relays: Vec<RelayId> = relays.iter().filter_map(Relay::id).collect();
             if self.door_reads.ended(name, relay, &relays) {
-                let out = self.pass_on(room, None, DoorNews::CaughtUp(name));
+                let out = self.pass_on(at, None, DoorNews::CaughtUp(name));
                 self.carry_out(out);
             }
         } else if name.kind == BoxKind::Room
@@ -143,8 +177,8 @@ impl Actor {
     }
 
     /// Passes something on to who enters a room, after what waits already.
-    pub(super) fn pass_on(&mut self, room: RoomId, blob: Option<(BoxName, BlobId)>, news: DoorNews) -> Vec<Out> {
-        self.door_reads.waiting.push_back(Waiting { room, blob, news });
+    pub(super) fn pass_on(&mut self, door: BoxName, blob: Option<(BoxName, BlobId)>, news: DoorNews) -> Vec<Out> {
+        self.door_reads.waiting.push_back(Waiting { door, blob, news });
         self.pass_on_more()
     }
 
@@ -152,10 +186,10 @@ impl Actor {
     pub(super) fn pass_on_more(&mut self) -> Vec<Out> {
         let mut out = Vec::new();
         let mut kept = std::collections::VecDeque::new();
-        while let Some(Waiting { room, blob, news }) = self.door_reads.waiting.pop_front() {
-            let full = kept.iter().any(|waiting: &Waiting| waiting.room == room);
-            let door = self.joins.values().find(|(door, _)| door.room == room).map(|(door, _)| &door.news);
-            let news = match (door, full) {
+        while let Some(Waiting { door, blob, news }) = self.door_reads.waiting.pop_front() {
+            let full = kept.iter().any(|waiting: &Waiting| waiting.door == door);
+            let hears = self.joins.get(&door).map(|(door, _)| &door.news);
+            let news = match (hears, full) {
                 (Some(_), true) => Some(news),
                 (Some(sender), false) => match sender.try_send(news) {
                     Err(TrySendError::Full(news)) => Some(news),
@@ -165,7 +199,7 @@ impl Actor {
                 (None, _) => None,
             };
             match (news, blob) {
-                (Some(news), blob) => kept.push_back(Waiting { room, blob, news }),
+                (Some(news), blob) => kept.push_back(Waiting { door, blob, news }),
                 (None, Some((name, id))) => out.extend(self.machine.taken(name, id, now_ms())),
                 (None, None) => {}
             }

@@ -82,6 +82,9 @@ impl Actor {
         if matches!(fault, Fault::NewStore | Fault::Dropped(_)) {
             for mail in self.rooms.values_mut() {
                 mail.feed.begin_anew(&peer, &mail.tips);
+                if fault == Fault::NewStore && mail.plan.relays.iter().any(|relay| relay.peer == peer) {
+                    mail.snapshots.lost();
+                }
                 mail.dirty_ms.get_or_insert(now_ms());
             }
         }

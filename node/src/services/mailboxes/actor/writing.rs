@@ -1,6 +1,6 @@
 //! What the owner of the lines puts into boxes, and how the relays do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_crypto::hedge::Hedged;
 use parlor_crypto::leaf::LeafPublic;
@@ -14,18 +14,16 @@ use rand::SeedableRng as _;
 use super::{Actor, Use};
 use crate::account::rng;
 use crate::clock::now_ms;
-use crate::limits::SNAPSHOT_BYTES;
+use crate::limits::{FEED_PAUSE_MS, SNAPSHOT_BYTES};
 use crate::services::mailboxes::handle::RelayView;
 use crate::services::mailboxes::plan::{SharedBox, Stretch};
-use crate::services::rooms::{KnockEnd, Knocked};
+use crate::services::mailboxes::snapshots::Leave;
+use crate::services::rooms::{KnockEnd, Knocked, NoAnswer};
 
 impl Actor {
     /// Seals content and puts it in a box. The same again is the same blob.
     pub(super) fn put(&mut self, name: &BoxName, content: &[u8]) -> Option<BlobId> {
-        let used = self.boxes.get(name)?;
-        let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
-        let mut rng = Hedged::new(&mut zeros, &[self.seed.expose(), &name.to_bytes(), content]);
-        let blob = mailbox::seal_blob(&mut rng, name, &used.keys.keys.seal, content).ok()?;
+        let blob = self.seal(name, content)?;
         match self.machine.put(*name, blob.into(), now_ms()) {
             Ok((id, out)) => {
                 self.carry_out(out);
@@ -36,6 +34,14 @@ impl Actor {
                 None
             }
         }
+    }
+
+    /// Seals content for a box. The same again is the same blob.
+    pub(super) fn seal(&self, name: &BoxName, content: &[u8]) -> Option<Vec<u8>> {
+        let used = self.boxes.get(name)?;
+        let mut zeros = rand::rngs::StdRng::from_seed([0; 32]);
+        let mut rng = Hedged::new(&mut zeros, &[self.seed.expose(), &name.to_bytes(), content]);
+        mailbox::seal_blob(&mut rng, name, &used.keys.keys.seal, content).ok()
     }
 
     pub(super) fn on_stretches(&mut self, room: RoomId, stretches: Vec<Stretch>) {
@@ -60,6 +66,7 @@ impl Actor {
             let Some(mail) = self.rooms.get_mut(&room) else { return };
             if !whole {
                 // Too much waits in all: later.
+                mail.full_until_ms = now.saturating_add(FEED_PAUSE_MS);
                 return;
             }
             mail.feed.sent(stretch.kind, stretch.from, stretch.to, blobs, now);
@@ -84,38 +91,65 @@ impl Actor {
         room: RoomId,
         name: BoxName,
         id: BlobId,
-        what: Option<Knocked>,
+        what: Result<Knocked, NoAnswer>,
         events: Vec<Mail>,
     ) {
-        let Some(Knocked { bytes, end, came }) = what else { return };
+        let now = now_ms();
+        let Some(mail) = self.rooms.get_mut(&room) else { return };
+        let Knocked { bytes, end, came } = match what {
+            Ok(knocked) => knocked,
+            Err(NoAnswer::NotNow) => return mail.knocks.not_now(&id, now),
+            Err(NoAnswer::Strange) => return self.done_with(room, name, id),
+        };
         let last = match end {
-            // It is looked at again.
-            KnockEnd::Passing => return,
-            KnockEnd::Pending => false,
+            KnockEnd::Passing | KnockEnd::Pending => false,
             KnockEnd::In | KnockEnd::Refused => true,
         };
-        let Some(mail) = self.rooms.get_mut(&room) else { return };
-        if !last && !mail.knocks.tell_pending(&id) {
-            return;
+        if !last {
+            mail.knocks.again(&id, now);
+            if end == KnockEnd::Passing || !mail.knocks.tell_pending(&id) {
+                return;
+            }
         }
-        let mut size = 0;
-        let leaf = came.and_then(|leaf| LeafPublic::parse(&leaf).ok());
-        let sealed = leaf.map(|leaf| DoorMail::events(&room, &leaf, events, &mut rng()));
-        for mail in sealed.into_iter().flatten() {
+        if let Some(leaf) = came {
+            match mail.snapshots.leave(&name, &leaf, now) {
+                Leave::Now(instead_of) => {
+                    instead_of.iter().for_each(|id| self.machine.unput(&name, id));
+                    self.leave_events(room, name, leaf, events);
+                }
+                Leave::Later => return mail.knocks.not_now(&id, now),
+                Leave::No => {}
+            }
+        }
+        self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
+        if last {
+            self.done_with(room, name, id);
+        }
+    }
+
+    /// A knock is answered, or is none.
+    fn done_with(&mut self, room: RoomId, name: BoxName, id: BlobId) {
+        if let Some(mail) = self.rooms.get_mut(&room) {
+            mail.knocks.answered(&id);
+        }
+        let out = self.machine.taken(name, id, now_ms());
+        self.carry_out(out);
+    }
+
+    /// Leaves the events of a room at its door for who was let in.
+    fn leave_events(&mut self, room: RoomId, door: BoxName, leaf: [u8; 32], events: Vec<Mail>) {
+        let Ok(key) = LeafPublic::parse(&leaf) else { return };
+        let (mut size, mut blobs) = (0, BTreeSet::new());
+        for mail in DoorMail::events(&room, &key, events, &mut rng()) {
             let content = mail.encode();
             size += content.len();
             if size > SNAPSHOT_BYTES {
                 break;
             }
-            self.put(&name, &content);
+            blobs.extend(self.put(&door, &content));
         }
-        self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
-        if last {
-            if let Some(mail) = self.rooms.get_mut(&room) {
-                mail.knocks.answered(&id);
-            }
-            let out = self.machine.taken(name, id, now_ms());
-            self.carry_out(out);
+        if let Some(mail) = self.rooms.get_mut(&room) {
+            mail.snapshots.put(door, leaf, blobs, now_ms());
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use parlor_net::relay::{RelayConfig, RelayEvent, RelayHandle};
 use parlor_net::{Line, PeerId};
-use parlor_proto::mailbox::{Answer, BlobId, BoxName, Call, Entry, RelayId, Session, Step, StoreId, Terms, limits};
+use parlor_proto::mailbox::{
+    Answer, BlobId, BoxKind, BoxName, Call, Entry, RelayId, Session, Step, StoreId, Terms, limits,
+};
 use tokio::sync::broadcast;
 
 /// How a relay behaves.
@@ -27,6 +29,8 @@ pub(super) struct Disk {
     pub(super) boxes: Mutex<Boxes>,
     /// Which peers asked for which boxes.
     pub(super) readers: Mutex<BTreeSet<(PeerId, BoxName)>>,
+    /// How many blobs of each box were given, or pushed.
+    given: Mutex<BTreeMap<BoxName, usize>>,
     manners: Manners,
     news: broadcast::Sender<(BoxName, Entry, Vec<u8>)>,
 }
@@ -41,7 +45,7 @@ pub(super) struct TestRelay {
 impl TestRelay {
     pub(super) async fn start(seed: u8, manners: Manners) -> Self {
         let (news, _) = broadcast::channel(1_024);
-        let disk = Disk { boxes: Mutex::default(), readers: Mutex::default(), manners, news };
+        let disk = Disk { boxes: Mutex::default(), readers: Mutex::default(), given: Mutex::default(), manners, news };
         Self::start_on(seed, Arc::new(disk), "/ip4/127.0.0.1/tcp/0").await
     }
 
@@ -72,8 +76,59 @@ impl TestRelay {
         Self { address, disk, handle: relay.handle }
     }
 
+    /// Puts a blob, as somebody whose line is not of interest.
+    pub(super) fn put(&self, name: BoxName, blob: Vec<u8>) -> BlobId {
+        let id = BlobId::of(&blob);
+        let _ = self.disk.put(name, id, blob);
+        id
+    }
+
+    /// How many blobs of a box were given so far.
+    pub(super) fn given(&self, name: &BoxName) -> usize {
+        self.disk.given.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+
+    /// The number of the newest blob in boxes of this kind.
+    pub(super) fn count(&self, kind: BoxKind) -> u64 {
+        let boxes = self.disk.boxes.lock().unwrap();
+        let of_kind = boxes.iter().filter(|(name, _)| name.kind == kind).flat_map(|(_, held)| held);
+        of_kind.map(|(at, ..)| *at).max().unwrap_or(0)
+    }
+
+    /// Takes out what came after a number into boxes of this kind.
+    pub(super) fn take_after(&self, kind: BoxKind, after: u64) -> Vec<(BoxName, Vec<u8>)> {
+        let mut boxes = self.disk.boxes.lock().unwrap();
+        let of_kind = boxes.iter_mut().filter(|(name, _)| name.kind == kind);
+        let taken =
+            of_kind.flat_map(|(name, held)| held.extract_if(.., |(at, ..)| *at > after).map(|it| (*name, it.2)));
+        taken.collect()
+    }
+
     pub(super) async fn kill(&self) {
         self.handle.shutdown().await;
+    }
+}
+
+impl Disk {
+    /// Puts a blob; the number it has.
+    fn put(&self, name: BoxName, id: BlobId, blob: Vec<u8>) -> u64 {
+        let mut boxes = self.boxes.lock().unwrap();
+        let end = boxes.values().flatten().map(|(at, ..)| *at).max().unwrap_or(0);
+        let held = boxes.entry(name).or_default();
+        if let Some((at, ..)) = held.iter().find(|(_, known, _)| *known == id) {
+            return *at;
+        }
+        if self.manners != Manners::Drops {
+            held.push((end + 1, id, blob.clone()));
+            if self.manners == Manners::Honest {
+                let _ = self.news.send((name, Entry { at: end + 1, id, size: blob.len() as u32 }, blob));
+            }
+        }
+        end + 1
+    }
+
+    fn gave(&self, name: &BoxName) {
+        *self.given.lock().unwrap().entry(*name).or_default() += 1;
     }
 }
 
@@ -106,29 +161,23 @@ async fn serve(disk: Arc<Disk>, line: Line, me: PeerId) {
                     steps = more.into_iter().flatten().collect();
                 }
             }
-            Ok((name, entry, blob)) = news.recv() => out.extend(session.push(&name, entry, &blob)),
+            Ok((name, entry, blob)) = news.recv() => {
+                let pushed = session.push(&name, entry, &blob);
+                pushed.iter().for_each(|_| disk.gave(&name));
+                out.extend(pushed);
+            }
         }
     }
 }
 
 fn answer(disk: &Disk, peer: PeerId, call: Call) -> Option<(u32, Answer)> {
+    if let Call::Put { number, name, id, blob } = call {
+        return Some((number, Answer::Stored(disk.put(name, id, blob))));
+    }
     let mut boxes = disk.boxes.lock().unwrap();
     let end = boxes.values().flatten().map(|(at, ..)| *at).max().unwrap_or(0);
     let entry = |(at, id, blob): &(u64, BlobId, Vec<u8>)| Entry { at: *at, id: *id, size: blob.len() as u32 };
     Some(match call {
-        Call::Put { number, name, id, blob } => {
-            let held = boxes.entry(name).or_default();
-            if let Some((at, ..)) = held.iter().find(|(_, known, _)| *known == id) {
-                return Some((number, Answer::Stored(*at)));
-            }
-            if disk.manners != Manners::Drops {
-                held.push((end + 1, id, blob.clone()));
-                if disk.manners == Manners::Honest {
-                    let _ = disk.news.send((name, Entry { at: end + 1, id, size: blob.len() as u32 }, blob));
-                }
-            }
-            (number, Answer::Stored(end + 1))
-        }
         Call::List { number, name, after, limit } => {
             disk.readers.lock().unwrap().insert((peer, name));
             let held = boxes.entry(name).or_default().iter().filter(|(at, ..)| *at > after);
@@ -140,6 +189,7 @@ fn answer(disk: &Disk, peer: PeerId, call: Call) -> Option<(u32, Answer)> {
         Call::Get { number, name, id } => {
             let found = boxes.get(&name).and_then(|held| held.iter().find(|(_, known, _)| *known == id));
             let mut blob = found.map(|(.., blob)| blob.clone());
+            disk.gave(&name);
             if disk.manners == Manners::Forges {
                 blob.iter_mut().for_each(|blob| blob[40] ^= 1);
             }
@@ -148,6 +198,6 @@ fn answer(disk: &Disk, peer: PeerId, call: Call) -> Option<(u32, Answer)> {
         Call::Token { number, .. } | Call::Subscribe { number, .. } | Call::Drop { number, .. } => {
             (number, Answer::Done)
         }
-        Call::Unsubscribe { .. } => return None,
+        Call::Put { .. } | Call::Unsubscribe { .. } => return None,
     })
 }

@@ -1,0 +1,40 @@
+//! Promises of the task that holds rooms.
+
+use std::collections::HashMap;
+
+use parlor_proto::RoomId;
+use parlor_proto::control::Setting;
+use parlor_proto::outbox::Outbox;
+
+use super::Worker;
+use crate::services::alone::Alone;
+use crate::services::rooms::entry::Entry;
+use crate::services::rooms::settle::Settle;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_refused_when_a_part_of_it_was_made_leaves_nothing_that_the_next_one_stands_on() {
+    let alone = Alone::new().await;
+    let context = alone.app.node.context.clone();
+    let room: RoomId = alone.room.parse().unwrap();
+    let rooms = HashMap::from([(room, Entry::load(&context, room).unwrap())]);
+    let (_orders, inbox) = tokio::sync::mpsc::channel(1);
+    let mut worker = Worker::new(context.clone(), inbox, rooms, Outbox::default());
+    let rename = |name: &str| vec![(Setting::Name, name.into())];
+    let before = worker.rooms[&room].room.n_control();
+    // Made, and not handed to the store.
+    let name = rename("in part");
+    worker.turn(room, |turn| drop(turn.entry.room.set_state(name, turn.now_ms).unwrap())).await;
+    assert_eq!(worker.rooms[&room].room.n_control(), before);
+    let name = rename("whole");
+    worker
+        .turn(room, |turn| {
+            let outcome = turn.entry.room.set_state(name, turn.now_ms).unwrap();
+            turn.commit(outcome, Settle::default());
+        })
+        .await;
+    worker.drain().await;
+    drop(worker);
+    let stored = Entry::load(&context, room).unwrap();
+    assert_eq!((stored.room.n_control(), stored.room.info().unwrap().name), (before + 1, "whole".to_owned()));
+    alone.node.stop().await.unwrap();
+}
