@@ -21,9 +21,37 @@ pub struct OwnDevice {
     pub rooms: Vec<String>,
     /// Whether it was revoked, in any of them.
     pub revoked: bool,
+    /// Whether it came while the device of this home was there, and nobody said here that it is known: somebody who has the recovery
+    /// phrase or a backup may have made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new: bool,
     /// Whether it wrote two different things in one place: it was copied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub contradicts_itself: bool,
+}
+
+/// What happened to a device of this account. New ones may appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChange {
+    /// It came, and this device did not make it: warn loudly.
+    Came,
+    /// The user said that it is his.
+    Confirmed,
+    /// Something this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A device of this account came, or was confirmed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceChanged {
+    /// Device id.
+    pub device: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// What happened.
+    pub change: DeviceChange,
 }
 
 /// Answer of `POST /devices/{device}/revoke`: durable here, and nobody holding the device can read what is written from now on.

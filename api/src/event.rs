@@ -62,6 +62,12 @@ pub enum EventBody {
     /// Somebody asks to come in or to write to us, or was answered.
     #[serde(rename = "request")]
     Request(RequestChanged),
+    /// A join waits for something else, or ended without the room.
+    #[serde(rename = "join")]
+    Join(crate::JoinProgress),
+    /// A device came to this account, or was confirmed.
+    #[serde(rename = "device")]
+    Device(crate::DeviceChanged),
     /// A contact is another.
     #[serde(rename = "contact")]
     Contact(ContactChanged),
@@ -116,6 +122,7 @@ impl EventBody {
             Self::Member(e) => Some(&e.room),
             Self::Invite(e) => Some(&e.room),
             Self::Request(e) => Some(e.room.as_str()).filter(|room| !room.is_empty()),
+            Self::Join(e) => Some(&e.room),
             Self::Unread(e) => Some(&e.room),
             Self::Draft(e) => Some(&e.room),
             Self::Notification(e) => e.room.as_deref(),
@@ -123,7 +130,7 @@ impl EventBody {
             Self::Outbox(e) => Some(&e.room),
             Self::File(e) => Some(&e.room),
             Self::Other(fields) => fields.get("room")?.as_str(),
-            Self::Ready(_) | Self::Peer(_) | Self::Contact(_) | Self::Profile(_) => None,
+            Self::Ready(_) | Self::Peer(_) | Self::Device(_) | Self::Contact(_) | Self::Profile(_) => None,
             Self::Search(_) | Self::Webhook(_) | Self::Error(_) => None,
         }
     }
@@ -339,6 +346,9 @@ pub struct RequestChanged {
     pub name: String,
     /// What happened.
     pub change: RequestChange,
+    /// Who refused it, if somebody did in a room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
 }
 
 /// Catching up in a room.

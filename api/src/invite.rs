@@ -168,4 +168,7 @@ pub struct Request {
     pub role: Role,
     /// When it asked first.
     pub asked_at: String,
+    /// Who had refused it before it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<Author>,
 }

@@ -41,7 +41,7 @@ pub use contact::{
     AddContact, BlockContact, ClaimName, Contact, ContactCard, ContactState, Direct, NameContact, NameEntry,
     OpenDirect, Safety, VerifyContact,
 };
-pub use device::{NotRevoked, OwnDevice, RevokedDevice};
+pub use device::{DeviceChange, DeviceChanged, NotRevoked, OwnDevice, RevokedDevice};
 pub use doctor::{Diagnosis, Finding, Level, Tried};
 pub use event::{
     ContactChange, ContactChanged, ErrorNote, Event, EventBody, FileChanged, InviteChange, InviteChanged, MemberChange,
@@ -53,7 +53,7 @@ pub use formatted::{Block, Span};
 pub use govern::{Banned, Gone, MayInvite, Policy, RemoveMembers, Removed, SetRole, Standing};
 pub use group::{GroupAsks, GroupChat, GroupInvitation, GroupPerson, GroupState, OpenGroup};
 pub use invite::{CreateInvite, INSTANT_NOTICE, Invite, Joined, Past, Request};
-pub use join::{JoinAnswer, JoinRequest, JoinState};
+pub use join::{JoinAnswer, JoinProgress, JoinRequest, JoinState, JoinStep};
 pub use log::{Note, NoteKind};
 pub use message::{
     Author, CreatePoll, EditMessage, File, FileState, Hole, HoleKind, MarkRead, Message, MessageKind, MessageStatus,

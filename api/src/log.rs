@@ -34,6 +34,8 @@ pub enum NoteKind {
     InviteInstant,
     /// `by` revoked `invite`, which `inviter` made.
     InviteRevoked,
+    /// `by` refused `who`, who asked to come in by `invite`.
+    Declined,
     /// By another role or right for `who`, `by` ended invites of theirs that were open: so many, `invites`.
     InvitesEnded,
     /// `by` changed `settings`.

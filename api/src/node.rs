@@ -37,6 +37,9 @@ pub struct Status {
     /// Rooms that we asked to come into and were not answered by yet.
     #[serde(default)]
     pub joining: Vec<String>,
+    /// The same with what each waits for, and joins that ended without the room in the last week.
+    #[serde(default)]
+    pub joins: Vec<crate::JoinProgress>,
     /// How far the index of the search is.
     #[serde(default)]
     pub search: crate::SearchState,

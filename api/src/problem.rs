@@ -52,6 +52,8 @@ macro_rules! codes {
                     Self::Busy | Self::TimedOut | Self::RateLimited => "try again in a moment",
                     Self::SplitView => "update parlor on both sides; compare the state in `parlor room show` with others",
                     Self::DeviceCloned => "run one copy of a home only; with a new home you can be invited again",
+                    Self::PassphraseShort => "take four words that do not belong together: whoever copies the file tries all short ones",
+                    Self::DeviceNew => "parlor device confirm DEVICE if it is yours; if not: parlor device revoke DEVICE",
                     Self::Banned | Self::JoinRefused => "ask the one who invited you",
                     Self::Internal => "look into the log of the node (parlor run -v), and report it",
                     Self::BadRequest | Self::Usage | Self::MethodNotAllowed | Self::NotFound => "--help after the command shows what it takes",
@@ -77,6 +79,7 @@ codes! {
     Ambiguous         "ambiguous"           409    2    "the name fits more than one"
     LinkDamaged       "link_damaged"        400    2    "the link is damaged"
     NoQr              "no_qr"               400    2    "the picture holds no readable QR code"
+    PassphraseShort   "passphrase_short"    400    2    "the passphrase is shorter than 8 characters"
     BadConfig         "bad_config"          400    2    "the configuration is wrong"
 
     NoNode            "no_node"             503    3    "no node is running for this home"
@@ -114,6 +117,7 @@ codes! {
     AlreadyExists     "already_exists"      409    1    "it exists already"
     Conflict          "conflict"            409    1    "it does not fit the present state"
     DevicesChanged    "devices_changed"     409    1    "a device came to a verified account: compare safety numbers again"
+    DeviceNew         "device_new"          409    1    "a device came to this account: revoke it if it is not yours"
     NameTaken         "name_taken"          409    1    "the name is taken, or looks like one that is"
     SafetyDiffers     "safety_differs"      409    1    "the safety numbers differ"
     FileNotHere       "file_not_here"       409    1    "the file is not on this device"

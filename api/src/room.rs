@@ -282,6 +282,10 @@ pub struct Member {
     pub presence: Presence,
     /// His devices that count.
     pub devices: Vec<Device>,
+    /// Nothing was ever heard of a device of his in this room: he was given his role, or let in, and his node has not come. It gets the
+    /// room when he uses a link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_here_yet: bool,
     /// Whether his safety number was compared.
     pub verified: bool,
     /// His picture, if he lets us see one: `GET /pictures/{hash}`.

@@ -10,6 +10,7 @@
 
 #![allow(unreachable_pub, reason = "a program exports nothing: `pub` says what other modules of it may use")]
 
+mod alone;
 mod args;
 mod browser;
 mod client;

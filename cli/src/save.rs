@@ -140,7 +140,7 @@ impl Drop for Part {
 }
 
 /// Removes what a command left that was ended while it wrote: a plain file that nobody has locked.
-fn remove_rest(path: &Path) {
+pub fn remove_rest(path: &Path) {
     if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
         return;
     }

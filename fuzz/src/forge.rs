@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parlor_crypto::account::RootSeed;
 use parlor_proto::control::{
-    AccountUpdate, Admit, Complaint, Control, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite,
+    AccountUpdate, Admit, Complaint, Control, Decline, DeviceFence, EquivProof, GrantId, GrantRole, History, Invite,
     InviteBounds, InviteHistory, InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, NewDevice,
     Permissions, Policy, PolicyChange, Power, Remove, RevokeFence, Role, RoomKind, Rotate, RotateReason, Rows, Sponsor,
     State, Target, Unban,
@@ -167,7 +167,7 @@ impl Forge {
                 not_before_ms: 0,
                 expires_ms: u64::MAX,
                 max_uses: 1 + u32::from(input.byte() % 3),
-                approval: false,
+                approval: input.flag(),
                 history: InviteHistory::None,
                 sponsor: Sponsor::AnyMember,
                 max_depth: input.byte() % 4,
@@ -204,7 +204,11 @@ impl Forge {
     }
 
     fn seldom(&self, auth: Option<GrantId>, input: &mut Input<'_>) -> Option<Control> {
-        Some(match input.below(3) {
+        Some(match input.below(4) {
+            3 => {
+                let (auth, invite) = (auth?, self.invite(input)?);
+                Control::Decline(Decline { auth, invite, account: self.account(input) })
+            }
             0 => Control::KeyComplaint(KeyComplaint { auth: auth?, epoch: self.epoch(input)?, what: Complaint::NoRow }),
             1 => {
                 let forked: Vec<_> = self.dag.forked().iter().collect();

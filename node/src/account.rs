@@ -138,6 +138,7 @@ impl Account {
             return Err(problem.hint("use it, or name another home with --home DIR"));
         }
         must_be_whole(home)?;
+        passphrase.must_be_long()?;
         let parse = |text: &str| {
             phrase::parse(text).map_err(|error| {
                 Problem::new(Code::BadRequest, format!("the recovery phrase can not be used: {error}"))

@@ -8,6 +8,7 @@
 //! `room` arguments are what a user typed: an id, a unique id prefix of at least 4 digits, or a unique name.
 
 mod backup;
+mod devices;
 mod export;
 mod files;
 mod groups;
@@ -17,9 +18,9 @@ mod webhooks;
 
 use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
-    JoinRequest, Member, Message, NameEntry, NotRevoked, OpenDirect, OutboxAnswer, OutboxEntry, OwnDevice, Page,
-    Problem, ReadAnswer, Ready, RemoveMembers, Removed, Request, RevokedDevice, Room, RoomItem, Safety, SendAnswer,
-    SendRequest, SetRole, Standing, Status, UpdateRoom, VerifyContact, Version,
+    JoinRequest, Member, Message, NameEntry, OpenDirect, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer, Ready,
+    RemoveMembers, Removed, Request, Room, RoomItem, Safety, SendAnswer, SendRequest, SetRole, Status, UpdateRoom,
+    VerifyContact, Version,
 };
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ use crate::services::groups::Groups;
 use crate::services::joins::{self, Joins};
 use crate::services::mailboxes::RelayView;
 use crate::services::names::{self, Names};
-use crate::services::rooms::devices;
+use crate::services::own;
 use crate::services::rooms::{Context, Rooms, made_room};
 use crate::services::search::Search;
 use crate::services::webhooks::Webhooks;
@@ -136,11 +137,13 @@ impl App {
             let code = Code::DevicesChanged;
             format!("{}: {name}: {}", code.as_str(), code.title())
         });
+        let new = self.node.context.own.new_ones();
+        let new = new.into_iter().map(|(device, name, _)| own::warning(&device, &name));
         let damaged = all.iter().filter(|(_, summary)| summary.item.damaged.is_some()).map(|(_, summary)| {
             let code = Code::HomeDamaged;
             format!("{}: {} can not be read: something of it on the disk is damaged", code.as_str(), summary.item.name)
         });
-        let warnings = damaged.chain(warnings).chain(changed).collect();
+        let warnings = new.chain(damaged).chain(warnings).chain(changed).collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,
@@ -156,6 +159,7 @@ impl App {
             unread,
             mentions,
             joining: self.node.joins.waiting().iter().map(ToString::to_string).collect(),
+            joins: self.node.joins.progress(),
             search: self.node.search.state(),
             started_at: rfc3339(self.node.started_ms),
             warnings,
@@ -336,64 +340,6 @@ impl App {
     /// The members of a room, strongest role first, then by name.
     pub async fn members(&self, room: &str) -> Answer<Vec<Member>> {
         self.node.rooms.members(self.find_room(room).await?).await
-    }
-
-    /// The devices of this account that its rooms know, this one first.
-    pub async fn devices(&self) -> Answer<Vec<OwnDevice>> {
-        let context = &self.node.context;
-        let this = OwnDevice {
-            device: context.identity.device().to_string(),
-            name: context.name.clone(),
-            since: None,
-            this: true,
-            online: true,
-            rooms: Vec::new(),
-            revoked: false,
-            contradicts_itself: false,
-        };
-        let mut of_rooms = Vec::new();
-        for (room, _) in context.directory.all().into_iter().filter(|(_, it)| it.item.damaged.is_none()) {
-            of_rooms.push(self.node.rooms.own_devices(room).await?);
-        }
-        Ok(devices::merged(this, of_rooms))
-    }
-
-    /// Whether another device of this account revoked this one.
-    pub(crate) async fn is_revoked(&self) -> Answer<bool> {
-        Ok(self.devices().await?.iter().any(|device| device.this && device.revoked))
-    }
-
-    /// Revokes another device of this account in all rooms that know it: durable with the keys that follow from it when it returns.
-    /// Doing it again tells the rooms that were not told.
-    ///
-    /// # Errors
-    /// `not_found`, `ambiguous`; `conflict` for this device.
-    pub async fn revoke_device(&self, device: &str) -> Answer<RevokedDevice> {
-        let found = devices::named(self.devices().await?, device)?;
-        if found.this {
-            return Err(Problem::new(Code::Conflict, "a device does not revoke itself")
-                .hint("do it from another device of this account; or leave its rooms"));
-        }
-        let id = found.device.parse().map_err(|_| Problem::of(Code::Internal))?;
-        let mut answer = RevokedDevice { device: found.device, name: found.name, rooms: Vec::new(), left: Vec::new() };
-        // Where this account is no member any more the device is none either.
-        let all = self.node.context.directory.all();
-        let over: Vec<String> = all
-            .into_iter()
-            .filter(|(_, summary)| matches!(summary.item.role, Standing::Left | Standing::Removed))
-            .map(|(room, _)| room.to_string())
-            .collect();
-        for room in found.rooms.into_iter().filter(|room| !over.contains(room)) {
-            let done = match room.parse() {
-                Ok(room) => self.node.rooms.revoke_device(room, id).await,
-                Err(_) => Err(Problem::of(Code::Internal)),
-            };
-            match done {
-                Ok(()) => answer.rooms.push(room),
-                Err(problem) => answer.left.push(NotRevoked { room, why: problem.detail }),
-            }
-        }
-        Ok(answer)
     }
 
     /// Stores messages of this account in the order given, in one durable commit, and sends them by and by. A request

@@ -33,6 +33,9 @@ pub use crate::services::attention::{Chosen, Quiet};
 /// Longest passphrase, in bytes: longer than anybody types, short enough to hash at once.
 pub(crate) const PASSPHRASE_MAX: usize = 1024;
 
+/// Shortest passphrase that is taken for something new, in characters: of shorter ones all are tried by who has the file.
+pub const PASSPHRASE_MIN: usize = 8;
+
 /// Addresses to listen on when nobody says: any free port on every interface, by QUIC and by TCP.
 const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"];
 
@@ -79,6 +82,22 @@ impl Passphrase {
             _ => Ok(Some(Zeroizing::new(line.to_owned()))),
         }
     }
+
+    /// Refuses one that is too short for something new; what was locked with a short one before still opens.
+    ///
+    /// # Errors
+    /// `passphrase_short`; as [`read`](Self::read).
+    pub fn must_be_long(&self) -> Result<(), Problem> {
+        self.read()?.map_or(Ok(()), |text| long_enough(&text))
+    }
+}
+
+/// Refuses a passphrase that is too short for something new.
+///
+/// # Errors
+/// `passphrase_short`.
+pub fn long_enough(passphrase: &str) -> Result<(), Problem> {
+    if passphrase.chars().count() < PASSPHRASE_MIN { Err(Problem::of(Code::PassphraseShort)) } else { Ok(()) }
 }
 
 /// Relays as people name them, perhaps with the tokens that they ask for: printed are the addresses.
@@ -303,5 +322,14 @@ mod tests {
         assert_eq!(Passphrase::File(path.clone()).read().unwrap_err().code, Code::Usage);
         assert!(Passphrase::File(dir.path().join("gone")).read().is_err());
         assert!(!format!("{:?}", Passphrase::Given(Zeroizing::new("horse".into()))).contains("horse"));
+    }
+
+    #[test]
+    fn something_new_takes_no_passphrase_shorter_than_eight_characters() {
+        let of = |text: &str| Passphrase::Given(Zeroizing::new(text.into())).must_be_long().map_err(|it| it.code);
+        assert_eq!((of("1234567"), of("12345678")), (Err(Code::PassphraseShort), Ok(())));
+        assert_eq!((of("ääääääää"), of("äääää")), (Ok(()), Err(Code::PassphraseShort)), "characters, not bytes");
+        assert!(Passphrase::None.must_be_long().is_ok());
+        assert!(Problem::of(Code::PassphraseShort).hint.is_some());
     }
 }

@@ -34,6 +34,7 @@ use crate::services::joins::Joins;
 use crate::services::leafs;
 use crate::services::mailboxes::{self, Mailboxes, Relay};
 use crate::services::names::{self, Names};
+use crate::services::own::OwnDevices;
 use crate::services::peers::{self, Peers};
 use crate::services::profiles::{self, Profiles};
 use crate::services::rooms::{self, Context, Directory, Rooms};
@@ -123,7 +124,6 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
 /// Starts what is behind the front, and has it served.
 async fn run(config: &Config, front: &mut Front, account: Account, store: Store) -> Result<Parts, Problem> {
     let relays = Relay::parse(&config.relays, Code::BadConfig)?;
-    let locked = Account::wants_passphrase(&config.home)?;
     let Network { peer, handle: net, events, task: network } = network(config, &account, &store).await?;
     tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
 
@@ -148,6 +148,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         peers: peers.clone(),
         mailboxes: mailboxes.clone(),
         contacts: contacts.clone(),
+        own: OwnDevices::load(&store, &bus)?,
         attention,
         files: files.clone(),
         fading: Fading::default(),
@@ -194,7 +195,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         home: config.home.dir().to_owned(),
         names,
         search,
-        locked,
+        locked: Account::wants_passphrase(&config.home)?,
         backups: Arc::new(tokio::sync::Semaphore::new(1)),
         stopping: front.stop.clone(),
     };

@@ -22,7 +22,7 @@ mod verify;
 pub use app::App;
 pub use at_rest::AtRest;
 pub use backup::{BackupKey, Checked, Counts, Restored, restore_backup, verify_backup};
-pub use config::{Config, Passphrase};
+pub use config::{Config, Passphrase, long_enough};
 pub use count::count;
 pub use home::Home;
 pub use launch::{NewAccount, Running, Waiting, init_account, recover_account, start, wait};

@@ -71,6 +71,12 @@ pub(crate) const REST_MS: u64 = 5_000;
 pub(crate) const PART_MS: u64 = 3_600_000;
 /// Joins under way at once: each keeps a link's secret and a task.
 pub(crate) const JOINS_MAX: usize = 64;
+/// Devices of the own account that came and are remembered: a person has a handful, and who floods more is told of all the same.
+pub(crate) const OWN_DEVICES_MAX: usize = 64;
+/// How long it is told that a join ended which nobody waited for: who looks once a week hears of it.
+pub(crate) const JOIN_TOLD_MS: u64 = 7 * 24 * 3_600 * 1_000;
+/// Joins that ended of which that is told.
+pub(crate) const JOINS_TOLD_MAX: usize = 16;
 /// Webhooks of a home.
 pub(crate) const WEBHOOKS_MAX: usize = 32;
 /// Commands that wait at the webhooks service.

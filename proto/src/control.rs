@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::account::{AccountUpdate, NewDevice, RevokeFence};
 pub use self::bounds::InviteBounds;
 pub use self::direct::{DIRECT_KIND, DIRECT_PERMS, DIRECT_POLICY, Direct};
-pub use self::join::{Entrant, EntrantError, JoinRequest, JoinRequestError};
+pub use self::join::{Decline, Entrant, EntrantError, JoinRequest, JoinRequestError};
 pub use self::mailboxes::{MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, Mailbox, MailboxToken, MailboxTokens, Mailboxes};
 pub use self::membership::{DeviceFence, GrantRole, LogPosition, MessageFate, Remove, Target, Unban};
 pub use self::proof::{Complaint, Contradiction, EquivProof, KeyComplaint, NoContradiction, SignedHeader};
@@ -315,6 +315,8 @@ pub enum Control {
     EquivProof(Box<EquivProof>),
     /// Kind 14.
     Unban(Unban),
+    /// Kind 15.
+    Decline(Decline),
     /// [`DIRECT_KIND`]: what a direct chat begins with. Nobody signs or sends it.
     Direct(Direct),
     /// A kind of a newer version. Kept, passed on, without effect.
@@ -354,6 +356,7 @@ impl Control {
             12 => Self::KeyComplaint(codec::decode(payload, max)?),
             13 => Self::EquivProof(Box::new(codec::decode(payload, max)?)),
             14 => Self::Unban(codec::decode(payload, max)?),
+            15 => Self::Decline(codec::decode(payload, max)?),
             DIRECT_KIND => Self::Direct(codec::decode(payload, max)?),
             other => Self::Unknown(other),
         };
@@ -378,6 +381,7 @@ impl Control {
             Self::KeyComplaint(_) => 12,
             Self::EquivProof(_) => 13,
             Self::Unban(_) => 14,
+            Self::Decline(_) => 15,
             Self::Direct(_) => DIRECT_KIND,
             Self::Unknown(kind) => *kind,
         }
@@ -400,6 +404,7 @@ impl Control {
             Self::KeyComplaint(value) => codec::encode(value),
             Self::EquivProof(value) => codec::encode(value),
             Self::Unban(value) => codec::encode(value),
+            Self::Decline(value) => codec::encode(value),
             Self::Direct(value) => codec::encode(value),
             Self::Unknown(_) => Vec::new(),
         }
@@ -416,6 +421,7 @@ impl Control {
             Self::Policy(value) => Some(value.auth),
             Self::KeyComplaint(value) => Some(value.auth),
             Self::Unban(value) => Some(value.auth),
+            Self::Decline(value) => Some(value.auth),
             Self::Leave(value) => Some(value.auth),
             Self::Invite(value) => Some(value.auth),
             Self::InviteRevoke(value) => Some(value.auth),
@@ -461,6 +467,7 @@ impl Control {
             | Self::Policy(_)
             | Self::KeyComplaint(_)
             | Self::Unban(_)
+            | Self::Decline(_)
             | Self::Direct(_)
             | Self::Unknown(_) => Ok(()),
         }

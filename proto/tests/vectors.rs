@@ -161,7 +161,7 @@ fn links_and_knocks_are_those_of_the_page() {
             "answers": {
                 "welcome": hex(codec::encode(&Answer::Welcome(Blob(vec![1, 2, 3])))),
                 "declined": hex(codec::encode(&Answer::Refused(Refusal::Declined))),
-                "pending": hex(codec::encode(&Answer::Pending)),
+                "pending": hex(codec::encode(&Answer::Pending { held_by: 3 })),
             },
         }),
     );

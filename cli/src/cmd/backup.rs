@@ -1,5 +1,6 @@
 //! `parlor backup`: writes everything of a home into one sealed file, and makes a home of such a file.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parlor_api::{Code, MakeBackup, Problem};
-use parlor_node::{BackupKey, Checked, Passphrase, Restored, count, restore_backup, verify_backup};
+use parlor_node::{BackupKey, Checked, Passphrase, Restored, count, long_enough, restore_backup, verify_backup};
 use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -16,6 +17,7 @@ use crate::client::Client;
 use crate::display::neutral_line;
 use crate::input;
 use crate::out::{Done, Out};
+use crate::save::remove_rest;
 use crate::time;
 
 /// What to do.
@@ -78,7 +80,12 @@ impl KeyArgs {
             return Ok(BackupKey::Recovery(line(file)?));
         }
         if let Some(file) = &self.passphrase_file {
-            return Ok(BackupKey::Passphrase(line(file)?));
+            let text = line(file)?;
+            // Said before anything is written; what was made under a short one still opens.
+            if new {
+                long_enough(&text)?;
+            }
+            return Ok(BackupKey::Passphrase(text));
         }
         if !input::can_ask() || out.is_json() {
             return Err(Problem::new(Code::PassphraseNeeded, "a backup is sealed under a passphrase")
@@ -87,6 +94,10 @@ impl KeyArgs {
         loop {
             let first = input::ask_secret("Passphrase of the backup")?;
             let first = first.ok_or_else(|| Problem::new(Code::Usage, "a backup without a passphrase is not made"))?;
+            if let Err(short) = if new { long_enough(&first) } else { Ok(()) } {
+                out.problem(&short);
+                continue;
+            }
             if !new || input::ask_secret("The same again")?.as_ref() == Some(&first) {
                 return Ok(BackupKey::Passphrase(first));
             }
@@ -113,6 +124,26 @@ pub fn run(command: Command, node: impl FnOnce() -> Result<Client, Problem>, glo
     }
 }
 
+/// How the name of a file ends that is not whole.
+const PART: &str = ".part";
+
+/// Digits before that.
+const DIGITS: usize = 16;
+
+/// Removes what commands left beside `to` that were killed while they wrote it: up to a backup each, of no use to anybody.
+fn remove_rests(to: &Path, name: &OsStr) {
+    let above = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(above) else { return };
+    for entry in entries.flatten() {
+        let found = entry.file_name();
+        let rest = found.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        let digits = rest.and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(PART.as_bytes()));
+        if digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)) {
+            remove_rest(&entry.path());
+        }
+    }
+}
+
 /// A file that is written beside its place and moved there when it is whole.
 struct Beside<'a> {
     path: PathBuf,
@@ -128,14 +159,17 @@ impl<'a> Beside<'a> {
         let mut name = to.file_name().map(ToOwned::to_owned).ok_or_else(|| {
             Problem::new(Code::Usage, format!("{} names no file", to.display())).hint("name the file to write")
         })?;
+        remove_rests(to, &name);
         // A name of its own: two who write to one file at once do not take each other's half for their own.
-        name.push(format!(".{:016x}.part", rand::random::<u64>()));
+        name.push(format!(".{:016x}{PART}", rand::random::<u64>()));
         let path = to.with_file_name(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|error| failed("write", &path, &error))?;
+        // So nobody takes it for a rest. Where there are no locks, none is taken for one.
+        let _ = file.try_lock();
         Ok((Self { path, to, done: false }, file))
     }
 
@@ -278,6 +312,7 @@ fn restore(args: &RestoreArgs, globals: &Globals, out: &mut Out) -> Done {
     let home = globals.home()?;
     let key = args.key.read(false, out)?;
     let lock = args.home_passphrase_file.clone().map_or(Passphrase::None, Passphrase::File);
+    lock.must_be_long()?;
     let file = File::open(&args.file).map_err(|error| input::unopened(&args.file, &error))?;
     let from = Stoppable { from: BufReader::new(file), stopped: stopped()? };
     let restored = restore_backup(&home, from, &key, &lock)?;
@@ -337,5 +372,21 @@ mod tests {
         finished("mine", &|| ()).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "mine");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_command_left_goes_and_what_another_one_writes_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("home.backup");
+        for rest in
+            ["home.backup.0123456789abcdef.part", "home.backup.0123456789abcdxy.part", "other.0123456789abcdef.part"]
+        {
+            fs::write(dir.path().join(rest), b"half").unwrap();
+        }
+        let (one, _file) = Beside::make(&to).unwrap();
+        let (two, _other) = Beside::make(&to).unwrap();
+        assert!(one.path.exists() && two.path.exists(), "both are at work");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "only the rest of this backup is gone");
+        assert!(!dir.path().join("home.backup.0123456789abcdef.part").exists());
     }
 }

@@ -6,7 +6,7 @@ use ureq::http::Method;
 
 use crate::client::{Client, segment};
 use crate::display::neutral_line;
-use crate::out::{Done, Out};
+use crate::out::{Done, Look, Out};
 use crate::table::Table;
 use crate::time;
 use parlor_node::count;
@@ -16,6 +16,11 @@ use parlor_node::count;
 pub enum Command {
     /// List the devices of this account
     List,
+    /// Say that a device that came to this account is yours: it is warned of no more
+    Confirm {
+        /// Its id, a unique beginning of it, or its name
+        device: String,
+    },
     /// Revoke a device that is lost or sold: it reads nothing of what comes after, in any room
     Revoke {
         /// Its id, a unique beginning of it, or its name
@@ -30,6 +35,15 @@ pub enum Command {
 pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
     match command {
         Command::List => list(node, out),
+        Command::Confirm { device } => {
+            let path = format!("/devices/{}/confirm", segment(&device));
+            let known: OwnDevice = node.send(Method::POST, &path, &json!({}))?;
+            if out.is_json() {
+                return out.json(&known);
+            }
+            out.note(format!("{} is yours.", neutral_line(&known.name)));
+            Ok(())
+        }
         Command::Revoke { device } => {
             let path = format!("/devices/{}/revoke", segment(&device));
             let revoked: RevokedDevice = node.send(Method::POST, &path, &json!({}))?;
@@ -57,6 +71,7 @@ fn list(node: &Client, out: &mut Out) -> Done {
     if out.is_json() {
         return devices.iter().try_for_each(|device| out.json(device));
     }
+    let new = devices.iter().any(|device| device.new);
     let mut table = Table::new(&["device", "name", "since", "rooms", "state"]);
     for device in devices {
         let short: String = device.device.chars().take(8).collect();
@@ -64,11 +79,18 @@ fn list(node: &Client, out: &mut Out) -> Done {
             device if device.revoked => "revoked",
             device if device.contradicts_itself => "contradicts itself",
             device if device.this => "this one",
+            device if device.new => "NEW: is it yours?",
             device if device.online => "connected",
             _ => "",
         };
         let since = device.since.as_deref().map(time::local).unwrap_or_default();
         table.row([short, device.name.clone(), since, device.rooms.len().to_string(), state.to_owned()]);
     }
-    table.write(out, "no devices")
+    table.write(out, "no devices")?;
+    if new {
+        let text = "A device that is new here was made with your recovery phrase or of a backup. Yours? parlor device confirm DEVICE; \
+                    if not: parlor device revoke DEVICE";
+        out.note(out.paint(Look::Bad, &out.called(text)));
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use parlor_api::{Code, Problem};
-use parlor_node::{Home, NewAccount, Passphrase, init_account, recover_account};
+use parlor_node::{Home, NewAccount, Passphrase, init_account, long_enough, recover_account};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -130,6 +130,10 @@ fn new_passphrase(out: &Out) -> Result<Passphrase, Problem> {
         let Some(first) = input::ask_secret("Passphrase to lock this account (Enter for none)")? else {
             return Ok(Passphrase::None);
         };
+        if let Err(short) = long_enough(&first) {
+            out.problem(&short);
+            continue;
+        }
         if input::ask_secret("The same again")?.as_ref() == Some(&first) {
             return Ok(Passphrase::Given(first));
         }

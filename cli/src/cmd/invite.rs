@@ -9,6 +9,7 @@ use parlor_node::home::write_private;
 use serde_json::json;
 use ureq::http::Method;
 
+use crate::alone;
 use crate::args::Globals;
 use crate::client::{Client, segment};
 use crate::cmd::member;
@@ -152,6 +153,7 @@ pub fn run(command: Command, node: &Client, globals: &Globals, out: &mut Out) ->
                 return out.json(&invite);
             }
             out.note("Revoked: nobody can join by it any more.");
+            alone::note(&room, node, out);
             Ok(())
         }
     }
@@ -217,6 +219,7 @@ fn create(args: &CreateArgs, node: &Client, globals: &Globals, out: &mut Out) ->
     let program = globals.program();
     let id: String = invite.invite.chars().take(8).collect();
     out.note(format!("To revoke it: {program} invite revoke {} {id}", crate::args::quoted(&args.room)));
+    alone::note(&args.room, node, out);
     Ok(())
 }
 

@@ -1,18 +1,23 @@
 //! `parlor join`: joins a room by its link or by a picture of its QR code.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parlor_api::{JoinAnswer, JoinRequest, JoinState};
+use parlor_api::{JoinAnswer, JoinProgress, JoinRequest, JoinState, JoinStep, Problem, Room, Status};
+use parlor_node::count;
 use ureq::http::Method;
 
 use crate::args::{Globals, quoted};
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::cmd::invite::read_qr;
 use crate::display;
 use crate::duration;
 use crate::input;
-use crate::out::{Done, Out};
+use crate::out::{Done, Fail, Out};
+use crate::time;
+
+/// How often it is looked whether somebody approved.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -43,8 +48,13 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
     if link.contains("/join") {
         out.note("Looking for somebody of the room…");
     }
-    let request = JoinRequest { link, timeout };
-    let joined: JoinAnswer = node.send_within(Method::POST, "/join", &request, Duration::from_secs(timeout))?;
+    let began = Instant::now();
+    // Who waits for a person is told so at once, and goes on waiting.
+    let request = JoinRequest { link, timeout, once_asked: true };
+    let mut joined: JoinAnswer = node.send_within(Method::POST, "/join", &request, Duration::from_secs(timeout))?;
+    if joined.step == Some(JoinStep::Approval) {
+        joined = approved(joined, began + Duration::from_secs(timeout), node, out)?;
+    }
     if out.is_json() {
         return out.json(&joined);
     }
@@ -58,10 +68,73 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         JoinState::Pending => {
             let wait = joined.waits_for.unwrap_or_else(|| "somebody of the room".into());
             out.line(format!(
-                "Not in yet: {}. It goes on by itself while your node runs, also after a restart.",
-                display::neutral_line(&wait)
+                "Not in yet: {}. It goes on by itself while your node runs, also after a restart; `{} status` tells what became of it.",
+                display::neutral_line(&wait),
+                globals.program()
             ))?;
         }
     }
     Ok(())
+}
+
+/// Waits for the word of a person until this time, and tells who has the request.
+fn approved(mut answer: JoinAnswer, until: Instant, node: &Client, out: &mut Out) -> Result<JoinAnswer, Fail> {
+    let mut told = 0;
+    loop {
+        if answer.members > told {
+            told = answer.members;
+            out.note(waits(told));
+        }
+        if Instant::now() >= until {
+            answer.waits_for = Some(waits(told.max(1)));
+            return Ok(answer);
+        }
+        std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+        let status: Status = node.get("/status")?;
+        match status.joins.into_iter().find(|join| join.room == answer.room) {
+            Some(join) if join.step == JoinStep::Ended => {
+                let why = join.problem.map(|note| Problem { hint: note.hint, ..Problem::new(note.code, note.message) });
+                return Err(why.unwrap_or_else(|| Problem::of(parlor_api::Code::JoinRefused)).into());
+            }
+            Some(join) => answer.members = answer.members.max(join.members),
+            None => {
+                let room: Room = node.get(&format!("/rooms/{}", segment(&answer.room)))?;
+                let role = room.role.role().unwrap_or(answer.role);
+                let state = JoinState::Joined;
+                return Ok(JoinAnswer {
+                    name: room.name,
+                    role,
+                    state,
+                    waits_for: None,
+                    step: None,
+                    members: 0,
+                    ..answer
+                });
+            }
+        }
+    }
+}
+
+fn waits(members: u32) -> String {
+    let has = if members == 1 { "has" } else { "have" };
+    let who = count(members, "member", "members");
+    format!("the request waits for approval: {who} who may approve {has} it")
+}
+
+/// What a join waits for or how it ended, for lists: the first digits of its room before it.
+pub fn told(join: &JoinProgress) -> String {
+    let room: String = join.room.chars().take(8).collect();
+    let what = match (join.step, &join.problem) {
+        (JoinStep::Looking, _) => "somebody of the room is looked for".to_owned(),
+        (JoinStep::Relay, _) => "a relay keeps the request until a member comes by".to_owned(),
+        (JoinStep::Approval, _) => waits(join.members),
+        (JoinStep::Fetching, _) => "the room is being fetched".to_owned(),
+        (JoinStep::Ended, Some(why)) => {
+            let hint = why.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("not joined ({}): {}{hint}", time::local(&join.since), why.message)
+        }
+        (JoinStep::Ended, None) => "not joined".to_owned(),
+        (JoinStep::Unknown, _) => "not answered yet".to_owned(),
+    };
+    display::neutral_line(&format!("{room}  {what}"))
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use parlor_api::{
-    Code, ContactChange, ErrorNote, Event, EventBody, InviteChange, MemberChange, Presence, Problem, RequestChange,
-    Room, RoomChange,
+    Code, ContactChange, DeviceChange, DeviceChanged, ErrorNote, Event, EventBody, InviteChange, JoinStep,
+    MemberChange, Presence, Problem, RequestChange, RequestChanged, Room, RoomChange,
 };
 
 use crate::args::Globals;
@@ -137,17 +137,8 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
             };
             format!("* room {} {what}", neutral_line(&r.name))
         }
-        EventBody::Request(r) => {
-            let what = match r.change {
-                RequestChange::Asked if r.room.is_empty() => "asks to write to you",
-                RequestChange::Approved if r.room.is_empty() => "may write to you now",
-                RequestChange::Refused if r.room.is_empty() => return None,
-                RequestChange::Asked => "asks to come in",
-                RequestChange::Approved => "was let in",
-                RequestChange::Refused => "was not let in",
-            };
-            format!("* {} {what}", neutral_line(&r.name))
-        }
+        EventBody::Request(r) => return request(r),
+        EventBody::Device(d) if d.change == DeviceChange::Came => came(d, out),
         EventBody::Contact(c) if c.change == ContactChange::DevicesChanged => {
             let name = neutral_line(&c.name);
             out.paint(
@@ -158,6 +149,7 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
         EventBody::Contact(c) if c.change == ContactChange::Accepted => {
             format!("* {} is a contact", neutral_line(&c.name))
         }
+        EventBody::Join(j) if j.step != JoinStep::Looking => format!("* joining {}", crate::cmd::join::told(j)),
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
         EventBody::Typing(t) if t.typing => format!("* {} types", neutral_line(&t.name)),
         EventBody::Presence(p) => {
@@ -187,4 +179,25 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
         _ => return None,
     };
     Some(line)
+}
+
+/// Who asks, and what became of it.
+fn request(r: &RequestChanged) -> Option<String> {
+    let by = r.by.as_ref().map(|by| format!(" by {}", neutral_line(&by.name))).unwrap_or_default();
+    let what = match r.change {
+        RequestChange::Asked if r.room.is_empty() => "asks to write to you",
+        RequestChange::Approved if r.room.is_empty() => "may write to you now",
+        RequestChange::Refused if r.room.is_empty() => return None,
+        RequestChange::Asked => "asks to come in",
+        RequestChange::Approved => "was let in",
+        RequestChange::Refused => "was refused",
+    };
+    Some(format!("* {} {what}{by}", neutral_line(&r.name)))
+}
+
+/// A device came to the own account.
+fn came(d: &DeviceChanged, out: &Out) -> String {
+    let name = neutral_line(&d.name);
+    let text = format!("! a device came to your account: {name}; if it is not yours: parlor device revoke {name}");
+    out.paint(Look::Bad, &out.called(&text))
 }

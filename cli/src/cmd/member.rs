@@ -5,6 +5,8 @@ use parlor_api::{Banned, MayInvite, Member, RemoveMembers, Removed, Role, SetRol
 use serde_json::json;
 use ureq::http::Method;
 
+use crate::alone;
+use crate::args::quoted;
 use crate::client::{Client, segment};
 use crate::display::neutral_line;
 use crate::duration;
@@ -131,21 +133,33 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             if let Some(right) = member.may_invite.as_ref().filter(|_| may_invite.is_some()) {
                 out.note(format!("He may invite others: {}.", may_invite_text(right)));
             }
+            if member.not_here_yet {
+                let text = format!(
+                    "was never in the room: his node gets it when he uses a link: parlor invite create {}",
+                    quoted(&room)
+                );
+                out.note(format!("{} {}", neutral_line(&member.name), out.called(&text)));
+            }
+            alone::note(&room, node, out);
             Ok(())
         }
         Command::Remove { invite: true, room, who, how } => remove_joined(&room, &who, how.to_api(), node, out),
         Command::Remove { invite: false, room, who, how } => {
-            removed(&node.send(Method::POST, &path(&room, &who, "remove"), &how.to_api())?, out)
+            let answer = node.send(Method::POST, &path(&room, &who, "remove"), &how.to_api())?;
+            removed(&answer, &room, node, out)
         }
         Command::Ban { room, who, how } => {
-            removed(&node.send(Method::POST, &path(&room, &who, "ban"), &how.to_api())?, out)
+            let answer = node.send(Method::POST, &path(&room, &who, "ban"), &how.to_api())?;
+            removed(&answer, &room, node, out)
         }
         Command::Unban { room, who } => {
             let banned: Banned = node.send(Method::POST, &path(&room, &who, "unban"), &json!({}))?;
             if out.is_json() {
                 return out.json(&banned);
             }
-            out.note(format!("{} may come back, by an invite or a role.", neutral_line(&banned.name)));
+            let text = "may come back, by a link or by a role; who was never in needs a link.";
+            out.note(format!("{} {text}", neutral_line(&banned.name)));
+            alone::note(&room, node, out);
             Ok(())
         }
     }
@@ -169,10 +183,10 @@ pub fn may_invite_text(right: &MayInvite) -> String {
 /// What the node answers.
 pub fn remove_joined(room: &str, invite: &str, how: RemoveMembers, node: &Client, out: &mut Out) -> Done {
     let path = format!("/rooms/{}/invites/{}/remove", segment(room), segment(invite));
-    removed(&node.send(Method::POST, &path, &how)?, out)
+    removed(&node.send(Method::POST, &path, &how)?, room, node, out)
 }
 
-fn removed(answer: &Removed, out: &mut Out) -> Done {
+fn removed(answer: &Removed, room: &str, node: &Client, out: &mut Out) -> Done {
     if out.is_json() {
         return out.json(answer);
     }
@@ -185,6 +199,7 @@ fn removed(answer: &Removed, out: &mut Out) -> Done {
     if answer.epoch.is_none() {
         out.note("New keys are not made yet: messages wait until a member's node makes them.");
     }
+    alone::note(room, node, out);
     Ok(())
 }
 

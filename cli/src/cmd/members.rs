@@ -52,7 +52,7 @@ pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
             role_text(m.role, m.may_invite.as_ref()),
             time::local(&m.joined_at),
             m.by.map(|by| by.name).unwrap_or_default(),
-            yes(m.online),
+            if m.not_here_yet { "not in yet".to_owned() } else { yes(m.online) },
             devices,
             yes(m.verified),
         ]);

@@ -4,6 +4,7 @@ use parlor_api::Request;
 use serde_json::json;
 use ureq::http::Method;
 
+use crate::alone;
 use crate::args::{Globals, quoted};
 use crate::client::{Client, segment};
 use crate::display::neutral_line;
@@ -55,7 +56,13 @@ pub fn list(args: &ListArgs, node: &Client, globals: &Globals, out: &mut Out) ->
 /// # Errors
 /// What the node answers.
 pub fn approve(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
-    answer(args, "approve", "is let in, and comes in when the node asks again, within a minute.", node, out)
+    answer(args, "approve", node, out, |request| match &request.refused_by {
+        None => "is let in, and comes in when the node asks again, within a minute.".to_owned(),
+        Some(by) => format!(
+            "is let in, though {} had refused. The node asks no more: it comes in by using the link again.",
+            neutral_line(&by.name)
+        ),
+    })
 }
 
 /// Says no to somebody.
@@ -63,15 +70,18 @@ pub fn approve(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
 /// # Errors
 /// What the node answers.
 pub fn refuse(args: &AnswerArgs, node: &Client, out: &mut Out) -> Done {
-    answer(args, "refuse", "is told no. Others who may let in can say yes if he asks again.", node, out)
+    answer(args, "refuse", node, out, |_| {
+        "is told no, and so are all who may let in. Any of them can still approve, while the invite lasts.".to_owned()
+    })
 }
 
-fn answer(args: &AnswerArgs, verb: &str, outcome: &str, node: &Client, out: &mut Out) -> Done {
+fn answer(args: &AnswerArgs, verb: &str, node: &Client, out: &mut Out, outcome: impl Fn(&Request) -> String) -> Done {
     let path = format!("/rooms/{}/requests/{}/{verb}", segment(&args.room), segment(&args.who));
     let request: Request = node.send(Method::POST, &path, &json!({}))?;
     if out.is_json() {
         return out.json(&request);
     }
-    out.note(format!("{} {outcome}", neutral_line(&request.name)));
+    out.note(format!("{} {}", neutral_line(&request.name), outcome(&request)));
+    alone::note(&args.room, node, out);
     Ok(())
 }

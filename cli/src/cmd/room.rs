@@ -2,10 +2,12 @@
 
 use clap::ValueEnum;
 use parlor_api::{
-    Attention, Calls, Code, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, UpdateAttention, UpdateRoom,
+    Attention, Calls, Code, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, Status, UpdateAttention,
+    UpdateRoom,
 };
 use ureq::http::Method;
 
+use crate::alone;
 use crate::client::{Client, segment};
 use crate::display;
 use crate::duration;
@@ -209,11 +211,15 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
                 Err(problem) if problem.code == Code::HomeDamaged && force => (room.clone(), room),
                 found => found?,
             };
+            let alone = !out.is_quiet() && alone::holds(&id, node);
             node.act(Method::POST, &format!("{}/leave?force={force}", path(&id)))?;
             if out.is_json() {
                 return out.json(&serde_json::json!({"room": id, "name": name, "left": true}));
             }
             out.note(format!("Left {}.", display::neutral_line(&name)));
+            if alone {
+                alone::said(out);
+            }
             Ok(())
         }
     }
@@ -229,7 +235,10 @@ fn path(room: &str) -> String {
 }
 
 fn update(node: &Client, room: &str, update: &UpdateRoom, out: &mut Out) -> Done {
-    show(&node.send(Method::PATCH, &path(room), update)?, out)
+    let room: Room = node.send(Method::PATCH, &path(room), update)?;
+    show(&room, out)?;
+    alone::note(&room.room, node, out);
+    Ok(())
 }
 
 fn attend(node: &Client, room: &str, update: &UpdateAttention, out: &mut Out) -> Done {
@@ -285,6 +294,11 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
             called(&room.attention),
             last.unwrap_or_default(),
         ]);
+    }
+    // A token for some rooms only is not told.
+    let joins = node.get::<Status>("/status").map(|status| status.joins).unwrap_or_default();
+    for join in joins {
+        out.note(format!("joining: {}", crate::cmd::join::told(&join)));
     }
     if n_archived > 0 {
         out.note(format!("{n_archived} archived: {}", out.called("parlor room list --all")));

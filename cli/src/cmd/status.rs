@@ -3,6 +3,7 @@
 use parlor_api::{Relay, Status};
 
 use crate::client::Client;
+use crate::cmd::join;
 use crate::display;
 use crate::out::{Done, Look, Out};
 use crate::table::Table;
@@ -39,8 +40,14 @@ pub fn run(node: &Client, out: &mut Out) -> Done {
         out.line(format!("           {} {name} {rtt} {way}", peer.address).trim_end())?;
     }
     out.line(format!("outbox     {}", status.outbox))?;
-    if !status.joining.is_empty() {
-        out.line(format!("joining    {}: not answered yet", status.joining.len()))?;
+    // Also those that contacts began, of which nothing more is told.
+    let others = status.joining.iter().filter(|room| !status.joins.iter().any(|join| join.room == **room));
+    match others.count() {
+        0 => {}
+        n => out.line(format!("joining    {n}: not answered yet"))?,
+    }
+    for join in &status.joins {
+        out.line(format!("joining    {}", join::told(join)))?;
     }
     for warning in &status.warnings {
         out.line(out.paint(Look::Bad, &format!("warning    {}", display::neutral_line(warning))))?;

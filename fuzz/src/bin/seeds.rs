@@ -221,7 +221,7 @@ fn joins() -> Seeds {
         encode(&welcome.expect("sealed for the member")),
         encode(&Answer::Welcome(Blob(prepared.welcome.clone()))),
         encode(&Answer::Refused(join::Refusal::Banned)),
-        encode(&Answer::Pending),
+        encode(&Answer::Pending { held_by: 3 }),
     ]
 }
 

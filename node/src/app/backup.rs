@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{Answer, App};
 use crate::backup::{self, BackupKey, Sink, Source};
 use crate::clock::now_ms;
+use crate::config::long_enough;
 use crate::home;
 use crate::limits::{BACKUP_QUEUE, BACKUP_STALL};
 
@@ -58,11 +59,15 @@ impl App {
     /// gives it up.
     ///
     /// # Errors
-    /// `conflict` on a device that was revoked; `bad_request` without a passphrase or with a recovery phrase that is none; `wrong_passphrase` for that of another account;
+    /// `conflict` on a device that was revoked; `bad_request` without a passphrase, `passphrase_short`, or with a recovery phrase that is none; `wrong_passphrase` for that of another account;
     /// `busy` while another one is being made.
     pub async fn backup(&self, request: MakeBackup) -> Answer<impl Stream<Item = Answer<Bytes>> + Send + use<>> {
         let key = match (request.passphrase, request.recovery) {
-            (Some(text), None) => BackupKey::Passphrase(Zeroizing::new(text)),
+            (Some(text), None) => {
+                let text = Zeroizing::new(text);
+                long_enough(&text)?;
+                BackupKey::Passphrase(text)
+            }
             (None, Some(text)) => BackupKey::Recovery(Zeroizing::new(text)),
             _ => {
                 return Err(Problem::new(

@@ -52,6 +52,8 @@ pub(crate) struct Facts {
     pub(crate) asking: usize,
     /// Verified people to whom a device came since.
     pub(crate) changed: Vec<String>,
+    /// Names of devices of the own account that came and were not confirmed.
+    pub(crate) own_new: Vec<String>,
     /// Notifications are wanted on the desktop, and nobody there shows them.
     pub(crate) unheard: bool,
     /// Our clock.
@@ -181,6 +183,9 @@ impl Facts {
         }
         for (n, person) in self.changed.iter_mut().enumerate() {
             *person = format!("person {}", n + 1);
+        }
+        for (n, device) in self.own_new.iter_mut().enumerate() {
+            *device = format!("number {}", n + 1);
         }
         self
     }

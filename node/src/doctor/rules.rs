@@ -84,7 +84,10 @@ fn device(facts: &Facts) -> Vec<Finding> {
         let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM";
         told("device_revoked", Level::Problem, text, hint)
     });
-    revoked.into_iter().chain(cloned).chain(changed).collect()
+    let text = |name| format!("a device came to your account that this one did not make: {name}");
+    let hint = "is it yours? parlor device confirm DEVICE; if not, somebody has your recovery phrase or a backup: parlor device revoke DEVICE";
+    let new = facts.own_new.iter().map(|name| named(name, told("device_new", Level::Problem, text(name), hint)));
+    revoked.into_iter().chain(new).chain(cloned).chain(changed).collect()
 }
 
 /// Rooms of which something on the disk can not be read.
@@ -421,6 +424,7 @@ mod tests {
             asking: 2,
             banned: 1,
             changed: vec!["Bob".into()],
+            own_new: vec!["phone".into()],
             clock: Clock::Behind(7_200),
             disk_free: Some(0),
             redialling: 3,
@@ -448,6 +452,7 @@ mod tests {
             "requests_in",
             "peers_refused",
             "devices_changed",
+            "device_new",
             "clock_behind",
             "disk_full",
         ] {
@@ -555,6 +560,7 @@ mod tests {
             asking: 2,
             banned: 1,
             changed: vec!["Bob".into()],
+            own_new: vec!["phone".into()],
             clock: Clock::Behind(7_200),
             disk_free: Some(3 << 20),
             redialling: 4,
@@ -563,7 +569,7 @@ mod tests {
         for finding in findings(&facts) {
             let number = finding.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());
             assert_eq!(finding.n, number, "{finding:?}");
-            let name = ["north", "kitchen", "Bob"].into_iter().find(|name| finding.text.contains(name));
+            let name = ["north", "kitchen", "Bob", "phone"].into_iter().find(|name| finding.text.contains(name));
             assert_eq!(finding.name.as_deref(), name, "{finding:?}");
             for tried in finding.tried {
                 let number = tried.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());

@@ -15,6 +15,7 @@
 //! | [`fading`] | nothing: has what is over taken away, and its keys destroyed |
 //! | [`webhooks`] | what programs of the owner are told, and how far each is |
 //! | [`names`] | nothing: asks the directories of relays |
+//! | [`own`] | which devices of the own account came and were not confirmed |
 //! | [`leafs`] | the account's file: replaces the leaf key every week |
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub(crate) mod joins;
 pub(crate) mod leafs;
 pub(crate) mod mailboxes;
 pub(crate) mod names;
+pub(crate) mod own;
 pub(crate) mod peers;
 pub(crate) mod profiles;
 pub(crate) mod rooms;

@@ -1,10 +1,11 @@
-//! Who comes in: an account's papers, and its request to join.
+//! Who comes in: an account's papers, its request to join, and the no of a member to it.
 
 use parlor_crypto::account::{DeviceCert, Inception};
 use parlor_crypto::leaf::LeafRecord;
 use parlor_crypto::{PublicKey, Signature, SigningKey, label};
 use serde::{Deserialize, Serialize};
 
+use super::{GrantId, InviteId};
 use crate::codec;
 use crate::ids::{AccountId, DeviceId, RoomId};
 
@@ -33,6 +34,18 @@ pub struct JoinRequest {
     pub invite_sig: Signature,
     /// By the device: the device wants this.
     pub device_sig: Signature,
+}
+
+/// A member who may let an account in by an invite that wants a person's word says no. Nobody is out by it: whoever else may can
+/// still let the account in, and then it says nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decline {
+    /// The grant it is made under.
+    pub auth: GrantId,
+    /// On which invite.
+    pub invite: InviteId,
+    /// Who asked.
+    pub account: AccountId,
 }
 
 impl Entrant {

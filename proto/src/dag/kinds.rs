@@ -54,6 +54,8 @@ pub struct Kinds {
     pub proofs: BTreeMap<LogId, Proofs>,
     /// The complaints about an epoch.
     pub complaints: HashMap<EpochId, Vec<NodeIdx>>,
+    /// Who said no to an account that asked on an invite.
+    pub declines: HashMap<(NodeIdx, AccountId), Vec<NodeIdx>>,
 }
 
 impl Dag {
@@ -102,6 +104,11 @@ impl Dag {
             }
             Control::KeyComplaint(complaint) => {
                 self.kinds.complaints.entry(complaint.epoch).or_default().push(at);
+            }
+            Control::Decline(decline) => {
+                if let Some(invite) = self.find(&decline.invite) {
+                    self.kinds.declines.entry((invite, decline.account)).or_default().push(at);
+                }
             }
             Control::Genesis(_)
             | Control::Direct(_)
@@ -278,6 +285,20 @@ impl Dag {
     pub fn complaints(&self, epoch: &EpochId) -> impl Iterator<Item = (NodeIdx, &Node)> {
         let complaints = self.kinds.complaints.get(epoch).map_or(&[][..], Vec::as_slice);
         complaints.iter().map(|at| (*at, self.node(*at)))
+    }
+
+    /// Who said no to an account that asked on an invite.
+    pub fn declines(&self, invite: NodeIdx, account: &AccountId) -> &[NodeIdx] {
+        self.kinds.declines.get(&(invite, *account)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The grants by which an account was let in by an invite, but for those of which the author of this event knew.
+    pub fn let_in_beside(&self, at: NodeIdx, invite: NodeIdx, account: &AccountId) -> impl Iterator<Item = GrantIdx> {
+        let theirs = self.grants_of(account).iter().copied();
+        theirs.filter(move |g| {
+            let op = self.grants()[*g].op;
+            self.invite_behind(*g) == Some(invite) && !self.in_past(op, at)
+        })
     }
 }
 

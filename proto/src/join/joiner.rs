@@ -137,6 +137,7 @@ pub struct Joiner {
     knock: Option<Knock>,
     door: Option<Door>,
     was_pending: bool,
+    held_by: u16,
     pending_ms: u64,
     pause_ms: u64,
     step_deadline: u64,
@@ -157,6 +158,7 @@ impl Joiner {
             knock: None,
             door: None,
             was_pending: false,
+            held_by: 0,
             pending_ms: 0,
             pause_ms: 0,
             step_deadline: now_ms,
@@ -201,6 +203,11 @@ impl Joiner {
     /// Where joining stands.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// How many members who may approve have the request, as far as we were told.
+    pub fn held_by(&self) -> u16 {
+        self.held_by
     }
 
     /// The link.
@@ -251,8 +258,9 @@ impl Joiner {
                 self.next_door(now_ms, out);
             }
             Some(Answer::Refused(refusal)) => self.fail(Failure::Refused(refusal), out),
-            Some(Answer::Pending) => {
+            Some(Answer::Pending { held_by }) => {
                 self.was_pending = true;
+                self.held_by = held_by;
                 self.pending_ms = (self.pending_ms * 2).clamp(PENDING_PAUSE_MS, LONGEST_PAUSE_MS);
                 self.door = Some(door);
                 self.enter(State::Pending, now_ms, out);

@@ -53,7 +53,10 @@ pub enum Answer {
     /// You are not, and why.
     Refused(Refusal),
     /// Somebody has to approve; ask again later.
-    Pending,
+    Pending {
+        /// So many members who may approve have the request, as far as who answers knows.
+        held_by: u16,
+    },
 }
 
 /// Why somebody is not let in.
@@ -75,8 +78,8 @@ pub enum Refusal {
     /// This account is banned from the room.
     #[error("you are banned from this room")]
     Banned,
-    /// A member looked at the request and said no.
-    #[error("a member declined the request")]
+    /// A member who may let in looked at the request and said no.
+    #[error("refused by a moderator")]
     Declined,
     /// The request does not verify.
     #[error("the request is not valid")]

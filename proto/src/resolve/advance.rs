@@ -166,6 +166,7 @@ impl Resolved {
             Control::AccountUpdate(_)
             | Control::Rotate(_)
             | Control::KeyComplaint(_)
+            | Control::Decline(_)
             | Control::EquivProof(_)
             | Control::Unknown(_) => {}
         }

@@ -130,7 +130,11 @@ impl Room {
         if power > invite.sponsor.weakest() || power > invite.power || late || often {
             return Err(JoinRefusal::NotSponsor);
         }
-        if invite.approval && !approved { Err(JoinRefusal::Approval) } else { Ok(()) }
+        if !invite.approval || approved {
+            return Ok(());
+        }
+        let declined = self.decline_of(at, &join.entrant.account());
+        Err(declined.map_or(JoinRefusal::Approval, |_| JoinRefusal::Declined))
     }
 
     /// Whether the account was removed by somebody who counts, after the invite was made, or given another role in place of one no
@@ -246,7 +250,7 @@ impl Room {
 const TAKEN: JoinRefusal = JoinRefusal::Request(JoinRequestError::Entrant(EntrantError));
 
 /// What a joiner is told if his Admit can not be written: that is no fault of his.
-fn unwritten(why: Refusal) -> JoinRefusal {
+pub(super) fn unwritten(why: Refusal) -> JoinRefusal {
     match why {
         Refusal::Cloned => JoinRefusal::Cloned,
         Refusal::NotMember | Refusal::NotPermitted(_) => JoinRefusal::NotSponsor,

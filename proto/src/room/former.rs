@@ -78,6 +78,7 @@ fn decides(dag: &Dag, at: NodeIdx) -> bool {
         Control::State(_)
             | Control::Rotate(_)
             | Control::KeyComplaint(_)
+            | Control::Decline(_)
             | Control::EquivProof(_)
             | Control::Unknown(_)
     )

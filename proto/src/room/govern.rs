@@ -13,7 +13,7 @@ use crate::control::{
     InviteBounds, InviteId, KeyComplaint, MessageFate, NewDevice, Permission, Permissions, Policy, PolicyChange, Power,
     REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
-use crate::dag::{DeviceNo, GrantIdx, NodeIdx};
+use crate::dag::{DeviceEntry, DeviceNo, GrantIdx, NodeIdx};
 use crate::event::{ControlHeader, Event};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
@@ -66,6 +66,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// When it came, by the clock of whoever wrote so.
     pub since_ms: u64,
+    /// Whether it came when this device was there already, or beside it: what the room knew when this device came is not among it.
+    pub came_after_us: bool,
     /// Whether its account revoked it.
     pub revoked: bool,
     /// Whether it wrote two events with one number (attack 12).
@@ -392,11 +394,20 @@ impl Room {
                 device: entry.device,
                 name: entry.name.clone(),
                 since_ms,
+                came_after_us: self.came_after_us(entry),
                 revoked: self.resolved.is_revoked(&entry.device),
                 contradicts_itself: self.dag.forked().contains(&entry.device),
             })
         };
         self.dag.devices_of(account).iter().filter_map(describe).collect()
+    }
+
+    /// Whether nothing by which a device came was known to whoever brought this one.
+    fn came_after_us(&self, device: &DeviceEntry) -> bool {
+        let ours = self.dag.device_no(&self.me.device()).and_then(|no| self.dag.devices().get(no));
+        let came = ours.map_or(&[][..], |ours| &ours.certs);
+        let before = |(at, _): &(NodeIdx, AccountId)| came.iter().any(|(us, _)| at == us || self.dag.in_past(*at, *us));
+        !came.is_empty() && !device.certs.iter().any(before)
     }
 
     /// Writes the proof that a device contradicts itself, from two signed events of one number. Nothing if the room knows.

@@ -76,6 +76,8 @@ pub enum Happened {
     Instant(InviteId),
     /// Revoked an invite of somebody.
     InviteRevoked(InviteId, AccountId),
+    /// Refused an account that asked to come in, on this invite.
+    Declined(AccountId, InviteId),
     /// Changed settings. Numbers this version does not know are left out.
     Settings(Vec<(Setting, Vec<u8>)>),
     /// Changed the rules beside the roles.
@@ -228,6 +230,7 @@ impl Room {
                 let (invite_at, _) = self.dag.invite(&revoke.invite)?;
                 Happened::InviteRevoked(revoke.invite, self.dag.node(invite_at).author)
             }
+            Control::Decline(decline) => Happened::Declined(decline.account, decline.invite),
             Control::State(state) => {
                 let known =
                     state.writes.iter().filter_map(|(number, value)| Some((people_see(*number)?, value.clone())));

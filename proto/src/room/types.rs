@@ -361,6 +361,9 @@ pub enum JoinRefusal {
     /// A member must say yes first.
     #[error("a member must approve")]
     Approval,
+    /// A member who may say yes said no.
+    #[error("refused by a moderator")]
+    Declined,
     /// This node may not admit on this invite: ask another member.
     #[error("this member may not admit on this invite")]
     NotSponsor,

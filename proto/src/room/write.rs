@@ -291,6 +291,10 @@ impl Room {
             // It lets back in nobody whose removal it does not know of.
             Control::Invite(_) => named.extend(self.dag.kinds().ends.iter().rev().take(ENDS_NAMED)),
             Control::InviteRevoke(revoke) => named.extend(self.dag.find(&revoke.invite)),
+            Control::Decline(decline) => {
+                named.extend(self.dag.find(&decline.invite));
+                named.extend(self.dag.grants_of(&decline.account).iter().map(|g| self.dag.grants()[*g].op));
+            }
             Control::Grant(grant) => {
                 named.extend(self.dag.grants_of(&grant.subject).iter().map(|g| self.dag.grants()[*g].op))
             }

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use super::Invalid;
 use super::papers::{Facts, known_account, permitted};
 use crate::control::{
-    Control, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions, Power, Remove,
-    Sponsor, Target, Unban,
+    Control, Decline, GrantRole, History, Invite, InviteBounds, InviteHistory, InviteId, Permission, Permissions,
+    Power, Remove, Sponsor, Target, Unban,
 };
 use crate::dag::{Grant, GrantIdx, NodeIdx};
 use crate::ids::EpochId;
@@ -113,6 +113,27 @@ impl Facts<'_> {
     pub(super) fn is_again(&self, before: NodeIdx, auth: GrantIdx) -> bool {
         let node = self.dag.node(before);
         self.past.has(before) && node.auth == Some(auth) && node.event.device() == self.device
+    }
+
+    /// A no to somebody who asks, by who may let him in: once a device under one grant, unless he was let in since.
+    pub(super) fn decline(&self, decline: &Decline, auth: GrantIdx) -> Result<(), Invalid> {
+        let sponsor = &self.dag.grants()[auth];
+        let (at, invite) = self.dag.invite(&decline.invite).ok_or(Invalid::Reference)?;
+        self.known(at)?;
+        if !invite.approval || sponsor.power > invite.sponsor.weakest() || sponsor.power > invite.power {
+            return Err(Invalid::Permission);
+        }
+        let came_since = |no: NodeIdx| {
+            let mut grants = self.dag.let_in_beside(no, at, &decline.account);
+            grants.any(|g| self.past.has(self.dag.grants()[g].op))
+        };
+        let mut before = self.dag.declines(at, &decline.account).iter().filter(|no| self.past.has(**no));
+        let again = before.any(|no| {
+            let node = self.dag.node(*no);
+            // By the same device: what another one said may be undone with it.
+            node.auth == Some(auth) && node.event.device() == self.device && !came_since(*no)
+        });
+        if again { Err(Invalid::Repeated) } else { Ok(()) }
     }
 
     /// Whether the room ever shared its history, as far as the past knows. What a newcomer may read of each epoch is frozen

@@ -61,6 +61,7 @@ impl Facts<'_> {
                 let again = before.any(|(at, node)| self.past.has(at) && node.event.device() == self.device);
                 if again { Err(Invalid::Repeated) } else { Ok(()) }
             }
+            Control::Decline(decline) => self.decline(decline, auth),
             // Nobody could be taken back.
             Control::Leave(_) if self.dag.direct().is_some() => Err(Invalid::Permission),
             Control::Leave(_) => {

@@ -12,9 +12,9 @@ use parlor_crypto::epoch::EpochSecret;
 use parlor_crypto::hpke::{Row, RowContext, seal_row};
 use parlor_crypto::leaf::LeafPublic;
 use parlor_proto::control::{
-    AccountUpdate, Admit, Complaint, Control, DeviceFence, GrantRole, History, Invite, InviteBounds, InviteHistory,
-    InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, Permissions, Policy, PolicyChange, Power,
-    Remove, RevokeFence, Rotate, RotateReason, Rows, Sponsor, State, Target, Unban,
+    AccountUpdate, Admit, Complaint, Control, Decline, DeviceFence, GrantRole, History, Invite, InviteBounds,
+    InviteHistory, InviteRevoke, JoinRequest, KeyComplaint, Leave, LogPosition, MessageFate, Permissions, Policy,
+    PolicyChange, Power, Remove, RevokeFence, Rotate, RotateReason, Rows, Sponsor, State, Target, Unban,
 };
 use parlor_proto::epoch::member_root;
 use parlor_proto::event::{ControlHeader, Event, Header, MessageHeader};
@@ -380,6 +380,7 @@ impl Node {
             }
             11 => Control::InviteRevoke(InviteRevoke { auth, invite: named? }),
             12 if rng.random() => Control::Unban(Unban { auth, removal: event }),
+            12 if now.is_multiple_of(2) => Control::Decline(Decline { auth, invite: named?, account: whom }),
             12 => Control::KeyComplaint(KeyComplaint { auth, epoch: EpochId::of(&event), what: Complaint::Commit }),
             13 if rng.random() => Control::Unknown(rng.random_range(60..128)),
             13 => {

@@ -77,7 +77,7 @@ pub async fn join(owner: &App, room: &str, nodes: impl IntoIterator<Item = &App>
     let invite = owner.create_invite(room, invite).await.map_err(problem)?;
     let link = invite.link.context("an invite without link")?;
     for node in nodes {
-        let request = JoinRequest { link: link.clone(), timeout: JoinRequest::TIMEOUT };
+        let request = JoinRequest { link: link.clone(), timeout: JoinRequest::TIMEOUT, once_asked: false };
         let answer = node.join(request).await.map_err(problem)?;
         if answer.name.is_empty() {
             bail!("the join is pending");

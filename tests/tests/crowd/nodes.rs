@@ -81,7 +81,7 @@ impl Crowd {
             CreateInvite { role: Role::Member, uses: Some(u32::try_from(n).unwrap()), ..CreateInvite::default() };
         let link = owner.create_invite(&crowd.room, invite).await.unwrap().link.unwrap();
         let joining = crowd.seats[1..].iter().map(|seat| {
-            let request = JoinRequest { link: link.clone(), timeout: JoinRequest::TIMEOUT_MAX };
+            let request = JoinRequest { link: link.clone(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
             async move { seat.app().join(request).await.unwrap() }
         });
         stream::iter(joining).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;

@@ -67,3 +67,51 @@ fn a_lost_device_is_revoked_from_another_one_and_reads_nothing_of_what_comes_aft
     assert_eq!(listed.iter().map(|line| line["revoked"] == true).collect::<Vec<_>>(), [false, true]);
     assert_eq!(bob.cli(&["members", &room]).done().lines().len(), 2, "the account is in as before");
 }
+
+#[test]
+fn a_device_that_came_is_told_loudly_on_the_others_until_somebody_says_that_it_is_his_or_revokes_it() {
+    let [(mut alice, _), (phone, _)] = Person::two_devices("Alice", "Phone");
+    let room = alice.create_room("Club");
+    let link = alice.invite(&room, &["--uses", "3"]);
+    let follows = alice.listen_to(None);
+    phone.join(&link);
+    eventually("Alice's window is told, and she is called", || {
+        let lines = follows.lines();
+        let came = lines.iter().any(|it| it["event"] == "device" && it["change"] == "came" && it["name"] == "Phone");
+        let calls = |it: &serde_json::Value| {
+            it["event"] == "notification" && it["title"].as_str().is_some_and(|title| title.contains("new device"))
+        };
+        (came && lines.iter().any(calls)).then_some(())
+    });
+    let warned = |person: &Person| {
+        let status = person.cli(&["status"]).done().object();
+        let warnings = status["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().any(|it| it.as_str().is_some_and(|text| text.starts_with("device_new: Phone")))
+    };
+    let new = |person: &Person| {
+        let devices = person.cli(&["device", "list"]).done().lines();
+        devices.iter().filter(|it| it["new"] == true).count()
+    };
+    assert!(warned(&alice) && new(&alice) == 1);
+    let found = alice.cli(&["doctor"]).done().object();
+    assert!(found["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "device_new"), "{found}");
+    assert!(
+        phone.cli(&["status"]).done().object()["warnings"].as_array().is_some_and(Vec::is_empty),
+        "it knew the other"
+    );
+    assert_eq!(new(&phone), 0);
+    alice.kill9();
+    alice.run();
+    assert!(warned(&alice) && new(&alice) == 1, "a start is no answer");
+    assert_eq!(alice.cli(&["device", "confirm", "Phone"]).done().object()["name"], "Phone");
+    assert!(!warned(&alice) && new(&alice) == 0);
+    // Another room in which it comes says nothing new.
+    let other = alice.create_room("Garden");
+    phone.join(&alice.invite(&other, &[]));
+    eventually("it is in both", || {
+        let devices = alice.cli(&["device", "list"]).done().lines();
+        (devices[1]["rooms"].as_array()?.len() == 2).then_some(())
+    });
+    alice.restart();
+    assert!(!warned(&alice) && new(&alice) == 0);
+}

@@ -32,6 +32,7 @@ mod profiles;
 #[cfg(unix)]
 mod readme;
 mod relays;
+mod requests;
 mod roles;
 mod saying;
 mod search;

@@ -31,6 +31,7 @@ export type Unread = S['Unread'];
 export type UploadedFile = S['UploadedFile'];
 export type Restoring = S['Restoring'];
 export type JoinAnswer = S['JoinAnswer'];
+export type JoinProgress = S['JoinProgress'];
 export type Presence = S['Presence'];
 export type MessageStatus = S['MessageStatus'];
 export type Problem = S['Problem'];
@@ -66,6 +67,8 @@ export type NodeEvent = Numbered &
     | ({ event: 'member' } & S['MemberChanged'])
     | ({ event: 'invite' } & S['InviteChanged'])
     | ({ event: 'request' } & S['RequestChanged'])
+    | ({ event: 'join' } & S['JoinProgress'])
+    | ({ event: 'device' } & S['DeviceChanged'])
     | ({ event: 'contact' } & S['ContactChanged'])
     | ({ event: 'profile' } & Profile)
     | ({ event: 'unread' } & S['Unread'])

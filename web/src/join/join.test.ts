@@ -24,3 +24,13 @@ test('a join that is answered late closes no other dialog', async () => {
   expect(dialogs.now).toEqual({ kind: 'create', room: 'group' });
   expect(location.hash).not.toContain('Z');
 });
+
+test('a request that waits for approval says so, and how many members have it', async () => {
+  const waits = { room: 'Z', name: '', role: 'member', state: 'pending', step: 'approval', members: 1 };
+  node((a) => Response.json(a.path.endsWith('/join') ? waits : detail('Z')));
+  render(JoinDialog, { link: 'parlor://join/1/x', close: () => undefined });
+  document.querySelector('form')!.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
+  await vi.waitFor(() => expect(document.body.textContent).toContain('1 member who may approve has the request'));
+  store.joins.set('Z', { room: 'Z', step: 'approval', members: 3, since: '2026-01-01T00:00:00Z' });
+  await vi.waitFor(() => expect(document.body.textContent).toContain('3 members who may approve have the request'));
+});

@@ -1,7 +1,19 @@
 // What this window knows: a snapshot of the node, kept current by numbered events.
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { GET, PUT, Trouble, json, ok } from '../api/client';
-import type { Contact, FileChanged, JoinAsk, NodeEvent, Profile, Room, RoomItem, Settings, Status } from '../api/types';
+import type {
+  Contact,
+  FileChanged,
+  JoinAsk,
+  JoinProgress,
+  NodeEvent,
+  OwnDevice,
+  Profile,
+  Room,
+  RoomItem,
+  Settings,
+  Status,
+} from '../api/types';
 import type { LinkState, Told } from '../link/hub';
 import { Timeline } from './timeline.svelte';
 
@@ -39,6 +51,10 @@ export class Store {
   /** Rooms that were asked for and that the node does not have. */
   missing = new SvelteSet<string>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
+  /** Devices of this account that came and that nobody said to know. */
+  newDevices = $state.raw<readonly OwnDevice[]>([]);
+  /** Joins by room: what each waits for, or that it ended. */
+  joins = new SvelteMap<string, JoinProgress>();
   typing = new SvelteMap<string, readonly Typist[]>();
   sync = new SvelteMap<string, SyncWord>();
   /** Grows when a draft changed in another window. */
@@ -119,6 +135,7 @@ export class Store {
       for (const room of rooms) this.rooms.set(room.room, room);
       for (const s of status.rooms) this.sync.set(s.room, s);
       for (const event of this.meanwhile) this.restate(event);
+      if (status.warnings.some((w) => w.startsWith('device_new'))) void this.loadDevices();
       this.ready = true;
     } catch {
       // Nobody answers, or the token is not known: the link says so.
@@ -245,6 +262,13 @@ export class Store {
       case 'member':
       case 'invite':
         this.turn++;
+        break;
+      case 'device':
+        void this.loadDevices();
+        this.turn++;
+        break;
+      case 'join':
+        this.joins.set(event.room, event);
         break;
       case 'request':
         if (event.room) void this.loadRequests(event.room);
@@ -458,6 +482,16 @@ export class Store {
       if (isLast()) this.requests.set(room, list);
     } catch {
       if (isLast()) this.requests.delete(room);
+    }
+  }
+
+  async loadDevices(): Promise<void> {
+    const isLast = this.begin('devices');
+    try {
+      const devices = await ok(GET('/api/v1/devices'));
+      if (isLast()) this.newDevices = devices.filter((d) => d.new);
+    } catch {
+      // They are asked for again with the next event.
     }
   }
 

@@ -9,7 +9,14 @@ function lasting(seconds: number): string {
   return isTimer(seconds) ? t(`timer.${seconds}`) : t('timer.seconds', { n: seconds });
 }
 
+/** A note, and in words if it came to nothing. */
 export function noteText(m: Message): string {
+  const told = said(m);
+  // The node's own words say it themselves.
+  return m.system && !m.system.counts && told !== m.text ? t('note.void', { note: told }) : told;
+}
+
+function said(m: Message): string {
   const note = m.system;
   if (!note) return m.text;
   type Person = { account: string; name: string } | null | undefined;
@@ -51,8 +58,10 @@ export function noteText(m: Message): string {
       return t('note.invited', act);
     case 'invite_revoked':
       return t('note.invite_revoked', act);
+    case 'declined':
+      return t('note.declined', { ...act, who: all.map(from).join(', ') });
     case 'keys':
-      return t('note.keys', act);
+      return note.counts ? t('note.keys', act) : t('note.keys.unused', act);
     case 'settings': {
       const s = note.settings;
       if (s?.name) return t('note.name', { ...act, name: s.name });

@@ -13,6 +13,12 @@ pub(crate) async fn list(State(app): State<App>) -> Reply<Vec<OwnDevice>> {
     Ok(Json(app.devices().await?))
 }
 
+/// A device that came is the user's: no warning about it any more.
+#[utoipa::path(post, path = "/devices/{device}/confirm", operation_id = "confirm_device", params(("device" = String, Path)), responses((status = 200, body = OwnDevice)))]
+pub(crate) async fn confirm(State(app): State<App>, Segments(device): Segments<String>) -> Reply<OwnDevice> {
+    Ok(Json(app.confirm_device(&device).await?))
+}
+
 /// Revoke a device in all rooms. Nothing that is written after the answer can be read with it.
 #[utoipa::path(post, path = "/devices/{device}/revoke", operation_id = "revoke_device", params(("device" = String, Path)), responses((status = 200, body = RevokedDevice)))]
 pub(crate) async fn revoke(State(app): State<App>, Segments(device): Segments<String>) -> Reply<RevokedDevice> {

@@ -138,6 +138,7 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::accept))
         .routes(routes!(groups::refuse))
+        .routes(routes!(devices::confirm))
         .routes(routes!(devices::revoke))
         .routes(routes!(qr::write))
         .routes(routes!(qr::read))

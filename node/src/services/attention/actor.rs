@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_api::{Calls, EventBody, Message, MessageStatus, RoomChange, UpdateSettings};
+use parlor_api::{Calls, DeviceChange, DeviceChanged, EventBody, Message, MessageStatus, RoomChange, UpdateSettings};
 use tokio::sync::mpsc;
 
 use super::desktop::{Desktop, Shown};
@@ -79,6 +79,10 @@ impl Teller {
                 let first = unread.first_unread_order.as_deref();
                 self.notices.waits(&unread.room, first, calls_of(&unread.attention))
             }
+            EventBody::Device(device) if device.change == DeviceChange::Came => {
+                self.tell_device(device);
+                None
+            }
             EventBody::MessageExpired(gone) => {
                 self.notices.gone(&gone.room, &gone.message);
                 None
@@ -96,6 +100,17 @@ impl Teller {
         if let Some(Out::Withdraw(room)) = out {
             self.desktop.tell(Shown::Withdraw(room));
         }
+    }
+
+    /// Told at once, also in quiet hours: whoever has the account reads along from now on.
+    fn tell_device(&mut self, device: &DeviceChanged) {
+        let notify = self.context.attention.notify();
+        if notify == parlor_api::Notify::Off {
+            return;
+        }
+        let notification = words::of_device(&device.name, notify);
+        self.context.bus.publish(now_ms(), EventBody::Notification(notification.clone()));
+        self.desktop.tell(Shown::Show(notification));
     }
 
     fn on_message(&mut self, message: &Message, now_ms: u64) {

@@ -40,6 +40,18 @@ pub(super) fn notification(notice: &Notice, room_name: &str, notify: Notify) -> 
     }
 }
 
+/// The notification of a device that came to the own account.
+pub(super) fn of_device(name: &str, notify: Notify) -> Notification {
+    let body = match notify {
+        Notify::Names | Notify::Text if !name.is_empty() => {
+            format!("{}: if it is not yours, revoke it", plain(name, NAME_MAX))
+        }
+        _ => "If it is not yours, revoke it".to_owned(),
+    };
+    let title = "A new device of your account".to_owned();
+    Notification { room: None, message: None, count: 0, mentions: 0, title, body }
+}
+
 /// Text of others in one short line: without control characters, and without those that turn or hide what stands around them.
 fn plain(text: &str, max: usize) -> String {
     let mut line = String::new();

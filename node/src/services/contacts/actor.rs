@@ -290,8 +290,8 @@ impl Actor {
             self.owed.owe(account, now_ms());
         }
         self.rooms.refresh().await;
-        if asked && blocked {
-            self.tell_request(&account, RequestChange::Refused);
+        if asked {
+            self.tell_request(&account, if blocked { RequestChange::Refused } else { RequestChange::Asked });
         }
         self.view_of(&account)
     }
@@ -445,7 +445,7 @@ impl Actor {
 
     pub(super) fn tell_request(&self, account: &AccountId, change: RequestChange) {
         let name = self.contacts.read().get(account).map(views::name).unwrap_or_default();
-        let event = RequestChanged { room: String::new(), account: account.to_string(), name, change };
+        let event = RequestChanged { room: String::new(), account: account.to_string(), name, change, by: None };
         self.context.bus.publish(now_ms(), EventBody::Request(event));
     }
 

@@ -133,7 +133,8 @@ impl Contacts {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let book = self.read();
         let asked = book.iter().filter(|(_, it)| !it.blocked && matches!(it.stage, Stage::Asked(_))).count();
-        (asked, book.iter().filter(|(_, it)| matches!(it.stage, Stage::Asking { .. })).count())
+        let asks = book.iter().filter(|(_, it)| !it.blocked && matches!(it.stage, Stage::Asking { .. }));
+        (asked, asks.count())
     }
 
     /// Verified accounts to which a device came since, by what we call them.

@@ -18,7 +18,7 @@ const SAFETY_DIGITS: usize = 60;
 /// A contact, with the id of the direct chat if there is one, and whether a letter of ours lies in its inbox.
 pub(super) fn view(contact: &Contact, room: Option<String>, mailed: bool) -> View {
     let (text, asked_at) = match &contact.stage {
-        Stage::Asking { text, at_ms, .. } => (Some(text.clone()), Some(rfc3339(*at_ms))),
+        Stage::Asking { text, at_ms, .. } if !contact.blocked => (Some(text.clone()), Some(rfc3339(*at_ms))),
         _ => (None, None),
     };
     View {
@@ -42,9 +42,10 @@ pub(super) fn view(contact: &Contact, room: Option<String>, mailed: bool) -> Vie
 pub(super) fn state(contact: &Contact) -> ContactState {
     match contact.stage {
         Stage::Asked(_) => ContactState::Asked,
-        Stage::Asking { .. } => ContactState::Asking,
+        Stage::Asking { .. } if !contact.blocked => ContactState::Asking,
         Stage::Mutual => ContactState::Contact,
-        Stage::Known => ContactState::Known,
+        // What somebody asked who is blocked waits, and nobody is shown it.
+        Stage::Asking { .. } | Stage::Known => ContactState::Known,
     }
 }
 

@@ -307,13 +307,7 @@ impl Actor {
         self.keep(known.clone()).await?;
         self.plan(&known);
         self.tell_request(&known, by, RequestChange::Approved);
-        Ok(JoinAnswer {
-            room: known.room.to_string(),
-            name: known.name,
-            role: parlor_api::Role::Member,
-            state: JoinState::Pending,
-            waits_for: Some("a member who lets us in".to_owned()),
-        })
+        Ok(JoinAnswer { name: known.name, ..JoinAnswer::pending(known.room.to_string(), "a member who lets us in") })
     }
 
     async fn refuse(&mut self, text: &str) -> Answer<()> {
@@ -331,7 +325,7 @@ impl Actor {
 
     fn tell_request(&self, known: &Known, by: AccountId, change: RequestChange) {
         let name = self.parts.context.contacts.shown(&by).unwrap_or_default();
-        let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change };
+        let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change, by: None };
         self.parts.context.bus.publish(now_ms(), EventBody::Request(event));
     }
 
@@ -442,7 +436,7 @@ impl Actor {
         self.coming.insert(room);
         let (joins, context, rooms) = (self.parts.joins.clone(), self.parts.context.clone(), self.parts.rooms.clone());
         self.joining.spawn(async move {
-            let request = JoinRequest { link: link.clone(), timeout: JOIN_SECONDS };
+            let request = JoinRequest { link: link.clone(), timeout: JOIN_SECONDS, once_asked: false };
             (room, link, joins.join(context, rooms, request, Whose::Contact).await)
         });
     }

@@ -7,36 +7,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use parlor_api::{Code, JoinAnswer, JoinState, Problem};
+use parlor_api::{Code, JoinAnswer, JoinProgress, JoinState, JoinStep, Problem};
 use parlor_crypto::mailbox::BoxKeys;
 use parlor_net::{Address, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::control::JoinRequest;
 use parlor_proto::epoch::Welcome;
 use parlor_proto::join::instant::EnterError;
-use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal};
-use parlor_proto::link::{Link, LinkError};
+use parlor_proto::join::{Answer, Door, Failure, In, Joiner, Out, Refusal, State};
+use parlor_proto::link::Link;
 use parlor_proto::room::{JoinRefusal, Outcome, Room};
 use parlor_storage::Namespace;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::account::rng;
 use crate::app;
-use crate::bus::rfc3339;
 use crate::clock::{now_ms, until};
-use crate::limits::{GROUP_INVITE_MS, JOINS_MAX};
+use crate::count::count;
+use crate::limits::JOINS_MAX;
 use crate::services::mailboxes::DoorNews;
 use crate::services::rooms::{Context, Rooms};
 
 pub(crate) use ways::{to_address, to_link};
+pub(crate) use whose::Whose;
 
 mod door_knock;
 mod instant;
 mod kept;
+mod problems;
+mod told;
 mod ways;
+mod whose;
 
 use door_knock::DoorKnock;
 use instant::EnterByLink;
+use problems::{link_problem, refused};
+use told::Told;
+use whose::{GoesOn, Patience};
 
 /// Pause before entering again while the keys of the room change.
 const ENTER_AGAIN_MS: u64 = 5_000;
@@ -50,6 +57,7 @@ const CANDIDATES: usize = 16;
 pub(crate) struct Joins {
     /// By numbers: there may be several into one room, by different links.
     under_way: Arc<Mutex<BTreeMap<u64, UnderWay>>>,
+    told: Told,
 }
 
 /// A join under way.
@@ -65,11 +73,12 @@ struct UnderWay {
 
 impl Joins {
     pub(crate) fn new() -> Self {
-        Self { under_way: Arc::default() }
+        Self { under_way: Arc::default(), told: Told::default() }
     }
 
     /// Goes on with the joins that waited for a member's word when the node ended.
     pub(crate) fn resume(&self, context: &Arc<Context>, rooms: &Rooms) {
+        self.told.load(context);
         let stored = context.store.scan(None, Namespace::Invite, kept::PREFIX).unwrap_or_else(|error| {
             tracing::error!(%error, "joins that waited can not be read: they go on after a start at which they can");
             Vec::new()
@@ -83,9 +92,15 @@ impl Joins {
                     tokio::spawn(async move { kept::rename(&for_later, &name, &link_now, &request).await });
                     let _ = self.begin(context.clone(), rooms.clone(), link, Some(kept.request), None, by);
                 }
-                // Over while we were away, or in by now.
-                _ => {
-                    tokio::spawn(async move { kept::remove(&for_later, &name).await });
+                // In by now, or over while we were away.
+                parsed => {
+                    let (told, room) = (self.told.clone(), kept.room);
+                    tokio::spawn(async move {
+                        kept::remove(&for_later, &name).await;
+                        if let Err(error) = parsed {
+                            told.ended(&for_later, room, link_problem(&error)).await;
+                        }
+                    });
                 }
             }
         }
@@ -95,6 +110,11 @@ impl Joins {
     pub(crate) fn waiting(&self) -> Vec<RoomId> {
         let rooms: BTreeSet<RoomId> = self.joins().values().map(|join| join.room).collect();
         rooms.into_iter().collect()
+    }
+
+    /// How far the joins of the user are, and those that ended in the last days without the room.
+    pub(crate) fn progress(&self) -> Vec<JoinProgress> {
+        self.told.list()
     }
 
     /// A connected peer that may be a member of a room somebody wants to join.
@@ -125,8 +145,9 @@ impl Joins {
         if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.role().is_some()) {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
-        let deadline = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
-        let finished = self.begin(context, rooms, link, None, Some(deadline), whose)?;
+        let until_ms = now_ms().saturating_add(request.timeout.min(parlor_api::JoinRequest::TIMEOUT_MAX) * 1000);
+        let patience = Patience { until_ms, once_asked: request.once_asked };
+        let finished = self.begin(context, rooms, link, None, Some(patience), whose)?;
         finished.await.map_err(|_| Problem::of(Code::Stopping))?
     }
 
@@ -137,13 +158,13 @@ impl Joins {
         rooms: Rooms,
         link: Link,
         request: Option<JoinRequest>,
-        deadline: Option<u64>,
+        patience: Option<Patience>,
         whose: Whose,
     ) -> app::Answer<oneshot::Receiver<app::Answer<JoinAnswer>>> {
         let room = link.room();
         let (sender, candidates) = mpsc::channel(CANDIDATES);
         let given_up: Arc<Notify> = Arc::default();
-        let goes_on = Arc::new(AtomicBool::new(deadline.is_none()));
+        let goes_on = Arc::new(AtomicBool::new(patience.is_none()));
         let (number, request, instead) = {
             let mut joins = self.joins();
             if joins.len() >= JOINS_MAX {
@@ -172,10 +193,26 @@ impl Joins {
             let (door, news) = DoorKnock::at(&context, &link, &request, enter.is_some(), whose);
             let (mailboxes, at) = (context.mailboxes.clone(), door.door.clone());
             let goes_on = GoesOn { instead, it: goes_on };
-            let joining =
-                Joining { context, rooms, link, request, candidates, door, news, waits: false, enter, whose, goes_on };
+            let told = joins.told.clone();
+            if whose == Whose::User {
+                told.began(&context, room).await;
+            }
+            let joining = Joining {
+                context,
+                rooms,
+                link,
+                request,
+                candidates,
+                door,
+                news,
+                waits: false,
+                enter,
+                whose,
+                goes_on,
+                told,
+            };
             tokio::select! {
-                () = joining.run(client, deadline) => {}
+                () = joining.run(client, patience) => {}
                 () = given_up.notified() => {}
             }
             mailboxes.leave_door(at);
@@ -214,38 +251,7 @@ struct Joining {
     enter: Option<EnterByLink>,
     whose: Whose,
     goes_on: GoesOn,
-}
-
-/// Whether a join goes on by itself.
-struct GoesOn {
-    /// It took the place of one that did.
-    instead: bool,
-    /// It does.
-    it: Arc<AtomicBool>,
-}
-
-/// By whose word a link is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// A person typed it or scanned it: its addresses are dialled, and it is followed after a restart.
-    User,
-    /// A contact sent it: of its addresses those are dialled that a contact may name. Whoever asked tries again after a restart.
-    Contact,
-}
-
-impl Whose {
-    /// When a join that waits at a door ends, by a link that ends at `expires_ms`.
-    fn until(self, expires_ms: u64, now_ms: u64) -> u64 {
-        match self {
-            Self::User => expires_ms,
-            Self::Contact => expires_ms.min(now_ms.saturating_add(GROUP_INVITE_MS)),
-        }
-    }
-
-    /// Whether an address of the link is dialled.
-    fn allows(self, context: &Context, address: &Address) -> bool {
-        self == Self::User || context.peers.may_dial(address)
-    }
+    told: Told,
 }
 
 /// What became of a knock.
@@ -258,25 +264,31 @@ enum Asked {
 
 impl Joining {
     /// Answers the client; goes on without him while a member has to approve.
-    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, deadline: Option<u64>) {
+    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, patience: Option<Patience>) {
         let room = self.link.room();
-        if let Some(deadline) = deadline {
-            let done = self.round(Some(deadline)).await;
+        if let Some(patience) = patience {
+            let done = self.round(Some(patience.until_ms), patience.once_asked).await;
             let asked = self.waits || self.goes_on.instead;
             let kept = asked && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
             if waits && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
-            drop(client.send(done.map_or_else(|failure| self.failed(failure), |()| self.joined(room))));
+            let answer = done.map_or_else(|failure| self.failed(failure), |()| self.joined(room));
+            if !waits && self.whose == Whose::User {
+                self.told.over(&self.context, room).await;
+            }
+            drop(client.send(answer));
             if !waits {
                 return self.forget().await;
             }
             self.goes_on.it.store(true, Ordering::Relaxed);
         }
-        let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms()))).await;
+        let done = self.round(Some(self.whose.until(self.link.caveats().expires_ms, now_ms())), false).await;
         self.forget().await;
-        let Err(failure) = done else { return };
+        let Err(failure) = done else {
+            return self.told.over(&self.context, room).await;
+        };
         let problem = match self.failed(failure) {
             Err(problem) => problem,
             Ok(_) => Problem::of(Code::InviteExpired),
@@ -285,6 +297,7 @@ impl Joining {
         if self.whose == Whose::Contact {
             return;
         }
+        self.told.ended(&self.context, room, problem.clone()).await;
         let message = format!("the request to join was not granted: {problem}");
         let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
@@ -299,7 +312,7 @@ impl Joining {
     }
 
     /// Tries until it is joined, fails, or the time is over.
-    async fn round(&mut self, deadline: Option<u64>) -> Result<(), Failure> {
+    async fn round(&mut self, deadline: Option<u64>, once_asked: bool) -> Result<(), Failure> {
         let end = deadline.unwrap_or(u64::MAX);
         let (mut joiner, mut todo) = Joiner::start(self.link.clone(), self.request.clone(), deadline, now_ms());
         // Those connected already may be members, too.
@@ -316,6 +329,13 @@ impl Joining {
                     Out::Welcomed { door, welcome } => {
                         inputs.push(Box::pin(self.enter(Some(&door), &welcome, end)).await)
                     }
+                    Out::Changed(State::Pending) => {
+                        self.waits_for(JoinStep::Approval, joiner.held_by().into());
+                        if once_asked {
+                            return Err(Failure::StillPending);
+                        }
+                    }
+                    Out::Changed(State::Syncing) => self.waits_for(JoinStep::Fetching, 0),
                     Out::Changed(_) => {}
                     Out::Joined(_) => return Ok(()),
                     Out::Failed(failure) => return Err(failure),
@@ -365,6 +385,9 @@ impl Joining {
         let bytes = match news {
             DoorNews::Waits => {
                 self.waits = true;
+                if self.told.of(&self.link.room()).0 == JoinStep::Looking {
+                    self.waits_for(JoinStep::Relay, 0);
+                }
                 return None;
             }
             DoorNews::Answer(bytes) => bytes,
@@ -380,7 +403,14 @@ impl Joining {
                 _ => None,
             },
             Answer::Refused(why) if !why.is_passing() => Some(Err(Failure::Refused(why))),
-            Answer::Refused(_) | Answer::Pending => None,
+            Answer::Refused(_) | Answer::Pending { .. } => None,
+        }
+    }
+
+    /// Tells what the join waits for now. Of what a contact began nobody is told.
+    fn waits_for(&self, step: JoinStep, members: u32) {
+        if self.whose == Whose::User {
+            self.told.step(&self.context, self.link.room(), step, members);
         }
     }
 
@@ -514,19 +544,24 @@ impl Joining {
     }
 
     fn failed(&self, failure: Failure) -> app::Answer<JoinAnswer> {
-        let pending = |waits_for: &str| {
-            Ok(JoinAnswer {
-                room: self.link.room().to_string(),
-                name: String::new(),
-                role: parlor_api::Role::Member,
-                state: JoinState::Pending,
-                waits_for: Some(waits_for.to_owned()),
-            })
+        let pending = |step, members, waits_for: &str| {
+            let room = self.link.room().to_string();
+            Ok(JoinAnswer { step: Some(step), members, ..JoinAnswer::pending(room, waits_for) })
         };
         match failure {
-            Failure::Unreachable if self.waits => pending("a relay keeps the request until a member comes by"),
-            Failure::Unsynced => pending("the room is being fetched"),
-            Failure::StillPending => pending("a member has to approve"),
+            Failure::Unreachable if self.waits => {
+                pending(JoinStep::Relay, 0, "a relay keeps the request until a member comes by")
+            }
+            Failure::Unsynced => pending(JoinStep::Fetching, 0, "the room is being fetched"),
+            Failure::StillPending => {
+                let members = self.told.of(&self.link.room()).1.max(1);
+                let (who, has) = (count(members, "member", "members"), if members == 1 { "has" } else { "have" });
+                pending(
+                    JoinStep::Approval,
+                    members,
+                    &format!("the request waits for approval: {who} who may approve {has} it"),
+                )
+            }
             Failure::Refused(refusal) => Err(refused(refusal)),
             Failure::Unreachable => Err(Problem::new(Code::Unreachable, "no member of the room could be reached")
                 .hint("ask whether the one who invited you is online, and try again with a longer --timeout")),
@@ -543,52 +578,7 @@ fn answer(room: RoomId, summary: &crate::services::rooms::Summary, state: JoinSt
         role: summary.item.role.role().unwrap_or(parlor_api::Role::Member),
         state,
         waits_for: None,
-    }
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    let ask = "ask the one who invited you for a new link";
-    match refusal {
-        Refusal::Expired => Problem::of(Code::InviteExpired).hint(ask),
-        Refusal::UsedUp => Problem::of(Code::InviteExhausted).hint(ask),
-        Refusal::Revoked => Problem::of(Code::InviteRevoked).hint(ask),
-        Refusal::Banned => Problem::new(Code::Banned, "you are banned from this room, so no invite lets you in")
-            .hint("whoever banned you can lift the ban"),
-        Refusal::DeviceRevoked => Problem::new(Code::JoinRefused, refusal.to_string())
-            .hint("join with another device of yours, or make a new one from the recovery phrase"),
-        Refusal::RemovedSince => {
-            Problem::new(Code::JoinRefused, refusal.to_string()).hint("ask somebody who is in for a new link")
-        }
-        Refusal::NotSponsor => {
-            let detail = "nobody who answered may let you in by this invite: who made it may be out, or it wants a moderator or admin";
-            Problem::new(Code::JoinRefused, detail).hint("try again when others are online, or ask for a new link")
-        }
-        Refusal::NotYet | Refusal::Later => {
-            Problem::new(Code::JoinRefused, refusal.to_string()).hint("try again in a moment")
-        }
-        other => Problem::new(Code::JoinRefused, other.to_string()).hint(ask),
-    }
-}
-
-fn link_problem(error: &LinkError) -> Problem {
-    let again = "copy the whole link again, or ask for a new one";
-    match error {
-        LinkError::Expired(at) => Problem::new(Code::InviteExpired, format!("the invite expired at {}", rfc3339(*at)))
-            .hint("ask the one who invited you for a new link"),
-        LinkError::NewerVersion(_) => Problem::new(Code::LinkDamaged, error.to_string()).hint("update parlor"),
-        other => Problem::new(Code::LinkDamaged, other.to_string()).hint(again),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_of_a_contact_keeps_a_join_no_longer_than_an_invitation_lasts() {
-        let (now, year) = (1_700_000_000_000, 365 * 24 * 3_600 * 1_000);
-        assert_eq!(Whose::User.until(now + year, now), now + year);
-        assert_eq!(Whose::Contact.until(now + year, now), now + GROUP_INVITE_MS);
-        assert_eq!(Whose::Contact.until(now + 1, now), now + 1);
+        step: None,
+        members: 0,
     }
 }

@@ -12,6 +12,7 @@ use crate::account::rng;
 use crate::app::Answer;
 use crate::bus::rfc3339;
 use crate::limits::ID_PREFIX_MIN;
+use crate::services::own::Came;
 
 impl Turn<'_> {
     /// The devices of this account that the room knows, also revoked ones.
@@ -26,9 +27,24 @@ impl Turn<'_> {
             online: info.device == this || connected.contains(&info.device),
             rooms: vec![self.id().to_string()],
             revoked: info.revoked,
+            new: false,
             contradicts_itself: info.contradicts_itself,
         };
         self.entry.room.devices(&me).into_iter().map(view).collect()
+    }
+
+    /// Tells which devices of this account the room knows.
+    pub(super) fn tell_own_devices(&self) {
+        let this = self.context.identity.device();
+        let infos = self.entry.room.devices(&self.context.identity.account());
+        let others = infos.into_iter().filter(|info| info.device != this);
+        let came = |info: parlor_proto::room::DeviceInfo| Came {
+            device: info.device,
+            name: info.name,
+            revoked: info.revoked,
+            new: info.came_after_us,
+        };
+        self.context.own.saw(others.map(came).collect());
     }
 
     /// Revokes a device of this account in this room, and makes the epoch that follows in the same batch.

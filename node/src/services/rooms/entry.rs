@@ -307,6 +307,8 @@ impl Entry {
         entry.load_profiles(store)?;
         let requests = store.scan(Some(&id), Namespace::Invite, b"request").map_err(damaged)?;
         *entry.requests = super::requests::Requests::load(requests.iter().map(|(_, bytes)| bytes.as_ref()));
+        let declined = |invite: &_, account: &_| entry.room.declined(invite, account).is_some();
+        entry.requests.follow(declined);
         let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
         entry.parts = super::instant::decode(parts);
         entry.forget_former();

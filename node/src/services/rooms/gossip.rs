@@ -297,7 +297,7 @@ mod tests {
         let (alice, bob) = (node(dir.path(), "alice").await, node(dir.path(), "bob").await);
         let id = room(&alice).await;
         let invite = alice.app.create_invite(&id.to_string(), CreateInvite::default()).await.unwrap();
-        let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT };
+        let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT, once_asked: false };
         bob.app.join(request).await.unwrap();
         let mut events = bob.app.subscribe(None).unwrap();
         // Bob's node no longer listens to the topic: as when libp2p went deaf, alice hears nothing of it.

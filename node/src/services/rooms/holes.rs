@@ -169,7 +169,7 @@ mod tests {
         init_account(&home, "bob", &Passphrase::None).unwrap();
         let bob = start(config(&home)).await.unwrap();
         let invite = alone.app.create_invite(&alone.room, CreateInvite::default()).await.unwrap();
-        let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+        let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
         bob.app.join(join).await.unwrap();
         write("one").await;
         shows(&bob.app, &alone.room, 1, 0).await;

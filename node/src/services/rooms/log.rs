@@ -147,6 +147,11 @@ impl Turn<'_> {
                 inviter: Some(self.author_of(inviter)),
                 ..note
             },
+            Happened::Declined(account, invite) => {
+                let name = self.asks_as(account).unwrap_or_else(|| self.name_of(account));
+                let asked = Author { account: account.to_string(), name };
+                Note { what: NoteKind::Declined, who: vec![asked], invite: Some(invite.to_string()), ..note }
+            }
             Happened::Settings(writes) => Note { what: NoteKind::Settings, settings: Some(settings(writes)), ..note },
             Happened::Policy(policy) => Note { what: NoteKind::Settings, settings: Some(rules(policy)), ..note },
             Happened::Keys(..) => Note { what: NoteKind::Keys, ..note },
@@ -211,6 +216,7 @@ impl Turn<'_> {
             }
             NoteKind::InviteRevoked if inviter == by => format!("{by} revoked an invite"),
             NoteKind::InviteRevoked => format!("{by} revoked an invite of {inviter}"),
+            NoteKind::Declined => format!("{by} refused {who}, who asked to come in"),
             NoteKind::Settings => {
                 format!("{by} {}", changed(&note.settings.clone().unwrap_or_default()))
             }

@@ -124,7 +124,7 @@ impl Knocked {
     pub(super) fn of(answer: &JoinAnswer, bytes: Vec<u8>) -> Self {
         let end = match answer {
             JoinAnswer::Welcome(_) => KnockEnd::In,
-            JoinAnswer::Pending => KnockEnd::Pending,
+            JoinAnswer::Pending { .. } => KnockEnd::Pending,
             JoinAnswer::Refused(why) if why.is_passing() => KnockEnd::Passing,
             JoinAnswer::Refused(_) => KnockEnd::Refused,
         };

@@ -2,13 +2,14 @@
 //!
 //! A request is kept durably at the member it was made to until somebody answers it or the invite ends. The joiner asks
 //! again by himself, so nothing has to find its way back: an approved one is answered with his Welcome, a refused one with
-//! the refusal. The approval *is* the Admit; what is kept here is only the question, and a no.
+//! the refusal. The approval *is* the Admit and the refusal is the Decline, which the room keeps; what is kept here is only the
+//! question, also after a no: somebody may still say yes.
 
 mod book;
 
 use std::collections::HashMap;
 
-use parlor_api::{Code, EventBody, Problem, Request, RequestChange, RequestChanged};
+use parlor_api::{Author, Code, EventBody, Problem, Request, RequestChange, RequestChanged};
 use parlor_net::PeerId;
 use parlor_proto::control::{InviteId, JoinRequest};
 use parlor_proto::join::{Answer as JoinAnswer, Refusal as JoinRefused};
@@ -36,7 +37,6 @@ impl Turn<'_> {
         let heard = device.is_some_and(|device| self.entry.room.account_of(&device).is_some());
         let account = join.entrant.account();
         match self.entry.requests.came(invite, join, heard, self.now_ms) {
-            Came::Refused => return JoinAnswer::Refused(JoinRefused::Declined),
             Came::Full => return JoinAnswer::Refused(JoinRefused::Later),
             Came::Waits => {}
             Came::Keep { asked, news } => {
@@ -49,8 +49,18 @@ impl Turn<'_> {
                 self.keep_request(account, *asked, settle);
             }
         }
+        // Whom it is passed on to now may not take it.
+        let held_by = self.held_by(&account);
         self.pass_requests_on();
-        JoinAnswer::Pending
+        JoinAnswer::Pending { held_by }
+    }
+
+    /// How many members who may answer have the request of an account, as far as is known here: we, and who took it from us.
+    fn held_by(&self, account: &AccountId) -> u16 {
+        let me = self.context.identity.account();
+        let told = self.entry.requests.told_of(account).filter_map(|device| self.entry.room.account_of(device));
+        let all: std::collections::BTreeSet<AccountId> = told.chain([me]).collect();
+        u16::try_from(all.len()).unwrap_or(u16::MAX)
     }
 
     /// Passes what is asked here on to connected members who may answer it, each device once and slowly: as the same knock, made
@@ -96,9 +106,9 @@ impl Turn<'_> {
         waiting.into_iter().filter_map(|(account, asked)| self.request_view(account, asked)).collect()
     }
 
-    /// Lets somebody in who asked.
+    /// Lets somebody in who asked, also if somebody said no before.
     pub(super) fn approve(&mut self, who: &str, reply: Reply<Request>) {
-        let (account, asked, view) = match self.request_of(who) {
+        let (account, asked, view) = match self.request_of(who, true) {
             Ok(found) => found,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
@@ -121,19 +131,28 @@ impl Turn<'_> {
         }
     }
 
-    /// Says no to somebody who asked. He is told when he asks again, on this invite.
+    /// Says no to somebody who asked, for all who may answer. He is told when he asks again, on this invite.
     pub(super) fn refuse(&mut self, who: &str, reply: Reply<Request>) {
-        let (account, asked, view) = match self.request_of(who) {
+        let (account, asked, view) = match self.request_of(who, false) {
             Ok(found) => found,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
-        let settle = Settle::reply(move |turn, done| {
-            if done.is_ok() {
-                turn.tell_request(account, view.name.clone(), RequestChange::Refused);
-            }
-            drop(reply.send(done.map(|()| view)));
-        });
-        self.keep_request(account, Asked { refused: true, ..asked }, settle);
+        match self.entry.room.decline(asked.invite(), &account, self.now_ms) {
+            Err(why) => drop(reply.send(Err(approval_problem(why)))),
+            Ok(outcome) => self.commit(outcome, Settle::reply(move |_, done| drop(reply.send(done.map(|()| view))))),
+        }
+    }
+
+    /// The room changed: those who were refused meanwhile wait for nobody any more.
+    pub(super) fn note_refused(&mut self) {
+        let room = &self.entry.room;
+        let refused = self.entry.requests.follow(|invite, account| room.declined(invite, account).is_some());
+        for account in refused {
+            let Some(asked) = self.entry.requests.get(&account) else { continue };
+            let by = self.refused_by(asked.invite(), &account);
+            let name = asked.join.entrant.cert.name.clone();
+            self.tell_answered(account, name, RequestChange::Refused, by);
+        }
     }
 
     fn keep_request(&mut self, account: AccountId, asked: Asked, settle: Settle) {
@@ -167,13 +186,17 @@ impl Turn<'_> {
         self.commit_with(batch, Outcome::default(), Settle::default());
     }
 
-    /// The request that a user means: by account, a unique beginning of it, or `@name`.
-    fn request_of(&mut self, who: &str) -> Answer<(AccountId, Asked, Request)> {
+    /// The request that a user means: by account, a unique beginning of it, or `@name`. If none waits that he can mean, perhaps one
+    /// that was `refused`.
+    fn request_of(&mut self, who: &str, refused: bool) -> Answer<(AccountId, Asked, Request)> {
         self.may_answer()?;
         self.forget_old_requests();
-        let called =
-            self.entry.requests.waiting().map(|(account, asked)| (*account, asked.join.entrant.cert.name.clone()));
-        let account = pick(called, who)?.ok_or_else(|| {
+        let called = |(account, asked): (&AccountId, &Asked)| (*account, asked.join.entrant.cert.name.clone());
+        let mut found = pick(self.entry.requests.waiting().map(called), who)?;
+        if found.is_none() && refused {
+            found = pick(self.entry.requests.all().map(called), who)?;
+        }
+        let account = found.ok_or_else(|| {
             Problem::new(Code::NotFound, "nobody of that name asks to come in")
                 .hint("parlor requests ROOM shows who asks")
         })?;
@@ -206,11 +229,26 @@ impl Turn<'_> {
             invite: asked.invite().to_string(),
             role: super::views::role(info.role),
             asked_at: rfc3339(asked.at_ms),
+            refused_by: self.refused_by(asked.invite(), account),
         })
     }
 
+    fn refused_by(&self, invite: &InviteId, account: &AccountId) -> Option<Author> {
+        Some(self.author_of(&self.entry.room.declined(invite, account)?.by))
+    }
+
+    /// What somebody who asked here calls himself.
+    pub(super) fn asks_as(&self, account: &AccountId) -> Option<String> {
+        let name = self.entry.requests.get(account)?.join.entrant.cert.name.clone();
+        (!name.is_empty()).then_some(name)
+    }
+
     fn tell_request(&self, account: AccountId, name: String, change: RequestChange) {
-        let event = RequestChanged { room: self.id().to_string(), account: account.to_string(), name, change };
+        self.tell_answered(account, name, change, None);
+    }
+
+    fn tell_answered(&self, account: AccountId, name: String, change: RequestChange, by: Option<Author>) {
+        let event = RequestChanged { room: self.id().to_string(), account: account.to_string(), name, change, by };
         self.publish(EventBody::Request(event));
     }
 }
@@ -242,6 +280,7 @@ pub(super) fn refusal(why: JoinRefusal) -> JoinAnswer {
         JoinRefusal::NotSponsor | JoinRefusal::Cloned => JoinRefused::NotSponsor,
         JoinRefusal::DeviceRevoked => JoinRefused::DeviceRevoked,
         JoinRefusal::RemovedSince => JoinRefused::RemovedSince,
+        JoinRefusal::Declined => JoinRefused::Declined,
         JoinRefusal::Request(_) => JoinRefused::Invalid,
         _ => JoinRefused::Later,
     })

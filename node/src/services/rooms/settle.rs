@@ -92,6 +92,8 @@ impl Turn<'_> {
         }
         if settle.accepted.iter().any(|accepted| matches!(accepted, Accepted::Control(_))) {
             self.tell_devices();
+            self.tell_own_devices();
+            self.note_refused();
             // Also of what changed nothing in the end: who was put out and came back left an epoch behind whose key may be missing.
             self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
         }

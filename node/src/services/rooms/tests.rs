@@ -180,7 +180,7 @@ async fn a_text_that_waits_when_its_author_is_made_an_observer_is_given_up_with_
     init_account(&home, "bob", &Passphrase::None).unwrap();
     let bob = start(config(&home)).await.unwrap();
     let invite = alone.app.create_invite(&alone.room, CreateInvite::default()).await.unwrap();
-    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
     bob.app.join(request).await.unwrap();
     let observer = SetRole {
         role: Role::Observer,

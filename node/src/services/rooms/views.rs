@@ -7,7 +7,7 @@ use parlor_api::{
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_proto::body::Body;
 use parlor_proto::control::{self, InviteHistory};
-use parlor_proto::event::Event;
+use parlor_proto::event::{Event, LogId, LogKind};
 use parlor_proto::outbox::Line;
 use parlor_proto::presence::Stance;
 use parlor_proto::room::{InviteEnd, InviteInfo, NoEpoch};
@@ -227,6 +227,7 @@ impl Turn<'_> {
                 joined_at: rfc3339(member.joined_at_ms),
                 online: devices.iter().any(|device| device.online),
                 presence: if member.account == me { own } else { self.presence_of(&member.account) },
+                not_here_yet: member.account != me && !self.was_heard_of(&member.account),
                 devices,
                 verified: self.context.contacts.is_verified(&member.account),
                 picture: told.picture,
@@ -243,6 +244,21 @@ impl Turn<'_> {
             }
         };
         members.into_iter().map(view).collect()
+    }
+
+    /// Whether a device of an account ever wrote here, told where it is or what it holds, or is connected.
+    fn was_heard_of(&self, account: &AccountId) -> bool {
+        let (entry, connected) = (&self.entry, self.entry.connected());
+        let wrote = |device: &DeviceId| {
+            let log = |kind| LogId { kind, device: *device };
+            [LogKind::Control, LogKind::Message].into_iter().any(|kind| entry.room.tip(&log(kind)).is_some())
+        };
+        entry.room.devices(account).iter().map(|info| &info.device).any(|device| {
+            connected.contains(device)
+                || entry.bindings.contains_key(device)
+                || entry.markers.contains_key(device)
+                || wrote(device)
+        })
     }
 
     pub(super) fn invite_view(&self, info: &InviteInfo, link: Option<String>) -> Invite {

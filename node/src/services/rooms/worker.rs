@@ -29,6 +29,7 @@ use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::fading::Fading;
 use crate::services::mailboxes::Mailboxes;
+use crate::services::own::OwnDevices;
 use crate::services::peers::Peers;
 use crate::services::profiles::Profiles;
 use crate::services::{files::Files, groups::Groups};
@@ -47,6 +48,7 @@ pub(crate) struct Context {
     pub(crate) peers: Peers,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) contacts: Contacts,
+    pub(crate) own: OwnDevices,
     pub(crate) attention: Attention,
     pub(crate) files: Files,
     pub(crate) fading: Fading,

@@ -133,11 +133,12 @@ fn another_member_is_asked_when_one_may_not_admit() {
 fn approval_is_waited_for_at_the_same_door() {
     let mut desk = Desk::new(Some(60_000));
     desk.tell(In::DialFailed);
-    desk.answer(&Answer::Pending);
+    desk.answer(&Answer::Pending { held_by: 1 });
     assert_eq!(desk.joiner.state(), &State::Pending);
     desk.wait();
     assert_eq!(desk.dials(), Some(&door(2)), "who told us to wait is asked first");
-    desk.answer(&Answer::Pending);
+    desk.answer(&Answer::Pending { held_by: 3 });
+    assert_eq!(desk.joiner.held_by(), 3);
     desk.now_ms = 60_000;
     desk.tell(In::Tick);
     assert_eq!(desk.joiner.state(), &State::Failed(Failure::StillPending));

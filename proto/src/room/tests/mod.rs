@@ -8,6 +8,7 @@ mod clocks_and_heads;
 mod covers;
 mod crowds;
 mod dead_ends;
+mod declined;
 mod direct;
 mod direct_keys;
 mod early;

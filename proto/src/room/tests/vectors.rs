@@ -11,13 +11,15 @@ use self::shared::{Counting, agree, hex};
 use super::support::{START, new_invite, new_room};
 use crate::body::{Body, Text};
 use crate::control::{
-    AccountUpdate, Complaint, Control, History, JoinRequest, NewDevice, Policy, RevokeFence, Role, State, Target,
+    AccountUpdate, Complaint, Control, History, JoinRequest, NewDevice, Policy, RevokeFence, Role, Sponsor, State,
+    Target,
 };
 use crate::epoch::Welcome;
 use crate::event::{Event, Header};
 use crate::hlc::Hlc;
 use crate::identity::Identity;
-use crate::room::{Accepted, Message, Outcome, Removal, Room};
+use crate::ids::AccountId;
+use crate::room::{Accepted, Message, NewInvite, Outcome, Removal, Room};
 
 #[path = "../../../tests/shared/mod.rs"]
 mod shared;
@@ -132,6 +134,10 @@ fn govern() -> Value {
     let removal = Removal { target, ban: true, cascade: true, purge: false };
     let removed = alice.remove(&[removal], START + 13, alice_rng).unwrap();
     let unbanned = alice.unban(&bob_me.account(), START + 14).unwrap();
+    let asks = NewInvite { approval: true, sponsor: Sponsor::Moderator, ..new_invite(Role::Member) };
+    let (asks, _) = alice.invite(&asks, START + 15, alice_rng).unwrap();
+    let asks = alice.invite_by_key(&asks.keys().sign.public_bytes()).unwrap();
+    let declined = alice.decline(&asks, &AccountId([9; 32]), START + 16).unwrap();
     json!({
         "create": events(&created),
         "grant": events(&granted),
@@ -143,6 +149,7 @@ fn govern() -> Value {
         "proof": events(&proof),
         "removed": events(&removed),
         "unbanned": events(&unbanned),
+        "declined": events(&declined),
     })
 }
 

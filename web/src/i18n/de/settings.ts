@@ -25,6 +25,9 @@ export const settings: Like<typeof english> = {
     'Geht dieser Rechner verloren, bringt ein Backup alles zurück: in einer Datei, versiegelt, bevor sie deinen Knoten verlässt.',
   'device.hint':
     'Ein weiteres Gerät: Starte dort Parlor, wähle „Ich habe 24 Wörter“ und tritt Räumen per Einladung bei.',
+  'device.mine': 'Es ist meins',
+  'device.new': 'Ein neues Gerät deines Kontos: {name}.',
+  'device.new.text': 'Ist es nicht deins, hat jemand deine 24 Wörter oder eine Sicherung: sperre es.',
   'device.revoke': 'Sperren',
   'device.revoke.text': 'Es liest ab jetzt in keinem Raum mehr mit. Das lässt sich nicht rückgängig machen.',
   'device.revoke.title': '{name} sperren?',

@@ -107,6 +107,7 @@ export const talk: Like<typeof english> = {
   'note.created': '{by} [hat|hast] den Raum erstellt',
   'note.history.from-join': '{by} [hat|hast] eingestellt: Neue lesen ab ihrem Beitritt',
   'note.history.shared': '{by} [hat|hast] eingestellt: Neue lesen alles',
+  'note.declined': '{by} [hat|hast] die Anfrage von {who} abgelehnt',
   'note.invites_ended': 'Damit endeten offene Einladungen von {who}: {n}',
   'note.invite_revoked': '{by} [hat|hast] eine Einladung widerrufen',
   'note.invited': '{by} [hat|hast] eine Einladung erstellt',
@@ -115,6 +116,7 @@ export const talk: Like<typeof english> = {
   'note.may_invite': '{by} [hat|hast] {who} das Recht gegeben einzuladen',
   'note.may_not_invite': '{by} [hat|hast] {who} das Recht genommen einzuladen',
   'note.keys': 'Die Schlüssel haben gewechselt',
+  'note.keys.unused': '{by} [hat|hast] neue Schlüssel gemacht',
   'note.left': '{who} [hat|hast|haben] den Raum verlassen',
   'note.mailboxes': {
     one: '{by} [hat|hast] eingestellt: {n} Relay hebt auf, was Mitglieder verpasst haben',
@@ -126,6 +128,7 @@ export const talk: Like<typeof english> = {
   'note.ttl': '{by} [hat|hast] eingestellt: Nachrichten verschwinden nach: {time}',
   'note.ttl.off': '{by} [hat|hast] eingestellt: Nachrichten bleiben',
   'note.unbanned': '{by} [hat|hast] die Sperre von {who} aufgehoben',
+  'note.void': '{note}: das zählt nicht',
   'others.n': { one: '{n} weitere', other: '{n} weitere' },
   'outbox.n': { one: '{n} Nachricht wartet', other: '{n} Nachrichten warten' },
   'outbox.retry': 'Jetzt erneut versuchen',

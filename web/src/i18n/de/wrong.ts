@@ -18,6 +18,9 @@ export const wrong: Like<typeof english> = {
     'Dieses Gerät wurde kopiert, und beide Kopien haben in {name} geschrieben: Es schreibt dort nichts mehr',
   'finding.device_cloned.do':
     'Betreibe nur eine Kopie; mit einem neuen Konto-Ordner kannst du wieder eingeladen werden.',
+  'finding.device_new': 'Zu deinem Konto kam ein Gerät, das dieses nicht gemacht hat: {name}',
+  'finding.device_new.do':
+    'Ist es deins, sag es in den Einstellungen. Wenn nicht, hat jemand deine 24 Wörter oder eine Sicherung: Sperre es.',
   'finding.device_revoked':
     'Dieses Gerät wurde von einem anderen deines Kontos gesperrt: Es liest nichts Neues, und niemand nimmt an, was es schreibt',
   'finding.device_revoked.do':
@@ -90,6 +93,7 @@ export const wrong: Like<typeof english> = {
   'problem.conflict': 'Das passt nicht mehr zum jetzigen Stand',
   'problem.contact_not_found': 'Diesen Kontakt gibt es nicht',
   'problem.device_cloned': 'Dieses Gerät wurde kopiert, und beide haben geschrieben: Es schreibt nichts mehr',
+  'problem.device_new': 'Ein Gerät kam zu diesem Konto: Sperre es, wenn es nicht deins ist',
   'problem.devices_changed': 'Ein Gerät kam zu einem bestätigten Konto: Vergleicht die Sicherheitsnummern noch einmal',
   'problem.disk_full': 'Die Platte ist voll',
   'problem.do.fetch': 'Hole sie zuerst.',
@@ -124,6 +128,7 @@ export const wrong: Like<typeof english> = {
   'problem.too_long': 'Das ist zu lang',
   'problem.unauthorized': 'Dieses Fenster hat keine Sitzung mehr',
   'problem.unreachable': 'Niemand, der antworten könnte, ist erreichbar',
+  'problem.passphrase_short': 'Die Passphrase hat weniger als 8 Zeichen',
   'problem.wrong_passphrase': 'Die Passphrase ist falsch',
   'reason.alone': 'Noch ist niemand sonst im Raum',
   'reason.comparing': 'Wird mit anderen Mitgliedern verglichen: was dieses Gerät geschrieben hat',

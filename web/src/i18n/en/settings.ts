@@ -23,6 +23,9 @@ export const settings = {
   'backup.text':
     'If this machine is lost, a backup brings everything back: in one file, sealed before it leaves your node.',
   'device.hint': 'Another device of yours: start Parlor there, choose “I have 24 words”, then join rooms by an invite.',
+  'device.mine': 'It is mine',
+  'device.new': 'A new device of your account: {name}.',
+  'device.new.text': 'If it is not yours, somebody has your 24 words or a backup: revoke it.',
   'device.revoke': 'Revoke',
   'device.revoke.text': 'It reads nothing of what is written from now on, in any room. This cannot be taken back.',
   'device.revoke.title': 'Revoke {name}?',

@@ -106,6 +106,7 @@ export const talk = {
   'note.created': '{by} made the room',
   'note.history.from-join': '{by} set: newcomers read from joining on',
   'note.history.shared': '{by} set: newcomers read everything',
+  'note.declined': '{by} refused the request of {who} to come in',
   'note.invites_ended': 'With that, open invites of {who} ended: {n}',
   'note.invite_revoked': '{by} revoked an invite',
   'note.invited': '{by} made an invite',
@@ -114,6 +115,7 @@ export const talk = {
   'note.may_invite': '{by} gave {who} the right to invite',
   'note.may_not_invite': '{by} took the right to invite from {who}',
   'note.keys': 'The keys changed',
+  'note.keys.unused': '{by} made new keys',
   'note.left': '{who} left',
   'note.mailboxes': {
     one: '{by} set: {n} relay keeps what members missed',
@@ -125,6 +127,7 @@ export const talk = {
   'note.ttl': '{by} set: messages disappear after {time}',
   'note.ttl.off': '{by} set: messages stay',
   'note.unbanned': '{by} lifted the ban of {who}',
+  'note.void': '{note}: this does not count',
   'others.n': { one: '{n} other', other: '{n} others' },
   'outbox.n': { one: '{n} message waits to go out', other: '{n} messages wait to go out' },
   'outbox.retry': 'Try again now',

@@ -16,6 +16,9 @@ export const wrong = {
   'finding.device_cloned':
     'This device was copied and both copies have written in {name}: it writes nothing there any more',
   'finding.device_cloned.do': 'Run one copy of a home only; with a new home you can be invited again.',
+  'finding.device_new': 'A device came to your account that this one did not make: {name}',
+  'finding.device_new.do':
+    'If it is yours, say so in the settings. If not, somebody has your 24 words or a backup: revoke it.',
   'finding.device_revoked':
     'This device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes',
   'finding.device_revoked.do':
@@ -86,6 +89,7 @@ export const wrong = {
   'problem.conflict': 'It does not fit the present state',
   'problem.contact_not_found': 'There is no such contact',
   'problem.device_cloned': 'This device was copied and both have written: it writes nothing any more',
+  'problem.device_new': 'A device came to this account: revoke it if it is not yours',
   'problem.devices_changed': 'A device came to a verified account: compare safety numbers again',
   'problem.disk_full': 'The disk is full',
   'problem.do.fetch': 'Fetch it first.',
@@ -120,6 +124,7 @@ export const wrong = {
   'problem.too_long': 'That is too long',
   'problem.unauthorized': 'This window has no session any more',
   'problem.unreachable': 'Nobody who could answer is reachable',
+  'problem.passphrase_short': 'The passphrase is shorter than 8 characters',
   'problem.wrong_passphrase': 'The passphrase is wrong',
   'reason.alone': 'Nobody else is in the room yet',
   'reason.comparing': 'Comparing with other members what this device wrote',

@@ -21,7 +21,7 @@ async fn room_with_relay() -> (TestRelay, World, Running, String) {
 }
 
 async fn joins(node: &Running, link: &str) -> JoinState {
-    let request = JoinRequest { link: link.to_owned(), timeout: 60 };
+    let request = JoinRequest { link: link.to_owned(), timeout: 60, once_asked: false };
     node.app.join(request).await.unwrap().state
 }
 
@@ -94,7 +94,7 @@ async fn a_link_that_was_revoked_lets_nobody_in() {
     all_is_put(&alice, &room, 1).await;
     alice.stop().await.unwrap();
     let bob = world.up("bob").await;
-    let request = JoinRequest { link: invite.link.unwrap(), timeout: 60 };
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: 60, once_asked: false };
     let refused = bob.app.join(request).await.unwrap_err();
     assert_eq!(refused.code, Code::InviteRevoked, "{refused:?}");
     bob.stop().await.unwrap();

@@ -104,7 +104,7 @@ async fn texts(node: &Running, room: &str) -> Vec<String> {
 async fn room_of_two(alice: &Running, bob: &Running) -> String {
     let room = alice.app.create_room(CreateRoom::named("room")).await.unwrap().room;
     let invite = alice.app.create_invite(&room, CreateInvite::default()).await.unwrap();
-    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT };
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT, once_asked: false };
     assert_eq!(bob.app.join(request).await.unwrap().state, JoinState::Joined);
     room
 }
@@ -216,7 +216,7 @@ async fn a_request_waits_at_the_door_until_a_member_comes_by_and_the_answer_unti
     alice.stop().await.unwrap();
 
     let bob = world.up("bob").await;
-    let request = JoinRequest { link: invite.link.unwrap(), timeout: 15 };
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: 15, once_asked: false };
     let answer = bob.app.join(request).await.unwrap();
     assert_eq!(answer.state, JoinState::Pending, "{answer:?}");
     bob.stop().await.unwrap();
@@ -248,7 +248,7 @@ async fn who_is_removed_finds_no_way_to_the_next_box_and_who_was_away_does() {
     let (alice, bob, carol) = (world.up("alice").await, world.up("bob").await, world.up("carol").await);
     let room = room_of_two(&alice, &bob).await;
     let invite = alice.app.create_invite(&room, CreateInvite::default()).await.unwrap();
-    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT };
+    let request = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT, once_asked: false };
     assert_eq!(carol.app.join(request).await.unwrap().state, JoinState::Joined);
     bob.stop().await.unwrap();
     let carols = carol.app.ready().await.unwrap().account;

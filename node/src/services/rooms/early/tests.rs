@@ -142,7 +142,7 @@ async fn joined(of: &Alone, name: &str) -> (Running, Subscription, tempfile::Tem
     let node = start(config(&home)).await.unwrap();
     let events = node.app.subscribe(None).unwrap();
     let invite = of.app.create_invite(&of.room, CreateInvite::default()).await.unwrap();
-    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
     node.app.join(join).await.unwrap();
     (node, events, dir)
 }
@@ -205,7 +205,7 @@ async fn a_newcomer_has_the_newest_page_before_the_older_half_and_each_message_i
     let bob = start(config(&home)).await.unwrap();
     let mut events = bob.app.subscribe(None).unwrap();
     let invite = alone.app.create_invite(&alone.room, CreateInvite::default()).await.unwrap();
-    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX };
+    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
     bob.app.join(join).await.unwrap();
     let (mut new, mut before) = (Vec::new(), None);
     while new.len() < WRITTEN {

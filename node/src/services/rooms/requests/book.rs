@@ -20,7 +20,8 @@ pub(in crate::services::rooms) struct Asked {
     pub(super) join: JoinRequest,
     /// When it came, milliseconds since the epoch.
     pub(super) at_ms: u64,
-    /// Somebody here said no.
+    /// Somebody said no: the room knows it, this follows it.
+    #[serde(skip)]
     pub(super) refused: bool,
     /// Only members told of it: they pass it on themselves.
     pub(super) heard: bool,
@@ -52,8 +53,6 @@ pub(super) enum Came {
     Keep { asked: Box<Asked>, news: bool },
     /// It waits already.
     Waits,
-    /// It was refused.
-    Refused,
     /// Too many wait.
     Full,
 }
@@ -88,7 +87,6 @@ impl Requests {
     pub(super) fn came(&self, invite: InviteId, join: JoinRequest, heard: bool, now_ms: u64) -> Came {
         let asked = |join| Asked { invite, join, at_ms: now_ms, refused: false, heard };
         match self.asked.get(&join.entrant.account()).filter(|known| known.invite == invite) {
-            Some(known) if known.refused => Came::Refused,
             Some(known) if known.heard && !heard => Came::Keep { asked: asked(join).into(), news: false },
             Some(_) => Came::Waits,
             None if self.is_full(heard) => Came::Full,
@@ -130,6 +128,26 @@ impl Requests {
 
     pub(super) fn get(&self, account: &AccountId) -> Option<&Asked> {
         self.asked.get(account)
+    }
+
+    /// Follows who is `declined` in the room, and answers who was refused since.
+    pub(in crate::services::rooms) fn follow(
+        &mut self,
+        declined: impl Fn(&InviteId, &AccountId) -> bool,
+    ) -> Vec<AccountId> {
+        let mut refused = Vec::new();
+        for (account, asked) in &mut self.asked {
+            let was = std::mem::replace(&mut asked.refused, declined(&asked.invite, account));
+            if asked.refused && !was {
+                refused.push(*account);
+            }
+        }
+        refused
+    }
+
+    /// All of them, also those who were refused.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&AccountId, &Asked)> {
+        self.asked.iter()
     }
 
     /// What waits for an answer.
@@ -184,6 +202,11 @@ impl Requests {
     /// Whether [`due`](Self::due) has come; it counts once.
     pub(super) fn is_due(&mut self, now_ms: u64) -> bool {
         self.due_ms.take_if(|due| *due <= now_ms).is_some()
+    }
+
+    /// The devices that were told of an account.
+    pub(super) fn told_of(&self, account: &AccountId) -> impl Iterator<Item = &DeviceId> {
+        self.told.iter().filter(move |(_, told)| told == account).map(|(device, _)| device)
     }
 
     /// A device did not take what it was told: it is told again, but not at once.

@@ -19,7 +19,10 @@ async fn together(dir: &Path) -> (Running, Running, RoomId) {
     let (alice, bob) = (node(dir, "alice").await, node(dir, "bob").await);
     let id: RoomId = alice.app.create_room(CreateRoom::named("room")).await.unwrap().room.parse().unwrap();
     let invite = alice.app.create_invite(&id.to_string(), CreateInvite::default()).await.unwrap();
-    bob.app.join(JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT }).await.unwrap();
+    bob.app
+        .join(JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT, once_asked: false })
+        .await
+        .unwrap();
     (alice, bob, id)
 }
 

@@ -1,0 +1,207 @@
+//! Devices of the own account that came while this one was there: told loudly, until the user says that he knows them, or one is
+//! revoked.
+//!
+//! No device is made by another one: each comes with the recovery phrase or of a backup, and so does that of somebody who has
+//! either. What was in a room before this device is not new: of it the devices were told that were there already. Only causality says
+//! what was before, no clock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parlor_api::{Code, DeviceChange, DeviceChanged, EventBody, Problem};
+use parlor_proto::{DeviceId, codec};
+use parlor_storage::{Batch, Namespace, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::app::Answer;
+use crate::bus::Bus;
+use crate::clock::now_ms;
+use crate::home_damaged;
+use crate::limits::OWN_DEVICES_MAX;
+
+/// The name of what is kept.
+const NAME: &[u8] = b"own-devices";
+/// Its longest form.
+const MAX: usize = 64 * 1024;
+
+/// A device as a room knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Came {
+    pub(crate) device: DeviceId,
+    pub(crate) name: String,
+    pub(crate) revoked: bool,
+    /// Whether it came when this one was there already.
+    pub(crate) new: bool,
+}
+
+/// A device that came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    name: String,
+    at_ms: u64,
+    /// The user said that it is his, or it is revoked.
+    settled: bool,
+}
+
+/// What is known of the own account's devices.
+#[derive(Clone)]
+pub(crate) struct OwnDevices {
+    seen: Arc<Mutex<BTreeMap<DeviceId, Seen>>>,
+    /// One write at a time, each of all that is known then.
+    writing: Arc<tokio::sync::Mutex<()>>,
+    store: Store,
+    bus: Bus,
+}
+
+impl OwnDevices {
+    /// What the store says. Blocks.
+    ///
+    /// # Errors
+    /// `home_damaged`.
+    pub(crate) fn load(store: &Store, bus: &Bus) -> Answer<Self> {
+        let bytes = store.get(None, Namespace::Meta, NAME).map_err(|error| home_damaged(error.to_string()))?;
+        let seen = bytes.map(|bytes| codec::decode(&bytes, MAX)).transpose();
+        let seen = seen.map_err(|error| home_damaged(format!("the list of own devices: {error}")))?;
+        Ok(Self {
+            seen: Arc::new(Mutex::new(seen.unwrap_or_default())),
+            writing: Arc::default(),
+            store: store.clone(),
+            bus: bus.clone(),
+        })
+    }
+
+    /// A room knows these devices of the account, but for this one.
+    pub(crate) fn saw(&self, devices: Vec<Came>) {
+        let news = note(&mut self.seen(), devices, now_ms());
+        if !news.changed {
+            return;
+        }
+        for (device, name) in news.came {
+            tracing::warn!(device = %device.short(), "a device came to the own account");
+            self.tell(&device, name, DeviceChange::Came);
+        }
+        let own = self.clone();
+        // What could not be written is told again after a start.
+        tokio::spawn(async move {
+            if let Err(problem) = own.save().await {
+                tracing::warn!(%problem, "which own devices came could not be kept");
+            }
+        });
+    }
+
+    /// Those of which the user did not say that he knows them: id, name, and when each was seen first.
+    pub(crate) fn new_ones(&self) -> Vec<(DeviceId, String, u64)> {
+        let seen = self.seen();
+        let open = seen.iter().filter(|(_, it)| !it.settled);
+        open.map(|(device, it)| (*device, it.name.clone(), it.at_ms)).collect()
+    }
+
+    /// The user knows a device. Durable when it returns.
+    pub(crate) async fn confirm(&self, device: &DeviceId) -> Answer<()> {
+        let Some(name) = self.settle(device) else { return Ok(()) };
+        if let Err(problem) = self.save().await {
+            self.seen().entry(*device).and_modify(|it| it.settled = false);
+            return Err(problem);
+        }
+        self.tell(device, name, DeviceChange::Confirmed);
+        Ok(())
+    }
+
+    fn settle(&self, device: &DeviceId) -> Option<String> {
+        let mut seen = self.seen();
+        let it = seen.get_mut(device).filter(|it| !it.settled)?;
+        it.settled = true;
+        Some(it.name.clone())
+    }
+
+    fn tell(&self, device: &DeviceId, name: String, change: DeviceChange) {
+        let event = DeviceChanged { device: device.to_string(), name, change };
+        self.bus.publish(now_ms(), EventBody::Device(event));
+    }
+
+    async fn save(&self) -> Result<(), Problem> {
+        let _one = self.writing.lock().await;
+        let bytes = codec::encode(&*self.seen());
+        let mut batch = Batch::new(None);
+        batch.put(Namespace::Meta, NAME, bytes);
+        self.store.commit(batch).await.map_err(|error| crate::services::commit_problem(&error))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<DeviceId, Seen>> {
+        // Held for a few lines that do not panic.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The warning about a device, as it stands in the status.
+pub(crate) fn warning(device: &DeviceId, name: &str) -> String {
+    let code = Code::DeviceNew;
+    format!("{}: {name} ({}): {}", code.as_str(), device.short(), code.title())
+}
+
+#[derive(Default)]
+struct News {
+    came: Vec<(DeviceId, String)>,
+    changed: bool,
+}
+
+/// Notes devices, and says which are new. More than so many are not kept: then those go that need no word, and at last the oldest.
+fn note(seen: &mut BTreeMap<DeviceId, Seen>, devices: Vec<Came>, now_ms: u64) -> News {
+    let mut news = News::default();
+    for Came { device, name, revoked, new } in devices {
+        match seen.get_mut(&device) {
+            Some(it) if revoked && !it.settled => {
+                it.settled = true;
+                news.changed = true;
+            }
+            None if !revoked => {
+                if seen.len() >= OWN_DEVICES_MAX
+                    && let Some(gone) = seen.iter().min_by_key(|(_, it)| (!it.settled, it.at_ms)).map(|(id, _)| *id)
+                {
+                    seen.remove(&gone);
+                }
+                // What was there before in one room is not new in another.
+                seen.insert(device, Seen { name: name.clone(), at_ms: now_ms, settled: !new });
+                news.came.extend(new.then_some((device, name)));
+                news.changed = true;
+            }
+            _ => {}
+        }
+    }
+    news
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came(n: u8, new: bool, revoked: bool) -> Came {
+        Came { device: DeviceId([n; 32]), name: format!("phone {n}"), revoked, new }
+    }
+
+    fn names(news: News) -> Vec<String> {
+        news.came.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn what_came_later_is_told_once_and_what_was_there_or_is_revoked_never() {
+        let mut seen = BTreeMap::new();
+        let told = names(note(&mut seen, vec![came(1, false, false), came(2, true, false), came(3, true, true)], 5));
+        assert_eq!(told, ["phone 2"]);
+        assert!(!note(&mut seen, vec![came(2, true, false)], 6).changed, "another room knows it, too");
+        assert!(note(&mut seen, vec![came(2, true, true)], 7).changed, "it was revoked");
+        assert!(seen.values().all(|it| it.settled));
+        assert!(!note(&mut seen, vec![came(2, true, false)], 8).changed, "another room does not know it yet");
+        assert!(!note(&mut seen, vec![came(1, true, false)], 9).changed, "it was there, in another room");
+    }
+
+    #[test]
+    fn a_flood_of_devices_fills_no_memory_and_hides_none_that_came_last() {
+        let mut seen = BTreeMap::new();
+        for n in 0..=u8::try_from(OWN_DEVICES_MAX).unwrap() {
+            assert_eq!(names(note(&mut seen, vec![came(n, true, false)], n.into())).len(), 1);
+        }
+        assert_eq!(seen.len(), OWN_DEVICES_MAX);
+        assert!(!seen.contains_key(&DeviceId([0; 32])) && seen.values().all(|it| !it.settled));
+    }
+}
