@@ -228,7 +228,7 @@ async fn two_joins_into_one_room_end_each_for_itself() {
     alice.stop().await.unwrap();
     let bob = world.up("bob").await;
     for link in [&one, &two] {
-        let answer = bob.app.join(JoinRequest { link: link.to_text(), timeout: 8 }).await.unwrap();
+        let answer = bob.app.join(JoinRequest { link: link.to_text(), timeout: 8, once_asked: false }).await.unwrap();
         assert_eq!(answer.state, JoinState::Pending, "{answer:?}");
     }
     let kept = |node: &Running| node.app.node.context.store.scan(None, Namespace::Invite, b"join").unwrap().len();
