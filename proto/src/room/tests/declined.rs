@@ -63,7 +63,7 @@ fn a_no_is_known_to_all_who_may_answer_and_a_later_yes_stands_above_it() {
     let request = Person::request(&room.bob.room.id(), &room.dave, &room.link);
     let admission = room.bob.room.admit(request, true, room.bob.now, &mut room.bob.rng).unwrap();
     room.bob.keep(admission.outcome);
-    let mut dave = Person::joining(4, room.dave.clone(), &room.link, &room.bob.room.id(), admission.welcome.as_ref().unwrap());
+    let mut dave = Person::joining(4, room.dave.clone(), &room.link, &room.bob.room.id(), &admission.welcome.unwrap());
     dave.sync(&mut room.bob);
     room.alice.sync(&mut room.bob);
     assert!(room.alice.room.member(&account).is_some());
