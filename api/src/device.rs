@@ -21,6 +21,9 @@ pub struct OwnDevice {
     pub rooms: Vec<String>,
     /// Whether it was revoked, in any of them.
     pub revoked: bool,
+    /// The rooms in which it reads on although it was revoked in others: whoever revoked it is not in them. Revoke it here too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_in: Vec<String>,
     /// Whether it came while the device of this home was there, and nobody said here that it is known: somebody who has the recovery
     /// phrase or a backup may have made it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -54,6 +54,7 @@ macro_rules! codes {
                     Self::DeviceCloned => "run one copy of a home only; with a new home you can be invited again",
                     Self::PassphraseShort => "take four words that do not belong together: whoever copies the file tries all short ones",
                     Self::DeviceNew => "parlor device confirm DEVICE if it is yours; if not: parlor device revoke DEVICE",
+                    Self::DeviceStillIn => "revoke it there too: parlor device revoke DEVICE",
                     Self::Banned | Self::JoinRefused => "ask the one who invited you",
                     Self::Internal => "look into the log of the node (parlor run -v), and report it",
                     Self::BadRequest | Self::Usage | Self::MethodNotAllowed | Self::NotFound => "--help after the command shows what it takes",
@@ -118,6 +119,7 @@ codes! {
     Conflict          "conflict"            409    1    "it does not fit the present state"
     DevicesChanged    "devices_changed"     409    1    "a device came to a verified account: compare safety numbers again"
     DeviceNew         "device_new"          409    1    "a device came to this account: revoke it if it is not yours"
+    DeviceStillIn     "device_still_in"     409    1    "a revoked device reads on where nobody revoked it"
     NameTaken         "name_taken"          409    1    "the name is taken, or looks like one that is"
     SafetyDiffers     "safety_differs"      409    1    "the safety numbers differ"
     FileNotHere       "file_not_here"       409    1    "the file is not on this device"

@@ -143,7 +143,9 @@ impl App {
             let code = Code::HomeDamaged;
             format!("{}: {} can not be read: something of it on the disk is damaged", code.as_str(), summary.item.name)
         });
-        let warnings = new.chain(damaged).chain(warnings).chain(changed).collect();
+        let half = self.node.context.own.half_revoked();
+        let half = half.into_iter().map(|(name, rooms)| own::half_warning(&name, rooms));
+        let warnings = new.chain(half).chain(damaged).chain(warnings).chain(changed).collect();
         Ok(Status {
             account: ready.account,
             name: ready.name,

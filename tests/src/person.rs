@@ -79,14 +79,25 @@ impl Person {
     /// If one fails.
     #[track_caller]
     pub fn two_devices(name: &str, second: &str) -> [(Self, Value); 2] {
-        let (mut first, mut other) = (Self::new(name, Options::default()), Self::new(second, Options::default()));
+        let mut first = Self::new(name, Options::default());
         let made = first.cli(&["init", "--name", name, "--show-recovery"]).done().object();
         first.run();
+        let (other, made_too) = Self::further_device(&made, second);
+        [(first, made), (other, made_too)]
+    }
+
+    /// One more device of the account that `init` `made`, which runs.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn further_device(made: &Value, name: &str) -> (Self, Value) {
+        let mut other = Self::new(name, Options::default());
         let phrase = other.scratch().join("phrase");
         std::fs::write(&phrase, made["recovery_phrase"].as_str().expect("the phrase")).expect("it is written");
-        let made_too = other.cli(&["init", "--name", second, "--recover", &phrase.to_string_lossy()]).done().object();
+        let made_too = other.cli(&["init", "--name", name, "--recover", &phrase.to_string_lossy()]).done().object();
         other.run();
-        [(first, made), (other, made_too)]
+        (other, made_too)
     }
 
     /// A person with an empty home and no node.

@@ -57,6 +57,11 @@ pub fn run(command: Command, node: &Client, out: &mut Out) -> Done {
             } else {
                 out.note(format!("Revoked {short} {} in {rooms}.", neutral_line(&revoked.name)));
             }
+            if !revoked.rooms.is_empty() {
+                out.note(
+                    "In rooms that only other devices of yours are in it reads on, until one of these revokes it too.",
+                );
+            }
             for left in &revoked.left {
                 let room: String = left.room.chars().take(8).collect();
                 out.note(format!("Room {room} is not told yet ({}): revoke it again.", neutral_line(&left.why)));
@@ -72,21 +77,29 @@ fn list(node: &Client, out: &mut Out) -> Done {
         return devices.iter().try_for_each(|device| out.json(device));
     }
     let new = devices.iter().any(|device| device.new);
+    let half = devices.iter().any(|device| !device.still_in.is_empty());
     let mut table = Table::new(&["device", "name", "since", "rooms", "state"]);
     for device in devices {
         let short: String = device.device.chars().take(8).collect();
         let state = match &device {
-            device if device.revoked => "revoked",
-            device if device.contradicts_itself => "contradicts itself",
-            device if device.this => "this one",
-            device if device.new => "NEW: is it yours?",
-            device if device.online => "connected",
-            _ => "",
+            device if !device.still_in.is_empty() => {
+                format!("revoked, READS ON in {}", count(device.still_in.len() as u64, "room", "rooms"))
+            }
+            device if device.revoked => "revoked".to_owned(),
+            device if device.contradicts_itself => "contradicts itself".to_owned(),
+            device if device.this => "this one".to_owned(),
+            device if device.new => "NEW: is it yours?".to_owned(),
+            device if device.online => "connected".to_owned(),
+            _ => String::new(),
         };
         let since = device.since.as_deref().map(time::local).unwrap_or_default();
-        table.row([short, device.name.clone(), since, device.rooms.len().to_string(), state.to_owned()]);
+        table.row([short, device.name.clone(), since, device.rooms.len().to_string(), state]);
     }
     table.write(out, "no devices")?;
+    if half {
+        let text = "A device was revoked by another one of yours that is not in all its rooms. Do it here too: parlor device revoke DEVICE";
+        out.note(out.paint(Look::Bad, &out.called(text)));
+    }
     if new {
         let text = "A device that is new here was made with your recovery phrase or of a backup. Yours? parlor device confirm DEVICE; \
                     if not: parlor device revoke DEVICE";

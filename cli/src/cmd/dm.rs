@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Three or more words after `dm` are people; of two, the second is a text. A group of two others:
+    after_help = "Three or more words after `dm` are people; of two, the second is a text, unless --text says it. A group of two others:
   parlor dm @Ann --with @Bob 'Hello'"
 )]
 pub struct Args {
@@ -59,7 +59,14 @@ impl Args {
         match (words.len(), with.is_empty()) {
             (0, _) => {}
             (1, _) => match (said.is_some(), words.pop()) {
+                (true, Some(word)) if names_somebody(&word) => people.push(word),
                 (true, _) => return Err(twice()),
+                (false, Some(word)) if with.is_empty() && names_somebody(&word) => {
+                    let hint = format!(
+                        "a group with both: parlor dm WHO --with {word}; the text: parlor dm WHO --text {word}"
+                    );
+                    return Err(Problem::new(Code::Usage, format!("is {word} somebody, or what to write?")).hint(hint));
+                }
                 (false, word) => said = word,
             },
             (_, true) => people.append(&mut words),
@@ -75,6 +82,11 @@ impl Args {
         }
         Ok(Meant { who: people, text: said, name })
     }
+}
+
+/// Whether one word is how people are named.
+fn names_somebody(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('@') && !word.contains(char::is_whitespace)
 }
 
 /// Runs it.
@@ -172,6 +184,9 @@ mod tests {
         assert_eq!(meant(&["@A", "-hi"]), of(&["@A"], Some("-hi")));
         assert_eq!(meant(&["@A", "@B", "@C"]), of(&["@A", "@B", "@C"], None));
         assert_eq!(meant(&["@A", "@B", "@C", "--text", "hi"]), of(&["@A", "@B", "@C"], Some("hi")));
+        assert_eq!(meant(&["@A", "@B", "--text", "hi"]), of(&["@A", "@B"], Some("hi")));
+        assert_eq!(meant(&["@A", "@B"]), Err(Code::Usage), "a person, or the text?");
+        assert_eq!(meant(&["@A", "@ home"]), of(&["@A"], Some("@ home")));
         assert_eq!(meant(&["@A", "--with", "@B", "hi"]), of(&["@A", "@B"], Some("hi")));
         assert_eq!(meant(&["@A", "hi", "--with", "@B"]), of(&["@A", "@B"], Some("hi")));
         assert_eq!(meant(&["@A", "--with", "@B", "hi", "there"]), Err(Code::Usage));

@@ -74,6 +74,10 @@ pub fn run(args: &Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mu
         std::io::ErrorKind::AlreadyExists => {
             Problem::new(Code::AlreadyExists, format!("{} exists", path.display())).hint("name another path with --out")
         }
+        std::io::ErrorKind::NotFound => {
+            Problem::new(Code::NotFound, format!("there is no folder for {}", path.display()))
+                .hint("make it first, or name another with --out")
+        }
         _ => unwritable(error),
     })?;
     let written = write(room, args, path, &node, BufWriter::new(file));

@@ -1,12 +1,15 @@
 //! `parlor search`: finds messages, newest first.
 
-use parlor_api::{SEARCH_MAX, SearchHit, SearchPage};
+use parlor_api::{Code, Problem, SEARCH_MAX, SearchHit, SearchPage};
 
 use crate::args::Globals;
 use crate::client::{Client, segment};
 use crate::display;
 use crate::out::{Done, Look, Out};
 use crate::time;
+
+/// Longest words that are looked for: as an address, in which each byte may be three, they still fit in a request.
+const QUERY_MAX: usize = 2_048;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -48,7 +51,12 @@ pub struct Args {
 /// # Errors
 /// What the node answers.
 pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
-    let mut query = format!("/search?q={}", segment(&args.query.join(" ")));
+    let words = args.query.join(" ");
+    if words.len() > QUERY_MAX {
+        let text = format!("a search of more than {QUERY_MAX} bytes");
+        return Err(Problem::new(Code::TooLong, text).hint("a few words of what is looked for are enough").into());
+    }
+    let mut query = format!("/search?q={}", segment(&words));
     for (name, value) in
         [("room", &args.room), ("from", &args.from), ("since", &args.since), ("until", &args.until), ("has", &args.has)]
     {

@@ -17,6 +17,7 @@ impl App {
             online: true,
             rooms: Vec::new(),
             revoked: false,
+            still_in: Vec::new(),
             new: false,
             contradicts_itself: false,
         };

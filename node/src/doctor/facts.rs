@@ -54,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) changed: Vec<String>,
     /// Names of devices of the own account that came and were not confirmed.
     pub(crate) own_new: Vec<String>,
+    /// Names of devices of the own account that were revoked in some room, and in how many they read on.
+    pub(crate) half_revoked: Vec<(String, u64)>,
     /// Notifications are wanted on the desktop, and nobody there shows them.
     pub(crate) unheard: bool,
     /// Our clock.
@@ -183,6 +185,9 @@ impl Facts {
         }
         for (n, person) in self.changed.iter_mut().enumerate() {
             *person = format!("person {}", n + 1);
+        }
+        for (n, (device, _)) in self.half_revoked.iter_mut().enumerate() {
+            *device = format!("number {}", n + 1);
         }
         for (n, device) in self.own_new.iter_mut().enumerate() {
             *device = format!("number {}", n + 1);

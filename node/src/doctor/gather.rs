@@ -69,6 +69,7 @@ impl App {
             asked,
             asking,
             changed: node.context.contacts.changed_since(),
+            half_revoked: node.context.own.half_revoked(),
             own_new: node.context.own.new_ones().into_iter().map(|(_, name, _)| name).collect(),
             unheard: node.context.attention.desktop() == Desktop::Nobody
                 && node.context.attention.notify() != parlor_api::Notify::Off,

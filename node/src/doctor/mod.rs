@@ -3,6 +3,7 @@
 //! [`Facts`] are what a node observes of itself; [`findings`] are what follows from them, by rules without I/O. Each finding
 //! has a code that stays.
 
+mod devices;
 mod facts;
 mod gather;
 mod rules;

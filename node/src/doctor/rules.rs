@@ -4,6 +4,7 @@ use parlor_api::{Finding, Level, Tried};
 
 use parlor_net::RelayTrouble;
 
+use super::devices::device;
 use super::facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp};
 use crate::count::count;
 
@@ -31,7 +32,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     all
 }
 
-fn told(code: &str, level: Level, text: impl Into<String>, hint: impl Into<String>) -> Finding {
+pub(super) fn told(code: &str, level: Level, text: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding { code: code.into(), level, text: text.into(), hint: hint.into(), n: None, name: None, tried: Vec::new() }
 }
 
@@ -40,12 +41,12 @@ fn tried(finding: Finding, tried: Vec<Tried>) -> Finding {
 }
 
 /// With the number that stands in its text.
-fn counted(n: u64, finding: Finding) -> Finding {
+pub(super) fn counted(n: u64, finding: Finding) -> Finding {
     Finding { n: Some(n), ..finding }
 }
 
 /// With the name that stands in its text.
-fn named(name: &str, finding: Finding) -> Finding {
+pub(super) fn named(name: &str, finding: Finding) -> Finding {
     Finding { name: Some(name.to_owned()), ..finding }
 }
 
@@ -62,32 +63,6 @@ fn desktop(facts: &Facts) -> Vec<Finding> {
         "this is fine on a machine without a screen; else run the node in your desktop session, or: parlor config set notify off",
     );
     if facts.unheard { vec![finding] } else { Vec::new() }
-}
-
-/// This device was revoked or copied, or somebody's devices changed.
-fn device(facts: &Facts) -> Vec<Finding> {
-    let cloned = facts.rooms.iter().filter(|room| room.cloned).map(|room| {
-        let text = format!(
-            "this device was copied and both copies have written in {}: it writes nothing there any more",
-            room.name
-        );
-        let hint = "run one copy of a home only; with a new home you can be invited again";
-        named(&room.name, told("device_cloned", Level::Problem, text, hint))
-    });
-    let changed = facts.changed.iter().map(|name| {
-        let text = format!("a new device came to {name}, whom you had verified");
-        let hint = "compare safety numbers again: parlor contact verify WHO";
-        named(name, told("devices_changed", Level::Warning, text, hint))
-    });
-    let revoked = facts.revoked.then(|| {
-        let text = "this device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes";
-        let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM";
-        told("device_revoked", Level::Problem, text, hint)
-    });
-    let text = |name| format!("a device came to your account that this one did not make: {name}");
-    let hint = "is it yours? parlor device confirm DEVICE; if not, somebody has your recovery phrase or a backup: parlor device revoke DEVICE";
-    let new = facts.own_new.iter().map(|name| named(name, told("device_new", Level::Problem, text(name), hint)));
-    revoked.into_iter().chain(new).chain(cloned).chain(changed).collect()
 }
 
 /// Rooms of which something on the disk can not be read.
@@ -424,6 +399,7 @@ mod tests {
             asking: 2,
             banned: 1,
             changed: vec!["Bob".into()],
+            half_revoked: vec![("tablet".into(), 2)],
             own_new: vec!["phone".into()],
             clock: Clock::Behind(7_200),
             disk_free: Some(0),
@@ -453,6 +429,7 @@ mod tests {
             "peers_refused",
             "devices_changed",
             "device_new",
+            "device_still_in",
             "clock_behind",
             "disk_full",
         ] {
@@ -560,6 +537,7 @@ mod tests {
             asking: 2,
             banned: 1,
             changed: vec!["Bob".into()],
+            half_revoked: vec![("tablet".into(), 2)],
             own_new: vec!["phone".into()],
             clock: Clock::Behind(7_200),
             disk_free: Some(3 << 20),
@@ -569,7 +547,8 @@ mod tests {
         for finding in findings(&facts) {
             let number = finding.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());
             assert_eq!(finding.n, number, "{finding:?}");
-            let name = ["north", "kitchen", "Bob", "phone"].into_iter().find(|name| finding.text.contains(name));
+            let name =
+                ["north", "kitchen", "Bob", "tablet", "phone"].into_iter().find(|name| finding.text.contains(name));
             assert_eq!(finding.name.as_deref(), name, "{finding:?}");
             for tried in finding.tried {
                 let number = tried.text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());

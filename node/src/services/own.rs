@@ -5,11 +5,11 @@
 //! either. What was in a room before this device is not new: of it the devices were told that were there already. Only causality says
 //! what was before, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_api::{Code, DeviceChange, DeviceChanged, EventBody, Problem};
-use parlor_proto::{DeviceId, codec};
+use parlor_proto::{DeviceId, RoomId, codec};
 use parlor_storage::{Batch, Namespace, Store};
 use serde::{Deserialize, Serialize};
 
@@ -43,10 +43,20 @@ struct Seen {
     settled: bool,
 }
 
+/// How a device stands in the rooms of this one. In memory only: every room says so as it begins.
+#[derive(Debug, Clone, Default)]
+struct Stands {
+    name: String,
+    revoked: bool,
+    /// The rooms in which it is not revoked.
+    live: BTreeSet<RoomId>,
+}
+
 /// What is known of the own account's devices.
 #[derive(Clone)]
 pub(crate) struct OwnDevices {
     seen: Arc<Mutex<BTreeMap<DeviceId, Seen>>>,
+    stands: Arc<Mutex<BTreeMap<DeviceId, Stands>>>,
     /// One write at a time, each of all that is known then.
     writing: Arc<tokio::sync::Mutex<()>>,
     store: Store,
@@ -64,6 +74,7 @@ impl OwnDevices {
         let seen = seen.map_err(|error| home_damaged(format!("the list of own devices: {error}")))?;
         Ok(Self {
             seen: Arc::new(Mutex::new(seen.unwrap_or_default())),
+            stands: Arc::default(),
             writing: Arc::default(),
             store: store.clone(),
             bus: bus.clone(),
@@ -87,6 +98,32 @@ impl OwnDevices {
                 tracing::warn!(%problem, "which own devices came could not be kept");
             }
         });
+    }
+
+    /// How a room knows these devices, where this account is a member or not any more.
+    pub(crate) fn stands(&self, room: RoomId, member: bool, devices: &[Came]) {
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        for Came { device, name, revoked, .. } in devices {
+            if !stands.contains_key(device) && stands.len() >= OWN_DEVICES_MAX {
+                continue;
+            }
+            let it = stands.entry(*device).or_default();
+            it.name.clone_from(name);
+            it.revoked |= revoked;
+            if member && !revoked {
+                it.live.insert(room);
+            } else {
+                it.live.remove(&room);
+            }
+        }
+    }
+
+    /// Those that were revoked in some room and read on in others, which whoever revoked them is not in: name, and in how many. Never
+    /// revoked there by itself: a thief with the recovery phrase could have it done to all of them by one word in one room.
+    pub(crate) fn half_revoked(&self) -> Vec<(String, u64)> {
+        let stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        let half = stands.values().filter(|it| it.revoked && !it.live.is_empty());
+        half.map(|it| (it.name.clone(), it.live.len() as u64)).collect()
     }
 
     /// Those of which the user did not say that he knows them: id, name, and when each was seen first.
@@ -137,6 +174,12 @@ impl OwnDevices {
 pub(crate) fn warning(device: &DeviceId, name: &str) -> String {
     let code = Code::DeviceNew;
     format!("{}: {name} ({}): {}", code.as_str(), device.short(), code.title())
+}
+
+/// As [`warning`], about a device that was revoked and reads on in so many rooms.
+pub(crate) fn half_warning(name: &str, rooms: u64) -> String {
+    let code = Code::DeviceStillIn;
+    format!("{}: {name}, in {rooms} of your rooms: {}", code.as_str(), code.title())
 }
 
 #[derive(Default)]

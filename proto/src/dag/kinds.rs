@@ -159,12 +159,23 @@ impl Dag {
         [account, grant, invite].into_iter().flatten().flatten().copied()
     }
 
-    /// The removals of another grant of the same account that end this one too: it was given by an invite that was made without
-    /// knowing of it, and is as strong. Who was given another role does not get the one before again by the link he came by.
+    /// The removals of another grant of the same account that end this one too, which is as strong: it was given by an invite that was
+    /// made without knowing of it, so who was given another role does not get the one before again by the link he came by; or it was
+    /// given at once with it, by nobody more senior than who removed: so of two who change a role apart the more senior's word counts.
     pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
         let grant = &self.grants()[g];
         let by = self.invite_behind(g).into_iter();
-        by.flat_map(move |invite| self.role_removes_since(invite, &grant.subject, grant.power, Some(g)))
+        let by_link = by.flat_map(move |invite| self.role_removes_since(invite, &grant.subject, grant.power, Some(g)));
+        let is_role = matches!(self.node(grant.op).control, Control::Grant(_));
+        let all = is_role.then(|| self.kinds.role_removes.get(&grant.subject)).flatten().into_iter().flatten().copied();
+        let at_once = all.filter(move |at| {
+            let by = self.node(*at).auth;
+            by.zip(grant.parent).is_some_and(|(by, giver)| self.seniority(by, giver).is_le())
+                && !self.in_past(*at, grant.op)
+                && !self.in_past(grant.op, *at)
+                && self.takes_as_strong(*at, grant.power, Some(g))
+        });
+        by_link.chain(at_once)
     }
 
     /// The removals of one grant of an account that end another one of it by an invite, `except` the grant they name: made when the
@@ -177,12 +188,14 @@ impl Dag {
         except: Option<GrantIdx>,
     ) -> impl Iterator<Item = NodeIdx> {
         let all = self.kinds.role_removes.get(account).into_iter().flatten().copied();
-        all.filter(move |at| {
-            let Control::Remove(remove) = &self.node(*at).control else { return false };
-            let mut named = self.targets(&remove.target).iter();
-            !self.in_past(*at, invite)
-                && named.any(|named| Some(*named) != except && power <= self.grants()[*named].power)
-        })
+        all.filter(move |at| !self.in_past(*at, invite) && self.takes_as_strong(*at, power, except))
+    }
+
+    /// Whether a removal names a grant, not `except`, that is no stronger than `power`.
+    fn takes_as_strong(&self, removal: NodeIdx, power: Power, except: Option<GrantIdx>) -> bool {
+        let Control::Remove(remove) = &self.node(removal).control else { return false };
+        let mut named = self.targets(&remove.target).iter();
+        named.any(|named| Some(*named) != except && power <= self.grants()[*named].power)
     }
 
     /// The grants of an account that lie in the past of a Remove and are not junior to the one it was made under.

@@ -115,3 +115,44 @@ fn a_device_that_came_is_told_loudly_on_the_others_until_somebody_says_that_it_i
     alice.restart();
     assert!(!warned(&alice) && new(&alice) == 0);
 }
+
+#[test]
+fn a_device_that_is_revoked_where_one_is_not_in_all_its_rooms_is_told_on_those_that_are_until_they_revoke_it() {
+    let [(alice, made), (phone, _)] = Person::two_devices("Alice", "Phone");
+    let (mut tablet, _) = Person::further_device(&made, "Tablet");
+    let bob = Person::start("Bob");
+    let all = bob.create_room("All");
+    let link = bob.invite(&all, &["--uses", "3"]);
+    [&alice, &phone, &tablet].into_iter().for_each(|device| device.join(&link));
+    // The laptop is not in this one.
+    let two = bob.create_room("Two");
+    let link = bob.invite(&two, &["--uses", "2"]);
+    [&phone, &tablet].into_iter().for_each(|device| device.join(&link));
+    alice.cli(&["device", "revoke", "Phone"]).done();
+    eventually("it is known in the room of all", || (phone.cli(&["send", &all, "Still?"]).code == 4).then_some(()));
+    bob.say(&two, "Still read");
+    phone.holds(&two, 1);
+    let said = |tablet: &Person| {
+        let status = tablet.cli(&["status"]).done().object();
+        let warnings = status["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("device_still_in: Phone")))
+    };
+    eventually("the tablet says so", || said(&tablet).then_some(()));
+    // After a start too.
+    tablet.stop();
+    tablet.run();
+    eventually("the tablet says so again", || said(&tablet).then_some(()));
+    let still = |tablet: &Person| {
+        let devices = tablet.cli(&["device", "list"]).done().lines();
+        let phone = devices.into_iter().find(|device| device["name"] == "Phone").expect("the phone is listed");
+        phone["still_in"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(still(&tablet), 1);
+    tablet.cli(&["device", "revoke", "Phone"]).done();
+    assert_eq!(still(&tablet), 0);
+    assert!(!said(&tablet));
+    bob.say(&two, "Not read");
+    tablet.holds(&two, 2);
+    eventually("the phone is out", || (phone.cli(&["send", &two, "Still?"]).code == 4).then_some(()));
+    assert!(!phone.texts(&two).contains(&"Not read".to_owned()));
+}

@@ -27,6 +27,7 @@ impl Turn<'_> {
             online: info.device == this || connected.contains(&info.device),
             rooms: vec![self.id().to_string()],
             revoked: info.revoked,
+            still_in: Vec::from_iter((!info.revoked && self.entry.room.is_member()).then(|| self.id().to_string())),
             new: false,
             contradicts_itself: info.contradicts_itself,
         };
@@ -44,7 +45,23 @@ impl Turn<'_> {
             revoked: info.revoked,
             new: info.came_after_us,
         };
-        self.context.own.saw(others.map(came).collect());
+        let others: Vec<Came> = others.map(came).collect();
+        self.context.own.stands(self.id(), self.entry.room.is_member(), &others);
+        self.context.own.saw(others);
+    }
+
+    /// Which of them were revoked, as the room begins.
+    pub(super) fn note_own_devices(&self) {
+        let infos = self.entry.room.devices(&self.context.identity.account());
+        let this = self.context.identity.device();
+        let others = infos.into_iter().filter(|info| info.device != this);
+        let came = |info: parlor_proto::room::DeviceInfo| Came {
+            device: info.device,
+            name: info.name,
+            revoked: info.revoked,
+            new: false,
+        };
+        self.context.own.stands(self.id(), self.entry.room.is_member(), &others.map(came).collect::<Vec<_>>());
     }
 
     /// Revokes a device of this account in this room, and makes the epoch that follows in the same batch.
@@ -66,6 +83,7 @@ pub(crate) fn merged(this: OwnDevice, of_rooms: Vec<Vec<OwnDevice>>) -> Vec<OwnD
             Some(known) => {
                 known.since = known.since.take().into_iter().chain(device.since).min();
                 known.rooms.extend(device.rooms);
+                known.still_in.extend(device.still_in);
                 known.online |= device.online;
                 known.revoked |= device.revoked;
                 known.contradicts_itself |= device.contradicts_itself;
@@ -73,6 +91,7 @@ pub(crate) fn merged(this: OwnDevice, of_rooms: Vec<Vec<OwnDevice>>) -> Vec<OwnD
         }
     }
     let mut devices: Vec<OwnDevice> = all.into_values().collect();
+    devices.iter_mut().filter(|device| !device.revoked).for_each(|device| device.still_in.clear());
     devices.sort_by(|a, b| (!a.this, a.revoked, &a.name, &a.device).cmp(&(!b.this, b.revoked, &b.name, &b.device)));
     devices
 }

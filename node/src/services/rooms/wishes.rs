@@ -6,7 +6,7 @@ use parlor_proto::control::{History, MailboxTokens, Mailboxes, Permission, Polic
 use parlor_proto::file::Files;
 use parlor_proto::limits::MAX_ROOM_NAME;
 use parlor_proto::outbox::{self, Failure, Nonce, Out as OutboxOut, OutboxError};
-use parlor_proto::room::{Outcome, Refusal};
+use parlor_proto::room::{ExitHow, Outcome, Refusal};
 use parlor_proto::{EventId, room};
 
 use super::entry::Turn;
@@ -312,8 +312,12 @@ impl Turn<'_> {
             return Problem::new(Code::NotPermitted, "you are no member of this room yet")
                 .hint("try again in a moment");
         };
+        let exit = self.entry.room.exit(&self.context.identity.account());
         let hint = if gone.banned {
             format!("{} or somebody more senior can lift the ban", gone.by.name)
+        } else if exit.is_some_and(|exit| exit.how == ExitHow::Revoked) {
+            "if it was you, make a new device with your 24 words: parlor init --recover FILE, in a new home; if not, somebody has your account"
+                .to_owned()
         } else {
             "ask a member for an invite".to_owned()
         };

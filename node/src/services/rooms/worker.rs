@@ -511,6 +511,7 @@ impl Turn<'_> {
     pub(super) fn begin(&mut self) {
         self.note_gossip_key();
         self.tell_members();
+        self.note_own_devices();
         self.open_profiles();
         self.show_all_profiles();
         if self.entry.room.epoch_status().epoch.is_some() {

@@ -324,3 +324,23 @@ fn who_leaves_is_out_also_when_his_role_is_changed_by_somebody_who_has_not_heard
         assert!(alice.room.member(&account).is_some());
     }
 }
+
+#[test]
+fn of_two_who_change_a_role_apart_the_word_of_the_more_senior_counts() {
+    for (by_alice, by_ben) in [(Role::Observer, Role::Moderator), (Role::Moderator, Role::Observer)] {
+        let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Member]);
+        let [ben, dora] = &mut others[..] else { unreachable!() };
+        let account = dora.room.me().account();
+        let said = alice.room.grant_role(&account, by_alice, alice.now).unwrap();
+        alice.keep(said);
+        let said = ben.room.grant_role(&account, by_ben, ben.now).unwrap();
+        ben.keep(said);
+        alice.sync(ben);
+        for person in [&alice, ben] {
+            assert_eq!(person.room.member(&account).unwrap().role, by_alice);
+        }
+        // Who knows of it says something else.
+        assert!(ben.room.grant_role(&account, Role::Moderator, ben.now).is_ok());
+        assert_eq!(ben.room.member(&account).unwrap().role, Role::Moderator);
+    }
+}

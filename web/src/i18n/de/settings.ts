@@ -29,12 +29,18 @@ export const settings: Like<typeof english> = {
   'device.new': 'Ein neues Gerät deines Kontos: {name}.',
   'device.new.text': 'Ist es nicht deins, hat jemand deine 24 Wörter oder eine Sicherung: sperre es.',
   'device.revoke': 'Sperren',
-  'device.revoke.text': 'Es liest ab jetzt in keinem Raum mehr mit. Das lässt sich nicht rückgängig machen.',
+  'device.revoke.text':
+    'Es liest ab jetzt in keinem Raum mehr mit, in dem dieses Gerät ist. Das lässt sich nicht rückgängig machen.',
   'device.revoke.title': '{name} sperren?',
   'device.revoked': 'gesperrt',
   'device.revoked.done': '{name} ist gesperrt',
   'device.rooms': { one: 'in {n} Raum', other: 'in {n} Räumen' },
   'device.since': 'seit {at}',
+  'device.still': {
+    one: 'Ein Gerät, das nicht in allen seinen Räumen ist, hat es gesperrt. In {n} liest es weiter: sperre es auch hier.',
+    other:
+      'Ein Gerät, das nicht in allen seinen Räumen ist, hat es gesperrt. In {n} liest es weiter: sperre es auch hier.',
+  },
   'device.this': 'dieses Gerät',
   doctor: 'Wie es deinem Knoten geht',
   'doctor.report': 'Bericht speichern',

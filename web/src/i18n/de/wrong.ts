@@ -22,9 +22,14 @@ export const wrong: Like<typeof english> = {
   'finding.device_new.do':
     'Ist es deins, sag es in den Einstellungen. Wenn nicht, hat jemand deine 24 Wörter oder eine Sicherung: Sperre es.',
   'finding.device_revoked':
-    'Dieses Gerät wurde von einem anderen deines Kontos gesperrt: Es liest nichts Neues, und niemand nimmt an, was es schreibt',
+    'Dieses Gerät wurde von einem anderen deines Kontos gesperrt: In dessen Räumen liest es nichts Neues, und niemand dort nimmt an, was es schreibt',
   'finding.device_revoked.do':
     'Wenn du das nicht warst, hat jemand dein Konto: Sag es denen, mit denen du schreibst. Was es hält, kann exportiert werden.',
+  'finding.device_still_in': {
+    one: '{name} wurde von einem anderen deiner Geräte gesperrt, das in {n} Raum nicht ist, wo es weiterliest',
+    other: '{name} wurde von einem anderen deiner Geräte gesperrt, das in {n} Räumen nicht ist, wo es weiterliest',
+  },
+  'finding.device_still_in.do': 'Sperre es auch hier.',
   'finding.devices_changed': 'Zu {name}, von dir bestätigt, kam ein neues Gerät',
   'finding.devices_changed.do': 'Vergleicht die Sicherheitsnummern noch einmal.',
   'finding.disk_full': 'Auf der Platte sind noch {n} MiB frei',
@@ -93,6 +98,7 @@ export const wrong: Like<typeof english> = {
   'problem.conflict': 'Das passt nicht mehr zum jetzigen Stand',
   'problem.contact_not_found': 'Diesen Kontakt gibt es nicht',
   'problem.device_cloned': 'Dieses Gerät wurde kopiert, und beide haben geschrieben: Es schreibt nichts mehr',
+  'problem.device_still_in': 'Ein gesperrtes Gerät liest dort weiter, wo es niemand gesperrt hat',
   'problem.device_new': 'Ein Gerät kam zu diesem Konto: Sperre es, wenn es nicht deins ist',
   'problem.devices_changed': 'Ein Gerät kam zu einem bestätigten Konto: Vergleicht die Sicherheitsnummern noch einmal',
   'problem.disk_full': 'Die Platte ist voll',

@@ -27,12 +27,17 @@ export const settings = {
   'device.new': 'A new device of your account: {name}.',
   'device.new.text': 'If it is not yours, somebody has your 24 words or a backup: revoke it.',
   'device.revoke': 'Revoke',
-  'device.revoke.text': 'It reads nothing of what is written from now on, in any room. This cannot be taken back.',
+  'device.revoke.text':
+    'It reads nothing of what is written from now on, in any room that this device is in. This cannot be taken back.',
   'device.revoke.title': 'Revoke {name}?',
   'device.revoked': 'revoked',
   'device.revoked.done': '{name} is revoked',
   'device.rooms': { one: 'in {n} room', other: 'in {n} rooms' },
   'device.since': 'since {at}',
+  'device.still': {
+    one: 'It was revoked by a device that is not in all its rooms, and reads on in {n}: revoke it here too.',
+    other: 'It was revoked by a device that is not in all its rooms, and reads on in {n}: revoke it here too.',
+  },
   'device.this': 'this device',
   doctor: 'How your node does',
   'doctor.report': 'Save a report',

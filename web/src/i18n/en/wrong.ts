@@ -20,9 +20,14 @@ export const wrong = {
   'finding.device_new.do':
     'If it is yours, say so in the settings. If not, somebody has your 24 words or a backup: revoke it.',
   'finding.device_revoked':
-    'This device was revoked by another one of your account: it reads nothing new, and nobody takes what it writes',
+    'This device was revoked by another one of your account: in its rooms it reads nothing new, and nobody takes what it writes there',
   'finding.device_revoked.do':
     'If that was not you, somebody has your account: tell the people you write with. What it holds can be exported.',
+  'finding.device_still_in': {
+    one: '{name} was revoked by another device of yours, which is not in {n} room where it reads on',
+    other: '{name} was revoked by another device of yours, which is not in {n} rooms where it reads on',
+  },
+  'finding.device_still_in.do': 'Revoke it here too.',
   'finding.devices_changed': 'A new device came to {name}, whom you had verified',
   'finding.devices_changed.do': 'Compare safety numbers again.',
   'finding.disk_full': 'The disk has {n} MiB left',
@@ -89,6 +94,7 @@ export const wrong = {
   'problem.conflict': 'It does not fit the present state',
   'problem.contact_not_found': 'There is no such contact',
   'problem.device_cloned': 'This device was copied and both have written: it writes nothing any more',
+  'problem.device_still_in': 'A revoked device reads on where nobody revoked it',
   'problem.device_new': 'A device came to this account: revoke it if it is not yours',
   'problem.devices_changed': 'A device came to a verified account: compare safety numbers again',
   'problem.disk_full': 'The disk is full',
