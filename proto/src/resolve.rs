@@ -189,11 +189,12 @@ impl Resolved {
         self.kills(g).iter().any(bounds) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
     }
 
-    /// Whether somebody who has the grant `g` was in all the while before, as far as whoever gave it knew: only his role changed.
-    pub fn goes_on(&self, dag: &Dag, g: GrantIdx) -> bool {
-        let grant = &dag.grants()[g];
-        let mut kills = dag.grants_of(&grant.subject).iter().flat_map(|h| self.kills(*h));
-        !kills.any(|kill| dag.in_past(*kill, grant.op) && !is_role_change(dag, *kill))
+    /// Whether somebody who has the grant `g` was in all the while since he had `before`, as far as whoever gave it knew: only his role
+    /// changed.
+    pub fn goes_on(&self, dag: &Dag, g: GrantIdx, before: GrantIdx) -> bool {
+        let (now, then) = (dag.grants()[g].op, dag.grants()[before].op);
+        let mut kills = dag.grants_of(&dag.grants()[g].subject).iter().flat_map(|h| self.kills(*h));
+        !kills.any(|kill| dag.in_past(*kill, now) && !dag.in_past(*kill, then) && !is_role_change(dag, *kill))
     }
 
     /// What removed an account from any grant it has had, whether or not that counted.

@@ -161,7 +161,7 @@ impl Dag {
 
     /// The removals of another grant of the same account that end this one too, which is as strong: it was given by an invite that was
     /// made without knowing of it, so who was given another role does not get the one before again by the link he came by; or it was
-    /// given at once with it, by nobody more senior than who removed: so of two who change a role apart the more senior's word counts.
+    /// given at once with it by a junior of who removed: so of two who change a role apart the more senior's word counts.
     pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
         let grant = &self.grants()[g];
         let by = self.invite_behind(g).into_iter();
@@ -170,7 +170,7 @@ impl Dag {
         let all = is_role.then(|| self.kinds.role_removes.get(&grant.subject)).flatten().into_iter().flatten().copied();
         let at_once = all.filter(move |at| {
             let by = self.node(*at).auth;
-            by.zip(grant.parent).is_some_and(|(by, giver)| self.seniority(by, giver).is_le())
+            by.zip(grant.parent).is_some_and(|(by, giver)| self.seniority(by, giver).is_lt())
                 && !self.in_past(*at, grant.op)
                 && !self.in_past(grant.op, *at)
                 && self.takes_as_strong(*at, grant.power, Some(g))

@@ -41,13 +41,16 @@ impl Room {
         }
         let counts = |g: &GrantIdx| self.resolved.is_ok(*g);
         let lets = |g: &GrantIdx, role_changes| counts(g) && self.lets_say(*g, point, author, role_changes);
-        let says = |role_changes| {
-            let by_other = |g: &GrantIdx| lets(g, role_changes) && self.stands_in(*g, &seen, author);
-            seen.iter().any(|g| lets(g, role_changes)) || others.iter().any(by_other)
+        let saying = |role_changes| -> Vec<GrantIdx> {
+            let by_other = |g: &&GrantIdx| lets(g, role_changes) && self.stands_in(**g, &seen, author);
+            seen.iter().filter(|g| lets(g, role_changes)).chain(others.iter().filter(by_other)).copied().collect()
         };
-        let goes_on = |g: &GrantIdx| lets(g, true) && self.resolved.goes_on(&self.dag, *g);
-        let by_later_role = || permission == Permission::Post && says(false) && seen.iter().chain(&others).any(goes_on);
-        if says(true) || by_later_role() {
+        let goes_on = |before: GrantIdx| {
+            let now = |g: &GrantIdx| lets(g, true) && self.resolved.goes_on(&self.dag, *g, before);
+            seen.iter().chain(&others).any(now)
+        };
+        let by_later_role = || permission == Permission::Post && saying(false).into_iter().any(goes_on);
+        if !saying(true).is_empty() || by_later_role() {
             Verdict::Shown
         } else if seen.iter().any(counts) {
             Verdict::AfterRemoval

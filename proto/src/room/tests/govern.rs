@@ -507,3 +507,25 @@ fn who_is_muted_after_his_role_was_changed_says_nothing_more_even_when_he_may_wr
     assert_eq!(alice.room.verdict(&unaware), Verdict::Shown);
     assert_eq!(alice.room.verdict(&muted), Verdict::AfterRemoval);
 }
+
+#[test]
+fn what_crosses_a_change_of_role_shows_also_of_who_had_left_before_and_came_back() {
+    for left_before in [false, true] {
+        let (mut alice, mut others) = founded(History::Full, &[Role::Member]);
+        let bob = &mut others[0];
+        if left_before {
+            let left = bob.room.leave(bob.now).unwrap();
+            bob.keep(left);
+            alice.sync_from(bob);
+            alice.grant(bob, Role::Member).unwrap();
+            alice.maintain();
+            bob.sync(&mut alice);
+        }
+        let crossing = bob.write("crossing").event;
+        let right = Delegation { depth: 1, until_ms: None, uses: None };
+        let given = alice.room.delegate(&account(bob), Role::Member, right, alice.now).unwrap();
+        alice.keep(given);
+        alice.receive(vec![crossing.clone()]);
+        assert_eq!(alice.room.verdict(&crossing), Verdict::Shown, "{left_before}");
+    }
+}

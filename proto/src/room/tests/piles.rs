@@ -179,3 +179,15 @@ fn who_was_given_another_role_and_left_is_told_so_at_the_door_of_an_old_link_and
     let new = alice.invite(&many(Role::Member));
     assert!(alice.admit(&me, &new).unwrap().welcome.is_some());
 }
+
+#[test]
+fn two_devices_of_one_account_that_change_a_role_apart_put_nobody_out() {
+    let Stolen { mut laptop, mut phone, bob, .. } = stolen();
+    let right = Delegation { depth: 1, until_ms: None, uses: None };
+    for device in [&mut laptop, &mut phone] {
+        let given = device.room.delegate(&account(&bob), Role::Member, right, device.now).unwrap();
+        device.keep(given);
+    }
+    laptop.sync(&mut phone);
+    assert!(is_in(&laptop, &bob) && is_in(&phone, &bob));
+}
