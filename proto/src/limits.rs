@@ -266,6 +266,8 @@ pub const MAX_CONTEXTS: usize = 64;
 /// How often one device lets in one account, gives it roles that nobody takes away, or removes it with nothing new to remove: each
 /// time costs everybody who resolves the room.
 pub const MAX_SAME: usize = 64;
+/// How often all devices of one account that are not revoked let in one account.
+pub const MAX_SAME_OF_ACCOUNT: usize = 4 * MAX_SAME;
 /// Most control events of a former member, that whoever removed it did not know, taken from others than members: what it wrote
 /// before it heard of its removal is less.
 pub const MAX_FORMER_EVENTS: usize = 64;

@@ -221,7 +221,14 @@ impl Dag {
     /// resolves the room. By the device, not by its account: a stolen one keeps the others from nothing.
     pub fn let_in_often(&self, device: &DeviceId, account: &AccountId, view: &Set) -> bool {
         let admits = |op: &NodeIdx| matches!(self.node(*op).control, Control::Admit(_));
+        let author = self.device_no(device).and_then(|no| self.account_in(no, view));
+        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
+        let revoked =
+            |op: &NodeIdx| self.device_revokes(&self.node(*op).event.device()).iter().any(|(at, _)| view.has(*at));
+        let of_author = ops.filter(|op| view.has(*op) && Some(self.node(*op).author) == author).filter(admits);
+        let of_author = of_author.filter(|op| !revoked(op));
         self.given_by(device, account, view).filter(admits).count() >= limits::MAX_SAME
+            || of_author.count() >= limits::MAX_SAME_OF_ACCOUNT
     }
 
     /// Whether a device gave an account so many roles that nobody took away.

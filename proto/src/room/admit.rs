@@ -141,8 +141,10 @@ impl Room {
     /// stronger than the invite's: a link that it kept lets it back in no more.
     fn removed_since(&self, invite: NodeIdx, power: Power, account: &AccountId) -> bool {
         let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
+        // Of a member it is asked for another device of his, and that comes in whatever becomes of the grant.
+        let is_in = self.resolved.members().contains_key(account);
         let mut roles = self.dag.role_removes_since(invite, account, power, None);
-        if roles.any(|removal| self.resolved.ends_any(&self.dag, account, removal)) {
+        if !is_in && roles.any(|removal| self.resolved.ends_any(&self.dag, account, removal)) {
             return true;
         }
         let removals = self.dag.kinds().account_removes.get(account).map_or(&[][..], Vec::as_slice);

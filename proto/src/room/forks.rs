@@ -62,7 +62,12 @@ impl Room {
         let branches = self.messages.branches();
         let known = path == device || branches.paths(&device).any(|name| *name == path);
         let full = branches.is_full(&device) || self.dag.is_left_out(&event.log());
-        if event.message().is_none() || !beside || !known || next.id() == id || full {
+        let is_fork = event.message().is_some() && beside && known && next.id() != id;
+        if is_fork && full {
+            // It is proved all the same: others may have taken it.
+            self.note_contradiction(next, &event);
+        }
+        if !is_fork || full {
             received.rejected.push(Rejected { id, why: Reject::Fork, of_batch: true });
             return received;
         }

@@ -151,12 +151,15 @@ impl Room {
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth, invites };
         let mut outcome = self.write_control(Control::Grant(grant), now_ms)?;
+        let messages = if new.perms.has(Permission::Post) { MessageFate::Kept } else { MessageFate::Fenced };
         for old in replaced {
-            let messages = if new.perms.has(Permission::Post) { MessageFate::Kept } else { MessageFate::Fenced };
             let target = Target::Grant(self.grant_id(old), *account);
             let removal = Removal { target, ban: false, cascade: false, purge: false };
-            outcome.merge(self.write_removal(&removal, messages, now_ms)?);
+            let (header, control) = self.removal_of(&removal, messages, now_ms)?;
+            outcome.accepted.push(Accepted::Control(self.write_event(header, &control)?));
         }
+        // Once for all of them, whoever piled them up.
+        self.settle(&mut outcome);
         Ok(outcome)
     }
 

@@ -296,7 +296,10 @@ impl Room {
                 named.extend(self.dag.grants_of(&decline.account).iter().map(|g| self.dag.grants()[*g].op));
             }
             Control::Grant(grant) => {
-                named.extend(self.dag.grants_of(&grant.subject).iter().map(|g| self.dag.grants()[*g].op))
+                let theirs = self.dag.grants_of(&grant.subject);
+                // What ended them first: what it is not said to know of would end it too.
+                named.extend(theirs.iter().flat_map(|g| self.resolved.kills(*g)));
+                named.extend(theirs.iter().map(|g| self.dag.grants()[*g].op));
             }
             Control::Unban(unban) => named.extend(self.dag.find(&unban.removal)),
             Control::KeyComplaint(complaint) => named.extend(self.dag.epoch(&complaint.epoch).map(|(at, _)| at)),

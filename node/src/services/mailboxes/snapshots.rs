@@ -21,6 +21,8 @@ struct AtDoor {
     had: BTreeSet<[u8; 32]>,
     /// What not all relays have yet,
     on_way: BTreeSet<BlobId>,
+    /// for whom it is,
+    of: Option<[u8; 32]>,
     /// since when it is on its way,
     since_ms: u64,
     /// and until when nothing is left here, because a relay has no room.
@@ -48,14 +50,19 @@ impl Snapshots {
         if !at.on_way.is_empty() && now_ms < at.since_ms.saturating_add(SNAPSHOT_PATIENCE_MS) {
             return Leave::Later;
         }
+        if !at.on_way.is_empty() {
+            at.missed();
+        }
         Leave::Now(std::mem::take(&mut at.on_way).into_iter().collect())
     }
 
     /// These blobs are on their way to a door for somebody.
     pub(super) fn put(&mut self, door: BoxName, leaf: [u8; 32], blobs: BTreeSet<BlobId>, now_ms: u64) {
         let at = self.doors.entry(door).or_default();
-        at.had.insert(leaf);
-        (at.on_way, at.since_ms) = (blobs, now_ms);
+        if !blobs.is_empty() {
+            at.had.insert(leaf);
+        }
+        (at.on_way, at.of, at.since_ms) = (blobs, Some(leaf), now_ms);
     }
 
     /// Nothing is tried any more with a blob.
@@ -69,6 +76,7 @@ impl Snapshots {
     pub(super) fn full(&mut self, door: &BoxName, now_ms: u64) {
         if let Some(at) = self.doors.get_mut(door) {
             at.full_until_ms = now_ms.saturating_add(DOOR_FULL_MS);
+            at.missed();
         }
     }
 
@@ -80,6 +88,15 @@ impl Snapshots {
     /// Forgets doors that are not watched any more.
     pub(super) fn retain(&mut self, is_watched: impl Fn(&BoxName) -> bool) {
         self.doors.retain(|name, _| is_watched(name));
+    }
+}
+
+impl AtDoor {
+    /// Whoever what is on its way is for gets it when he asks again.
+    fn missed(&mut self) {
+        if let Some(leaf) = self.of.take() {
+            self.had.remove(&leaf);
+        }
     }
 }
 
@@ -108,7 +125,11 @@ mod tests {
         snapshots.full(&DOOR, SNAPSHOT_PATIENCE_MS);
         let later = 2 * SNAPSHOT_PATIENCE_MS;
         assert_eq!(snapshots.leave(&DOOR, &[4; 32], later), Leave::No, "there is no room");
-        assert!(matches!(snapshots.leave(&DOOR, &[4; 32], later + DOOR_FULL_MS), Leave::Now(_)));
+        // Who had nothing of it is left it when he asks again.
+        for n in [2, 3, 4] {
+            assert!(matches!(snapshots.leave(&DOOR, &[n; 32], later + DOOR_FULL_MS), Leave::Now(_)));
+        }
+        assert_eq!(snapshots.leave(&DOOR, &[1; 32], later + DOOR_FULL_MS), Leave::No);
         snapshots.lost();
         assert!(matches!(snapshots.leave(&DOOR, &[1; 32], later + DOOR_FULL_MS), Leave::Now(_)));
     }

@@ -191,3 +191,17 @@ fn two_devices_of_one_account_that_change_a_role_apart_put_nobody_out() {
     laptop.sync(&mut phone);
     assert!(is_in(&laptop, &bob) && is_in(&phone, &bob));
 }
+
+#[test]
+fn another_device_of_who_has_another_role_comes_in_by_the_link_he_came_by() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&many(Role::Member));
+    let bob = Person::join(2, &link, &mut alice);
+    let right = Delegation { depth: 1, until_ms: None, uses: None };
+    let given = alice.room.delegate(&account(&bob), Role::Member, right, alice.now).unwrap();
+    alice.keep(given);
+    let mut rng = StdRng::seed_from_u64(2);
+    let (root, _) = Identity::create("laptop", START, &mut rng).unwrap();
+    let phone = Identity::add_device(&root, "phone", 2, START, &mut rng).unwrap();
+    assert!(alice.admit(&phone, &link).unwrap().welcome.is_some());
+}
