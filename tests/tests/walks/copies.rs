@@ -26,9 +26,13 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_home_restored_from_a_backup_fetches_what_it_wrote_and_goes_on() {
-    let (mut alice, bob) = (Person::start("Alice"), Person::start("Bob"));
+    let (mut alice, mut bob) = (Person::start("Alice"), Person::start("Bob"));
     let room = alice.create_room("Reading club");
     bob.join(&alice.invite(&room, &[]));
+    // Once they have met again Alice's home knows where Bob is, and so does its copy.
+    bob.stop();
+    bob.run();
+    [&alice, &bob].iter().for_each(|person| person.connected_to(1));
     alice.say(&room, "one");
     bob.holds(&room, 1);
     alice.stop();
