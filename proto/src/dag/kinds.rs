@@ -218,17 +218,21 @@ impl Dag {
     }
 
     /// Whether a device let in an account so often, as far as is known in `view`, that nobody needs it: each time costs everybody who
-    /// resolves the room. By the device, not by its account: a stolen one keeps the others from nothing.
+    /// resolves the room. By the device, so a stolen one keeps the others from nothing; and more often by all of its account that are not
+    /// revoked, for of devices anybody makes many.
     pub fn let_in_often(&self, device: &DeviceId, account: &AccountId, view: &Set) -> bool {
-        let admits = |op: &NodeIdx| matches!(self.node(*op).control, Control::Admit(_));
         let author = self.device_no(device).and_then(|no| self.account_in(no, view));
-        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
-        let revoked =
-            |op: &NodeIdx| self.device_revokes(&self.node(*op).event.device()).iter().any(|(at, _)| view.has(*at));
-        let of_author = ops.filter(|op| view.has(*op) && Some(self.node(*op).author) == author).filter(admits);
-        let of_author = of_author.filter(|op| !revoked(op));
-        self.given_by(device, account, view).filter(admits).count() >= limits::MAX_SAME
-            || of_author.count() >= limits::MAX_SAME_OF_ACCOUNT
+        let revoked = |by: &DeviceId| self.device_revokes(by).iter().any(|(at, _)| view.has(*at));
+        let (mut of_device, mut of_author) = (0, 0);
+        for op in self.grants_of(account).iter().map(|g| self.grants()[*g].op).filter(|op| view.has(*op)) {
+            let node = self.node(op);
+            if matches!(node.control, Control::Admit(_)) && Some(node.author) == author {
+                let by = node.event.device();
+                of_device += usize::from(by == *device);
+                of_author += usize::from(!revoked(&by));
+            }
+        }
+        of_device >= limits::MAX_SAME || of_author >= limits::MAX_SAME_OF_ACCOUNT
     }
 
     /// Whether a device gave an account so many roles that nobody took away.
@@ -237,13 +241,9 @@ impl Dag {
             matches!(self.node(*op).control, Control::Grant(_))
                 && !self.removes_of(account).any(|at| view.has(at) && self.in_past(*op, at))
         };
-        self.given_by(device, account, view).filter(stands).nth(limits::MAX_SAME - 1).is_some()
-    }
-
-    /// What a device gave an account grants by.
-    fn given_by(&self, device: &DeviceId, account: &AccountId, view: &Set) -> impl Iterator<Item = NodeIdx> {
         let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
-        ops.filter(|op| view.has(*op) && self.node(*op).event.device() == *device)
+        let of_device = ops.filter(|op| view.has(*op) && self.node(*op).event.device() == *device);
+        of_device.filter(stands).count() >= limits::MAX_SAME
     }
 
     /// Whether a device removed the same so often, with nothing new to remove since: whatever an account is given can be taken away

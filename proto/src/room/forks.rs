@@ -61,13 +61,13 @@ impl Room {
         let beside = next.log() == event.log() && next.seq() == event.seq() && next.prev() == event.prev();
         let branches = self.messages.branches();
         let known = path == device || branches.paths(&device).any(|name| *name == path);
-        let full = branches.is_full(&device) || self.dag.is_left_out(&event.log());
+        let (full, left_out) = (branches.is_full(&device), self.dag.is_left_out(&event.log()));
         let is_fork = event.message().is_some() && beside && known && next.id() != id;
-        if is_fork && full {
+        if is_fork && full && !left_out {
             // It is proved all the same: others may have taken it.
             self.note_contradiction(next, &event);
         }
-        if !is_fork || full {
+        if !is_fork || full || left_out {
             received.rejected.push(Rejected { id, why: Reject::Fork, of_batch: true });
             return received;
         }

@@ -158,8 +158,10 @@ impl Room {
             let (header, control) = self.removal_of(&removal, messages, now_ms)?;
             outcome.accepted.push(Accepted::Control(self.write_event(header, &control)?));
         }
-        // Once for all of them, whoever piled them up.
-        self.settle(&mut outcome);
+        if outcome.accepted.len() > 1 {
+            // Once for all of them, whoever piled them up.
+            self.settle(&mut outcome);
+        }
         Ok(outcome)
     }
 

@@ -81,13 +81,8 @@ impl Facts<'_> {
         let removal = self.dag.node(at);
         let bans = matches!(&removal.control, Control::Remove(remove) if remove.ban);
         let banner = removal.auth.filter(|_| bans).ok_or(Invalid::Reference)?;
-        let again = self
-            .dag
-            .kinds()
-            .unbans
-            .get(&at)
-            .is_some_and(|unbans| unbans.iter().any(|other| self.is_again(*other, auth)));
-        if again {
+        let before = self.dag.kinds().unbans.get(&at);
+        if before.is_some_and(|before| before.iter().any(|other| self.is_again(*other, auth))) {
             return Err(Invalid::Repeated);
         }
         if self.dag.seniority(auth, banner).is_le() { Ok(()) } else { Err(Invalid::Permission) }
@@ -127,12 +122,8 @@ impl Facts<'_> {
             let mut grants = self.dag.let_in_beside(no, at, &decline.account);
             grants.any(|g| self.past.has(self.dag.grants()[g].op))
         };
-        let mut before = self.dag.declines(at, &decline.account).iter().filter(|no| self.past.has(**no));
-        let again = before.any(|no| {
-            let node = self.dag.node(*no);
-            // By the same device: what another one said may be undone with it.
-            node.auth == Some(auth) && node.event.device() == self.device && !came_since(*no)
-        });
+        let mut before = self.dag.declines(at, &decline.account).iter();
+        let again = before.any(|no| self.is_again(*no, auth) && !came_since(*no));
         if again { Err(Invalid::Repeated) } else { Ok(()) }
     }
 
