@@ -148,7 +148,7 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         peers: peers.clone(),
         mailboxes: mailboxes.clone(),
         contacts: contacts.clone(),
-        own: OwnDevices::load(&store, &bus)?,
+        own: OwnDevices::load(&store, &bus),
         attention,
         files: files.clone(),
         fading: Fading::default(),

@@ -21,7 +21,7 @@ pub enum Command {
         /// Its id, a unique beginning of it, or its name
         device: String,
     },
-    /// Revoke a device that is lost or sold: it reads nothing of what comes after, in any room
+    /// Revoke a device that is lost or sold: it reads nothing of what comes after, in any room that this one is in
     Revoke {
         /// Its id, a unique beginning of it, or its name
         device: String,

@@ -197,7 +197,7 @@ fn request(r: &RequestChanged) -> Option<String> {
 
 /// A device came to the own account.
 fn came(d: &DeviceChanged, out: &Out) -> String {
-    let name = neutral_line(&d.name);
-    let text = format!("! a device came to your account: {name}; if it is not yours: parlor device revoke {name}");
+    let (name, id) = (neutral_line(&d.name), d.device.chars().take(8).collect::<String>());
+    let text = format!("! a device came to your account: {name}; if it is not yours: parlor device revoke {id}");
     out.paint(Look::Bad, &out.called(&text))
 }

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::app::Answer;
 use crate::bus::Bus;
 use crate::clock::now_ms;
-use crate::home_damaged;
 use crate::limits::OWN_DEVICES_MAX;
 
 /// The name of what is kept.
@@ -64,21 +63,29 @@ pub(crate) struct OwnDevices {
 }
 
 impl OwnDevices {
-    /// What the store says. Blocks.
-    ///
-    /// # Errors
-    /// `home_damaged`.
-    pub(crate) fn load(store: &Store, bus: &Bus) -> Answer<Self> {
-        let bytes = store.get(None, Namespace::Meta, NAME).map_err(|error| home_damaged(error.to_string()))?;
-        let seen = bytes.map(|bytes| codec::decode(&bytes, MAX)).transpose();
-        let seen = seen.map_err(|error| home_damaged(format!("the list of own devices: {error}")))?;
-        Ok(Self {
+    /// What the store says. A list that can not be read keeps no home from starting: what is in it is told once more. Blocks.
+    pub(crate) fn load(store: &Store, bus: &Bus) -> Self {
+        let read = || {
+            let bytes = store.get(None, Namespace::Meta, NAME).map_err(|error| error.to_string())?;
+            bytes.map(|bytes| codec::decode(&bytes, MAX)).transpose().map_err(|error| error.to_string())
+        };
+        let seen = read().unwrap_or_else(|error| {
+            tracing::warn!(error, "the list of own devices can not be read");
+            None
+        });
+        Self {
             seen: Arc::new(Mutex::new(seen.unwrap_or_default())),
             stands: Arc::default(),
             writing: Arc::default(),
             store: store.clone(),
             bus: bus.clone(),
-        })
+        }
+    }
+
+    /// A room is gone from here.
+    pub(crate) fn left(&self, room: &RoomId) {
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        stands.values_mut().for_each(|it| _ = it.live.remove(room));
     }
 
     /// A room knows these devices of the account, but for this one.
@@ -222,6 +229,14 @@ mod tests {
         Came { device: DeviceId([n; 32]), name: format!("phone {n}"), revoked, new }
     }
 
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = parlor_crypto::vault::Vault::generate(&mut crate::account::rng());
+        let options = parlor_storage::OpenOptions { reserve_bytes: 0 };
+        let store = Store::open(&dir.path().join("store"), &vault, options).unwrap();
+        (dir, store)
+    }
+
     fn names(news: News) -> Vec<String> {
         news.came.into_iter().map(|(_, name)| name).collect()
     }
@@ -236,6 +251,31 @@ mod tests {
         assert!(seen.values().all(|it| it.settled));
         assert!(!note(&mut seen, vec![came(2, true, false)], 8).changed, "another room does not know it yet");
         assert!(!note(&mut seen, vec![came(1, true, false)], 9).changed, "it was there, in another room");
+    }
+
+    #[test]
+    fn a_list_that_can_not_be_read_keeps_no_home_from_starting() {
+        let (_dir, store) = store();
+        let mut batch = Batch::new(None);
+        batch.put(Namespace::Meta, NAME, vec![0xff; 9]);
+        store.commit_blocking(batch).unwrap();
+        assert!(OwnDevices::load(&store, &Bus::new(1)).new_ones().is_empty());
+    }
+
+    #[test]
+    fn of_a_revoked_device_the_rooms_are_told_in_which_it_reads_on() {
+        let (_dir, store) = store();
+        let own = OwnDevices::load(&store, &Bus::new(1));
+        let room = |n: u8| RoomId([n; 32]);
+        own.stands(room(1), true, &[came(1, false, false)]);
+        own.stands(room(2), true, &[came(1, false, false)]);
+        assert!(own.half_revoked().is_empty(), "nobody revoked it");
+        own.stands(room(3), true, &[came(1, false, true)]);
+        assert_eq!(own.half_revoked(), [("phone 1".to_owned(), 2)]);
+        own.stands(room(1), false, &[came(1, false, false)]);
+        assert_eq!(own.half_revoked(), [("phone 1".to_owned(), 1)], "we left that room");
+        own.left(&room(2));
+        assert!(own.half_revoked().is_empty());
     }
 
     #[test]

@@ -55,18 +55,17 @@ impl Told {
 
     /// A join waits for this now.
     pub(super) fn step(&self, context: &Context, room: RoomId, step: JoinStep, members: u32) {
-        let progress = JoinProgress { room: room.to_string(), step, members, since: rfc3339(now_ms()), problem: None };
+        let mut progress =
+            JoinProgress { room: room.to_string(), step, members, since: rfc3339(now_ms()), problem: None };
         {
             let mut joins = self.joins();
-            if let Some(known) = joins.get_mut(&room) {
-                if (known.step, known.members) == (step, members) {
+            if let Some(known) = joins.get(&room).filter(|known| known.step == step) {
+                if known.members == members {
                     return;
                 }
-                let since = if known.step == step { known.since.clone() } else { progress.since.clone() };
-                *known = JoinProgress { since, ..progress.clone() };
-            } else {
-                joins.insert(room, progress.clone());
+                progress.since.clone_from(&known.since);
             }
+            joins.insert(room, progress.clone());
         }
         context.bus.publish(now_ms(), EventBody::Join(progress));
     }

@@ -131,6 +131,7 @@ async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
         context.store.commit(batch).await.map_err(|error| commit_problem(&error))?;
     }
     context.directory.remove(&room);
+    context.own.left(&room);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use parlor_api::{Code, OwnDevice, Problem};
 use parlor_proto::DeviceId;
+use parlor_proto::room::DeviceInfo;
 
 use super::entry::Turn;
 use super::message::Reply;
@@ -19,7 +20,7 @@ impl Turn<'_> {
     pub(super) fn own_devices(&self) -> Vec<OwnDevice> {
         let (me, this) = (self.context.identity.account(), self.context.identity.device());
         let connected = self.entry.connected();
-        let view = |info: parlor_proto::room::DeviceInfo| OwnDevice {
+        let view = |info: DeviceInfo| OwnDevice {
             device: info.device.to_string(),
             name: info.name,
             since: Some(rfc3339(info.since_ms)),
@@ -36,32 +37,26 @@ impl Turn<'_> {
 
     /// Tells which devices of this account the room knows.
     pub(super) fn tell_own_devices(&self) {
+        let others = self.other_devices();
+        self.context.own.stands(self.id(), self.entry.room.is_member(), &others);
+        self.context.own.saw(others);
+    }
+
+    /// As the room begins: which of them were revoked. Which came was told when they did.
+    pub(super) fn note_own_devices(&self) {
+        self.context.own.stands(self.id(), self.entry.room.is_member(), &self.other_devices());
+    }
+
+    fn other_devices(&self) -> Vec<Came> {
         let this = self.context.identity.device();
         let infos = self.entry.room.devices(&self.context.identity.account());
-        let others = infos.into_iter().filter(|info| info.device != this);
-        let came = |info: parlor_proto::room::DeviceInfo| Came {
+        let came = |info: DeviceInfo| Came {
             device: info.device,
             name: info.name,
             revoked: info.revoked,
             new: info.came_after_us,
         };
-        let others: Vec<Came> = others.map(came).collect();
-        self.context.own.stands(self.id(), self.entry.room.is_member(), &others);
-        self.context.own.saw(others);
-    }
-
-    /// Which of them were revoked, as the room begins.
-    pub(super) fn note_own_devices(&self) {
-        let infos = self.entry.room.devices(&self.context.identity.account());
-        let this = self.context.identity.device();
-        let others = infos.into_iter().filter(|info| info.device != this);
-        let came = |info: parlor_proto::room::DeviceInfo| Came {
-            device: info.device,
-            name: info.name,
-            revoked: info.revoked,
-            new: false,
-        };
-        self.context.own.stands(self.id(), self.entry.room.is_member(), &others.map(came).collect::<Vec<_>>());
+        infos.into_iter().filter(|info| info.device != this).map(came).collect()
     }
 
     /// Revokes a device of this account in this room, and makes the epoch that follows in the same batch.
@@ -91,7 +86,8 @@ pub(crate) fn merged(this: OwnDevice, of_rooms: Vec<Vec<OwnDevice>>) -> Vec<OwnD
         }
     }
     let mut devices: Vec<OwnDevice> = all.into_values().collect();
-    devices.iter_mut().filter(|device| !device.revoked).for_each(|device| device.still_in.clear());
+    // This one can not revoke itself: the others say it.
+    devices.iter_mut().filter(|device| device.this || !device.revoked).for_each(|device| device.still_in.clear());
     devices.sort_by(|a, b| (!a.this, a.revoked, &a.name, &a.device).cmp(&(!b.this, b.revoked, &b.name, &b.device)));
     devices
 }
