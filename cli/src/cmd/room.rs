@@ -338,6 +338,9 @@ fn show(room: &Room, out: &mut Out) -> Done {
         rows.push(("sync", on_their_way(room)));
     }
     rows.extend(room.mailboxes.iter().map(|relay| ("mailbox", relay.clone())));
+    if room.mailboxes.is_empty() {
+        rows.push(("mailbox", "none: what is written while all others are away waits at its author's node".to_owned()));
+    }
     rows.extend(rules(room));
     rows.into_iter()
         .filter(|(_, value)| !value.is_empty())

@@ -122,6 +122,8 @@ pub(crate) struct RoomFact {
     pub(crate) waits_for_other: bool,
     /// This device was copied: two of it wrote.
     pub(crate) cloned: bool,
+    /// Nobody keeps what is written while all are away.
+    pub(crate) no_mailbox: bool,
 }
 
 /// Our clock beside those of others.

@@ -88,6 +88,7 @@ fn room(summary: &Summary) -> RoomFact {
         writable: summary.writable,
         waits_for_other: item.kind == RoomKind::Direct && !summary.writable,
         cloned: summary.cloned,
+        no_mailbox: !summary.has_mailbox && summary.writable && item.kind != RoomKind::Direct,
     }
 }
 

@@ -6,6 +6,7 @@
 mod devices;
 mod facts;
 mod gather;
+mod rooms;
 mod rules;
 
 pub(crate) use facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, observe_clock};

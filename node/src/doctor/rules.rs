@@ -5,20 +5,19 @@ use parlor_api::{Finding, Level, Tried};
 use parlor_net::RelayTrouble;
 
 use super::devices::device;
-use super::facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp};
+use super::facts::{Clock, Facts, NatKind, RelayFact, Udp};
+use super::rooms::{asleep, damaged, rooms};
 use crate::count::count;
 
 /// Less free space than this is a problem: the store stops to write.
 const DISK_PROBLEM: u64 = 100 << 20;
 /// Less than this is worth a warning.
 const DISK_WARNING: u64 = 1 << 30;
-/// Rooms told one by one; of more only the number.
-const ROOMS_TOLD: usize = 5;
 
 /// What follows from the facts, the worst first. Never empty.
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let rules: [fn(&Facts) -> Vec<Finding>; 12] =
-        [device, damaged, clock, disk, listening, way_in, udp, relays, people, rooms, waiting, desktop];
+    let rules: [fn(&Facts) -> Vec<Finding>; 13] =
+        [device, damaged, clock, disk, listening, way_in, udp, relays, people, rooms, asleep, waiting, desktop];
     let mut all: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
     if all.iter().all(|finding| finding.level == Level::Note) {
         all.push(told(
@@ -36,7 +35,7 @@ pub(super) fn told(code: &str, level: Level, text: impl Into<String>, hint: impl
     Finding { code: code.into(), level, text: text.into(), hint: hint.into(), n: None, name: None, tried: Vec::new() }
 }
 
-fn tried(finding: Finding, tried: Vec<Tried>) -> Finding {
+pub(super) fn tried(finding: Finding, tried: Vec<Tried>) -> Finding {
     Finding { tried, ..finding }
 }
 
@@ -50,7 +49,7 @@ pub(super) fn named(name: &str, finding: Finding) -> Finding {
     Finding { name: Some(name.to_owned()), ..finding }
 }
 
-fn step(code: &str, n: Option<usize>, text: impl Into<String>) -> Tried {
+pub(super) fn step(code: &str, n: Option<usize>, text: impl Into<String>) -> Tried {
     Tried { code: code.into(), text: text.into(), n: n.map(|n| n as u64), of: None }
 }
 
@@ -63,16 +62,6 @@ fn desktop(facts: &Facts) -> Vec<Finding> {
         "this is fine on a machine without a screen; else run the node in your desktop session, or: parlor config set notify off",
     );
     if facts.unheard { vec![finding] } else { Vec::new() }
-}
-
-/// Rooms of which something on the disk can not be read.
-fn damaged(facts: &Facts) -> Vec<Finding> {
-    let told = facts.damaged.iter().map(|name| {
-        let text = format!("{name} can not be read: something of it on the disk is damaged; all other rooms work");
-        let hint = "restore a backup in a new home, or throw the room away and be let in again: parlor room leave ROOM --force";
-        named(name, told("room_damaged", Level::Problem, text, hint))
-    });
-    told.take(ROOMS_TOLD).collect()
 }
 
 fn clock(facts: &Facts) -> Vec<Finding> {
@@ -258,49 +247,6 @@ fn people(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-/// What is wrong in rooms.
-fn rooms(facts: &Facts) -> Vec<Finding> {
-    let stuck: Vec<&RoomFact> = facts.rooms.iter().filter(|room| !room.writable && !room.cloned).collect();
-    let mut found: Vec<Finding> = stuck.iter().take(ROOMS_TOLD).map(|room| stuck_room(room)).collect();
-    if stuck.len() > ROOMS_TOLD {
-        let more = stuck.len() - ROOMS_TOLD;
-        let text = count(more, "more room can not be written to now", "more rooms can not be written to now");
-        found.push(counted(
-            more as u64,
-            told("rooms_wait", Level::Note, text, "parlor room show ROOM says why of each"),
-        ));
-    }
-    let missing: u64 = facts.rooms.iter().map(|room| room.missing).sum();
-    if missing > 0 {
-        let text =
-            count(missing, "message is known of and still on its way", "messages are known of and still on their way");
-        found.push(counted(missing, told("catching_up", Level::Note, text, "wait: they come from whoever is online")));
-    }
-    found
-}
-
-fn stuck_room(room: &RoomFact) -> Finding {
-    let name = &room.name;
-    if room.waits_for_other {
-        let text = format!(
-            "in the chat with {name} nothing goes out yet: the other has not accepted, or was not online since"
-        );
-        return named(name, told("chat_waits", Level::Note, text, "what you write waits, and goes out by itself"));
-    }
-    let text = format!(
-        "in the room {name} nothing can be written now: its keys are made or handed out by a member who is online"
-    );
-    let finding = told(
-        "room_waits",
-        Level::Warning,
-        text,
-        "wait until another member is online; parlor room show ROOM says more",
-    );
-    let online = count(room.online, "device of a member", "devices of members");
-    let asking = step("asking", Some(room.online as usize), format!("asking {online} for the keys"));
-    tried(named(name, finding), vec![asking])
-}
-
 /// What waits.
 fn waiting(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -338,7 +284,9 @@ fn waiting(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::facts::RoomFact;
     use crate::doctor::observe_clock;
+    use crate::doctor::rooms::ROOMS_TOLD;
 
     fn well() -> Facts {
         Facts {
@@ -363,6 +311,7 @@ mod tests {
             writable: true,
             waits_for_other: false,
             cloned: false,
+            no_mailbox: false,
         }
     }
 
@@ -497,6 +446,13 @@ mod tests {
         assert_eq!(codes(&empty), ["all_well"], "a room of one's own misses nobody");
         let some = Facts { rooms: vec![room("kitchen")], redialling: 1, ..well() };
         assert_eq!(codes(&some), ["peers_away", "all_well"], "a note spoils nothing");
+    }
+
+    #[test]
+    fn a_room_without_a_mailbox_is_told_to_who_has_a_relay() {
+        let facts = Facts { rooms: vec![RoomFact { no_mailbox: true, ..room("kitchen") }], ..well() };
+        assert_eq!(codes(&facts), ["room_no_mailbox", "all_well"]);
+        assert_eq!(codes(&Facts { relays: Vec::new(), ..facts }), ["no_relay", "all_well"]);
     }
 
     #[test]

@@ -38,28 +38,34 @@ impl Outbox {
     /// The outbox after a restart, from the stored entries. Tell it members, markers and connections afterwards.
     pub fn restore(entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut outbox = Self::default();
-        let mut entries: Vec<_> = entries.into_iter().collect();
-        entries.sort_by_key(|entry| entry.submitted_ms);
-        for entry in entries {
-            let reach = outbox.rooms.entry(entry.room).or_default();
+        outbox.reread(entries);
+        outbox
+    }
+
+    /// Takes in what the store holds of a room that is read later than the others, or once more. What is known here stays as it is.
+    pub fn reread(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        let unknown = entries.into_iter().filter(|entry| !self.entries.contains_key(&entry.nonce));
+        let mut unknown: Vec<_> = unknown.collect();
+        unknown.sort_by_key(|entry| entry.submitted_ms);
+        for entry in unknown {
+            let reach = self.rooms.entry(entry.room).or_default();
             match entry.stage {
                 Stage::Unwritten => reach.unwritten.push_back(entry.nonce),
                 Stage::Written { seq, .. } => {
                     reach.unsent.insert(seq, entry.nonce);
                 }
-                Stage::Sent { at_ms, .. } => outbox.sent.push_back((at_ms, entry.room, entry.nonce)),
+                Stage::Sent { at_ms, .. } => self.sent.push_back((at_ms, entry.room, entry.nonce)),
                 Stage::Failed { event: Some((_, seq)), .. } => {
                     reach.failed.insert(seq, entry.nonce);
                 }
                 Stage::Failed { event: None, .. } => {}
             }
-            outbox.n_waiting += usize::from(is_waiting(&entry));
-            outbox.n_waiting_bytes += entry.body.len();
+            self.n_waiting += usize::from(is_waiting(&entry));
+            self.n_waiting_bytes += entry.body.len();
             let held = Held { stored: true, writing: false, waiting: Waiting::RoomNotReady, entry };
-            outbox.entries.insert(held.entry.nonce, held);
+            self.entries.insert(held.entry.nonce, held);
         }
-        outbox.sent.make_contiguous().sort_unstable();
-        outbox
+        self.sent.make_contiguous().sort_unstable();
     }
 
     /// A client sends a message. Answer it when the `Write` or `Store` among the outputs is durable, or at once when

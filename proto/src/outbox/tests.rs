@@ -169,6 +169,30 @@ fn a_restart_goes_on_where_the_disk_says() {
 }
 
 #[test]
+fn what_waits_in_a_room_that_is_read_later_goes_out_and_is_known_by_its_number() {
+    let mut before = Desk::new(Outbox::default());
+    let mut outs = before.submit(1);
+    outs.extend(before.submit(2));
+    let mut entries = disk(&outs);
+    entries[0] = entries[0].written(event(1), 1);
+    let mut desk = Desk::writable();
+    let out = desk.submit(3);
+    assert!(matches!(&out[..], [Out::Write(entry)] if entry.nonce == [3; 16]));
+    desk.outbox.reread(entries.clone());
+    // Once more changes nothing.
+    desk.outbox.reread(entries);
+    assert_eq!(desk.outbox.lines().len(), 3);
+    assert_eq!(desk.submit(2), [], "it is the same message");
+    let out = desk.tell(In::Writable(ROOM));
+    assert!(
+        matches!(&out[..], [Out::Write(entry)] if entry.nonce == [2; 16]),
+        "what is written, or being written, is not written again"
+    );
+    let out = desk.tell(In::Connected { room: ROOM, n: 2 });
+    assert_eq!(out, [Out::Publish { room: ROOM, from: 1, to: 1 }]);
+}
+
+#[test]
 fn a_failed_message_is_retried_or_discarded_by_hand_only() {
     let mut desk = Desk::writable();
     desk.submit(1);

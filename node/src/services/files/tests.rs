@@ -71,7 +71,7 @@ impl World {
         let sync =
             SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true, early: 0 };
         let online = peers.iter().map(online).collect();
-        self.directory.put(ROOM, Summary { item, sync, writable: true, online, cloned: false });
+        self.directory.put(ROOM, Summary { item, sync, writable: true, online, cloned: false, has_mailbox: false });
     }
 
     async fn sealed(&self, content: &[u8]) -> FileRef {

@@ -41,7 +41,7 @@ impl Directory {
             done: true,
             early: 0,
         };
-        self.put(room, Summary { item, sync, writable: false, cloned: false, online: Vec::new() });
+        self.put(room, Summary { item, sync, writable: false, cloned: false, has_mailbox: false, online: Vec::new() });
     }
 
     /// Why a room can not be read, if that is so.

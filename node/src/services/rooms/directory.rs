@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) writable: bool,
     /// Whether this device was copied: two of it wrote into the room.
     pub(crate) cloned: bool,
+    /// Whether a relay keeps what is written while all are away.
+    pub(crate) has_mailbox: bool,
     /// Who may be reached through which connection.
     pub(crate) online: Vec<Online>,
 }

@@ -46,6 +46,7 @@ mod presence;
 mod profiles;
 mod reads;
 mod requests;
+mod restore;
 mod say;
 mod seen;
 mod sessions;

@@ -174,7 +174,10 @@ impl Turn<'_> {
         let markers = settle.markers.iter().map(|marker| {
             (Series::marker(marker.device), marker.counter, pushed(&marker.device).then(|| marker.encode()))
         });
-        let bindings = settle.bindings.iter().map(|binding| (Series::binding(binding.device), binding.counter, None));
+        // Pushed, for who was met for the first time may be gone before the next tips.
+        let bindings = settle.bindings.iter().map(|binding| {
+            (Series::binding(binding.device), binding.counter, pushed(&binding.device).then(|| binding.encode()))
+        });
         let profiles = settle.profiles.iter().map(|Held { record, .. }| {
             (Series::profile(record.device), record.counter, pushed(&record.device).then(|| record.encode()))
         });

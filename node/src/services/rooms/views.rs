@@ -358,10 +358,9 @@ impl Turn<'_> {
                 Some(Online { account: account.to_string(), name: self.name_of(&account), peer: *peer })
             })
             .collect();
-        self.context.directory.put(
-            self.id(),
-            Summary { item, sync: self.sync_state(), writable, online, cloned: self.entry.room.is_cloned() },
-        );
+        let (sync, cloned) = (self.sync_state(), self.entry.room.is_cloned());
+        let has_mailbox = !self.mail_relays().is_empty();
+        self.context.directory.put(self.id(), Summary { item, sync, writable, online, cloned, has_mailbox });
     }
 
     /// How far the room is synchronised.

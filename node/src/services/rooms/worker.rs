@@ -15,7 +15,6 @@ use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::begin::loaded;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -23,9 +22,7 @@ use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
 use crate::clock::{now_ms, until};
-use crate::limits::REST_MS;
 use crate::services::attention::Attention;
-use crate::services::commit_problem;
 use crate::services::contacts::Contacts;
 use crate::services::fading::Fading;
 use crate::services::mailboxes::Mailboxes;
@@ -65,11 +62,11 @@ pub(super) struct Worker {
     pub(super) context: Arc<Context>,
     inbox: mpsc::Receiver<Command>,
     pub(super) rooms: HashMap<RoomId, Entry>,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) doorkeeper: Doorkeeper,
     store: InOrder,
     /// In the order in which they were handed over, which is that in which they become durable.
-    commits: FuturesOrdered<Committed>,
+    pub(super) commits: FuturesOrdered<Committed>,
     reads: FuturesUnordered<Read>,
     /// When rooms that can not be read were looked at last.
     pub(super) read_lately: HashMap<RoomId, u64>,
@@ -232,17 +229,8 @@ impl Worker {
         }
     }
 
-    /// Something was refused when a part of it was made already, and that was handed to nobody: what we write next would stand on it,
-    /// and nobody would ever have it whole. So the room is what is on the disk again.
-    async fn forget_unstored(&mut self, room: RoomId) {
-        tracing::error!(room = %room.short(), "a change of a room was made in part, and is undone");
-        if Box::pin(self.restore(room)).await.is_none() {
-            self.turn(room, |turn| turn.begin()).await;
-        }
-    }
-
     /// Jobs in their order. Those of the outbox may be about any room of this worker and leave jobs themselves.
-    async fn carry_out(&mut self, jobs: Vec<Job>) {
+    pub(super) async fn carry_out(&mut self, jobs: Vec<Job>) {
         let mut jobs: std::collections::VecDeque<_> = jobs.into();
         while let Some(job) = jobs.pop_front() {
             let Job::Outbox(out) = job else {
@@ -316,7 +304,7 @@ impl Worker {
         }
     }
 
-    async fn on_committed(&mut self, room: RoomId, settle: Settle, done: Result<(), CommitError>) {
+    pub(super) async fn on_committed(&mut self, room: RoomId, settle: Settle, done: Result<(), CommitError>) {
         // Nothing to write, but made after something that could not be written: the room was restored meanwhile.
         let stands = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
         match done.and(if stands { Ok(()) } else { Err(CommitError::Broken) }) {
@@ -329,89 +317,6 @@ impl Worker {
             }
             Err(error) => Box::pin(self.on_failed(room, settle, &error)).await,
         }
-    }
-
-    /// A commit failed: the room stands behind something that is not on disk, so it is restored from there. What it did after
-    /// that change fails with it.
-    async fn on_failed(&mut self, room: RoomId, settle: Settle, error: &CommitError) {
-        tracing::error!(room = %room.short(), %error, "a change of a room could not be stored");
-        let first = self.rooms.get(&room).is_some_and(|entry| entry.chain.same(&settle.chain));
-        let problem = commit_problem(error);
-        if first && let Some(mut gone) = Box::pin(self.restore(room)).await {
-            // A new room of which nothing came to the disk: whoever wanted it is told.
-            let context = self.context.clone();
-            let (mut jobs, now_ms) = (Vec::new(), now_ms());
-            let outbox = &mut self.outbox;
-            let mut turn = Turn { entry: &mut gone, outbox, context: &context, jobs: &mut jobs, now_ms };
-            settle.replies.into_iter().for_each(|reply| reply(&mut turn, Err(problem.clone())));
-            return;
-        }
-        self.turn(room, |turn| {
-            // The disk may have taken the messages all the same: then the outbox has learned so.
-            let is_there = |entry: &outbox::Entry| {
-                entry.event().is_some()
-                    && turn.outbox.find(&entry.nonce).and_then(outbox::Entry::event) == entry.event()
-            };
-            let are_there = !settle.entries.is_empty() && settle.entries.iter().all(is_there);
-            for entry in &settle.entries {
-                let failure = outbox::Failure::Store;
-                turn.tell_outbox(OutboxIn::Never { nonce: entry.nonce, failure });
-            }
-            for reply in settle.replies {
-                reply(turn, if are_there { Ok(()) } else { Err(problem.clone()) });
-            }
-            if first {
-                let (message, hint) = (problem.detail.clone(), problem.hint.clone());
-                let note = parlor_api::ErrorNote { code: problem.code, message, hint };
-                turn.publish(parlor_api::EventBody::Error(note));
-                turn.begin();
-            }
-        })
-        .await;
-    }
-
-    /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew. Answers what was
-    /// thrown away when the store holds nothing to take its place.
-    async fn restore(&mut self, room: RoomId) -> Option<Entry> {
-        let entry = self.rooms.remove(&room)?;
-        if let Some(noted) = entry.noted_ms {
-            self.deadlines.remove(&(noted, room));
-        }
-        // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
-        let _ = self.context.store.commit(Batch::new(None)).await;
-        let context = self.context.clone();
-        let loaded = tokio::task::spawn_blocking(move || -> Result<_, Problem> {
-            let stored = context.store.rooms().map_err(super::entry::damaged)?;
-            if !stored.iter().any(|(id, _)| *id == room) {
-                return Ok(None);
-            }
-            loaded(&context, room).map(Some)
-        });
-        match loaded.await {
-            Ok(Ok(Some((mut loaded, outbox)))) => {
-                loaded.rest_until_ms = now_ms().saturating_add(REST_MS);
-                self.rooms.insert(room, loaded);
-                self.reread_outbox(&outbox).await;
-            }
-            Ok(Err(problem)) => self.context.directory.damaged(room, &problem),
-            Ok(Ok(None)) | Err(_) => {}
-        }
-        for peer in entry.sessions.keys() {
-            let _ = self.context.net.disconnect(*peer).await;
-        }
-        if self.rooms.contains_key(&room) { None } else { Some(entry) }
-    }
-
-    /// Tells the outbox which messages the disk has taken, whatever was said of the commits that held them.
-    pub(super) async fn reread_outbox(&mut self, stored: &[outbox::Entry]) {
-        let mut jobs = Vec::new();
-        for entry in stored {
-            if let Some((event, seq)) = entry.event() {
-                let written = OutboxIn::Written { nonce: entry.nonce, event, seq };
-                jobs.extend(self.outbox.handle(written, now_ms(), &mut rng()).into_iter().map(Job::Outbox));
-            }
-        }
-        self.carry_out(jobs).await;
     }
 
     async fn on_due(&mut self) {

@@ -81,6 +81,8 @@ export const wrong: Like<typeof english> = {
     '{name} kann nicht gelesen werden: Etwas davon ist auf der Platte beschädigt; alle anderen Räume gehen',
   'finding.room_damaged.do':
     'Stelle ein Backup in einem neuen Ordner wieder her, oder wirf den Raum weg und lass dich neu einladen.',
+  'finding.room_no_mailbox': 'In {name} bewahrt niemand auf, was für Abwesende geschrieben wird: Der Raum hat kein Postfach',
+  'finding.room_no_mailbox.do': 'Ein Besitzer oder Admin gibt ihm eines auf seiner Seite.',
   'finding.room_waits':
     'In {name} kann gerade nichts geschrieben werden: Die Schlüssel macht oder verteilt ein Mitglied, das online ist',
   'finding.room_waits.do': 'Warte, bis ein anderes Mitglied online ist.',

@@ -77,6 +77,8 @@ export const wrong = {
   'finding.requests_in.do': 'Accept or block them under People.',
   'finding.room_damaged': '{name} can not be read: something of it on the disk is damaged; all other rooms work',
   'finding.room_damaged.do': 'Restore a backup in a new home, or throw the room away and be let in again.',
+  'finding.room_no_mailbox': 'In {name} nobody keeps what is written for who is away: it has no mailbox',
+  'finding.room_no_mailbox.do': 'An owner or admin gives it one on its page.',
   'finding.room_waits':
     'In {name} nothing can be written now: its keys are made or handed out by a member who is online',
   'finding.room_waits.do': 'Wait until another member is online.',

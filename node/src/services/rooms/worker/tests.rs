@@ -21,10 +21,20 @@ async fn a_change_that_was_refused_when_a_part_of_it_was_made_leaves_nothing_tha
     let mut worker = Worker::new(context.clone(), inbox, rooms, Outbox::default());
     let rename = |name: &str| vec![(Setting::Name, name.into())];
     let before = worker.rooms[&room].room.n_control();
+    // Handed over, and not answered yet.
+    let (told, mut was_told) = tokio::sync::oneshot::channel();
+    let name = rename("before");
+    worker
+        .turn(room, |turn| {
+            let outcome = turn.entry.room.set_state(name, turn.now_ms).unwrap();
+            turn.commit(outcome, Settle::reply(|_, done| told.send(done.is_ok()).unwrap()));
+        })
+        .await;
     // Made, and not handed to the store.
     let name = rename("in part");
     worker.turn(room, |turn| drop(turn.entry.room.set_state(name, turn.now_ms).unwrap())).await;
-    assert_eq!(worker.rooms[&room].room.n_control(), before);
+    assert_eq!(worker.rooms[&room].room.n_control(), before + 1);
+    assert_eq!(was_told.try_recv(), Ok(true), "what was stored did not fail with it");
     let name = rename("whole");
     worker
         .turn(room, |turn| {
@@ -35,6 +45,6 @@ async fn a_change_that_was_refused_when_a_part_of_it_was_made_leaves_nothing_tha
     worker.drain().await;
     drop(worker);
     let stored = Entry::load(&context, room).unwrap();
-    assert_eq!((stored.room.n_control(), stored.room.info().unwrap().name), (before + 1, "whole".to_owned()));
+    assert_eq!((stored.room.n_control(), stored.room.info().unwrap().name), (before + 2, "whole".to_owned()));
     alone.node.stop().await.unwrap();
 }
