@@ -308,7 +308,7 @@ fn broken(error: &ureq::Error) -> Problem {
     match error {
         ureq::Error::Timeout(_) => Problem::new(Code::TimedOut, "the node did not answer in time"),
         _ => Problem::new(Code::Stopping, format!("the connection to the node broke: {error}"))
-            .hint("it may have stopped: see `parlor status`"),
+            .hint("it may have stopped: see `parlor status`; what was asked may be done all the same"),
     }
 }
 

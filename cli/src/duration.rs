@@ -43,6 +43,7 @@ pub fn parse_or_off(text: &str) -> Result<u64, String> {
     }
     match total {
         _ if text.is_empty() => Err(wrong()),
+        0 => Err("must be longer than nothing".into()),
         LONGEST.. => Err("must be shorter than ten years".into()),
         seconds => Ok(seconds),
     }
@@ -60,6 +61,7 @@ mod tests {
             assert_eq!(parse(text), Ok(seconds), "{text}");
         }
         assert_eq!(parse_or_off("off"), Ok(0));
+        assert!(parse_or_off("0s").is_err(), "it might be meant as the shortest");
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! Times: shown in the zone of the user, read as people write them.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+
+/// Length of a day as people write it: 2026-11-21.
+const DAY: usize = 10;
+/// A clock that is ahead by more says nothing about when something was written.
+const AHEAD: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// A time of the API as date and time of the user's zone; what is no time stays as it is.
 pub fn local(rfc3339: &str) -> String {
@@ -18,6 +23,13 @@ pub fn brief(rfc3339: &str) -> String {
         Some(t) => t.strftime("%Y-%m-%d %H:%M").to_string(),
         None => rfc3339.to_owned(),
     }
+}
+
+/// The time to show for a message: when it was sent, or when it came if its author's clock was ahead by more than clocks differ.
+pub fn said<'a>(sent_at: &'a str, received_at: &'a str) -> &'a str {
+    let times = (sent_at.parse::<Timestamp>(), received_at.parse::<Timestamp>());
+    let (Ok(sent), Ok(received)) = times else { return sent_at };
+    if sent.duration_since(received) > AHEAD { received_at } else { sent_at }
 }
 
 /// A date, a date with time, or an RFC 3339 time, as an RFC 3339 time; in the user's zone when it names none.
@@ -37,6 +49,18 @@ fn parse_in(text: &str, zone: &TimeZone) -> Result<String, String> {
     time.map(|t| t.to_string()).ok_or_else(|| "a date looks like 2026-11-21 or '2026-11-21 08:00'".into())
 }
 
+/// A day as the time at which it begins in the user's zone, or ends if it is the `last`; what is no day stays as it is.
+pub fn bound(text: &str, last: bool) -> String {
+    bound_in(text, last, &TimeZone::system()).unwrap_or_else(|| text.to_owned())
+}
+
+fn bound_in(text: &str, last: bool, zone: &TimeZone) -> Option<String> {
+    let day = text.parse::<Date>().ok().filter(|_| text.len() == DAY)?;
+    let day = if last { day.tomorrow().ok()? } else { day };
+    let begins = zone.to_timestamp(day.at(0, 0, 0, 0)).ok()?;
+    Some(if last { begins - jiff::SignedDuration::from_millis(1) } else { begins }.to_string())
+}
+
 fn zoned(rfc3339: &str, zone: &TimeZone) -> Option<Zoned> {
     rfc3339.parse::<Timestamp>().ok().map(|t| t.to_zoned(zone.clone()))
 }
@@ -44,6 +68,23 @@ fn zoned(rfc3339: &str, zone: &TimeZone) -> Option<Zoned> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_that_of_the_user() {
+        let zone = TimeZone::fixed(jiff::tz::offset(9));
+        assert_eq!(bound_in("2026-11-23", false, &zone).as_deref(), Some("2026-11-22T15:00:00Z"));
+        assert_eq!(bound_in("2026-11-22", true, &zone).as_deref(), Some("2026-11-22T14:59:59.999Z"));
+        assert_eq!(bound("2026-11-22T10:00:00Z", true), "2026-11-22T10:00:00Z");
+        assert_eq!(bound("soon", false), "soon");
+    }
+
+    #[test]
+    fn what_was_sent_tomorrow_is_shown_when_it_came() {
+        let (sent, later) = ("2026-11-21T08:00:00Z", "2026-11-21T08:05:00Z");
+        assert_eq!((said(sent, later), said(later, sent)), (sent, later));
+        assert_eq!(said("2026-11-22T08:00:00Z", sent), sent);
+        assert_eq!(said("soon", sent), "soon");
+    }
 
     #[test]
     fn dates_are_read_in_the_zone_of_the_user() {

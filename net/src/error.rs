@@ -121,6 +121,8 @@ pub enum RelayTrouble {
     Refused,
     /// Another peer answers at its addresses.
     OtherKey,
+    /// What it gives is over already: our clock is ahead of its, or its clock is wrong.
+    Clock,
     /// It is no relay, or something else went wrong.
     Other,
 }

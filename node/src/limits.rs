@@ -168,8 +168,12 @@ pub(crate) const STRETCH_PAGES_BYTES: usize = 512 * 1024;
 pub(crate) const STRETCHES_BYTES: usize = 256 * 1024;
 /// Stretches of own logs of one room on their way to mailboxes: enough for a line of a second's round trip.
 pub(crate) const FEED_WINDOW: usize = 64;
-/// A relay that can be reached and does not take what is put holds up the others for this long.
+/// A relay that can be reached and does not take what is put holds up the others for this long,
 pub(crate) const FEED_PATIENCE_MS: u64 = 30_000;
+/// and is put nothing for this long then, twice as long each time it does so again,
+pub(crate) const FEED_REST_MS: u64 = 60_000;
+/// and this long at most.
+pub(crate) const FEED_REST_MAX_MS: u64 = 60 * 60 * 1_000;
 /// Own messages that a relay new to a room is given: who lacks older ones has them from members.
 pub(crate) const NEW_RELAY_MESSAGES: u64 = 1_000;
 /// Blobs shown to a room at once, and their bytes: one batch of the store.

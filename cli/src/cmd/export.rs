@@ -70,7 +70,12 @@ pub fn run(args: &Args, node: impl FnOnce() -> Result<Client, Problem>, out: &mu
     let (Some(room), Some(path)) = (&args.room, &args.out) else { return Ok(()) };
     let node = node()?;
     let unwritable = |error: std::io::Error| unwritten(&format!("could not write {}", path.display()), &error);
-    let file = File::options().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // What was said in private is for no other user of the machine.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Problem::new(Code::AlreadyExists, format!("{} exists", path.display())).hint("name another path with --out")
         }

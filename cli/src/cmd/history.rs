@@ -151,7 +151,7 @@ fn of_file(file: &File, number: u32) -> String {
 
 /// A message for people: time, author, text, and what is unusual about it.
 pub fn spoken(message: &Message, with_id: bool, out: &Out) -> String {
-    let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
+    let when = out.paint(Look::Faint, &time::brief(time::said(&message.sent_at, &message.received_at)));
     let author = out.paint(Look::Strong, &display::neutral_line(&message.author.name));
     let text = display::neutral(&message.text).replace('\n', "\n    ");
     let mut line = match message.kind {

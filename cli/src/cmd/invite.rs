@@ -233,6 +233,9 @@ pub fn can_hold(file: &Path) -> Done {
         format!("{} is a folder", file.display())
     } else if !folder.is_dir() {
         format!("the folder {} is not there", folder.display())
+    } else if file.exists() {
+        let what = format!("{} exists", file.display());
+        return Err(Problem::new(Code::AlreadyExists, what).hint("name another file; no invite was made").into());
     } else {
         return Ok(());
     };

@@ -62,8 +62,11 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         JoinState::Joined => {
             let name = display::neutral_line(&joined.name);
             out.line(format!("Joined {name} as {}.", joined.role.name()))?;
-            let program = globals.program();
-            out.note(format!("Write: {program} send {} 'Hello'", quoted(&name)));
+            let (program, room) = (globals.program(), quoted(&name));
+            out.note(match joined.role {
+                parlor_api::Role::Observer => format!("Read: {program} history {room}"),
+                _ => format!("Write: {program} send {room} 'Hello'"),
+            });
         }
         JoinState::Pending => {
             let wait = joined.waits_for.unwrap_or_else(|| "somebody of the room".into());

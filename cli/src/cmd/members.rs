@@ -54,7 +54,7 @@ pub fn run(args: &Args, node: &Client, out: &mut Out) -> Done {
             m.by.map(|by| by.name).unwrap_or_default(),
             if m.not_here_yet { "not in yet".to_owned() } else { yes(m.online) },
             devices,
-            yes(m.verified),
+            if m.me { "-".to_owned() } else { yes(m.verified) },
         ]);
     }
     table.write(out, "no members")?;

@@ -1,10 +1,13 @@
 //! `parlor outbox …`: own messages that nobody else holds yet.
 
-use parlor_api::{Code, OutboxAnswer, OutboxEntry, Problem};
+use std::collections::HashMap;
+
+use parlor_api::{Code, OutboxAnswer, OutboxEntry, Problem, RoomItem};
 use serde_json::json;
 use ureq::http::Method;
 
 use crate::client::Client;
+use crate::display;
 use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
@@ -66,14 +69,24 @@ fn whole(given: String, node: &Client) -> Result<String, Problem> {
     }
 }
 
+/// What each room is called, by its id.
+///
+/// # Errors
+/// What the node answers.
+pub fn names(node: &Client) -> Result<HashMap<String, String>, Problem> {
+    let rooms: Vec<RoomItem> = node.get("/rooms")?;
+    Ok(rooms.into_iter().map(|room| (room.room, display::neutral_line(&room.name))).collect())
+}
+
 fn list(node: &Client, out: &mut Out) -> Done {
     let entries: Vec<OutboxEntry> = node.get("/outbox")?;
     if out.is_json() {
         return entries.iter().try_for_each(|entry| out.json(entry));
     }
+    let names = names(node)?;
     let mut table = Table::new(&["message", "room", "written", "tried", "next", "why"]);
     for e in entries {
-        let room: String = e.room.chars().take(SHORT).collect();
+        let room = names.get(&e.room).cloned().unwrap_or_else(|| e.room.chars().take(SHORT).collect());
         let next = e.next_attempt.as_deref().map_or_else(|| "-".into(), time::brief);
         let written = time::brief(&e.queued_at);
         let message: String = e.message.chars().take(SHORT).collect();

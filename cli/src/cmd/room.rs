@@ -2,9 +2,10 @@
 
 use clap::ValueEnum;
 use parlor_api::{
-    Attention, Calls, Code, CreateRoom, History, Role, Room, RoomItem, RoomKind, Standing, Status, UpdateAttention,
-    UpdateRoom,
+    Attention, Calls, Code, CreateRoom, History, Message, Role, Room, RoomItem, RoomKind, Standing, Status,
+    UpdateAttention, UpdateRoom,
 };
+use parlor_node::count;
 use ureq::http::Method;
 
 use crate::alone;
@@ -280,9 +281,9 @@ fn list(all: bool, node: &Client, out: &mut Out) -> Done {
     let n_archived = n_rooms - rooms.len();
     let mut table = Table::new(&["room", "name", "role", "members", "unread", "", "last message"]);
     for room in rooms {
-        let last = room
-            .last_message
-            .map(|m| format!("{}  {}: {}", time::brief(&m.sent_at), m.author.name, first_words(&m.text)));
+        let last = room.last_message.map(|m| {
+            format!("{}  {}: {}", time::brief(time::said(&m.sent_at, &m.received_at)), m.author.name, last_words(&m))
+        });
         let id: String = room.room.chars().take(8).collect();
         let role = if room.damaged.is_some() { "damaged" } else { standing_name(room.role) };
         table.row([
@@ -373,7 +374,7 @@ fn rules(room: &Room) -> Vec<(&'static str, String)> {
         }
         (Some(epoch), None) => format!("{epoch}, safe: held by exactly the members"),
         (Some(epoch), Some(why)) => format!("{epoch}, not safe: {why}"),
-        (None, why) => format!("not safe: {}", why.as_deref().unwrap_or("no keys")),
+        (None, why) => format!("none to write under: {}", why.as_deref().unwrap_or("they did not come yet")),
     };
     let banned: Vec<String> = room
         .banned
@@ -420,6 +421,15 @@ pub fn standing_name(standing: Standing) -> &'static str {
         Standing::Left => "left",
         Standing::Removed => "removed",
         member => member.role().map_or("", Role::name),
+    }
+}
+
+/// What a list says of a last message.
+fn last_words(message: &Message) -> String {
+    match message.text.as_str() {
+        _ if message.deleted => "(deleted)".to_owned(),
+        "" if !message.files.is_empty() => count(message.files.len() as u64, "file", "files"),
+        text => first_words(text),
     }
 }
 

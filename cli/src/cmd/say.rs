@@ -68,11 +68,10 @@ pub struct PinsArgs {
 pub struct PollArgs {
     /// Which room
     room: String,
-    /// The question
-    #[arg(allow_hyphen_values = true)]
+    /// The question; one that begins like an option stands behind `--`, with its answers
     question: String,
     /// The answers to choose from, 2 to 20
-    #[arg(required = true, num_args = 2.., value_name = "ANSWER", allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 2.., value_name = "ANSWER")]
     options: Vec<String>,
     /// Let everybody choose more than one
     #[arg(long)]

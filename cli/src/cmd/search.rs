@@ -1,5 +1,7 @@
 //! `parlor search`: finds messages, newest first.
 
+use std::collections::HashMap;
+
 use parlor_api::{Code, Problem, SEARCH_MAX, SearchHit, SearchPage};
 
 use crate::args::Globals;
@@ -57,19 +59,23 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
         return Err(Problem::new(Code::TooLong, text).hint("a few words of what is looked for are enough").into());
     }
     let mut query = format!("/search?q={}", segment(&words));
+    // Days are the user's, as everywhere; the node's are those of UTC.
+    let since = args.since.as_deref().map(|day| time::bound(day, false));
+    let until = args.until.as_deref().map(|day| time::bound(day, true));
     for (name, value) in
-        [("room", &args.room), ("from", &args.from), ("since", &args.since), ("until", &args.until), ("has", &args.has)]
+        [("room", &args.room), ("from", &args.from), ("since", &since), ("until", &until), ("has", &args.has)]
     {
         if let Some(value) = value {
             query.push_str(&format!("&{name}={}", segment(value)));
         }
     }
+    let names = if out.is_json() { HashMap::new() } else { super::outbox::names(node)? };
     let (mut left, mut cursor) = (args.limit, String::new());
     let (mut found, mut behind) = (0, None);
     while left > 0 {
         let limit = left.min(SEARCH_MAX);
         let page: SearchPage = node.get(&format!("{query}&limit={limit}{cursor}"))?;
-        page.items.iter().try_for_each(|hit| write(hit, globals, out))?;
+        page.items.iter().try_for_each(|hit| write(hit, &names, globals, out))?;
         found += page.items.len();
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         behind = (!page.complete).then_some((page.indexed, page.total)).or(behind);
@@ -87,16 +93,23 @@ pub fn run(args: &Args, node: &Client, globals: &Globals, out: &mut Out) -> Done
     Ok(())
 }
 
-fn write(hit: &SearchHit, globals: &Globals, out: &mut Out) -> Done {
+fn write(hit: &SearchHit, names: &HashMap<String, String>, globals: &Globals, out: &mut Out) -> Done {
     if out.is_json() {
         return out.json(hit);
     }
     let message = &hit.message;
-    let when = out.paint(Look::Faint, &time::brief(&message.sent_at));
+    let when = out.paint(Look::Faint, &time::brief(time::said(&message.sent_at, &message.received_at)));
     let author = out.paint(Look::Strong, &display::neutral_line(&message.author.name));
-    let room = message.room.chars().take(12).collect::<String>();
+    let room = names.get(&message.room).unwrap_or(&message.room);
     let id = if globals.verbose > 0 { format!(" {}", message.message) } else { String::new() };
-    out.line(format!("{when}  {author}: {}  {}", marked(hit, out), out.paint(Look::Faint, &format!("[{room}{id}]"))))
+    let words = match marked(hit, out) {
+        words if words.is_empty() => {
+            let files = message.files.iter().map(|file| display::neutral_line(&file.name));
+            out.paint(Look::Faint, &format!("({})", files.collect::<Vec<_>>().join(", ")))
+        }
+        words => words,
+    };
+    out.line(format!("{when}  {author}: {words}  {}", out.paint(Look::Faint, &format!("[{room}{id}]"))))
 }
 
 /// The snippet with what was found made strong.

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use parlor_api::{
     BATCH_MAX, Code, Draft, MessageStatus, Problem, SendAnswer, SendBatch, SendRequest, SetDraft, UploadedFile,
 };
+use parlor_node::count;
 use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
@@ -124,6 +125,7 @@ fn send_draft(args: &Args, node: &Client, out: &mut Out) -> Done {
 fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
     let path = format!("/rooms/{}/messages/batch", segment(&args.room));
     let mut lines = Lines::new(BufReader::with_capacity(BATCH_BYTES, std::io::stdin()));
+    let mut stored = 0;
     loop {
         // A line that is there goes out at once; those that came with it go along.
         let mut messages = Vec::new();
@@ -144,7 +146,12 @@ fn send_lines(args: &Args, node: &Client, out: &mut Out) -> Done {
         }
         let more = !messages.is_empty();
         if more {
-            let sent: Vec<SendAnswer> = repeated(node, &path, &SendBatch { messages })?;
+            let sent: Vec<SendAnswer> = repeated(node, &path, &SendBatch { messages }).map_err(|mut problem| {
+                problem.detail =
+                    format!("{}; {} stored before", problem.detail, count(stored, "line was", "lines were"));
+                problem
+            })?;
+            stored += sent.len() as u64;
             sent.into_iter().try_for_each(|sent| answer(sent, args, node, out))?;
         }
         match bad {
@@ -196,6 +203,11 @@ fn repeated<T: DeserializeOwned>(node: &Client, path: &str, request: &impl serde
     loop {
         match node.send(Method::POST, path, request) {
             Err(problem) if problem.code == Code::Stopping && tries < TRIES => tries += 1,
+            Err(problem) if problem.code == Code::NoNode && tries > 1 => {
+                return Err(Problem::new(Code::Stopping, "the node ended before it answered").hint(
+                    "what was sent may be stored, and goes out when the node runs again: look at `parlor history` before you send it once more",
+                ));
+            }
             answer => return answer,
         }
     }

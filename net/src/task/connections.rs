@@ -320,12 +320,13 @@ fn not_reached(error: &DialError) -> RelayTrouble {
 
 /// What it means that a relay gave no reservation.
 fn not_reserved(error: &(dyn std::error::Error + 'static)) -> RelayTrouble {
-    use relay::outbound::hop::ReserveError;
+    use relay::outbound::hop::{ProtocolViolation, ReserveError};
     let causes = std::iter::successors(Some(error), |error| error.source());
     match causes.filter_map(|error| error.downcast_ref::<ReserveError>()).next() {
         Some(ReserveError::ResourceLimitExceeded) => RelayTrouble::Full,
         Some(ReserveError::Refused) => RelayTrouble::Refused,
         Some(ReserveError::Io(_)) => RelayTrouble::Down,
+        Some(ReserveError::Protocol(ProtocolViolation::InvalidReservationExpiration)) => RelayTrouble::Clock,
         Some(ReserveError::Unsupported | ReserveError::Protocol(_)) | None => RelayTrouble::Other,
     }
 }
@@ -343,7 +344,8 @@ pub(crate) fn root(error: &dyn std::error::Error) -> String {
 mod tests {
     use std::io;
 
-    use libp2p::relay::{client::transport, outbound::hop::ReserveError};
+    use libp2p::relay::client::transport;
+    use libp2p::relay::outbound::hop::{ProtocolViolation, ReserveError};
 
     use super::*;
 
@@ -363,6 +365,8 @@ mod tests {
         assert_eq!(not_reserved(&said(ReserveError::ResourceLimitExceeded)), RelayTrouble::Full);
         assert_eq!(not_reserved(&said(ReserveError::Refused)), RelayTrouble::Refused);
         assert_eq!(not_reserved(&said(ReserveError::Unsupported)), RelayTrouble::Other);
+        let over = ReserveError::Protocol(ProtocolViolation::InvalidReservationExpiration);
+        assert_eq!(not_reserved(&said(over)), RelayTrouble::Clock);
         assert_eq!(not_reserved(&said(ReserveError::Io(io::ErrorKind::TimedOut.into()))), RelayTrouble::Down);
         assert_eq!(not_reserved(&io::Error::other("resource limit exceeded")), RelayTrouble::Other);
     }

@@ -82,7 +82,7 @@ impl App {
                 Code::Conflict,
                 "this device was revoked: what is restored from its backup would be a device of the account again",
             )
-            .hint("save what it holds with: parlor export ROOM; make the backup on another device of the account"));
+            .hint("save what it holds with: parlor export ROOM --out FILE; make the backup on another device of the account"));
         }
         let one = self.node.backups.clone().try_acquire_owned();
         let one = one.map_err(|_| Problem::new(Code::Busy, "another backup is being made"))?;

@@ -23,7 +23,7 @@ pub(super) fn device(facts: &Facts) -> Vec<Finding> {
     });
     let revoked = facts.revoked.then(|| {
         let text = "this device was revoked by another one of your account: in its rooms it reads nothing new, and nobody takes what it writes there";
-        let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM";
+        let hint = "if that was not you, somebody has your account: tell the people you write with; what it holds can be saved with: parlor export ROOM --out FILE";
         told("device_revoked", Level::Problem, text, hint)
     });
     let text = |name| format!("a device came to your account that this one did not make: {name}");

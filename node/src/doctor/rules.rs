@@ -196,6 +196,13 @@ fn relay(relay: &RelayFact) -> Option<Finding> {
             format!("at the address of the relay {name} somebody answers with another key"),
             "ask who runs it for the present address: it was set up anew, or somebody stands between",
         ),
+        Some(RelayTrouble::Clock) => (
+            "relay_clock",
+            format!(
+                "what the relay {name} gives is over before it comes: the clock of this machine is ahead, or that of the relay is behind"
+            ),
+            "look at the clock of this machine, and have it set from the network; if it is right, tell who runs the relay",
+        ),
         Some(RelayTrouble::Down) => (
             "relay_down",
             format!("the relay {name} does not answer"),
@@ -413,6 +420,7 @@ mod tests {
             (RelayTrouble::Full, "relay_full"),
             (RelayTrouble::Refused, "relay_refused"),
             (RelayTrouble::OtherKey, "relay_other_key"),
+            (RelayTrouble::Clock, "relay_clock"),
             (RelayTrouble::Other, "relay_trouble"),
         ];
         for (trouble, code) in troubles {

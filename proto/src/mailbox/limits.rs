@@ -58,6 +58,9 @@ pub const MAX_HANDED_BYTES: usize = 4 * 1_024 * 1_024;
 pub const HANDED_SHARE: usize = MAX_BLOB;
 /// Blobs that were listed and are not taken yet, over all boxes: some 16 MB. Reached only if relays make them up.
 pub const MAX_WANTED: usize = 65_536;
+/// Of these what any one box may have at any one relay, whatever the others have: so what relays make up in some boxes keeps nobody
+/// from reading another.
+pub const WANTED_SHARE: usize = 64;
 /// Names of blobs that a client remembers having taken, for each box: other relays list them later.
 pub const MAX_TAKEN: usize = 4_096;
 /// Promises of a relay to keep our blobs in a box that we remember, to look whether it did.

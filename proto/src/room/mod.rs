@@ -144,6 +144,8 @@ pub struct Room {
     messages: Messages,
     /// The latest clock of what was shown early: what is written stands below it.
     seen_early: crate::hlc::Hlc,
+    /// The last place in the timeline that another device's message takes, as far as it is known here.
+    newest: crate::hlc::Hlc,
     contexts: Cache<Vec<EventId>, Context>,
     keys: KeyCache,
     /// Our own leaf record, and those of others that are newer than what their devices came with.
@@ -182,6 +184,7 @@ impl Room {
             rotated_ms: 0,
             messages: Messages::new(),
             seen_early: crate::hlc::Hlc::ZERO,
+            newest: crate::hlc::Hlc::ZERO,
             contexts: Cache::new(limits::MAX_CONTEXTS),
             keys: Cache::new(limits::MAX_CHAINS),
             leafs: HashMap::from([(me.device(), me.entrant().leaf)]),

@@ -344,11 +344,25 @@ impl Room {
             (Some(_), None) => Verdict::Damaged,
             (Some(_), Some(_)) => self.judge_in_context(&event, header, &author),
         };
-        let order = if header.hlc.is_ahead_of(now_ms) { Hlc::at(now_ms) } else { header.hlc };
+        let order = self.order_of(header.hlc, now_ms);
+        if header.device != self.me.device() {
+            self.reaches_to(order);
+        }
         let unsafe_epoch = !view.safe;
         let fades_ms = fades_ms.filter(|_| !faded);
         let message = Message { event, author, order, covers_own, key, body, verdict, unsafe_epoch, fades_ms };
         Step::Taken(Box::new(message), unknown, placed)
+    }
+
+    /// Where a message stands in the timeline: where its clock says, or where it arrived if that is far ahead of ours. Never before what
+    /// others have there, for it may be our clock that is behind; what we wrote ourselves with a clock that was ahead is not waited for.
+    pub(super) fn order_of(&self, hlc: Hlc, now_ms: u64) -> Hlc {
+        if hlc.is_ahead_of(now_ms) { self.newest.next(now_ms).unwrap_or(hlc).min(hlc) } else { hlc }
+    }
+
+    /// What other devices wrote reaches to here in the timeline that is stored: what arrives with a clock far ahead of ours stands behind.
+    pub fn reaches_to(&mut self, order: Hlc) {
+        self.newest = self.newest.max(order);
     }
 
     /// The rules for a message beside its log: its author, epoch and slice in its own view.

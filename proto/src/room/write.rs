@@ -56,7 +56,8 @@ impl Room {
         let message = Message {
             event,
             author: self.me.account(),
-            order: header.hlc,
+            // Ahead of our clock if that was ahead before: others see it where it arrives, and so do we.
+            order: self.order_of(header.hlc, now_ms),
             covers_own,
             key: Some(key),
             body: Some(body.clone()),

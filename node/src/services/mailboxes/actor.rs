@@ -507,7 +507,7 @@ impl Actor {
         if !mail.reading
             && now >= mail.full_until_ms
             && mail.plan.member
-            && let Some(after) = mail.feed.next(up, &tips)
+            && let Some(after) = mail.feed.next(up, &tips, now)
         {
             mail.reading = true;
             let rooms = rooms.clone();
@@ -551,7 +551,7 @@ impl Actor {
         let of = |mail: &RoomMail| {
             let marker = (mail.tips.marker > mail.marker).then_some(mail.marker_ms);
             let dirty = mail.dirty_ms.map(|since| since.saturating_add(MAIL_KEPT_MS));
-            [marker, dirty, mail.intake.due_ms(), mail.knocks.due_ms(), mail.feed.due_ms().filter(|due| *due > now)]
+            [marker, dirty, mail.intake.due_ms(), mail.knocks.due_ms(), mail.feed.due_ms(now)]
         };
         let rooms = self.rooms.values().flat_map(of).flatten().min();
         // A moment at least: what is due and can not be done yet does not spin.

@@ -2,7 +2,8 @@
 //!
 //! A relay's place moves when it said of the next stretch, in each of the stretch's boxes, that it has it durably. What is on
 //! the way is bounded: when the relays that can be reached have the oldest of it, it is let go, and a relay that comes back
-//! gets it from the log again.
+//! gets it from the log again, alone. One that can be reached and does not take it rests, for longer each time: it costs the
+//! others that wait and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,13 +12,21 @@ use parlor_proto::mailbox::{BlobId, BoxName};
 use parlor_proto::wire::SeriesKind;
 
 use super::plan::Tips;
-use crate::limits::{FEED_PATIENCE_MS, FEED_WINDOW, NEW_RELAY_MESSAGES};
+use crate::limits::{FEED_PATIENCE_MS, FEED_REST_MAX_MS, FEED_REST_MS, FEED_WINDOW, NEW_RELAY_MESSAGES};
 
 /// What of ours is at the relays of one room.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     at: BTreeMap<PeerId, Tips>,
     flight: VecDeque<Flying>,
+    rests: BTreeMap<PeerId, Rest>,
+}
+
+/// A relay that did not take what was put.
+#[derive(Debug)]
+struct Rest {
+    until_ms: u64,
+    pause_ms: u64,
 }
 
 /// A stretch of a log on its way.
@@ -47,6 +56,7 @@ impl Feed {
         tips: &Tips,
     ) -> Vec<(BoxName, BlobId)> {
         self.at.retain(|peer, _| relays.contains(peer));
+        self.rests.retain(|peer, _| relays.contains(peer));
         let fresh = Tips { message: tips.message.saturating_sub(NEW_RELAY_MESSAGES), ..Tips::default() };
         for peer in relays {
             self.at.entry(*peer).or_insert_with(|| kept.get(peer).copied().unwrap_or(fresh));
@@ -64,15 +74,27 @@ impl Feed {
         }
     }
 
+    /// Those of `up` that take what is put; all of them if none does.
+    fn awake(&self, up: &[PeerId], now_ms: u64) -> Vec<PeerId> {
+        let up: Vec<PeerId> = self.at.keys().filter(|peer| up.contains(peer)).copied().collect();
+        let awake: Vec<PeerId> = up.iter().filter(|peer| !self.rests(peer, now_ms)).copied().collect();
+        if awake.is_empty() { up } else { awake }
+    }
+
+    fn rests(&self, peer: &PeerId, now_ms: u64) -> bool {
+        self.rests.get(peer).is_some_and(|rest| now_ms < rest.until_ms)
+    }
+
     /// After which places to read on, for the relays that can be reached; `None` when enough is on its way, or nobody is there
     /// to take more. `tips` is what there is.
-    pub(super) fn next(&self, up: &[PeerId], tips: &Tips) -> Option<Tips> {
+    pub(super) fn next(&self, up: &[PeerId], tips: &Tips, now_ms: u64) -> Option<Tips> {
         if self.flight.len() >= FEED_WINDOW {
             return None;
         }
+        let awake = self.awake(up, now_ms);
         let mut next = Tips::default();
         for kind in Tips::KINDS {
-            let behind = self.at.iter().filter(|(peer, _)| up.contains(peer)).map(|(_, at)| at.of(kind)).min()?;
+            let behind = self.at.iter().filter(|(peer, _)| awake.contains(peer)).map(|(_, at)| at.of(kind)).min()?;
             *next.of_mut(kind) = self.covered(kind, behind);
         }
         (!tips.within(&next)).then_some(next)
@@ -84,6 +106,14 @@ impl Feed {
         let mut stretches: Vec<_> = mine.map(|flying| (flying.from, flying.to)).collect();
         stretches.sort_unstable();
         stretches.into_iter().fold(place, |end, (from, to)| if from <= end + 1 { end.max(to) } else { end })
+    }
+
+    /// The relays to which a stretch that ends at `to` goes: who has it gets it no second time, cut in another way, and who rests gets
+    /// it from the log when he takes something again.
+    pub(super) fn lacking(&self, kind: SeriesKind, to: u64, up: &[PeerId], now_ms: u64) -> Vec<PeerId> {
+        let awake = self.awake(up, now_ms);
+        let takes = |peer: &PeerId| awake.contains(peer) || !up.contains(peer);
+        self.at.iter().filter(|(peer, at)| at.of(kind) < to && takes(peer)).map(|(peer, _)| *peer).collect()
     }
 
     /// A stretch is on its way in these blobs. Without any (nobody has a key of its boxes) it is done.
@@ -107,15 +137,30 @@ impl Feed {
     /// Lets go of what the relays that can be reached have, or at least one of them while others refuse for long. Answers the
     /// blobs, that nothing is tried any more.
     pub(super) fn done(&mut self, up: &[PeerId], now_ms: u64) -> Vec<(BoxName, BlobId)> {
-        let up: Vec<PeerId> = self.at.keys().filter(|peer| up.contains(peer)).copied().collect();
-        self.let_go(|flying| {
-            let has = |peer: &PeerId| flying.is_at(peer);
+        let (awake, places) = (self.awake(up, now_ms), self.at.clone());
+        let (mut took, mut refused) = (BTreeSet::<PeerId>::new(), BTreeSet::<PeerId>::new());
+        let gone = self.let_go(|flying| {
+            let had = |peer: &PeerId| places.get(peer).is_some_and(|at| at.of(flying.kind) >= flying.to);
+            let has = |peer: &&PeerId| had(peer) || flying.is_at(peer);
             let waited = now_ms >= flying.since_ms.saturating_add(FEED_PATIENCE_MS);
-            !up.is_empty() && (up.iter().all(has) || waited && up.iter().any(has))
-        })
+            let over =
+                !awake.is_empty() && (awake.iter().all(|it| has(&it)) || waited && awake.iter().any(|it| has(&it)));
+            if over {
+                took.extend(awake.iter().filter(|peer| flying.is_at(peer)));
+                refused.extend(awake.iter().filter(|peer| !has(peer)));
+            }
+            over
+        });
+        self.rests.retain(|peer, rest| now_ms < rest.until_ms || refused.contains(peer) || !took.contains(peer));
+        for peer in refused {
+            let rest = self.rests.entry(peer).or_insert(Rest { until_ms: 0, pause_ms: FEED_REST_MS / 2 });
+            rest.pause_ms = rest.pause_ms.saturating_mul(2).min(FEED_REST_MAX_MS);
+            rest.until_ms = now_ms.saturating_add(rest.pause_ms);
+        }
+        gone
     }
 
-    fn let_go(&mut self, over: impl Fn(&Flying) -> bool) -> Vec<(BoxName, BlobId)> {
+    fn let_go(&mut self, mut over: impl FnMut(&Flying) -> bool) -> Vec<(BoxName, BlobId)> {
         let mut gone = Vec::new();
         self.flight.retain(|flying| {
             let over = over(flying);
@@ -141,9 +186,11 @@ impl Feed {
         moved
     }
 
-    /// When something may be let go that is held back by a relay that refuses.
-    pub(super) fn due_ms(&self) -> Option<u64> {
-        self.flight.front().map(|flying| flying.since_ms.saturating_add(FEED_PATIENCE_MS))
+    /// When, after `now_ms`, something may be let go that is held back by a relay that refuses, or such a relay has rested.
+    pub(super) fn due_ms(&self, now_ms: u64) -> Option<u64> {
+        let patience = self.flight.front().map(|flying| flying.since_ms.saturating_add(FEED_PATIENCE_MS));
+        let rested = self.rests.values().map(|rest| rest.until_ms);
+        patience.into_iter().chain(rested).filter(|due| *due > now_ms).min()
     }
 
     /// The places of the relays.
@@ -199,18 +246,18 @@ mod tests {
     fn each_relay_has_its_place_and_only_what_is_without_a_gap_counts() {
         let (one, two) = (peer(1), peer(2));
         let mut feed = feed(&[one, two]);
-        assert_eq!(feed.next(&[], &tips(3)), None, "nobody is there");
-        assert_eq!(feed.next(&[one, two], &tips(3)), Some(tips(0)));
+        assert_eq!(feed.next(&[], &tips(3), 0), None, "nobody is there");
+        assert_eq!(feed.next(&[one, two], &tips(3), 0), Some(tips(0)));
         (1..=3).for_each(|n| send(&mut feed, n));
-        assert_eq!(feed.next(&[one, two], &tips(3)), None, "all is on its way");
+        assert_eq!(feed.next(&[one, two], &tips(3), 0), None, "all is on its way");
         assert!(!feed.stored(one, &BOX, &blob(2)), "the first is missing there");
         assert_eq!(feed.sent_up_to(), 0);
         assert!(feed.stored(one, &BOX, &blob(1)));
         assert_eq!((feed.sent_up_to(), feed.lacks(&one, &tips(3)), feed.lacks(&two, &tips(3))), (2, 1, 3));
         assert!(feed.done(&[one, two], 0).is_empty(), "the other has none of it");
         assert_eq!(feed.done(&[one], 0).len(), 2, "the other is not there");
-        assert_eq!(feed.next(&[one], &tips(3)), None);
-        assert_eq!(feed.next(&[one, two], &tips(3)), Some(tips(0)), "it is back and gets it from the log");
+        assert_eq!(feed.next(&[one], &tips(3), 0), None);
+        assert_eq!(feed.next(&[one, two], &tips(3), 0), Some(tips(0)), "it is back and gets it from the log");
     }
 
     #[test]
@@ -222,17 +269,63 @@ mod tests {
             feed.stored(one, &BOX, &blob(n));
         }
         let all = FEED_WINDOW as u64 + 9;
-        assert_eq!(feed.next(&[one, full], &tips(all)), None);
+        assert_eq!(feed.next(&[one, full], &tips(all), 0), None);
         assert!(feed.done(&[one, full], FEED_PATIENCE_MS - 1).is_empty());
         assert_eq!(feed.done(&[one, full], FEED_PATIENCE_MS).len(), FEED_WINDOW);
         assert_eq!(feed.lacks(&full, &tips(all)), all);
+        // Nor does it from then on: the other one gets what follows, and nothing twice.
+        let mut now_ms = FEED_PATIENCE_MS;
+        assert_eq!(feed.next(&[one, full], &tips(all), now_ms), Some(tips(FEED_WINDOW as u64)));
+        for n in FEED_WINDOW as u64 + 1..=all {
+            assert_eq!(feed.lacking(SeriesKind::Message, n, &[one, full], now_ms), [one]);
+            send(&mut feed, n);
+            feed.stored(one, &BOX, &blob(n));
+        }
+        assert_eq!(feed.done(&[one, full], now_ms).len() as u64, all - FEED_WINDOW as u64);
+        assert_eq!(feed.next(&[one, full], &tips(all), now_ms), None);
+        // It is asked again, and rests for longer each time it refuses.
+        for rest in [FEED_REST_MS, 2 * FEED_REST_MS, 4 * FEED_REST_MS] {
+            assert_eq!(feed.next(&[one, full], &tips(all), now_ms + rest - 1), None);
+            now_ms += rest;
+            assert_eq!(feed.next(&[one, full], &tips(all), now_ms), Some(tips(0)));
+            assert_eq!(
+                feed.lacking(SeriesKind::Message, 1, &[one, full], now_ms),
+                [full],
+                "who has it gets it no second time"
+            );
+            feed.sent(SeriesKind::Message, 1, 1, vec![(BOX, blob(1))], now_ms);
+            assert!(feed.done(&[one, full], now_ms).is_empty());
+            now_ms += FEED_PATIENCE_MS;
+            assert_eq!(feed.done(&[one, full], now_ms).len(), 1);
+        }
+        // Then it takes all, and is one like the others.
+        now_ms += FEED_REST_MAX_MS;
+        for n in 1..=all {
+            feed.sent(SeriesKind::Message, n, n, vec![(BOX, blob(n))], now_ms);
+            feed.stored(full, &BOX, &blob(n));
+        }
+        assert_eq!((feed.done(&[one, full], now_ms).len() as u64, feed.lacks(&full, &tips(all))), (all, 0));
+        assert_eq!(feed.lacking(SeriesKind::Message, all + 1, &[one, full], now_ms), [one, full]);
+        assert_eq!(feed.next(&[full], &tips(all + 1), now_ms), Some(tips(all)));
+    }
+
+    #[test]
+    fn the_only_relay_that_is_there_is_asked_though_it_rests() {
+        let (one, full) = (peer(1), peer(2));
+        let mut feed = feed(&[one, full]);
+        send(&mut feed, 1);
+        feed.stored(one, &BOX, &blob(1));
+        feed.done(&[one, full], FEED_PATIENCE_MS);
+        assert_eq!(feed.next(&[one, full], &tips(1), FEED_PATIENCE_MS), None);
+        assert_eq!(feed.next(&[full], &tips(1), FEED_PATIENCE_MS), Some(tips(0)));
+        assert_eq!(feed.lacking(SeriesKind::Message, 1, &[full], FEED_PATIENCE_MS), [full]);
     }
 
     #[test]
     fn what_nobody_can_read_any_more_is_passed_over() {
         let mut feed = feed(&[peer(1)]);
         feed.sent(SeriesKind::Control, 1, 4, Vec::new(), 0);
-        assert_eq!(feed.next(&[peer(1)], &Tips { control: 4, ..Tips::default() }), None);
+        assert_eq!(feed.next(&[peer(1)], &Tips { control: 4, ..Tips::default() }, 0), None);
         assert_eq!(feed.places()[&peer(1)].control, 4);
     }
 
@@ -246,7 +339,7 @@ mod tests {
         }
         feed.done(&[one], 0);
         feed.begin_anew(&one, &tips(3));
-        assert_eq!(feed.next(&[one], &tips(3)), Some(tips(0)));
+        assert_eq!(feed.next(&[one], &tips(3), 0), Some(tips(0)));
         feed.set_relays(&[one, two], &BTreeMap::new(), &tips(NEW_RELAY_MESSAGES + 5));
         assert_eq!(feed.places()[&two].message, 5);
         let kept = BTreeMap::from([(peer(3), tips(7))]);

@@ -79,6 +79,7 @@ impl Turn<'_> {
         }
         // Whose messages are shown may be different, and what others may know of us.
         self.recount(None);
+        self.load_last();
         self.set_stance();
         self.entry.throttle.touch();
         self.summarise();

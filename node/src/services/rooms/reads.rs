@@ -171,18 +171,24 @@ impl Turn<'_> {
         }
     }
 
-    /// The newest message, for the list; once after loading.
+    /// The newest message that is shown, for the list: after loading, and when the last one may be shown no more, or others again.
     pub(super) fn load_last(&mut self) {
         let room = self.id();
+        let known = self.entry.last.as_ref().map(|(at, _)| *at);
         self.read(move |store| {
-            let page = store.page_readable(&room, Cursor::Newest, 1).unwrap_or_default();
+            let page = store.page_readable(&room, Cursor::Newest, LAST_LOOKED).unwrap_or_default();
             Box::new(move |turn| {
-                let looked = page.rows.first().and_then(|row| turn.look_at(row));
+                let me = turn.context.identity.device();
+                if let Some(newest) = page.rows.iter().find(|row| row.row.device != me) {
+                    turn.entry.room.reaches_to(Hlc(newest.position.order()));
+                }
+                let looked = page.rows.iter().find_map(|row| turn.look_at(row));
                 let newest = looked.map(|looked| {
                     let sight = turn.look_now(&looked);
                     (looked.position, turn.folded_view(&looked, &sight))
                 });
-                if turn.entry.last.is_none() {
+                // One that came meanwhile is newer.
+                if turn.entry.last.as_ref().map(|(at, _)| *at) == known {
                     turn.entry.last = newest;
                 }
                 if turn.entry.sessions.is_empty() {
@@ -238,6 +244,8 @@ impl Rows {
     }
 }
 
+/// Of so many of the newest messages it is looked where the last of another device stands.
+const LAST_LOOKED: usize = 32;
 /// Pages looked through for readable messages in one go: a newcomer holds many messages from before it came, under keys
 /// that it does not get. What follows is for whoever asks on.
 const UNREADABLE_PAGES: usize = 20;

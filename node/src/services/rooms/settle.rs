@@ -291,6 +291,9 @@ impl Turn<'_> {
             self.bind();
             // What somebody wrote who is out now may be hidden.
             self.recount(None);
+            if changes.iter().any(|change| matches!(change, Change::MemberOut(_))) {
+                self.load_last();
+            }
         }
         if changes.iter().any(|change| matches!(change, Change::Epoch | Change::Joined)) {
             self.note_gossip_key();

@@ -271,7 +271,7 @@ impl Mailboxes {
 
     /// Opens lines that are due and sends what the windows allow.
     pub(super) fn run(&mut self, now_ms: u64, out: &mut Vec<Out>) {
-        self.seek();
+        self.seek(now_ms);
         for (id, relay) in &mut self.relays {
             if matches!(relay.state, State::Resting(until_ms) if until_ms <= now_ms) {
                 relay.state = State::Connecting;
@@ -335,8 +335,9 @@ impl Mailboxes {
             }
             Job::List(name) => {
                 let slot = slot_of(name)?;
+                let full = self.n_wanted + limits::MAX_LISTED > limits::MAX_WANTED;
                 let at = self.boxes.get_mut(name)?.at.get_mut(relay)?;
-                let (after, limit) = at.begin_listing()?;
+                let (after, limit) = at.begin_listing(full)?;
                 Some(Ask::List { slot, after, limit })
             }
             Job::Get(name, id) => {

@@ -249,6 +249,8 @@ struct At {
     pending: BTreeMap<u64, BlobId>,
     /// Our blobs that it said it keeps and that were not seen in the box yet.
     promises: BTreeMap<u64, BlobId>,
+    /// How often in a row it put off what it lists.
+    put_off: u32,
 }
 
 /// A blob that is in the box and not taken.
@@ -266,13 +268,15 @@ struct Want {
 struct Holder {
     at: u64,
     size: usize,
+    /// It put us off: it is not asked before.
+    not_before_ms: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     /// To be asked for.
     Unasked,
-    /// To be asked for later.
+    /// To be asked for later: nobody who has it gives it now.
     Later,
     /// Asked of this relay.
     Asked(RelayId),
@@ -335,6 +339,7 @@ impl At {
             relist: false,
             pending: BTreeMap::new(),
             promises: BTreeMap::new(),
+            put_off: 0,
         }
     }
 
@@ -343,6 +348,7 @@ impl At {
         *self = Self {
             promises: std::mem::take(&mut self.promises),
             relist: self.relist,
+            put_off: self.put_off,
             ..Self::new(self.life, self.cursor)
         };
     }
@@ -439,6 +445,20 @@ impl Mailboxes {
     /// # Errors
     /// [`ClientError`]: nothing is put.
     pub fn put(&mut self, name: BoxName, blob: Arc<[u8]>, now_ms: u64) -> Result<(BlobId, Vec<Out>), ClientError> {
+        self.put_where(name, blob, |_| true, now_ms)
+    }
+
+    /// Puts a blob in an open box, at some of its relays. The same blob again is put where it was not to go before.
+    ///
+    /// # Errors
+    /// [`ClientError`]: nothing is put.
+    pub fn put_where(
+        &mut self,
+        name: BoxName,
+        blob: Arc<[u8]>,
+        wanted: impl Fn(&RelayId) -> bool,
+        now_ms: u64,
+    ) -> Result<(BlobId, Vec<Out>), ClientError> {
         if !is_class(blob.len()) || blob.len() > name.kind.max_blob() {
             return Err(ClientError::BadBlob);
         }
@@ -451,14 +471,16 @@ impl Mailboxes {
                 return Err(ClientError::Full);
             }
             self.put_bytes += blob.len();
-            let at = mailbox.at.keys().map(|relay| (relay.clone(), PutAt::Waiting)).collect();
-            mailbox.puts.insert(id, Put { blob, at });
+            mailbox.puts.insert(id, Put { blob, at: BTreeMap::new() });
             mailbox.taken.add(id);
-            for relay in mailbox.at.keys().cloned().collect::<Vec<_>>() {
-                self.queue_put(&relay, name, id);
-            }
-            self.settle(name, &mut out);
         }
+        if let Some(put) = mailbox.puts.get_mut(&id) {
+            let new = mailbox.at.keys().filter(|relay| wanted(relay) && !put.at.contains_key(*relay));
+            let new: Vec<RelayId> = new.cloned().collect();
+            put.at.extend(new.iter().map(|relay| (relay.clone(), PutAt::Waiting)));
+            new.iter().for_each(|relay| self.queue_put(relay, name, id));
+        }
+        self.settle(name, &mut out);
         self.run(now_ms, &mut out);
         Ok((id, out))
     }

@@ -10,10 +10,12 @@ use crate::wire::Blob;
 
 /// A box that is subscribed is listed again after this time, in case a push was lost or kept back.
 const RELIST_MS: u64 = 60 * 60 * 1_000;
+/// A relay that puts off what it lists so often in a row is told of: a busy one gives something now and then.
+const PUT_OFF_OFTEN: u32 = 32;
 
 impl At {
-    /// Where to list from, if it is time to list.
-    pub(super) fn begin_listing(&mut self) -> Option<(u64, u16)> {
+    /// Where to list from and how much, if it is time to list. `full`: of all boxes together as much is wanted as may be.
+    pub(super) fn begin_listing(&mut self, full: bool) -> Option<(u64, u16)> {
         self.queued = false;
         if self.listing.is_some() || self.pending.len() >= limits::MAX_PENDING {
             self.again = true;
@@ -24,7 +26,13 @@ impl At {
         let after = self.listed.min(promised);
         self.listing = Some(after);
         self.again = false;
-        Some((after, limits::MAX_LISTED as u16))
+        let limit = if full { limits::WANTED_SHARE } else { limits::MAX_LISTED };
+        Some((after, limit as u16))
+    }
+
+    /// Whether `n` more are beyond what the box may have here whatever the others have.
+    fn has_its_share(&self, n: usize) -> bool {
+        self.pending.len() + n > limits::WANTED_SHARE
     }
 
     fn advance(&mut self) -> bool {
@@ -33,6 +41,20 @@ impl At {
         let further = reached > self.cursor.at;
         self.cursor.at = self.cursor.at.max(reached);
         further
+    }
+}
+
+impl Want {
+    /// Whom to ask now: the load is spread over the relays that have it, but for those that put us off.
+    fn giver(&self, id: &BlobId, now_ms: u64) -> Option<(RelayId, usize)> {
+        let ready = || self.holders.iter().filter(|(_, holder)| holder.not_before_ms <= now_ms);
+        let (relay, holder) = ready().nth(usize::from(id.0[0]) % ready().count().max(1))?;
+        Some((relay.clone(), holder.size))
+    }
+
+    /// When the first that has it may be asked.
+    fn not_before_ms(&self) -> u64 {
+        self.holders.values().map(|holder| holder.not_before_ms).min().unwrap_or(0)
     }
 }
 
@@ -101,7 +123,7 @@ impl Mailboxes {
         let full = self.n_wanted + entries.len() > limits::MAX_WANTED;
         let Some(at) = self.at(relay, &name) else { return };
         let Some(after) = at.listing.take() else { return };
-        if full {
+        if full && at.has_its_share(entries.len()) {
             at.again = true;
             return self.list_later(relay, name, limits::PUSH_PATIENCE_MS, now_ms);
         }
@@ -184,7 +206,7 @@ impl Mailboxes {
         if entry.at <= at.listed.max(at.pushed) {
             return self.repeated(relay, name, now_ms, out);
         }
-        if full || at.pending.len() >= limits::MAX_PENDING {
+        if full && at.has_its_share(1) || at.pending.len() >= limits::MAX_PENDING {
             at.again = true;
             return self.list_later(relay, name, limits::PUSH_PATIENCE_MS, now_ms);
         }
@@ -223,9 +245,14 @@ impl Mailboxes {
             }
             return;
         }
-        want.holders.insert(relay.clone(), Holder { at: entry.at, size: entry.size as usize });
+        want.holders.insert(relay.clone(), Holder { at: entry.at, size: entry.size as usize, not_before_ms: 0 });
         at.pending.insert(entry.at, entry.id);
         if !new {
+            // The others put us off.
+            if want.stage == Stage::Later && want.holders.values().any(|holder| holder.not_before_ms > now_ms) {
+                want.stage = Stage::Unasked;
+                self.unasked.insert((name, entry.id));
+            }
             return;
         }
         self.n_wanted += 1;
@@ -254,7 +281,7 @@ impl Mailboxes {
     }
 
     /// Asks for what is wanted, as long as there is room for it.
-    pub(super) fn seek(&mut self) {
+    pub(super) fn seek(&mut self, now_ms: u64) {
         let mut next = self.unasked.first().copied();
         while let Some((name, id)) = next {
             let want = self.boxes.get(&name).and_then(|mailbox| mailbox.wanted.get(&id));
@@ -268,16 +295,18 @@ impl Mailboxes {
             next = self.unasked.range((name, id)..).next().copied();
             let Some(mailbox) = self.boxes.get_mut(&name) else { continue };
             let Some(want) = mailbox.wanted.get_mut(&id).filter(|want| want.stage == Stage::Unasked) else { continue };
-            // Spread over the relays that have it.
-            let nth = usize::from(id.0[0]) % want.holders.len().max(1);
-            let Some((relay, holder)) = want.holders.iter().nth(nth) else {
+            if want.holders.is_empty() {
                 mailbox.wanted.remove(&id);
                 self.n_wanted -= 1;
                 continue;
+            }
+            let Some((relay, size)) = want.giver(&id, now_ms) else {
+                want.stage = Stage::Later;
+                self.due.insert((want.not_before_ms(), Due::Want(name, id)));
+                continue;
             };
-            let relay = relay.clone();
-            want.held = holder.size;
-            self.handed_bytes += holder.size;
+            want.held = size;
+            self.handed_bytes += size;
             want.stage = Stage::Asked(relay.clone());
             self.job(&relay, Job::Get(name, id));
         }
@@ -324,7 +353,11 @@ impl Mailboxes {
             // It is asked for when there is room.
             return;
         }
-        let Some(want) = self.boxes.get_mut(&name).and_then(|mailbox| mailbox.wanted.get_mut(&id)) else { return };
+        let Some(mailbox) = self.boxes.get_mut(&name) else { return };
+        if let Some(at) = mailbox.at.get_mut(relay) {
+            at.put_off = 0;
+        }
+        let Some(want) = mailbox.wanted.get_mut(&id) else { return };
         self.handed_bytes = self.handed_bytes - want.held + blob.len();
         want.held = blob.len();
         want.stage = Stage::Handed;
@@ -345,11 +378,22 @@ impl Mailboxes {
             self.unhold(relay, name, id, out);
             return;
         };
-        let want = self.boxes.get_mut(&name).and_then(|mailbox| mailbox.wanted.get_mut(&id));
-        if let Some(want) = want.filter(|want| want.stage == Stage::Asked(relay.clone())) {
+        let Some(mailbox) = self.boxes.get_mut(&name) else { return };
+        if let Some(at) = mailbox.at.get_mut(relay) {
+            at.put_off += 1;
+            if at.put_off % PUT_OFF_OFTEN == 0 {
+                out.push(Out::Fault { relay: relay.clone(), name: Some(name), fault: Fault::Withheld });
+            }
+        }
+        let Some(want) = mailbox.wanted.get_mut(&id) else { return };
+        if let Some(holder) = want.holders.get_mut(relay) {
+            holder.not_before_ms = now_ms.saturating_add(pause_ms);
+        }
+        if want.stage == Stage::Asked(relay.clone()) {
             self.handed_bytes -= std::mem::take(&mut want.held);
-            want.stage = Stage::Later;
-            self.due.insert((now_ms.saturating_add(pause_ms), Due::Want(name, id)));
+            // Another one that has it is asked at once.
+            want.stage = Stage::Unasked;
+            self.unasked.insert((name, id));
         }
     }
 

@@ -89,6 +89,31 @@ fn what_a_relay_lists_and_does_not_give_comes_from_the_others() {
 }
 
 #[test]
+fn what_a_relay_lists_and_puts_off_is_asked_of_the_others_at_once() {
+    for (evil, seed) in [Evil::PutsOff, Evil::Fails].into_iter().flat_map(|evil| (0..8).map(move |seed| (evil, seed))) {
+        let mut world = World::new(seed, &[Evil::None, evil]);
+        for n in 0..100 {
+            // The second one lists each first, and some of it alone for a while.
+            world.others_put(&blob(n), &[1]);
+        }
+        world.open();
+        world.run_for(1_000);
+        for n in 0..100 {
+            world.others_put(&blob(n), &[0]);
+        }
+        world.run_for(20_000);
+        assert_eq!(world.got.len(), 100, "{evil:?}, seed {seed}");
+        assert_eq!((world.cursor(0), world.faults(0)), (world.end(0), [].as_slice()), "{evil:?}, seed {seed}");
+        assert!(world.faults(1).contains(&Fault::Withheld), "{evil:?}: {:?}", world.faults(1));
+        assert_eq!(world.cursor(1), world.end(1), "{evil:?}: what came from the other is done with here too");
+    }
+    for evil in [Evil::PutsOff, Evil::Fails] {
+        let world = played(evil, 12);
+        nothing_is_lost_and_nobody_else_is_blamed(&world, evil);
+    }
+}
+
+#[test]
 fn a_relay_that_serves_an_old_state_is_found_out() {
     let world = played(Evil::GoesBack, 7);
     nothing_is_lost_and_nobody_else_is_blamed(&world, Evil::GoesBack);

@@ -360,6 +360,41 @@ fn an_event_from_the_far_future_stands_where_it_arrived_and_stops_nobody() {
 }
 
 #[test]
+fn what_comes_while_our_clock_is_behind_stands_after_what_is_there() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.write("one");
+    bob.receive(alice.events());
+    bob.now -= 24 * 3_600_000;
+    alice.write("two");
+    alice.write("three");
+    bob.receive(alice.events());
+    assert_eq!(bob.shown(), ["one", "two", "three"]);
+}
+
+#[test]
+fn who_wrote_with_a_clock_that_was_ahead_writes_on_where_the_others_do() {
+    let mut alice = Person::founder(1, History::Full);
+    let link = alice.invite(&new_invite(Role::Member));
+    let mut bob = Person::join(2, &link, &mut alice);
+    alice.now += 24 * 3_600_000;
+    alice.write("tomorrow");
+    alice.now -= 24 * 3_600_000;
+    alice.write("today");
+    bob.now = alice.now + 10;
+    bob.receive(alice.events());
+    bob.write("answer");
+    alice.now = bob.now + 10;
+    alice.receive(bob.events());
+    alice.write("thanks");
+    assert_eq!(alice.shown(), ["today", "answer", "thanks", "tomorrow"]);
+    bob.now = alice.now + 10;
+    bob.receive(alice.events());
+    assert_eq!(bob.shown(), ["tomorrow", "today", "answer", "thanks"]);
+}
+
+#[test]
 fn of_a_run_one_signature_vouches_for_all_and_a_bad_copy_harms_only_itself() {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&new_invite(Role::Member));

@@ -63,6 +63,9 @@ export const wrong: Like<typeof english> = {
   'finding.peers_away.do': 'Nichts zu tun: Sie werden wieder versucht.',
   'finding.peers_refused': 'Knoten, die gegen die Regeln verstießen und eine Weile abgelehnt werden: {n}',
   'finding.peers_refused.do': 'Ist es der eines Freundes, sollten beide die neueste Version nehmen.',
+  'finding.relay_clock':
+    'Was das Relais {name} gibt, ist schon abgelaufen: Die Uhr dieses Rechners geht vor, oder die des Relais geht nach',
+  'finding.relay_clock.do': 'Stelle die Uhr dieses Rechners. Wenn sie stimmt, sag es dem, der das Relais betreibt.',
   'finding.relay_down': 'Das Relay {name} antwortet nicht',
   'finding.relay_down.do': 'Sieh nach, ob dieser Rechner online ist. Nimm solange ein anderes dazu.',
   'finding.relay_full': 'Das Relay {name} hat keinen Platz für diesen Knoten',

@@ -61,6 +61,9 @@ export const wrong = {
   'finding.peers_away.do': 'Nothing to do: they are tried again.',
   'finding.peers_refused': 'Nodes that broke the rules and are refused for a while: {n}',
   'finding.peers_refused.do': 'If it is a friend’s node, both should run the newest version.',
+  'finding.relay_clock':
+    'What the relay {name} gives is over before it comes: the clock of this machine is ahead, or that of the relay is behind',
+  'finding.relay_clock.do': 'Set the clock of this machine. If it is right, tell who runs the relay.',
   'finding.relay_down': 'The relay {name} does not answer',
   'finding.relay_down.do': 'Look whether this machine is online. Add another one meanwhile.',
   'finding.relay_full': 'The relay {name} has no place for this node',

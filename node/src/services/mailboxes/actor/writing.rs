@@ -7,7 +7,7 @@ use parlor_crypto::leaf::LeafPublic;
 use parlor_net::PeerId;
 use parlor_proto::RoomId;
 use parlor_proto::join::DoorMail;
-use parlor_proto::mailbox::{self as mailbox, BlobId, BoxName, BoxSetup, Bundle, Cursor, Mail};
+use parlor_proto::mailbox::{self as mailbox, BlobId, BoxName, BoxSetup, Bundle, Cursor, Mail, RelayId};
 use parlor_proto::wire::Blob;
 use rand::SeedableRng as _;
 
@@ -23,8 +23,13 @@ use crate::services::rooms::{KnockEnd, Knocked, NoAnswer};
 impl Actor {
     /// Seals content and puts it in a box. The same again is the same blob.
     pub(super) fn put(&mut self, name: &BoxName, content: &[u8]) -> Option<BlobId> {
+        self.put_where(name, content, |_| true)
+    }
+
+    /// Seals content and puts it in a box at some of its relays.
+    fn put_where(&mut self, name: &BoxName, content: &[u8], wanted: impl Fn(&RelayId) -> bool) -> Option<BlobId> {
         let blob = self.seal(name, content)?;
-        match self.machine.put(*name, blob.into(), now_ms()) {
+        match self.machine.put_where(*name, blob.into(), wanted, now_ms()) {
             Ok((id, out)) => {
                 self.carry_out(out);
                 Some(id)
@@ -49,7 +54,19 @@ impl Actor {
             mail.reading = false;
         }
         let now = now_ms();
+        let up: Vec<PeerId> = self.relays.values().filter(|at| at.up).map(|at| at.relay.peer).collect();
+        if stretches.is_empty()
+            && let Some(mail) = self.rooms.get_mut(&room)
+        {
+            // What there is can not be read now: asked again at once it could not be either.
+            tracing::debug!(room = %room.short(), "own logs could not be read for mailboxes");
+            mail.full_until_ms = now.saturating_add(FEED_PAUSE_MS);
+        }
         for stretch in stretches {
+            let Some(mail) = self.rooms.get(&room) else { return };
+            let lacking = mail.feed.lacking(stretch.kind, stretch.to, &up, now);
+            let ids = lacking.iter().filter_map(|peer| mail.plan.relays.iter().find(|relay| relay.peer == *peer)?.id());
+            let lacking: BTreeSet<RelayId> = ids.collect();
             let mut blobs = Vec::new();
             let mut whole = true;
             for shared in &stretch.boxes {
@@ -57,7 +74,7 @@ impl Actor {
                     self.open_to_write(room, shared);
                 }
                 for bundle in Bundle::pack(stretch.mails.iter().cloned()) {
-                    match self.put(&shared.name, &bundle.encode()) {
+                    match self.put_where(&shared.name, &bundle.encode(), |relay| lacking.contains(relay)) {
                         Some(id) => blobs.push((shared.name, id)),
                         None => whole = false,
                     }

@@ -51,11 +51,15 @@ fn entry(at: u64) -> Entry {
 impl ByHand {
     /// With the first box open, on a line with so many requests at once.
     fn new(window: u16) -> Self {
+        Self::with_slots(window, 8)
+    }
+
+    fn with_slots(window: u16, slots: u16) -> Self {
         let client = Mailboxes::new();
         let mut it = Self { client, asked: Vec::new(), got: BTreeSet::new(), holds_back: false, held: Vec::new() };
         it.open(1);
         it.client.connected(&relay_id(0), 0);
-        let terms = Terms { token: false, keep_ms: 1, slots: 8, window };
+        let terms = Terms { token: false, keep_ms: 1, slots, window };
         it.says(&ServerFrame::Hello { version: limits::VERSION, nonce: [1; 32], store: StoreId([1; 16]), terms });
         it
     }
@@ -112,6 +116,15 @@ impl ByHand {
     fn answer(&mut self, which: fn(&Ask) -> bool, reply: Reply) {
         let (number, _) = self.take(which);
         self.says(&ServerFrame::Reply { number, reply });
+    }
+
+    /// The relay puts off whatever is asked for.
+    fn put_off(&mut self) {
+        while self.asked.iter().any(|(_, ask)| is_get(ask)) {
+            let (number, _) = self.take(is_get);
+            let refusal = Refusal::Busy { retry_ms: limits::MAX_RETRY_MS };
+            self.says(&ServerFrame::Reply { number, reply: Reply::Refused(refusal) });
+        }
     }
 
     /// The relay gives what is asked for, of the blobs up to this one.
@@ -222,6 +235,44 @@ fn what_is_held_of_one_box_keeps_no_other_from_being_read() {
     it.take_all();
     gives(&mut it);
     assert!(it.got.contains(&BlobId::of(&blob(3))), "there is room again");
+}
+
+#[test]
+fn what_relays_make_up_in_many_boxes_keeps_no_other_from_being_read() {
+    let mut it = ByHand::with_slots(1_024, 256);
+    let boxes = limits::MAX_WANTED / limits::MAX_PENDING;
+    let mut no = 0;
+    let mut made_up = |n: usize| -> Vec<Entry> {
+        let entry = |no: u64| Entry { at: no, id: BlobId::of(&no.to_be_bytes()), size: 512 };
+        let entries = (no + 1..=no + n as u64).map(entry).collect();
+        no += n as u64;
+        entries
+    };
+    for n in 1..=boxes {
+        if n > 1 {
+            it.open(n as u8);
+        }
+        it.answer(is_open, Reply::Done);
+        it.answer(is_subscribe, Reply::Done);
+        for more in [true, false] {
+            let entries = made_up(limits::MAX_LISTED);
+            let end = entries.last().unwrap().at;
+            it.answer(is_list, Reply::Listed { entries, more, end });
+            it.put_off();
+        }
+    }
+    it.open(boxes as u8 + 1);
+    it.answer(is_open, Reply::Done);
+    it.answer(is_subscribe, Reply::Done);
+    let (number, ask) = it.take(is_list);
+    assert!(matches!(ask, Ask::List { limit, .. } if usize::from(limit) == limits::WANTED_SHARE), "{ask:?}");
+    it.says(&ServerFrame::Reply { number, reply: listed(1..=3, false, 3) });
+    it.give(3);
+    assert_eq!(it.got.len(), 3);
+    let push = Entry { at: 4, id: BlobId::of(&blob(4)), size: blob(4).len() as u32 };
+    let slot = boxes as u16;
+    it.says(&ServerFrame::Push { slot, entry: push, blob: Some(Blob(blob(4).to_vec())) });
+    assert_eq!(it.got.len(), 4);
 }
 
 #[test]

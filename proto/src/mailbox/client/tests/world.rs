@@ -28,6 +28,10 @@ pub(super) enum Evil {
     Withholds,
     /// Lists, and gives nothing.
     ListsOnly,
+    /// Lists, and puts off who asks for what it lists.
+    PutsOff,
+    /// Lists, and says that it can not read what it lists.
+    Fails,
     /// Goes back to its beginnings when a line begins.
     GoesBack,
     /// Gives other bytes.
@@ -417,13 +421,15 @@ impl Relay {
                     number,
                     match self.evil {
                         Evil::ListsOnly => Answer::Blob(None),
+                        Evil::PutsOff => Answer::Refused(Refusal::Busy { retry_ms: 3_600_000 }),
+                        Evil::Fails => Answer::Refused(Refusal::Failed),
                         Evil::Forges => Answer::Blob(found.map(|blob| vec![7; blob.len()])),
                         _ => Answer::Blob(found),
                     },
                 )
             }
             Call::Subscribe { number, .. } => {
-                self.subscribed = !matches!(self.evil, Evil::ListsOnly | Evil::Withholds);
+                self.subscribed = !matches!(self.evil, Evil::ListsOnly | Evil::Withholds | Evil::PutsOff | Evil::Fails);
                 (number, Answer::Done)
             }
             Call::Unsubscribe { .. } => {
