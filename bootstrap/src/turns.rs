@@ -28,8 +28,9 @@ pub struct Turns(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Puts at the store.
+    /// Puts at the store whose turn it was, and those beyond.
     taken: usize,
+    beyond: usize,
     /// Who has puts at the store, or waits.
     sources: HashMap<Whose, Source>,
     /// Those who wait, in the order of their turns.
@@ -54,6 +55,7 @@ struct Waiting {
 pub struct Place {
     turns: Turns,
     whose: Whose,
+    beyond: bool,
 }
 
 impl Turns {
@@ -61,17 +63,17 @@ impl Turns {
     pub async fn place(&self, whose: Whose, bytes: usize) -> Option<Place> {
         let turn = {
             let mut state = self.state();
-            if state.may_enter(&whose) {
-                state.enter(whose);
-                return Some(self.of(whose));
+            if let Some(beyond) = state.may_enter(&whose) {
+                state.enter(whose, beyond);
+                return Some(self.of(whose, beyond));
             }
             state.wait(whose, bytes)?
         };
         turn.await.ok()
     }
 
-    fn of(&self, whose: Whose) -> Place {
-        Place { turns: self.clone(), whose }
+    fn of(&self, whose: Whose, beyond: bool) -> Place {
+        Place { turns: self.clone(), whose, beyond }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,13 +83,22 @@ impl Turns {
 }
 
 impl State {
-    fn may_enter(&self, whose: &Whose) -> bool {
+    /// Whether there is a place at once, and if it is one beyond. These are counted apart: however many sources come without anything
+    /// under way, the turns of those who wait go on.
+    fn may_enter(&self, whose: &Whose) -> Option<bool> {
+        if self.order.is_empty() && self.taken < PUTS_AT_ONCE {
+            return Some(false);
+        }
         let idle = !self.sources.contains_key(whose);
-        idle && self.taken < PUTS_AT_ONCE + PUTS_BEYOND || self.order.is_empty() && self.taken < PUTS_AT_ONCE
+        (idle && self.beyond < PUTS_BEYOND).then_some(true)
     }
 
-    fn enter(&mut self, whose: Whose) {
-        self.taken += 1;
+    fn count(&mut self, beyond: bool) -> &mut usize {
+        if beyond { &mut self.beyond } else { &mut self.taken }
+    }
+
+    fn enter(&mut self, whose: Whose, beyond: bool) {
+        *self.count(beyond) += 1;
         self.sources.entry(whose).or_default().taken += 1;
     }
 
@@ -105,10 +116,10 @@ impl State {
         Some(waits)
     }
 
-    fn leave(&mut self, whose: &Whose) {
-        self.taken = self.taken.saturating_sub(1);
+    fn leave(&mut self, whose: &Whose, beyond: bool) {
+        *self.count(beyond) -= 1;
         if let Some(source) = self.sources.get_mut(whose) {
-            source.taken = source.taken.saturating_sub(1);
+            source.taken -= 1;
         }
         self.forget(whose);
     }
@@ -125,7 +136,7 @@ impl State {
             }
             match turn.filter(|waiting| !waiting.turn.is_closed()) {
                 Some(Waiting { turn, .. }) => {
-                    self.enter(whose);
+                    self.enter(whose, false);
                     return Some((whose, turn));
                 }
                 None => self.forget(&whose),
@@ -146,12 +157,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let next = {
             let mut state = self.turns.state();
-            state.leave(&self.whose);
+            state.leave(&self.whose, self.beyond);
             state.next()
         };
         if let Some((whose, turn)) = next {
             // Who went away in this moment gives the place on, by dropping it here, where nothing is locked.
-            let _ = turn.send(self.turns.of(whose));
+            let _ = turn.send(self.turns.of(whose, false));
         }
     }
 }
@@ -220,7 +231,19 @@ mod tests {
         assert_eq!(placed(&mut stays).len(), 1);
         drop(places);
         let state = turns.state();
-        assert!(state.taken == 0 && state.sources.is_empty() && state.order.is_empty(), "{state:?}");
+        assert!(state.taken + state.beyond == 0 && state.sources.is_empty() && state.order.is_empty(), "{state:?}");
+    }
+
+    #[tokio::test]
+    async fn sources_that_come_for_the_first_time_one_after_the_other_keep_nobody_from_his_turn() {
+        let turns = Turns::default();
+        let mut honest = asks(&turns, source(1), PUTS_AT_ONCE + 4);
+        let mut of_honest = placed(&mut honest);
+        let others = (0..PUTS_BEYOND as u32).flat_map(|n| asks(&turns, Whose::Source(n.to_be_bytes().into()), 1));
+        let _of_others = placed(&mut others.collect());
+        // The store does four of the puts of the first source, and those of others without number stay as many as they were.
+        of_honest.truncate(PUTS_AT_ONCE - 4);
+        assert_eq!(placed(&mut honest).len(), 4);
     }
 
     #[tokio::test]
