@@ -149,7 +149,8 @@ impl Guard {
         self.state().sources.len()
     }
 
-    fn counted(&self, source: Option<IpAddr>) -> Option<IpAddr> {
+    /// The source, where what it uses is counted.
+    pub fn counted(&self, source: Option<IpAddr>) -> Option<IpAddr> {
         source.filter(|source| self.loopback || !source.is_loopback())
     }
 

@@ -12,6 +12,7 @@
 //! | [`mailbox`] | where mailboxes are kept |
 //! | [`directory`] | names, and one line to them |
 //! | [`guard`] | what each source may use |
+//! | [`turns`] | whose put is next |
 //! | [`ban`] | whom the operator refuses |
 //! | [`metrics`], [`http`] | what is counted, `/metrics` and `/health` |
 //! | [`admin`] | the operator's commands to a running relay |
@@ -34,3 +35,4 @@ pub mod metrics;
 pub mod post;
 pub mod problem;
 pub mod relay;
+pub mod turns;

@@ -18,6 +18,17 @@ pub const BOXES_BURST: u32 = 2_000;
 /// Boxes that one source may make a day, sustained: each slice of each room is one.
 pub const BOXES_PER_DAY: u32 = 10_000;
 
+/// Puts at the store at once, of whom there are turns: one line fills the window of the protocol, and a disk that syncs in 10 ms
+/// still takes 6,400 a second.
+pub const PUTS_AT_ONCE: usize = 64;
+/// Puts at the store beyond those, of sources that have nothing else under way: all together fit the store's queue of 16 MiB.
+pub const PUTS_BEYOND: usize = 160;
+/// Bytes of puts that wait for their turn, shared out between the sources that wait: of one alone what it may put at once.
+pub const PUTS_WAITING_BYTES: usize = 64 * 1_024 * 1_024;
+/// Answers that refuse for a quota are given after this time at most, so that a flood is not answered as fast as it asks: a line
+/// is refused as often a second as its window is wide. Less than a client waits for an answer.
+pub const REFUSED_AFTER: Duration = Duration::from_secs(1);
+
 /// Lines of all clients: two for each connection.
 pub const LINES: usize = 20_000;
 /// Lines from one source: as many as connections.

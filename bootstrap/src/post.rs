@@ -26,6 +26,7 @@ use crate::limits;
 use crate::mailbox::{Feed, Listing, MailboxStore, News, StoreError};
 use crate::metrics::{MailboxRequest, Outcome};
 use crate::relay::{Relay, told};
+use crate::turns::Whose;
 use unsent::Unsent;
 
 /// A line and what it waits for.
@@ -162,16 +163,24 @@ impl<'a> Post<'a> {
     fn begin(&mut self, call: Call) {
         let (relay, store, source) = (self.relay, self.store, self.source);
         if let Err(wait) = self.take(Use::Request, 1) {
-            let number = number_of(&call);
-            return self.work.push(async move { (number, quota(wait)) }.boxed());
+            return self.work.push(refused(number_of(&call), wait));
         }
         let work = match call {
             Call::Put { number, name, id, blob } => {
                 if let Err(wait) = self.take(Use::PutBytes, blob.len() as u64) {
-                    return self.work.push(async move { (number, quota(wait)) }.boxed());
+                    return self.work.push(refused(number, wait));
                 }
                 let known = !self.known.insert(name);
-                async move { (number, put(relay, store, source, name, id, Bytes::from(blob), known).await) }.boxed()
+                let whose = relay.guard.counted(source).map_or(Whose::Peer(self.peer), Whose::Source);
+                async move {
+                    // Held until the blob is stored.
+                    let Ok(Some(_place)) = timeout(limits::STORE_DEADLINE, relay.turns.place(whose, blob.len())).await
+                    else {
+                        return (number, count(relay, MailboxRequest::Put, Err(StoreError::Busy)));
+                    };
+                    (number, put(relay, store, source, name, id, Bytes::from(blob), known).await)
+                }
+                .boxed()
             }
             Call::List { number, name, after, limit } => async move {
                 let listed = within(store.list(name, after, limit)).await;
@@ -237,6 +246,15 @@ fn take(relay: &Relay, source: Option<IpAddr>, what: Use, amount: u64) -> Result
         relay.metrics.refused_by_quota(what);
         wait
     })
+}
+
+/// Refuses for a quota, after a while: who is told at once asks again at once.
+fn refused(number: u32, wait: Duration) -> BoxFuture<'static, (u32, Answer)> {
+    async move {
+        tokio::time::sleep(wait.min(limits::REFUSED_AFTER)).await;
+        (number, quota(wait))
+    }
+    .boxed()
 }
 
 fn quota(wait: Duration) -> Answer {

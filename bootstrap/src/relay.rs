@@ -17,6 +17,7 @@ use crate::guard::Guard;
 use crate::limits;
 use crate::mailbox::{MailboxStore, Usage};
 use crate::metrics::{Levels, Metrics};
+use crate::turns::Turns;
 
 /// A running relay. Shared by its lines, the metrics and the operator's commands.
 pub struct Relay {
@@ -34,6 +35,8 @@ pub struct Relay {
     pub bans: Bans,
     /// What sources use.
     pub guard: Guard,
+    /// Whose put is next.
+    pub turns: Turns,
     /// Counts.
     pub metrics: Metrics,
     /// Mailboxes.
@@ -117,7 +120,8 @@ impl Relay {
         let Parts { network, peer, data, token, book, bans, guard, mailboxes } = parts;
         let key = peer.to_key();
         let (metrics, started, look) = (Metrics::new(), Instant::now(), tokio::sync::Mutex::new(None));
-        Self { network, peer, data, token, book, bans, guard, metrics, mailboxes, started, key, look }
+        let turns = Turns::default();
+        Self { network, peer, data, token, book, bans, guard, turns, metrics, mailboxes, started, key, look }
     }
 
     /// The relay's transport key.

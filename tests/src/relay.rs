@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::{Ended, at};
-use crate::{Options, eventually, program};
+use crate::{Options, eventually, program, run_to_end};
 
 /// A relay that runs or not, with a folder of its own.
 #[derive(Debug)]
@@ -143,6 +143,13 @@ impl Relay {
     /// If it said none.
     pub fn address(&self) -> &str {
         self.addresses.first().expect("a relay listens somewhere")
+    }
+
+    /// How many blobs its mailboxes hold, as its operator is told.
+    pub fn n_blobs(&self) -> u64 {
+        let mut command = at(self.namespace.as_deref(), &relay_program());
+        command.arg("--data").arg(self.data()).args(["--json", "stats"]);
+        run_to_end(&mut command, b"").done().object()["mailbox_blobs"].as_u64().unwrap_or(0)
     }
 
     /// What it stores.

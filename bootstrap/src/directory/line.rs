@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::BookError;
-use crate::guard::Use;
+use crate::guard::{TooMuch, Use};
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::relay::{Relay, now_ms, told};
@@ -77,7 +77,7 @@ impl Client<'_> {
     }
 
     async fn lookup(&self, name: Name) -> Result<Answer, Refusal> {
-        self.take(Use::Lookup)?;
+        self.take(Use::Lookup).await?;
         let found = self.relay.book.lookup(name).await;
         let found = found.map_err(|error| refusal(&error))?;
         let outcome = if found.is_some() { Outcome::Done } else { Outcome::Unknown };
@@ -86,7 +86,7 @@ impl Client<'_> {
     }
 
     async fn claim(&self, record: NameRecord, handover: Option<Handover>) -> Result<Answer, Refusal> {
-        self.take(Use::NameChange)?;
+        self.take(Use::NameChange).await?;
         let book = &self.relay.book;
         let held = book.lookup(record.name.clone()).await.map_err(|error| refusal(&error))?;
         let mine = held.is_some_and(|held| held.record.account() == record.account());
@@ -95,7 +95,7 @@ impl Client<'_> {
             return Err(Refusal::Invalid);
         }
         if !mine {
-            self.take(Use::NewName)?;
+            self.take(Use::NewName).await?;
         }
         let claimed = book.claim(record, handover, now_ms()).await;
         self.relay.metrics.claim(if claimed.is_ok() { Outcome::Done } else { Outcome::Refused });
@@ -103,16 +103,17 @@ impl Client<'_> {
     }
 
     async fn release(&self, handover: Handover) -> Result<Answer, Refusal> {
-        self.take(Use::NameChange)?;
+        self.take(Use::NameChange).await?;
         let released = self.relay.book.release(handover, now_ms()).await;
         released.map(|held| if held { Answer::Released } else { Answer::Unknown }).map_err(|error| refusal(&error))
     }
 
-    fn take(&self, what: Use) -> Result<(), Refusal> {
-        self.relay.guard.take(self.source, what, 1, Instant::now()).map_err(|_| {
-            self.relay.metrics.refused_by_quota(what);
-            Refusal::Later
-        })
+    /// Uses something up. Who has used too much is told so after a while: who is told at once asks again at once.
+    async fn take(&self, what: Use) -> Result<(), Refusal> {
+        let Err(TooMuch(wait)) = self.relay.guard.take(self.source, what, 1, Instant::now()) else { return Ok(()) };
+        self.relay.metrics.refused_by_quota(what);
+        tokio::time::sleep(wait.min(limits::REFUSED_AFTER)).await;
+        Err(Refusal::Later)
     }
 }
 

@@ -12,8 +12,9 @@
 //! it a look at every subject it has; from then on the relay adds what it sees coming, from whatever relay, and asks again
 //! after some minutes, for what expired. So a box can be overfilled by what is under way.
 
+mod subject;
+
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,10 @@ use parlor_proto::mailbox::{BlobId, BoxName, Entry, StoreId, limits};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
+use self::subject::{PREFIX, hex, of_blob, of_box, parse_id, parse_subject, subject};
 use super::{Hub, Listing, MailboxStore, StoreError, Usage};
 
 const STREAM: &str = "parlor-mailboxes";
-const PREFIX: &str = "parlor.mail";
 /// A cluster that does not answer for this long has no majority.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// One attempt to put.
@@ -187,7 +188,7 @@ impl NatsStore {
     }
 
     async fn find(&self, name: &BoxName, id: &BlobId) -> Result<Option<StreamMessage>, StoreError> {
-        let subject = format!("{PREFIX}.{}.{}.*", hex(&name.to_bytes()), hex(&id.0));
+        let subject = of_blob(name, id);
         patiently(|| async {
             match self.stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(Some(message)),
@@ -211,7 +212,7 @@ impl NatsStore {
 
     async fn ask_count(&self, name: &BoxName) -> Result<Usage, StoreError> {
         patiently(|| async {
-            let filter = format!("{PREFIX}.{}.>", hex(&name.to_bytes()));
+            let filter = of_box(name);
             let mut subjects = self.stream.info_with_subjects(filter).await.map_err(failed)?;
             let mut usage = Usage::default();
             while let Some((subject, _)) = subjects.try_next().await.map_err(failed)? {
@@ -230,7 +231,7 @@ impl NatsStore {
             // It may be there already.
             return self.find(name, id).await?.map(|message| message.sequence).ok_or(StoreError::BoxFull);
         }
-        let subject = format!("{PREFIX}.{}.{}.{len}", hex(&name.to_bytes()), hex(&id.0));
+        let subject = subject(name, id, len);
         let stored = patiently(|| async {
             let sent = self.context.publish(subject.clone(), blob.clone()).await;
             let acknowledged = match sent {
@@ -259,7 +260,7 @@ impl NatsStore {
     }
 
     async fn try_list(&self, name: &BoxName, after: u64, limit: usize) -> Result<Listing, StoreError> {
-        let filter = format!("{PREFIX}.{}.>", hex(&name.to_bytes()));
+        let filter = of_box(name);
         let Newest { stream: end, of_box } = self.newest(&filter).await?;
         let mut listing = Listing { entries: Vec::new(), more: false, end };
         if of_box <= after || limit == 0 {
@@ -530,36 +531,6 @@ async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
 
 fn failed(error: impl std::error::Error) -> StoreError {
     StoreError::Failed(error.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-fn parse_id(description: &str) -> Option<StoreId> {
-    unhex(description.strip_prefix("mailboxes ")?).map(StoreId)
-}
-
-fn parse_subject(subject: &str) -> Option<(BoxName, BlobId, u32)> {
-    let mut parts = subject.strip_prefix(PREFIX)?.strip_prefix('.')?.split('.');
-    let name = BoxName::from_bytes(&unhex(parts.next()?)?)?;
-    let id = BlobId(unhex(parts.next()?)?);
-    Some((name, id, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod history;
 mod joining;
 mod keys;
 mod local_api;
+mod lying;
 mod many;
 mod nearby;
 mod privacy;

@@ -161,6 +161,10 @@ impl Mailboxes {
         for entry in entries.iter().filter(|entry| entry.at > known) {
             self.note(relay, name, entry, false, now_ms, out);
         }
+        if !self.is_up(relay) {
+            // It lied once too often meanwhile: what it listed counts for nothing.
+            return;
+        }
         self.advance(relay, name, out);
         if again {
             self.queue_list(relay, name);
@@ -226,8 +230,12 @@ impl Mailboxes {
         }
     }
 
-    /// A relay has this blob in the box. `patient`: another relay may be pushing its content just now.
+    /// A relay has this blob in the box; nothing when its line was closed for what it said before: it would be asked in vain, and
+    /// nobody else. `patient`: another relay may be pushing its content just now.
     fn note(&mut self, relay: &RelayId, name: BoxName, entry: &Entry, patient: bool, now_ms: u64, out: &mut Vec<Out>) {
+        if !self.is_up(relay) {
+            return;
+        }
         let Some(mailbox) = self.boxes.get_mut(&name) else { return };
         if mailbox.taken.has(&entry.id) {
             return;

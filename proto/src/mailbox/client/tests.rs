@@ -68,6 +68,22 @@ fn a_relay_that_repeats_everything_changes_nothing() {
 }
 
 #[test]
+fn what_a_relay_lists_after_it_lost_its_line_is_not_waited_for() {
+    let world = played(Evil::Twice, 16);
+    nothing_is_lost_and_nobody_else_is_blamed(&world, Evil::Twice);
+    assert!(world.faults(1).contains(&Fault::Disorder) && world.hung_up(1) > 0, "{:?}", world.faults(1));
+    for seed in 200..220 {
+        let mut world = World::new(seed, &[Evil::None, Evil::Twice]);
+        for n in 0..20 {
+            world.others_put(&blob(n), &[0, 1]);
+        }
+        world.open();
+        world.run_for(10_000);
+        assert!(world.hung_up(1) > 0 && world.got.len() == 20, "seed {seed}: {} came", world.got.len());
+    }
+}
+
+#[test]
 fn a_relay_that_reorders_its_list_is_found_out() {
     let world = played(Evil::Reorders, 4);
     nothing_is_lost_and_nobody_else_is_blamed(&world, Evil::Reorders);

@@ -22,6 +22,8 @@ pub(super) enum Evil {
     DropsPuts,
     /// Sends every push and every reply to a listing as if it were the first, again and again.
     Repeats,
+    /// Lists everything at two numbers.
+    Twice,
     /// Lists backwards.
     Reorders,
     /// Shows nothing of others.
@@ -441,7 +443,12 @@ impl Relay {
 
     fn list(&mut self, after: u64, limit: usize) -> Answer {
         let shown = |entry: &Entry| self.evil != Evil::Withholds || self.ours.contains(&entry.id);
-        let known = self.entries.iter().map(|(entry, _)| *entry).filter(shown);
+        let (each, end) = match self.evil {
+            Evil::Twice => (2, 2 * self.end + 1),
+            _ => (1, self.end),
+        };
+        let places = |entry: Entry| (0..each).map(move |n| Entry { at: each * entry.at + n, ..entry });
+        let known = self.entries.iter().map(|(entry, _)| *entry).filter(shown).flat_map(places);
         let mut entries: Vec<Entry> = known.filter(|entry| entry.at > after).collect();
         let more = entries.len() > limit;
         entries.truncate(limit);
@@ -456,6 +463,6 @@ impl Relay {
             }
             _ => {}
         }
-        Answer::Listed { entries, more, end: self.end }
+        Answer::Listed { entries, more, end: end.max(self.end) }
     }
 }
