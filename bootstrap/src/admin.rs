@@ -34,6 +34,8 @@ const PATH_MAX: usize = 100;
 pub enum Command {
     /// How it does.
     Stats,
+    /// By what nodes use it, with its token.
+    Address,
     /// Names in their order.
     Names {
         /// After this one.
@@ -128,6 +130,7 @@ async fn converse(mut stream: UnixStream, relay: &Relay) -> io::Result<()> {
 async fn obey(command: Command, relay: &Relay) -> Result<Value, Problem> {
     match command {
         Command::Stats => to_value(&relay.stats().await),
+        Command::Address => Ok(json!({ "relay": relay.address().await.map_err(Problem::internal)? })),
         Command::Names { after, limit } => {
             let names = relay.book.list(after, limit.min(limits::ADMIN_PAGE)).await.map_err(book_problem)?;
             Ok(names.iter().map(listed).collect())

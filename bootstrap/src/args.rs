@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use parlor_bootstrap::config::Overrides;
 
 /// A relay for Parlor: helps nodes reach each other, keeps sealed mail for those who sleep, gives out names.
@@ -47,6 +50,41 @@ pub struct Globals {
     pub quiet: bool,
 }
 
+impl Cli {
+    /// The command line and the environment. A variable that is there and empty says nothing: container files pass on what an
+    /// operator did not set.
+    ///
+    /// # Errors
+    /// Help, version, or arguments that do not fit.
+    pub fn understand<T: Into<std::ffi::OsString>>(words: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+        let said = |arg: Arg| match arg.get_env() {
+            Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => arg.env(Resettable::Reset),
+            _ => arg,
+        };
+        let mut command = Self::command().mut_args(said).mut_subcommand("run", |run| run.mut_args(said));
+        let words: Vec<std::ffi::OsString> = words.into_iter().map(Into::into).collect();
+        let matches = command.try_get_matches_from_mut(words)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let (Command::Run(args), Some(run)) = (&mut cli.command, matches.subcommand_matches("run")) {
+            args.settle(run, &mut command)?;
+        }
+        Ok(cli)
+    }
+}
+
+impl RunArgs {
+    /// `--open` wins over a token of the environment; with `--token` it makes no sense.
+    fn settle(&mut self, matches: &ArgMatches, command: &mut clap::Command) -> Result<(), clap::Error> {
+        if self.open && matches.value_source("token") == Some(ValueSource::CommandLine) {
+            return Err(command.error(ErrorKind::ArgumentConflict, "--open can not be used with --token"));
+        }
+        if self.open {
+            self.token = None;
+        }
+        Ok(())
+    }
+}
+
 impl Globals {
     /// What was told about the folder and the settings.
     pub fn told(&self) -> Overrides {
@@ -60,7 +98,9 @@ pub enum Command {
     /// Run the relay in the foreground
     Run(RunArgs),
     /// Show how the running relay does
-    Stats,
+    Stats(StatsArgs),
+    /// Show by what nodes use the running relay, with its token
+    Address,
     /// List, show and take out names
     Names {
         /// What; without it, they are listed
@@ -104,11 +144,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "PARLOR_BOOTSTRAP_METRICS")]
     pub metrics: Option<SocketAddr>,
     /// Everybody may use it, whatever the settings say
-    #[arg(long, conflicts_with = "token")]
+    #[arg(long)]
     pub open: bool,
     /// Only those who know this may use it; others see arguments, so rather use the environment or token_file
     #[arg(long, value_name = "T", env = "PARLOR_BOOTSTRAP_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+}
+
+/// Arguments of `stats`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct StatsArgs {
+    /// End with 1 when something is wrong with it
+    #[arg(long)]
+    pub healthy: bool,
 }
 
 /// What to do with names.
@@ -160,8 +208,6 @@ pub enum BanCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -180,6 +226,8 @@ mod tests {
             "names show alice",
             "names remove alice",
             "stats",
+            "stats --healthy",
+            "address",
             "ban",
             "ban list",
             "ban add 192.0.2.7 --for 7d --reason spam",
@@ -198,6 +246,7 @@ mod tests {
                 assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
             }
         }
-        assert!(Cli::try_parse_from(["parlor-bootstrap", "run", "--open", "--token", "abcdefgh"]).is_err());
+        assert!(Cli::understand(["parlor-bootstrap", "run", "--open", "--token", "abcdefgh"]).is_err());
+        assert!(Cli::understand(["parlor-bootstrap", "run", "--token", ""]).is_ok(), "refused later, as a token");
     }
 }

@@ -132,7 +132,7 @@ impl Bans {
         mut reason: String,
         now_ms: u64,
     ) -> Result<Ban, Problem> {
-        if self.count() >= limits::BANS {
+        if self.count() >= limits::BANS && !self.guarded().contains_key(&who) {
             return Err(Problem::new(Code::Busy, "the list of bans is full").hint("take some out with: ban remove WHO"));
         }
         while reason.len() > limits::REASON_MAX {

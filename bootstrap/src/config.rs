@@ -75,6 +75,8 @@ pub struct Numbers {
     pub circuits: usize,
     /// Circuits of one peer.
     pub circuits_per_peer: usize,
+    /// Circuits of those who asked from one source.
+    pub circuits_per_source: usize,
     /// Bytes of one circuit, both ways together; 0 for no limit.
     pub circuit_bytes: u64,
     /// Resident memory in bytes above which new connections are refused.
@@ -142,6 +144,7 @@ impl Default for Numbers {
             connections_per_source: parlor_net::limits::RELAY_CONNECTIONS_PER_SOURCE,
             circuits: parlor_net::limits::RELAY_CIRCUITS,
             circuits_per_peer: parlor_net::limits::RELAY_CIRCUITS_PER_PEER,
+            circuits_per_source: parlor_net::limits::RELAY_CIRCUITS_PER_SOURCE,
             circuit_bytes: parlor_net::limits::RELAY_CIRCUIT_BYTES,
             memory: parlor_net::limits::MEMORY_MAX,
             mailbox_bytes: limits::MAILBOX_BYTES,

@@ -15,6 +15,8 @@ use crate::limits;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// How often all sources are looked at for those that use nothing.
+const WALK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a source can use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ struct State {
     sources: HashMap<IpAddr, Source>,
     /// New names of everybody.
     names: Bucket,
+    /// When those that use nothing were looked for.
+    walked: Option<Instant>,
 }
 
 /// So much at once, and so much again in `every`.
@@ -94,7 +98,7 @@ impl Guard {
             rate(limits::CHANGES_BURST.into(), limits::CHANGES_PER_MINUTE.into(), MINUTE),
             rate(limits::LOOKUPS_BURST.into(), limits::LOOKUPS_PER_SECOND.into(), Duration::from_secs(1)),
         ];
-        let state = State { sources: HashMap::new(), names: Bucket::default() };
+        let state = State { sources: HashMap::new(), names: Bucket::default(), walked: None };
         Self { rates, loopback: numbers.loopback, state: Mutex::new(state) }
     }
 
@@ -106,15 +110,40 @@ impl Guard {
         let Some(source) = self.counted(source) else { return Ok(()) };
         let rate = &self.rates[what as usize];
         let state = &mut *self.state();
-        let entry = entry(&mut state.sources, source, now);
+        state.entry(source, now);
+        let State { sources, names, .. } = state;
+        let Some(entry) = sources.get_mut(&source) else { return Ok(()) };
         let bucket = &mut entry.buckets[what as usize];
         bucket.check(rate, amount, now)?;
         if what == Use::NewName {
-            state.names.check(&NAMES, amount, now)?;
-            state.names.add(amount);
+            names.check(&NAMES, amount, now)?;
+            names.add(amount);
         }
         bucket.add(amount);
         Ok(())
+    }
+
+    /// Uses something up that can not be refused any more. How long the source is to wait before it goes on.
+    pub fn spend(&self, source: Option<IpAddr>, what: Use, amount: u64, now: Instant) -> Option<Duration> {
+        let source = self.counted(source)?;
+        let rate = &self.rates[what as usize];
+        let state = &mut *self.state();
+        let bucket = &mut state.entry(source, now).buckets[what as usize];
+        let checked = bucket.check(rate, amount, now);
+        bucket.add(amount);
+        checked.err().map(|TooMuch(wait)| wait)
+    }
+
+    /// Gives back what was taken and came to nothing.
+    pub fn give_back(&self, source: Option<IpAddr>, what: Use, amount: u64) {
+        let Some(source) = self.counted(source) else { return };
+        let state = &mut *self.state();
+        if let Some(entry) = state.sources.get_mut(&source) {
+            entry.buckets[what as usize].give_back(amount);
+        }
+        if what == Use::NewName {
+            state.names.give_back(amount);
+        }
     }
 
     /// Counts a line of a source; `None` when it has too many, or has shown too many wrong tokens.
@@ -122,7 +151,7 @@ impl Guard {
         let counted = self.counted(source);
         if let Some(source) = counted {
             let state = &mut *self.state();
-            let entry = entry(&mut state.sources, source, now);
+            let entry = state.entry(source, now);
             let locked = entry.wrong >= limits::WRONG_TOKENS && entry.is_wrong_lately(now);
             if locked || entry.lines >= limits::LINES_PER_SOURCE {
                 return None;
@@ -136,7 +165,7 @@ impl Guard {
     pub fn wrong_token(&self, source: Option<IpAddr>, now: Instant) {
         let Some(source) = source else { return };
         let state = &mut *self.state();
-        let entry = entry(&mut state.sources, source, now);
+        let entry = state.entry(source, now);
         if !entry.is_wrong_lately(now) {
             entry.wrong = 0;
             entry.wrong_since = Some(now);
@@ -177,19 +206,30 @@ impl Drop for LinePlace<'_> {
     }
 }
 
-/// What is remembered of a source. When too many are, those that use nothing are forgotten; if they are few, an eighth of all
-/// that have no line, whichever they are: a look at all of them is then paid by thousands of newcomers.
-fn entry(sources: &mut HashMap<IpAddr, Source>, source: IpAddr, now: Instant) -> &mut Source {
-    if sources.len() >= limits::SOURCES && !sources.contains_key(&source) {
-        sources.retain(|_, entry| entry.is_busy(now));
-        let mut too_many = sources.len().saturating_sub(limits::SOURCES / 8 * 7);
-        sources.retain(|_, entry| {
-            let goes = too_many > 0 && entry.lines == 0 && !entry.is_wrong_lately(now);
-            too_many -= usize::from(goes);
-            !goes
-        });
+impl State {
+    /// What is remembered of a source. When too many are, those that use nothing are forgotten, at most once a second; if they
+    /// are few, an eighth of all that have no line: a look at all of them is then paid by thousands of newcomers. Those that
+    /// showed a wrong token and did nothing else lately go last, and go too, or who has enough addresses fills the table.
+    fn entry(&mut self, source: IpAddr, now: Instant) -> &mut Source {
+        if self.sources.len() >= limits::SOURCES && !self.sources.contains_key(&source) {
+            if self.walked.is_none_or(|at| now.saturating_duration_since(at) >= WALK_AGAIN) {
+                self.walked = Some(now);
+                self.sources.retain(|_, entry| entry.is_busy(now));
+            }
+            for also_wrong in [false, true] {
+                let mut too_many = self.sources.len().saturating_sub(limits::SOURCES / 8 * 7);
+                if too_many == 0 {
+                    break;
+                }
+                self.sources.retain(|_, entry| {
+                    let goes = too_many > 0 && entry.lines == 0 && (also_wrong || !entry.is_wrong_lately(now));
+                    too_many -= usize::from(goes);
+                    !goes
+                });
+            }
+        }
+        self.sources.entry(source).or_default()
     }
-    sources.entry(source).or_default()
 }
 
 impl Source {
@@ -221,6 +261,10 @@ impl Bucket {
 
     fn add(&mut self, amount: u64) {
         self.used += amount as f64;
+    }
+
+    fn give_back(&mut self, amount: u64) {
+        self.used = (self.used - amount as f64).max(0.0);
     }
 }
 
@@ -270,6 +314,53 @@ mod tests {
         assert_eq!(guard.state().sources[&source(0).unwrap()].lines, 1);
         drop(honest);
         assert_eq!(guard.state().sources[&source(0).unwrap()].lines, 0);
+    }
+
+    #[test]
+    fn sources_that_showed_a_wrong_token_are_bounded_too_and_forgotten_last() {
+        let guard = Guard::new(&Numbers::default());
+        let now = Instant::now();
+        let half = limits::SOURCES as u32 / 2;
+        for n in 0..half {
+            guard.wrong_token(source(n), now);
+        }
+        for n in half..half + limits::SOURCES as u32 {
+            guard.take(source(n), Use::Lookup, 1, now).unwrap();
+        }
+        let wrong = guard.state().sources.values().filter(|entry| entry.is_wrong_lately(now)).count();
+        assert_eq!(wrong, half as usize, "who only looked something up goes first");
+        let first = 4 * limits::SOURCES as u32;
+        for n in first..first + limits::SOURCES as u32 + 1_000 {
+            guard.wrong_token(source(n), now);
+            assert!(guard.sources() <= limits::SOURCES, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_refused_is_owed_and_what_came_to_nothing_is_given_back() {
+        let guard = Guard::new(&Numbers { requests_per_second: 10, ..Numbers::default() });
+        let now = Instant::now();
+        for _ in 0..limits::REQUESTS_BURST {
+            assert_eq!(guard.spend(source(1), Use::Request, 1, now), None);
+        }
+        let waits: Vec<_> = (0..100).filter_map(|_| guard.spend(source(1), Use::Request, 1, now)).collect();
+        assert_eq!(waits.len(), 100);
+        assert_eq!(*waits.last().unwrap(), Duration::from_secs(10), "a hundred are owed at ten a second");
+        assert_eq!(guard.spend(source(2), Use::Request, 1, now), None);
+
+        let all = limits::PUT_BYTES_AT_ONCE;
+        guard.take(source(1), Use::PutBytes, all, now).unwrap();
+        assert!(guard.take(source(1), Use::PutBytes, 1, now).is_err());
+        guard.give_back(source(1), Use::PutBytes, all);
+        guard.take(source(1), Use::PutBytes, all, now).unwrap();
+        // More than was taken is never given.
+        guard.give_back(source(1), Use::PutBytes, 2 * all);
+        guard.take(source(1), Use::PutBytes, all, now).unwrap();
+        assert!(guard.take(source(1), Use::PutBytes, 1, now).is_err());
+        for _ in 0..1_000 {
+            guard.take(source(3), Use::NewName, 1, now).unwrap();
+            guard.give_back(source(3), Use::NewName, 1);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::guard::Guard;
 use crate::mailbox::{MailboxStore, NatsOptions, NatsStore, SledStore};
 use crate::problem::{Code, Problem};
 use crate::relay::{Parts, Relay, now_ms};
-use crate::{admin, http, limits, post};
+use crate::{admin, files, http, limits, post};
 
 /// How long the start waits for the addresses of its listeners.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -41,7 +41,8 @@ pub struct Ready {
     pub listen: Vec<String>,
     /// Where `/health` and `/metrics` are.
     pub metrics: String,
-    /// How people name it: its addresses from outside, or where it listens, with its token if it has one.
+    /// How people name it: its addresses from outside, or where it listens. Logs keep this line, so that there is a token is
+    /// said and not which.
     pub relay: Vec<String>,
     /// Whether everybody may use it.
     pub open: bool,
@@ -64,6 +65,7 @@ pub struct Running {
 /// # Errors
 /// Why it could not start; nothing runs then.
 pub async fn start(config: Config) -> Result<Running, Problem> {
+    let files = files::raise();
     let data = config.data.clone();
     data.create()?;
     let lock = data.lock()?;
@@ -72,7 +74,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
     let listener = http::bind(config.metrics.0, config.metrics.1).await?;
     let commands = admin::bind(&data)?;
     let mailboxes = open_mailboxes(&config).await?;
-    let network = network::spawn(network_config(&config, &key)).await.map_err(network_problem)?;
+    let network = network::spawn(network_config(&config, &key, files)).await.map_err(network_problem)?;
     let signing = SigningKey::from_seed(&Secret::new(*key));
     let (books, names) = (store.clone(), config.numbers.names);
     let book = tokio::task::spawn_blocking(move || Book::open(books, signing, names)).await;
@@ -87,6 +89,8 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
         bans,
         guard: Guard::new(&config.numbers),
         mailboxes,
+        mailbox_bytes: config.numbers.mailbox_bytes,
+        files,
     }));
     let metrics = listener.local_addr().unwrap_or(config.metrics.0);
     let (stop, _) = watch::channel(false);
@@ -295,7 +299,7 @@ fn store_problem(error: &OpenError) -> Problem {
     Problem::new(code, error.to_string())
 }
 
-fn network_config(config: &Config, key: &[u8; 32]) -> RelayConfig {
+fn network_config(config: &Config, key: &[u8; 32], files: u64) -> RelayConfig {
     let numbers = &config.numbers;
     let mut network = RelayConfig::new(*key);
     network.listen.clone_from(&config.listen);
@@ -303,10 +307,19 @@ fn network_config(config: &Config, key: &[u8; 32]) -> RelayConfig {
     network.peers.clone_from(&config.peers);
     network.open = config.token.is_none();
     let tuning = &mut network.tuning;
-    tuning.connections = numbers.connections;
+    (tuning.connections, tuning.pending) = files::connections(numbers.connections, files);
+    if tuning.connections < numbers.connections {
+        tracing::warn!(
+            connections = tuning.connections,
+            wanted = numbers.connections,
+            open_files = files,
+            "the limit of open files allows fewer connections; raise it (ulimit -n, LimitNOFILE, ulimits)"
+        );
+    }
     tuning.connections_per_source = numbers.connections_per_source;
     tuning.circuits = numbers.circuits;
     tuning.circuits_per_peer = numbers.circuits_per_peer;
+    tuning.circuits_per_source = numbers.circuits_per_source;
     tuning.circuit_bytes = numbers.circuit_bytes;
     tuning.memory_max = numbers.memory;
     tuning.gate_loopback = numbers.loopback;

@@ -16,6 +16,7 @@
 //! | [`ban`] | whom the operator refuses |
 //! | [`metrics`], [`http`] | what is counted, `/metrics` and `/health` |
 //! | [`admin`] | the operator's commands to a running relay |
+//! | [`files`] | the limit of open files |
 //! | [`problem`] | what goes wrong, for the operator |
 //!
 //! The program `parlor-bootstrap` is in `main.rs`, `args.rs`, `out.rs` and `cmd/`. It never depends on `node`.
@@ -26,6 +27,7 @@ pub mod ban;
 pub mod config;
 pub mod data;
 pub mod directory;
+pub mod files;
 pub mod guard;
 pub mod host;
 pub mod http;

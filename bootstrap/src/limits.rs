@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Bytes of all mailboxes: a month of 10,000 people who write 50 messages a day into two relays each is some 15 GB.
+/// Bytes of all mailboxes, with what each blob takes beside on the disk: a month of 10,000 people who write 50 messages a day into two relays each is some 15 GB.
 pub const MAILBOX_BYTES: u64 = 20 * 1_024 * 1_024 * 1_024;
 /// Bytes that one source may put at once: a node that comes back after a week offline, with its rooms' epochs.
 pub const PUT_BYTES_AT_ONCE: u64 = 64 * 1_024 * 1_024;
@@ -28,6 +28,12 @@ pub const PUTS_WAITING_BYTES: usize = 64 * 1_024 * 1_024;
 /// Answers that refuse for a quota are given after this time at most, so that a flood is not answered as fast as it asks: a line
 /// is refused as often a second as its window is wide. Less than a client waits for an answer.
 pub const REFUSED_AFTER: Duration = Duration::from_secs(1);
+/// Free bytes on the disk below which no mail is taken: names and bans can be written for longer.
+pub const MAIL_RESERVE: u64 = 64 * 1_024 * 1_024;
+/// Room below which the mailboxes are called full: what the longest blob takes.
+pub const MAIL_FULL: u64 = 68 * 1_024;
+/// Boxes of which is remembered that they are there: some 10 MB. To find out costs a walk of the box.
+pub const BOXES_KNOWN: usize = 65_536;
 
 /// Lines of all clients: two for each connection.
 pub const LINES: usize = 20_000;
@@ -80,6 +86,11 @@ pub const BANS: usize = 100_000;
 pub const REASON_MAX: usize = 200;
 /// How often bans that have ended are taken out, and expired blobs removed.
 pub const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Open files that are kept from connections: stores, their logs when they are opened again, the operator's commands, metrics.
+pub const FILES_RESERVED: u64 = 256;
+/// Connections that shake hands at once, where the limit of open files leaves room for them.
+pub const FILES_PENDING: u64 = parlor_net::limits::RELAY_CONNECTIONS_PENDING as u64;
 
 /// Connections to the metrics address at once.
 pub const HTTP_CONNECTIONS: usize = 32;

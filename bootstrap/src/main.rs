@@ -12,7 +12,6 @@ mod out;
 use std::process::ExitCode;
 
 use args::Cli;
-use clap::Parser;
 use out::{Fail, Out};
 use parlor_bootstrap::problem::{Code, Problem};
 
@@ -23,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Known before the arguments are understood, since they may be what is wrong.
     let json = std::env::args_os().skip(1).take_while(|a| a != "--").any(|a| a == "--json");
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::understand(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return misused(&error, Out { json, quiet: false }),
     };

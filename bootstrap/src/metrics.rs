@@ -36,6 +36,8 @@ labels! {
         Done = "done",
         /// Refused, by a rule or a quota.
         Refused = "refused",
+        /// Refused, for the store holds as much as it may.
+        Full = "full",
         /// There is no such thing.
         Unknown = "unknown",
         /// The store failed.
@@ -72,6 +74,10 @@ pub struct Levels {
     pub network: Option<RelayStatus>,
     /// Blobs and bytes in the mailboxes.
     pub mailbox: (u64, u64),
+    /// What they count against their bound, and the bound.
+    pub mailbox_counted: (u64, u64),
+    /// Open files, and how many there may be.
+    pub files: (u64, u64),
     /// Names.
     pub names: u64,
     /// Bans.
@@ -106,7 +112,7 @@ type Level = fn(&Levels) -> u64;
 type Total = fn(&RelayStatus) -> u64;
 
 /// Names, help and source of the gauges.
-const LEVELS: [(&str, &str, Level); 16] = [
+const LEVELS: [(&str, &str, Level); 20] = [
     ("connections", "Connections that stand", |it| net(it, |net| net.connections)),
     ("connected_sources", "Addresses with a connection", |it| net(it, |net| net.sources)),
     ("reservations", "Circuit reservations that stand", |it| net(it, |net| net.reservations)),
@@ -117,6 +123,10 @@ const LEVELS: [(&str, &str, Level); 16] = [
     ("peers_away", "Other relays that are not", |it| net(it, |net| net.peers_away.len())),
     ("mailbox_blobs", "Blobs in the mailboxes", |it| it.mailbox.0),
     ("mailbox_bytes", "Bytes in the mailboxes", |it| it.mailbox.1),
+    ("mailbox_counted_bytes", "Bytes in the mailboxes with what they take beside", |it| it.mailbox_counted.0),
+    ("mailbox_max_bytes", "What mailbox_counted_bytes may come to", |it| it.mailbox_counted.1),
+    ("open_files", "Open files of the process", |it| it.files.0),
+    ("open_files_max", "Open files that the process may have", |it| it.files.1),
     ("names", "Names in the directory", |it| it.names),
     ("bans", "Peers and addresses that are refused", |it| it.bans),
     ("data_bytes", "Bytes of the data folder", |it| it.disk),

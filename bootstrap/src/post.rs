@@ -6,9 +6,9 @@
 //! up to its window, but little is read for it from the store, and it is told no news; a client that takes nothing in time
 //! loses the line and nothing else. When the relay stops, what was asked is still answered.
 
+mod put;
 mod unsent;
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use parlor_net::{Line, PeerId};
-use parlor_proto::mailbox::{Answer, BoxName, Call, Refusal, RelayId, Session, Step, Terms, limits as terms};
+use parlor_proto::mailbox::{Answer, Call, Refusal, RelayId, Session, Step, Terms, limits as terms};
+use parlor_storage::limits::MAIL_BLOB_COST;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use crate::guard::{TooMuch, Use};
 use crate::limits;
@@ -27,6 +28,8 @@ use crate::mailbox::{Feed, Listing, MailboxStore, News, StoreError};
 use crate::metrics::{MailboxRequest, Outcome};
 use crate::relay::{Relay, told};
 use crate::turns::Whose;
+pub(crate) use put::Boxes;
+use put::{Put, put};
 use unsent::Unsent;
 
 /// A line and what it waits for.
@@ -41,8 +44,8 @@ struct Post<'a> {
     work: FuturesUnordered<BoxFuture<'a, (u32, Answer)>>,
     /// When the token was shown, or the permission that came of it was renewed.
     admitted: Option<Instant>,
-    /// Boxes that this line put into: known to be there.
-    known: HashSet<BoxName>,
+    /// Until when no frame is read, for its source asks too fast.
+    rests_until: Option<Instant>,
 }
 
 /// The line is to be closed.
@@ -66,14 +69,14 @@ pub async fn serve(
     let (sender, mut receiver) = line.split();
     let feed = store.hub().feed();
     let (unsent, work) = (Unsent::new(sender), FuturesUnordered::new());
-    let mut post =
-        Post { relay, store, peer, source, session, feed, unsent, work, admitted: None, known: HashSet::new() };
+    let mut post = Post { relay, store, peer, source, session, feed, unsent, work, admitted: None, rests_until: None };
     if post.unsent.push(hello).is_err() {
         return;
     }
     let mut stopping = false;
     loop {
         let open = !stopping && post.work.len() + post.unsent.len() < usize::from(terms::WINDOW);
+        let rests = post.rests_until.filter(|until| *until > Instant::now());
         let (waits, full) = (post.unsent.len() > 0, post.unsent.is_full());
         let went = tokio::select! {
             () = told(&mut stopped), if !stopping => {
@@ -85,7 +88,8 @@ pub async fn serve(
                 post.answer(number, answer).await
             }
             news = post.feed.next(), if !stopping && !waits => post.tell(news),
-            frame = receiver.recv(), if open => match frame {
+            () = sleep_until(rests.unwrap_or_else(Instant::now).into()), if rests.is_some() && !stopping => Ok(()),
+            frame = receiver.recv(), if open && rests.is_none() => match frame {
                 Some(frame) => post.hear(&frame).await,
                 None => Err(Over),
             },
@@ -108,6 +112,12 @@ impl<'a> Post<'a> {
             tracing::debug!(peer = %self.peer.short(), %error, "a client broke the rules of its line");
             Over
         })?;
+        // A call of the store pays for itself and is refused beyond the rate. What is answered at once, such as the proof of a
+        // box, has no refusal: beyond the rate the next frame is read later.
+        if !steps.iter().any(|step| matches!(step, Step::Call(call) if goes_to_the_store(call))) {
+            let wait = self.relay.guard.spend(self.source, Use::Request, 1, Instant::now());
+            self.rests_until = wait.map(|wait| Instant::now() + wait);
+        }
         self.carry_out(steps).await
     }
 
@@ -167,20 +177,13 @@ impl<'a> Post<'a> {
         }
         let work = match call {
             Call::Put { number, name, id, blob } => {
-                if let Err(wait) = self.take(Use::PutBytes, blob.len() as u64) {
+                let cost = blob.len() as u64 + MAIL_BLOB_COST;
+                if let Err(wait) = self.take(Use::PutBytes, cost) {
                     return self.work.push(refused(number, wait));
                 }
-                let known = !self.known.insert(name);
                 let whose = relay.guard.counted(source).map_or(Whose::Peer(self.peer), Whose::Source);
-                async move {
-                    // Held until the blob is stored.
-                    let Ok(Some(_place)) = timeout(limits::STORE_DEADLINE, relay.turns.place(whose, blob.len())).await
-                    else {
-                        return (number, count(relay, MailboxRequest::Put, Err(StoreError::Busy)));
-                    };
-                    (number, put(relay, store, source, name, id, Bytes::from(blob), known).await)
-                }
-                .boxed()
+                let this = Put { relay, store, source, whose, name, id, cost };
+                async move { (number, put(this, Bytes::from(blob)).await) }.boxed()
             }
             Call::List { number, name, after, limit } => async move {
                 let listed = within(store.list(name, after, limit)).await;
@@ -211,34 +214,9 @@ impl<'a> Post<'a> {
     }
 }
 
-/// Puts a blob. The first one into a box that was empty counts as a new box.
-#[allow(clippy::too_many_arguments, reason = "what a request names, and whose it is")]
-async fn put(
-    relay: &Relay,
-    store: &dyn MailboxStore,
-    source: Option<IpAddr>,
-    name: BoxName,
-    id: parlor_proto::mailbox::BlobId,
-    blob: Bytes,
-    known: bool,
-) -> Answer {
-    if !known {
-        match within(store.usage(name)).await {
-            Ok(usage) if usage.blobs == 0 => {
-                if let Err(wait) = take(relay, source, Use::NewBox, 1) {
-                    return quota(wait);
-                }
-            }
-            Ok(_) => {}
-            Err(error) => return count(relay, MailboxRequest::Put, Err(error)),
-        }
-    }
-    let (began, bytes) = (Instant::now(), blob.len());
-    let stored = within(store.put(name, id, blob)).await;
-    if stored.is_ok() {
-        relay.metrics.put(bytes, began.elapsed());
-    }
-    count(relay, MailboxRequest::Put, stored.map(Answer::Stored))
+/// Whether a call is answered by the store, or at once.
+const fn goes_to_the_store(call: &Call) -> bool {
+    matches!(call, Call::Put { .. } | Call::List { .. } | Call::Get { .. } | Call::Drop { .. })
 }
 
 fn take(relay: &Relay, source: Option<IpAddr>, what: Use, amount: u64) -> Result<(), Duration> {
@@ -276,6 +254,7 @@ fn count(relay: &Relay, request: MailboxRequest, answered: Result<Answer, StoreE
             tracing::error!(why, "the mailboxes failed");
             Outcome::Failed
         }
+        Err(StoreError::Full) => Outcome::Full,
         Err(_) => Outcome::Refused,
     };
     relay.metrics.mailbox(request, outcome);

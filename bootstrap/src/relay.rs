@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use parlor_net::PeerId;
 use parlor_net::relay::{RelayHandle, Status as RelayStatus};
+use parlor_net::{NetworkError, PeerId};
 use parlor_proto::access::{self, AccessToken};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use crate::guard::Guard;
 use crate::limits;
 use crate::mailbox::{MailboxStore, Usage};
 use crate::metrics::{Levels, Metrics};
+use crate::post::Boxes;
 use crate::turns::Turns;
 
 /// A running relay. Shared by its lines, the metrics and the operator's commands.
@@ -41,8 +42,14 @@ pub struct Relay {
     pub metrics: Metrics,
     /// Mailboxes.
     pub mailboxes: Arc<dyn MailboxStore>,
+    /// Boxes that are known to be there.
+    pub(crate) boxes: Boxes,
     /// When it started.
     pub started: Instant,
+    /// What all mailboxes may count.
+    mailbox_bytes: u64,
+    /// Files that may be open.
+    files: u64,
     key: [u8; 32],
     look: tokio::sync::Mutex<Option<(Instant, Arc<Look>)>>,
 }
@@ -79,6 +86,9 @@ pub struct Stats {
     pub peers: Vec<String>,
     /// Other relays that are not.
     pub peers_away: Vec<String>,
+    /// Other relays of which nodes hear here.
+    #[serde(default)]
+    pub peers_known: Vec<String>,
     /// Connections that stand.
     pub connections: u64,
     /// Reservations that stand.
@@ -91,6 +101,18 @@ pub struct Stats {
     pub mailbox_blobs: u64,
     /// Bytes in the mailboxes.
     pub mailbox_bytes: u64,
+    /// The same with what each blob takes of the disk beside: what is bounded.
+    #[serde(default)]
+    pub mailbox_counted_bytes: u64,
+    /// The bound.
+    #[serde(default)]
+    pub mailbox_max_bytes: u64,
+    /// Open files.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Files that may be open.
+    #[serde(default)]
+    pub open_files_max: u64,
     /// Names in the directory.
     pub names: u64,
     /// Peers and addresses that are refused.
@@ -113,15 +135,31 @@ pub(crate) struct Parts {
     pub(crate) bans: Bans,
     pub(crate) guard: Guard,
     pub(crate) mailboxes: Arc<dyn MailboxStore>,
+    pub(crate) mailbox_bytes: u64,
+    pub(crate) files: u64,
 }
 
 impl Relay {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { network, peer, data, token, book, bans, guard, mailboxes } = parts;
-        let key = peer.to_key();
-        let (metrics, started, look) = (Metrics::new(), Instant::now(), tokio::sync::Mutex::new(None));
-        let turns = Turns::default();
-        Self { network, peer, data, token, book, bans, guard, turns, metrics, mailboxes, started, key, look }
+        let Parts { network, peer, data, token, book, bans, guard, mailboxes, mailbox_bytes, files } = parts;
+        Self {
+            network,
+            peer,
+            data,
+            token,
+            book,
+            bans,
+            guard,
+            turns: Turns::default(),
+            metrics: Metrics::new(),
+            mailboxes,
+            boxes: Boxes::default(),
+            started: Instant::now(),
+            mailbox_bytes,
+            files,
+            key: peer.to_key(),
+            look: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// The relay's transport key.
@@ -148,12 +186,21 @@ impl Relay {
         let _ = self.network.permit(peer, Some(limits::PERMIT_TIME)).await;
     }
 
-    /// The texts by which people name this relay: its addresses with its peer id and, if it has one, its token.
+    /// The texts by which people name this relay: its addresses with its peer id and, if it has one, its token. For the
+    /// operator's eyes.
+    ///
+    /// # Errors
+    /// The network has ended.
+    pub async fn address(&self) -> Result<Vec<String>, NetworkError> {
+        let status = self.network.status().await?;
+        let addresses = if status.external.is_empty() { status.listening } else { status.external };
+        Ok(addresses.iter().map(|it| access::join(&it.with_peer(self.peer).to_string(), self.token.as_ref())).collect())
+    }
+
+    /// The same for logs, which others read too: a token is not in it, only that there is one.
     pub fn names(&self, addresses: &[parlor_net::Address]) -> Vec<String> {
-        let text = |address: &parlor_net::Address| {
-            access::join(&address.with_peer(self.peer).to_string(), self.token.as_ref())
-        };
-        addresses.iter().map(text).collect()
+        let hidden = if self.token.is_some() { "?token=..." } else { "" };
+        addresses.iter().map(|address| format!("{}{hidden}", address.with_peer(self.peer))).collect()
     }
 
     /// The relay at this moment, or a second ago.
@@ -193,6 +240,19 @@ impl Relay {
                 Usage::default()
             }
         };
+        match timeout(limits::STORE_DEADLINE, self.mailboxes.check()).await {
+            Ok(wrong) => faults.extend(wrong),
+            Err(_) => faults.push("the mailboxes do not store".to_owned()),
+        }
+        let counted = self.mailboxes.counted(usage);
+        // The longest blob finds no room any more.
+        if counted + limits::MAIL_FULL > self.mailbox_bytes {
+            faults.push("the mailboxes are full (limits.mailbox_bytes): nobody can put anything".to_owned());
+        }
+        let files = crate::files::open();
+        if files > self.files / 10 * 9 {
+            faults.push(format!("{files} of {} files are open: raise the limit of open files", self.files));
+        }
         let data = self.data.clone();
         let disk = move || (data.bytes(), fs4::available_space(data.dir()).unwrap_or(0));
         let (disk, disk_free) = tokio::task::spawn_blocking(disk).await.unwrap_or_default();
@@ -202,6 +262,8 @@ impl Relay {
         let levels = Levels {
             network,
             mailbox: (usage.blobs, usage.bytes),
+            mailbox_counted: (counted, self.mailbox_bytes),
+            files: (files, self.files),
             names: self.book.count(),
             bans: self.bans.count() as u64,
             disk,
@@ -236,12 +298,17 @@ impl Relay {
             external: texts(|it| &it.external),
             peers: ids(|it| &it.peers),
             peers_away: ids(|it| &it.peers_away),
+            peers_known: ids(|it| &it.peers_known),
             connections: number(|it| it.connections),
             reservations: number(|it| it.reservations),
             circuits: number(|it| it.circuits),
             lines: number(|it| it.lines),
             mailbox_blobs: levels.mailbox.0,
             mailbox_bytes: levels.mailbox.1,
+            mailbox_counted_bytes: levels.mailbox_counted.0,
+            mailbox_max_bytes: levels.mailbox_counted.1,
+            open_files: levels.files.0,
+            open_files_max: levels.files.1,
             names: levels.names,
             bans: levels.bans,
             data_bytes: levels.disk,

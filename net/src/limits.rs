@@ -235,6 +235,9 @@ pub const RELAY_RESERVATION: Duration = Duration::from_secs(3600);
 pub const RELAY_CIRCUITS: usize = 4096;
 /// Circuits of one peer, in and out: its rooms' members behind bad NATs.
 pub const RELAY_CIRCUITS_PER_PEER: usize = 64;
+/// Circuits that stand for those who asked from one source (an IPv4 address, an IPv6 /64): a sixteenth of all, so that one
+/// address does not take what is there for those who have no other way.
+pub const RELAY_CIRCUITS_PER_SOURCE: usize = 256;
 /// A circuit lasts so long; nodes make another.
 pub const RELAY_CIRCUIT: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a circuit, both ways together; nodes make another. An open relay is no free tunnel, and weeks of chat fit.
@@ -245,6 +248,10 @@ pub const RELAY_ASKS_PER_PEER: (u32, u32) = (60, 20);
 pub const RELAY_ASKS_PER_SOURCE: (u32, u32) = (600, 200);
 /// Records that a relay keeps of the DHT.
 pub const RELAY_RECORDS: usize = 200_000;
+/// Records that a relay keeps of the peers of one source: an office of 200 with 40 rooms.
+pub const RELAY_RECORDS_PER_SOURCE: usize = 16_384;
+/// Records taken from one source in one burst, and a minute.
+pub const RELAY_RECORDS_ASKED: (u32, u32) = (RELAY_RECORDS_PER_SOURCE as u32, 2_000);
 /// Records that a relay keeps of one peer: the rooms and invites of a busy user, in two periods.
 pub const RELAY_RECORDS_PER_PEER: usize = 2_048;
 /// Providers that a relay keeps of one key: what an answer holds.

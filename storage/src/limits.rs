@@ -62,6 +62,13 @@ pub(crate) const REMEMBERED_BYTES: usize = 1_024;
 /// Entries in one listing of a mailbox: as many as the protocol allows.
 pub const MAX_MAIL_LISTED: usize = 512;
 
+/// What a blob takes on the disk beside its bytes: 65,536 of 512 bytes took 186 MB.
+pub const MAIL_BLOB_COST: u64 = 2_400;
+/// A blob that seems to have been put so long after the time it is asked at was put while the clock was wrong.
+pub(crate) const MAIL_CLOCK_STEP_MS: u64 = 24 * 3_600 * 1_000;
+/// Blobs from a wrong clock that are passed over to find whether what came after them is old.
+pub(crate) const MAIL_AHEAD_ROWS: usize = 65_536;
+
 /// Boxes whose contents are known without counting: some 6 MB. Counting a full box takes milliseconds.
 pub(crate) const MAIL_BOXES: usize = 65_536;
 

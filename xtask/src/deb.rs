@@ -51,7 +51,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         place(&root.join("packaging/debian").join(script), &stage.join("DEBIAN").join(script), 0o755)?;
     }
     write(&stage.join("DEBIAN/conffiles"), "/etc/parlor-bootstrap/config.toml\n")?;
-    write(&stage.join("DEBIAN/control"), &control(root)?)?;
+    write(&stage.join("DEBIAN/control"), &control(root, &libc(&fs::read(&program)?))?)?;
     let deb = out.join(format!("{PACKAGE}_{}_{}.deb", version(root)?, architecture()?));
     let packed = ["--build", "--root-owner-group"];
     shell::program(Path::new("dpkg-deb"), root).args(packed).args([&stage, &deb]).run()?;
@@ -79,10 +79,22 @@ fn generated(program: &Path, stage: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn control(root: &Path) -> Result<String, Error> {
+/// The lowest libc that has all that the program asks for: what it was built with decides, not what we meant. The names stand in the
+/// program's table of strings.
+fn libc(program: &[u8]) -> String {
+    const MARK: &[u8] = b"GLIBC_2.";
+    let minor = |at: usize| {
+        let digits = program[at + MARK.len()..].iter().take_while(|byte| byte.is_ascii_digit()).take(4);
+        digits.fold(None, |number: Option<u32>, byte| Some(number.unwrap_or(0) * 10 + u32::from(byte - b'0')))
+    };
+    let found = program.windows(MARK.len()).enumerate().filter(|(_, it)| *it == MARK).filter_map(|(at, _)| minor(at));
+    format!("2.{}", found.max().unwrap_or(34).max(34))
+}
+
+fn control(root: &Path, libc: &str) -> Result<String, Error> {
     Ok(format!(
         "Package: {PACKAGE}\nVersion: {}\nArchitecture: {}\nMaintainer: The Parlor developers <parlor@example.invalid>\n\
-         Section: net\nPriority: optional\nDepends: libc6 (>= 2.34)\nRecommends: systemd\n\
+         Section: net\nPriority: optional\nDepends: libc6 (>= {libc})\nRecommends: systemd (>= 247)\n\
          Description: relay for Parlor, the chat without a server\n \
          Helps nodes to reach each other across NATs, keeps sealed mail for those who\n \
          sleep, and gives out names. It learns no content and no members.\n",
@@ -114,4 +126,16 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::create_dir_all(path.parent().ok_or("a file has a folder")?)?;
     fs::write(path, text)?;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o644))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_asks_for_the_libc_that_the_program_was_built_with() {
+        let program = b"\x7fELF GLIBC_2.4\0GLIBC_2.38\0GLIBC_2.2.5\0GLIBC_PRIVATE\0GLIBC_2.";
+        assert_eq!(libc(program), "2.38");
+        assert_eq!(libc(b"nothing"), "2.34");
+    }
 }

@@ -7,7 +7,7 @@ use parlor_bootstrap::problem::{Code, Problem};
 use parlor_bootstrap::relay::Stats;
 use serde_json::Value;
 
-use crate::args::{BanCommand, Globals, NamesCommand};
+use crate::args::{BanCommand, Globals, NamesCommand, StatsArgs};
 use crate::out::{Done, Fail, Out};
 
 fn ask(globals: &Globals, command: &Command) -> Result<Value, Fail> {
@@ -17,13 +17,38 @@ fn ask(globals: &Globals, command: &Command) -> Result<Value, Fail> {
 /// How the relay does.
 ///
 /// # Errors
-/// It does not answer.
-pub fn stats(globals: &Globals, out: Out) -> Done {
+/// It does not answer; with `--healthy`, something is wrong with it.
+pub fn stats(args: StatsArgs, globals: &Globals, out: Out) -> Done {
     let value = ask(globals, &Command::Stats)?;
+    let stats: Stats = serde_json::from_value(value.clone()).map_err(Problem::internal)?;
+    if out.json {
+        out.json(&value)?;
+    } else {
+        show(&stats, out)?;
+    }
+    if args.healthy && !stats.faults.is_empty() {
+        let what = format!("the relay is failing: {}", stats.faults.join(", "));
+        return Err(Problem::new(Code::Internal, what).hint("look into its log").into());
+    }
+    Ok(())
+}
+
+/// By what nodes use it.
+///
+/// # Errors
+/// It does not answer.
+pub fn address(globals: &Globals, out: Out) -> Done {
+    let value = ask(globals, &Command::Address)?;
     if out.json {
         return out.json(&value);
     }
-    let stats: Stats = serde_json::from_value(value).map_err(Problem::internal)?;
+    for text in value["relay"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        out.line(text)?;
+    }
+    Ok(())
+}
+
+fn show(stats: &Stats, out: Out) -> Done {
     out.line(format!("{} {} ({}), up {}", stats.peer_id, stats.status, stats.version, uptime(stats.uptime)))?;
     for fault in &stats.faults {
         out.line(format!("  FAULT        {fault}"))?;
@@ -35,12 +60,22 @@ pub fn stats(globals: &Globals, out: Out) -> Done {
         ("reservations", stats.reservations.to_string()),
         ("circuits", stats.circuits.to_string()),
         ("lines", stats.lines.to_string()),
-        ("relays", format!("{} connected{away}", stats.peers.len())),
-        ("mailboxes", format!("{} blobs, {}", stats.mailbox_blobs, size(stats.mailbox_bytes))),
+        ("relays", format!("{} connected{away}, {} told to nodes", stats.peers.len(), stats.peers_known.len())),
+        (
+            "mailboxes",
+            format!(
+                "{} blobs, {}; with what each takes beside {} of {}",
+                stats.mailbox_blobs,
+                size(stats.mailbox_bytes),
+                size(stats.mailbox_counted_bytes),
+                size(stats.mailbox_max_bytes)
+            ),
+        ),
         ("names", stats.names.to_string()),
         ("bans", stats.bans.to_string()),
         ("disk", format!("{} used, {} free", size(stats.data_bytes), size(stats.disk_free_bytes))),
         ("memory", size(stats.memory_bytes)),
+        ("open files", format!("{} of {}", stats.open_files, stats.open_files_max)),
     ];
     for (name, text) in rows {
         out.line(format!("  {name:<12} {text}"))?;

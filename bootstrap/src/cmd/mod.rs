@@ -17,7 +17,8 @@ pub fn run(cli: Cli, out: Out) -> Done {
     let Cli { globals, command } = cli;
     match command {
         Command::Run(args) => run::run(args, &globals, out),
-        Command::Stats => ask::stats(&globals, out),
+        Command::Stats(args) => ask::stats(args, &globals, out),
+        Command::Address => ask::address(&globals, out),
         Command::Names { command } => ask::names(command, &globals, out),
         Command::Ban { command } => ask::ban(command, &globals, out),
         Command::Completions { shell } => {

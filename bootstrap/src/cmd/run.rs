@@ -1,10 +1,11 @@
 //! `parlor-bootstrap run`: runs the relay in the foreground until SIGINT or SIGTERM.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal};
 
 use parlor_bootstrap::config::{Config, Overrides};
 use parlor_bootstrap::host::{self, Ready};
+use parlor_bootstrap::problem::Problem;
 
 use crate::args::{Globals, RunArgs};
 use crate::out::{Done, Out};
@@ -37,7 +38,13 @@ async fn serve(config: Config, out: Out) -> Done {
     if out.json {
         out.json(running.ready())?;
     } else {
-        welcome(running.ready(), out)?;
+        // What is no terminal is a log or a pipe, which others read.
+        let relay = if io::stdout().is_terminal() {
+            running.relay().address().await.map_err(Problem::internal)?
+        } else {
+            running.ready().relay.clone()
+        };
+        welcome(running.ready(), &relay, out)?;
     }
     running.run(interrupted).await?;
     out.note("Stopped.");
@@ -45,7 +52,7 @@ async fn serve(config: Config, out: Out) -> Done {
 }
 
 /// What an operator can do now, with texts to paste.
-fn welcome(ready: &Ready, out: Out) -> Done {
+fn welcome(ready: &Ready, relay: &[String], out: Out) -> Done {
     out.line(format!("The relay runs as {}", ready.peer_id))?;
     for (i, address) in ready.listen.iter().enumerate() {
         out.line(format!("  {} {address}", if i == 0 { "listens on" } else { "          " }))?;
@@ -54,10 +61,13 @@ fn welcome(ready: &Ready, out: Out) -> Done {
     out.line(format!("  health     {}/health", ready.metrics))?;
     out.line("")?;
     out.line("Nodes use it with:")?;
-    for text in &ready.relay {
+    for text in relay {
         out.line(format!("  parlor run --relay '{text}'"))?;
     }
     out.line("")?;
+    if !ready.open && relay == ready.relay {
+        out.note("The token is left out here; `parlor-bootstrap address` shows it.");
+    }
     if ready.open {
         out.note(
             "Everybody may use it, within the limits. With a token (PARLOR_BOOTSTRAP_TOKEN) only those who know it.",

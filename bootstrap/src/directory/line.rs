@@ -98,6 +98,10 @@ impl Client<'_> {
             self.take(Use::NewName).await?;
         }
         let claimed = book.claim(record, handover, now_ms()).await;
+        // A name that was not given costs nobody one, or refused claims would empty what all have together.
+        if !mine && claimed.is_err() {
+            self.relay.guard.give_back(self.source, Use::NewName, 1);
+        }
         self.relay.metrics.claim(if claimed.is_ok() { Outcome::Done } else { Outcome::Refused });
         claimed.map(Answer::Held).map_err(|error| refusal(&error))
     }

@@ -1,20 +1,26 @@
 //! Mailboxes on this machine's disk, through the storage crate.
 
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
-use parlor_proto::mailbox::{BlobId, BoxName, StoreId, limits};
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName, StoreId, limits};
 use parlor_storage::{CommitError, MailListing, MailOptions, MailStore, MailUsage, OpenError, PutError, ReadError};
 
+use super::clock::{Clock, Times};
 use super::{Hub, Listing, MailboxStore, StoreError, Usage};
+use crate::limits::MAIL_RESERVE;
+use crate::relay::now_ms;
 
 /// Mailboxes in a folder.
 #[derive(Debug, Clone)]
 pub struct SledStore {
     mail: MailStore,
     hub: Hub,
+    clock: Arc<Mutex<Clock>>,
+    dir: PathBuf,
 }
 
 impl SledStore {
@@ -26,7 +32,12 @@ impl SledStore {
         let hub = Hub::new();
         let telling = hub.clone();
         let mail = MailStore::open(dir, options, Box::new(move |name, entry, blob| telling.tell(name, entry, blob)))?;
-        Ok(Self { mail, hub })
+        let clock = Arc::new(Mutex::new(Clock::new(mail.newest_ms(), Instant::now())));
+        Ok(Self { mail, hub, clock, dir: dir.to_owned() })
+    }
+
+    fn times(&self, wall_ms: u64) -> Times {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).times(wall_ms, Instant::now())
     }
 
     /// Bytes on disk.
@@ -55,7 +66,14 @@ impl MailboxStore for SledStore {
     }
 
     fn put(&self, name: BoxName, id: BlobId, blob: Bytes) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move { self.mail.put(name, id, blob, now_ms()).await.map_err(store_error) }.boxed()
+        async move {
+            // Names and bans on the same disk can be written for longer than mail.
+            if fs4::available_space(&self.dir).is_ok_and(|free| free < MAIL_RESERVE) {
+                return Err(StoreError::Full);
+            }
+            self.mail.put(name, id, blob, self.times(now_ms()).latest).await.map_err(store_error)
+        }
+        .boxed()
     }
 
     fn list(&self, name: BoxName, after: u64, limit: usize) -> BoxFuture<'_, Result<Listing, StoreError>> {
@@ -83,7 +101,24 @@ impl MailboxStore for SledStore {
     }
 
     fn expire(&self, now_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move { self.mail.expire(now_ms.saturating_sub(limits::KEEP_MS)).await.map_err(store_error) }.boxed()
+        let before = self.times(now_ms).earliest.saturating_sub(limits::KEEP_MS);
+        async move { self.mail.expire(before).await.map_err(store_error) }.boxed()
+    }
+
+    fn counted(&self, usage: Usage) -> u64 {
+        MailUsage { blobs: usage.blobs, bytes: usage.bytes }.counted()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Vec<String>> {
+        let nothing = (BoxName { kind: BoxKind::Room, key: [0; 32] }, BlobId([0; 32]));
+        async move {
+            // Goes through the writer, its free space and its log, and changes nothing.
+            let answered = self.mail.remove(nothing.0, nothing.1).await;
+            let failed = answered.err().map(|error| format!("no mail can be stored: {error}"));
+            let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner).trouble();
+            failed.into_iter().chain(clock).collect()
+        }
+        .boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -108,9 +143,4 @@ fn store_error(error: PutError) -> StoreError {
         PutError::Busy => StoreError::Busy,
         other => StoreError::Failed(other.to_string()),
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 //! (`parlor_proto::mailbox::limits`) and let blobs go after their time; one suite of tests runs on both. Who may do what
 //! was decided before, by the session of the line (`parlor_proto::mailbox::session`). Quotas of clients are not kept here.
 
+mod clock;
 pub mod disk;
 pub mod hub;
 pub mod nats;
@@ -95,6 +96,16 @@ pub trait MailboxStore: Send + Sync + 'static {
     /// Lets go what is older than the store keeps, as of `now_ms`; to be called every minute or so. How many blobs went.
     /// Nothing where the store does so by itself.
     fn expire(&self, now_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// What so much counts against the bound of all boxes: what it takes of the disk.
+    fn counted(&self, usage: Usage) -> u64 {
+        usage.bytes
+    }
+
+    /// Whether it could store something now. What is wrong, for the operator.
+    fn check(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Finishes what waits and gives back what is held; nothing is stored after. Nothing to do for a store elsewhere.
     fn close(&self) -> BoxFuture<'_, ()> {

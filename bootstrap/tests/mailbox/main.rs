@@ -38,12 +38,13 @@ async fn sled_keeps_what_a_mailbox_promises() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(sled(dir.path()));
     suite::all(Arc::clone(&store) as Arc<dyn MailboxStore>).await;
-    // As if thirty days and a bit were over.
+    // As if thirty days and a bit were over in a moment: no time did that, so nothing is let go before the clock stood.
     let later =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() + Duration::from_secs(31 * 86_400);
     let before = store.total().await.unwrap().blobs;
-    assert_eq!(store.expire(later.as_millis() as u64).await.unwrap(), before);
-    assert_eq!(store.total().await.unwrap(), Default::default());
+    assert_eq!(store.expire(later.as_millis() as u64).await.unwrap(), 0);
+    assert_eq!(store.total().await.unwrap().blobs, before);
+    assert!(store.check().await.iter().any(|it| it.contains("clock")), "the operator is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +53,9 @@ async fn sled_goes_on_where_it_was_after_a_restart() {
     let kept = {
         let store = sled(dir.path());
         let kept = suite::fill(&store, 20).await;
+        assert_eq!(store.check().await, Vec::<String>::new());
         store.close().await;
+        assert_eq!(store.check().await.len(), 1, "it says that it stores nothing");
         assert!(matches!(
             store.put(kept.name, kept.blobs[0].0, kept.blobs[0].1.clone()).await,
             Err(StoreError::Failed(_))

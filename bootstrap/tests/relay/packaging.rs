@@ -63,12 +63,26 @@ fn the_unit_runs_the_program_with_the_shipped_settings_and_no_rights() {
     let unit = shipped("parlor-bootstrap.service");
     for line in [
         "LoadCredential=config.toml:/etc/parlor-bootstrap/config.toml",
-        "ExecStart=/usr/bin/parlor-bootstrap run --json --config %d/config.toml",
+        "ExecStart=/usr/bin/parlor-bootstrap run --json --config ${CREDENTIALS_DIRECTORY}/config.toml",
         "DynamicUser=yes",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         "Restart=on-failure",
     ] {
         assert!(unit.lines().any(|it| it == line), "{line}");
     }
+}
+
+#[test]
+fn the_container_tells_its_health_and_builds_from_the_sources_alone() {
+    let docker = shipped("Dockerfile");
+    assert!(docker.contains("\"stats\", \"--healthy\""), "a relay that is failing would be healthy");
+    let ignored = shipped("Dockerfile.dockerignore");
+    for path in ["target", ".git"] {
+        assert!(ignored.lines().any(|it| it.trim_matches('/') == path), "{path} would go into the context");
+    }
+    let compose = shipped("compose/compose.yaml");
+    assert!(compose.contains("network_mode: host"), "behind the bridge all IPv6 clients are one source");
+    assert!(compose.contains("nofile: 65536"));
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use parlor_crypto::{Secret, SigningKey};
 use parlor_net::{Line, LineKind};
 use parlor_proto::mailbox::proof::{name_of, prove};
@@ -150,8 +151,9 @@ async fn a_stop_in_the_middle_of_puts_loses_none_that_was_acknowledged() {
 
 #[tokio::test]
 async fn who_puts_too_much_is_told_when_to_come_again_and_others_put_on() {
-    let settings = "[limits]\nput_bytes_at_once = 262144\nput_bytes_per_day = 1048576\n";
-    let relay = relay(settings).await;
+    // Four of the largest, as they count.
+    let at_once = 4 * (65_536 + parlor_storage::limits::MAIL_BLOB_COST);
+    let relay = relay(&format!("[limits]\nput_bytes_at_once = {at_once}\nput_bytes_per_day = 1048576\n")).await;
     let mut flooder = client(&relay, 1, "203.0.113.9").await;
     let mut again = client(&relay, 9, "203.0.113.9").await;
     let mut honest = client(&relay, 2, "192.0.2.2").await;
@@ -190,7 +192,83 @@ async fn who_makes_boxes_without_end_is_stopped_and_goes_on_with_those_he_has() 
         answers.push(matches!(flooder.put(room as u16, blob(room, 512)).await, Reply::Stored { .. }));
     }
     assert_eq!(answers, [true, true, false, false]);
+    // Nor does it help to ask again, on this line or another one.
+    let again = flooder.put(3, blob(3, 512)).await;
+    assert!(matches!(again, Reply::Refused(Refusal::Quota { .. })), "{again:?}");
+    let mut other = client(&relay, 2, "203.0.113.9").await;
+    assert_eq!(other.open(0, 3).await, Reply::Done);
+    for n in 0..4 {
+        other.send(Ask::Put { slot: 0, blob: Blob(blob(n, 512)) }).await;
+    }
+    for _ in 0..4 {
+        let (_, reply) = other.answer().await;
+        assert!(matches!(reply, Reply::Refused(Refusal::Quota { .. })), "{reply:?}");
+    }
     assert!(matches!(flooder.put(0, blob(99, 512)).await, Reply::Stored { .. }));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn puts_at_once_into_a_new_box_are_one_box() {
+    let relay = relay("[limits]\nboxes_per_day = 0\n").await;
+    let source: std::net::IpAddr = "203.0.113.9".parse().unwrap();
+    let used = u64::from(parlor_bootstrap::limits::BOXES_BURST - 1);
+    relay.relay.guard.take(Some(source), parlor_bootstrap::guard::Use::NewBox, used, Instant::now()).unwrap();
+    let mut author = client(&relay, 1, "203.0.113.9").await;
+    assert_eq!(author.open(0, 1).await, Reply::Done);
+    for n in 0..16 {
+        author.send(Ask::Put { slot: 0, blob: Blob(blob(n, 512)) }).await;
+    }
+    for _ in 0..16 {
+        let (_, reply) = author.answer().await;
+        assert!(matches!(reply, Reply::Stored { .. }), "{reply:?}");
+    }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_not_stored_or_was_there_already_costs_no_quota() {
+    // Room for one blob, and a quota for three that never comes back.
+    let settings = "[limits]\nmailbox_bytes = 8192\nput_bytes_at_once = 20000\nput_bytes_per_day = 0\n";
+    let relay = relay(settings).await;
+    let mut alice = client(&relay, 1, "192.0.2.1").await;
+    assert_eq!(alice.open(0, 1).await, Reply::Done);
+    let first = blob(1, 4_096);
+    let Reply::Stored { at } = alice.put(0, first.clone()).await else { panic!("not stored") };
+    for n in 0..20 {
+        let full = alice.put(0, blob(2, 4_096)).await;
+        assert!(matches!(full, Reply::Refused(Refusal::Busy { .. })), "{n}: {full:?}");
+        assert_eq!(alice.put(0, first.clone()).await, Reply::Stored { at }, "{n}");
+    }
+    let faults = &relay.relay.look().await.faults;
+    assert!(faults.iter().any(|it| it.contains("mailboxes are full")), "{faults:?}");
+    let name = name_of(BoxKind::Room, &key(1));
+    relay.relay.mailboxes.remove(name, BlobId::of(&first)).await.unwrap();
+    let again = alice.put(0, blob(2, 4_096)).await;
+    assert!(matches!(again, Reply::Stored { .. }), "{again:?}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn who_opens_boxes_without_end_is_read_later_and_others_are_not() {
+    let relay = relay("[limits]\nrequests_per_second = 0\n").await;
+    let source: std::net::IpAddr = "203.0.113.9".parse().unwrap();
+    let used = u64::from(parlor_bootstrap::limits::REQUESTS_BURST);
+    relay.relay.guard.take(Some(source), parlor_bootstrap::guard::Use::Request, used, Instant::now()).unwrap();
+    let mut flooder = client(&relay, 1, "203.0.113.9").await;
+    let mut honest = client(&relay, 2, "192.0.2.2").await;
+    let name = name_of(BoxKind::Room, &key(1));
+    let wrong = Some(prove(BoxKind::Room, &key(2), &flooder.nonce, &flooder.relay));
+    let guess = Ask::Open { slot: 0, name, proof: wrong };
+    // What was read is answered; what follows waits, here for good.
+    assert_eq!(flooder.ask(guess.clone()).await, Reply::Refused(Refusal::Proof));
+    for _ in 0..4 {
+        flooder.send(guess.clone()).await;
+    }
+    for room in 0..50 {
+        assert_eq!(honest.open(room as u16, room).await, Reply::Done);
+    }
+    assert!(flooder.line.recv().now_or_never().is_none(), "more proofs were looked at");
     relay.stop().await;
 }
 

@@ -35,7 +35,10 @@ impl Drop for Running {
 }
 
 fn start(data: &Path, args: &[&str]) -> Running {
-    let mut command = program(data);
+    start_by(program(data), args)
+}
+
+fn start_by(mut command: Command, args: &[&str]) -> Running {
     command.args(["--json", "run", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
     let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -101,7 +104,13 @@ fn a_relay_says_where_it_is_keeps_its_name_and_stops_on_a_signal() {
     assert_eq!(first.end("-TERM"), Some(0));
     let second = start(&data, &["--token", "correct-horse"]);
     assert_eq!(second.ready["peer_id"], peer.as_str());
-    assert!(second.ready["relay"][0].as_str().unwrap().ends_with("?token=correct-horse"), "{}", second.ready);
+    // That line stands in journals.
+    assert!(!second.ready.to_string().contains("correct-horse"), "{}", second.ready);
+    assert!(second.ready["relay"][0].as_str().unwrap().ends_with("?token=..."), "{}", second.ready);
+    let address = json(program(&data).args(["--json", "address"]));
+    assert!(address["relay"][0].as_str().unwrap().ends_with(&format!("/p2p/{peer}?token=correct-horse")), "{address}");
+    let (code, stdout, _) = run(program(&data).arg("address"));
+    assert!(code == 0 && stdout.contains("?token=correct-horse"), "{stdout}");
     assert_eq!(second.end("-INT"), Some(0));
     let third = start(&data, &[]);
     assert_eq!(third.ready["peer_id"], peer.as_str());
@@ -183,6 +192,69 @@ fn what_is_wrong_is_said_with_a_code_and_what_to_do() {
     std::fs::write(other.join("config.toml"), "listen = ['/ip4/127.0.0.1/tcp/0']\nmailboxes = 1\n").unwrap();
     let (code, _, stderr) = run(program(&other).arg("run"));
     assert!(code == 2 && stderr.contains("line 2"), "{stderr}");
+}
+
+#[test]
+fn an_empty_variable_of_the_environment_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = |data: &Path| {
+        let mut command = program(data);
+        for name in ["TOKEN", "EXTERNAL", "MAILBOX", "PEER", "METRICS", "CONFIG"] {
+            command.env(format!("PARLOR_BOOTSTRAP_{name}"), "");
+        }
+        command
+    };
+    let data = dir.path().join("data");
+    let relay = start_by(empty(&data), &[]);
+    assert_eq!(relay.ready["open"], true);
+    assert_eq!(relay.end("-TERM"), Some(0));
+    // The flag is another thing: who types it means it.
+    assert_eq!(run(empty(&data).args(["run", "--token", ""])).0, 2);
+    let mut told = program(&data);
+    told.env("PARLOR_BOOTSTRAP_TOKEN", "correct-horse");
+    assert_eq!(start_by(told, &["--open"]).ready["open"], true, "the flag wins over the environment");
+    assert_eq!(run(program(&data).args(["run", "--open", "--token", "correct-horse"])).0, 2);
+}
+
+#[test]
+fn who_opens_more_connections_than_files_may_be_open_does_not_take_the_operators_door() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_parlor-bootstrap"), "--data"])
+        .arg(&data);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PARLOR_")) {
+        limited.env_remove(name);
+    }
+    let relay = start_by(limited, &[]);
+    let listen = relay.ready["listen"].as_array().unwrap();
+    let tcp = listen.iter().filter_map(Value::as_str).find(|it| it.contains("/tcp/")).unwrap();
+    let port: u16 = tcp.split('/').nth(4).unwrap().parse().unwrap();
+    // They say nothing, and stay as long as the relay lets them.
+    let _silent: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect();
+    let stats = json(program(&data).args(["--json", "stats"]));
+    assert_eq!(stats["open_files_max"], 256);
+    assert!(stats["open_files"].as_u64().unwrap() < 256, "{stats}");
+    json(program(&data).args(["--json", "ban", "add", "192.0.2.7"]));
+    assert_ne!(relay.get("/metrics").0, 0);
+}
+
+#[test]
+fn a_relay_that_is_not_well_ends_the_check_of_its_health_with_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let relay = start(&data, &[]);
+    let (code, _, stderr) = run(program(&data).args(["--quiet", "stats", "--healthy"]));
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(relay.end("-TERM"), Some(0));
+    // Less than one blob takes.
+    std::fs::write(data.join("config.toml"), "[limits]\nmailbox_bytes = 1024\n").unwrap();
+    let relay = start(&data, &[]);
+    let (code, _, stderr) = run(program(&data).args(["--quiet", "stats", "--healthy"]));
+    assert!(code == 1 && stderr.contains("mailboxes are full"), "{code} {stderr}");
+    assert_eq!(run(program(&data).arg("stats")).0, 0, "who only asks is answered");
+    assert_eq!(relay.get("/health").0, 503);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl RateLimiter for Admission {
 }
 
 /// A bucket for each of the newest askers.
-struct Buckets<K> {
+pub(super) struct Buckets<K> {
     burst: u32,
     per_minute: u32,
     /// Minutes are the bucket's seconds, so that slow rates are whole numbers.
@@ -92,11 +92,11 @@ struct Buckets<K> {
 }
 
 impl<K: Eq + Hash + Copy> Buckets<K> {
-    fn new((burst, per_minute): (u32, u32)) -> Self {
+    pub(super) fn new((burst, per_minute): (u32, u32)) -> Self {
         Self { burst, per_minute, entries: HashMap::new() }
     }
 
-    fn take(&mut self, key: K, now: Instant) -> bool {
+    pub(super) fn take(&mut self, key: K, now: Instant) -> bool {
         if self.entries.len() >= SOURCES_MAX && !self.entries.contains_key(&key) {
             let refilled = Duration::from_secs(u64::from(60 * self.burst / self.per_minute.max(1)));
             self.entries.retain(|_, (_, seen)| now.saturating_duration_since(*seen) < refilled);

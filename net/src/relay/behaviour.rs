@@ -10,6 +10,7 @@ use libp2p::{
 use super::{
     RelayConfig,
     admission::{Admission, Permits},
+    circuits::Circuits,
     records::Records,
 };
 use crate::{dht, gate, guarded::Guarded, limits::*, line, ping};
@@ -30,13 +31,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(config: &RelayConfig, key: &Keypair, permits: &Permits) -> Self {
+    pub(super) fn new(config: &RelayConfig, key: &Keypair, permits: &Permits, standing: &Circuits) -> Self {
         let tuning = &config.tuning;
         let peer = key.public().to_peer_id();
         let connections = connection_limits::ConnectionLimits::default()
             .with_max_established_per_peer(Some(RELAY_CONNECTIONS_PER_PEER))
             .with_max_established(Some(tuning.connections))
-            .with_max_pending_incoming(Some(RELAY_CONNECTIONS_PENDING))
+            .with_max_pending_incoming(Some(tuning.pending))
             .with_max_pending_outgoing(Some(RELAY_CONNECTIONS_PENDING));
         let identify = identify::Config::new("/parlor/1".to_owned(), key.public())
             .with_agent_version("parlor-relay".to_owned())
@@ -52,12 +53,13 @@ impl Server {
             reservation_duration: RELAY_RESERVATION,
             reservation_rate_limiters: vec![admission()],
             max_circuits: tuning.circuits,
-            max_circuits_per_peer: tuning.circuits_per_peer,
+            // It would count what others open to a peer as his; `standing` counts what he asked for.
+            max_circuits_per_peer: tuning.circuits,
             max_circuit_duration: RELAY_CIRCUIT,
             max_circuit_bytes: tuning.circuit_bytes,
-            circuit_src_rate_limiters: vec![admission()],
+            circuit_src_rate_limiters: vec![admission(), Box::new(standing.clone())],
         };
-        let records = Records::new(tuning.records, tuning.records_per_peer);
+        let records = Records::new(tuning.records, tuning.records_per_peer, tuning.records_per_source);
         let lenient = tuning.private_addresses;
         Self {
             gate: gate::Behaviour::new(tuning.gate_loopback, tuning.connections_per_source),

@@ -33,18 +33,24 @@ pub struct RelayTuning {
     pub connections: u32,
     /// [`limits::RELAY_CONNECTIONS_PER_SOURCE`].
     pub connections_per_source: u32,
+    /// Connections that are still shaking hands: [`limits::RELAY_CONNECTIONS_PENDING`].
+    pub pending: u32,
     /// [`limits::RELAY_RESERVATIONS`].
     pub reservations: usize,
     /// [`limits::RELAY_CIRCUITS`].
     pub circuits: usize,
     /// [`limits::RELAY_CIRCUITS_PER_PEER`].
     pub circuits_per_peer: usize,
+    /// [`limits::RELAY_CIRCUITS_PER_SOURCE`].
+    pub circuits_per_source: usize,
     /// [`limits::RELAY_CIRCUIT_BYTES`]; 0 is no limit.
     pub circuit_bytes: u64,
     /// [`limits::RELAY_RECORDS`].
     pub records: usize,
     /// [`limits::RELAY_RECORDS_PER_PEER`].
     pub records_per_peer: usize,
+    /// [`limits::RELAY_RECORDS_PER_SOURCE`].
+    pub records_per_source: usize,
     /// [`limits::RELAY_SILENCE`].
     pub silence: Duration,
     /// [`limits::FRAME_DEADLINE`].
@@ -79,12 +85,15 @@ impl Default for RelayTuning {
         Self {
             connections: limits::RELAY_CONNECTIONS,
             connections_per_source: limits::RELAY_CONNECTIONS_PER_SOURCE,
+            pending: limits::RELAY_CONNECTIONS_PENDING,
             reservations: limits::RELAY_RESERVATIONS,
             circuits: limits::RELAY_CIRCUITS,
             circuits_per_peer: limits::RELAY_CIRCUITS_PER_PEER,
+            circuits_per_source: limits::RELAY_CIRCUITS_PER_SOURCE,
             circuit_bytes: limits::RELAY_CIRCUIT_BYTES,
             records: limits::RELAY_RECORDS,
             records_per_peer: limits::RELAY_RECORDS_PER_PEER,
+            records_per_source: limits::RELAY_RECORDS_PER_SOURCE,
             silence: limits::RELAY_SILENCE,
             frame_deadline: limits::FRAME_DEADLINE,
             memory_max: limits::MEMORY_MAX,

@@ -87,6 +87,8 @@ pub struct Status {
     pub peers: Vec<PeerId>,
     /// Other relays that are not.
     pub peers_away: Vec<PeerId>,
+    /// Other relays that are in the table of the DHT by an address: nodes hear of them here.
+    pub peers_known: Vec<PeerId>,
     /// Peers that are refused.
     pub banned: Vec<PeerId>,
     /// Sources that are refused.

@@ -16,8 +16,10 @@
 
 mod admission;
 mod behaviour;
+mod circuits;
 mod config;
 mod handle;
+mod names;
 mod records;
 mod task;
 

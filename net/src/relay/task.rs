@@ -12,7 +12,7 @@ use futures::StreamExt;
 use libp2p::{
     Swarm, autonat, identify,
     identity::Keypair,
-    kad::{self, store::RecordStore},
+    kad,
     multiaddr::Protocol,
     relay,
     swarm::{
@@ -28,9 +28,11 @@ use tokio::{
 
 use super::{
     RelayConfig, RelayEvent, RelayTuning, Status, Traffic,
-    admission::Permits,
+    admission::{Buckets, Permits},
     behaviour::{Server, ServerEvent},
+    circuits::Circuits,
     handle::RelayCommand,
+    names,
 };
 use crate::{
     Address, Carriers, Line, NetworkError, PeerId, dht,
@@ -60,12 +62,23 @@ struct RelayTask {
     commands: mpsc::Receiver<RelayCommand>,
     events: mpsc::Sender<RelayEvent>,
     connections: HashMap<ConnectionId, Connection>,
+    /// The connections of each peer.
+    peers: HashMap<libp2p::PeerId, Vec<ConnectionId>>,
+    /// Records taken from each source.
+    records: Buckets<IpAddr>,
+    /// Who made the circuits that stand.
+    standing: Circuits,
     reserved: HashSet<libp2p::PeerId>,
     circuits: usize,
     /// The tasks of lines, each with its connection.
     lines: JoinSet<ConnectionId>,
     /// Other relays.
     kept: Kept,
+    /// Where each of them is said to be by the operator, and where it stands in the table.
+    named: HashMap<PeerId, Vec<Address>>,
+    known: HashMap<PeerId, Vec<libp2p::Multiaddr>>,
+    /// Names of other relays that are being looked up.
+    asking: JoinSet<(PeerId, Vec<libp2p::Multiaddr>)>,
     permits: Permits,
     /// Bans that end.
     bans: HashMap<PeerId, Option<Instant>>,
@@ -106,7 +119,9 @@ pub(super) fn start(
     let settings = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_DEADLINE)
         .with_max_negotiating_inbound_streams(STREAMS_NEGOTIATING);
-    let server = Server::new(&config, &key, &permits);
+    let tuning = &config.tuning;
+    let standing = Circuits::new(tuning.circuits_per_peer, tuning.circuits_per_source, tuning.gate_loopback);
+    let server = Server::new(&config, &key, &permits, &standing);
     let mut swarm = Swarm::new(transport, server, key.public().to_peer_id(), settings);
     for address in &config.listen {
         listen::listen(&mut swarm, address)?;
@@ -123,24 +138,25 @@ pub(super) fn start(
         })?;
         named.entry(peer).or_default().push(address.without_peer());
     }
-    for (peer, addresses) in named {
+    for (peer, addresses) in &named {
         swarm.behaviour_mut().limits.bypass_peer_id(&peer.to_libp2p());
-        // It adds what is public only, or anything where strangers may name anything.
-        for address in addresses.iter().filter(|it| config.tuning.private_addresses || is_public(it.as_multiaddr())) {
-            swarm.behaviour_mut().dht.add_address(&peer.to_libp2p(), address.as_multiaddr().clone());
-        }
-        kept.keep(peer, addresses, Instant::now());
+        kept.keep(*peer, addresses.clone(), Instant::now());
     }
-    let task = RelayTask {
+    let mut task = RelayTask {
         us,
         swarm,
         commands,
         events,
         connections: HashMap::new(),
+        peers: HashMap::new(),
+        records: Buckets::new(RELAY_RECORDS_ASKED),
+        standing,
         reserved: HashSet::new(),
         circuits: 0,
         lines: JoinSet::new(),
         kept,
+        known: HashMap::new(),
+        asking: JoinSet::new(),
         permits,
         bans: HashMap::new(),
         listening: Vec::new(),
@@ -148,7 +164,12 @@ pub(super) fn start(
         traffic: Traffic::default(),
         turns: 0,
         tuning: config.tuning,
+        named,
     };
+    let peers: Vec<_> = task.named.keys().copied().collect();
+    for peer in peers {
+        task.look_up(peer);
+    }
     Ok((us, tokio::spawn(task.run())))
 }
 
@@ -170,6 +191,7 @@ impl RelayTask {
                         self.swarm.behaviour_mut().lines.ended(connection);
                     }
                 }
+                Some(Ok((peer, found))) = self.asking.join_next() => self.on_found(peer, found),
                 _ = tick.tick() => self.on_tick(Instant::now()),
             }
         };
@@ -191,9 +213,19 @@ impl RelayTask {
                 let connection =
                     Connection { peer: peer_id, source, heard: now, asked: false, silences: 0, records, lines };
                 self.connections.insert(connection_id, connection);
+                self.peers.entry(peer_id).or_default().push(connection_id);
+                if let Ok(peer) = PeerId::from_libp2p(&peer_id) {
+                    self.look_up(peer);
+                }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.connections.remove(&connection_id);
+                if let Some(connections) = self.peers.get_mut(&peer_id) {
+                    connections.retain(|it| *it != connection_id);
+                    if connections.is_empty() {
+                        self.peers.remove(&peer_id);
+                    }
+                }
                 if num_established == 0 {
                     self.reserved.remove(&peer_id);
                     if let Ok(peer) = PeerId::from_libp2p(&peer_id) {
@@ -272,12 +304,22 @@ impl RelayTask {
             relay::Event::ReservationTimedOut { src_peer_id } => {
                 self.reserved.remove(src_peer_id);
             }
-            relay::Event::CircuitReqAccepted { .. } => {
+            relay::Event::CircuitReqAccepted { src_peer_id, .. } => {
                 self.traffic.circuits += 1;
                 self.circuits += 1;
+                self.standing.accepted(src_peer_id);
             }
-            relay::Event::CircuitReqDenied { .. } => self.traffic.circuits_refused += 1,
-            relay::Event::CircuitClosed { .. } => self.circuits = self.circuits.saturating_sub(1),
+            relay::Event::CircuitReqDenied { src_peer_id, status, .. } => {
+                self.traffic.circuits_refused += 1;
+                // What a limit refused was never counted.
+                if !matches!(status, relay::StatusCode::ResourceLimitExceeded) {
+                    self.standing.failed(src_peer_id);
+                }
+            }
+            relay::Event::CircuitClosed { src_peer_id, .. } => {
+                self.circuits = self.circuits.saturating_sub(1);
+                self.standing.closed(src_peer_id);
+            }
             _ => {}
         }
     }
@@ -290,14 +332,19 @@ impl RelayTask {
         }
     }
 
-    /// Takes a record in, if it looks like one of ours and its peer is not too fast.
+    /// Takes a record in, if it looks like one of ours and neither its source nor its peer is too fast.
     fn on_record(&mut self, mut record: kad::ProviderRecord) {
         let now = Instant::now();
-        let mut connections = self.connections.values_mut().filter(|it| it.peer == record.provider);
-        let in_rate = connections.next().is_some_and(|it| it.records.take(1, now));
+        let connection = self.peers.get(&record.provider).and_then(|ids| ids.first());
+        let connection = connection.and_then(|id| self.connections.get_mut(id));
+        let loopback = self.tuning.gate_loopback;
+        let source = connection.as_ref().and_then(|it| it.source).filter(|ip| loopback || !ip.is_loopback());
+        // Records are small and cheap to send, so the rates come before anything that costs more.
+        let in_rate =
+            source.is_none_or(|ip| self.records.take(ip, now)) && connection.is_some_and(|it| it.records.take(1, now));
         record.addresses.truncate(ADDRESSES_MAX);
         let fits = record.key.as_ref().len() == 32 && !record.addresses.is_empty();
-        if in_rate && fits && self.swarm.behaviour_mut().dht.store_mut().add_provider(record).is_ok() {
+        if in_rate && fits && self.swarm.behaviour_mut().dht.store_mut().add(record, source) {
             self.traffic.records += 1;
         } else {
             self.traffic.records_refused += 1;
@@ -328,6 +375,40 @@ impl RelayTask {
         let ours = PeerId::from_libp2p(&peer).is_ok_and(|it| self.kept.peers().any(|kept| *kept == it));
         if ours && info.protocols.contains(&dht::PROTOCOL) {
             // Walks to our own key, so that the others' neighbours are known too. `Err`: nobody is known yet.
+            let _ = self.swarm.behaviour_mut().dht.bootstrap();
+        }
+    }
+
+    /// Looks up where another relay of ours is: names may stand for other addresses by now.
+    fn look_up(&mut self, peer: PeerId) {
+        let Some(addresses) = self.named.get(&peer).cloned() else { return };
+        self.asking.spawn(async move {
+            let mut found = Vec::new();
+            for address in addresses {
+                found.extend(names::by_ip(&address).await);
+            }
+            (peer, found)
+        });
+    }
+
+    /// Puts another relay of ours into the table of the DHT, by what is public only, or anything where strangers may name
+    /// anything. A name that is not found just now leaves what is known.
+    fn on_found(&mut self, peer: PeerId, mut found: Vec<libp2p::Multiaddr>) {
+        found.retain(|it| self.tuning.private_addresses || is_public(it));
+        if found.is_empty() {
+            return;
+        }
+        let dht = &mut self.swarm.behaviour_mut().dht;
+        let old = self.known.remove(&peer).unwrap_or_default();
+        for address in &found {
+            dht.add_address(&peer.to_libp2p(), address.clone());
+        }
+        for address in old.iter().filter(|it| !found.contains(it)) {
+            dht.remove_address(&peer.to_libp2p(), address);
+        }
+        let is_new = self.known.insert(peer, found).is_none() && old.is_empty();
+        if is_new && self.swarm.is_connected(&peer.to_libp2p()) {
+            // As in `on_identify`, which may have come before the answer about the name.
             let _ = self.swarm.behaviour_mut().dht.bootstrap();
         }
     }
@@ -386,6 +467,7 @@ impl RelayTask {
             }
         }
         self.ping_silent(now);
+        self.standing.expire(now);
         let ended: Vec<_> =
             self.bans.iter().filter(|(_, until)| until.is_some_and(|it| it <= now)).map(|(peer, _)| *peer).collect();
         for peer in ended {
@@ -417,6 +499,7 @@ impl RelayTask {
             RelayCommand::Ban { peer, duration } => {
                 let first = self.bans.iter().min_by_key(|(_, it)| (it.is_none(), **it)).map(|(peer, _)| *peer);
                 if self.bans.len() >= RELAY_LIST_MAX
+                    && !self.bans.contains_key(&peer)
                     && let Some(first) = first
                 {
                     self.unban(&first);
@@ -467,6 +550,7 @@ impl RelayTask {
             external: external.collect(),
             peers,
             peers_away,
+            peers_known: self.known.keys().copied().collect(),
             banned: self.bans.keys().copied().collect(),
             banned_sources: self.swarm.behaviour().gate.banned().copied().collect(),
             connections: self.connections.len(),

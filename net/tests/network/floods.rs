@@ -130,10 +130,40 @@ async fn circuits_of_one_peer_are_bounded_and_others_still_meet() {
         greedy.handle.dial(Some(target.peer), vec![target.circuit()]).await.unwrap();
     }
     let status = until(&relay.handle, "refused", |it| it.traffic.circuits_refused >= 3).await;
-    // libp2p lets one more than the limit through.
-    assert!(status.circuits <= 3, "{status:?}");
+    assert!(status.circuits <= 2, "{status:?}");
     let (alice, bob) = (TestNode::with(hidden(2, MEMORY)).await, &targets[5]);
     alice.connect_at(bob, bob.circuit()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn circuits_that_others_open_to_a_peer_do_not_keep_him_from_opening_his() {
+    let mut config = relay_config(9, MEMORY);
+    config.tuning.circuits_per_peer = 1;
+    let relay = TestRelay::with(config).await;
+    let victim = TestNode::at(hidden(1, MEMORY), &relay).await;
+    for seed in 10..14 {
+        let stranger = TestNode::with(hidden(seed, MEMORY)).await;
+        stranger.connect_at(&victim, victim.circuit()).await;
+    }
+    let friend = TestNode::at(hidden(2, MEMORY), &relay).await;
+    victim.connect_at(&friend, friend.circuit()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn circuits_of_one_address_are_bounded_with_however_many_peers() {
+    let mut config = relay_config(9, TCP);
+    config.tuning.circuits_per_source = 2;
+    config.tuning.gate_loopback = true;
+    let relay = TestRelay::with(config).await;
+    let target = TestNode::at(hidden(2, TCP), &relay).await;
+    let mut askers = Vec::new();
+    for seed in 10..15 {
+        let asker = TestNode::with(hidden(seed, TCP)).await;
+        asker.handle.dial(Some(target.peer), vec![target.circuit()]).await.unwrap();
+        askers.push(asker);
+    }
+    let status = until(&relay.handle, "refused", |it| it.traffic.circuits_refused >= 3).await;
+    assert!(status.circuits <= 2, "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -251,12 +251,24 @@ async fn a_line_to_nobody_or_to_a_node_says_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_announced_under_a_key_is_found_with_addresses_that_work() {
+    found_at_another_relay(|address| address).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_know_each_other_by_name_share_who_is_where() {
+    // A name in the table would be no answer to nodes: what it stands for is.
+    found_at_another_relay(|address| address.replace("/ip4/127.0.0.1/", "/dns4/localhost/")).await;
+}
+
+/// Bob announces himself at a relay, and Alice asks another one, which the first knows by this text.
+async fn found_at_another_relay(named: impl Fn(String) -> String) {
     let first = TestRelay::start(8, TCP).await;
     let mut second = relay_config(9, TCP);
-    second.peers = vec![first.address().with_peer(first.peer)];
+    second.peers = vec![named(first.address().with_peer(first.peer).to_string()).parse().unwrap()];
     let second = TestRelay::with(second).await;
     loop {
-        if second.handle.status().await.unwrap().peers == [first.peer] {
+        let status = second.handle.status().await.unwrap();
+        if status.peers == [first.peer] && status.peers_known == [first.peer] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -38,7 +38,7 @@ pub type Told = Box<dyn Fn(BoxName, Entry, &Bytes) + Send>;
 pub struct MailOptions {
     /// As for [`OpenOptions`](crate::OpenOptions::reserve_bytes).
     pub reserve_bytes: u64,
-    /// Bytes of blobs in all boxes; more is refused.
+    /// Bytes of blobs in all boxes, [as they count](MailUsage::counted); more is refused.
     pub max_bytes: u64,
 }
 
@@ -55,6 +55,13 @@ pub struct MailUsage {
     pub blobs: u64,
     /// Bytes of blobs.
     pub bytes: u64,
+}
+
+impl MailUsage {
+    /// Bytes with what each blob takes beside: what a bound of the disk is about.
+    pub const fn counted(&self) -> u64 {
+        self.bytes.saturating_add(self.blobs.saturating_mul(limits::MAIL_BLOB_COST))
+    }
 }
 
 /// What is in a box after a number.
@@ -94,6 +101,7 @@ pub struct MailStore {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     id: StoreId,
+    newest_ms: Option<u64>,
 }
 
 /// What the writer tells readers: all of it is durable and in sled.
@@ -144,10 +152,19 @@ impl MailStore {
         let counters = Arc::new(Counters::default());
         let failed = |error: PutError| Fault::Damaged(error.to_string()).opening(dir);
         let (writer, id) = MailWriter::new(writer, Arc::clone(&counters), options.max_bytes, told).map_err(failed)?;
+        let newest_ms = match shared.core() {
+            Ok(core) => guarded(|| rows::newest_ms(&core)).map_err(|fault| fault.opening(dir))?,
+            Err(_) => None,
+        };
         let (requests, receiver) = mpsc::channel(QUEUE_BATCHES);
         let thread = std::thread::Builder::new().name("mail writer".to_owned());
         thread.spawn(move || writer.run(receiver)).map_err(|error| Fault::Io(error).opening(dir))?;
-        Ok(Self { requests, queue: Arc::new(Semaphore::new(QUEUE_BYTES)), shared, counters, id })
+        Ok(Self { requests, queue: Arc::new(Semaphore::new(QUEUE_BYTES)), shared, counters, id, newest_ms })
+    }
+
+    /// When the newest blob was put that was there when the store was opened: the clock was there then.
+    pub const fn newest_ms(&self) -> Option<u64> {
+        self.newest_ms
     }
 
     /// Which store the numbers are of: made with the folder.
@@ -177,7 +194,8 @@ impl MailStore {
         self.ask(|answer| Request::Remove { name, id, answer }).await
     }
 
-    /// Lets go what was put before this time, piece by piece between other work; answers how many blobs that were.
+    /// Lets go what was put before this time, piece by piece between other work; answers how many blobs that were. What was put
+    /// while the clock was ahead goes with what came after it.
     ///
     /// # Errors
     /// [`PutError::Commit`]: some may be gone.

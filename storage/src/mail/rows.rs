@@ -10,10 +10,12 @@
 //! ```
 //! A blob is written in this order and removed in the opposite one, so what a reader finds by name or list is whole.
 
+use parlor_proto::mailbox::limits::KEEP_MS;
 use parlor_proto::mailbox::{BlobId, BoxName, Entry, StoreId};
 
 use super::MailUsage;
 use crate::fault::Fault;
+use crate::limits::{MAIL_AHEAD_ROWS, MAIL_CLOCK_STEP_MS};
 use crate::opening::Core;
 use crate::schema::TreeId;
 use crate::value::Row;
@@ -155,19 +157,36 @@ pub(super) fn arrival_at(core: &Core, at: u64) -> Result<Option<Arrival>, Fault>
     found.map(|value| arrival(at, &value)).transpose()
 }
 
-/// The oldest arrivals from before `before_ms`, at most `limit`. Numbers are given in the order of time; where a clock went
-/// back, what stands behind a later one waits for that.
+/// The oldest arrivals from before `before_ms`, at most `limit`. Numbers are given in the order of time. Where a clock went
+/// back, what stands behind a later one waits for that; what a clock that was far ahead wrote is as old as what follows it.
 pub(super) fn oldest(core: &Core, before_ms: u64, limit: usize) -> Result<Vec<Arrival>, Fault> {
-    let mut oldest = Vec::new();
-    for row in core.trees.get(TreeId::MailArrivals).iter().take(limit) {
+    let ahead_ms = before_ms.saturating_add(KEEP_MS).saturating_add(MAIL_CLOCK_STEP_MS);
+    let (mut oldest, mut ahead) = (Vec::new(), Vec::new());
+    for row in core.trees.get(TreeId::MailArrivals).iter() {
         let (key, value) = row?;
         let arrival = arrival(u64::from_be_bytes(array(TreeId::MailArrivals, &key)?), &value)?;
-        if arrival.put_ms >= before_ms {
+        if arrival.put_ms < before_ms {
+            oldest.append(&mut ahead);
+            oldest.push(arrival);
+        } else if arrival.put_ms > ahead_ms && ahead.len() < MAIL_AHEAD_ROWS {
+            ahead.push(arrival);
+        } else {
             break;
         }
-        oldest.push(arrival);
+        if oldest.len() >= limit {
+            break;
+        }
     }
+    // The first ones, so that a group stays as small as it was meant.
+    oldest.truncate(limit);
     Ok(oldest)
+}
+
+/// When the blob with the highest number was put.
+pub(super) fn newest_ms(core: &Core) -> Result<Option<u64>, Fault> {
+    let Some(row) = core.trees.get(TreeId::MailArrivals).last()? else { return Ok(None) };
+    let (key, value) = row;
+    Ok(Some(arrival(u64::from_be_bytes(array(TreeId::MailArrivals, &key)?), &value)?.put_ms))
 }
 
 /// Whether everything agrees.

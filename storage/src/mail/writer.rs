@@ -206,7 +206,8 @@ impl MailWriter {
         if usage.blobs >= name.kind.max_blobs() || usage.bytes + len > name.kind.max_bytes() {
             return Ok(Err(PutError::BoxFull));
         }
-        if group.state.usage.bytes + len > self.max_bytes {
+        let after = added(group.state.usage, len);
+        if after.counted() > self.max_bytes {
             return Ok(Err(PutError::Full));
         }
         let at = group.state.end + 1;
@@ -214,7 +215,7 @@ impl MailWriter {
         let entry = Entry { at, id, size: blob.len() as u32 };
         rows::insert(&Arrival { name, put_ms: now_ms, entry }, blob, &mut group.rows);
         group.state.end = at;
-        group.state.usage = added(group.state.usage, len);
+        group.state.usage = after;
         group.boxes.insert(name, added(usage, len));
         group.new.insert((name, id), at);
         group.arrivals.push((name, entry, blob.clone()));

@@ -192,11 +192,14 @@ fn a_blob_is_there_once_under_its_number_until_it_is_taken_out_or_too_old() {
 #[test]
 fn a_full_box_and_a_full_store_refuse_and_say_which() {
     let dir = tempfile::tempdir().unwrap();
-    let options = MailOptions { reserve_bytes: 0, max_bytes: limits::INBOX_BYTES + 2 * 8_192 };
+    let options = MailOptions { reserve_bytes: 0, max_bytes: 0 };
+    let fits = limits::INBOX_BYTES / 8_192;
+    // Room for the inbox and two blobs more, as they count.
+    let all = MailUsage { blobs: fits + 2, bytes: limits::INBOX_BYTES + 2 * 8_192 };
+    let options = MailOptions { max_bytes: all.counted(), ..options };
     let store = MailStore::open(dir.path(), options, Box::new(|_, _, _| {})).unwrap();
     let inbox = BoxName { kind: BoxKind::Inbox, key: [1; 32] };
     let large = |n: u64| Bytes::from([n.to_be_bytes().as_slice(), &[0; 8_184]].concat());
-    let fits = limits::INBOX_BYTES / 8_192;
     for n in 0..fits {
         put(&store, inbox, &large(n), 1).unwrap();
     }
@@ -208,6 +211,52 @@ fn a_full_box_and_a_full_store_refuse_and_say_which() {
     block_on(store.remove(inbox, BlobId::of(&large(0)))).unwrap();
     put(&store, inbox, &large(fits), 1).unwrap();
     store.audit().unwrap();
+}
+
+#[test]
+fn the_bound_of_all_boxes_bounds_the_disk_also_when_blobs_are_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let max_bytes = 4 * 1_024 * 1_024;
+    let store =
+        MailStore::open(dir.path(), MailOptions { reserve_bytes: 0, max_bytes }, Box::new(|_, _, _| {})).unwrap();
+    let small = |n: u64| Bytes::from([n.to_be_bytes().as_slice(), &[0; 504]].concat());
+    let mut stored = 0;
+    let refused = loop {
+        // Several at once, so that they share a flush.
+        let puts = (stored..stored + 64).map(|n| store.put(name(1), BlobId::of(&small(n)), small(n), 1));
+        let answers = block_on(futures::future::join_all(puts));
+        stored += answers.iter().filter(|it| it.is_ok()).count() as u64;
+        if let Some(refused) = answers.into_iter().find_map(Result::err) {
+            break refused;
+        }
+    };
+    assert!(matches!(refused, PutError::Full), "{refused:?}");
+    assert!(store.total().counted() <= max_bytes && stored > 1_000, "{stored}");
+    store.audit().unwrap();
+    drop(store);
+    let disk = open(dir.path()).disk_bytes().unwrap();
+    assert!(disk < 2 * max_bytes, "{stored} blobs take {disk} bytes");
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_wrote_goes_with_what_came_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (day, keep) = (24 * 3_600 * 1_000, limits::KEEP_MS);
+    let began = 1_800_000_000_000;
+    put(&store, name(1), &blob(1, 1), began).unwrap();
+    put(&store, name(1), &blob(1, 2), began + 4_000 * day).unwrap();
+    put(&store, name(1), &blob(1, 3), began + day).unwrap();
+    put(&store, name(1), &blob(1, 4), began + 20 * day).unwrap();
+    assert_eq!(block_on(store.expire(began + 1)).unwrap(), 1);
+    assert_eq!(block_on(store.expire(began + day)).unwrap(), 0, "nothing that is known to be old stands behind it");
+    assert_eq!(block_on(store.expire(began + 2 * day)).unwrap(), 2);
+    assert_eq!(contents(&store, 1).into_keys().collect::<Vec<_>>(), [4]);
+    store.audit().unwrap();
+    store.close();
+    let again = open(dir.path());
+    assert_eq!(again.newest_ms(), Some(began + 20 * day));
+    assert_eq!(block_on(again.expire(began + 20 * day + keep)).unwrap(), 1);
 }
 
 #[test]
