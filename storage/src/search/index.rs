@@ -278,7 +278,7 @@ impl SearchIndex {
     }
 
     /// Rewrites the files of a shelf in which messages are that were taken out, without them, and removes the old ones. Answers how many
-    /// bytes were written, or somewhat more. What is being read or merged meanwhile stays: then [`holds_gone`](Self::holds_gone)
+    /// bytes were written, or somewhat more. What is being merged meanwhile stays: then [`holds_gone`](Self::holds_gone)
     /// afterwards, and this is to be called again.
     ///
     /// # Errors
@@ -304,8 +304,12 @@ impl SearchIndex {
     pub fn usage(&self) -> Result<BTreeMap<String, u64>, SearchError> {
         let mut by_kind = BTreeMap::new();
         for shelf in self.0.shelves() {
-            let usage = shelf.reader.searcher().space_usage();
-            let usage = usage.map_err(|error| self.told(&TantivyError::from(error)))?;
+            let usage = || -> Result<_, TantivyError> {
+                // Files of segments that were merged meanwhile are gone.
+                shelf.reload()?;
+                Ok(shelf.reader.searcher().space_usage()?)
+            };
+            let usage = usage().map_err(|error| self.told(&error))?;
             count_kinds(usage.segments(), &mut by_kind);
         }
         Ok(by_kind)

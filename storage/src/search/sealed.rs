@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use parlor_crypto::Secret;
 use parlor_crypto::envelope::{EnvelopeKey, OVERHEAD};
@@ -23,7 +23,7 @@ use parlor_crypto::vault::{BlindingKey, Vault};
 use tantivy::HasLen;
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
-    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, OwnedBytes, TerminatingWrite, WatchCallback,
+    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, META_LOCK, OwnedBytes, TerminatingWrite, WatchCallback,
     WatchHandle, WritePtr,
 };
 use zeroize::Zeroizing;
@@ -57,6 +57,8 @@ struct Inner {
     cache: Mutex<Cache>,
     /// Files that are written and not synced.
     fresh: Mutex<HashSet<PathBuf>>,
+    /// Whether it is somebody's [`Turn`].
+    turn: Arc<(Mutex<bool>, Condvar)>,
     /// Bytes that were written.
     written: AtomicU64,
     /// Numbers opened files, so that blocks of one are not taken for those of another.
@@ -68,6 +70,24 @@ struct Inner {
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealed").field("dir", &self.0.dir).finish_non_exhaustive()
+    }
+}
+
+/// Files are either being opened, or looked through for those that are to be removed.
+struct Turn(Arc<(Mutex<bool>, Condvar)>);
+
+impl Turn {
+    fn wait(taken: &Arc<(Mutex<bool>, Condvar)>) -> Self {
+        let free = taken.1.wait_while(locked(&taken.0), |taken| *taken);
+        *free.unwrap_or_else(PoisonError::into_inner) = true;
+        Self(Arc::clone(taken))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *locked(&self.0.0) = false;
+        self.0.1.notify_one();
     }
 }
 
@@ -118,6 +138,7 @@ impl Sealed {
             names: vault.blinding_key("search names"),
             cache: Mutex::default(),
             fresh: Mutex::default(),
+            turn: Arc::default(),
             written: AtomicU64::new(0),
             next: AtomicU64::new(0),
             damaged: std::sync::atomic::AtomicBool::new(false),
@@ -442,7 +463,10 @@ impl Directory for Sealed {
         Ok(())
     }
 
-    fn acquire_lock(&self, _: &Lock) -> Result<DirectoryLock, LockError> {
+    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
+        if lock.filepath == META_LOCK.filepath {
+            return Ok(DirectoryLock::from(Box::new(Turn::wait(&self.0.turn))));
+        }
         // The home is locked for this process, and within it there is one writer.
         Ok(DirectoryLock::from(Box::new(())))
     }

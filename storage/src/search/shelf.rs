@@ -106,9 +106,7 @@ impl Held {
     /// Writes the segments anew in which something is that was taken out.
     pub(super) fn purge(&self) -> Result<(), TantivyError> {
         let mut writer = locked(&self.writer);
-        let metas = self.index.searchable_segment_metas()?;
-        let dirty = metas.iter().filter(|meta| meta.num_deleted_docs() > 0).map(|meta| meta.id());
-        for segment in dirty.collect::<Vec<_>>() {
+        for segment in self.dirty()? {
             // One that a merge of tantivy's own has taken meanwhile is rewritten by that.
             if let Err(error) = writer.merge(&[segment]).wait()
                 && !matches!(error, TantivyError::InvalidArgument(_))
@@ -116,12 +114,25 @@ impl Held {
                 return Err(error);
             }
         }
-        // Whoever reads an old segment keeps its files: first ourselves.
         self.reload()?;
         writer.garbage_collect_files().wait().map(drop)
     }
 
-    fn reload(&self) -> Result<(), TantivyError> {
+    /// The segments in which something is that was taken out. Who holds on to what tantivy says of a segment keeps its files.
+    fn dirty(&self) -> Result<Vec<SegmentId>, TantivyError> {
+        let metas = self.index.searchable_segment_metas()?;
+        Ok(metas.iter().filter(|meta| meta.num_deleted_docs() > 0).map(|meta| meta.id()).collect())
+    }
+
+    /// Leaves a file behind, as a process does that ends while it writes a segment.
+    #[cfg(test)]
+    pub(super) fn leave_behind(&self, path: &std::path::Path) {
+        use tantivy::Directory;
+        use tantivy::directory::TerminatingWrite;
+        self.index.directory().open_write(path).unwrap().terminate().unwrap();
+    }
+
+    pub(super) fn reload(&self) -> Result<(), TantivyError> {
         self.reader.reload()?;
         let searcher = self.reader.searcher();
         let live: HashSet<SegmentId> = searcher.segment_readers().iter().map(SegmentReader::segment_id).collect();

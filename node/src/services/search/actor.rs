@@ -313,7 +313,7 @@ impl Actor {
             let bytes = blocking(move || index.purge(shelf)).await?;
             self.sweeps[at].1.done(began, Instant::now(), bytes);
             self.unsynced.get_or_insert(now);
-            // Who read meanwhile, or a merge, may have kept something.
+            // A merge may have kept something.
             self.plan_sweep(at).await?;
         }
         if self.unsynced.is_some_and(|since| since + self.parts.pace.sync <= now) {
