@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use parlor_proto::ids::AccountId;
 use tantivy::query::{
-    AllQuery, BooleanQuery, EnableScoring, Occur, PhrasePrefixQuery, PhraseQuery, Query as TantivyQuery, TermQuery,
+    AllQuery, Bm25StatisticsProvider, BooleanQuery, EnableScoring, Occur, PhrasePrefixQuery, PhraseQuery,
+    Query as TantivyQuery, Scorer, TermQuery, Weight,
 };
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocId, DocSet, Searcher, TantivyError, Term};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{DocId, DocSet, Searcher, SegmentReader, TantivyError, Term};
 
+use super::columns::{KeyColumns, STRETCH};
 use super::index::{FILE_TAG, Fields, Key, SearchError, SearchIndex, account_tag, room_tag};
 use super::query::{Clause, Query};
 use super::words::{Kind, words};
@@ -68,8 +70,17 @@ impl FromStr for Mark {
     }
 }
 
-/// A candidate on the way, by its place.
-type Place = (Key, usize, DocId);
+/// What is in a segment this many times as often as there are messages in a stretch occurs often.
+const OFTEN: u32 = 16;
+
+/// The part of a segment that is looked through first for what occurs often.
+const PART: usize = 32;
+
+/// As many stretches at least.
+const LEAST_STRETCHES: usize = 4;
+
+/// A candidate on the way, by its place; in which segment of which shelf.
+type Place = (Key, (usize, usize), DocId);
 
 impl SearchIndex {
     /// The newest messages that may fit, newest first. One that fits and was committed is among them, but for beginnings of more
@@ -78,12 +89,12 @@ impl SearchIndex {
     /// # Errors
     /// See [`SearchError`].
     pub fn candidates(&self, ask: &Ask) -> Result<Vec<Candidate>, SearchError> {
-        let searcher = self.inner().reader.searcher();
-        let found = self.newest(&searcher, ask).and_then(|places| self.scored(&searcher, &ask.query, places));
+        let searchers = self.inner().shelves().map(|shelf| shelf.reader.searcher());
+        let found = self.newest(&searchers, ask).and_then(|places| self.scored(&searchers, &ask.query, places));
         found.map_err(|error| self.told(&error))
     }
 
-    fn newest(&self, searcher: &Searcher, ask: &Ask) -> Result<Vec<Place>, TantivyError> {
+    fn newest(&self, searchers: &[Searcher], ask: &Ask) -> Result<Vec<Place>, TantivyError> {
         let fields = self.inner().fields;
         let mut must = wanted(&ask.query, fields);
         let tag = |tag: &[u8]| -> Box<dyn TantivyQuery> {
@@ -92,67 +103,179 @@ impl SearchIndex {
         must.extend(ask.room.map(|room| tag(&room_tag(room))));
         must.extend(ask.from.as_ref().map(|account| tag(&account_tag(account))));
         must.extend(ask.file.then(|| tag(FILE_TAG)));
-        let weight = all(must).weight(EnableScoring::disabled_from_searcher(searcher))?;
-        let limit = ask.limit.min(SEARCH_CANDIDATES);
-        let until = ask.until.unwrap_or(u64::MAX);
-        let after = ask.after.map_or(u64::MAX, |mark| mark.0.position.order);
-        let mut newest: BinaryHeap<Reverse<Place>> = BinaryHeap::with_capacity(limit + 1);
-        for (number, segment) in searcher.segment_readers().iter().enumerate() {
-            let columns = self.inner().columns.of(segment)?;
-            if columns.order.max_value() < ask.since || columns.order.min_value() > until.min(after) {
-                continue;
-            }
-            let alive = segment.alive_bitset();
-            weight.for_each_no_score(segment, &mut |docs| {
-                for doc in docs {
-                    let Some(order) = columns.order.first(*doc) else { continue };
-                    let least =
-                        newest.peek().filter(|_| newest.len() == limit).map_or(0, |Reverse(at)| at.0.position.order);
-                    let out = order < ask.since.max(least) || order >= until || order > after;
-                    if out || alive.is_some_and(|alive| alive.is_deleted(*doc)) {
-                        continue;
-                    }
-                    let Some(key) = columns.key(*doc) else { continue };
-                    if ask.after.is_some_and(|mark| key >= mark.0) {
-                        continue;
-                    }
-                    newest.push(Reverse((key, number, *doc)));
-                    if newest.len() > limit {
-                        newest.pop();
-                    }
+        let all = all(must);
+        let mut newest = Newest::new(ask);
+        for (shelf, searcher) in searchers.iter().enumerate() {
+            let weight = all.weight(EnableScoring::disabled_from_searcher(searcher))?;
+            for (number, segment) in searcher.segment_readers().iter().enumerate() {
+                let columns = self.inner().shelves()[shelf].columns.of(segment)?;
+                if newest.looks_into(&columns) {
+                    newest.look(&*weight, segment, &columns, (shelf, number))?;
                 }
-            })?;
+            }
         }
-        Ok(newest.into_sorted_vec().into_iter().map(|Reverse(place)| place).collect())
+        Ok(newest.places())
     }
 
-    fn scored(&self, searcher: &Searcher, query: &Query, places: Vec<Place>) -> Result<Vec<Candidate>, TantivyError> {
+    fn scored(
+        &self,
+        searchers: &[Searcher],
+        query: &Query,
+        places: Vec<Place>,
+    ) -> Result<Vec<Candidate>, TantivyError> {
         let mut found: Vec<_> = places.iter().map(|(key, ..)| Candidate { key: *key, score: 0.0 }).collect();
         let wanted = wanted(query, self.inner().fields);
         if wanted.is_empty() {
             return Ok(found);
         }
-        let weight = all(wanted).weight(EnableScoring::enabled_from_searcher(searcher))?;
-        for (number, segment) in searcher.segment_readers().iter().enumerate() {
-            let of_segment = places.iter().enumerate().filter(|(_, (_, at, _))| *at == number);
-            let mut docs: Vec<_> = of_segment.map(|(place, (_, _, doc))| (*doc, place)).collect();
-            if docs.is_empty() {
-                continue;
-            }
-            docs.sort_unstable();
-            let mut scorer = weight.scorer(segment, 1.0)?;
-            for (doc, place) in docs {
-                if scorer.doc() < doc {
-                    scorer.seek(doc);
+        let (all, together) = (all(wanted), Together(searchers));
+        for (shelf, searcher) in searchers.iter().enumerate() {
+            let weight = all.weight(EnableScoring::enabled_from_statistics_provider(&together, searcher))?;
+            for (number, segment) in searcher.segment_readers().iter().enumerate() {
+                let of_segment = places.iter().enumerate().filter(|(_, (_, at, _))| *at == (shelf, number));
+                let mut docs: Vec<_> = of_segment.map(|(place, (_, _, doc))| (*doc, place)).collect();
+                if docs.is_empty() {
+                    continue;
                 }
-                if scorer.doc() == doc
-                    && let Some(candidate) = found.get_mut(place)
-                {
-                    candidate.score = scorer.score();
+                docs.sort_unstable();
+                let mut scorer = weight.scorer(segment, 1.0)?;
+                for (doc, place) in docs {
+                    if scorer.doc() < doc {
+                        scorer.seek(doc);
+                    }
+                    if scorer.doc() == doc
+                        && let Some(candidate) = found.get_mut(place)
+                    {
+                        candidate.score = scorer.score();
+                    }
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// The newest candidates so far.
+struct Newest<'a> {
+    ask: &'a Ask,
+    limit: usize,
+    until: u64,
+    after: u64,
+    heap: BinaryHeap<Reverse<Place>>,
+}
+
+impl<'a> Newest<'a> {
+    fn new(ask: &'a Ask) -> Self {
+        let limit = ask.limit.min(SEARCH_CANDIDATES);
+        let until = ask.until.unwrap_or(u64::MAX);
+        let after = ask.after.map_or(u64::MAX, |mark| mark.0.position.order);
+        Self { ask, limit, until, after, heap: BinaryHeap::with_capacity(limit + 1) }
+    }
+
+    /// What is older than this is not among them.
+    fn least(&self) -> u64 {
+        let full = self.heap.len() == self.limit;
+        let last = self.heap.peek().filter(|_| full).map_or(0, |Reverse(at)| at.0.position.order);
+        last.max(self.ask.since)
+    }
+
+    fn looks_into(&self, columns: &KeyColumns) -> bool {
+        columns.reach(self.least(), self.until.min(self.after))
+    }
+
+    /// Looks through a segment. Of what occurs often the newest stretches are looked through first: mostly the others have nothing that
+    /// is new enough then.
+    fn look(
+        &mut self,
+        weight: &dyn Weight,
+        segment: &SegmentReader,
+        columns: &KeyColumns,
+        at: (usize, usize),
+    ) -> Result<(), TantivyError> {
+        let mut first = weight.scorer(segment, 1.0)?;
+        let stretches = columns.stretches(self.least(), self.until.min(self.after));
+        let mut newest: Vec<u64> = stretches.iter().map(|(_, most)| *most).collect();
+        let often = first.size_hint() / STRETCH >= OFTEN;
+        let n = if often { (stretches.len() / PART).max(LEAST_STRETCHES) } else { stretches.len() };
+        let from = match newest.len().checked_sub(n) {
+            Some(older) if older > 0 => *newest.select_nth_unstable(older).1,
+            _ => 0,
+        };
+        let (now, later): (Vec<_>, Vec<_>) = stretches.into_iter().partition(|(_, most)| *most >= from);
+        self.look_through(&mut *first, now, columns, segment, at);
+        // Whoever reads goes forward only.
+        if later.iter().any(|(_, most)| *most >= self.least()) {
+            self.look_through(&mut *weight.scorer(segment, 1.0)?, later, columns, segment, at);
+        }
+        Ok(())
+    }
+
+    fn look_through(
+        &mut self,
+        docs: &mut dyn Scorer,
+        stretches: Vec<(u32, u64)>,
+        columns: &KeyColumns,
+        segment: &SegmentReader,
+        at: (usize, usize),
+    ) {
+        let mut some = Vec::with_capacity(STRETCH as usize);
+        for (number, most) in stretches {
+            if most < self.least() {
+                continue;
+            }
+            let mut doc = docs.doc();
+            if doc < number * STRETCH {
+                doc = docs.seek(number * STRETCH);
+            }
+            while doc < (number + 1).saturating_mul(STRETCH) {
+                some.push(doc);
+                doc = docs.advance();
+            }
+            self.take(&some, at, columns, segment);
+            some.clear();
+        }
+    }
+
+    fn take(&mut self, docs: &[DocId], at: (usize, usize), columns: &KeyColumns, segment: &SegmentReader) {
+        let alive = segment.alive_bitset();
+        let mut least = self.least();
+        for doc in docs {
+            let Some(order) = columns.order_from(*doc, least) else { continue };
+            let out = order >= self.until || order > self.after;
+            if out || alive.is_some_and(|alive| alive.is_deleted(*doc)) {
+                continue;
+            }
+            let Some(key) = columns.key(*doc) else { continue };
+            if self.ask.after.is_some_and(|mark| key >= mark.0) {
+                continue;
+            }
+            self.heap.push(Reverse((key, at, *doc)));
+            if self.heap.len() > self.limit {
+                self.heap.pop();
+            }
+            least = self.least();
+        }
+    }
+
+    fn places(self) -> Vec<Place> {
+        self.heap.into_sorted_vec().into_iter().map(|Reverse(place)| place).collect()
+    }
+}
+
+/// How often words occur on all shelves together, so that scores of one answer can be compared.
+struct Together<'a>(&'a [Searcher]);
+
+impl Bm25StatisticsProvider for Together<'_> {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        self.0.iter().map(|searcher| searcher.total_num_tokens(field)).sum()
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        self.0.iter().map(Bm25StatisticsProvider::total_num_docs).sum()
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        self.0.iter().map(|searcher| searcher.doc_freq(term)).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The index: what is in it, how it changes, and how it becomes durable.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,23 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlor_crypto::vault::Vault;
 use parlor_proto::ids::AccountId;
 use serde::{Deserialize, Serialize};
-use tantivy::columnar::Column;
-use tantivy::index::SegmentId;
-use tantivy::indexer::IndexWriterOptions;
-use tantivy::query::{BitSetDocSet, ConstScorer, EnableScoring, Explanation, Query as TantivyQuery, Scorer, Weight};
-use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
-use tantivy::{
-    BitSet, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, TantivyError,
-};
+use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::space_usage::SegmentSpaceUsage;
+use tantivy::{TantivyDocument, TantivyError};
 
+use super::columns;
 use super::sealed::Sealed;
-use super::words::{Kind, words};
-use crate::limits::SEARCH_WRITER_BYTES;
+use super::shelf::{Held, Shelf};
 use crate::timeline::Position;
 
 /// Raised when what is indexed, or how, changes: an index of another number is built anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Names a message in the index: where it stands in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +38,8 @@ pub struct Entry {
     pub author: AccountId,
     /// Whether files come with it.
     pub file: bool,
+    /// Where it is put: by whether it disappears.
+    pub shelf: Shelf,
     /// What it says: its text, options of a poll, names of files.
     pub parts: Vec<String>,
 }
@@ -74,6 +70,16 @@ impl Progress {
     pub fn new(group: u64) -> Self {
         Self { version: VERSION, group, build: Some(Build::default()) }
     }
+
+    #[cfg(test)]
+    pub(super) fn of_before(self) -> Self {
+        Self { version: VERSION - 1, ..self }
+    }
+
+    /// What never goes back while an index lives: groups, and messages looked at while it is built.
+    fn looked_at(&self) -> (u64, u64) {
+        (self.group, self.build.map_or(u64::MAX, |build| build.looked))
+    }
 }
 
 /// Why the index can not be used.
@@ -95,11 +101,23 @@ pub struct SearchIndex(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) folder: Sealed,
     pub(super) fields: Fields,
-    pub(super) reader: IndexReader,
-    pub(super) columns: Columns,
-    index: Index,
-    writer: Mutex<IndexWriter>,
+    lasting: Held,
+    fading: Held,
     committed: Mutex<Option<Progress>>,
+}
+
+impl Inner {
+    pub(super) fn held(&self, shelf: Shelf) -> &Held {
+        match shelf {
+            Shelf::Lasting => &self.lasting,
+            Shelf::Fading => &self.fading,
+        }
+    }
+
+    /// All shelves, by number.
+    pub(super) fn shelves(&self) -> [&Held; 2] {
+        Shelf::ALL.map(|shelf| self.held(shelf))
+    }
 }
 
 impl std::fmt::Debug for SearchIndex {
@@ -113,28 +131,28 @@ pub(super) struct Fields {
     pub(super) words: Field,
     pub(super) starts: Field,
     pub(super) tags: Field,
-    room: Field,
-    order: Field,
-    tie: Field,
-    author: Field,
+    ms: Field,
+    tick: Field,
     seq: Field,
+    writer: Field,
 }
 
 impl Fields {
     fn schema() -> (Schema, Self) {
         let mut schema = Schema::builder();
         let text = |name: &str, record| TextFieldIndexing::default().set_tokenizer(name).set_index_option(record);
-        let words = text("words", IndexRecordOption::WithFreqsAndPositions);
+        // Lengths of messages would be a byte each, and only make scores a little better, by which nothing is sorted.
+        let words = text("words", IndexRecordOption::WithFreqsAndPositions).set_fieldnorms(false);
         let starts = text("starts", IndexRecordOption::Basic).set_fieldnorms(false);
         let fields = Self {
             words: schema.add_text_field("words", TextOptions::default().set_indexing_options(words)),
             starts: schema.add_text_field("starts", TextOptions::default().set_indexing_options(starts)),
-            tags: schema.add_bytes_field("tags", INDEXED),
-            room: schema.add_u64_field("room", FAST),
-            order: schema.add_u64_field("order", FAST),
-            tie: schema.add_u64_field("tie", FAST),
-            author: schema.add_u64_field("author", FAST),
+            // Without how many there are of each message, which would be a byte for nothing.
+            tags: schema.add_bytes_field("tags", BytesOptions::default().set_indexed()),
+            ms: schema.add_u64_field("ms", FAST),
+            tick: schema.add_u64_field("tick", FAST),
             seq: schema.add_u64_field("seq", FAST),
+            writer: schema.add_bytes_field("writer", FAST),
         };
         (schema.build(), fields)
     }
@@ -172,28 +190,10 @@ impl SearchIndex {
 
     fn build(folder: &Sealed) -> Result<Self, TantivyError> {
         let (schema, fields) = Fields::schema();
-        let index = Index::open_or_create(folder.clone(), schema)?;
-        index.tokenizers().register("words", Splitter { starts: false });
-        index.tokenizers().register("starts", Splitter { starts: true });
-        let options = IndexWriterOptions::builder();
-        let options = options.memory_budget_per_thread(SEARCH_WRITER_BYTES).num_worker_threads(1).num_merge_threads(1);
-        let writer = index.writer_with_options(options.build())?;
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let payload = index.load_metas()?.payload;
-        let committed = payload.and_then(|text| decode(&text)).filter(|progress| progress.version == VERSION);
-        // What another version made is of no use, and neither is what does not say how far it came.
-        if committed.is_none() && !index.searchable_segment_ids()?.is_empty() {
-            return Err(TantivyError::SystemError("it is of another version".to_owned()));
-        }
-        let inner = Inner {
-            folder: folder.clone(),
-            fields,
-            reader,
-            columns: Columns::default(),
-            index,
-            writer: Mutex::new(writer),
-            committed: Mutex::new(committed),
-        };
+        let lasting = Held::open(folder, Shelf::Lasting, schema.clone())?;
+        let fading = Held::open(folder, Shelf::Fading, schema)?;
+        let committed = common(&lasting, &fading)?;
+        let inner = Inner { folder: folder.clone(), fields, lasting, fading, committed: Mutex::new(committed) };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -211,16 +211,13 @@ impl SearchIndex {
     /// # Errors
     /// See [`SearchError`]; the index is then to be opened again.
     pub fn apply(&self, gone: &[Key], entries: &[Entry]) -> Result<(), SearchError> {
-        let writer = locked(&self.0.writer);
         let change = || -> Result<(), TantivyError> {
-            if !gone.is_empty() {
-                let gone = Gone::new(gone, &self.0.columns);
-                writer.delete_query(Box::new(gone))?;
+            for shelf in self.0.shelves() {
+                if !gone.is_empty() {
+                    shelf.remove(gone)?;
+                }
             }
-            for entry in entries {
-                writer.add_document(self.document(entry))?;
-            }
-            Ok(())
+            entries.iter().try_for_each(|entry| self.0.held(entry.shelf).add(self.document(entry)))
         };
         change().map_err(|error| self.told(&error))
     }
@@ -228,11 +225,11 @@ impl SearchIndex {
     /// Takes all messages of a room out.
     pub fn forget_room(&self, room: u32) {
         let term = tantivy::Term::from_field_bytes(self.0.fields.tags, &room_tag(room));
-        locked(&self.0.writer).delete_term(term);
+        self.0.shelves().into_iter().for_each(|shelf| shelf.remove_all_of(term.clone()));
     }
 
     fn document(&self, entry: &Entry) -> TantivyDocument {
-        let Fields { words, starts, tags, room, order, tie, author, seq } = self.0.fields;
+        let Fields { words, starts, tags, ms, tick, seq, writer } = self.0.fields;
         let mut document = TantivyDocument::default();
         for part in &entry.parts {
             document.add_text(words, part);
@@ -243,12 +240,11 @@ impl SearchIndex {
         if entry.file {
             document.add_bytes(tags, FILE_TAG);
         }
-        let Key { position, room: number } = entry.key;
-        document.add_u64(room, u64::from(number));
-        document.add_u64(order, position.order);
-        document.add_u64(tie, u64::from(position.tie));
-        document.add_u64(author, u64::from(position.author));
-        document.add_u64(seq, u64::from(position.seq));
+        let (ms_of, tick_of) = columns::ms_and_tick(entry.key.position.order);
+        document.add_u64(ms, ms_of);
+        document.add_u64(tick, tick_of);
+        document.add_u64(seq, u64::from(entry.key.position.seq));
+        document.add_bytes(writer, &columns::writer(&entry.key));
         document
     }
 
@@ -257,13 +253,9 @@ impl SearchIndex {
     /// # Errors
     /// See [`SearchError`]; the index is then to be opened again.
     pub fn commit(&self, progress: Progress) -> Result<(), SearchError> {
-        let mut writer = locked(&self.0.writer);
-        let mut change = || -> Result<(), TantivyError> {
-            let mut prepared = writer.prepare_commit()?;
-            prepared.set_payload(&encode(&progress));
-            prepared.commit()?;
-            self.reload()
-        };
+        // What lasts comes last: its progress is that of both (`common`).
+        let text = encode(&progress);
+        let change = || self.0.fading.commit(&text).and_then(|()| self.0.lasting.commit(&text));
         change().map_err(|error| self.told(&error))?;
         *locked(&self.0.committed) = Some(progress);
         Ok(())
@@ -277,37 +269,24 @@ impl SearchIndex {
         self.0.folder.sync().map_err(|error| SearchError::Io(error.to_string()))
     }
 
-    /// Whether messages that were taken out are still in the files.
+    /// Whether messages that were taken out are still in the files of a shelf.
     ///
     /// # Errors
     /// See [`SearchError`].
-    pub fn holds_gone(&self) -> Result<bool, SearchError> {
-        let metas = self.0.index.searchable_segment_metas().map_err(|error| self.told(&error))?;
-        Ok(metas.iter().any(|meta| meta.num_deleted_docs() > 0))
+    pub fn holds_gone(&self, shelf: Shelf) -> Result<bool, SearchError> {
+        self.0.held(shelf).holds_gone().map_err(|error| self.told(&error))
     }
 
-    /// Rewrites the files in which messages are that were taken out, without them, and removes the old ones.
+    /// Rewrites the files of a shelf in which messages are that were taken out, without them, and removes the old ones. Answers how many
+    /// bytes were written, or somewhat more. What is being merged meanwhile stays: then [`holds_gone`](Self::holds_gone)
+    /// afterwards, and this is to be called again.
     ///
     /// # Errors
     /// See [`SearchError`]; the index is then to be opened again.
-    pub fn purge(&self) -> Result<(), SearchError> {
-        let mut writer = locked(&self.0.writer);
-        let mut change = || -> Result<(), TantivyError> {
-            let metas = self.0.index.searchable_segment_metas()?;
-            let dirty = metas.iter().filter(|meta| meta.num_deleted_docs() > 0).map(|meta| meta.id());
-            for segment in dirty.collect::<Vec<_>>() {
-                // One that a merge of tantivy's own has taken meanwhile is rewritten by that.
-                if let Err(error) = writer.merge(&[segment]).wait()
-                    && !matches!(error, TantivyError::InvalidArgument(_))
-                {
-                    return Err(error);
-                }
-            }
-            self.reload()?;
-            writer.garbage_collect_files().wait()?;
-            Ok(())
-        };
-        change().map_err(|error| self.told(&error))
+    pub fn purge(&self, shelf: Shelf) -> Result<u64, SearchError> {
+        let before = self.0.folder.written();
+        self.0.held(shelf).purge().map_err(|error| self.told(&error))?;
+        Ok(self.0.folder.written() - before)
     }
 
     /// Bytes of its files.
@@ -318,21 +297,66 @@ impl SearchIndex {
         self.0.folder.bytes().map_err(|error| SearchError::Io(error.to_string()))
     }
 
-    /// How many messages are in it.
-    pub fn count(&self) -> u64 {
-        self.0.reader.searcher().num_docs()
+    /// Bytes of its files before they are sealed, by what they hold: `postings words`, `columns order`.
+    ///
+    /// # Errors
+    /// See [`SearchError`].
+    pub fn usage(&self) -> Result<BTreeMap<String, u64>, SearchError> {
+        let mut by_kind = BTreeMap::new();
+        for shelf in self.0.shelves() {
+            let usage = || -> Result<_, TantivyError> {
+                // Files of segments that were merged meanwhile are gone.
+                shelf.reload()?;
+                Ok(shelf.reader.searcher().space_usage()?)
+            };
+            let usage = usage().map_err(|error| self.told(&error))?;
+            count_kinds(usage.segments(), &mut by_kind);
+        }
+        Ok(by_kind)
     }
 
-    fn reload(&self) -> Result<(), TantivyError> {
-        self.0.reader.reload()?;
-        let searcher = self.0.reader.searcher();
-        let live: HashSet<SegmentId> = searcher.segment_readers().iter().map(SegmentReader::segment_id).collect();
-        locked(&self.0.columns.0).retain(|segment, _| live.contains(segment));
-        Ok(())
+    /// How many messages are in it.
+    pub fn count(&self) -> u64 {
+        self.0.shelves().into_iter().map(|shelf| shelf.reader.searcher().num_docs()).sum()
     }
 
     pub(super) fn told(&self, error: &TantivyError) -> SearchError {
         told(error, &self.0.folder, false)
+    }
+}
+
+/// How far both shelves are. They are committed one after the other, what fades first: if something ends between, that one is ahead, and
+/// what comes is put into it once more. A shelf that is behind the other lost something.
+fn common(lasting: &Held, fading: &Held) -> Result<Option<Progress>, TantivyError> {
+    let of = |shelf: &Held| -> Result<Option<Progress>, TantivyError> {
+        let progress = shelf.remembered()?.and_then(|text| decode(&text));
+        Ok(progress.filter(|progress| progress.version == VERSION))
+    };
+    let wrong = |why: &str| Err(TantivyError::SystemError(why.to_owned()));
+    match (of(lasting)?, of(fading)?) {
+        (Some(at), Some(ahead)) if at.looked_at() <= ahead.looked_at() => Ok(Some(at)),
+        (Some(_), _) => wrong("a part of it is older"),
+        // What another version made is of no use, and neither is what does not say how far it came.
+        (None, _) if !lasting.is_empty()? || !fading.is_empty()? => wrong("it is of another version"),
+        (None, _) => Ok(None),
+    }
+}
+
+/// Adds up what the files of segments hold.
+fn count_kinds(segments: &[SegmentSpaceUsage], by_kind: &mut BTreeMap<String, u64>) {
+    for segment in segments {
+        let parts = [
+            ("terms", segment.termdict()),
+            ("postings", segment.postings()),
+            ("positions", segment.positions()),
+            ("columns", segment.fast_fields()),
+            ("lengths", segment.fieldnorms()),
+        ];
+        for (kind, part) in parts {
+            for field in part.fields() {
+                *by_kind.entry(format!("{kind} {}", field.field_name())).or_default() += field.total().get_bytes();
+            }
+        }
     }
 }
 
@@ -359,7 +383,7 @@ pub(super) fn account_tag(account: &AccountId) -> Vec<u8> {
 }
 
 /// What a commit remembers, as tantivy keeps it: text.
-fn encode(progress: &Progress) -> String {
+pub(super) fn encode(progress: &Progress) -> String {
     parlor_proto::codec::encode(progress).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -368,143 +392,6 @@ fn decode(text: &str) -> Option<Progress> {
     let byte = |pair: &[u8]| u8::try_from(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?).ok();
     let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
     postcard::from_bytes(&bytes?).ok()
-}
-
-/// The key columns of segments, opened once: a column that is opened is read as a whole.
-#[derive(Clone, Default)]
-pub(super) struct Columns(Arc<Mutex<HashMap<SegmentId, Arc<KeyColumns>>>>);
-
-/// Where the messages of a segment stand.
-pub(super) struct KeyColumns {
-    room: Column<u64>,
-    pub(super) order: Column<u64>,
-    tie: Column<u64>,
-    author: Column<u64>,
-    seq: Column<u64>,
-}
-
-impl std::fmt::Debug for Columns {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Columns").finish_non_exhaustive()
-    }
-}
-
-impl Columns {
-    pub(super) fn of(&self, segment: &SegmentReader) -> Result<Arc<KeyColumns>, TantivyError> {
-        if let Some(columns) = locked(&self.0).get(&segment.segment_id()) {
-            return Ok(Arc::clone(columns));
-        }
-        let column = |name: &str| segment.fast_fields().u64(name);
-        let columns = Arc::new(KeyColumns {
-            room: column("room")?,
-            order: column("order")?,
-            tie: column("tie")?,
-            author: column("author")?,
-            seq: column("seq")?,
-        });
-        locked(&self.0).insert(segment.segment_id(), Arc::clone(&columns));
-        Ok(columns)
-    }
-}
-
-impl KeyColumns {
-    /// The key of a message.
-    pub(super) fn key(&self, doc: DocId) -> Option<Key> {
-        let short = |column: &Column<u64>| u32::try_from(column.first(doc)?).ok();
-        let order = self.order.first(doc)?;
-        let position = Position { order, tie: short(&self.tie)?, author: short(&self.author)?, seq: short(&self.seq)? };
-        Some(Key { position, room: short(&self.room)? })
-    }
-}
-
-/// Messages to be taken out, as a query. They are found by their columns: an index of keys would be a fifth of all bytes.
-#[derive(Debug, Clone)]
-struct Gone {
-    keys: Arc<HashMap<u64, Vec<Key>>>,
-    columns: Columns,
-    first: u64,
-    last: u64,
-}
-
-impl Gone {
-    fn new(gone: &[Key], columns: &Columns) -> Self {
-        let mut keys: HashMap<u64, Vec<Key>> = HashMap::new();
-        for key in gone {
-            keys.entry(key.position.order).or_default().push(*key);
-        }
-        let (first, last) = (keys.keys().min().copied().unwrap_or(0), keys.keys().max().copied().unwrap_or(0));
-        Self { keys: Arc::new(keys), columns: columns.clone(), first, last }
-    }
-}
-
-impl TantivyQuery for Gone {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl Weight for Gone {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let mut found = BitSet::with_max_value(reader.max_doc());
-        let columns = self.columns.of(reader)?;
-        if columns.order.min_value() <= self.last && self.first <= columns.order.max_value() {
-            for doc in 0..reader.max_doc() {
-                let keys = columns.order.first(doc).and_then(|order| self.keys.get(&order));
-                if keys.is_some_and(|keys| columns.key(doc).is_some_and(|key| keys.contains(&key))) {
-                    found.insert(doc);
-                }
-            }
-        }
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(found), boost)))
-    }
-
-    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
-        Ok(Explanation::new("Gone", 1.0))
-    }
-}
-
-/// Cuts text into words, or into what words of letters begin with.
-#[derive(Debug, Clone, Copy)]
-struct Splitter {
-    starts: bool,
-}
-
-struct Tokens {
-    tokens: std::vec::IntoIter<Token>,
-    now: Token,
-}
-
-impl Tokenizer for Splitter {
-    type TokenStream<'a> = Tokens;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Tokens {
-        let token = |text: String, place: u32| Token { text, position: place as usize, ..Token::default() };
-        let tokens: Vec<Token> = if self.starts {
-            let mut seen = HashSet::new();
-            let letters = words(text).into_iter().filter(|word| word.kind == Kind::Letters);
-            let starts = letters.flat_map(|word| [1, 2].map(|n| word.text.chars().take(n).collect::<String>()));
-            starts.filter(|start| seen.insert(start.clone())).map(|start| token(start, 0)).collect()
-        } else {
-            words(text).into_iter().map(|word| token(word.text, word.place)).collect()
-        };
-        Tokens { tokens: tokens.into_iter(), now: Token::default() }
-    }
-}
-
-impl TokenStream for Tokens {
-    fn advance(&mut self) -> bool {
-        let Some(next) = self.tokens.next() else { return false };
-        self.now = next;
-        true
-    }
-
-    fn token(&self) -> &Token {
-        &self.now
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        &mut self.now
-    }
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

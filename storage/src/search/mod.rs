@@ -4,10 +4,14 @@
 //! looked at by whoever asks ([`Query::find`]). So an index that is behind shows nothing that is gone, and one that is lost is
 //! built again. How it is kept up to date is in `docs/spec/search.md`. All calls block.
 
+mod columns;
 mod find;
 mod index;
 mod query;
 mod sealed;
+mod shelf;
+mod splitter;
+mod squeeze;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -15,3 +19,4 @@ mod words;
 pub use find::{Ask, Candidate, Mark};
 pub use index::{Build, Entry, Key, Progress, SearchError, SearchIndex};
 pub use query::{Found, MAX_QUERY, MAX_QUERY_WORDS, Query, TooLong};
+pub use shelf::Shelf;

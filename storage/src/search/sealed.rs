@@ -6,7 +6,7 @@
 //! ```
 //! Files are written once. A block that is damaged, moved or missing does not open, so a torn file is an error and never wrong
 //! data. Nothing is synced until [`Sealed::sync`] says so: what a crash takes is built anew. A file that is removed loses its key
-//! first.
+//! first: on the shelf of what disappears that is synced, on the other one it is as good as the file system makes it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use parlor_crypto::Secret;
 use parlor_crypto::envelope::{EnvelopeKey, OVERHEAD};
@@ -23,11 +23,13 @@ use parlor_crypto::vault::{BlindingKey, Vault};
 use tantivy::HasLen;
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
-    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, OwnedBytes, TerminatingWrite, WatchCallback,
+    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, META_LOCK, OwnedBytes, TerminatingWrite, WatchCallback,
     WatchHandle, WritePtr,
 };
 use zeroize::Zeroizing;
 
+use super::shelf::Shelf;
+use super::squeeze::{Loose, Squeezing, is_squeezed};
 use crate::limits::SEARCH_CACHE_BLOCKS;
 use crate::private::make_folder;
 use crate::stamp::sync_folder;
@@ -46,7 +48,7 @@ const NAME: usize = 20;
 
 /// The folder. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Sealed(Arc<Inner>);
+pub(crate) struct Sealed(Arc<Inner>, Shelf);
 
 struct Inner {
     dir: PathBuf,
@@ -55,6 +57,10 @@ struct Inner {
     cache: Mutex<Cache>,
     /// Files that are written and not synced.
     fresh: Mutex<HashSet<PathBuf>>,
+    /// Whether it is somebody's [`Turn`].
+    turn: Arc<(Mutex<bool>, Condvar)>,
+    /// Bytes that were written.
+    written: AtomicU64,
     /// Numbers opened files, so that blocks of one are not taken for those of another.
     next: AtomicU64,
     /// A block did not open, or a file could not be read.
@@ -64,6 +70,24 @@ struct Inner {
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealed").field("dir", &self.0.dir).finish_non_exhaustive()
+    }
+}
+
+/// Files are either being opened, or looked through for those that are to be removed.
+struct Turn(Arc<(Mutex<bool>, Condvar)>);
+
+impl Turn {
+    fn wait(taken: &Arc<(Mutex<bool>, Condvar)>) -> Self {
+        let free = taken.1.wait_while(locked(&taken.0), |taken| *taken);
+        *free.unwrap_or_else(PoisonError::into_inner) = true;
+        Self(Arc::clone(taken))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *locked(&self.0.0) = false;
+        self.0.1.notify_one();
     }
 }
 
@@ -108,15 +132,23 @@ impl Sealed {
     /// It can not be made.
     pub(crate) fn open(dir: &Path, vault: &Vault) -> io::Result<Self> {
         make_folder(dir)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             dir: dir.to_owned(),
             keys: vault.sealing_key("search files"),
             names: vault.blinding_key("search names"),
             cache: Mutex::default(),
             fresh: Mutex::default(),
+            turn: Arc::default(),
+            written: AtomicU64::new(0),
             next: AtomicU64::new(0),
             damaged: std::sync::atomic::AtomicBool::new(false),
-        })))
+        };
+        Ok(Self(Arc::new(inner), Shelf::Lasting))
+    }
+
+    /// The files of this shelf.
+    pub(crate) fn of(&self, shelf: Shelf) -> Self {
+        Self(Arc::clone(&self.0), shelf)
     }
 
     /// Removes all files of the folder, with their keys.
@@ -129,7 +161,8 @@ impl Sealed {
             entries => entries?,
         };
         for entry in entries {
-            shred(&entry?.path())?;
+            let path = entry?.path();
+            shred(&path, true).or_else(|_| fs::remove_file(&path))?;
         }
         sync_folder(dir)
     }
@@ -161,8 +194,26 @@ impl Sealed {
         fs::read_dir(&self.0.dir)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
     }
 
+    /// Bytes that were written since it was opened.
+    pub(crate) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    fn wrote(&self, bytes: usize) {
+        self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What a file is known by: its path, behind the name of its shelf.
+    fn name(&self, path: &Path) -> Vec<u8> {
+        let path = path.to_string_lossy();
+        match self.1 {
+            Shelf::Lasting => path.as_bytes().to_vec(),
+            Shelf::Fading => [b"fading/", path.as_bytes()].concat(),
+        }
+    }
+
     fn path(&self, path: &Path) -> PathBuf {
-        let name = self.0.names.blind(&[path.to_string_lossy().as_bytes()]);
+        let name = self.0.names.blind(&[&self.name(path)]);
         self.0.dir.join(name[..NAME].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
@@ -170,16 +221,22 @@ impl Sealed {
     fn begin(&self, path: &Path) -> (EnvelopeKey, Vec<u8>) {
         let mut key = Zeroizing::new([0; 32]);
         rand::Rng::fill_bytes(&mut rand::rng(), key.as_mut_slice());
-        let head = self.0.keys.seal(&mut rand::rng(), path.to_string_lossy().as_bytes(), key.as_slice());
+        let head = self.0.keys.seal(&mut rand::rng(), &self.name(path), key.as_slice());
         (EnvelopeKey::new(&Secret::new(*key)), head)
     }
 
     /// The key of a file.
     fn key(&self, path: &Path, head: &[u8]) -> io::Result<EnvelopeKey> {
-        let key = self.0.keys.open(path.to_string_lossy().as_bytes(), head).map(Zeroizing::new);
+        let key = self.0.keys.open(&self.name(path), head).map(Zeroizing::new);
         let key = key.ok().and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok().map(Zeroizing::new));
         key.map(|key| EnvelopeKey::new(&Secret::new(*key)))
             .ok_or_else(|| self.damage("the key of a file does not open"))
+    }
+
+    /// Whether what is there under this name opens.
+    #[cfg(test)]
+    pub(crate) fn opens(&self, path: &Path) -> bool {
+        self.open_file(path).is_ok()
     }
 
     fn damage(&self, what: &str) -> io::Error {
@@ -206,11 +263,18 @@ impl Sealed {
     }
 }
 
-/// Removes a file, its key first: what the file system keeps of it opens no more.
-fn shred(path: &Path) -> io::Result<()> {
-    if let Ok(mut file) = fs::OpenOptions::new().write(true).open(path) {
+/// Removes a file, its key first: what the file system keeps of it opens no more. If it is to be `certain`, the key is gone from the disk
+/// before the file goes, and a file whose key can not be overwritten stays.
+fn shred(path: &Path, certain: bool) -> io::Result<()> {
+    let over = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        file.write_all(&[0; HEAD])?;
+        if certain { file.sync_data() } else { Ok(()) }
+    };
+    match over() {
+        Err(error) if certain => return Err(error),
         // A disk that does not let us: then the file still goes.
-        let _ = file.write_all(&[0; HEAD]);
+        _ => {}
     }
     fs::remove_file(path)
 }
@@ -287,6 +351,7 @@ impl FileHandle for Opened {
 
 /// A file that is written.
 struct Writing {
+    folder: Sealed,
     file: BufWriter<File>,
     key: EnvelopeKey,
     block: Zeroizing<Vec<u8>>,
@@ -298,6 +363,7 @@ impl Writing {
         let sealed = self.key.seal(&mut rand::rng(), &block_aad(self.next, last), &self.block);
         self.next += 1;
         self.block.clear();
+        self.folder.wrote(sealed.len());
         self.file.write_all(&sealed)
     }
 }
@@ -331,13 +397,18 @@ impl Directory for Sealed {
             ErrorKind::NotFound => OpenReadError::FileDoesNotExist(path.to_owned()),
             _ => OpenReadError::wrap_io_error(error, path.to_owned()),
         };
-        Ok(Arc::new(self.open_file(path).map_err(wrong)?))
+        let file = self.open_file(path).map_err(wrong)?;
+        if !is_squeezed(path) {
+            return Ok(Arc::new(file));
+        }
+        let small = file.read_bytes(0..file.len()).map_err(wrong)?;
+        Ok(Arc::new(Loose::new(small).ok_or_else(|| wrong(self.damage("a file of documents makes no sense")))?))
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
         let file = self.path(path);
         locked(&self.0.fresh).remove(&file);
-        shred(&file).map_err(|error| match error.kind() {
+        shred(&file, self.1 == Shelf::Fading).map_err(|error| match error.kind() {
             ErrorKind::NotFound => DeleteError::FileDoesNotExist(path.to_owned()),
             _ => DeleteError::IoError { io_error: Arc::new(error), filepath: path.to_owned() },
         })
@@ -359,7 +430,8 @@ impl Directory for Sealed {
         file.write_all(&head).map_err(wrong)?;
         locked(&self.0.fresh).insert(at);
         let block = Zeroizing::new(Vec::with_capacity(BLOCK));
-        Ok(BufWriter::new(Box::new(Writing { file, key, block, next: 0 })))
+        let writing = Writing { folder: self.clone(), file, key, block, next: 0 };
+        Ok(BufWriter::new(if is_squeezed(path) { Box::new(Squeezing::new(writing)) } else { Box::new(writing) }))
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
@@ -381,6 +453,7 @@ impl Directory for Sealed {
         // The rest of a crash.
         let _ = fs::remove_file(&beside);
         crate::private::create_new(&beside)?.write_all(&bytes)?;
+        self.wrote(bytes.len());
         fs::rename(&beside, &at)?;
         locked(&self.0.fresh).insert(at);
         Ok(())
@@ -390,7 +463,10 @@ impl Directory for Sealed {
         Ok(())
     }
 
-    fn acquire_lock(&self, _: &Lock) -> Result<DirectoryLock, LockError> {
+    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
+        if lock.filepath == META_LOCK.filepath {
+            return Ok(DirectoryLock::from(Box::new(Turn::wait(&self.0.turn))));
+        }
         // The home is locked for this process, and within it there is one writer.
         Ok(DirectoryLock::from(Box::new(())))
     }

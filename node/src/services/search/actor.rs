@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parlor_api::{Code, EventBody, SearchState};
 use parlor_proto::RoomId;
-use parlor_storage::search::{Build, Entry, Key, Progress, SearchError, SearchIndex};
+use parlor_storage::search::{Build, Entry, Key, Progress, SearchError, SearchIndex, Shelf};
 use parlor_storage::{Batch, Changed, Cursor, Position, Store};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::handle::{Pace, Search, blocking};
 use super::parts;
 use crate::bus::Bus;
 use crate::clock::now_ms;
-use crate::limits::SEARCH_BATCH;
+use crate::limits::{SEARCH_BATCH, SEARCH_SWEPT_BYTES};
 use crate::services::rooms::{Rooms, Seen};
 use crate::services::webhooks::Floor;
 
@@ -41,11 +41,35 @@ struct Actor {
     committed: Instant,
     /// Since when something was committed and not synced.
     unsynced: Option<Instant>,
-    /// When what was taken out leaves the files.
-    purge: Option<Instant>,
-    /// How long that took the last time.
-    purging: Duration,
+    /// When what was taken out leaves the files, of each shelf.
+    sweeps: [(Shelf, Sweep); 2],
     told: Option<(Instant, SearchState)>,
+}
+
+/// When files are written anew without what was taken out.
+#[derive(Debug, Clone, Copy)]
+struct Sweep {
+    due: Option<Instant>,
+    /// Not before this: it rests as long as is needed not to be at work all the time.
+    ready: Instant,
+}
+
+impl Sweep {
+    /// Once at the beginning, of what a process left that was ended before.
+    fn new(due: Instant) -> Self {
+        Self { due: Some(due), ready: due }
+    }
+
+    /// There is something to do, and it may wait for so long.
+    fn plan(&mut self, now: Instant, wait: Duration) {
+        self.due.get_or_insert(self.ready.max(now + wait));
+    }
+
+    /// It was done in this time, and wrote so much.
+    fn done(&mut self, began: Instant, now: Instant, bytes: u64) {
+        let written = Duration::from_millis(bytes.saturating_mul(1_000) / SEARCH_SWEPT_BYTES);
+        *self = Self { due: None, ready: now + written.max(10 * (now - began)) };
+    }
 }
 
 /// Runs the service until it is aborted.
@@ -78,17 +102,8 @@ impl Actor {
         // An index of a store that was put back knows of groups that are not there: it is built anew.
         let known = index.progress().filter(|progress| progress.group <= group);
         let progress = known.unwrap_or_else(|| Progress::new(group));
-        Self {
-            parts,
-            index,
-            progress,
-            dirty: false,
-            committed: now,
-            unsynced: None,
-            purge: None,
-            purging: Duration::ZERO,
-            told: None,
-        }
+        let sweeps = Shelf::ALL.map(|shelf| (shelf, Sweep::new(now + parts.pace.sweep(shelf))));
+        Self { parts, index, progress, dirty: false, committed: now, unsynced: None, sweeps, told: None }
     }
 
     /// Follows the store until something goes wrong.
@@ -158,7 +173,9 @@ impl Actor {
     fn due(&self) -> Option<Instant> {
         let commit = self.dirty.then(|| self.committed + self.parts.pace.commit);
         let sync = self.unsynced.map(|since| since + self.parts.pace.sync);
-        [commit, sync, self.purge].into_iter().flatten().min()
+        // What is not committed yet is before them.
+        let sweeps = self.sweeps.iter().filter_map(|(_, sweep)| sweep.due.filter(|_| !self.dirty));
+        commit.into_iter().chain(sync).chain(sweeps).min()
     }
 
     /// Looks at what changed.
@@ -268,10 +285,18 @@ impl Actor {
         self.dirty = false;
         self.committed = Instant::now();
         self.unsynced.get_or_insert(self.committed);
+        for at in 0..self.sweeps.len() {
+            self.plan_sweep(at).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that what was taken out of a shelf leaves its files.
+    async fn plan_sweep(&mut self, at: usize) -> Result<(), SearchError> {
+        let (shelf, sweep) = self.sweeps[at];
         let index = self.index.clone();
-        if self.purge.is_none() && blocking(move || index.holds_gone()).await? {
-            let wait = self.parts.pace.purge.max(10 * self.purging);
-            self.purge = Some(self.committed + wait);
+        if sweep.due.is_none() && blocking(move || index.holds_gone(shelf)).await? {
+            self.sweeps[at].1.plan(Instant::now(), self.parts.pace.sweep(shelf));
         }
         Ok(())
     }
@@ -279,12 +304,17 @@ impl Actor {
     /// Does what is due now and then: sync, rewrite.
     async fn rest(&mut self) -> Result<(), SearchError> {
         let now = Instant::now();
-        if self.purge.is_some_and(|due| due <= now) && !self.dirty {
-            let index = self.index.clone();
-            blocking(move || index.purge()).await?;
-            self.purging = now.elapsed();
-            self.purge = None;
+        for at in 0..self.sweeps.len() {
+            let (shelf, sweep) = self.sweeps[at];
+            if self.dirty || sweep.due.is_none_or(|due| due > now) {
+                continue;
+            }
+            let (index, began) = (self.index.clone(), Instant::now());
+            let bytes = blocking(move || index.purge(shelf)).await?;
+            self.sweeps[at].1.done(began, Instant::now(), bytes);
             self.unsynced.get_or_insert(now);
+            // A merge may have kept something.
+            self.plan_sweep(at).await?;
         }
         if self.unsynced.is_some_and(|since| since + self.parts.pace.sync <= now) {
             let index = self.index.clone();
@@ -338,5 +368,30 @@ fn entry(room: u32, seen: &Seen) -> Option<Entry> {
     let parts: Vec<String> = parts(&seen.message).into_iter().map(str::to_owned).collect();
     let key = Key { position: seen.position, room };
     let file = !seen.message.files.is_empty();
-    (!parts.is_empty()).then_some(Entry { key, author: seen.author, file, parts })
+    let shelf = if seen.message.expires_at.is_some() { Shelf::Fading } else { Shelf::Lasting };
+    (!parts.is_empty()).then_some(Entry { key, author: seen.author, file, shelf, parts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_written_anew_soon_and_neither_all_the_time_nor_all_at_once() {
+        let (begin, s) = (Instant::now(), Duration::from_secs);
+        let at = |seconds| begin + s(seconds);
+        let mut sweep = Sweep::new(at(0));
+        assert_eq!(sweep.due, Some(at(0)));
+        sweep.done(at(0), at(1), 0);
+        assert_eq!(sweep.due, None);
+        sweep.plan(at(1), s(2));
+        sweep.plan(at(2), s(2));
+        assert_eq!(sweep.due, Some(at(11)), "ten times as long as the last one took");
+        sweep.done(at(11), at(11), 60 * SEARCH_SWEPT_BYTES);
+        sweep.plan(at(12), s(2));
+        assert_eq!(sweep.due, Some(at(71)), "so many bytes a second");
+        sweep.done(at(71), at(71), 0);
+        sweep.plan(at(500), s(2));
+        assert_eq!(sweep.due, Some(at(502)), "after a rest at once");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parlor_api::{Code, Problem, SearchState};
 use parlor_crypto::vault::Vault;
 use parlor_storage::Store;
-use parlor_storage::search::{SearchError, SearchIndex};
+use parlor_storage::search::{SearchError, SearchIndex, Shelf};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::app::Answer;
@@ -21,8 +21,10 @@ pub(crate) struct Pace {
     pub(crate) commit: Duration,
     /// The files are synced, and the list of changes is cut, so often while there are changes.
     pub(crate) sync: Duration,
-    /// What was taken out leaves the files after so long, or after ten times as long as that took the last time.
+    /// What was taken out leaves the files after so long, if it was not done just before.
     pub(crate) purge: Duration,
+    /// The same of what disappears.
+    pub(crate) fade: Duration,
     /// What went wrong is tried again after so long.
     pub(crate) again: Duration,
 }
@@ -33,7 +35,18 @@ impl Default for Pace {
             commit: Duration::from_millis(500),
             sync: Duration::from_secs(60),
             purge: Duration::from_secs(60),
+            fade: Duration::from_secs(2),
             again: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Pace {
+    /// How long what was taken out of a shelf may stay in its files.
+    pub(super) fn sweep(&self, shelf: Shelf) -> Duration {
+        match shelf {
+            Shelf::Lasting => self.purge,
+            Shelf::Fading => self.fade,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use parlor_api::{Code, SearchPage, SendRequest};
+use parlor_api::{Code, CreateRoom, SearchPage, SendRequest};
 use parlor_crypto::vault::Vault;
-use parlor_storage::search::{Ask, Query};
+use parlor_storage::search::{Ask, Query, Shelf};
 
 use super::handle::{Pace, Search};
 use super::{Parts, run};
@@ -85,27 +85,53 @@ async fn an_index_that_is_lost_or_damaged_is_built_anew_and_the_rest_works() {
     alone.node.stop().await.unwrap();
 }
 
+/// An index of its own beside that of the node.
+fn beside(alone: &Alone, pace: Pace) -> (Search, tempfile::TempDir, tokio::task::JoinHandle<()>) {
+    let dir = tempfile::tempdir().unwrap();
+    let search = Search::new(dir.path(), &Vault::generate(&mut rng()), alone.app.node.context.store.clone());
+    let (rooms, bus) = (alone.app.node.rooms.clone(), alone.app.node.bus.clone());
+    let task = tokio::spawn(run(Parts { search: search.clone(), rooms, bus, pace, floor: Floor::open() }));
+    (search, dir, task)
+}
+
+/// How many messages with these words an index has.
+fn held(search: &Search, words: &str) -> Option<usize> {
+    let ask = Ask { query: Query::parse(words).unwrap(), limit: 10, ..Ask::default() };
+    search.index().map(|index| index.candidates(&ask).unwrap().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_disappeared_leaves_the_files_at_once_though_others_wait() {
+    let alone = Alone::new().await;
+    let (ms, long) = (Duration::from_millis(1), Duration::from_secs(3_600));
+    let (search, _dir, task) = beside(&alone, Pace { commit: ms, sync: ms, purge: long, fade: ms, again: ms });
+    let fading = alone.app.create_room(CreateRoom { ttl: Some(5), ..new_room("fading") }).await.unwrap().room;
+    let canary = SendRequest { text: "canary".to_owned(), ..SendRequest::default() };
+    alone.app.send(&fading, vec![canary]).await.unwrap();
+    while held(&search, "canary") != Some(1) {
+        pause().await;
+    }
+    while held(&search, "canary") != Some(0) || search.index().unwrap().holds_gone(Shelf::Fading).unwrap() {
+        pause().await;
+    }
+    task.abort();
+    alone.node.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_message_leaves_the_files_and_the_list_of_changes_is_cut() {
     let alone = Alone::new().await;
     let kept = alone.write("kept").await;
     let canary = alone.write("canary").await;
-    // An index of its own beside that of the node, in a hurry.
-    let dir = tempfile::tempdir().unwrap();
+    let ms = Duration::from_millis(1);
+    let (search, _dir, task) = beside(&alone, Pace { commit: ms, sync: ms, purge: ms, fade: ms, again: ms });
     let store = alone.app.node.context.store.clone();
-    let search = Search::new(dir.path(), &Vault::generate(&mut rng()), store.clone());
-    let ms = Duration::from_millis;
-    let pace = Pace { commit: ms(1), sync: ms(1), purge: ms(1), again: ms(1) };
-    let (rooms, bus) = (alone.app.node.rooms.clone(), alone.app.node.bus.clone());
-    let floor = Floor::open();
-    let task = tokio::spawn(run(Parts { search: search.clone(), rooms, bus, pace, floor }));
-    let ask = |words: &str| Ask { query: Query::parse(words).unwrap(), limit: 10, ..Ask::default() };
-    let holds = |words: &str| search.index().map(|index| index.candidates(&ask(words)).unwrap().len());
+    let holds = |words: &str| held(&search, words);
     while holds("canary") != Some(1) || holds("kept") != Some(1) {
         pause().await;
     }
     alone.app.say(&alone.room, &canary, Say::Delete, None).await.unwrap();
-    while holds("canary") != Some(0) || search.index().unwrap().holds_gone().unwrap() {
+    while holds("canary") != Some(0) || search.index().unwrap().holds_gone(Shelf::Lasting).unwrap() {
         pause().await;
     }
     assert_eq!((holds("kept"), search.index().unwrap().count()), (Some(1), 1));

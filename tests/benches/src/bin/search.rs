@@ -9,7 +9,7 @@ use parlor_benches::{Goal, Pair, Row, seconds, size};
 use parlor_crypto::vault::Vault;
 use parlor_proto::AccountId;
 use parlor_storage::Position;
-use parlor_storage::search::{Ask, Entry, Key, Progress, Query, SearchIndex};
+use parlor_storage::search::{Ask, Entry, Key, Progress, Query, SearchIndex, Shelf};
 use tantivy::collector::TopDocs;
 use tantivy::query::{BooleanQuery, Occur, PhrasePrefixQuery, Query as TantivyQuery, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
@@ -89,7 +89,8 @@ fn fill(index: &SearchIndex, count: u64) {
             place[12..16].copy_from_slice(&(*number as u32 % 200).to_be_bytes());
             place[16..].copy_from_slice(&(*number as u32).to_be_bytes());
             let key = Key { position: Position::from_stored(place), room: 1 + (*number % 10) as u32 };
-            Entry { key, author: AccountId([(number % 200) as u8; 32]), file: false, parts: vec![text(*number)] }
+            let author = AccountId([(number % 200) as u8; 32]);
+            Entry { key, author, file: false, shelf: Shelf::Lasting, parts: vec![text(*number)] }
         };
         index.apply(&[], &numbers.iter().map(entry).collect::<Vec<_>>()).unwrap();
         index.commit(Progress::new(1)).unwrap();
