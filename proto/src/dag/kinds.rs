@@ -159,9 +159,10 @@ impl Dag {
         [account, grant, invite].into_iter().flatten().flatten().copied()
     }
 
-    /// The removals of another grant of the same account that end this one too, which is as strong: it was given by an invite that was
-    /// made without knowing of it, so who was given another role does not get the one before again by the link he came by; or it was
-    /// given at once with it by a junior of who removed: so of two who change a role apart the more senior's word counts.
+    /// The removals of another grant of the same account that end this one too: it is as strong and was given by an invite that was
+    /// made without knowing of it, so who was given another role does not get the one before again by the link he came by; or it is a
+    /// role that was given at once with it by a junior of who removed: so of two who change a role apart, of whom the more senior takes
+    /// something away, his word counts, whatever the other gave.
     pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
         let grant = &self.grants()[g];
         let by = self.invite_behind(g).into_iter();
@@ -173,7 +174,6 @@ impl Dag {
             by.zip(grant.parent).is_some_and(|(by, giver)| self.seniority(by, giver).is_lt())
                 && !self.in_past(*at, grant.op)
                 && !self.in_past(grant.op, *at)
-                && self.takes_as_strong(*at, grant.power, Some(g))
         });
         by_link.chain(at_once)
     }

@@ -106,7 +106,7 @@ impl Resolved {
 }
 
 /// The devices that an event certifies, each with whose it makes them.
-fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
+pub(super) fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
     let no = |device: DeviceId, account: AccountId| dag.device_no(&device).map(|no| (no, account));
     match &dag.node(op).control {
         Control::Genesis(genesis) => genesis.owners.iter().filter_map(|o| no(o.device(), o.account())).collect(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use parlor_proto::EventId;
-use parlor_proto::control::Control;
+use parlor_proto::control::{Control, Target};
 use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Set};
 use parlor_proto::event::Event;
 use parlor_proto::resolve::{Delta, Resolved, resolve};
@@ -181,6 +181,8 @@ fn whoever_is_removed_is_silent_whatever_he_backdates_forks_leaves_or_revokes() 
         after.closed.retain(|invite| known.contains(invite));
         // A device is its account's by the word of the account's root, whoever brings it.
         after.live.clone_from(&before.live);
+        // What they write in vain brings in people who are out.
+        after.outsiders.clone_from(&before.outsiders);
         assert_eq!(after, before);
     });
 }
@@ -196,6 +198,29 @@ fn all_removed(world: &World) -> Vec<Who> {
     };
     let devices = (0..PEOPLE).filter(gone).map(|n| (n, 0));
     devices.filter(|who| !world.log(*who).is_empty() || world.grant_of(*who).is_some()).collect()
+}
+
+#[test]
+fn of_roles_given_apart_none_stands_that_a_junior_gave_of_a_senior_who_took_another_away() {
+    let met = std::cell::Cell::new(0_u32);
+    run(25, |world| {
+        let (dag, all) = (&world.dag, resolve(&world.dag, &world.everything));
+        for (g, grant) in dag.grants().iter().enumerate() {
+            if !matches!(dag.node(grant.op).control, Control::Grant(_)) {
+                continue;
+            }
+            let (giver, theirs) = (grant.parent.unwrap(), dag.grants_of(&grant.subject));
+            for h in theirs.iter().copied().filter(|h| *h != g) {
+                let apart = |kill: &NodeIdx| !dag.in_past(*kill, grant.op) && !dag.in_past(grant.op, *kill);
+                let senior = |kill: &NodeIdx| dag.seniority(dag.node(*kill).auth.unwrap(), giver).is_lt();
+                let named = |kill: &NodeIdx| matches!(&dag.node(*kill).control, Control::Remove(remove) if matches!(remove.target, Target::Grant(..)) && dag.targets(&remove.target) == [h]);
+                let taken = all.kills(h).iter().any(|kill| named(kill) && senior(kill) && apart(kill));
+                met.set(met.get() + u32::from(taken));
+                assert!(!taken || !all.is_live(g), "{:?}", name(dag, g));
+            }
+        }
+    });
+    assert!(met.get() > 20 || std::env::var("PARLOR_SIM_SEED").is_ok(), "{}", met.get());
 }
 
 #[test]

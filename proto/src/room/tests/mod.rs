@@ -9,6 +9,7 @@ mod covers;
 mod crowds;
 mod dead_ends;
 mod declined;
+mod demoted;
 mod direct;
 mod direct_keys;
 mod early;
