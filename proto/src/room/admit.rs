@@ -151,7 +151,7 @@ impl Room {
         let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
         // Of a member it is asked for another device of his, and that comes in whatever becomes of the grant.
         let is_in = self.resolved.members().contains_key(account);
-        let mut roles = self.dag.role_removes_since(invite, account, power, None);
+        let mut roles = self.dag.role_removes_since(invite, account, power);
         if !is_in && roles.any(|removal| self.resolved.ends_any(&self.dag, account, removal)) {
             return true;
         }

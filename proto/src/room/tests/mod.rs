@@ -5,6 +5,7 @@ mod annotate;
 mod attacks;
 mod bounds;
 mod clocks_and_heads;
+mod costs;
 mod covers;
 mod crowds;
 mod dead_ends;
