@@ -11,14 +11,14 @@ use crate::event::Event;
 use crate::ids::{AccountId, EventId};
 use crate::room::NewInvite;
 
-/// All rights of an admin, in the name of an observer.
-fn spare(auth: EventId, subject: AccountId) -> GrantRole {
+/// All rights of an admin, in the name of an observer, to be handed on or not.
+fn spare(auth: EventId, subject: AccountId, max_depth: u8) -> GrantRole {
     GrantRole {
         auth,
         subject,
         power: Power::OBSERVER,
         perms: Permissions::ALL,
-        max_depth: 3,
+        max_depth,
         invites: InviteBounds { history: InviteHistory::None, ..InviteBounds::NONE },
     }
 }
@@ -40,7 +40,9 @@ fn meddles(mallory: &mut Person, auth: EventId, victim: AccountId) {
     let write = State { auth, writes: vec![(Setting::Name as u8, b"mine".to_vec())] };
     written(mallory, &Control::State(write));
     written(mallory, &Control::Policy(PolicyChange { auth, policy: Policy { history: History::Full } }));
-    written(mallory, &Control::Grant(GrantRole { max_depth: 2, ..spare(auth, victim) }));
+    // Where there is nothing to hand on, nobody takes it.
+    let handed_on = forge(mallory, &Control::Grant(spare(auth, victim, 2)), |_| ());
+    mallory.receive(vec![handed_on]);
 }
 
 fn is_untouched(alice: &Person, victim: &AccountId) {
@@ -51,17 +53,19 @@ fn is_untouched(alice: &Person, victim: &AccountId) {
 
 #[test]
 fn an_admin_who_is_made_a_member_does_nothing_more_by_a_grant_that_he_wrote_himself_in_a_weaker_name() {
-    let (mut alice, mut others) = founded(History::None, &[Role::Admin, Role::Member]);
-    let [mallory, carol] = &mut others[..] else { unreachable!() };
-    let (me, victim) = (account(mallory), account(carol));
-    let event = written(mallory, &Control::Grant(spare(auth(mallory), me)));
-    alice.sync(mallory);
-    gives(&mut alice, &me, Role::Member);
-    mallory.sync(&mut alice);
-    assert_eq!(alice.room.member(&me).unwrap().role, Role::Member);
-    meddles(mallory, event.id(), victim);
-    alice.sync_from(mallory);
-    is_untouched(&alice, &victim);
+    for max_depth in [0, 3] {
+        let (mut alice, mut others) = founded(History::None, &[Role::Admin, Role::Member]);
+        let [mallory, carol] = &mut others[..] else { unreachable!() };
+        let (me, victim) = (account(mallory), account(carol));
+        let event = written(mallory, &Control::Grant(spare(auth(mallory), me, max_depth)));
+        alice.sync(mallory);
+        gives(&mut alice, &me, Role::Member);
+        mallory.sync(&mut alice);
+        assert_eq!(alice.room.member(&me).unwrap().role, Role::Member);
+        meddles(mallory, event.id(), victim);
+        alice.sync_from(mallory);
+        is_untouched(&alice, &victim);
+    }
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn nor_by_one_that_came_by_an_invite_of_his_own() {
     let [mallory, carol] = &mut others[..] else { unreachable!() };
     let (me, victim) = (account(mallory), account(carol));
     let link = parlor_crypto::invite::InviteSeed::generate(&mut mallory.rng);
-    let own = spare(auth(mallory), me);
+    let own = spare(auth(mallory), me, 3);
     let invite = Invite {
         auth: own.auth,
         invite_pk: link.keys().sign.public_bytes(),
@@ -107,7 +111,7 @@ fn a_role_that_is_said_again_ends_what_somebody_was_given_beside_it() {
     let [ben, mallory, carol] = &mut others[..] else { unreachable!() };
     let (me, victim) = (account(mallory), account(carol));
     assert_eq!(gives(&mut alice, &me, Role::Member), 0, "he is one, and nothing else");
-    let event = written(ben, &Control::Grant(spare(auth(ben), me)));
+    let event = written(ben, &Control::Grant(spare(auth(ben), me, 3)));
     alice.sync(ben);
     mallory.sync(&mut alice);
     assert!(gives(&mut alice, &me, Role::Member) > 1);
