@@ -8,6 +8,7 @@
 //! the shape of the DAG and however often a device forked its log. Sets share what they have in common, so an event takes
 //! some 200 bytes for it, and a pointer for every 1,024 events before it.
 
+mod ends;
 mod grants;
 mod kinds;
 mod proofs;
@@ -16,6 +17,7 @@ mod set;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use self::ends::Reach;
 use self::grants::Grants;
 pub use self::grants::{Grant, GrantIdx};
 pub use self::kinds::Kinds;

@@ -263,8 +263,7 @@ pub const MAX_LATE_CHAINS: usize = 3_072;
 pub const MAX_SLICE_KEYS: usize = 256;
 /// Sets of control heads whose past is kept worked out.
 pub const MAX_CONTEXTS: usize = 64;
-/// How often one device lets in one account, gives it roles that nobody takes away, or removes it with nothing new to remove: each
-/// time costs everybody who resolves the room.
+/// How often one device lets in one account, or gives it roles that nobody takes away: each is looked at and ended by itself.
 pub const MAX_SAME: usize = 64;
 /// How often all devices of one account that are not revoked let in one account.
 pub const MAX_SAME_OF_ACCOUNT: usize = 4 * MAX_SAME;

@@ -6,7 +6,8 @@
 //! - **ok** if what made it counts: it is of the genesis, or its event is *admissible*; for an admission the invite is too,
 //!   nothing that the sponsor had not seen closed the invite, and it is not used up;
 //! - **killed** by every event that ends it: a Remove by somebody more senior, or a Leave of its subject, unless the grant
-//!   was made knowing that: then it is a return, which only a ban by a senior forbids;
+//!   was made knowing that: then it is a return, which only a ban by a senior forbids. Of what one device says again the
+//!   first counts;
 //! - **live** if it is ok and nothing killed it.
 //!
 //! An event is *admissible* if the grant it was made under is ok, and it lies inside the *fence* of everything that
@@ -147,7 +148,7 @@ impl Resolved {
         self.ok.get(g).copied().unwrap_or(false)
     }
 
-    /// The events that ended the grant, ascending.
+    /// The events that ended the grant, ascending; without what says again what its author said before.
     pub fn kills(&self, g: GrantIdx) -> &[NodeIdx] {
         self.kills.get(g).map_or(&[], Vec::as_slice)
     }
@@ -222,9 +223,9 @@ impl Resolved {
         removes.iter().copied().filter(holds).collect()
     }
 
-    /// Whether a Remove ends a grant of the account.
-    pub fn ends_any(&self, dag: &Dag, account: &AccountId, removal: NodeIdx) -> bool {
-        dag.grants_of(account).iter().any(|g| self.kills(*g).contains(&removal))
+    /// Whether a Remove, or a Leave of the account, ends a grant of it, or says again what ended one.
+    pub fn ends_any(&self, dag: &Dag, account: &AccountId, end: NodeIdx) -> bool {
+        dag.grants_of(account).iter().any(|g| self.would_end(dag, end, *g))
     }
 
     fn make_room(&mut self, grants: usize) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::proofs::Proofs;
 use super::{Dag, Grant, GrantIdx, Node, NodeIdx, Set};
-use crate::control::{Admit, Control, DeviceFence, Invite, Power, RevokeFence, Sponsor, Target};
+use crate::control::{Admit, Control, DeviceFence, Invite, RevokeFence, Sponsor, Target};
 use crate::event::LogId;
 use crate::ids::{AccountId, DeviceId, EpochId};
 use crate::limits;
@@ -26,6 +26,8 @@ pub struct Kinds {
     pub ends: Vec<NodeIdx>,
     /// The admissions by one request.
     requests: HashMap<RequestName, Vec<NodeIdx>>,
+    /// Of these the ones that knew of none before.
+    first_requests: HashMap<RequestName, Vec<NodeIdx>>,
     /// The leaves of an account.
     pub leaves: HashMap<AccountId, Vec<NodeIdx>>,
     /// Every write of settings, and every change of policy.
@@ -78,6 +80,10 @@ impl Dag {
             }
             Control::Admit(admit) => {
                 self.kinds.slices.entry(admit.epoch).or_default().push((at, admit.slice));
+                let first = self.kinds.first_requests.entry(request_of(admit)).or_default();
+                if !first.iter().any(|before| node.past.has(*before)) {
+                    first.push(at);
+                }
                 self.kinds.requests.entry(request_of(admit)).or_default().push(at);
             }
             Control::Remove(remove) => self.add_remove(at, &remove.target, remove.cascade),
@@ -150,66 +156,6 @@ impl Dag {
         }
     }
 
-    /// The removals that name the grant itself: its account, it alone, or the invite behind it.
-    pub fn removes_naming(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        let account = self.kinds.account_removes.get(&self.grants()[g].subject);
-        let grant = self.kinds.grant_removes.get(&g);
-        let invites = if self.kinds.invite_removes.is_empty() { None } else { self.invite_behind(g) };
-        let invite = invites.and_then(|invite| self.kinds.invite_removes.get(&invite));
-        [account, grant, invite].into_iter().flatten().flatten().copied()
-    }
-
-    /// The removals of another grant of the same account that end this one too, which is as strong: it was given by an invite that was
-    /// made without knowing of it, so who was given another role does not get the one before again by the link he came by; or it was
-    /// given at once with it by a junior of who removed: so of two who change a role apart the more senior's word counts.
-    pub fn role_removes(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        let grant = &self.grants()[g];
-        let by = self.invite_behind(g).into_iter();
-        let by_link = by.flat_map(move |invite| self.role_removes_since(invite, &grant.subject, grant.power, Some(g)));
-        let is_role = matches!(self.node(grant.op).control, Control::Grant(_));
-        let all = is_role.then(|| self.kinds.role_removes.get(&grant.subject)).flatten().into_iter().flatten().copied();
-        let at_once = all.filter(move |at| {
-            let by = self.node(*at).auth;
-            by.zip(grant.parent).is_some_and(|(by, giver)| self.seniority(by, giver).is_lt())
-                && !self.in_past(*at, grant.op)
-                && !self.in_past(grant.op, *at)
-                && self.takes_as_strong(*at, grant.power, Some(g))
-        });
-        by_link.chain(at_once)
-    }
-
-    /// The removals of one grant of an account that end another one of it by an invite, `except` the grant they name: made when the
-    /// invite was not known to know of them, of a grant that was no stronger than `power`.
-    pub fn role_removes_since(
-        &self,
-        invite: NodeIdx,
-        account: &AccountId,
-        power: Power,
-        except: Option<GrantIdx>,
-    ) -> impl Iterator<Item = NodeIdx> {
-        let all = self.kinds.role_removes.get(account).into_iter().flatten().copied();
-        all.filter(move |at| !self.in_past(*at, invite) && self.takes_as_strong(*at, power, except))
-    }
-
-    /// Whether a removal names a grant, not `except`, that is no stronger than `power`.
-    fn takes_as_strong(&self, removal: NodeIdx, power: Power, except: Option<GrantIdx>) -> bool {
-        let Control::Remove(remove) = &self.node(removal).control else { return false };
-        let mut named = self.targets(&remove.target).iter();
-        named.any(|named| Some(*named) != except && power <= self.grants()[*named].power)
-    }
-
-    /// The grants of an account that lie in the past of a Remove and are not junior to the one it was made under.
-    pub fn above(&self, account: &AccountId, kill: NodeIdx) -> impl Iterator<Item = GrantIdx> {
-        let auth = self.node(kill).auth;
-        let theirs = self.ranked_of(account).iter().copied();
-        let seniors = theirs.take_while(move |h| {
-            #[cfg(test)]
-            crate::steps::note();
-            auth.is_some_and(|auth| !self.seniority(auth, *h).is_lt())
-        });
-        seniors.filter(move |h| self.in_past(self.grants()[*h].op, kill))
-    }
-
     /// Whether who has a grant was let in himself long after this time: nobody lets in by a link that was over then. Of founders, and of
     /// who was given a role since, this is not asked: their grants may say any time.
     pub fn came_after(&self, sponsor: &Grant, ts_ms: u64) -> bool {
@@ -235,38 +181,6 @@ impl Dag {
         of_device >= limits::MAX_SAME || of_author >= limits::MAX_SAME_OF_ACCOUNT
     }
 
-    /// Whether a device gave an account so many roles that nobody took away.
-    pub fn given_often(&self, device: &DeviceId, account: &AccountId, view: &Set) -> bool {
-        let stands = |op: &NodeIdx| {
-            matches!(self.node(*op).control, Control::Grant(_))
-                && !self.removes_of(account).any(|at| view.has(at) && self.in_past(*op, at))
-        };
-        let ops = self.grants_of(account).iter().map(|g| self.grants()[*g].op);
-        let of_device = ops.filter(|op| view.has(*op) && self.node(*op).event.device() == *device);
-        of_device.filter(stands).count() >= limits::MAX_SAME
-    }
-
-    /// Whether a device removed the same so often, with nothing new to remove since: whatever an account is given can be taken away
-    /// again, by whoever may, however often that was.
-    pub fn removed_often(&self, device: &DeviceId, target: &Target, view: &Set) -> bool {
-        let (Target::Account(account) | Target::Grant(_, account)) = target else { return false };
-        let same = |at: &NodeIdx| {
-            let node = self.node(*at);
-            let names = matches!(&node.control, Control::Remove(remove) if remove.target == *target);
-            names && view.has(*at) && node.event.device() == *device
-        };
-        let before: Vec<NodeIdx> = self.removes_of(account).filter(same).collect();
-        let known = || self.grants_of(account).iter().map(|g| self.grants()[*g].op).filter(|op| view.has(*op));
-        let knew_all = |at: &&NodeIdx| known().all(|op| self.in_past(op, **at));
-        before.len() >= limits::MAX_SAME && before.iter().filter(knew_all).count() >= limits::MAX_SAME
-    }
-
-    /// The removals of an account and of each of its grants.
-    fn removes_of(&self, account: &AccountId) -> impl Iterator<Item = NodeIdx> {
-        let removes = [self.kinds.account_removes.get(account), self.kinds.role_removes.get(account)];
-        removes.into_iter().flatten().flatten().copied()
-    }
-
     /// The leaves of an account.
     pub fn leaves_of(&self, account: &AccountId) -> &[NodeIdx] {
         self.kinds.leaves.get(account).map_or(&[], Vec::as_slice)
@@ -277,16 +191,14 @@ impl Dag {
         self.kinds.requests.get(&request_of(admit)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a Leave says of a grant that it was given in vain, whoever gave it: he knew nothing of the Leave, and gave a role, for which
-    /// nobody had asked him, or let somebody in by a request that he had been let in by before he left.
-    pub fn takes_back(&self, leave: NodeIdx, g: GrantIdx) -> bool {
-        let op = self.grants()[g].op;
-        let vain = match &self.node(op).control {
-            Control::Grant(_) => true,
-            Control::Admit(admit) => self.same_request(admit).iter().any(|known| self.in_past(*known, leave)),
-            _ => false,
-        };
-        vain && !self.in_past(leave, op)
+    /// Whether an event knew that somebody was let in by a request.
+    pub fn knew_request(&self, at: NodeIdx, admit: &Admit) -> bool {
+        let first = self.kinds.first_requests.get(&request_of(admit)).map_or(&[][..], Vec::as_slice);
+        first.iter().any(|known| {
+            #[cfg(test)]
+            crate::steps::note();
+            self.in_past(*known, at)
+        })
     }
 
     /// The revocations of a device, with what they let count.

@@ -51,14 +51,14 @@ impl Dag {
         }
     }
 
-    /// What these grants were made knowing, together. What is in the past of one that was looked at adds nothing.
-    pub fn known_by(&self, grants: &[GrantIdx]) -> Set {
-        let mut ops: Vec<NodeIdx> = grants.iter().map(|g| self.grants()[*g].op).collect();
-        ops.sort_unstable_by_key(|op| Reverse(self.node(*op).lamport));
+    /// What the authors of these events knew, together. What is in the past of one that was looked at adds nothing.
+    pub fn known_by(&self, events: impl Iterator<Item = NodeIdx>) -> Set {
+        let mut events: Vec<NodeIdx> = events.collect();
+        events.sort_unstable_by_key(|at| Reverse(self.node(*at).lamport));
         let mut knew = Set::default();
-        for op in ops {
-            if !knew.has(op) {
-                knew.put_all(&self.node(op).past);
+        for at in events {
+            if !knew.has(at) {
+                knew.put_all(&self.node(at).past);
             }
         }
         knew

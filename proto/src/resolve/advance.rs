@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::Resolved;
 use super::decide::{fence_holds, max_uses};
 use super::settings::{self, Key};
-use crate::control::{Control, Target};
+use crate::control::{Control, Remove, Target};
 use crate::dag::{Dag, GrantIdx, NodeIdx};
 use crate::ids::AccountId;
 
@@ -99,12 +99,37 @@ impl Resolved {
                 }
                 work.delta.accounts.insert(node.author);
             }
-            _ => {
-                self.touch(dag, at, work);
-                self.touch_requests(dag, at, work);
-            }
+            Control::Remove(_) | Control::Leave(_) => self.strike(dag, at, work),
+            // It lifts a ban for what is given knowing of it, and that is nothing yet.
+            Control::Unban(_) => {}
+            _ => self.touch(dag, at, work),
         }
         self.refresh_papers(dag, at, work);
+    }
+
+    /// Sends what an end that came just now ends, or closes. Nobody knows of it yet, so all else stays as it is: also what was ended
+    /// before by the like of it.
+    fn strike(&self, dag: &Dag, at: NodeIdx, work: &mut Work) {
+        let node = dag.node(at);
+        let mut hit = match &node.control {
+            Control::Remove(Remove { target: Target::Account(account) | Target::Grant(_, account), .. }) => {
+                dag.grants_of(account).to_vec()
+            }
+            Control::Remove(remove) => dag.targets(&remove.target).to_vec(),
+            _ => dag.grants_of(&node.author).to_vec(),
+        };
+        if let Control::Remove(remove) = &node.control {
+            if let Target::Invite(invite) = &remove.target {
+                work.delta.invites.extend(dag.find(invite));
+                let unheard = hit.iter().filter(|g| !dag.in_past(dag.grants()[**g].op, at));
+                unheard.for_each(|g| self.push(dag, *g, work));
+            }
+            if remove.cascade {
+                hit.extend(dag.subtree(&remove.target));
+            }
+        }
+        let ends = |g: &GrantIdx| !dag.is_repeated(self.kills(*g), at) && self.would_end(dag, at, *g);
+        hit.into_iter().filter(ends).for_each(|g| self.push(dag, g, work));
     }
 
     /// The devices that an event certifies or revokes.
@@ -287,7 +312,8 @@ impl Resolved {
             new.chain(was_killed.iter().filter(|kill| !kills.contains(kill))).copied().collect();
         let subject = &dag.grants()[g].subject;
         // What is senior to a remover keeps him from what is junior to him, if he knew of it: of what came just now nobody did.
-        if dag.grants()[g].op != work.at {
+        let known = was_ok != self.ok[g] || changed.iter().any(|kill| *kill != work.at);
+        if dag.grants()[g].op != work.at && known {
             self.push_account(dag, Some(g), subject, work);
         }
         for op in dag.under(g).iter().copied().filter(|op| self.view.has(*op)) {

@@ -12,9 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Resolved;
-use super::decide::{by_old_invite, cascades_over, fence_holds, inside, max_uses};
+use super::decide::{by_old_invite, fence_holds, inside, max_uses};
 use crate::control::{Control, DeviceFence};
-use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
+use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Reach, Set};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
 
@@ -29,6 +29,8 @@ struct Bounds {
     may_end: Vec<NodeIdx>,
     /// in every part.
     sure_end: Vec<NodeIdx>,
+    /// With what ends it in every part in which nothing that it says again does.
+    over: Vec<NodeIdx>,
 }
 
 /// The grants decided so far, all that they ask for among them.
@@ -106,7 +108,7 @@ impl Resolved {
 }
 
 /// The devices that an event certifies, each with whose it makes them.
-fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
+pub(super) fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
     let no = |device: DeviceId, account: AccountId| dag.device_no(&device).map(|no| (no, account));
     match &dag.node(op).control {
         Control::Genesis(genesis) => genesis.owners.iter().filter_map(|o| no(o.device(), o.account())).collect(),
@@ -116,16 +118,6 @@ fn brought_by(dag: &Dag, op: NodeIdx) -> Vec<(DeviceNo, AccountId)> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Why a Remove may end a grant.
-enum Why {
-    /// It names it.
-    Named,
-    /// It names one above it, and cascades.
-    Above,
-    /// It names another one of the account that this would give again.
-    Role,
 }
 
 impl Between<'_> {
@@ -148,11 +140,11 @@ impl Between<'_> {
         for (_, g) in cone {
             let mut bounds = Bounds { may_ok: self.ok(g, false), sure_ok: self.ok(g, true), ..Bounds::default() };
             // Which Leaves count is asked with the Removes known.
-            bounds.may_end = self.removes(g, false);
-            bounds.sure_end = self.removes(g, true);
+            self.removes(g, &mut bounds);
             let (may, sure) = (self.leaves(g, &bounds, false), self.leaves(g, &bounds, true));
             bounds.may_end.extend(may);
-            bounds.sure_end.extend(sure);
+            bounds.sure_end.extend(&sure);
+            bounds.over.extend(sure);
             self.note_use(g, &bounds);
             self.decided.insert(g, bounds);
         }
@@ -168,15 +160,17 @@ impl Between<'_> {
             todo.extend(auth(&invite));
             todo.extend(self.closings(invite).filter_map(|at| auth(&at)));
         }
-        let removes = self.candidates(g).into_iter().filter(|(kill, _)| view.has(*kill));
-        for (kill, _) in removes {
-            todo.extend(auth(&kill).filter(|auth| dag.seniority(*auth, g).is_lt()));
+        let senior = |other: &GrantIdx| dag.seniority(*other, g).is_lt();
+        let mut above = 0;
+        for (kill, _) in dag.removes_reaching(g).into_iter().filter(|(kill, _)| view.has(*kill)) {
             todo.extend(self.unbans(kill, grant.op).filter_map(|at| auth(&at)));
-            if auth(&kill).is_some_and(|auth| dag.seniority(auth, g).is_lt()) {
-                todo.extend(dag.above(&grant.subject, kill));
+            if let Some(auth) = auth(&kill).filter(senior) {
+                todo.push(auth);
+                above = above.max(dag.rank_below(&grant.subject, auth));
             }
         }
-        let senior = |other: &GrantIdx| dag.seniority(*other, g).is_lt();
+        let theirs = dag.ranked_of(&grant.subject).iter().take(above).copied();
+        todo.extend(theirs.filter(|h| view.has(dag.grants()[*h].op)));
         todo.extend(self.leaves_of(g).filter_map(|at| auth(&at)).filter(senior));
     }
 
@@ -188,8 +182,8 @@ impl Between<'_> {
             _ => false,
         };
         // Nobody hands it to whom an admission names that was over before it was written.
-        let began = !bounds.sure_end.iter().any(|end| self.dag.in_past(*end, self.dag.grants()[g].op));
-        bounds.may_ok && ((into && began) || bounds.sure_end.is_empty())
+        let began = !bounds.over.iter().any(|end| self.dag.in_past(*end, self.dag.grants()[g].op));
+        bounds.may_ok && ((into && began) || bounds.over.is_empty())
     }
 
     /// Whether a part that has `op` has `at`: surely, or perhaps.
@@ -239,46 +233,44 @@ impl Between<'_> {
         }
     }
 
-    /// The Removes that end a grant.
-    fn removes(&self, g: GrantIdx, sure: bool) -> Vec<NodeIdx> {
+    /// The Removes that end a grant. One that says again what surely ended it ends nothing in any part; one that says again what may
+    /// have ended it bounds nothing surely.
+    fn removes(&self, g: GrantIdx, bounds: &mut Bounds) {
+        for (kill, reach) in self.dag.removes_reaching(g) {
+            if self.dag.is_repeated(&bounds.sure_end, kill) {
+                continue;
+            }
+            let first = !self.dag.is_repeated(&bounds.may_end, kill);
+            if self.ends(kill, reach, g, true) {
+                bounds.over.push(kill);
+                bounds.sure_end.extend(first.then_some(kill));
+            }
+            if self.ends(kill, reach, g, false) {
+                bounds.may_end.push(kill);
+            }
+        }
+    }
+
+    /// Whether a Remove that may end a grant does, whatever else does.
+    fn ends(&self, kill: NodeIdx, reach: Reach, g: GrantIdx, sure: bool) -> bool {
         let (dag, op) = (self.dag, self.dag.grants()[g].op);
-        let ends = |(kill, why): &(NodeIdx, Why)| {
-            let Some(auth) = dag.node(*kill).auth.filter(|_| self.has(*kill, op, sure)) else { return false };
-            let hits = match why {
-                Why::Role => true,
-                Why::Above => !dag.in_past(*kill, op),
-                Why::Named => !dag.in_past(*kill, op) || self.bans_return(*kill, auth, g, sure),
-            };
-            hits && dag.seniority(auth, g).is_lt() && self.admissible(*kill, sure) && !self.shields(g, *kill, !sure)
+        let Some(auth) = dag.node(kill).auth.filter(|_| self.has(kill, op, sure)) else { return false };
+        let hits = match reach {
+            Reach::Role => true,
+            Reach::Above => !dag.in_past(kill, op),
+            Reach::Named => !dag.in_past(kill, op) || self.bans_return(kill, auth, g, sure),
         };
-        self.candidates(g).into_iter().filter(ends).map(|(kill, _)| kill).collect()
+        hits && dag.seniority(auth, g).is_lt() && self.admissible(kill, sure) && !self.shields(g, kill, !sure)
     }
 
     /// Whether the account stood above the author of a Remove, by what he knew: in every part, or in some.
     fn shields(&self, g: GrantIdx, kill: NodeIdx, sure: bool) -> bool {
         let above = |h: GrantIdx| {
             let Some(bounds) = self.decided.get(&h) else { return !sure };
-            let (ok, ends) = if sure { (bounds.sure_ok, &bounds.may_end) } else { (bounds.may_ok, &bounds.sure_end) };
+            let (ok, ends) = if sure { (bounds.sure_ok, &bounds.may_end) } else { (bounds.may_ok, &bounds.over) };
             ok && !ends.iter().any(|end| self.dag.in_past(*end, kill))
         };
         self.dag.above(&self.dag.grants()[g].subject, kill).any(above)
-    }
-
-    /// The Removes that may end a grant, each with why.
-    fn candidates(&self, g: GrantIdx) -> Vec<(NodeIdx, Why)> {
-        let dag = self.dag;
-        let mut found: Vec<(NodeIdx, Why)> = dag.removes_naming(g).map(|kill| (kill, Why::Named)).collect();
-        found.extend(dag.role_removes(g).map(|kill| (kill, Why::Role)));
-        if dag.kinds().cascades > 0 {
-            let mut above = dag.grants()[g].giver;
-            while let Some(h) = above {
-                found.extend(
-                    dag.removes_naming(h).filter(|kill| cascades_over(dag, *kill, h)).map(|kill| (kill, Why::Above)),
-                );
-                above = dag.grants()[h].giver;
-            }
-        }
-        found
     }
 
     /// Whether a grant made knowing the Remove `kill` is forbidden all the same: by a ban in it, or as given by an invite of before.
@@ -318,10 +310,17 @@ impl Between<'_> {
                 sure_ok: of_auth.sure_ok,
                 may_end: removals(&of_auth.may_end),
                 sure_end: removals(&of_auth.sure_end),
+                over: Vec::new(),
             };
             of_own.iter().all(|kill| inside(dag, *kill, *leave)) && self.admits(*leave, auth, &of_auth, sure)
         };
-        self.leaves_of(g).filter(ends).collect()
+        let mut found = Vec::new();
+        for leave in self.leaves_of(g) {
+            if !dag.is_repeated(&found, leave) && ends(&leave) {
+                found.push(leave);
+            }
+        }
+        found
     }
 
     fn leaves_of(&self, g: GrantIdx) -> impl Iterator<Item = NodeIdx> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Resolved;
 use crate::control::{Control, DeviceFence, Remove, Target};
-use crate::dag::{Dag, GrantIdx, NodeIdx};
+use crate::dag::{Dag, GrantIdx, NodeIdx, Reach};
 use crate::ids::{AccountId, DeviceId};
 
 impl Resolved {
@@ -64,31 +64,44 @@ impl Resolved {
         decided
     }
 
-    /// What ends the grant; its own `ok` is decided.
+    /// What ends the grant; its own `ok` is decided. Of what one device says again and again only the first counts: so however often
+    /// somebody is given and loses something, each time costs no more than a look at what there was before.
     pub(super) fn kills_of(&self, dag: &Dag, g: GrantIdx) -> Vec<NodeIdx> {
-        let mut kills: Vec<NodeIdx> = dag.removes_naming(g).filter(|kill| self.removes(dag, *kill, g, true)).collect();
-        if dag.kinds().cascades > 0 {
-            let mut above = dag.grants()[g].giver;
-            while let Some(h) = above {
-                let reaches = |kill: &NodeIdx| cascades_over(dag, *kill, h) && self.removes(dag, *kill, g, false);
-                kills.extend(dag.removes_naming(h).filter(reaches));
-                above = dag.grants()[h].giver;
+        let mut kills: Vec<NodeIdx> = Vec::new();
+        for (kill, reach) in dag.removes_reaching(g) {
+            if !dag.is_repeated(&kills, kill) && self.removes(dag, kill, reach, g) {
+                kills.push(kill);
             }
         }
-        kills.extend(dag.role_removes(g).filter(|kill| self.replaces(dag, *kill, g)));
-        let leaves = dag.leaves_of(&dag.grants()[g].subject);
-        let left: Vec<NodeIdx> = leaves.iter().copied().filter(|leave| self.leaves(dag, *leave, g, &kills)).collect();
-        kills.extend(left);
+        let removes = kills.clone();
+        for leave in dag.leaves_of(&dag.grants()[g].subject).iter().copied() {
+            if !dag.is_repeated(&kills, leave) && self.leaves(dag, leave, g, &removes) {
+                kills.push(leave);
+            }
+        }
         kills.sort_unstable();
-        kills.dedup();
         kills
     }
 
-    /// Whether the Remove `kill`, which names the grant (`named`) or one above it, ends the grant.
-    fn removes(&self, dag: &Dag, kill: NodeIdx, g: GrantIdx, named: bool) -> bool {
+    /// Whether an end of grants would end this one, whatever else did.
+    pub(super) fn would_end(&self, dag: &Dag, end: NodeIdx, g: GrantIdx) -> bool {
+        if let Control::Leave(_) = dag.node(end).control {
+            let removal = |kill: &NodeIdx| matches!(dag.node(*kill).control, Control::Remove(_));
+            let removes: Vec<NodeIdx> = self.kills(g).iter().copied().filter(removal).collect();
+            return self.leaves(dag, end, g, &removes);
+        }
+        dag.reach(end, g).is_some_and(|reach| self.removes(dag, end, reach, g))
+    }
+
+    /// Whether a Remove that may end the grant does.
+    fn removes(&self, dag: &Dag, kill: NodeIdx, reach: Reach, g: GrantIdx) -> bool {
         let Some(auth) = dag.node(kill).auth.filter(|_| self.view.has(kill)) else { return false };
-        let op = dag.grants()[g].op;
-        let hits = !dag.in_past(kill, op) || (named && self.bans_return(dag, kill, auth, g));
+        let unheard = !dag.in_past(kill, dag.grants()[g].op);
+        let hits = match reach {
+            Reach::Named => unheard || self.bans_return(dag, kill, auth, g),
+            Reach::Role => true,
+            Reach::Above => unheard,
+        };
         hits && dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill) && !self.shields(dag, g, kill)
     }
 
@@ -97,12 +110,6 @@ impl Resolved {
     fn shields(&self, dag: &Dag, g: GrantIdx, kill: NodeIdx) -> bool {
         dag.above(&dag.grants()[g].subject, kill)
             .any(|h| self.is_ok(h) && !self.kills(h).iter().any(|end| dag.in_past(*end, kill)))
-    }
-
-    /// Whether the removal of another grant of the account, which ends this one too if it counts, does.
-    fn replaces(&self, dag: &Dag, kill: NodeIdx, g: GrantIdx) -> bool {
-        let Some(auth) = dag.node(kill).auth.filter(|_| self.view.has(kill)) else { return false };
-        dag.seniority(auth, g).is_lt() && self.is_admissible(dag, kill) && !self.shields(dag, g, kill)
     }
 
     /// Whether the grant, made knowing the Remove `kill`, is forbidden all the same: it was given by somebody junior to the
@@ -124,6 +131,8 @@ impl Resolved {
     /// back the request by which the grant was given, whoever let him in by that. Nobody who is removed undoes that by having left:
     /// it counts only inside the fences of all removals.
     fn leaves(&self, dag: &Dag, leave: NodeIdx, g: GrantIdx, removes: &[NodeIdx]) -> bool {
+        #[cfg(test)]
+        crate::steps::note();
         if self.view.has(leave) && dag.takes_back(leave, g) && self.admits(dag, leave, g, self.is_ok(g), removes) {
             return true;
         }
@@ -192,12 +201,6 @@ pub(super) fn inside(dag: &Dag, kill: NodeIdx, op: NodeIdx) -> bool {
 pub(super) fn fence_holds(dag: &Dag, fence: &DeviceFence, op: NodeIdx) -> bool {
     let end = fence.control.and_then(|end| dag.find(&end.id));
     end.is_some_and(|end| dag.in_past(op, end))
-}
-
-/// Whether the Remove `kill`, which names the grant `h`, ends it for good and all that hangs below it.
-pub(super) fn cascades_over(dag: &Dag, kill: NodeIdx, h: GrantIdx) -> bool {
-    let cascades = matches!(&dag.node(kill).control, Control::Remove(remove) if remove.cascade);
-    cascades && dag.node(kill).auth.is_some_and(|auth| dag.seniority(auth, h).is_lt())
 }
 
 /// How many accounts an invite takes; `None` for any number.

@@ -1,8 +1,9 @@
 //! Who was brought in and is out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::Resolved;
+use super::between::brought_by;
 use crate::dag::{Dag, NodeIdx, Set};
 use crate::ids::AccountId;
 
@@ -22,20 +23,14 @@ impl Resolved {
 
     /// Looks again at what brought in this account and its devices.
     pub(super) fn refresh_outsiders(&mut self, dag: &Dag, account: &AccountId) {
-        let member = self.members.contains_key(account);
-        let grants = dag.grants_of(account).iter().map(|g| (dag.grants()[*g].op, member));
-        let devices = dag.devices_of(account).iter().filter_map(|no| Some((*no, dag.devices().get(*no)?)));
-        let certs = devices.flat_map(|(no, entry)| {
-            let of_account = entry.certs.iter().filter(|(_, of)| of == account);
-            of_account.map(move |(at, _)| (*at, no))
-        });
-        let certs = certs.map(|(at, no)| (at, self.live.has(no)));
-        // One event may bring in several devices: it counts if one of them is out.
-        let mut inside: HashMap<NodeIdx, bool> = HashMap::new();
-        for (op, live) in grants.chain(certs).filter(|(op, _)| self.view.has(*op)) {
-            *inside.entry(op).or_insert(true) &= live;
-        }
-        for (op, inside) in inside {
+        let grants = dag.grants_of(account).iter().map(|g| dag.grants()[*g].op);
+        let devices = dag.devices_of(account).iter().filter_map(|no| dag.devices().get(*no));
+        let certs = devices.flat_map(|entry| entry.certs.iter().filter(|(_, of)| of == account).map(|(at, _)| *at));
+        let ops: BTreeSet<NodeIdx> = grants.chain(certs).filter(|op| self.view.has(*op)).collect();
+        for op in ops {
+            // One event may bring in several accounts and devices: it counts if one of them is out, whichever was looked at last.
+            let members = dag.grants_by(op).all(|g| self.members.contains_key(&dag.grants()[g].subject));
+            let inside = members && brought_by(dag, op).iter().all(|(no, _)| self.live.has(*no));
             if inside { self.outsiders.take(op) } else { self.outsiders.put(op) }
         }
     }

@@ -58,11 +58,19 @@ impl Room {
         rng: &mut impl CryptoRng,
     ) -> Result<Admission, JoinRefusal> {
         let (outcome, epoch, slice) = self.write_admit(at, join.clone(), now_ms)?;
-        let keys = self.keys_for(&self.dag.lets_read(at), epoch, &slice);
+        let keys = self.keys_for(&self.reads_by(at, &join.entrant.account()), epoch, &slice);
         // No keys for whom the Admit does not bring in, whatever the reason: nobody would see that he reads.
         let is_in = self.is_live_device(&join.entrant.device());
         let welcome = if is_in { self.seal_welcome(&join, keys, rng) } else { None };
         Ok(Admission { outcome, welcome })
+    }
+
+    /// How much of the past an account that was let in by an invite reads for it: what it says, and no more than the account may read by
+    /// what it has. Another device of a member comes in also by a link that gives him nothing any more.
+    fn reads_by(&self, invite: NodeIdx, account: &AccountId) -> InviteHistory {
+        let theirs = self.dag.grants_of(account).iter().copied().filter(|g| self.resolved.is_live(*g));
+        let may = self.dag.widest(theirs, &self.everything);
+        self.dag.narrower(self.dag.lets_read(invite), may, &self.everything)
     }
 
     /// Writes the Admit, and tells the epoch and slice from which on the newcomer reads.
@@ -143,7 +151,7 @@ impl Room {
         let since = |removal: &NodeIdx| !self.dag.in_past(*removal, invite);
         // Of a member it is asked for another device of his, and that comes in whatever becomes of the grant.
         let is_in = self.resolved.members().contains_key(account);
-        let mut roles = self.dag.role_removes_since(invite, account, power, None);
+        let mut roles = self.dag.role_removes_since(invite, account, power);
         if !is_in && roles.any(|removal| self.resolved.ends_any(&self.dag, account, removal)) {
             return true;
         }

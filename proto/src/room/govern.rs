@@ -13,7 +13,7 @@ use crate::control::{
     InviteBounds, InviteId, KeyComplaint, MessageFate, NewDevice, Permission, Permissions, Policy, PolicyChange, Power,
     REMOVE_KIND, Remove, RevokeFence, Role, Target, Unban,
 };
-use crate::dag::{DeviceEntry, DeviceNo, GrantIdx, NodeIdx};
+use crate::dag::{DeviceEntry, DeviceNo, Grant, GrantIdx, NodeIdx};
 use crate::event::{ControlHeader, Event};
 use crate::ids::{AccountId, DeviceId, EpochId, EventId};
 use crate::limits;
@@ -75,11 +75,11 @@ pub struct DeviceInfo {
 }
 
 impl Room {
-    /// Gives a known account a role: another one to a member, a new one to a former member who is taken back. A weaker role
-    /// than now, or the same with other permissions, ends the grants it had, as far as they are junior to us.
+    /// Gives a known account a role: another one to a member, a new one to a former member who is taken back. What it had ends
+    /// but for grants that are weaker and give nothing more: those change nothing.
     ///
     /// # Errors
-    /// [`Refusal::NotPermitted`] without GRANT (and REMOVE, for a weaker role); [`Refusal::TooStrong`] for a role above ours
+    /// [`Refusal::NotPermitted`] without GRANT (and REMOVE, where something ends); [`Refusal::TooStrong`] for a role above ours
     /// or a member we may not touch; [`Refusal::NoAccount`] for an account never heard of; [`Refusal::Banned`].
     pub fn grant_role(&mut self, account: &AccountId, role: Role, now_ms: u64) -> Result<Outcome, Refusal> {
         let kind = self.info().ok_or(Refusal::NotMember)?.kind;
@@ -138,16 +138,16 @@ impl Room {
         let max_depth = new.max_depth.min(below);
         let mut invites = new.invites.unwrap_or(mine.invites);
         invites.history = self.no_wider(account, self.dag.narrower(invites.history, mine.reads, &self.everything));
-        let had = self.resolved.members().get(account).copied();
-        // Of two grants of one strength the earlier one is the more senior and would go on counting.
-        let replaces = had.is_some_and(|had| self.dag.grants()[had].power <= new.power);
-        let same = had.map(|had| &self.dag.grants()[had]);
-        if same.is_some_and(|had| {
+        let new = NewGrant { max_depth, invites: Some(invites), ..new };
+        let replaced = self.replaced_grants(account, &new)?;
+        let is_new = |g: &GrantIdx| {
+            let had = &self.dag.grants()[*g];
             (had.power, had.perms, had.max_depth, had.invites) == (new.power, new.perms, max_depth, invites)
-        }) {
+        };
+        // Beside anything else it is said anew: the end of that may end it too, if it came by a link.
+        if !replaced.is_empty() && replaced.iter().all(is_new) {
             return Ok(Outcome::default());
         }
-        let replaced = if replaces { self.replaced_grants(account, new.power)? } else { Vec::new() };
         let auth = self.grant_id(self.grant().ok_or(Refusal::NotMember)?);
         let grant = GrantRole { auth, subject: *account, power: new.power, perms: new.perms, max_depth, invites };
         let mut outcome = self.write_control(Control::Grant(grant), now_ms)?;
@@ -450,15 +450,31 @@ impl Room {
         came.map(|account| (*account, self.resolved.members().contains_key(account))).collect()
     }
 
-    /// The live grants of `account` that are not weaker than `power`, if we may end them all.
-    fn replaced_grants(&self, account: &AccountId, power: Power) -> Result<Vec<GrantIdx>, Refusal> {
-        self.permitted(Permission::Remove)?;
+    /// The live grants of `account` that end when it is given another one, if we may end them all: those that are as strong, of which
+    /// the earlier one would go on counting, and those that give anything else. Whoever is to lose a role may have written himself all
+    /// its rights under the name of a weaker one, where nobody sees them.
+    fn replaced_grants(&self, account: &AccountId, new: &NewGrant) -> Result<Vec<GrantIdx>, Refusal> {
         let mine = self.grant().ok_or(Refusal::NotMember)?;
         let theirs = self.dag.grants_of(account).iter().copied();
         let replaced: Vec<GrantIdx> =
-            theirs.filter(|g| self.resolved.is_live(*g) && self.dag.grants()[*g].power <= power).collect();
+            theirs.filter(|g| self.resolved.is_live(*g) && !self.adds_nothing(&self.dag.grants()[*g], new)).collect();
+        if !replaced.is_empty() {
+            self.permitted(Permission::Remove)?;
+        }
         let touchable = replaced.iter().all(|g| self.dag.seniority(mine, *g).is_lt());
         if touchable { Ok(replaced) } else { Err(Refusal::TooStrong) }
+    }
+
+    /// Whether a grant is weaker than a new one and gives nothing that this does not give.
+    fn adds_nothing(&self, old: &Grant, new: &NewGrant) -> bool {
+        let narrower = |one, other| self.dag.narrower(one, other, &self.everything);
+        let invites = |bounds: InviteBounds| {
+            let history = narrower(old.invites.history, old.reads);
+            let fewer = old.invites.until_ms <= bounds.until_ms && old.invites.uses <= bounds.uses;
+            fewer && narrower(history, bounds.history) == history
+        };
+        let hands_on = old.max_depth > 0 && !new.invites.is_none_or(invites);
+        old.power > new.power && old.perms.within(new.perms) && old.max_depth <= new.max_depth && !hands_on
     }
 
     /// Refuses to take back whom a senior has banned.

@@ -40,7 +40,7 @@ fn could_read(dag: &Dag, account: &AccountId, view: &Set, resolved: &Resolved) -
     if standing.peek().is_some() {
         return dag.widest(standing, view);
     }
-    let knew = dag.known_by(&grants);
+    let knew = dag.known_by(grants.iter().map(|g| dag.grants()[*g].op));
     let last = grants.iter().copied().filter(|g| !resolved.kills(*g).iter().any(|end| knew.has(*end)));
     dag.widest(last, view)
 }

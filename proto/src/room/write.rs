@@ -300,6 +300,9 @@ impl Room {
                 let theirs = self.dag.grants_of(&grant.subject);
                 // What ended them first: what it is not said to know of would end it too.
                 named.extend(theirs.iter().flat_map(|g| self.resolved.kills(*g)));
+                named.extend(
+                    self.dag.removes_of(&grant.subject).filter(|at| self.resolved.is_admissible(&self.dag, *at)),
+                );
                 named.extend(theirs.iter().map(|g| self.dag.grants()[*g].op));
             }
             Control::Unban(unban) => named.extend(self.dag.find(&unban.removal)),

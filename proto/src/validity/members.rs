@@ -57,9 +57,6 @@ impl Facts<'_> {
     /// A removal names something in its past that its author may end, and fences with what lies in its past.
     pub(super) fn remove(&self, remove: &Remove, auth: GrantIdx) -> Result<(), Invalid> {
         permitted(&self.dag.grants()[auth], Permission::Remove)?;
-        if self.dag.removed_often(&self.device, &remove.target, self.past) {
-            return Err(Invalid::Repeated);
-        }
         remove.fence.iter().try_for_each(|fence| self.fence(fence))?;
         if let Target::Invite(invite) = &remove.target {
             return self.closes(invite, auth);

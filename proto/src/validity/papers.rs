@@ -116,9 +116,8 @@ impl Facts<'_> {
 
     /// Whether who asks has left since he was let in by the same request: it lies in the log, for everybody to let him in again with.
     fn left_since(&self, admit: &Admit) -> bool {
-        let mut before = self.dag.same_request(admit).iter().filter(|op| self.past.has(**op));
-        let leaves = self.dag.leaves_of(&admit.join.entrant.account());
-        before.any(|op| leaves.iter().any(|leave| self.past.has(*leave) && self.dag.in_past(*op, *leave)))
+        let mut leaves = self.dag.leaves_of(&admit.join.entrant.account()).iter();
+        leaves.any(|leave| self.past.has(*leave) && self.dag.knew_request(*leave, admit))
     }
 
     fn account_update(&self, update: &AccountUpdate) -> Result<(), Invalid> {

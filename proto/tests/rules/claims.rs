@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use parlor_proto::EventId;
-use parlor_proto::control::Control;
-use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Set};
+use parlor_proto::control::{Control, Target};
+use parlor_proto::dag::{Dag, GrantIdx, Insert, NodeIdx, Reach, Set};
 use parlor_proto::event::Event;
 use parlor_proto::resolve::{Delta, Resolved, resolve};
 use rand::RngExt as _;
@@ -181,8 +181,34 @@ fn whoever_is_removed_is_silent_whatever_he_backdates_forks_leaves_or_revokes() 
         after.closed.retain(|invite| known.contains(invite));
         // A device is its account's by the word of the account's root, whoever brings it.
         after.live.clone_from(&before.live);
+        // What they write in vain brings in people who are out.
+        after.outsiders.clone_from(&before.outsiders);
         assert_eq!(after, before);
     });
+}
+
+#[test]
+fn who_says_again_that_somebody_is_out_changes_nothing_however_little_he_says_to_have_seen() {
+    let met = std::cell::Cell::new(0_u32);
+    run(26, |world| {
+        let devices: Vec<Who> = (0..PEOPLE).map(|n| (n, 0)).filter(|who| world.grant_of(*who).is_some()).collect();
+        for _ in 0..6 {
+            let (who, whom) = (*world.pick(&devices), *world.pick(&devices));
+            if world.remove(who, whom, false, false).is_none() {
+                continue;
+            }
+            let before = Summary::of(&world.dag, &resolve(&world.dag, &world.everything));
+            let (auth, view) = (world.grant_of(who).unwrap(), world.view(who));
+            let target = Target::Account(person(whom.0).account());
+            let mut again = world.removal(auth, target, false, false, &view);
+            again.fence.clear();
+            world.write(who, &Control::Remove(again), How::default()).unwrap();
+            assert_eq!(Summary::of(&world.dag, &resolve(&world.dag, &world.everything)), before);
+            met.set(met.get() + 1);
+        }
+        grown_is_as_from_scratch(world);
+    });
+    assert!(met.get() > 100 || std::env::var("PARLOR_SIM_SEED").is_ok(), "{}", met.get());
 }
 
 /// The devices of those all of whose grants were ended by removals.
@@ -196,6 +222,29 @@ fn all_removed(world: &World) -> Vec<Who> {
     };
     let devices = (0..PEOPLE).filter(gone).map(|n| (n, 0));
     devices.filter(|who| !world.log(*who).is_empty() || world.grant_of(*who).is_some()).collect()
+}
+
+#[test]
+fn of_roles_given_apart_none_stands_that_a_junior_gave_of_a_senior_who_took_another_away() {
+    let met = std::cell::Cell::new(0_u32);
+    run(25, |world| {
+        let (dag, all) = (&world.dag, resolve(&world.dag, &world.everything));
+        for (g, grant) in dag.grants().iter().enumerate() {
+            if !matches!(dag.node(grant.op).control, Control::Grant(_)) {
+                continue;
+            }
+            let (giver, theirs) = (grant.parent.unwrap(), dag.grants_of(&grant.subject));
+            for h in theirs.iter().copied().filter(|h| *h != g) {
+                let apart = |kill: &NodeIdx| !dag.in_past(*kill, grant.op) && !dag.in_past(grant.op, *kill);
+                let senior = |kill: &NodeIdx| dag.seniority(dag.node(*kill).auth.unwrap(), giver).is_lt();
+                let named = |kill: &NodeIdx| matches!(&dag.node(*kill).control, Control::Remove(remove) if matches!(remove.target, Target::Grant(..)) && dag.targets(&remove.target) == [h]);
+                let taken = all.kills(h).iter().any(|kill| named(kill) && senior(kill) && apart(kill));
+                met.set(met.get() + u32::from(taken));
+                assert!(!taken || !all.is_live(g), "{:?}", name(dag, g));
+            }
+        }
+    });
+    assert!(met.get() > 10 || std::env::var("PARLOR_SIM_SEED").is_ok(), "{}", met.get());
 }
 
 #[test]
@@ -298,13 +347,14 @@ impl Met {
         self.forked += dag.forked().len();
         for (g, grant) in dag.grants().iter().enumerate() {
             let is_leave = |at: &&NodeIdx| matches!(dag.node(**at).control, Control::Leave(_));
-            let names = |at: &&NodeIdx| dag.removes_naming(g).any(|named| named == **at);
+            let names = |at: &&NodeIdx| dag.reach(**at, g) == Some(Reach::Named);
             let kills = || all.kills(g).iter();
             self.removed += kills().filter(|at| names(at)).count();
             self.left += kills().filter(is_leave).count();
             self.cascaded += kills().filter(|at| !is_leave(at) && !names(at)).count();
             self.kept_out += kills().filter(|at| dag.in_past(**at, grant.op)).count();
-            let knew = dag.removes_naming(g).any(|at| dag.in_past(at, grant.op) && all.is_admissible(dag, at));
+            let named = dag.removes_reaching(g).into_iter().filter(|(_, reach)| *reach == Reach::Named);
+            let knew = named.into_iter().any(|(at, _)| dag.in_past(at, grant.op) && all.is_admissible(dag, at));
             self.returned += usize::from(knew && all.is_live(g));
             let fits = dag.invite_behind(g).is_some_and(|invite| all.is_admissible(dag, invite));
             let closed = dag.invite_behind(g).is_some_and(|invite| all.is_closed(dag, invite));

@@ -33,7 +33,7 @@ use world::World;
 /// Histories of each family, unless the environment says otherwise.
 const RUNS: u64 = 300;
 /// Families with a claim of their own.
-const FAMILIES: u64 = 7;
+const FAMILIES: u64 = 9;
 /// Histories of each of the [`CROWDS`], about which nothing else is asked than that all agree.
 const CROWD: u64 = 2_000;
 /// How many crowds: one a test, so that they run side by side.

@@ -19,6 +19,8 @@ pub(crate) struct Summary {
     pub closed: BTreeSet<EventId>,
     pub settings: BTreeMap<u8, Vec<u8>>,
     pub policy: Option<String>,
+    /// The events that brought in somebody who is out, by which epochs are safe or not.
+    pub outsiders: BTreeSet<EventId>,
 }
 
 pub(crate) fn name(dag: &Dag, g: GrantIdx) -> GrantName {
@@ -46,6 +48,7 @@ impl Summary {
                 .map(|at| (id(dag, at), resolved.came_by(at).copied().collect()))
                 .collect(),
             closed: invites().filter(|at| resolved.is_closed(dag, *at)).map(|at| id(dag, at)).collect(),
+            outsiders: resolved.outsiders().iter().map(|at| id(dag, at)).collect(),
             settings: resolved.settings().clone(),
             policy: resolved.policy(dag).map(|policy| format!("{policy:?}")),
         }

@@ -278,7 +278,7 @@ impl World {
                 let invite = *self.pick(invites);
                 Target::Invite(self.id(invite))
             }
-            1..3 => {
+            1..5 => {
                 let g = *self.pick(&grants);
                 Target::Grant(self.id(self.dag.grants()[g].op), self.dag.grants()[g].subject)
             }

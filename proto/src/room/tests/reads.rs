@@ -396,3 +396,20 @@ fn an_admission_that_was_over_before_it_was_written_takes_no_history_from_who_is
     let (_, made) = alice.room.dag.epoch(&first).map(|(at, _)| (at, first)).unwrap();
     assert!(alice.room.epochs_for(&bob.room.me().device()).contains(&made));
 }
+
+#[test]
+fn a_link_that_gives_nothing_any_more_shows_another_device_no_more_than_its_account_may_read() {
+    let (mut alice, mut bob) = newcomer(Role::Member);
+    let wide = alice.invite(&NewInvite { history: Some(InviteHistory::Full), ..NewInvite::of(Role::Member) });
+    gives(&mut alice, &bob, Role::Observer);
+    settle(&mut alice, &mut bob);
+    let (root, _) = Identity::create("laptop", START, &mut StdRng::seed_from_u64(2)).unwrap();
+    let phone = Arc::new(Identity::add_device(&root, "phone", 2, START, &mut StdRng::seed_from_u64(6)).unwrap());
+    let admission = alice.admit(&phone, &wide).unwrap();
+    let mut phone = Person::joining(12, phone, &wide, &alice.room.id(), admission.welcome.as_ref().unwrap());
+    settle(&mut alice, &mut phone);
+    knows_nothing_of_the_past(&mut alice, &mut phone);
+    alice.write("after");
+    settle(&mut alice, &mut phone);
+    assert!(phone.shown().contains(&"after".to_string()));
+}

@@ -344,3 +344,21 @@ fn of_two_who_change_a_role_apart_the_word_of_the_more_senior_counts() {
         assert_eq!(ben.room.member(&account).unwrap().role, Role::Moderator);
     }
 }
+
+#[test]
+fn of_two_who_change_the_role_of_an_admin_apart_the_word_of_the_more_senior_counts_however_little_the_other_gave() {
+    let cases = [(Role::Observer, Role::Moderator), (Role::Observer, Role::Member), (Role::Member, Role::Moderator)];
+    for (by_alice, by_ben) in cases {
+        let (mut alice, mut others) = founded(History::Full, &[Role::Admin, Role::Admin]);
+        let [ben, dora] = &mut others[..] else { unreachable!() };
+        let account = dora.room.me().account();
+        for (person, role) in [(&mut alice, by_alice), (&mut *ben, by_ben)] {
+            let said = person.room.grant_role(&account, role, person.now).unwrap();
+            person.keep(said);
+        }
+        alice.sync(ben);
+        for person in [&alice, ben] {
+            assert_eq!(person.room.member(&account).unwrap().role, by_alice, "{by_ben:?}");
+        }
+    }
+}
