@@ -219,6 +219,9 @@ impl Turn<'_> {
             return;
         }
         if let Some(target) = message.body.as_ref().and_then(Body::target) {
+            if let Some(durable) = self.entry.deleted.get_mut(&target) {
+                *durable = true;
+            }
             return self.touch(target);
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };
@@ -265,14 +268,12 @@ impl Turn<'_> {
                     self.pass_requests_on();
                 }
                 Change::Invite(invite) => self.tell_invite(invite),
-                Change::Keys(_) => {
-                    self.open_unreadable(None);
-                    self.open_profiles();
-                }
+                Change::Keys(_) => self.open_profiles(),
                 Change::Fork(device) => self.tell_fork(device),
                 _ => {}
             }
         }
+        self.keys_came(changes);
         let members = |c: &Change| {
             matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Devices(_) | Change::Joined | Change::Out)
         };
