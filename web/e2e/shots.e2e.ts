@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { axe, context, DESKTOP, launch, open, PHONE, visit, wrongs } from './browser';
 import { portrait } from './made';
 import { Node } from './node';
+import { press, rare, type Screen } from './rare';
 import { peopled, type Scene } from './scene';
 
 const SHOTS = new URL('../shots', import.meta.url).pathname;
@@ -21,21 +22,6 @@ afterAll(async () => {
   await browser?.close();
   await Promise.all((scene?.nodes ?? []).map((node: Node) => node.end()));
 });
-
-interface Screen {
-  name: string;
-  path: string;
-  ready: string;
-  act?: (page: Page) => Promise<unknown>;
-}
-
-/** Presses what has an icon, and waits for what comes. */
-const press =
-  (button: string, comes = 'dialog[open]') =>
-  async (page: Page): Promise<void> => {
-    await page.locator(button).first().click();
-    await page.locator(comes).first().waitFor();
-  };
 
 function screens(): Screen[] {
   const room = `#/room/${scene.club}`;
@@ -222,8 +208,9 @@ async function shoot(page: Page, name: string, look: string, findings: Set<strin
   await page.evaluate(() => document.fonts.ready);
   await page.waitForFunction(
     () =>
-      !document.querySelector('.spin, .avatar.waiting, .wrap:not(.placed) .scroller') &&
-      document.getAnimations().every((a) => a.playState !== 'running'),
+      !document.querySelector(
+        '.spin:not(dialog .spin), .avatar.waiting, .wrap:not(.placed, :has(.damaged)) .scroller',
+      ) && document.getAnimations().every((a) => a.playState !== 'running'),
   );
   await page.screenshot({ path: `${SHOTS}/${name}-${look}.png` });
   for (const line of [...(await axe(page)), ...(wrongs.get(page) ?? []).splice(0)]) findings.add(`${name}: ${line}`);
@@ -233,7 +220,9 @@ test.each(LOOKS)('screenshots of every screen show no violation of accessibility
   const within = await context(browser, look);
   const findings = new Set<string>();
   const page = await open(within, scene.alice);
-  for (const screen of screens().filter((s) => wanted(s.name))) {
+  for (const screen of [...screens(), ...rare(scene)].filter((s) => wanted(s.name))) {
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+    await screen.mock?.(page);
     await page.evaluate((hash) => (location.hash = hash), screen.path);
     // Each as it is when it is come to: no dialog, no place of the screen before.
     await page.reload();

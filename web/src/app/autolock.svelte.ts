@@ -19,15 +19,18 @@ class AutoLock {
   }
 
   /** When any window of this browser was touched: one that lies behind locks nobody out of the one in front. */
-  private last(): number {
-    return Math.max(this.touched, Number(localStorage.getItem(TOUCHED) ?? 0));
+  private last(now: number): number {
+    // A clock that was ahead and was put right: nobody touched anything in what is to come.
+    this.touched = Math.min(this.touched, now);
+    const told = Number(localStorage.getItem(TOUCHED) ?? 0);
+    return told > now ? this.touched : Math.max(this.touched, told);
   }
 
   /** Begins to watch; answers how to stop. */
   watch(): () => void {
     const touch = (): void => {
       this.touched = Date.now();
-      if (this.touched - this.told < TELL_MS) return;
+      if (Math.abs(this.touched - this.told) < TELL_MS) return;
       this.told = this.touched;
       localStorage.setItem(TOUCHED, String(this.touched));
     };
@@ -38,7 +41,8 @@ class AutoLock {
     addEventListener('storage', heard);
     const timer = setInterval(() => {
       const limit = Number(this.minutes) * MINUTE_MS;
-      if (limit > 0 && session.state === 'in' && session.door?.passphrase && Date.now() - this.last() > limit) {
+      const now = Date.now();
+      if (limit > 0 && session.state === 'in' && session.door?.passphrase && now - this.last(now) > limit) {
         void session.lock().catch(() => undefined);
       }
     }, MINUTE_MS / 4);

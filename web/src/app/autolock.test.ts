@@ -40,3 +40,14 @@ test('whoever uses this one keeps it open, and tells the others', () => {
   vi.advanceTimersByTime(4 * MINUTE_MS);
   expect(locks).not.toHaveBeenCalled();
 });
+
+test('a clock that was ahead keeps nothing open once it is right', () => {
+  const right = Date.now();
+  vi.setSystemTime(right + 24 * 60 * MINUTE_MS);
+  dispatchEvent(new Event('keydown'));
+  vi.setSystemTime(right);
+  vi.advanceTimersByTime(4 * MINUTE_MS);
+  expect(locks).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(2 * MINUTE_MS);
+  expect(locks).toHaveBeenCalled();
+});

@@ -2,6 +2,7 @@
 export type Open =
   | { kind: 'create'; room: 'group' | 'channel' }
   | { kind: 'join'; link: string }
+  | { kind: 'joining'; room: string }
   | { kind: 'invite'; room: string }
   | { kind: 'export'; room: string }
   | { kind: 'palette' }

@@ -1,7 +1,7 @@
 // Where messages are written: nothing that was written is lost, and nothing that was sent comes back.
 import { cleanup, render } from '@testing-library/svelte';
 import { afterEach, expect, test, vi } from 'vitest';
-import { detail, event, node } from '../api/asked';
+import { detail, event, node, refused } from '../api/asked';
 import { said } from '../store/said';
 import { store } from '../store/store.svelte';
 import Composer from './Composer.svelte';
@@ -121,4 +121,40 @@ test('what is written while an edit is saved is not lost', async () => {
   answer!(Response.json({ ...m, text: 'new' }));
   await new Promise((resolve) => setTimeout(resolve));
   expect(c.text).toBe('another, changed a lot');
+});
+
+test('a draft of another window comes with what it answers, and with its files', async () => {
+  const answered = said('77', { room: 'd7', text: 'shall we go?' });
+  node((a) => Response.json(a.path.endsWith('/messages/m77') ? answered : { text: '', files: [] }));
+  const view = render(Composer, { line: store.timeline('d7'), room: detail('d7') });
+  const c = composeOf('d7');
+  const files = [{ hash: 'f1', name: 'plan.pdf', bytes: 9, mime: 'application/pdf', state: 'here' }];
+  store.apply(event('draft', { room: 'd7', text: 'yes', reply_to: 'm77', files }));
+  await vi.waitFor(() => expect(view.container.textContent).toContain('shall we go?'));
+  expect(view.container.textContent).toContain('plan.pdf');
+  expect([c.text, c.handed]).toEqual(['yes', ['f1']]);
+  store.apply({ ...event('draft', { room: 'd7', text: 'yes', files: [] }), seq: 2 } as never);
+  await vi.waitFor(() => expect([c.replyTo, c.files]).toEqual([null, []]));
+});
+
+test('what is answered and what was handed over are kept with the draft', async () => {
+  const asked = node((a) => Response.json(a.path.endsWith('/draft') ? { text: '', files: [] } : {}));
+  shown('d8');
+  const c = composeOf('d8');
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET']));
+  c.replyTo = said('77', { room: 'd8' });
+  c.restore([{ hash: 'f1', name: 'a.txt', bytes: 1, mime: 'text/plain' }]);
+  await vi.waitFor(() => expect(asked.at(-1)?.body).toEqual({ text: '', reply_to: 'm77', files: ['f1'] }));
+});
+
+test('a file that the node has no more goes out of the draft, and the words stay', async () => {
+  const asked = node((a) =>
+    a.method === 'PUT' && JSON.stringify(a.body).includes('f1')
+      ? refused('file_not_found', 404)
+      : Response.json({ text: 'see', files: [{ hash: 'f1', name: 'a.txt', bytes: 1, mime: 'text/plain' }] }),
+  );
+  const { area } = shown('d9');
+  await vi.waitFor(() => expect(area.value).toBe('see'));
+  write(area, 'see this');
+  await vi.waitFor(() => expect(asked.at(-1)).toMatchObject({ method: 'PUT', body: { text: 'see this' } }));
 });

@@ -33,10 +33,10 @@ const said = (): string[] => asked.map((a) => `${a.method} ${a.text}`.trim());
 const until = (count: number): Promise<void> => vi.waitFor(() => expect(asked).toHaveLength(count));
 
 test('one at a time: what was sent is not a draft again because an older request came later', async () => {
-  keep(room, { text: 'hello', replyTo: null });
+  keep(room, { text: 'hello', replyTo: null, files: [] });
   await until(1);
-  keep(room, { text: 'hello there', replyTo: null });
-  keep(room, { text: '', replyTo: null });
+  keep(room, { text: 'hello there', replyTo: null, files: [] });
+  keep(room, { text: '', replyTo: null, files: [] });
   expect(said()).toEqual(['PUT hello']);
   asked[0]!.answer();
   await until(2);
@@ -44,7 +44,7 @@ test('one at a time: what was sent is not a draft again because an older request
 });
 
 test('what a node that was away did not take is told again when it is back', async () => {
-  keep(room, { text: 'hello', replyTo: null });
+  keep(room, { text: 'hello', replyTo: null, files: [] });
   await until(1);
   asked[0]!.fail();
   await new Promise((resolve) => setTimeout(resolve));
@@ -55,20 +55,20 @@ test('what a node that was away did not take is told again when it is back', asy
 });
 
 test('what the node has already is not told again', async () => {
-  was(room, { text: 'from another window', replyTo: null });
-  keep(room, { text: 'from another window', replyTo: null });
-  keep(room, { text: 'mine', replyTo: null });
+  was(room, { text: 'from another window', replyTo: null, files: [] });
+  keep(room, { text: 'from another window', replyTo: null, files: [] });
+  keep(room, { text: 'mine', replyTo: null, files: [] });
   await until(1);
   expect(said()).toEqual(['PUT mine']);
 });
 
 test('a draft that was cleared is taken away also when the last words of it were not taken', async () => {
-  was(room, { text: 'old', replyTo: null });
-  keep(room, { text: 'old and more', replyTo: null });
+  was(room, { text: 'old', replyTo: null, files: [] });
+  keep(room, { text: 'old and more', replyTo: null, files: [] });
   await until(1);
   asked[0]!.fail();
   await new Promise((resolve) => setTimeout(resolve));
-  keep(room, { text: '', replyTo: null });
+  keep(room, { text: '', replyTo: null, files: [] });
   await until(2);
   expect(said().at(-1)).toBe('DELETE');
 });

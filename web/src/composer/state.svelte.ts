@@ -24,6 +24,8 @@ export const FILES_MAX = 8;
 export class Compose {
   text = $state('');
   replyTo = $state.raw<Message | null>(null);
+  /** What it answers, while that is being read. */
+  awaited: string | null = null;
   editing = $state.raw<Message | null>(null);
   files = $state<Attached[]>([]);
   /** What was written before an edit began. */
@@ -50,6 +52,30 @@ export class Compose {
       this.files.push(attached);
       void this.hand(attached.key, file);
     }
+  }
+
+  /** Files that a draft had, as the node tells them: they were handed over before. */
+  restore(files: readonly { hash: string; name: string; bytes: number; mime: string }[]): void {
+    const kept = this.files.filter((f) => !f.id || files.some((of) => of.hash === f.id));
+    for (const gone of this.files) if (!kept.includes(gone) && gone.preview) URL.revokeObjectURL(gone.preview);
+    const come = files.filter((of) => !kept.some((f) => f.id === of.hash));
+    const added = come.map((of) => ({
+      key: crypto.randomUUID(),
+      name: of.name,
+      bytes: of.bytes,
+      mime: of.mime,
+      preview: '',
+      sent: of.bytes,
+      id: of.hash,
+      failed: '',
+      abort: new AbortController(),
+    }));
+    this.files = [...kept, ...added].slice(0, FILES_MAX);
+  }
+
+  /** What the node keeps of it. */
+  get handed(): string[] {
+    return this.files.filter((f) => f.id).map((f) => f.id);
   }
 
   private async hand(key: string, file: File): Promise<void> {

@@ -11,7 +11,13 @@ export interface Link {
   close(): void;
 }
 
+/** Whether a link of this window ended before. */
+let again = false;
+
 export function openLink(token: string, hear: (told: Told) => void): Link {
+  // Meanwhile the page was locked, or the session was over: nobody told this window anything.
+  if (again) hear({ kind: 'reload' });
+  again = true;
   return typeof SharedWorker === 'undefined' ? alone(token, hear) : (shared(token, hear) ?? alone(token, hear));
 }
 

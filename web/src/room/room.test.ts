@@ -6,6 +6,7 @@ import { detail, event, item, node, refused } from '../api/asked';
 import type { Route } from '../app/route.svelte';
 import { said } from '../store/said';
 import { store } from '../store/store.svelte';
+import Members from './Members.svelte';
 import RemoveDialog from './RemoveDialog.svelte';
 import RoomSettings from './RoomSettings.svelte';
 import RoomView from './RoomView.svelte';
@@ -126,4 +127,16 @@ test('a dialog of removal is about the room it was opened in', async () => {
   [...document.querySelectorAll<HTMLButtonElement>('button.danger')].at(-1)!.click();
   await vi.waitFor(() => expect(asked.length).toBeGreaterThan(0));
   expect(asked[0]!.path).toBe('/api/v1/rooms/A/members/bob/ban');
+});
+
+test('of a member whose node has not come yet it is said', () => {
+  node(() => Response.json([]));
+  const person = { role: 'member', devices: [], me: false, online: false, joined_at: '', verified: false };
+  const people = [
+    { ...person, account: 'dora', name: 'Dora', not_here_yet: true },
+    { ...person, account: 'emil', name: 'Emil', by: { account: 'dora', name: 'Dora' } },
+  ];
+  const view = render(Members, { room: detail('r5', { people }) });
+  expect(view.getByText('Dora').closest('li')!.textContent).toContain('Not here yet');
+  expect(view.getByText('Emil').closest('li')!.textContent).toContain('Invited by Dora');
 });

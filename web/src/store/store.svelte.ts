@@ -3,6 +3,7 @@ import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { GET, PUT, Trouble, json, ok } from '../api/client';
 import type {
   Contact,
+  Draft,
   FileChanged,
   JoinAsk,
   JoinProgress,
@@ -25,6 +26,8 @@ export interface Typist {
 /** Somebody who is not heard of again is not typing any more. */
 const TYPING_MS = 8_000;
 const GATHER_MS = 120;
+/** After so long what could not be read after a loss is asked for again. */
+const AGAIN_MS = 2_000;
 /** Rooms whose history is kept in memory after they were left. */
 const TIMELINES = 12;
 
@@ -55,10 +58,11 @@ export class Store {
   newDevices = $state.raw<readonly OwnDevice[]>([]);
   /** Joins by room: what each waits for, or that it ended. */
   joins = new SvelteMap<string, JoinProgress>();
+  private joinsTold = 0;
   typing = new SvelteMap<string, readonly Typist[]>();
   sync = new SvelteMap<string, SyncWord>();
   /** Grows when a draft changed in another window. */
-  drafts = new SvelteMap<string, { text: string; replyTo: string | null; turn: number }>();
+  drafts = new SvelteMap<string, { text: string; replyTo: string | null; files: Draft['files']; turn: number }>();
   /** Grows with each event about pins, invites and devices, for pages that read lists of their own. */
   turn = $state(0);
   onNotification: (event: NodeEvent & { event: 'notification' }) => void = () => undefined;
@@ -112,8 +116,12 @@ export class Store {
     else if (told.kind === 'event') this.apply(told.event);
   }
 
+  private lines(): Timeline[] {
+    return [...this.timelines.values(), ...this.threads.values()];
+  }
+
   /** Reads the snapshot. What events said meanwhile may not be in it yet, so they say it again afterwards. */
-  async load(): Promise<void> {
+  async load(): Promise<boolean> {
     if (this.loading === 0) this.meanwhile = [];
     this.loading++;
     try {
@@ -134,21 +142,37 @@ export class Store {
       for (const id of this.rooms.keys()) if (!there.has(id)) this.rooms.delete(id);
       for (const room of rooms) this.rooms.set(room.room, room);
       for (const s of status.rooms) this.sync.set(s.room, s);
+      this.tellJoins(status);
       for (const event of this.meanwhile) this.restate(event);
       if (status.warnings.some((w) => w.startsWith('device_new'))) void this.loadDevices();
       this.ready = true;
+      return true;
     } catch {
       // Nobody answers, or the token is not known: the link says so.
+      return false;
     } finally {
       this.loading--;
     }
   }
 
-  async reload(): Promise<void> {
+  /** Joins as the node has them: those that became rooms stand in the list. */
+  private tellJoins(status: Status): void {
+    const joins = status.joins ?? [];
+    const there = new Set(joins.map((j) => j.room));
+    for (const room of this.joins.keys()) if (!there.has(room)) this.joins.delete(room);
+    for (const join of joins) this.joins.set(join.room, join);
+  }
+
+  async reload(rest = false): Promise<void> {
     this.lost = false;
-    await this.load();
+    if (!rest) for (const line of this.lines()) line.stale = true;
+    const read = await this.load();
     for (const id of this.details.keys()) this.refresh(id);
-    await Promise.all([...this.timelines.values(), ...this.threads.values()].map((t) => t.reload()));
+    const all = await Promise.all(this.lines().map((line) => line.reload()));
+    if (read && all.every(Boolean)) return;
+    // What could not be read is asked for again: with the next connection, or soon if this one stands.
+    this.lost = true;
+    setTimeout(() => this.lost && this.link === 'open' && void this.reload(true), AGAIN_MS);
   }
 
   /** Tells how files come; answers what ends that. */
@@ -171,8 +195,7 @@ export class Store {
 
   /** How many messages of this window the node does not have yet. */
   unsent(): number {
-    const all = [...this.timelines.values(), ...this.threads.values()];
-    return all.reduce((n, line) => n + line.pending.filter((p) => !p.message && p.state !== 'kept').length, 0);
+    return this.lines().reduce((n, line) => n + line.pending.filter((p) => !p.message && p.state !== 'kept').length, 0);
   }
 
   thread(room: string, root: string): Timeline {
@@ -214,10 +237,14 @@ export class Store {
         this.heardProfile(event);
         break;
       case 'draft':
-        this.merge(event.room, { draft: event.text !== '' });
+        this.merge(event.room, { draft: event.text !== '' || (event.files ?? []).length > 0 });
         break;
       case 'sync':
         this.sync.set(event.room, event);
+        break;
+      case 'join':
+        this.joins.set(event.room, event);
+        this.joinsTold++;
         break;
       case 'room':
       case 'member':
@@ -267,9 +294,6 @@ export class Store {
         void this.loadDevices();
         this.turn++;
         break;
-      case 'join':
-        this.joins.set(event.room, event);
-        break;
       case 'request':
         if (event.room) void this.loadRequests(event.room);
         else void this.loadContacts();
@@ -286,7 +310,12 @@ export class Store {
         this.heardPresence(event);
         break;
       case 'draft':
-        this.drafts.set(event.room, { text: event.text, replyTo: event.reply_to ?? null, turn: event.seq });
+        this.drafts.set(event.room, {
+          text: event.text,
+          replyTo: event.reply_to ?? null,
+          files: event.files ?? [],
+          turn: event.seq,
+        });
         break;
       case 'peer':
       case 'outbox':
@@ -444,6 +473,7 @@ export class Store {
       if (!isLast()) return this.details.get(id) ?? room;
       this.details.set(room.room, room);
       this.missing.delete(id);
+      this.joins.delete(id);
       this.rooms.set(room.room, {
         room: room.room,
         name: room.name,
@@ -510,11 +540,22 @@ export class Store {
   private gatherStatus(): void {
     this.statusTimer ??= setTimeout(() => {
       this.statusTimer = null;
-      void ok(GET('/api/v1/status')).then(
-        (status) => (this.status = status),
-        () => undefined,
-      );
+      void this.loadStatus();
     }, GATHER_MS);
+  }
+
+  async loadStatus(): Promise<void> {
+    const isLast = this.begin('status');
+    const told = this.joinsTold;
+    try {
+      const status = await ok(GET('/api/v1/status'));
+      if (!isLast()) return;
+      this.status = status;
+      // An event that came meanwhile is newer.
+      if (told === this.joinsTold) this.tellJoins(status);
+    } catch {
+      // The next event asks again.
+    }
   }
 
   async markRead(room: string, message: string): Promise<void> {

@@ -98,4 +98,31 @@ describe('what the window knows', () => {
     expect(store.thread('r', 'root1').pending).toHaveLength(1);
     expect(store.unsent()).toBe(1);
   });
+
+  test('what could not be read again after a loss is asked for until it is read', async () => {
+    vi.useFakeTimers();
+    const store = new Store();
+    let items = [said('1', { text: 'one' })];
+    let away = 0;
+    node((a) => {
+      if (a.path.endsWith('/messages') && away-- > 0) return refused('internal', 500);
+      return Response.json(
+        a.path.endsWith('/messages') ? { items } : a.path.endsWith('/status') ? { account: 'me', rooms: [] } : [],
+      );
+    });
+    store.hear({ kind: 'state', state: 'open' });
+    const line = store.timeline('r');
+    await line.open({ kind: 'end' });
+    store.hear({ kind: 'reload' });
+    store.hear({ kind: 'state', state: 'offline' });
+    items = [...items, said('2', { text: 'between' })];
+    away = 2;
+    store.hear({ kind: 'state', state: 'open' });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([line.stale, line.held.items.length]).toEqual([true, 1]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(line.held.items.map((i) => i.text)).toEqual(['one', 'between']);
+    expect(line.stale).toBe(false);
+    vi.useRealTimers();
+  });
 });

@@ -46,6 +46,10 @@ export class Timeline {
   unreadFrom = $state<string | null>(null);
   /** Where the reader was when he left. */
   place: { key: string; offset: number } | null = null;
+  /** Events were missed: what is held may have a hole, until it was read again. */
+  stale = false;
+  /** Told of each message that comes after all others. */
+  whenArrived: ((message: Message) => void) | null = null;
   private turn = 0;
   /** Requests for pages that are under way, and what was heard meanwhile: a page may be older than it. */
   private asking = 0;
@@ -79,6 +83,7 @@ export class Timeline {
       this.shift = false;
       this.held = stretch(page);
       this.loaded = true;
+      this.stale = false;
       this.catchUp();
       this.target = anchor;
       this.settle();
@@ -92,9 +97,9 @@ export class Timeline {
     if (!this.loaded || !this.atEnd) return;
     const turn = this.turn;
     try {
-      const page = await this.page({});
+      const page = await this.newest();
       if (turn !== this.turn || !this.atEnd) return;
-      this.set(this.held.items.length === 0 ? stretch(page) : joinNewer(this.held, page));
+      this.set(this.held.items.length === 0 ? page : joinNewer(this.held, page));
       this.catchUp();
       void this.letGo(letOldestGo, true);
     } catch {
@@ -102,14 +107,26 @@ export class Timeline {
     }
   }
 
-  /** After a break in which events were missed: the same place again. */
-  async reload(): Promise<void> {
-    if (!this.loaded) return;
-    if (this.atEnd) await this.open({ kind: 'end' });
-    else {
-      const middle = this.held.items[Math.floor(this.held.items.length / 2)];
-      await this.open(middle ? { kind: 'message', id: middle.message } : { kind: 'end' });
+  /** All that is here before those between, of which a page may not hold all: what lies behind them is scrolled to as ever. */
+  private async newest(): Promise<Stretch> {
+    let all = stretch(await this.page({}));
+    const known = new Set(this.held.items.map((m) => m.message));
+    while (all.older !== null && all.items[0]?.early && !known.has(all.items[0].message)) {
+      const before = await this.page({ before: all.older });
+      if (before.items.length === 0) break;
+      all = joinOlder(all, before);
     }
+    return all;
+  }
+
+  /** After a break in which events were missed: the same place again. Answers whether it was read, or never will be. */
+  async reload(): Promise<boolean> {
+    if (!this.loaded || !this.stale) return true;
+    const middle = this.atEnd ? undefined : this.held.items[Math.floor(this.held.items.length / 2)];
+    await this.open(middle ? { kind: 'message', id: middle.message } : { kind: 'end' });
+    // It may be what disappeared meanwhile.
+    if (middle && this.trouble?.status === 404) await this.open({ kind: 'end' });
+    return !this.stale || (this.trouble !== null && !passes(this.trouble));
   }
 
   async loadOlder(): Promise<void> {
@@ -191,7 +208,12 @@ export class Timeline {
 
   hear(event: NodeEvent): void {
     if (this.asking > 0) this.heard.push(event);
-    if (this.loaded) this.apply(event);
+    if (!this.loaded) return;
+    const last = this.held.items[this.held.items.length - 1];
+    const held = this.held;
+    this.apply(event);
+    if (event.event === 'message' && held !== this.held && this.atEnd && event.order > (last?.order ?? ''))
+      this.whenArrived?.(event);
   }
 
   /** Bounds what is held, once the list has drawn what came: of one change at both ends it could not tell how far the view moved. */

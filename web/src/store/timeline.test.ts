@@ -128,4 +128,38 @@ describe('a room in the page', () => {
     expect(line.pending).toEqual([]);
     expect(texts(line)).toEqual(['a long thought']);
   });
+
+  test('tells of what comes behind all others only, and not of what is last because another one disappeared', async () => {
+    node(() => Response.json({ items: [message('3', 'one'), message('5', 'two')] }));
+    const line = new Timeline('r', () => 'me');
+    const told: string[] = [];
+    line.whenArrived = (m) => told.push(m.text);
+    await line.open({ kind: 'end' });
+    line.hear(event('message.expired', { room: 'r', message: 'm5' }));
+    line.hear(event('message', message('2', 'late')));
+    line.hear(event('message.updated', message('3', 'edited')));
+    line.hear(event('message', message('7', 'new')));
+    line.hear(event('message', message('7', 'new')));
+    expect(told).toEqual(['new']);
+  });
+
+  test('shows all that is here before those between, also where that is more than a page', async () => {
+    const early = (order: string): Message => said(order, { early: true });
+    const pages: Record<string, object> = {
+      '': { items: [early('7'), early('8')], older: '7' },
+      '7': { items: [early('5'), early('6')], older: '5', newer: '6' },
+      '5': { items: [message('1', 'first'), early('4')], older: '1', newer: '4' },
+    };
+    let begun = false;
+    vi.stubGlobal('fetch', (request: Request) => {
+      const before = new URL(request.url).searchParams.get('before') ?? '';
+      return Promise.resolve(Response.json(begun ? pages[before]! : { items: [message('1', 'first')] }));
+    });
+    const line = new Timeline('r', () => 'me');
+    await line.open({ kind: 'end' });
+    begun = true;
+    await line.newestCame();
+    expect(line.held.items.map((m) => m.order)).toEqual(['1', '4', '5', '6', '7', '8']);
+    expect([line.held.older, line.atEnd]).toEqual([null, true]);
+  });
 });
