@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use parlor_crypto::{Secret, SigningKey};
-use parlor_net::{Address, Line, LineKind, NetworkConfig, NetworkHandle, PeerId};
+use parlor_net::{Address, Line, LineKind, NetworkConfig, NetworkHandle};
 use parlor_proto::mailbox::proof::{name_of, prove};
 use parlor_proto::mailbox::{Ask, BoxKind, ClientFrame, RelayId, Reply, ServerFrame};
 use parlor_proto::wire::Blob;
@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Relay {
     child: Child,
     address: Address,
-    peer: PeerId,
 }
 
 impl Drop for Relay {
@@ -40,6 +39,16 @@ impl Relay {
     /// # Errors
     /// It does not start: `cargo xtask bench` builds it beside this program.
     pub fn start(dir: &Path, mailbox: &str) -> Result<Self> {
+        Self::start_with(dir, mailbox, "")
+    }
+
+    /// As [`start`](Self::start), with these lines in its config file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(dir: &Path, mailbox: &str, config: &str) -> Result<Self> {
+        std::fs::create_dir_all(dir.join("relay"))?;
+        std::fs::write(dir.join("relay").join("config.toml"), config)?;
         let program = std::env::current_exe()?.with_file_name("parlor-bootstrap");
         let mut command = Command::new(program);
         command.arg("--data").arg(dir.join("relay")).args(["--json", "run", "--open", "--mailbox", mailbox]);
@@ -50,8 +59,7 @@ impl Relay {
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
         let ready: serde_json::Value = serde_json::from_str(&line).context("the relay ended at once")?;
         let address: Address = ready["listen"][0].as_str().context("it listens nowhere")?.parse()?;
-        let peer = address.peer().context("it names no peer")?;
-        Ok(Self { child, address, peer })
+        Ok(Self { child, address })
     }
 
     /// The process.
@@ -69,19 +77,7 @@ impl Relay {
     /// # Errors
     /// The relay does not take the line.
     pub async fn client(&self, number: u32) -> Result<Client> {
-        let mut seed = [7; 32];
-        seed[..4].copy_from_slice(&number.to_be_bytes());
-        let mut config = NetworkConfig::new(seed);
-        // Thousands of clients are in this process.
-        config.tuning.memory_max = usize::MAX;
-        let mut network = parlor_net::spawn(config).await?;
-        // Nothing that happens is of interest, but nobody may wait.
-        tokio::spawn(async move { while network.events.recv().await.is_some() {} });
-        let handle = network.handle;
-        let mut line = handle.open_line(self.peer, vec![self.address.without_peer()], LineKind::Mailbox).await?;
-        let ServerFrame::Hello { nonce, .. } = receive(&mut line).await? else { bail!("no hello") };
-        let relay = RelayId::new(self.peer.as_key()).context("no relay")?;
-        Ok(Client { _network: handle, line, nonce, relay, number: 0, made: 0 })
+        Client::connect(&self.address, number).await
     }
 
     /// `n` clients that count what is pushed into the box with this number.
@@ -113,7 +109,53 @@ async fn receive(line: &mut Line) -> Result<ServerFrame> {
     Ok(ServerFrame::decode(&frame.context("the relay closed the line")?)?)
 }
 
+/// A line of this kind to the relay at this address, from a network of its own.
+///
+/// # Errors
+/// The relay does not take it.
+pub async fn line(relay: &Address, number: u32, kind: LineKind) -> Result<(NetworkHandle, Line)> {
+    let mut seed = [7; 32];
+    seed[..4].copy_from_slice(&number.to_be_bytes());
+    let mut config = NetworkConfig::new(seed);
+    // Thousands of clients are in this process.
+    config.tuning.memory_max = usize::MAX;
+    let mut network = parlor_net::spawn(config).await?;
+    // Nothing that happens is of interest, but nobody may wait.
+    tokio::spawn(async move { while network.events.recv().await.is_some() {} });
+    let peer = relay.peer().context("an address without a peer")?;
+    let line = network.handle.open_line(peer, vec![relay.without_peer()], kind).await?;
+    Ok((network.handle, line))
+}
+
 impl Client {
+    /// A client of the relay at this address.
+    ///
+    /// # Errors
+    /// The relay does not take the line.
+    pub async fn connect(relay: &Address, number: u32) -> Result<Self> {
+        let (network, mut line) = line(relay, number, LineKind::Mailbox).await?;
+        let ServerFrame::Hello { nonce, .. } = receive(&mut line).await? else { bail!("no hello") };
+        let relay = RelayId::new(line.peer().as_key()).context("no relay")?;
+        Ok(Self { _network: network, line, nonce, relay, number: 0, made: 0 })
+    }
+
+    /// Puts blobs as fast as they are answered, whatever is answered, until the line ends.
+    ///
+    /// # Errors
+    /// It always does in the end.
+    pub async fn flood(&mut self, number: u16, at_once: usize) -> Result<()> {
+        for n in 0_u64.. {
+            let mut blob = vec![0x5a; 512];
+            blob[..2].copy_from_slice(&number.to_be_bytes());
+            blob[2..10].copy_from_slice(&n.to_be_bytes());
+            self.send(Ask::Put { slot: number, blob: Blob(blob) }).await?;
+            if n >= at_once as u64 {
+                receive(&mut self.line).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&mut self, ask: Ask) -> Result<u32> {
         self.number += 1;
         self.line.send(ClientFrame { number: self.number, ask }.encode().into()).await?;

@@ -5,6 +5,7 @@
 //! TCP or UDP of this machine, in homes of a temporary folder; nothing stays behind. No figure is asserted anywhere.
 
 pub mod boxes;
+pub mod floods;
 pub mod gauge;
 pub mod iroh_gossip;
 pub mod libp2p;

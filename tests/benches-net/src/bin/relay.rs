@@ -17,10 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use futures::StreamExt as _;
 use parlor_benches::{Goal, Pair, Row, figure, median};
 use parlor_benches_net::boxes::{Client, Relay};
 use parlor_benches_net::report::{Line, percentile, say, setting};
 use parlor_benches_net::{gauge, mqtt, nats};
+use parlor_bootstrap::mailbox::{MailboxStore as _, NatsOptions, NatsStore};
+use parlor_proto::mailbox::{BlobId, BoxKind, BoxName};
 
 /// Bytes of a blob: a chat message in its class.
 const BLOB: usize = 512;
@@ -156,20 +159,43 @@ async fn jetstream(n: usize, rounds: usize) -> Result<()> {
     let server = nats::Server::start(&place.nats)?;
     let relay = Relay::start(&place.ours, &server.address())?;
     let mut client = relay.client(0).await?;
+    let store = NatsStore::connect(&server.address(), NatsOptions::default()).await?;
     let data = vec![0xb7; BLOB];
-    let mut all = Rounds::new();
+    let mut all: [Rounds; 2] = Default::default();
     for round in 0..=rounds {
         let number = u16::try_from(round)?;
         client.open(number).await?;
         let ours = n as f64 / client.put(number, n, AT_ONCE).await?.as_secs_f64();
+        let alone = n as f64 / into_store(&store, round as u8, n).await?.as_secs_f64();
         let theirs = n as f64 / server.publish_acknowledged(n, AT_ONCE, &data).await?.as_secs_f64();
-        say(format!("JetStream store, round {round}: ours {ours:.0}/s, bare {theirs:.0}"));
+        say(format!("JetStream store, round {round}: ours {ours:.0}/s, the store alone {alone:.0}, bare {theirs:.0}"));
         if round > 0 {
-            all.push((ours, theirs));
+            all[0].push((ours, theirs));
+            all[1].push((alone, theirs));
         }
     }
-    row("the same into the relay's JetStream store", "a bare JetStream publisher", "puts/s", &all, Goal::AtLeast(0.7));
+    let what = ["the same into the relay's JetStream store", "of that, what the store takes without a line"];
+    for ((what, rounds), goal) in what.into_iter().zip(&all).zip([Goal::AtLeast(0.7), Goal::None]) {
+        row(what, "a bare JetStream publisher", "puts/s", rounds, goal);
+    }
     Ok(())
+}
+
+/// Puts into the store as a relay does, in this process; when the last one was stored.
+async fn into_store(store: &NatsStore, round: u8, n: usize) -> Result<Duration> {
+    let name = BoxName { kind: BoxKind::Room, key: [round; 32] };
+    let start = Instant::now();
+    let mut stored = futures::stream::iter(0..n)
+        .map(|number| {
+            let mut blob = vec![0xb7; BLOB];
+            blob[..8].copy_from_slice(&number.to_be_bytes());
+            store.put(name, BlobId::of(&blob), blob.into())
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some(one) = stored.next().await {
+        one?;
+    }
+    Ok(start.elapsed())
 }
 
 /// Puts of somebody who writes one every 20 ms, alone and beside others who put as fast as they are answered.
