@@ -406,8 +406,8 @@ impl RelayTask {
         for address in old.iter().filter(|it| !found.contains(it)) {
             dht.remove_address(&peer.to_libp2p(), address);
         }
-        let is_new = self.known.insert(peer, found).is_none() && old.is_empty();
-        if is_new && self.swarm.is_connected(&peer.to_libp2p()) {
+        self.known.insert(peer, found);
+        if old.is_empty() && self.swarm.is_connected(&peer.to_libp2p()) {
             // As in `on_identify`, which may have come before the answer about the name.
             let _ = self.swarm.behaviour_mut().dht.bootstrap();
         }
