@@ -195,7 +195,8 @@ impl RelayTask {
                 _ = tick.tick() => self.on_tick(Instant::now()),
             }
         };
-        self.stop(stopped).await;
+        // The state of the task is large, and is moved once more here.
+        Box::pin(self.stop(stopped)).await;
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<ServerEvent>) {
