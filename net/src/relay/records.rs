@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_source_under_many_names_evicts_itself_and_nobody_else() {
-        let mut records = Records::new(5_000, 90, 4_000);
+        let mut records = Records::new(5_000, 200, 4_000);
         let ip = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
         for n in 0..100 {
             assert!(records.add(of_many(n, 9_999), ip(1)), "the quiet one's are there before");

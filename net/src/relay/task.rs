@@ -195,7 +195,8 @@ impl RelayTask {
                 _ = tick.tick() => self.on_tick(Instant::now()),
             }
         };
-        self.stop(stopped).await;
+        // The state of the task is large, and is moved once more here.
+        Box::pin(self.stop(stopped)).await;
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<ServerEvent>) {
@@ -406,8 +407,8 @@ impl RelayTask {
         for address in old.iter().filter(|it| !found.contains(it)) {
             dht.remove_address(&peer.to_libp2p(), address);
         }
-        let is_new = self.known.insert(peer, found).is_none() && old.is_empty();
-        if is_new && self.swarm.is_connected(&peer.to_libp2p()) {
+        self.known.insert(peer, found);
+        if old.is_empty() && self.swarm.is_connected(&peer.to_libp2p()) {
             // As in `on_identify`, which may have come before the answer about the name.
             let _ = self.swarm.behaviour_mut().dht.bootstrap();
         }

@@ -141,10 +141,13 @@ async fn circuits_that_others_open_to_a_peer_do_not_keep_him_from_opening_his() 
     config.tuning.circuits_per_peer = 1;
     let relay = TestRelay::with(config).await;
     let victim = TestNode::at(hidden(1, MEMORY), &relay).await;
+    let mut strangers = Vec::new();
     for seed in 10..14 {
         let stranger = TestNode::with(hidden(seed, MEMORY)).await;
         stranger.connect_at(&victim, victim.circuit()).await;
+        strangers.push(stranger);
     }
+    assert_eq!(relay.handle.status().await.unwrap().circuits, strangers.len());
     let friend = TestNode::at(hidden(2, MEMORY), &relay).await;
     victim.connect_at(&friend, friend.circuit()).await;
 }
