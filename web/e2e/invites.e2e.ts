@@ -7,6 +7,7 @@ import { eventually, Node, roomOf } from './node';
 let browser: Browser;
 let alice: Node;
 let bob: Node;
+let carol: Node | undefined;
 let room: string;
 let a: Page;
 
@@ -17,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  await Promise.all([alice?.end(), bob?.end()]);
+  await Promise.all([alice?.end(), bob?.end(), carol?.end()]);
 });
 
 const row = (text: string): ReturnType<Page['locator']> => a.locator('aside .listed li', { hasText: text });
@@ -71,6 +72,36 @@ describe('invites in the browser', () => {
     await row('0 of 7 used').filter({ hasText: 'reads what was written since' }).waitFor();
     await row('May invite others, 2 steps in all').waitFor();
     expect(await axe(a)).toEqual([]);
+  });
+
+  test('who asked to come in sees in the list what that waits for, also later, and how it ended', async () => {
+    carol = await Node.start('Carol');
+    const invite = await alice.call<{ link: string }>('POST', `/rooms/${room}/invites`, { approve: true });
+    const c = await open(await context(browser), carol, '#/');
+    await c.locator('.list header').getByRole('button', { name: 'New' }).click();
+    await c.getByRole('menuitem', { name: 'Join a room' }).click();
+    await c.getByLabel('Invite link').fill(invite.link);
+    await c.locator('dialog button[type=submit]').click();
+    await c.locator('dialog .state').waitFor();
+    await c.locator('dialog footer .btn').click();
+    await c.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
+    await c.reload();
+    await c.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
+    expect(await axe(c)).toEqual([]);
+    const account = (await carol.call<{ account: string }>('GET', '/status')).account;
+    await eventually(
+      async () => (await alice.call<unknown[]>('GET', `/rooms/${room}/requests`)).length > 0,
+      'Alice has the request',
+    );
+    await alice.call('POST', `/rooms/${room}/requests/${account}/refuse`);
+    const ended = c.locator('.join', { hasText: 'You were not let in' });
+    await ended.waitFor();
+    await ended.click();
+    await c.locator('dialog .state', { hasText: 'You were not let in' }).waitFor();
+    expect(await axe(c)).toEqual([]);
+    await c.locator('dialog footer .btn').last().click();
+    await ended.waitFor({ state: 'detached' });
+    expect(wrongs.get(c)).toEqual([]);
   });
 
   test('why nothing goes out, and what was tried, is told in the language of the reader', async () => {

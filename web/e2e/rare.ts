@@ -250,7 +250,7 @@ export function rare(scene: Scene): Screen[] {
         for (const text of ['refused: nobody may say this', 'kept until the room has keys', 'waits for the node']) {
           await page.locator('.composer textarea').fill(text);
           await page.locator('.composer textarea').press('Enter');
-          await page.locator('article', { hasText: text }).locator('.why').waitFor();
+          await page.locator('article', { hasText: text }).locator('.why').last().waitFor();
         }
         await page.waitForTimeout(300);
       },

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../api/types';
 import { said as made } from './said';
-import { lastRead, rowsOf } from './rows';
+import { keepDrawn, lastRead, rowsOf, type Row } from './rows';
 
 function said(n: number, who: string, at: string, more: Partial<Message> = {}): Message {
   const order = String(n).padStart(4, '0');
@@ -125,4 +125,17 @@ test('what happened several times in a row is one line, with how often', () => {
     ends: true,
   });
   expect(rows.map((r) => (r.kind === 'note' ? `${r.key} ${r.count}` : r.kind))).toEqual(['day', 'm1 3', 'm4 1']);
+});
+
+test('rows of which nothing changed stay the objects that are drawn', () => {
+  const [a, b] = [said(1, 'bob', '2026-05-01T10:00:00Z'), said(2, 'bob', '2026-05-01T10:01:00Z')];
+  const rows = (items: Message[]): Row[] =>
+    rowsOf({ items, pending: [], me: 'me', unreadFrom: null, begins: false, ends: true });
+  const before = rows([a, b]);
+  const after = keepDrawn(before, rows([a, { ...b, text: 'edited' }]));
+  expect(after.map((row, i) => row === before[i])).toEqual([true, true, false]);
+  // It is the last of its group no more.
+  const more = keepDrawn(after, rows([a, b, said(3, 'bob', '2026-05-01T10:02:00Z')]));
+  expect(more[1]).toBe(before[1]);
+  expect(more[2]).toMatchObject({ kind: 'message', last: false });
 });

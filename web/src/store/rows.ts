@@ -26,6 +26,18 @@ export interface RowsOf {
   ends: boolean;
 }
 
+/** Of a message, so that each is looked at once. */
+const moments = new WeakMap<Message, { day: string; ms: number }>();
+
+function momentOf(message: Message): { day: string; ms: number } {
+  let known = moments.get(message);
+  if (!known) {
+    known = { day: dayOf(message.sent_at), ms: Date.parse(message.sent_at) };
+    moments.set(message, known);
+  }
+  return known;
+}
+
 /** The calendar day of a moment where the reader is, as text that compares. */
 export function dayOf(at: string): string {
   const d = new Date(at);
@@ -38,8 +50,8 @@ function together(a: Message | undefined, b: Message): boolean {
     a.kind !== 'system' &&
     b.kind !== 'system' &&
     a.author.account === b.author.account &&
-    Math.abs(Date.parse(b.sent_at) - Date.parse(a.sent_at)) < TOGETHER_MS &&
-    dayOf(a.sent_at) === dayOf(b.sent_at)
+    Math.abs(momentOf(b).ms - momentOf(a).ms) < TOGETHER_MS &&
+    momentOf(a).day === momentOf(b).day
   );
 }
 
@@ -63,10 +75,10 @@ export function rowsOf(of: RowsOf): Row[] {
   of.items.forEach((message, i) => {
     const before = of.items[i - 1];
     const after = of.items[i + 1];
-    if (!before || dayOf(before.sent_at) !== dayOf(message.sent_at)) {
+    if (!before || momentOf(before).day !== momentOf(message).day) {
       rows.push({
         kind: 'day',
-        key: `day ${dayOf(message.sent_at)} ${rows.length === 0 ? '' : message.message}`,
+        key: `day ${momentOf(message).day} ${rows.length === 0 ? '' : message.message}`,
         at: message.sent_at,
       });
     }
@@ -105,6 +117,20 @@ export function rowsOf(of: RowsOf): Row[] {
     seen.forEach((pending, i) => rows.push({ kind: 'pending', key: pending.clientId, pending, first: i === 0 }));
   }
   return rows;
+}
+
+/** The same rows, as the objects that are drawn already where nothing of them changed. */
+export function keepDrawn(drawn: readonly Row[], rows: Row[]): Row[] {
+  const known = new Map(drawn.map((row) => [row.key, row]));
+  return rows.map((row) => {
+    const was = known.get(row.key);
+    return was && alike(was, row) ? was : row;
+  });
+}
+
+function alike(a: Row, b: Row): boolean {
+  const [one, other] = [a, b] as unknown as Record<string, unknown>[];
+  return Object.keys(other!).every((key) => one![key] === other![key]);
 }
 
 /** Up to which message everything is read when the row `until` is seen. What is here early counts only with what is still missing before it. */

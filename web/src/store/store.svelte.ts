@@ -80,6 +80,8 @@ export class Store {
   private turns = new Map<string, number>();
   /** Events were missed. All is read again once the next connection stands: what is said before that is in no event. */
   private lost = false;
+  /** Things were read before the link stood. */
+  private ahead = false;
   private gathering: ReturnType<typeof setTimeout> | null = null;
   private typists = new Map<string, ReturnType<typeof setTimeout>>();
 
@@ -111,6 +113,7 @@ export class Store {
       this.link = told.state;
       if (told.state !== 'open') return;
       if (this.lost) void this.reload();
+      else if (this.ahead) void this.again();
       else if (!this.ready || was === 'offline') void this.load();
     } else if (told.kind === 'reload') this.lost = true;
     else if (told.kind === 'event') this.apply(told.event);
@@ -121,7 +124,29 @@ export class Store {
   }
 
   /** Reads the snapshot. What events said meanwhile may not be in it yet, so they say it again afterwards. */
+  /** Begins to read before the link stands: the window is filled while that is made. */
+  begin(): void {
+    if (this.ready || this.ahead) return;
+    this.ahead = true;
+    void this.load();
+  }
+
+  /** The link stands: what was said between the first requests and now is in no event, so all of it is read once more. */
+  private async again(): Promise<void> {
+    this.ahead = false;
+    for (const id of this.details.keys()) this.refresh(id);
+    const read = await Promise.all([this.load(), ...this.lines().map((line) => line.again())]);
+    if (!read.every(Boolean)) this.reloadSoon();
+  }
+
+  private reloadSoon(): void {
+    // With the next connection, or soon if this one stands.
+    this.lost = true;
+    setTimeout(() => this.lost && this.link === 'open' && void this.reload(true), AGAIN_MS);
+  }
+
   async load(): Promise<boolean> {
+    const isLast = this.asks('snapshot');
     if (this.loading === 0) this.meanwhile = [];
     this.loading++;
     try {
@@ -132,6 +157,8 @@ export class Store {
         ok(GET('/api/v1/contacts')),
         ok(GET('/api/v1/profiles')),
       ]);
+      // An older one that comes late says nothing.
+      if (this.ready && !isLast()) return true;
       this.status = status;
       this.settings = settings;
       this.contacts = contacts;
@@ -169,10 +196,7 @@ export class Store {
     const read = await this.load();
     for (const id of this.details.keys()) this.refresh(id);
     const all = await Promise.all(this.lines().map((line) => line.reload()));
-    if (read && all.every(Boolean)) return;
-    // What could not be read is asked for again: with the next connection, or soon if this one stands.
-    this.lost = true;
-    setTimeout(() => this.lost && this.link === 'open' && void this.reload(true), AGAIN_MS);
+    if (!read || !all.every(Boolean)) this.reloadSoon();
   }
 
   /** Tells how files come; answers what ends that. */
@@ -457,14 +481,14 @@ export class Store {
   }
 
   /** A request begins; answers whether it is still the last of its kind. */
-  private begin(kind: string): () => boolean {
+  private asks(kind: string): () => boolean {
     const mine = (this.turns.get(kind) ?? 0) + 1;
     this.turns.set(kind, mine);
     return () => this.turns.get(kind) === mine;
   }
 
   async loadRoom(id: string): Promise<Room | null> {
-    const isLast = this.begin(`room ${id}`);
+    const isLast = this.asks(`room ${id}`);
     if (this.loading === 0) this.meanwhile = [];
     const from = this.meanwhile.length;
     this.loading++;
@@ -506,7 +530,7 @@ export class Store {
   }
 
   async loadRequests(room: string): Promise<void> {
-    const isLast = this.begin(`requests ${room}`);
+    const isLast = this.asks(`requests ${room}`);
     try {
       const list = await ok(GET('/api/v1/rooms/{room}/requests', { params: { path: { room } } }));
       if (isLast()) this.requests.set(room, list);
@@ -516,7 +540,7 @@ export class Store {
   }
 
   async loadDevices(): Promise<void> {
-    const isLast = this.begin('devices');
+    const isLast = this.asks('devices');
     try {
       const devices = await ok(GET('/api/v1/devices'));
       if (isLast()) this.newDevices = devices.filter((d) => d.new);
@@ -526,7 +550,7 @@ export class Store {
   }
 
   async loadContacts(): Promise<void> {
-    const isLast = this.begin('contacts');
+    const isLast = this.asks('contacts');
     try {
       const contacts = await ok(GET('/api/v1/contacts'));
       if (isLast()) this.contacts = contacts;
@@ -545,7 +569,7 @@ export class Store {
   }
 
   async loadStatus(): Promise<void> {
-    const isLast = this.begin('status');
+    const isLast = this.asks('status');
     const told = this.joinsTold;
     try {
       const status = await ok(GET('/api/v1/status'));

@@ -6,6 +6,8 @@ import { inWords } from '../ui/toasts.svelte';
 import { handIn, newPending, passes, type Pending } from './outgoing';
 import {
   EMPTY,
+  HELD,
+  SLACK,
   fileCame,
   joinNewer,
   joinOlder,
@@ -51,6 +53,11 @@ export class Timeline {
   /** Told of each message that comes after all others. */
   whenArrived: ((message: Message) => void) | null = null;
   private turn = 0;
+  private opening: Promise<void> = Promise.resolve();
+  /** The newest page is on its way, and whether it is to be shown. */
+  private ahead: { shown: boolean } | null = null;
+  /** What was asked for when it was opened. */
+  private begun: Query = {};
   /** Requests for pages that are under way, and what was heard meanwhile: a page may be older than it. */
   private asking = 0;
   private heard: NodeEvent[] = [];
@@ -66,26 +73,44 @@ export class Timeline {
     return this.held.newer === null;
   }
 
-  async open(anchor: Anchor): Promise<void> {
+  open(anchor: Anchor): Promise<void> {
+    if (anchor.kind === 'end' && this.ahead) {
+      this.ahead.shown = true;
+      return this.opening;
+    }
+    return (this.opening = this.read(anchor));
+  }
+
+  /** The newest page, before it is known where in the room to begin: shown once that is wanted. */
+  prefetch(): void {
+    if (this.loaded || this.asking > 0) return;
+    const ahead = { shown: false };
+    this.ahead = ahead;
+    this.opening = this.read({ kind: 'end' }, ahead).finally(() => {
+      if (this.ahead === ahead) this.ahead = null;
+    });
+  }
+
+  private async read(anchor: Anchor, how = { shown: true }): Promise<void> {
     const turn = ++this.turn;
     this.trouble = null;
+    this.begun =
+      anchor.kind === 'unread'
+        ? { around: anchor.order }
+        : anchor.kind === 'message'
+          ? { around: anchor.id }
+          : anchor.kind === 'date'
+            ? { date: anchor.date }
+            : {};
     try {
-      const page = await this.page(
-        anchor.kind === 'unread'
-          ? { around: anchor.order }
-          : anchor.kind === 'message'
-            ? { around: anchor.id }
-            : anchor.kind === 'date'
-              ? { date: anchor.date }
-              : {},
-      );
+      const page = await this.page(this.begun);
       if (turn !== this.turn) return;
       this.shift = false;
       this.held = stretch(page);
       this.loaded = true;
       this.stale = false;
       this.catchUp();
-      this.target = anchor;
+      if (how.shown) this.target = anchor;
       this.settle();
     } catch (error) {
       if (turn === this.turn) this.trouble = asTrouble(error);
@@ -117,6 +142,28 @@ export class Timeline {
       all = joinOlder(all, before);
     }
     return all;
+  }
+
+  /** What was read before events were heard, once more; nobody is moved. Answers whether it could be read. */
+  async again(): Promise<boolean> {
+    await this.opening;
+    if (!this.loaded) return true;
+    const turn = this.turn;
+    try {
+      const page = await this.page(this.begun);
+      if (turn !== this.turn) return true;
+      const known = new Set(this.held.items.map((m) => m.message));
+      if (known.size > 0 && page.items.length > 0 && !page.items.some((m) => known.has(m.message))) {
+        this.stale = true;
+        return await this.reload();
+      }
+      this.set(joinNewer(this.held, { items: page.items, newer: this.held.newer }));
+      this.catchUp();
+      return true;
+    } catch {
+      this.stale = true;
+      return false;
+    }
   }
 
   /** After a break in which events were missed: the same place again. Answers whether it was read, or never will be. */
@@ -218,7 +265,7 @@ export class Timeline {
 
   /** Bounds what is held, once the list has drawn what came: of one change at both ends it could not tell how far the view moved. */
   private async letGo(how: (held: Stretch) => Stretch, atStart: boolean): Promise<void> {
-    if (how(this.held) === this.held) return;
+    if (this.held.items.length <= HELD + SLACK) return;
     await tick();
     this.shift = atStart;
     this.held = how(this.held);

@@ -159,3 +159,16 @@ describe('what is said about a message', () => {
     expect(fileCame(half, { message: 'm1', index: 0, have: 10, state: 'here' }).items[0]!.files[0]!.state).toBe('here');
   });
 });
+
+test('a page before or behind all that is held is put there as it is, and one that tells something anew is not told twice', () => {
+  const held = stretch({ items: ['5', '6'].map((o) => made(o)), older: '5' });
+  const orders = (s: Stretch): string[] => s.items.map((m) => m.order);
+  expect(orders(prepend(held, { items: [made('4'), made('3')], older: '3' }))).toEqual(['3', '4', '5', '6']);
+  expect(orders(append(held, { items: [made('8'), made('7')] }))).toEqual(['5', '6', '7', '8']);
+  // One that was early has its place now: the same message, further up.
+  const landed = append(held, { items: [made('2', { message: 'm6' })] });
+  expect(landed.items.map((m) => [m.message, m.order])).toEqual([
+    ['m6', '2'],
+    ['m5', '5'],
+  ]);
+});

@@ -12,6 +12,8 @@ export interface Stretch {
 
 /** How many messages are kept in memory. */
 export const HELD = 1_000;
+/** So many more before any are let go: not with each page. */
+export const SLACK = 240;
 
 export const EMPTY: Stretch = { items: [], older: null, newer: null };
 
@@ -32,6 +34,14 @@ function byOrder(a: Message, b: Message): number {
 
 /** What two stretches hold together, each message once. Of both versions `fresh` counts. */
 function union(old: readonly Message[], fresh: readonly Message[]): Message[] {
+  const ids = new Set(old.map((m) => m.message));
+  if (!fresh.some((m) => ids.has(m.message))) {
+    // A page that goes before or behind all, as most do: nothing of what is held is sorted again.
+    const page = [...fresh].sort(byOrder);
+    const [first, last] = [page[0]?.order ?? '', page[page.length - 1]?.order ?? ''];
+    if (old.length === 0 || first > old[old.length - 1]!.order) return [...old, ...page];
+    if (last < old[0]!.order) return [...page, ...old];
+  }
   const byId = new Map(old.map((m) => [m.message, m]));
   for (const m of fresh) {
     const known = byId.get(m.message);
