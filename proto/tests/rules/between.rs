@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use parlor_proto::control::{AccountUpdate, Control, GrantRole, MessageFate, RevokeFence, Role, Target};
+use parlor_proto::control::{
+    AccountUpdate, Control, GrantRole, Invite, MessageFate, RevokeFence, Role, Sponsor, Target,
+};
 use parlor_proto::dag::{NodeIdx, Set};
 use parlor_proto::resolve::resolve;
 use rand::RngExt as _;
@@ -95,6 +97,48 @@ fn an_epoch_stays_when_others_let_in_again_whom_a_removal_it_knew_keeps_out_all_
         assert!(!world.is_member(bob) && world.is_member(admin), "{ban}");
         assert!(safe(&world, &past, &all), "{ban}");
     }
+}
+
+#[test]
+fn an_epoch_goes_when_who_removed_somebody_twice_had_seen_less_the_second_time_and_the_first_came_to_nothing() {
+    let mut world = world(1);
+    let [dora] = world.with(&[Role::Member])[..] else { unreachable!() };
+    let roles = [0, 1].map(|_| world.give(FOUNDER, dora, Role::Admin).unwrap());
+    world.tell_all();
+    let [bob, carol] = world.with(&[Role::Admin, Role::Member])[..] else { unreachable!() };
+    let auth = world.grant_of(FOUNDER).unwrap();
+    let door = Invite { sponsor: Sponsor::Admin, ..world.invitation(auth, Role::Member, 5) };
+    let door = world.write(FOUNDER, &Control::Invite(door), How::default()).unwrap();
+    world.tell_all();
+    let before = world.view(FOUNDER);
+    let admin = world.give(bob, carol, Role::Admin).unwrap();
+    world.tell_all();
+    // By her first role Dora removes Bob as she has seen him, by the other one as if she had seen nothing of him.
+    for (role, seen) in roles.into_iter().zip([true, false]) {
+        let view = world.view(dora);
+        let by = world.dag.grants_by(role).start;
+        let mut remove = world.removal(by, Target::Account(person(bob.0).account()), false, false, &view);
+        let fence = world.fence(person(bob.0).device(0), &view, false);
+        remove.fence = [fence].into_iter().filter(|_| seen).collect();
+        world.write(dora, &Control::Remove(remove), How::default()).unwrap();
+    }
+    let past = world.view(dora);
+    // Carol is an admin by what Bob wrote, and lets somebody in.
+    world.tell(carol, dora);
+    let guest = (9, 0);
+    let admit = world.admission(world.dag.grants_by(admin).start, door, guest).unwrap();
+    world.write(carol, &Control::Admit(Box::new(admit)), How::default()).unwrap();
+    assert!(world.is_member(guest));
+    // The first role is taken from Dora by who has heard of nothing, so her second removal is the first that counts.
+    let target = Target::Grant(world.id(roles[0]), person(dora.0).account());
+    let mut remove = world.removal(auth, target, false, false, &before);
+    remove.fence = vec![world.fence(person(dora.0).device(0), &before, false)];
+    world.write(FOUNDER, &Control::Remove(remove), unaware(&before)).unwrap();
+    let all = world.everything.clone();
+    assert!(!world.is_member(guest) && world.is_member(carol) && world.is_member(dora) && !world.is_member(bob));
+    let live = |view: &Set| resolve(&world.dag, view).live().clone();
+    assert!(live(&past).within(&live(&all)), "nobody it was made for is out");
+    assert!(!safe(&world, &past, &all), "the guest was a member meanwhile");
 }
 
 #[test]

@@ -349,7 +349,7 @@ impl World {
     }
 
     /// How far a device's control log is seen in `view`: of branches the longest, or some event of it.
-    fn fence(&self, device: DeviceId, view: &Set, narrow: bool) -> DeviceFence {
+    pub(crate) fn fence(&self, device: DeviceId, view: &Set, narrow: bool) -> DeviceFence {
         let log = self.dag.logs().get(&device).map_or(&[][..], Vec::as_slice);
         let mut seen: Vec<&Event> =
             log.iter().filter(|at| view.has(**at)).map(|at| &self.dag.node(*at).event).collect();
