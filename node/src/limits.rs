@@ -48,6 +48,8 @@ pub(crate) const EARLY_LOOK_MS: u64 = 100;
 pub(crate) const EARLY_ROOMS: usize = 128;
 /// Messages opened in one go after a key came.
 pub(crate) const OPEN_LATER_ROWS: usize = 256;
+/// What waits for its keys and could not be read is read again after this long.
+pub(crate) const OPEN_AGAIN_MS: u64 = 5_000;
 /// Messages of a room that came after what stands behind them was read, known one by one: each has a place in what is stored at each
 /// further one. Who has more of them sees that many.
 pub(crate) const LATE_MAX: usize = 1_000;

@@ -50,14 +50,14 @@ pub(crate) fn page(core: &Core, room: &Room, cursor: Cursor, limit: usize, damag
     }
 }
 
-/// Messages without a key, oldest first.
+/// Messages without a key, oldest first. One that does not open keeps no other from being opened.
 pub(crate) fn unreadable(
     core: &Core,
     room: &Room,
     after: Option<Position>,
     limit: usize,
 ) -> Result<Vec<TimelineRow>, Fault> {
-    let walk = Walk { core, room, damaged: Damaged::Fail };
+    let walk = Walk { core, room, damaged: Damaged::PassOver };
     let start = timeline_key(room.number, after.unwrap_or(FIRST));
     let end = timeline_key(room.number, LAST);
     let mut rows = Vec::new();
@@ -69,17 +69,16 @@ pub(crate) fn unreadable(
         if Some(position) == after || !walk.shows(position)? {
             continue;
         }
-        let row = message_at(core, room, position)?;
-        if row.key.is_none() {
+        if let Some(row) = walk.opened(message_at(core, room, position))?.filter(|row| row.key.is_none()) {
             rows.push(TimelineRow { position, row });
         }
     }
     Ok(rows)
 }
 
-/// All messages after a place, oldest first.
+/// All messages after a place that open, oldest first.
 pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, Fault> {
-    let walk = Walk { core, room, damaged: Damaged::Fail };
+    let walk = Walk { core, room, damaged: Damaged::PassOver };
     let limit = limit.min(MAX_PAGE_ROWS);
     let (start, end) = (timeline_key(room.number, after.unwrap_or(FIRST)), timeline_key(room.number, LAST));
     let mut rows = Vec::new();
@@ -94,8 +93,10 @@ pub(crate) fn walk(core: &Core, room: &Room, after: Option<Position>, limit: usi
                 break;
             }
             // A message that is being moved is in both for a moment.
-            if rows.iter().all(|it: &TimelineRow| it.position != position) {
-                rows.push(TimelineRow { position, row: message_at(core, room, position)? });
+            if rows.iter().all(|it: &TimelineRow| it.position != position)
+                && let Some(row) = walk.opened(message_at(core, room, position))?
+            {
+                rows.push(TimelineRow { position, row });
                 taken += 1;
             }
         }
@@ -147,15 +148,21 @@ impl Walk<'_> {
             }
             let row = walk_cell(self.core, TreeId::Timeline, &key, &cell)
                 .and_then(|plain| plain.map(|plain| message_of(self.core, position, &plain)).transpose());
-            match row {
-                Ok(row) => taken.extend(row.map(|row| TimelineRow { position, row })),
-                Err(Fault::Damaged(detail)) if self.damaged == Damaged::PassOver => {
-                    tracing::warn!(detail, "a message is left out: it can not be read");
-                }
-                Err(fault) => return Err(fault),
-            }
+            let row = self.opened(row)?.flatten();
+            taken.extend(row.map(|row| TimelineRow { position, row }));
         }
         Ok((taken, false))
+    }
+
+    /// What was read, unless it does not open and is passed over.
+    fn opened<T>(&self, read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+        match read {
+            Err(Fault::Damaged(detail)) if self.damaged == Damaged::PassOver => {
+                tracing::warn!(detail, "a message is left out: it can not be read");
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
     }
 
     /// Whether the message there is durable.
@@ -169,3 +176,6 @@ impl Walk<'_> {
 fn position_of(tree: TreeId, key: &[u8]) -> Result<Position, Fault> {
     parse_timeline_key(key).ok_or_else(|| Fault::damaged(tree, "a malformed key"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,7 +269,8 @@ pub(crate) fn room_number(core: &Core, room: Option<&RoomId>) -> Option<u32> {
     room.map_or(Some(NO_ROOM), |id| core.directory.room(id).map(|room| room.number))
 }
 
-/// The events of the wanted stretches, merged by rank.
+/// The events of the wanted stretches, merged by rank. A stretch ends before an event that does not open: nobody takes what comes after
+/// it, and the other stretches have nothing to do with it.
 pub(crate) fn missing(
     core: &Core,
     room: &Arc<Room>,
@@ -323,20 +324,31 @@ impl Stretch {
         if self.next > self.to || self.next == u32::MAX {
             return Ok(None);
         }
+        match self.read(core, room) {
+            Ok(row) => Ok(Some(Head { row, stretch: self })),
+            Err(Fault::Damaged(detail)) => {
+                let device = self.device.short();
+                tracing::warn!(%device, seq = self.next, detail, "an event is not given: it can not be read");
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn read(&mut self, core: &Core, room: &Room) -> Result<LogRow, Fault> {
         let (device, seq) = (self.device, u64::from(self.next));
-        let row = match self.kind {
+        match self.kind {
             LogKind::Control => {
                 let arrival = self.log.control(core, self.next)?;
                 let bytes = control_at(core, room, arrival)?.bytes;
-                LogRow { device, seq, rank: u64::from(arrival), bytes }
+                Ok(LogRow { device, seq, rank: u64::from(arrival), bytes })
             }
             LogKind::Message => {
                 let position = self.log.message(core, self.next)?;
                 let row = message_at(core, room, position)?;
-                LogRow { device, seq, rank: row.hlc, bytes: row.bytes }
+                Ok(LogRow { device, seq, rank: row.hlc, bytes: row.bytes })
             }
-        };
-        Ok(Some(Head { row, stretch: self }))
+        }
     }
 }
 

@@ -59,8 +59,18 @@ pub(crate) fn places(core: &Core, room: u32, list: &[u8]) -> Result<Vec<PlaceKey
     Ok(places)
 }
 
-/// What a place holds.
+/// What a place holds. One that does not open holds nothing: what is said from now on may not fail for ever because of it.
 pub(crate) fn read(core: &Core, place: &PlaceKey) -> Result<Said, Fault> {
+    match held(core, place) {
+        Err(Fault::Damaged(detail)) => {
+            tracing::warn!(detail, "what was said about a message is lost: it can not be read");
+            Ok(Said::default())
+        }
+        held => held,
+    }
+}
+
+fn held(core: &Core, place: &PlaceKey) -> Result<Said, Fault> {
     let Some(plain) = read_cell(core, TreeId::Remarks, place)? else { return Ok(Said::default()) };
     let cell = core.trees.get(TreeId::Remarks).get(place)?;
     let Some(key) = cell.and_then(|cell| key_of(&cell).0) else {
@@ -127,8 +137,17 @@ fn take(
     let mut taken = Vec::new();
     for row in rows {
         let (key, cell) = row?;
-        let Some(plain) = walk_cell(core, TreeId::Remarks, &key, &cell)? else { continue };
-        let entries: Vec<RemarkValue> = decode(TreeId::Remarks, &plain)?;
+        let opened = walk_cell(core, TreeId::Remarks, &key, &cell);
+        let entries = opened.and_then(|plain| plain.map(|plain| decode(TreeId::Remarks, &plain)).transpose());
+        let entries: Vec<RemarkValue> = match entries {
+            Ok(entries) => entries.unwrap_or_default(),
+            // Each place stands for itself: one keeps nobody from reading the others, nor the message.
+            Err(Fault::Damaged(detail)) => {
+                tracing::warn!(detail, "something said about a message is left out: it can not be read");
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
         for RemarkValue { rank, id, value, .. } in entries {
             if taken.len() == limit {
                 return Ok(taken);

@@ -177,7 +177,7 @@ impl Store {
         self.in_room(room, |core, room| read::missing(core, room, kind, wants, max_bytes))
     }
 
-    /// All messages after a place, oldest first, those that are no lines of the timeline among them.
+    /// All messages after a place, oldest first, those that are no lines of the timeline among them; without those that do not open.
     pub fn walk(&self, room: &RoomId, after: Option<Position>, limit: usize) -> Result<Vec<TimelineRow>, ReadError> {
         self.in_room(room, |core, room| pages::walk(core, room, after, limit))
     }
@@ -224,7 +224,8 @@ impl Store {
         self.in_room(room, |core, room| remarks::newest(core, room.number, list, up_to, limit))
     }
 
-    /// Messages whose key is not known, oldest first, after the position `after`: to try again when a key arrives.
+    /// Messages whose key is not known, oldest first, after the position `after`, without those that do not open: to try again when a
+    /// key arrives.
     pub fn unreadable(
         &self,
         room: &RoomId,
@@ -347,6 +348,17 @@ impl Store {
         self.in_room(room, |core, room| {
             let key = timeline_key(room.number, position);
             core.trees.get(crate::schema::TreeId::Timeline).insert(key, b"\x00changed".to_vec())?;
+            Ok(())
+        })
+    }
+
+    /// For tests: nothing of what was said about messages of this list opens any more.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn damage_remarks(&self, room: &RoomId, list: &[u8]) -> Result<(), ReadError> {
+        self.in_room(room, |core, room| {
+            for place in remarks::places(core, room.number, list)? {
+                core.trees.get(crate::schema::TreeId::Remarks).insert(place, b"\x00changed".to_vec())?;
+            }
             Ok(())
         })
     }

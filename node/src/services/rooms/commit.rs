@@ -23,6 +23,7 @@ impl Turn<'_> {
     pub(super) fn commit_with(&mut self, mut batch: Batch, mut outcome: Outcome, mut settle: Settle) {
         let mut accepted = Vec::new();
         let mut late = false;
+        self.note_opening(&mut batch, &outcome);
         // What a room has when it begins may be more than the store takes at once: then its keys go first, so that it is one.
         let bytes: usize = outcome.accepted.iter().map(|accepted| accepted.event().bytes().len()).sum();
         let begins = batch.begins();

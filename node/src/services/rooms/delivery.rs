@@ -157,7 +157,10 @@ impl Turn<'_> {
 
     /// What follows a read of a room that panicked: nothing waits for its answer any more, and what comes next asks again.
     pub(super) fn lost_read() -> After {
-        Box::new(|turn| turn.entry.resolving = Resolving::Not)
+        Box::new(|turn| {
+            turn.entry.resolving = Resolving::Not;
+            turn.entry.opening.lost(turn.now_ms);
+        })
     }
 
     fn tell_marked(&mut self, device: DeviceId, delivered: u64, read_up_to: Hlc, at_ms: u64) {

@@ -28,6 +28,7 @@ use super::fading::Lately;
 use super::gossip::Hearing;
 use super::key_asks::KeyAsks;
 use super::message::Wish;
+use super::opening::Opening;
 use super::profiles::RoomProfiles;
 use super::settle::Settle;
 use super::unread::Unread;
@@ -45,6 +46,8 @@ pub(super) mod names {
     pub(crate) const WANTED: &[u8] = b"wanted";
     /// What was written and not sent: [`super::super::attention::KeptDraft`].
     pub(crate) const DRAFT: &[u8] = b"draft";
+    /// Keys came, and what waited for them was not opened to its end: see [`super::super::opening`].
+    pub(crate) const OPENING: &[u8] = b"opening";
     /// Control events beside the log of a device that wrote two of one number, by id.
     pub(crate) const FORK: &[u8] = b"fork";
 
@@ -133,6 +136,8 @@ pub(super) struct Entry {
     pub(super) chain: Chain,
     /// Batches handed to the store and not durable yet.
     pub(super) committing: usize,
+    /// How far messages that waited for their keys are opened.
+    pub(super) opening: Opening,
     /// Nothing is stored on our own account before: a change could not be stored. 0 if all is well.
     pub(super) rest_until_ms: u64,
     /// Whether anything may be written yet, and what clients want written meanwhile.
@@ -262,6 +267,7 @@ impl Entry {
             touched: HashMap::new(),
             chain: Chain::default(),
             committing: 0,
+            opening: Opening::default(),
             handed: 0,
             rest_until_ms: 0,
             guard: Guard::open(),
@@ -320,6 +326,7 @@ impl Entry {
         let meta = |name| store.get(Some(&id), Namespace::Meta, name).map_err(damaged);
         entry.wanted = super::attention::decode(meta(names::WANTED)?);
         entry.draft = super::attention::decode(meta(names::DRAFT)?);
+        entry.opening.noted = meta(names::OPENING)?.is_some();
         entry.count_unread(context, store)?;
         entry.load_own_clock(store)?;
         // Whatever is stored and was not told before the end of the last run is told now.
@@ -361,6 +368,7 @@ impl Entry {
             self.guard.due(),
             self.requests.due(),
             self.early.due(),
+            self.opening.due(),
         ];
         let said = self.speaker.due().filter(|_| self.is_heard());
         let attention = [said, self.listener.due(), self.wanted.due(now_ms)];
@@ -403,15 +411,14 @@ impl Entry {
         let (id, device) = (self.room.id(), self.room.me().device());
         let to = self.tables.seq(&Series::messages(device));
         let from = to.saturating_sub(OWN_CLOCK as u64 / 4) + 1;
-        let read = |from, to| {
-            let want = parlor_storage::Want { device, from, to };
-            store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX)
-        };
-        let rows = match read(from, to) {
-            // One that does not open takes no others along.
-            Err(ReadError::Damaged(_)) => (from..=to).filter_map(|seq| read(seq, seq).ok()).flatten().collect(),
-            rows => rows.map_err(damaged)?,
-        };
+        let (mut rows, mut next) = (Vec::new(), from);
+        while next <= to {
+            let want = parlor_storage::Want { device, from: next, to };
+            let read = store.missing(&id, parlor_storage::LogKind::Message, &[want], usize::MAX).map_err(damaged)?;
+            // What is not given at the end does not open, and takes no others along.
+            next = read.last().map_or(next, |row| row.seq + 1) + 1;
+            rows.extend(read);
+        }
         self.own_clock = rows.iter().map(|row| (row.seq, Hlc(row.rank))).collect();
         Ok(())
     }

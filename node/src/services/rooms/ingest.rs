@@ -9,14 +9,14 @@ use parlor_proto::control::LeafRecord;
 use parlor_proto::event::{Event, LogKind};
 use parlor_proto::marker::Marker;
 use parlor_proto::profile::{Portrait, Profile};
-use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing, Verdict};
+use parlor_proto::room::{Missing, Outcome, Received, Reject, Rejected, Standing};
 use parlor_proto::sync::{In as SyncIn, Series};
 use parlor_proto::wire::{Asked, Item, SeriesKind};
 use parlor_proto::{DeviceId, EventId, codec};
 
 use super::entry::Turn;
 use super::settle::Settle;
-use crate::limits::{BAD_COPIES_MAX, OPEN_LATER_ROWS};
+use crate::limits::BAD_COPIES_MAX;
 
 /// Longest leaf record in bytes: two keys, two numbers, a signature.
 const MAX_LEAF: usize = 256;
@@ -175,71 +175,6 @@ impl Turn<'_> {
                 turn.entry.throttle.touch();
             })
         });
-    }
-
-    /// A key came: opens the messages that could not be read, a stretch at a time.
-    pub(super) fn open_unreadable(&mut self, after: Option<parlor_storage::Position>) {
-        let room = self.id();
-        self.read(move |store| {
-            let rows = store.unreadable(&room, after, OPEN_LATER_ROWS).unwrap_or_default();
-            Box::new(move |turn| turn.open_rows(rows))
-        });
-    }
-
-    fn open_rows(&mut self, rows: Vec<parlor_storage::TimelineRow>) {
-        let Some(last) = rows.last().map(|row| row.position) else { return };
-        let full = rows.len() == OPEN_LATER_ROWS;
-        let room = self.id();
-        let mut batch = parlor_storage::Batch::new(Some(room));
-        let mut opened = Vec::new();
-        for row in rows {
-            let Ok(event) = Event::decode(&room, &row.row.bytes) else { continue };
-            let Some(found) = self.entry.room.open_later(&event) else { continue };
-            let Some(author) = self.entry.room.writer_of(&event) else { continue };
-            let unsafe_epoch = self.unsafe_when_it_came(&event, found.body.as_ref());
-            let mut message = parlor_proto::room::Message {
-                event,
-                author,
-                order: parlor_proto::hlc::Hlc(row.row.order),
-                covers_own: row.row.covers_own,
-                key: None,
-                body: found.body,
-                verdict: found.verdict,
-                unsafe_epoch,
-                fades_ms: row.row.fades_ms,
-            };
-            self.lasting(&mut message);
-            if message.verdict == Verdict::Faded {
-                batch.aside(message.event.id());
-                continue;
-            }
-            batch.message_key(message.event.id(), found.key.secret().clone());
-            self.note_files(&mut batch, &message.event, message.body.as_ref());
-            self.note_group(&mut batch, &message);
-            self.remark(&mut batch, &message);
-            opened.push(message);
-        }
-        if !batch.is_empty() {
-            let mut late = false;
-            for message in &opened {
-                late |= self.note_late(message);
-            }
-            if late {
-                self.put_late(&mut batch);
-            }
-            self.hand_over(
-                batch,
-                Settle::reply(move |turn, done| {
-                    if done.is_ok() {
-                        opened.iter().for_each(|message| turn.show(message));
-                        turn.summarise();
-                    }
-                }),
-            );
-        }
-        if full {
-            self.open_unreadable(Some(last));
-        }
     }
 
     /// Whether an edit that is opened now was written under keys that were not safe: it was noted at itself when it came, for

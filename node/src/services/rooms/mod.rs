@@ -41,6 +41,7 @@ mod knocks;
 mod log;
 mod mail;
 mod message;
+mod opening;
 mod outgoing;
 mod presence;
 mod profiles;

@@ -265,14 +265,12 @@ impl Turn<'_> {
                     self.pass_requests_on();
                 }
                 Change::Invite(invite) => self.tell_invite(invite),
-                Change::Keys(_) => {
-                    self.open_unreadable(None);
-                    self.open_profiles();
-                }
+                Change::Keys(_) => self.open_profiles(),
                 Change::Fork(device) => self.tell_fork(device),
                 _ => {}
             }
         }
+        self.keys_came(changes);
         let members = |c: &Change| {
             matches!(c, Change::MemberIn(_) | Change::MemberOut(_) | Change::Devices(_) | Change::Joined | Change::Out)
         };

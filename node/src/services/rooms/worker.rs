@@ -67,7 +67,7 @@ pub(super) struct Worker {
     store: InOrder,
     /// In the order in which they were handed over, which is that in which they become durable.
     pub(super) commits: FuturesOrdered<Committed>,
-    reads: FuturesUnordered<Read>,
+    pub(super) reads: FuturesUnordered<Read>,
     /// When rooms that can not be read were looked at last.
     pub(super) read_lately: HashMap<RoomId, u64>,
     /// One for every room that waits for something.
@@ -404,7 +404,7 @@ impl Worker {
     }
 
     /// Finishes what was handed to the store.
-    async fn drain(&mut self) {
+    pub(super) async fn drain(&mut self) {
         while let Some((room, settle, done)) = self.commits.next().await {
             Box::pin(self.on_committed(room, *settle, done)).await;
         }
@@ -417,6 +417,7 @@ impl Turn<'_> {
         self.note_gossip_key();
         self.tell_members();
         self.note_own_devices();
+        self.go_on_opening();
         self.open_profiles();
         self.show_all_profiles();
         if self.entry.room.epoch_status().epoch.is_some() {
@@ -443,6 +444,7 @@ impl Turn<'_> {
         self.tick_heard();
         self.tick_wanted();
         self.tick_early();
+        self.tick_opening();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();
