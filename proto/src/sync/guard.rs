@@ -5,6 +5,9 @@
 //! that is here. Nobody reachable within [`ALONE_MS`]: it may write, for a person alone must be able to; then the first member
 //! that comes is asked all the same. A member that answers nothing is waited for [`ANSWER_MS`]. The caller keeps what is to be
 //! written meanwhile, and asks [`Guard::holds`].
+//!
+//! Of a room that this device threw away, and came into again, it is known that members hold logs of ours that are not here: there time
+//! ends nothing ([`Guard::until_compared`]).
 
 /// How long a device waits for the first member to be connected.
 pub const ALONE_MS: u64 = 3_000;
@@ -19,6 +22,8 @@ pub struct Guard {
     unasked: bool,
     /// What this device wrote was read from disk, and compared with nobody's.
     uncompared: bool,
+    /// Only a member's answer ends it.
+    firm: bool,
 }
 
 impl Guard {
@@ -29,14 +34,21 @@ impl Guard {
 
     /// Of a room with other members, at the start of the program.
     pub fn start(now_ms: u64) -> Self {
-        Self { until_ms: Some(now_ms.saturating_add(ALONE_MS)), unasked: true, uncompared: true }
+        Self { until_ms: Some(now_ms.saturating_add(ALONE_MS)), unasked: true, uncompared: true, firm: false }
+    }
+
+    /// Of a room in which this device wrote what it has no more: nothing is written before it came from a member, however long
+    /// that takes.
+    pub fn until_compared() -> Self {
+        Self { until_ms: None, unasked: false, uncompared: true, firm: true }
     }
 
     /// We are a member again, of a room that we were out of when the program started: what waited for an answer then may have
     /// ended without one, and a copy of this device may have been taken back before.
     pub fn joined(&mut self, now_ms: u64) {
-        if self.uncompared {
-            *self = Self { until_ms: Some(now_ms.saturating_add(ANSWER_MS)), unasked: false, uncompared: true };
+        if self.uncompared && !self.firm {
+            self.until_ms = Some(now_ms.saturating_add(ANSWER_MS));
+            self.unasked = false;
         }
     }
 
@@ -54,7 +66,17 @@ impl Guard {
 
     /// Whether nothing is to be written now.
     pub fn holds(&self, now_ms: u64) -> bool {
-        self.until_ms.is_some_and(|until| now_ms < until)
+        self.firm || self.until_ms.is_some_and(|until| now_ms < until)
+    }
+
+    /// Whether it waits for a member's answer, or that time passes.
+    pub fn waits(&self) -> bool {
+        self.firm || self.until_ms.is_some()
+    }
+
+    /// Whether only a member's answer ends it.
+    pub fn is_firm(&self) -> bool {
+        self.firm
     }
 
     /// When it ends by itself.
@@ -85,6 +107,17 @@ mod tests {
         let mut new = Guard::open();
         new.joined(0);
         assert!(!new.holds(0));
+    }
+
+    #[test]
+    fn who_threw_away_what_it_wrote_waits_for_an_answer_however_long_it_takes() {
+        let mut guard = Guard::until_compared();
+        guard.joined(0);
+        guard.met(10);
+        assert!(!guard.tick(u64::MAX) && guard.holds(u64::MAX) && guard.waits() && guard.due().is_none());
+        guard.compared();
+        guard.joined(20);
+        assert!(!guard.holds(20) && !guard.waits());
     }
 
     #[test]

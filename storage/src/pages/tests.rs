@@ -34,7 +34,9 @@ fn store(key: bool) -> (tempfile::TempDir, Store) {
     let store = Store::open(dir.path(), &vault, OpenOptions { reserve_bytes: 0 }).unwrap();
     let mut batch = Batch::new(Some(ROOM));
     batch.room(vec![1]);
-    (1..=10).for_each(|seq| drop(batch.message(message(1, seq, key)).message(message(2, seq, key))));
+    for seq in 1..=10 {
+        batch.message(message(1, seq, key)).message(message(2, seq, key));
+    }
     store.commit_blocking(batch).unwrap();
     (dir, store)
 }

@@ -44,6 +44,7 @@ impl Worker {
             let _ = self.context.net.disconnect(*peer).await;
         }
         // Its own batch may be on its way.
+        self.settle_down().await;
         let _ = self.context.store.commit(Batch::new(None)).await;
         let store = self.context.store.clone();
         let keys = tokio::task::spawn_blocking(move || store.scan(Some(&room), Namespace::Keys, &[])).await;

@@ -1,16 +1,17 @@
 //! A room of which something on the disk can not be read, so that it is not here while the others are.
 //!
-//! Nothing of it is touched: a backup, or a disk that can be read again at the next start, brings it back. Whoever wants no more of it
-//! throws it away, and may join again; then nothing is written before the logs of this device came from a member.
+//! Nothing of it is touched: a backup, or a disk that can be read again, brings it back; that is tried now and then. Meanwhile it is
+//! offered to nobody: who is offered a room that is not here waits for it, and drops us. Whoever wants no more of it throws it away, and may join
+//! again; then nothing is written before the logs of this device came from a member.
 
 use std::sync::Arc;
 
 use parlor_api::{Attention, Code, Problem, RoomItem, RoomKind, Standing, SyncState};
 use parlor_proto::RoomId;
 use parlor_proto::sync::Guard;
-use parlor_storage::{Batch, Namespace};
+use parlor_storage::{Batch, Namespace, Store};
 
-use super::begin::loaded;
+use super::begin::held;
 use super::directory::{Directory, Summary};
 use super::entry::damaged;
 use super::message::Wish;
@@ -19,11 +20,50 @@ use crate::app::Answer;
 use crate::clock::now_ms;
 use crate::home_damaged;
 use crate::services::commit_problem;
+use crate::services::mailboxes::Plan;
 
 /// A room that could not be read is looked at again after this long, when something is wanted of it.
 const READ_AGAIN_MS: u64 = 10_000;
+/// By itself it is looked at again after this long,
+const FIRST_PAUSE_MS: u64 = 1_000;
+/// twice as long each time, and at last this long: it costs reading what opens of it.
+const LAST_PAUSE_MS: u64 = 600_000;
 /// Begins the name of a row that says that a room was thrown away here.
 const THROWN_AWAY: &[u8] = b"thrown away|";
+
+/// A room that can not be read: when it was tried last, and how long it rests then.
+pub(super) struct Damage {
+    tried_ms: u64,
+    pause_ms: u64,
+}
+
+impl Damage {
+    pub(super) fn new(now_ms: u64) -> Self {
+        Self { tried_ms: now_ms, pause_ms: FIRST_PAUSE_MS }
+    }
+
+    /// When it is tried again.
+    pub(super) fn due(&self) -> u64 {
+        self.tried_ms.saturating_add(self.pause_ms)
+    }
+
+    /// Whether it was tried so lately that nobody's wish has it tried again.
+    fn lately(&self, now_ms: u64) -> bool {
+        now_ms < self.tried_ms.saturating_add(self.pause_ms.min(READ_AGAIN_MS))
+    }
+
+    fn failed(&mut self, now_ms: u64) {
+        *self = Self { tried_ms: now_ms, pause_ms: self.pause_ms.saturating_mul(2).min(LAST_PAUSE_MS) };
+    }
+}
+
+impl Context {
+    /// A room that is not here any more is offered to nobody, and its mail rests. When it is here again it is announced anew.
+    fn hide(&self, room: RoomId) {
+        self.peers.hide_room(room);
+        self.mailboxes.plan(room, Plan::default());
+    }
+}
 
 impl Directory {
     /// A room can not be read. It is told once.
@@ -78,28 +118,62 @@ impl Worker {
         let Some(problem) = self.context.directory.damage(&room) else {
             return wish.refuse(Problem::of(Code::RoomNotFound));
         };
-        if self.read_again(room).await {
+        let lately = self.damaged.get(&room).is_some_and(|damage| damage.lately(now_ms()));
+        if !lately && self.read_again(room).await {
             return self.turn(room, |turn| turn.wish(wish)).await;
         }
         match wish {
-            Wish::Leave(true, reply) => drop(reply.send(throw_away(self.context.clone(), room).await)),
+            Wish::Leave(true, reply) => {
+                let thrown = throw_away(self.context.clone(), room).await;
+                if thrown.is_ok() {
+                    self.damaged.remove(&room);
+                }
+                drop(reply.send(thrown));
+            }
             wish => wish.refuse(problem),
         }
     }
 
-    /// Looks, now and then, whether a room can be read again: it was the disk that could not just then. Whether it is here.
-    async fn read_again(&mut self, room: RoomId) -> bool {
-        let now_ms = now_ms();
-        let lately = |at: &u64| now_ms < at.saturating_add(READ_AGAIN_MS);
-        if self.read_lately.get(&room).is_some_and(lately) {
-            return false;
+    /// A room that was here can not be read any more.
+    pub(super) fn lose(&mut self, room: RoomId, problem: &Problem) {
+        self.context.directory.damaged(room, problem);
+        self.damaged.insert(room, Damage::new(now_ms()));
+        self.context.hide(room);
+    }
+
+    /// When a room that can not be read is tried again.
+    pub(super) fn damaged_due(&self) -> Option<u64> {
+        self.damaged.values().map(Damage::due).min()
+    }
+
+    /// Time passed for rooms that can not be read.
+    pub(super) async fn try_damaged(&mut self, now_ms: u64) {
+        let due = self.damaged.iter().filter(|(_, damage)| damage.due() <= now_ms);
+        let due: Vec<RoomId> = due.map(|(room, _)| *room).collect();
+        for room in due {
+            self.read_again(room).await;
         }
-        self.read_lately.insert(room, now_ms);
+    }
+
+    /// Looks whether a room can be read again: it was the disk that could not just then. Whether it is here.
+    async fn read_again(&mut self, room: RoomId) -> bool {
         let context = self.context.clone();
-        let Ok(Ok((entry, outbox))) = tokio::task::spawn_blocking(move || loaded(&context, room)).await else {
-            return false;
+        let read = tokio::task::spawn_blocking(move || held(&context, room)).await;
+        let (entry, outbox) = match read {
+            Ok(Ok(Some(held))) => held,
+            Ok(Ok(None)) => {
+                // It was being made when the disk failed, and nothing of it came there.
+                self.damaged.remove(&room);
+                self.context.directory.remove(&room);
+                return false;
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.damaged.entry(room).or_insert_with(|| Damage::new(0)).failed(now_ms());
+                return false;
+            }
         };
         tracing::info!(room = %room.short(), "a room can be read again");
+        self.damaged.remove(&room);
         self.rooms.insert(room, entry);
         self.reread_outbox(&outbox).await;
         self.turn(room, |turn| {
@@ -116,8 +190,8 @@ impl Worker {
         if let Some(problem) = self.context.directory.damage(room) {
             return Err(problem);
         }
-        let was_here = self.context.store.get(None, Namespace::Meta, &thrown_away(room)).map_err(damaged)?.is_some();
-        Ok(if was_here { Guard::start(now_ms()) } else { Guard::open() })
+        let was_here = was_thrown_away(&self.context.store, room)?;
+        Ok(if was_here { Guard::until_compared() } else { Guard::open() })
     }
 }
 
@@ -132,7 +206,20 @@ async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
     }
     context.directory.remove(&room);
     context.own.left(&room);
+    context.hide(room);
     Ok(())
+}
+
+/// Whether a room of this id was thrown away here, and what its logs hold of ours was not compared since. Blocks.
+pub(super) fn was_thrown_away(store: &Store, room: &RoomId) -> Answer<bool> {
+    Ok(store.get(None, Namespace::Meta, &thrown_away(room)).map_err(damaged)?.is_some())
+}
+
+/// Notes that what the logs of a room hold of ours is here.
+pub(super) fn compared(room: &RoomId) -> Batch {
+    let mut batch = Batch::new(None);
+    batch.delete(Namespace::Meta, &thrown_away(room));
+    batch
 }
 
 fn thrown_away(room: &RoomId) -> Vec<u8> {

@@ -300,7 +300,7 @@ struct Line {
 
 /// The newest messages of a room, the newest first, and what is said about them. Blocks.
 fn newest_lines(store: &Store, room: &RoomId, now_ms: u64) -> Answer<(Vec<TimelineRow>, Sight)> {
-    let mut rows = store.page(room, Cursor::Newest, limits::NEWEST_LINES).map_err(damaged)?.rows;
+    let mut rows = store.page_readable(room, Cursor::Newest, limits::NEWEST_LINES).map_err(damaged)?.rows;
     rows.retain(|row| row.row.fades_ms.is_none_or(|fades_ms| fades_ms > now_ms));
     let sight = Sight::of(store, room, &rows)?;
     Ok((rows, sight))

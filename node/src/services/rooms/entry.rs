@@ -46,10 +46,16 @@ pub(super) mod names {
     pub(crate) const WANTED: &[u8] = b"wanted";
     /// What was written and not sent: [`super::super::attention::KeptDraft`].
     pub(crate) const DRAFT: &[u8] = b"draft";
+    /// Begins the names of rows that say that somebody deleted a message, and its keys may be here still.
+    pub(crate) const DELETED: &[u8] = b"deleted|";
     /// Keys came, and what waited for them was not opened to its end: see [`super::super::opening`].
     pub(crate) const OPENING: &[u8] = b"opening";
     /// Control events beside the log of a device that wrote two of one number, by id.
     pub(crate) const FORK: &[u8] = b"fork";
+
+    pub(crate) fn deleted(id: &parlor_proto::EventId) -> Vec<u8> {
+        [DELETED, id.as_bytes()].concat()
+    }
 
     pub(crate) fn fork(id: &parlor_proto::EventId) -> Vec<u8> {
         [FORK, id.as_bytes()].concat()
@@ -79,6 +85,8 @@ pub(super) struct Linked {
     pub(super) bad_copies: usize,
     /// Whether gossip brings what it writes.
     pub(super) hearing: Hearing,
+    /// What it lacks, and could not be read just then.
+    pub(super) unread: Option<super::sessions::Unread>,
     /// It was asked for its newest page.
     pub(super) asked_newest: bool,
 }
@@ -132,6 +140,9 @@ pub(super) struct Entry {
     pub(super) last: Option<(Position, parlor_api::Message)>,
     /// Messages that are looked at because something was said about them, and whether more was since.
     pub(super) touched: HashMap<parlor_proto::EventId, bool>,
+    /// Messages that somebody deleted and whose keys may be here still, as far as a row on the disk says so; and whether what deletes
+    /// them is durable.
+    pub(super) deleted: HashMap<parlor_proto::EventId, bool>,
     /// The changes made since the room was loaded: after one that could not be stored none of the later ones is.
     pub(super) chain: Chain,
     /// Batches handed to the store and not durable yet.
@@ -265,6 +276,7 @@ impl Entry {
             heard_markers: HashMap::new(),
             last: None,
             touched: HashMap::new(),
+            deleted: HashMap::new(),
             chain: Chain::default(),
             committing: 0,
             opening: Opening::default(),
@@ -299,6 +311,9 @@ impl Entry {
         let mut entry = Self::new(room);
         let tips = store.tips(&id).map_err(damaged)?.control;
         entry.control_tips = tips.into_iter().map(|tip| (tip.device, tip.seq)).collect();
+        if super::damaged::was_thrown_away(store, &id)? {
+            entry.guard = Guard::until_compared();
+        }
         entry.fill_tables();
         for (_, bytes) in store.scan(Some(&id), Namespace::Marker, &[]).map_err(damaged)? {
             let Ok(marker) = Marker::decode(&id, &bytes) else { continue };
@@ -326,6 +341,9 @@ impl Entry {
         let meta = |name| store.get(Some(&id), Namespace::Meta, name).map_err(damaged);
         entry.wanted = super::attention::decode(meta(names::WANTED)?);
         entry.draft = super::attention::decode(meta(names::DRAFT)?);
+        let deleted = store.scan(Some(&id), Namespace::Meta, names::DELETED).map_err(damaged)?.into_iter();
+        let deleted = deleted.filter_map(|(name, _)| name.strip_prefix(names::DELETED)?.try_into().ok());
+        entry.deleted = deleted.map(|id| (parlor_proto::EventId(id), true)).collect();
         entry.opening.noted = meta(names::OPENING)?.is_some();
         entry.count_unread(context, store)?;
         entry.load_own_clock(store)?;
@@ -355,7 +373,9 @@ impl Entry {
 
     /// Whether something is due in this room, and when.
     pub(super) fn next_deadline(&self, now_ms: u64) -> Option<u64> {
-        let of = |linked: &Linked| [linked.session.next_deadline(), linked.hearing.due()];
+        let of = |linked: &Linked| {
+            [linked.session.next_deadline(), linked.hearing.due(), linked.unread.as_ref().map(|it| it.at_ms)]
+        };
         let sessions = self.sessions.values().flat_map(of).flatten().min();
         let marker = self.throttle.due(self.room.n_members()).filter(|_| self.room.is_member());
         let marker = marker.map(|due| due.max(self.rest_until_ms));

@@ -11,7 +11,7 @@ use parlor_storage::{Position, Store, TimelineRow};
 
 use super::entry::{Turn, damaged};
 use super::message::Reply;
-use super::reads::timeline_row;
+use super::reads::readable_row;
 use super::sight::{Looked, Sight};
 use super::views::open;
 use crate::app::Answer;
@@ -81,7 +81,7 @@ fn read(store: &Store, room: &RoomId, after: Option<Position>, limit: usize) -> 
         match target.as_ref().and_then(Body::target) {
             Some(target) => {
                 targets.insert(row.row.id, target);
-                if let Some(row) = timeline_row(store, room, &target)? {
+                if let Some(row) = readable_row(store, room, &target)? {
                     looked_at.insert(target, row);
                 }
             }

@@ -28,9 +28,19 @@ impl Turn<'_> {
         let me = self.context.identity.device();
         let others = self.entry.room.members().into_iter().flat_map(|member| member.devices);
         if others.into_iter().any(|(device, _)| device != me) {
-            self.entry.guard = Guard::start(self.now_ms);
+            if !self.entry.guard.is_firm() {
+                self.entry.guard = Guard::start(self.now_ms);
+            }
             self.hold();
         }
+    }
+
+    /// The room was read from the disk once more while the program runs: it begins, and waits for what it waited for.
+    pub(super) fn begin_again(&mut self) {
+        let held = self.guards();
+        self.entry.room.hold(held);
+        self.begin();
+        self.hold();
     }
 
     /// A member's device is connected.
@@ -44,10 +54,15 @@ impl Turn<'_> {
 
     /// All that a member holds of our logs is here.
     pub(super) fn guard_compared(&mut self) {
-        if self.entry.guard.due().is_some() {
-            self.entry.guard.compared();
-            self.hold();
+        if !self.entry.guard.waits() {
+            return;
         }
+        if self.entry.guard.is_firm() {
+            let note = super::damaged::compared(&self.id());
+            self.hand_over(note, Settle::default());
+        }
+        self.entry.guard.compared();
+        self.hold();
     }
 
     /// Time passed.
@@ -58,9 +73,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Keeps a wish that would write until the guard lets it; answers it otherwise.
+    /// Keeps a wish that would write until the guard lets it; answers it otherwise. Who waits for a member that may come in a week is told
+    /// so: messages stand in the outbox until then.
     pub(super) fn when_free(&mut self, wish: Wish) -> Option<Wish> {
-        if !(self.guards() && wish.writes()) || self.entry.held.len() >= HELD_WISHES_MAX {
+        let soon = self.guards() && !self.entry.guard.is_firm();
+        if !(soon && wish.writes()) || self.entry.held.len() >= HELD_WISHES_MAX {
             return Some(wish);
         }
         self.entry.held.push(wish);
@@ -76,7 +93,7 @@ impl Turn<'_> {
 
     /// We are a member now, or are none any more: what waits may have nothing to wait for, or again.
     pub(super) fn guard_again(&mut self) {
-        if self.entry.guard.due().is_some() {
+        if self.entry.guard.waits() {
             self.hold();
         }
     }

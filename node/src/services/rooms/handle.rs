@@ -22,6 +22,7 @@ use super::groups::PeopleOf;
 use super::message::{Command, Knock, Knocked, MailboxCommand, NoAnswer, Opened, Reply, Wish};
 use super::seen::Seen;
 use crate::app::{Anchor, Answer, Say};
+use crate::limits::ID_PREFIX_MIN;
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Became, Stretch, Tips};
 
@@ -395,13 +396,36 @@ impl Rooms {
     }
 
     pub(crate) async fn retry(&self, message: Option<String>) -> Answer<OutboxAnswer> {
-        let answers = self.each(|reply| Command::Retry { message: message.clone(), reply }).await?;
-        touched(answers, message.is_some())
+        let message = self.named(message).await?;
+        let tried = self.each(|reply| Command::Retry { message: message.clone(), reply }).await?;
+        touched(tried.into_iter().flatten().collect(), message.is_some())
     }
 
     pub(crate) async fn discard(&self, message: Option<String>) -> Answer<OutboxAnswer> {
-        let answers = self.each(|reply| Command::Discard { message: message.clone(), reply }).await?;
-        touched(answers, message.is_some())
+        let message = self.named(message).await?;
+        let mut messages = Vec::new();
+        for discarded in
+            self.each(|reply| Command::Discard { message: message.clone(), reply }).await?.into_iter().flatten()
+        {
+            messages.push(discarded.await.map_err(|_| stopping())??);
+        }
+        touched(messages, message.is_some())
+    }
+
+    /// The name of the one message in the outbox that is called so: by its id, or the first digits of it.
+    async fn named(&self, text: Option<String>) -> Answer<Option<String>> {
+        let Some(text) = text else { return Ok(None) };
+        let lower = text.to_ascii_lowercase();
+        let mut names: Vec<String> = self.outbox().await?.into_iter().map(|line| line.message).collect();
+        names.retain(|name| *name == lower || lower.len() >= ID_PREFIX_MIN && name.starts_with(&lower));
+        match names.as_slice() {
+            [] => Err(not_waiting()),
+            [name] => Ok(Some(name.clone())),
+            _ => {
+                let several = Problem::new(Code::Ambiguous, format!("{} messages in the outbox begin so", names.len()));
+                Err(several.hint("give more of its id: parlor outbox list"))
+            }
+        }
     }
 
     /// Finishes what is under way and ends the workers.
@@ -415,12 +439,16 @@ impl Rooms {
     }
 }
 
-fn touched(answers: Vec<OutboxAnswer>, one: bool) -> Answer<OutboxAnswer> {
-    let messages: Vec<_> = answers.into_iter().flat_map(|answer| answer.messages).collect();
+fn touched(messages: Vec<String>, one: bool) -> Answer<OutboxAnswer> {
     if one && messages.is_empty() {
-        return Err(Problem::new(Code::MessageNotFound, "there is no such message in the outbox"));
+        return Err(not_waiting());
     }
     Ok(OutboxAnswer { messages })
+}
+
+fn not_waiting() -> Problem {
+    Problem::new(Code::MessageNotFound, "there is no such message in the outbox")
+        .hint(format!("parlor outbox list shows what waits; of an id the first {ID_PREFIX_MIN} digits are enough"))
 }
 
 fn stopping() -> Problem {

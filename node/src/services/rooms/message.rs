@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OutboxAnswer, OutboxEntry, OwnDevice, Page,
-    ReadAnswer, Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft,
-    SetRole, UpdateAttention, UpdateRoom, Version,
+    Banned, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OutboxEntry, OwnDevice, Page, ReadAnswer,
+    Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft, SetRole,
+    UpdateAttention, UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::body::Group;
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use super::groups::PeopleOf;
 use super::seen::Seen;
+use super::waiting::Discarded;
 use crate::app::{Anchor, Answer, Say};
 use crate::services::contacts::Acquaintance;
 use crate::services::mailboxes::{Became, Stretch, Tips};
@@ -63,10 +64,10 @@ pub(super) enum Command {
     Profess,
     /// The outbox of this worker's rooms.
     Outbox { reply: Reply<Vec<OutboxEntry>> },
-    /// Try one message now, or all.
-    Retry { message: Option<String>, reply: Reply<OutboxAnswer> },
-    /// Give up one message, or all.
-    Discard { message: Option<String>, reply: Reply<OutboxAnswer> },
+    /// Try the message of this name now, or all.
+    Retry { message: Option<String>, reply: Reply<Vec<String>> },
+    /// Give up the message of this name, or all.
+    Discard { message: Option<String>, reply: Reply<Vec<Discarded>> },
     /// Finish what is under way and end.
     Stop { done: oneshot::Sender<()> },
 }

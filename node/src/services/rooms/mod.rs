@@ -58,6 +58,7 @@ mod split;
 mod tests;
 mod unread;
 mod views;
+mod waiting;
 mod way;
 mod who;
 mod wishes;

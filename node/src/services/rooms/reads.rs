@@ -35,6 +35,7 @@ impl Turn<'_> {
                     let stretch = Rows::of(&page, edges);
                     let rows = page.rows;
                     turn.when_seen(&rows, sight, move |turn, looked, sight| {
+                        turn.erase_left(looked, &sight);
                         let view = match system {
                             false => turn.page_view(&stretch, looked, &sight),
                             true => turn.page_with_log(cursor, &stretch, looked, &sight, limit),
@@ -292,6 +293,17 @@ fn read_target(
         row = last(Cursor::Before(super::unread::end_of(at_most)?))?;
     }
     Ok(row.map(|row| ReadMark { order: row.row.order, message: Some(row.row.id) }))
+}
+
+/// As [`timeline_row`], of one beside those that are asked for: that it does not open takes none of them along.
+pub(super) fn readable_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {
+    timeline_row(store, room, id).or_else(|problem| match problem.code {
+        Code::HomeDamaged => {
+            tracing::warn!(room = %room.short(), message = %id, %problem, "a message can not be read");
+            Ok(None)
+        }
+        _ => Err(problem),
+    })
 }
 
 pub(super) fn timeline_row(store: &Store, room: &RoomId, id: &EventId) -> Answer<Option<TimelineRow>> {

@@ -1,12 +1,12 @@
 //! A room is thrown away and read from the disk again: what it holds in memory stands behind something that is not there.
 
 use futures::StreamExt;
-use parlor_api::Problem;
+use parlor_api::{Code, Problem};
 use parlor_proto::RoomId;
 use parlor_proto::outbox::{self, In as OutboxIn};
 use parlor_storage::{Batch, CommitError};
 
-use super::begin::loaded;
+use super::begin::held;
 use super::entry::{Entry, Job, Turn};
 use super::settle::Settle;
 use super::worker::Worker;
@@ -49,7 +49,7 @@ impl Worker {
                 let (message, hint) = (problem.detail.clone(), problem.hint.clone());
                 let note = parlor_api::ErrorNote { code: problem.code, message, hint };
                 turn.publish(parlor_api::EventBody::Error(note));
-                turn.begin();
+                turn.begin_again();
             }
         })
         .await;
@@ -58,33 +58,49 @@ impl Worker {
     /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew. Answers what was
     /// thrown away when the store holds nothing to take its place.
     async fn restore(&mut self, room: RoomId) -> Option<Entry> {
-        let entry = self.rooms.remove(&room)?;
+        let mut entry = self.rooms.remove(&room)?;
         if let Some(noted) = entry.noted_ms {
             self.deadlines.remove(&(noted, room));
         }
-        // Whether the disk took what failed is decided by the next commit: until then what is read may still change.
+        // Whether the disk took what failed is decided by the next commit: until then what is read may still change. What was made after
+        // it, and waits for a place in the queue, is refused: its chain is broken.
         let _ = self.context.store.commit(Batch::new(None)).await;
         let context = self.context.clone();
-        let loaded = tokio::task::spawn_blocking(move || -> Result<_, Problem> {
-            let stored = context.store.rooms().map_err(super::entry::damaged)?;
-            if !stored.iter().any(|(id, _)| *id == room) {
-                return Ok(None);
-            }
-            loaded(&context, room).map(Some)
-        });
-        match loaded.await {
+        let loaded = tokio::task::spawn_blocking(move || held(&context, room)).await;
+        // Of these wishes nothing was written.
+        let waits = std::mem::take(&mut entry.held);
+        match loaded {
             Ok(Ok(Some((mut loaded, outbox)))) => {
                 loaded.rest_until_ms = now_ms().saturating_add(REST_MS);
+                // Whom it waits for, and what waits for that, is as before.
+                (loaded.guard, loaded.held) = (entry.guard, waits);
                 self.rooms.insert(room, loaded);
                 self.reread_outbox(&outbox).await;
             }
-            Ok(Err(problem)) => self.context.directory.damaged(room, &problem),
-            Ok(Ok(None)) | Err(_) => {}
+            Ok(Err(problem)) => {
+                self.lose(room, &problem);
+                waits.into_iter().for_each(|wish| wish.refuse(problem.clone()));
+            }
+            Ok(Ok(None)) => waits.into_iter().for_each(|wish| wish.refuse(Problem::of(Code::RoomNotFound))),
+            Err(died) => {
+                let problem = Problem::new(Code::Internal, died.to_string());
+                self.lose(room, &problem);
+                waits.into_iter().for_each(|wish| wish.refuse(problem.clone()));
+            }
         }
         for peer in entry.sessions.keys() {
             let _ = self.context.net.disconnect(*peer).await;
         }
         if self.rooms.contains_key(&room) { None } else { Some(entry) }
+    }
+
+    /// Waits until all that was handed over is stored or refused, also what did not find a place in the store's queue yet. What follows
+    /// from it is done later, in its order.
+    pub(super) async fn settle_down(&mut self) {
+        let done: Vec<_> = std::mem::take(&mut self.commits).collect().await;
+        for done in done {
+            self.commits.push_back(Box::pin(std::future::ready(done)));
+        }
     }
 
     /// Tells the outbox which messages the disk has taken, whatever was said of the commits that held them, and what waits in a room that
@@ -109,7 +125,7 @@ impl Worker {
         // What was handed over before is on the disk, and so in what is read from it: it did not fail with the rest.
         let handed: Vec<_> = std::mem::take(&mut self.commits).collect().await;
         if Box::pin(self.restore(room)).await.is_none() {
-            self.turn(room, |turn| turn.begin()).await;
+            self.turn(room, |turn| turn.begin_again()).await;
         }
         let mut stands = true;
         for (of, settle, done) in handed {

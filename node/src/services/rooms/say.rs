@@ -8,9 +8,9 @@ use parlor_proto::EventId;
 use parlor_proto::annotation;
 use parlor_proto::body::{Body, Edit, Pin, Poll, React, Redact, Text, Vote, mention};
 use parlor_proto::room::Refusal;
-use parlor_storage::{Batch, TimelineRow};
+use parlor_storage::{Batch, Namespace, TimelineRow};
 
-use super::entry::{After, Turn, damaged};
+use super::entry::{After, Turn, damaged, names};
 use super::folds::has_reacted;
 use super::message::Reply;
 use super::settle::Settle;
@@ -147,7 +147,7 @@ impl Turn<'_> {
             let found = store.remarks(&room, annotation::PINS, usize::MAX).map_err(damaged).and_then(|mut pins| {
                 pins.sort_by_key(|pin| std::cmp::Reverse((pin.rank, pin.id)));
                 let ids = pins.iter().filter_map(|pin| Some(EventId(pin.value.as_slice().try_into().ok()?)));
-                let rows = ids.map(|id| super::reads::timeline_row(store, &room, &id));
+                let rows = ids.map(|id| super::reads::readable_row(store, &room, &id));
                 let rows: Vec<_> = rows.collect::<Answer<Vec<_>>>()?.into_iter().flatten().collect();
                 Ok((Sight::of(store, &room, &rows)?, rows))
             });
@@ -188,7 +188,7 @@ impl Turn<'_> {
                 let list = annotation::thread(&root);
                 let most = limit.saturating_add(1 + MOMENT);
                 let held = store.newest_remarks(&room, &list, before.map(|at| at.order()), most).map_err(damaged)?;
-                let rows = held.iter().map(|entry| super::reads::timeline_row(store, &room, &entry.id));
+                let rows = held.iter().map(|entry| super::reads::readable_row(store, &room, &entry.id));
                 let mut rows: Vec<TimelineRow> = rows.collect::<Answer<Vec<_>>>()?.into_iter().flatten().collect();
                 rows.retain(|row| before.is_none_or(|before| row.position < before));
                 rows.sort_by_key(|row| std::cmp::Reverse(row.position));
@@ -213,7 +213,7 @@ impl Turn<'_> {
 /// What follows when annotations are part of the room.
 impl Turn<'_> {
     /// Adds to a batch what of a message is kept where others look for it.
-    pub(super) fn remark(&self, batch: &mut Batch, message: &parlor_proto::room::Message) {
+    pub(super) fn remark(&mut self, batch: &mut Batch, message: &parlor_proto::room::Message) {
         if message.unsafe_epoch
             && let Some(remark) = annotation::under_unsafe_keys(&message.event, &message.author, message.body.as_ref())
         {
@@ -222,6 +222,11 @@ impl Turn<'_> {
         let Some(body) = &message.body else { return };
         if body.target().is_some() {
             batch.aside(message.event.id());
+        }
+        if let Body::Redact(Redact { target }) = body {
+            // The keys go when this is durable and was looked at. What stands between may not keep them for ever.
+            self.entry.deleted.insert(*target, false);
+            batch.put(Namespace::Meta, &names::deleted(target), Vec::new());
         }
         for remark in self.entry.room.remarks(&message.event, message.order, body) {
             batch.remark(remark, message.fades_ms);
@@ -236,45 +241,88 @@ impl Turn<'_> {
         }
         self.entry.touched.insert(target, false);
         self.look_up(target, move |turn, found| {
+            let code = found.as_ref().err().map(|problem| problem.code);
+            let again = turn.entry.touched.remove(&target) == Some(true);
             if let Ok((looked, sight)) = found {
                 let view = turn.folded_view(looked, &sight);
-                turn.erase_deleted(looked, &view, &sight);
+                let erased = turn.erasure(looked, &view, &sight);
+                turn.erased(target, erased, again);
                 if let Some((_, last)) = turn.entry.last.as_mut().filter(|(at, _)| *at == looked.position) {
                     last.clone_from(&view);
                     turn.summarise();
                 }
                 turn.publish(parlor_api::EventBody::MessageUpdated(Box::new(view)));
+            } else if code == Some(Code::MessageNotFound) {
+                // It is looked at when it comes.
+                turn.erased(target, Batch::new(Some(turn.id())), again);
             }
-            if turn.entry.touched.remove(&target) == Some(true) {
+            if again {
                 turn.touch(target);
             }
         });
+    }
+
+    /// The room was loaded: looks at what was deleted, and was not looked at since.
+    pub(super) fn go_on_erasing(&mut self) {
+        let deleted: Vec<_> = self.entry.deleted.keys().copied().collect();
+        deleted.into_iter().for_each(|target| self.touch(target));
+    }
+
+    /// A message that somebody may have deleted was looked at: takes away what `batch` does of it, and the row that says so, unless that
+    /// came since, or is not durable yet: then it is looked at again.
+    fn erased(&mut self, target: EventId, mut batch: Batch, again: bool) {
+        if !again && self.entry.deleted.get(&target) == Some(&true) {
+            self.entry.deleted.remove(&target);
+            batch.delete(Namespace::Meta, &names::deleted(&target));
+        }
+        if !batch.is_empty() {
+            self.hand_over(batch, Settle::default());
+        }
+    }
+
+    /// Takes away the keys of those among these messages that their authors deleted, if they are here still: of homes in which that
+    /// was cut short.
+    pub(super) fn erase_left(&mut self, looked: &[Looked], sight: &Sight) {
+        let redacts = |said: &annotation::Annotation| said.act == annotation::Act::Redact;
+        for looked in looked.iter().filter(|looked| !looked.erased) {
+            let about = sight.about(&looked.event.id());
+            if about.is_some_and(|about| about.annotations.iter().any(redacts)) {
+                let view = self.folded_view(looked, sight);
+                self.erase_deleted(looked, &view, sight);
+            }
+        }
     }
 
     /// Of a message that its author deleted the keys go, and those of its later texts, also of one that comes afterwards. What a
     /// moderator deleted is hidden only: whether he still was one may turn out otherwise, when a removal comes that names where
     /// his acts end, and then all nodes show it again.
     pub(super) fn erase_deleted(&mut self, looked: &Looked, view: &Message, sight: &Sight) {
+        let batch = self.erasure(looked, view, sight);
+        if !batch.is_empty() {
+            self.hand_over(batch, Settle::default());
+        }
+    }
+
+    /// What takes those keys away; nothing if the message is not deleted so.
+    fn erasure(&self, looked: &Looked, view: &Message, sight: &Sight) -> Batch {
+        let mut batch = Batch::new(Some(self.id()));
         let by_author = view.deleted_by.as_ref().is_some_and(|by| by.account == view.author.account);
         // What is early, or was said early, is not stored: it comes once more, with its log.
         if !view.deleted || !by_author || looked.early {
-            return;
+            return batch;
         }
         let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
         let said = said.iter().filter(|it| it.author == looked.author && self.entry.early.get(&it.id).is_none());
         if !said.clone().any(|said| said.act == annotation::Act::Redact) {
-            return;
+            return batch;
         }
-        let mut batch = Batch::new(Some(self.id()));
         if !looked.erased {
             batch.erase(looked.event.id());
         }
         said.filter(|said| said.act == annotation::Act::Edit).for_each(|edit| {
             batch.erase(edit.id);
         });
-        if !batch.is_empty() {
-            self.hand_over(batch, Settle::default());
-        }
+        batch
     }
 
     /// What a new line of the history touches beside itself.

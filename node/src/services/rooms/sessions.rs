@@ -12,7 +12,7 @@ use parlor_proto::sync::{
 use parlor_proto::sync::{Standing as PeerStanding, Wanted};
 use parlor_proto::wire::{Asked, SeriesKind};
 use parlor_proto::{DeviceId, codec};
-use parlor_storage::{LogKind, Namespace, Want};
+use parlor_storage::{LogKind, Namespace, ReadError, Want};
 
 use super::entry::{Job, Linked, Turn};
 use super::gossip::Hearing;
@@ -24,8 +24,19 @@ use crate::account::rng;
 const PAGE_ASKS: usize = 3;
 /// What a broken rule of sync counts against a peer: twice is a ban.
 const WEIGHT: u32 = 50;
+/// What a peer lacks and could not be read is read again after this long.
+const SERVE_AGAIN_MS: u64 = 1_000;
 /// Longest key share in bytes.
 const MAX_SHARE: usize = 512;
+
+/// Messages that a peer lacks, to be read when the disk gives them.
+pub(super) struct Unread {
+    pub(super) at_ms: u64,
+    ticket: u32,
+    wanted: Vec<Wanted>,
+    max_bytes: usize,
+    max_items: usize,
+}
 
 impl Turn<'_> {
     /// A connection has this room on both sides.
@@ -50,6 +61,7 @@ impl Turn<'_> {
                 bad_copies: 0,
                 hearing: Hearing::default(),
                 asked_newest: false,
+                unread: None,
             },
         );
         out.into_iter().for_each(|out| self.on_session(peer, out));
@@ -79,6 +91,12 @@ impl Turn<'_> {
             self.entry.sessions.iter().filter(|(_, linked)| due(linked)).map(|(peer, _)| *peer).collect();
         for peer in peers {
             self.session(peer, SyncIn::Tick);
+        }
+        let now_ms = self.now_ms;
+        let again = |linked: &mut Linked| linked.unread.take_if(|unread| unread.at_ms <= now_ms);
+        let again = self.entry.sessions.iter_mut().filter_map(|(peer, linked)| Some((*peer, again(linked)?)));
+        for (peer, unread) in again.collect::<Vec<_>>() {
+            self.serve_messages(peer, unread);
         }
     }
 
@@ -239,6 +257,13 @@ impl Turn<'_> {
             self.session(peer, SyncIn::Read { ticket, events });
             return;
         }
+        self.serve_messages(peer, Unread { at_ms: self.now_ms, ticket, wanted, max_bytes, max_items });
+    }
+
+    /// Reads messages that a peer lacks. While the disk gives nothing it is told nothing: that nothing is there would not be true.
+    fn serve_messages(&mut self, peer: PeerId, unread: Unread) {
+        let Unread { ticket, max_bytes, max_items, .. } = unread;
+        let wanted = unread.wanted.clone();
         let room = self.id();
         // Where each stretch is kept: in which log, and how many of its messages come before.
         let kept: Vec<_> = wanted.iter().map(|wanted| self.entry.room.kept_in(&wanted.series.device)).collect();
@@ -249,7 +274,18 @@ impl Turn<'_> {
         };
         let wants: Vec<_> = wanted.iter().zip(&kept).map(want).collect();
         self.read(move |store| {
-            let rows = store.missing(&room, LogKind::Message, &wants, max_bytes).unwrap_or_default();
+            let rows = match store.missing(&room, LogKind::Message, &wants, max_bytes) {
+                Err(error @ ReadError::Io(_)) => {
+                    tracing::warn!(room = %room.short(), %error, "what a peer lacks is read again");
+                    return Box::new(move |turn: &mut Turn<'_>| {
+                        let at_ms = turn.now_ms.saturating_add(SERVE_AGAIN_MS);
+                        if let Some(linked) = turn.entry.sessions.get_mut(&peer) {
+                            linked.unread = Some(Unread { at_ms, ..unread });
+                        }
+                    });
+                }
+                rows => rows.unwrap_or_default(),
+            };
             let asked = |row: &parlor_storage::LogRow| {
                 let holds = |(want, _): &(&Want, &(DeviceId, u64))| {
                     want.device == row.device && (want.from..=want.to).contains(&row.seq)

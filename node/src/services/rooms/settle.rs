@@ -219,6 +219,9 @@ impl Turn<'_> {
             return;
         }
         if let Some(target) = message.body.as_ref().and_then(Body::target) {
+            if let Some(durable) = self.entry.deleted.get_mut(&target) {
+                *durable = true;
+            }
             return self.touch(target);
         }
         let Ok(Some(position)) = self.context.store.position(&self.id(), &event.id()) else { return };

@@ -104,7 +104,7 @@ impl Sight {
     /// Reads what is wanted. Blocks.
     fn fill(&mut self, store: &Store, room: &RoomId, wants: Wants) -> Answer<()> {
         for id in wants.messages {
-            let row = super::reads::timeline_row(store, room, &id)?;
+            let row = super::reads::readable_row(store, room, &id)?;
             self.messages.insert(id, row);
         }
         for id in wants.said {

@@ -17,6 +17,7 @@ use parlor_proto::room::{Outcome, Room};
 use parlor_storage::{Batch, Namespace};
 
 use super::entry::{Entry, Job, Turn, parts as stored_parts};
+use super::worker::Worker;
 use crate::account::rng;
 use crate::app::{Anchor, Say};
 use crate::services::alone::{Alone, config, new_room};
@@ -434,4 +435,93 @@ async fn a_false_room_under_the_id_of_a_direct_chat_keeps_nobody_from_having_tha
     assert_eq!(chat.status, Some(parlor_api::MessageStatus::Queued));
     alone.node.stop().await.unwrap();
     carol.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_the_disk_does_not_give_comes_back_by_itself_with_what_was_said_meanwhile() {
+    let alone = Alone::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path().join("home"));
+    init_account(&home, "bob", &Passphrase::None).unwrap();
+    let bob = start(config(&home)).await.unwrap();
+    let invite = alone.app.create_invite(&alone.room, CreateInvite::default()).await.unwrap();
+    let join = JoinRequest { link: invite.link.unwrap(), timeout: JoinRequest::TIMEOUT_MAX, once_asked: false };
+    bob.app.join(join).await.unwrap();
+    // Nothing is wished of the room meanwhile: what is listed is what is known without it.
+    let listed = async || alone.app.list_rooms().await.unwrap().remove(0);
+    let store = alone.app.node.context.store.clone();
+    let id: RoomId = alone.room.parse().unwrap();
+    store.damage_value(Some(&id), Namespace::Meta, super::entry::names::DRAFT).unwrap();
+    // What the fault meets may also be something else of the node.
+    for n in 0.. {
+        if listed().await.damaged.is_some() {
+            break;
+        }
+        store.break_disk(1);
+        let _ = alone.app.send(&alone.room, vec![request(&format!("does not come to the disk {n}"))]).await;
+    }
+    bob.app.send(&alone.room, vec![request("said meanwhile")]).await.unwrap();
+    // The disk is well again.
+    let mut batch = Batch::new(Some(id));
+    batch.delete(Namespace::Meta, super::entry::names::DRAFT);
+    store.commit(batch).await.unwrap();
+    let arrived = async {
+        while listed().await.last_message.is_none_or(|message| message.text != "said meanwhile") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), arrived).await.unwrap();
+    assert_eq!(listed().await.damaged, None);
+    bob.stop().await.unwrap();
+    alone.node.stop().await.unwrap();
+}
+
+/// A worker with two messages in its outbox that wait to be written.
+async fn waiting(alone: &Alone) -> (Worker, Vec<String>) {
+    let (room, store) = (alone.room.parse().unwrap(), &alone.app.node.context.store);
+    let entry = |n: u8| {
+        let body = Body::text("waits").encode();
+        outbox::Entry { nonce: [n; 16], room, body, submitted_ms: u64::from(n), stage: Stage::Unwritten }
+    };
+    let mut batch = Batch::new(Some(room));
+    for entry in [entry(1), entry(2)] {
+        batch.put(Namespace::Outbox, &entry.nonce, parlor_proto::codec::encode(&entry));
+    }
+    store.commit(batch).await.unwrap();
+    let mut worker = Worker::beside(alone, room);
+    worker.outbox = Outbox::restore([entry(1), entry(2)]);
+    (worker, ["01".repeat(16), "02".repeat(16)].to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_up_a_message_that_waits_is_told_so_when_the_disk_has_it() {
+    let alone = Alone::new().await;
+    let (mut worker, names) = waiting(&alone).await;
+    let store = alone.app.node.context.store.clone();
+    let room: RoomId = alone.room.parse().unwrap();
+    let rows = || store.scan(Some(&room), Namespace::Outbox, &[]).unwrap().len();
+    // Only what is named wholly.
+    assert!(worker.discard(Some("0")).await.unwrap().is_empty() && worker.discard(Some("")).await.unwrap().is_empty());
+    let mut told = worker.discard(Some(&names[0])).await.unwrap();
+    assert!(told[0].try_recv().is_err(), "nobody is told before it is durable");
+    worker.drain().await;
+    assert_eq!((told.remove(0).await.unwrap().unwrap(), rows()), (names[0].clone(), 1));
+    // What the disk refused is not given up.
+    store.break_disk(1);
+    let mut told = worker.discard(None).await.unwrap();
+    worker.drain().await;
+    let told = told.remove(0).await.unwrap();
+    assert!(told.is_err() || rows() == 0);
+    assert_eq!(worker.outbox.lines().len(), rows(), "what is not given up on the disk waits on");
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_waits_is_given_up_by_a_name_that_means_it_alone() {
+    let alone = Alone::new().await;
+    for text in ["", "a", "0000", "ffffffffffffffff"] {
+        assert_eq!(alone.app.discard(Some(text)).await.unwrap_err().code, parlor_api::Code::MessageNotFound);
+    }
+    assert!(alone.app.discard(None).await.unwrap().messages.is_empty());
+    alone.node.stop().await.unwrap();
 }

@@ -293,6 +293,10 @@ impl Turn<'_> {
                 Problem::of(Code::Banned).hint("the ban must be lifted first: parlor member unban ROOM WHO")
             }
             Refusal::NoAccount => Problem::of(Code::MemberNotFound),
+            Refusal::Held if self.entry.guard.is_firm() => {
+                let why = "what this device wrote before the room was thrown away has to come from a member first";
+                Problem::new(Code::Busy, why).hint("it comes when a member is online; messages wait until then")
+            }
             Refusal::NoSafeEpoch | Refusal::Held => Problem::new(Code::Busy, detail).hint("try again in a moment"),
             Refusal::Cloned => Problem::of(Code::DeviceCloned),
             Refusal::Body(error) => body_problem(error),

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{FuturesOrdered, FuturesUnordered};
-use parlor_api::{Code, OutboxAnswer, Problem};
+use parlor_api::{Code, Problem};
 use parlor_net::{NetworkHandle, PeerId};
 use parlor_proto::RoomId;
 use parlor_proto::join::Doorkeeper;
-use parlor_proto::outbox::{self, In as OutboxIn, Out as OutboxOut, Outbox};
+use parlor_proto::outbox::{In as OutboxIn, Out as OutboxOut, Outbox};
 use parlor_storage::{Batch, CommitError, InOrder, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::damaged::Damage;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
 use super::message::Command;
@@ -68,8 +69,8 @@ pub(super) struct Worker {
     /// In the order in which they were handed over, which is that in which they become durable.
     pub(super) commits: FuturesOrdered<Committed>,
     pub(super) reads: FuturesUnordered<Read>,
-    /// When rooms that can not be read were looked at last.
-    pub(super) read_lately: HashMap<RoomId, u64>,
+    /// Rooms that can not be read.
+    pub(super) damaged: HashMap<RoomId, Damage>,
     /// One for every room that waits for something.
     pub(super) deadlines: BTreeSet<(u64, RoomId)>,
 }
@@ -99,7 +100,7 @@ impl Worker {
             store,
             commits: FuturesOrdered::new(),
             reads: FuturesUnordered::new(),
-            read_lately: HashMap::new(),
+            damaged: HashMap::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -197,11 +198,11 @@ impl Worker {
             }
             Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
             Command::Retry { message, reply } => {
-                let answer = self.outbox_each(message, |outbox, nonce| outbox.retry(nonce, now_ms(), &mut rng())).await;
+                let answer = self.retry(message.as_deref()).await;
                 drop(reply.send(answer));
             }
             Command::Discard { message, reply } => {
-                let answer = self.outbox_each(message, |outbox, nonce| outbox.discard(nonce)).await;
+                let answer = self.discard(message.as_deref()).await;
                 drop(reply.send(answer));
             }
             Command::Stop { .. } => {}
@@ -321,6 +322,7 @@ impl Worker {
 
     async fn on_due(&mut self) {
         let now = now_ms();
+        self.try_damaged(now).await;
         let out = self.outbox.handle(OutboxIn::Tick, now, &mut rng());
         self.carry_out(out.into_iter().map(Job::Outbox).collect()).await;
         while let Some((due, room)) = self.deadlines.first().copied() {
@@ -348,7 +350,7 @@ impl Worker {
 
     fn next_deadline(&self) -> Option<u64> {
         let rooms = self.deadlines.first().map(|(due, _)| *due);
-        [rooms, self.outbox.next_deadline()].into_iter().flatten().min()
+        [rooms, self.outbox.next_deadline(), self.damaged_due()].into_iter().flatten().min()
     }
 
     async fn announce(&mut self, room: RoomId) {
@@ -360,47 +362,6 @@ impl Worker {
         }
         let topics = entry.topics.clone();
         self.context.peers.have_room(room, secret, topics);
-    }
-
-    /// What waits to be sent, in all rooms.
-    fn outbox_lines(&mut self) -> Vec<parlor_api::OutboxEntry> {
-        let lines = self.outbox.lines();
-        let mut views = Vec::new();
-        for line in lines {
-            let Some(entry) = self.rooms.get_mut(&line.room) else { continue };
-            let mut jobs = Vec::new();
-            let turn =
-                Turn { entry, outbox: &mut self.outbox, context: &self.context, jobs: &mut jobs, now_ms: now_ms() };
-            views.push(turn.outbox_view(&line));
-        }
-        views
-    }
-
-    async fn outbox_each(
-        &mut self,
-        message: Option<String>,
-        act: impl Fn(&mut Outbox, &outbox::Nonce) -> Result<Vec<OutboxOut>, outbox::OutboxError>,
-    ) -> Result<OutboxAnswer, Problem> {
-        let mut messages = Vec::new();
-        for line in self.outbox.lines() {
-            let name = super::views::outbox_name(&line);
-            if message.as_ref().is_some_and(|wanted| !name.starts_with(wanted.as_str())) {
-                continue;
-            }
-            match act(&mut self.outbox, &line.nonce) {
-                Ok(out) => {
-                    self.carry_out(out.into_iter().map(Job::Outbox).collect()).await;
-                    messages.push(name);
-                }
-                Err(error) if message.is_some() => {
-                    return Err(Problem::new(Code::Conflict, error.to_string()).hint(
-                        "a message that is written is part of your log: it goes out when somebody can be reached",
-                    ));
-                }
-                Err(_) => {}
-            }
-        }
-        Ok(OutboxAnswer { messages })
     }
 
     /// Finishes what was handed to the store.
@@ -418,6 +379,7 @@ impl Turn<'_> {
         self.tell_members();
         self.note_own_devices();
         self.go_on_opening();
+        self.go_on_erasing();
         self.open_profiles();
         self.show_all_profiles();
         if self.entry.room.epoch_status().epoch.is_some() {

@@ -10,13 +10,17 @@ use parlor_proto::outbox::{self, Outbox, Stage};
 use parlor_proto::room::{Change, NewInvite};
 use parlor_proto::sync::Guard;
 use parlor_proto::{EventId, RoomId};
+use parlor_storage::{Batch, Namespace};
 use tokio::sync::oneshot;
 
 use crate::account::rng;
 use crate::services::alone::Alone;
+use crate::services::rooms::damaged::was_thrown_away;
 use crate::services::rooms::entry::{Entry, Job, Turn};
 use crate::services::rooms::message::{Reply, Wish};
+use crate::services::rooms::settle::Settle;
 use crate::services::rooms::wishes::nonce;
+use crate::services::rooms::worker::Worker;
 
 /// A room held by hand beside the node that has it.
 struct Beside {
@@ -169,5 +173,73 @@ async fn who_was_out_when_the_program_started_is_held_when_it_is_taken_back() {
     beside.entry.guard.tick(u64::MAX);
     beside.turn().tell_changes(&[Change::Joined]);
     assert!(beside.entry.guard.holds(now_ms));
+    beside.alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_guard_waits_on_when_the_room_is_read_again_after_a_failed_write() {
+    let alone = Alone::new().await;
+    let room: RoomId = alone.room.parse().unwrap();
+    let mut worker = Worker::beside(&alone, room);
+    let (reply, mut answer) = oneshot::channel();
+    worker
+        .turn(room, |turn| {
+            turn.entry.guard = Guard::start(turn.now_ms);
+            turn.hold();
+            turn.wish(Wish::CreateInvite(CreateInvite::default(), Vec::new(), reply));
+        })
+        .await;
+    let due = worker.rooms[&room].guard.due();
+    // What the fault meets may also be something of the node itself.
+    let mut failed = false;
+    while !failed {
+        let (told, was_told) = oneshot::channel();
+        alone.app.node.context.store.break_disk(1);
+        worker
+            .turn(room, |turn| {
+                let mut batch = Batch::new(Some(room));
+                batch.put(Namespace::Meta, b"test", vec![1]);
+                turn.hand_over(batch, Settle::reply(|_, done| told.send(done.is_err()).unwrap()));
+            })
+            .await;
+        worker.drain().await;
+        failed = was_told.await.unwrap();
+    }
+    assert!(due.is_some() && worker.rooms[&room].guard.due() == due, "what is not compared is not compared now");
+    assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)), "and nobody is told anything else");
+    worker.turn(room, |turn| turn.guard_compared()).await;
+    worker.drain().await;
+    assert!(answer.try_recv().unwrap().is_ok());
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_room_that_was_thrown_away_nothing_is_written_before_a_member_said_what_it_holds_of_ours() {
+    let mut beside = Beside::new().await;
+    let (room, store) = (beside.entry.room.id(), beside.alone.app.node.context.store.clone());
+    // It was thrown away, and this device came into it again.
+    let mut note = Batch::new(None);
+    note.put(Namespace::Meta, &[&b"thrown away|"[..], room.as_bytes()].concat(), Vec::new());
+    store.commit(note).await.unwrap();
+    beside.entry = Beside::held(&beside.alone);
+    beside.turn().guard_again();
+    for _ in 0..3 {
+        beside.now_ms += 10 * 86_400_000;
+        beside.turn().tick_guard();
+        beside.turn().guard_met();
+        beside.turn().tell_changes(&[Change::Joined]);
+        assert_eq!(beside.invites()(), Some(Code::Busy));
+    }
+    beside.jobs.clear();
+    beside.turn().guard_compared();
+    assert_eq!(beside.invites()(), None, "it is being written");
+    assert!(was_thrown_away(&store, &room).unwrap());
+    for job in std::mem::take(&mut beside.jobs) {
+        if let Job::Commit { batch, .. } = job {
+            store.commit(batch).await.unwrap();
+        }
+    }
+    assert!(!was_thrown_away(&store, &room).unwrap(), "from then on it is a room like others");
+    assert!(!Beside::held(&beside.alone).guard.waits());
     beside.alone.node.stop().await.unwrap();
 }

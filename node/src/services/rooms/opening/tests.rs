@@ -1,10 +1,6 @@
 //! Promises about messages that came before their keys.
 
-use std::collections::HashMap;
-
-use futures::StreamExt;
 use parlor_proto::body::Body;
-use parlor_proto::outbox::Outbox;
 use parlor_proto::{EventId, RoomId};
 use parlor_storage::{Batch, MessageRow, Namespace};
 
@@ -13,13 +9,6 @@ use crate::services::alone::Alone;
 use crate::services::rooms::entry::{Entry, names};
 use crate::services::rooms::settle::Settle;
 use crate::services::rooms::worker::Worker;
-
-/// A worker beside that of the node.
-fn worker(alone: &Alone, room: RoomId) -> Worker {
-    let context = alone.app.node.context.clone();
-    let rooms = HashMap::from([(room, Entry::load(&context, room).unwrap())]);
-    Worker::new(context, tokio::sync::mpsc::channel(1).1, rooms, Outbox::default())
-}
 
 /// Two messages whose keys did not come with them.
 async fn unread(alone: &Alone, room: RoomId) -> Vec<EventId> {
@@ -46,7 +35,7 @@ async fn messages_whose_keys_came_are_opened_also_if_the_program_ended_before_it
     let opened = || ids.iter().filter(|id| store.message(&room, id).unwrap().unwrap().key.is_some()).count();
     let noted = || store.get(Some(&room), Namespace::Meta, names::OPENING).unwrap().is_some();
     // New keys, durable; what they open was not read yet.
-    let mut first = worker(&alone, room);
+    let mut first = Worker::beside(&alone, room);
     first
         .turn(room, |turn| {
             let outcome = turn.entry.room.rotate(turn.now_ms, &mut rng()).unwrap();
@@ -56,12 +45,9 @@ async fn messages_whose_keys_came_are_opened_also_if_the_program_ended_before_it
     first.drain().await;
     drop(first);
     assert_eq!((opened(), noted()), (0, true));
-    let mut second = worker(&alone, room);
+    let mut second = Worker::beside(&alone, room);
     second.turn(room, |turn| turn.begin()).await;
-    while let Some((room, after)) = second.reads.next().await {
-        second.turn(room, |turn| after(turn)).await;
-        second.drain().await;
-    }
+    second.rest().await;
     assert_eq!((opened(), noted()), (2, false));
     alone.node.stop().await.unwrap();
 }

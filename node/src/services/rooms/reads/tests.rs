@@ -1,6 +1,6 @@
 //! Reading back over what nobody here has keys of.
 
-use parlor_api::{Message, Page};
+use parlor_api::{Message, Page, SendRequest};
 use parlor_proto::body::Body;
 use parlor_storage::{Batch, MessageRow};
 
@@ -55,5 +55,33 @@ async fn however_many_messages_without_a_key_stand_between_what_is_older_and_new
     assert_eq!(upwards, [readable[2].clone(), readable[1].clone()]);
     readable.reverse();
     assert_eq!(met(&alone, Anchor::Newest, older).await.0, readable);
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_open_of_a_message_or_of_what_is_said_about_it_takes_nothing_else_along() {
+    let alone = Alone::new().await;
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        ids.push(alone.write(text).await);
+    }
+    alone.app.say(&alone.room, &ids[2], crate::app::Say::React("\u{1f44d}".to_owned(), true), None).await.unwrap();
+    let answer = SendRequest { text: "four".into(), reply_to: Some(ids[1].clone()), ..SendRequest::default() };
+    alone.send(answer).await;
+    let (store, room) = (&alone.app.node.context.store, alone.room.parse::<parlor_proto::RoomId>().unwrap());
+    let ids: Vec<parlor_proto::EventId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    store.damage_message(&room, store.position(&room, &ids[1]).unwrap().unwrap()).unwrap();
+    store.damage_remarks(&room, &parlor_proto::annotation::about(&ids[2])).unwrap();
+    let page = alone.app.history(&alone.room, Anchor::Newest, 2, false).await.unwrap();
+    let texts = |page: &Page<Message>| page.items.iter().map(|message| message.text.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&page), ["four", "three"]);
+    let older = alone.app.history(&alone.room, Anchor::Before(page.older.unwrap()), 2, false).await.unwrap();
+    assert_eq!(texts(&older), ["one"]);
+    let exported = alone.app.node.rooms.exported(room, None, 100).await.unwrap();
+    assert_eq!(exported.events.iter().filter(|event| event.message.is_some()).count(), 3);
+    // And something may be said about it again.
+    let again = crate::app::Say::React("\u{1f44d}".to_owned(), true);
+    let message = alone.app.say(&alone.room, &ids[2].to_string(), again, None).await.unwrap();
+    assert_eq!(message.reactions.len(), 1);
     alone.node.stop().await.unwrap();
 }

@@ -1,10 +1,17 @@
 //! Promises of a node about edits, deletions, reactions, pins, polls and threads.
 
 use parlor_api::{Code, CreatePoll, EventBody, Message, SendRequest};
-use parlor_proto::EventId;
+use parlor_proto::body::{Body, Redact};
+use parlor_proto::room::{Accepted, Outcome, Written};
+use parlor_proto::{EventId, RoomId};
+use parlor_storage::Namespace;
 
+use crate::account::rng;
 use crate::app::{Anchor, Say};
 use crate::services::alone::Alone;
+use crate::services::rooms::entry::names;
+use crate::services::rooms::settle::Settle;
+use crate::services::rooms::worker::Worker;
 
 impl Alone {
     async fn say(&self, id: &str, say: Say) -> Result<Message, Code> {
@@ -219,5 +226,32 @@ async fn who_is_mentioned_is_stored_as_an_account_and_shown_by_name() {
     let shown = alone.message(&id).await;
     assert_eq!(shown.text, "to @alone and @nobody");
     assert_eq!(shown.mentions.as_slice(), std::slice::from_ref(&shown.author.account));
+    alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_deleted_message_go_also_if_the_program_ended_before_it_came_to_that() {
+    let alone = Alone::new().await;
+    let id = alone.write("taken back").await;
+    let (room, target): (RoomId, EventId) = (alone.room.parse().unwrap(), id.parse().unwrap());
+    let mut first = Worker::beside(&alone, room);
+    first
+        .turn(room, |turn| {
+            let body = Body::Redact(Redact { target });
+            let Written { message, persist } = turn.entry.room.write(&body, turn.now_ms, &mut rng()).unwrap();
+            let outcome = Outcome { accepted: vec![Accepted::Message(message)], persist, ..Outcome::default() };
+            turn.commit(outcome, Settle::default());
+        })
+        .await;
+    // Durable, and not looked at.
+    first.drain().await;
+    drop(first);
+    assert!(!alone.is_erased(&id));
+    let mut second = Worker::beside(&alone, room);
+    second.turn(room, |turn| turn.begin()).await;
+    second.rest().await;
+    assert!(alone.is_erased(&id));
+    let store = &alone.app.node.context.store;
+    assert!(store.scan(Some(&room), Namespace::Meta, names::DELETED).unwrap().is_empty());
     alone.node.stop().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::StreamExt;
 use parlor_proto::RoomId;
 use parlor_proto::control::Setting;
 use parlor_proto::outbox::Outbox;
@@ -11,14 +12,30 @@ use crate::services::alone::Alone;
 use crate::services::rooms::entry::Entry;
 use crate::services::rooms::settle::Settle;
 
+impl Worker {
+    /// A worker beside that of the node, with a room as it is on the disk.
+    pub(in crate::services::rooms) fn beside(alone: &Alone, room: RoomId) -> Self {
+        let context = alone.app.node.context.clone();
+        let rooms = HashMap::from([(room, Entry::load(&context, room).unwrap())]);
+        Self::new(context, tokio::sync::mpsc::channel(1).1, rooms, Outbox::default())
+    }
+
+    /// Does all that is under way.
+    pub(in crate::services::rooms) async fn rest(&mut self) {
+        self.drain().await;
+        while let Some((room, after)) = self.reads.next().await {
+            self.turn(room, |turn| after(turn)).await;
+            self.drain().await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_refused_when_a_part_of_it_was_made_leaves_nothing_that_the_next_one_stands_on() {
     let alone = Alone::new().await;
     let context = alone.app.node.context.clone();
     let room: RoomId = alone.room.parse().unwrap();
-    let rooms = HashMap::from([(room, Entry::load(&context, room).unwrap())]);
-    let (_orders, inbox) = tokio::sync::mpsc::channel(1);
-    let mut worker = Worker::new(context.clone(), inbox, rooms, Outbox::default());
+    let mut worker = Worker::beside(&alone, room);
     let rename = |name: &str| vec![(Setting::Name, name.into())];
     let before = worker.rooms[&room].room.n_control();
     // Handed over, and not answered yet.
