@@ -124,6 +124,7 @@ pub async fn start(config: Config) -> Result<Running, Problem> {
 /// Starts what is behind the front, and has it served.
 async fn run(config: &Config, front: &mut Front, account: Account, store: Store) -> Result<Parts, Problem> {
     let relays = Relay::parse(&config.relays, Code::BadConfig)?;
+    let locked = Account::wants_passphrase(&config.home)?;
     let Network { peer, handle: net, events, task: network } = network(config, &account, &store).await?;
     tokio::task::block_in_place(|| front.door.tokens().load(&store))?;
 
@@ -195,14 +196,37 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         home: config.home.dir().to_owned(),
         names,
         search,
-        locked: Account::wants_passphrase(&config.home)?,
+        locked,
         backups: Arc::new(tokio::sync::Semaphore::new(1)),
         stopping: front.stop.clone(),
     };
     let app = App { node: Arc::new(node) };
-    front.serve_node(app.clone(), &config.home)?;
-    bus.publish(now_ms(), parlor_api::EventBody::Ready(app.ready().await?));
+    let ready = app.ready().await;
+    match ready.and_then(|ready| front.serve_node(app.clone(), &config.home).map(|()| ready)) {
+        Ok(ready) => drop(bus.publish(now_ms(), parlor_api::EventBody::Ready(ready))),
+        Err(problem) => {
+            // What runs by now would keep the home from whoever tries again.
+            let _ = tokio::time::timeout(STOP_DEADLINE, quiet(&app)).await;
+            close(app, tasks).await;
+            return Err(problem);
+        }
+    }
     Ok(Parts { app, network, tasks })
+}
+
+/// Ends what is under way: the rooms finish what was handed to the disk, then friends are told goodbye.
+async fn quiet(app: &App) {
+    app.node.context.mailboxes.stop().await;
+    app.node.rooms.stop().await;
+    app.node.context.net.shutdown().await;
+}
+
+/// Ends the services, and gives the store back. Whether it could be closed.
+async fn close(app: App, mut tasks: JoinSet<()>) -> bool {
+    tasks.shutdown().await;
+    let store = app.node.context.store.clone();
+    drop(app);
+    tokio::task::spawn_blocking(move || store.close()).await.is_ok()
 }
 
 /// Starts the lines to relays. They end well by themselves when the node stops, so nothing ends them before.
@@ -273,24 +297,19 @@ impl Running {
     /// # Errors
     /// What could not be saved.
     pub async fn stop(self) -> Result<(), Problem> {
-        let Self { app, home, api, mut tasks, lock, .. } = self;
+        let Self { app, home, api, tasks, lock, .. } = self;
         app.node.stopping.send_replace(true);
         let stop = async {
-            // The API finishes what was begun; the rooms what was handed to the disk; then friends are told goodbye.
+            // The API finishes what was begun.
             let _ = api.await;
             home.remove_api();
-            app.node.context.mailboxes.stop().await;
-            app.node.rooms.stop().await;
-            app.node.context.net.shutdown().await;
+            quiet(&app).await;
         };
         let in_time = tokio::time::timeout(STOP_DEADLINE, stop).await.is_ok();
-        tasks.shutdown().await;
-        let store = app.node.context.store.clone();
-        drop(app);
-        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        let closed = close(app, tasks).await;
         drop(lock);
         match (in_time, closed) {
-            (true, Ok(())) => Ok(()),
+            (true, true) => Ok(()),
             _ => Err(Problem::new(Code::Internal, "the node did not stop in time; what it acknowledged is on disk")),
         }
     }
@@ -310,6 +329,9 @@ async fn open(config: &Config) -> Result<(Account, Store), Problem> {
     opening.await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?
 }
 
+/// What helps without the history. Not an empty one: with that a device would give numbers again that others hold of it already.
+const LOST: &str = "restore a backup in a new home; if there is none, make a new device of the account in a new home: parlor init --name NAME --recover FILE";
+
 /// Opens the history of the home, or makes it the first time. A history that was there and is gone is not begun anew: the
 /// node would show empty rooms, and number its messages from one again.
 fn open_store(home: &Home, account: &Account) -> Result<Store, Problem> {
@@ -317,10 +339,7 @@ fn open_store(home: &Home, account: &Account) -> Result<Store, Problem> {
     let empty = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
     if made.exists() && empty {
         let problem = Problem::new(Code::HomeDamaged, format!("the history in {} is gone", dir.display()));
-        return Err(problem.hint(format!(
-            "restore the folder from a backup; if there is none, delete {} to begin with an empty history",
-            made.display()
-        )));
+        return Err(problem.hint(LOST));
     }
     let store = Store::open(&dir, account.vault(), OpenOptions::default()).map_err(store_problem)?;
     if !made.exists() {
@@ -372,6 +391,6 @@ pub(crate) fn store_problem(error: OpenError) -> Problem {
         OpenError::Permission { .. } | OpenError::ReadOnly { .. } => Problem::new(Code::HomeDenied, detail),
         OpenError::DiskFull { .. } => Problem::new(Code::DiskFull, detail),
         OpenError::Io { .. } => Problem::new(Code::Internal, detail),
-        _ => crate::home_damaged(detail),
+        _ => crate::home_damaged(detail).hint(LOST),
     }
 }

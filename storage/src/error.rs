@@ -66,7 +66,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A file is damaged or cut.
-    #[error("{path} is damaged ({detail}): restore the folder from a backup, or move it away and sync anew")]
+    #[error("{path} is damaged ({detail}): restore it from a backup, or make a new device")]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -24,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) udp: Udp,
     /// Relays.
     pub(crate) relays: Vec<RelayFact>,
+    /// Relays of rooms whose mailboxes are in trouble,
+    pub(crate) mailboxes: Vec<MailboxFact>,
     /// Connected peers,
     pub(crate) peers: usize,
     /// and those of them by a relay.
@@ -105,6 +107,19 @@ pub(crate) struct RelayFact {
     pub(crate) locked: bool,
 }
 
+/// A relay that keeps mail of rooms, and does not do so now.
+#[derive(Debug, Clone)]
+pub(crate) struct MailboxFact {
+    /// What to call it.
+    pub(crate) name: String,
+    /// Rooms that have it as a mailbox.
+    pub(crate) rooms: u32,
+    /// Events of ours that it lacks.
+    pub(crate) lacks: u64,
+    /// What it says, or what was found of it; nothing if it is not reached.
+    pub(crate) error: Option<String>,
+}
+
 /// A room.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomFact {
@@ -182,8 +197,16 @@ impl Facts {
         for (n, room) in self.rooms.iter_mut().enumerate() {
             room.name = format!("number {}", n + 1);
         }
+        for (n, room) in self.damaged.iter_mut().enumerate() {
+            *room = format!("number {}", n + 1);
+        }
         for (n, relay) in self.relays.iter_mut().enumerate() {
             relay.name = format!("number {}", n + 1);
+        }
+        for (n, relay) in self.mailboxes.iter_mut().enumerate() {
+            relay.name = format!("number {}", n + 1);
+            // It may name addresses.
+            relay.error = None;
         }
         for (n, person) in self.changed.iter_mut().enumerate() {
             *person = format!("person {}", n + 1);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parlor_api::{Code, Diagnosis, MessageStatus, Problem, RoomKind};
 use parlor_net::{Carrier, Nat, NetworkStatus, PeerId, RelayState};
 
-use super::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, findings, observe_clock};
+use super::{Clock, Facts, MailboxFact, NatKind, RelayFact, RoomFact, Udp, findings, observe_clock};
 use crate::app::{Answer, App};
 use crate::bus::rfc3339;
 use crate::clock::now_ms;
@@ -50,6 +50,7 @@ impl App {
             mapped: network.upnp.is_some(),
             udp: udp(&network),
             relays: relays(&network, &node.context.mailboxes.relays()),
+            mailboxes: node.context.mailboxes.relays().into_values().filter_map(mailbox).collect(),
             peers: up().count(),
             relayed: up().filter(|peer| peer.relayed).count(),
             redialling: network.redialling.len(),
@@ -118,6 +119,15 @@ fn relays(network: &NetworkStatus, mailboxes: &BTreeMap<PeerId, RelayView>) -> V
         RelayFact { name: place.unwrap_or_else(|| relay.peer.short()), reserved, attempts, trouble, locked }
     };
     network.relays.iter().map(fact).collect()
+}
+
+/// A mailbox that refuses, or that is not reached and lacks something. What is new may be on its way, and is no trouble.
+fn mailbox(view: RelayView) -> Option<MailboxFact> {
+    let RelayView { texts, up, rooms, lacks, error, locked } = view;
+    // Of a token that is missing the relay's own finding tells.
+    let in_trouble = rooms > 0 && !locked && lacks > 0 && (!up || error.is_some());
+    let name = texts.into_iter().next().unwrap_or_default();
+    in_trouble.then_some(MailboxFact { name, rooms, lacks, error: error.filter(|_| up) })
 }
 
 fn clock(all: &[Summary]) -> Clock {

@@ -9,5 +9,5 @@ mod gather;
 mod rooms;
 mod rules;
 
-pub(crate) use facts::{Clock, Facts, NatKind, RelayFact, RoomFact, Udp, observe_clock};
+pub(crate) use facts::{Clock, Facts, MailboxFact, NatKind, RelayFact, RoomFact, Udp, observe_clock};
 pub(crate) use rules::findings;

@@ -2,7 +2,7 @@
 
 use parlor_api::{Finding, Level};
 
-use super::facts::{Facts, RoomFact};
+use super::facts::{Facts, MailboxFact, RoomFact};
 use super::rules::{counted, named, step, told, tried};
 use crate::count::count;
 
@@ -60,6 +60,22 @@ fn stuck_room(room: &RoomFact) -> Finding {
     let online = count(room.online, "device of a member", "devices of members");
     let asking = step("asking", Some(room.online as usize), format!("asking {online} for the keys"));
     tried(named(name, finding), vec![asking])
+}
+
+/// Mailboxes that keep nothing for who is away.
+pub(super) fn mailboxes(facts: &Facts) -> Vec<Finding> {
+    let told = facts.mailboxes.iter().map(|mailbox| {
+        let MailboxFact { name, rooms, lacks, error } = mailbox;
+        let (in_rooms, events) = (count(*rooms, "room", "rooms"), count(*lacks, "event", "events"));
+        let why = match error {
+            Some(error) => format!("takes nothing now ({error})"),
+            None => "takes nothing now".to_owned(),
+        };
+        let text = format!("the mailbox at {name} {why}: {events} of yours in {in_rooms} do not wait there for who is away");
+        let hint = "it is tried again by itself; ask who runs the relay, or give the room one more: parlor room set ROOM --mailbox ADDRESS";
+        counted(*lacks, named(name, told("mailbox_trouble", Level::Warning, text, hint)))
+    });
+    told.take(ROOMS_TOLD).collect()
 }
 
 /// Rooms that have no mailbox, most likely because they are older than our relay.

@@ -6,7 +6,7 @@ use parlor_net::RelayTrouble;
 
 use super::devices::device;
 use super::facts::{Clock, Facts, NatKind, RelayFact, Udp};
-use super::rooms::{asleep, damaged, rooms};
+use super::rooms::{asleep, damaged, mailboxes, rooms};
 use crate::count::count;
 
 /// Less free space than this is a problem: the store stops to write.
@@ -16,8 +16,10 @@ const DISK_WARNING: u64 = 1 << 30;
 
 /// What follows from the facts, the worst first. Never empty.
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let rules: [fn(&Facts) -> Vec<Finding>; 13] =
-        [device, damaged, clock, disk, listening, way_in, udp, relays, people, rooms, asleep, waiting, desktop];
+    let rules: [fn(&Facts) -> Vec<Finding>; 14] = [
+        device, damaged, clock, disk, listening, way_in, udp, relays, mailboxes, people, rooms, asleep, waiting,
+        desktop,
+    ];
     let mut all: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
     if all.iter().all(|finding| finding.level == Level::Note) {
         all.push(told(
@@ -291,7 +293,7 @@ fn waiting(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::facts::RoomFact;
+    use crate::doctor::facts::{MailboxFact, RoomFact};
     use crate::doctor::observe_clock;
     use crate::doctor::rooms::ROOMS_TOLD;
 
@@ -522,10 +524,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mailbox_that_refuses_is_told_though_its_relay_works() {
+        let mailbox =
+            MailboxFact { name: "north".into(), rooms: 2, lacks: 10, error: Some("the relay is busy".into()) };
+        let facts = Facts { mailboxes: vec![mailbox], ..well() };
+        let codes = codes(&facts);
+        assert!(codes.contains(&"mailbox_trouble".to_owned()) && !codes.contains(&"all_well".to_owned()));
+        assert!(findings(&facts)[0].text.contains("busy"));
+    }
+
+    #[test]
     fn a_report_names_nobody() {
+        let mailbox = MailboxFact {
+            name: "box.example".into(),
+            rooms: 1,
+            lacks: 1,
+            error: Some("dial of box.example failed".into()),
+        };
         let facts = Facts {
+            mailboxes: vec![mailbox],
             rooms: vec![RoomFact { writable: false, ..room("secret plans") }],
             changed: vec!["Bob Miller".into()],
+            damaged: vec!["hidden plans".into()],
+            own_new: vec!["tablet".into()],
+            half_revoked: vec![("phone".into(), 2)],
             relays: vec![RelayFact {
                 trouble: Some(RelayTrouble::Down),
                 attempts: 1,
@@ -535,7 +557,7 @@ mod tests {
         };
         let facts = facts.nameless();
         let text = format!("{:?} {:?}", findings(&facts), facts.observed());
-        for name in ["secret plans", "Bob", "relay.example"] {
+        for name in ["secret plans", "hidden plans", "tablet", "phone", "Bob", "relay.example", "box.example"] {
             assert!(!text.contains(name), "{text}");
         }
     }

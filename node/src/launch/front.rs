@@ -60,14 +60,22 @@ impl Front {
         self.announce(home)
     }
 
-    /// Answers as the node of this home.
+    /// Answers as the node of this home. When it fails all is as before: nobody is told of a node that does not run.
     ///
     /// # Errors
     /// `home_denied`, `home_damaged`, `disk_full`.
     pub(super) fn serve_node(&mut self, app: App, home: &Home) -> Result<(), Problem> {
-        self.serve(http::router(app, self.door.clone(), self.api.port(), self.ended.clone()));
+        let announced = self.announce(home);
+        match &self.serving {
+            Serving::Not(..) => announced?,
+            // Where the API is was said when it began, and a disk that is full by now is no reason not to open.
+            Serving::Since(..) | Serving::Over => drop(announced.inspect_err(|problem| {
+                tracing::warn!(%problem, "the file that says where the API is could not be written anew");
+            })),
+        }
         self.door.opened()?;
-        self.announce(home)
+        self.serve(http::router(app, self.door.clone(), self.api.port(), self.ended.clone()));
+        Ok(())
     }
 
     fn serve(&mut self, router: axum::Router) {

@@ -121,7 +121,31 @@ mod tests {
     use parlor_api::{CheckedWord, Setup};
 
     use super::*;
-    use crate::Home;
+    use crate::{Home, Passphrase};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_of_the_api_that_can_not_be_written_keeps_nobody_out_of_his_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let passphrase = || zeroize::Zeroizing::new("correct horse battery".to_owned());
+        crate::init_account(&home, "ann", &Passphrase::Given(passphrase())).unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let config = || Config { listen: listen.clone(), mdns: false, ..Config::new(home.clone()) };
+        let waiting = wait(config(), Overrides::default()).await.unwrap();
+        let (door, in_the_way) = (waiting.front.door.clone(), home.dir().join("api.json"));
+        std::fs::remove_file(&in_the_way).unwrap();
+        std::fs::create_dir_all(in_the_way.join("full")).unwrap();
+        let opened = tokio::spawn(waiting.opened());
+        door.unlock(passphrase()).await.expect("the API is where it was");
+        let node = opened.await.unwrap().unwrap().unwrap();
+        assert!(node.app.list_rooms().await.unwrap().is_empty());
+        node.stop().await.unwrap();
+        // Who is not told yet where it is has to be, and what ran by then gives the home back.
+        let config = Config { passphrase: Passphrase::Given(passphrase()), ..config() };
+        assert!(crate::start(config.clone()).await.is_err());
+        std::fs::remove_dir_all(&in_the_way).unwrap();
+        crate::start(config).await.expect("nobody has the home").stop().await.unwrap();
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn who_stops_it_while_an_account_is_made_waits_for_nothing_that_does_not_come() {

@@ -99,7 +99,7 @@ impl OwnDevices {
             self.tell(&device, name, DeviceChange::Came);
         }
         let own = self.clone();
-        // What could not be written is told again after a start.
+        // What could not be written is told again after a start: every room tells as it begins what it knows.
         tokio::spawn(async move {
             if let Err(problem) = own.save().await {
                 tracing::warn!(%problem, "which own devices came could not be kept");

@@ -1,5 +1,6 @@
 //! The task: follows the events like any window, and lets the machine decide which of them call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parlor_api::{Calls, DeviceChange, DeviceChanged, EventBody, Message, MessageStatus, RoomChange, UpdateSettings};
@@ -32,7 +33,8 @@ impl Parts {
 pub(crate) async fn run(parts: Parts) {
     let Parts { context, rooms, mut commands, mut events } = parts;
     let desktop = Desktop::new(context.attention.clone());
-    let mut teller = Teller { context, desktop, notices: Notices::default() };
+    let mut teller = Teller { context, desktop, notices: Notices::default(), devices: BTreeSet::new() };
+    teller.devices = teller.own_devices().map(|device| device.device).collect();
     loop {
         let due = teller.notices.due();
         tokio::select! {
@@ -43,8 +45,11 @@ pub(crate) async fn run(parts: Parts) {
             event = events.next() => match event {
                 None => return,
                 Some(Ok(event)) => teller.on_event(&event.body, now_ms()),
-                // What was missed is counted as unread, and calls nobody.
-                Some(Err(_)) => events = teller.context.bus.subscribe(None),
+                // What was missed is counted as unread, and calls nobody; but for a device that came.
+                Some(Err(_)) => {
+                    events = teller.context.bus.subscribe(None);
+                    teller.tell_missed_devices();
+                }
             },
             () = tokio::time::sleep(due.map_or(std::time::Duration::MAX, until)), if due.is_some() => teller.tick(),
         }
@@ -55,6 +60,8 @@ struct Teller {
     context: Arc<Context>,
     desktop: Desktop,
     notices: Notices,
+    /// Own devices that were told of, or waited for the user's word when this run began.
+    devices: BTreeSet<String>,
 }
 
 impl Teller {
@@ -102,9 +109,23 @@ impl Teller {
         }
     }
 
+    /// The own devices that wait for the user's word.
+    fn own_devices(&self) -> impl Iterator<Item = DeviceChanged> + use<> {
+        let new_ones = self.context.own.new_ones().into_iter();
+        new_ones.map(|(device, name, _)| DeviceChanged { device: device.to_string(), name, change: DeviceChange::Came })
+    }
+
+    /// Events were missed: tells the devices that came with them.
+    fn tell_missed_devices(&mut self) {
+        for device in self.own_devices().filter(|device| !self.devices.contains(&device.device)).collect::<Vec<_>>() {
+            self.tell_device(&device);
+        }
+    }
+
     /// Told at once, also in quiet hours: whoever has the account reads along from now on.
     fn tell_device(&mut self, device: &DeviceChanged) {
         let notify = self.context.attention.notify();
+        self.devices.insert(device.device.clone());
         if notify == parlor_api::Notify::Off {
             return;
         }

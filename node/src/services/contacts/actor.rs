@@ -35,6 +35,11 @@ use crate::services::rooms::{Context, Rooms};
 /// The longest sleep at a time: the clock of the system may be set.
 const LOOK: Duration = Duration::from_secs(3_600);
 
+/// Begins the name of a row that says since when somebody is owed our yes.
+const YES: &[u8] = b"yes owed|";
+/// After so long he heard of it in another way, or never will.
+const YES_MS: u64 = 30 * 24 * 3_600_000;
+
 /// What the service works with.
 pub(crate) struct Parts {
     pub(crate) context: Arc<Context>,
@@ -106,8 +111,9 @@ impl Actor {
         }
     }
 
-    /// After a start: questions that were not answered go out again, and chats that were not made for a crash are made.
-    async fn begin(&mut self) {
+    /// After a start: questions that were not answered go out again, as does a yes that did not arrive, and chats that were not made
+    /// for a crash are made.
+    pub(super) async fn begin(&mut self) {
         let all: Vec<_> = self.contacts.read().iter().map(|(account, contact)| (*account, contact.clone())).collect();
         for (account, contact) in all {
             match contact.stage {
@@ -117,6 +123,30 @@ impl Actor {
                 }
                 _ => {}
             }
+        }
+        let rows = self.context.store.scan(None, Namespace::Meta, YES).unwrap_or_else(|error| {
+            tracing::warn!(%error, "who is owed a yes can not be read");
+            Vec::new()
+        });
+        for (name, since) in rows {
+            let Some(account) = name.strip_prefix(YES).and_then(|id| id.try_into().ok()).map(AccountId) else {
+                continue;
+            };
+            let since_ms = <[u8; 8]>::try_from(since.as_slice()).map_or(0, u64::from_be_bytes);
+            if self.contacts.is_mutual(&account) && now_ms().abs_diff(since_ms) < YES_MS {
+                self.owed.owe(account, now_ms());
+            } else {
+                self.said_yes(&account).await;
+            }
+        }
+    }
+
+    /// Our yes arrived, or is owed no more.
+    pub(super) async fn said_yes(&self, account: &AccountId) {
+        let mut batch = Batch::new(None);
+        batch.delete(Namespace::Meta, &yes_owed(account));
+        if let Err(error) = self.context.store.commit(batch).await {
+            tracing::warn!(%error, "that a yes arrived could not be noted: it is said once more after a start");
         }
     }
 
@@ -421,6 +451,10 @@ impl Actor {
         let Some(bytes) = self.contacts.read().get(account).map(Contact::to_bytes) else { return Ok(()) };
         let mut batch = Batch::new(None);
         batch.put(Namespace::Contact, &account.0, bytes);
+        let was_mutual = before.as_ref().is_some_and(|contact| contact.stage == Stage::Mutual);
+        if !was_mutual && self.stage_is(account, |stage| *stage == Stage::Mutual) {
+            batch.put(Namespace::Meta, &yes_owed(account), now_ms().to_be_bytes().to_vec());
+        }
         let done = self.context.store.commit(batch).await;
         self.contacts.note_change();
         done.map_err(|error| {
@@ -494,6 +528,10 @@ impl Actor {
         }
         Ok(Some(room))
     }
+}
+
+fn yes_owed(account: &AccountId) -> Vec<u8> {
+    [YES, account.0.as_slice()].concat()
 }
 
 /// What was scanned is something else, such as the code of a card: it says nothing of anybody.

@@ -189,6 +189,7 @@ impl Actor {
         // A yes that arrived is not said again.
         if self.stage_is(&account, |stage| *stage == Stage::Mutual) {
             self.settle(&account);
+            self.said_yes(&account).await;
         }
     }
 
@@ -269,6 +270,30 @@ mod tests {
     fn beside(node: &Alone) -> Actor {
         let (context, rooms) = (node.app.node.context.clone(), node.app.node.rooms.clone());
         Actor::new(Parts { context, rooms, relays: Vec::new() })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_yes_that_did_not_arrive_is_said_again_after_a_start() {
+        let (alone, carol) = (Alone::new().await, Alone::new().await);
+        let (mut ours, hers) = (beside(&alone), beside(&carol));
+        let (us, her) = (ours.us(), hers.us());
+        let letter = hers.write(&us, What::Ask("may I".to_owned()));
+        let before = ours.contacts.read().get(&her).cloned();
+        assert!(ours.hear(&letter).await.is_some() && before.is_none());
+        let before = ours.contacts.read().get(&her).cloned();
+        ours.contacts.write().accept(&her).unwrap();
+        ours.store(&her, before).await.unwrap();
+        // The node ends before anybody was reached.
+        let mut again = beside(&alone);
+        again.begin().await;
+        assert!(again.owed.owes(&her));
+        again.on_sent(Sent { account: her, answer: Some(bytes::Bytes::from_static(KEPT)) }).await;
+        assert!(!again.owed.owes(&her));
+        let mut later = beside(&alone);
+        later.begin().await;
+        assert!(!later.owed.owes(&her), "it arrived");
+        carol.node.stop().await.unwrap();
+        alone.node.stop().await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

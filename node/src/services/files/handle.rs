@@ -92,7 +92,8 @@ impl Files {
         let blobs = Blobs::open(dir, vault).map_err(|error| blob_problem(&error))?;
         let mut table = Table::default();
         for (room, _) in store.rooms().map_err(damaged)? {
-            for (key, value) in store.scan(Some(&room), Namespace::File, &[]).map_err(damaged)? {
+            // A row that does not open keeps no other from being read, and not the node from starting: the messages name the files too.
+            for (key, value) in store.scan_readable(Some(&room), Namespace::File).map_err(damaged)? {
                 let Some(file) = table.restore(room, &key, &value) else { continue };
                 if let Some(known) = table.get_mut(&file) {
                     look(known, &blobs, &file);
@@ -100,15 +101,16 @@ impl Files {
             }
         }
         let mut slots = Slots::default();
-        for (key, value) in store.scan(None, Namespace::File, WANT).map_err(damaged)? {
-            let id = key.get(WANT.len()..).and_then(|id| id.try_into().ok()).map(FileId);
-            if let Some((file, want)) = id.zip(codec::decode(&value, 128).ok()) {
+        let ours = store.scan_readable(None, Namespace::File).map_err(damaged)?;
+        for (key, value) in &ours {
+            let id = key.strip_prefix(WANT).and_then(|id| id.try_into().ok()).map(FileId);
+            if let Some((file, want)) = id.zip(codec::decode(value, 128).ok()) {
                 slots.orders.push(Order::Want(file, want, None));
             }
         }
         let mut uploads = HashMap::new();
-        for (_, value) in store.scan(None, Namespace::File, UPLOAD).map_err(damaged)? {
-            if let Some(upload) = Upload::decode(&value) {
+        for (_, value) in ours.iter().filter(|(key, _)| key.starts_with(UPLOAD)) {
+            if let Some(upload) = Upload::decode(value) {
                 uploads.insert(upload.file.id(), upload);
             }
         }

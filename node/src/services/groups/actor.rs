@@ -13,13 +13,12 @@ use parlor_proto::{AccountId, RoomId, codec};
 use parlor_storage::{Batch, Namespace};
 use tokio::task::JoinSet;
 
-use super::book::{Book, Facts, Invited, Known, MAX_STORED, State, Told, Verdict};
-use super::handle::{Command, Inbox, Wanted};
+use super::book::{Book, Invited, Known, State};
+use super::handle::{Chats, Command, Inbox, Wanted};
 use super::telling::{Step, tell};
 use super::views;
 use crate::app::Answer;
 use crate::clock::{now_ms, until};
-use crate::limits::GROUP_LOOKED;
 use crate::services::joins::{Joins, Whose};
 use crate::services::rooms::{Context, Rooms, made_room};
 
@@ -70,9 +69,9 @@ struct Came {
     step: Answer<Step>,
 }
 
-struct Actor {
-    parts: Parts,
-    book: Book,
+pub(super) struct Actor {
+    pub(super) parts: Parts,
+    pub(super) book: Book,
     /// Groups with something left to do: a way in, or somebody to tell.
     todo: BTreeMap<RoomId, Again>,
     /// Tries to come in, each by a link.
@@ -108,8 +107,11 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
             },
             // One chat at a time, and of it some: whoever floods holds nobody up.
             () = told.some() => if let Some(chat) = told.take() {
-                let left = actor.look(chat).await;
-                told.looked(chat, left);
+                let looked = actor.look(chat).await;
+                told.looked(chat, looked.left);
+                if looked.again {
+                    Chats::add_later(&told, chat, Duration::from_millis(AGAIN_MS));
+                }
             },
             Some(came) = actor.joining.join_next(), if !actor.joining.is_empty() => {
                 if let Ok((room, link, answer)) = came {
@@ -136,24 +138,24 @@ pub(crate) async fn run(parts: Parts, inbox: Inbox) {
 }
 
 impl Actor {
-    fn me(&self) -> AccountId {
+    pub(super) fn me(&self) -> AccountId {
         self.parts.context.identity.account()
     }
 
     /// Whether we are in a room.
-    fn is_in(&self, room: &RoomId) -> bool {
+    pub(super) fn is_in(&self, room: &RoomId) -> bool {
         self.parts.context.directory.get(room).is_some_and(|summary| summary.item.role.role().is_some())
     }
 
     /// Whether we were in a group of these people and are out: whoever makes it anew asks.
-    fn left_such(&self, people: &[AccountId]) -> bool {
+    pub(super) fn left_such(&self, people: &[AccountId]) -> bool {
         let was_in = |known: &&Known| matches!(known.state, State::Made(_) | State::Taken { link: None, .. });
         let mut same = self.book.iter().filter(|known| known.people == people).filter(was_in);
         same.any(|known| !self.is_in(&known.room))
     }
 
     /// After a start: what was under way goes on, and what came and was not looked at is.
-    async fn begin(&mut self, told: &super::handle::Chats) {
+    async fn begin(&mut self, told: &Chats) {
         self.forget_blocked().await;
         let rows: Vec<Known> = self.book.iter().cloned().collect();
         for known in rows {
@@ -186,7 +188,7 @@ impl Actor {
     }
 
     /// What is left to do of a group is done now; when it was tried already, after its pause.
-    fn plan(&mut self, known: &Known) {
+    pub(super) fn plan(&mut self, known: &Known) {
         if known.comes() || known.has_untold() {
             self.todo.entry(known.room).or_insert(Again { due_ms: now_ms(), pause_ms: AGAIN_MS });
         } else {
@@ -323,69 +325,10 @@ impl Actor {
         Ok(())
     }
 
-    fn tell_request(&self, known: &Known, by: AccountId, change: RequestChange) {
+    pub(super) fn tell_request(&self, known: &Known, by: AccountId, change: RequestChange) {
         let name = self.parts.context.contacts.shown(&by).unwrap_or_default();
         let event = RequestChanged { room: known.room.to_string(), account: by.to_string(), name, change, by: None };
         self.parts.context.bus.publish(now_ms(), EventBody::Request(event));
-    }
-
-    /// Looks at some of the invitations that lie in a direct chat. How many are left.
-    async fn look(&mut self, chat: RoomId) -> usize {
-        let store = self.parts.context.store.clone();
-        // One that does not open keeps no other from being looked at.
-        let rows = tokio::task::spawn_blocking(move || store.scan_readable(Some(&chat), Namespace::Group)).await;
-        let Ok(Ok(rows)) = rows else {
-            tracing::error!(room = %chat.short(), "invitations into groups can not be read");
-            return 0;
-        };
-        let left = rows.len().saturating_sub(GROUP_LOOKED);
-        let mut batch = Batch::new(Some(chat));
-        for (key, bytes) in rows.into_iter().take(GROUP_LOOKED) {
-            if let Ok(told) = codec::decode::<Told>(&bytes, MAX_STORED) {
-                self.hear(&told).await;
-            }
-            batch.delete(Namespace::Group, &key);
-        }
-        match self.parts.context.store.commit(batch).await {
-            Ok(_) => left,
-            Err(error) => {
-                // They are looked at again after the next start; that changes nothing.
-                tracing::warn!(room = %chat.short(), %error, "invitations that were looked at could not be forgotten");
-                0
-            }
-        }
-    }
-
-    async fn hear(&mut self, told: &Told) {
-        let (now, me) = (now_ms(), self.me());
-        let contacts = &self.parts.context.contacts;
-        let others = told.group.people.iter().filter(|account| **account != me && **account != told.by);
-        let facts = Facts {
-            now_ms: now,
-            by_blocked: contacts.is_blocked(&told.by),
-            by_contact: contacts.is_mutual(&told.by),
-            names_blocked: others.clone().any(|account| contacts.is_blocked(account)),
-            inside: self.is_in(&told.room),
-            was_in: !self.is_in(&told.room)
-                && (self.parts.context.directory.get(&told.room).is_some() || self.left_such(&told.group.people)),
-        };
-        for room in self.book.to_forget(|room| self.is_in(room), now) {
-            self.forget(&room).await;
-        }
-        let verdict = self.book.judge(told, &me, facts);
-        let Some(known) = self.book.heard(told, verdict, now) else { return };
-        let news = self.book.get(&known.room).is_none_or(|before| before.state != known.state);
-        if let Err(problem) = self.keep(known.clone()).await {
-            return tracing::warn!(%problem, "an invitation into a group could not be kept");
-        }
-        match verdict {
-            Verdict::Ask(_) if news => {
-                self.parts.joins.give_up(&known.room);
-                self.tell_request(&known, told.by, RequestChange::Asked);
-            }
-            Verdict::Take => self.plan(&known),
-            _ => {}
-        }
     }
 
     /// Does what is due.
@@ -554,7 +497,7 @@ impl Actor {
         }
     }
 
-    async fn keep(&mut self, known: Known) -> Answer<()> {
+    pub(super) async fn keep(&mut self, known: Known) -> Answer<()> {
         let mut batch = Batch::new(None);
         batch.put(Namespace::Group, &known.room.0, codec::encode(&known));
         let done = self.parts.context.store.commit(batch).await;
@@ -563,7 +506,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn forget(&mut self, room: &RoomId) {
+    pub(super) async fn forget(&mut self, room: &RoomId) {
         self.parts.joins.give_up(room);
         self.book.remove(room);
         self.todo.remove(room);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use parlor_api::{Code, GroupInvitation, JoinAnswer, Problem};
 use parlor_proto::{AccountId, RoomId};
@@ -118,6 +119,15 @@ impl Chats {
     pub(super) fn add(&self, room: RoomId) {
         self.lock().rooms.entry(room).or_default().ready = true;
         self.some.notify_one();
+    }
+
+    /// As [`add`](Self::add), after a while.
+    pub(super) fn add_later(told: &Arc<Self>, room: RoomId, after: Duration) {
+        let told = told.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            told.add(room);
+        });
     }
 
     /// Waits until there is one. Cancel safe.

@@ -8,6 +8,7 @@
 mod actor;
 mod book;
 mod handle;
+mod hearing;
 mod telling;
 #[cfg(test)]
 mod tests;

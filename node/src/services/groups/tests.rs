@@ -1,12 +1,13 @@
 //! Promises about invitations on the way, in a node.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parlor_api::{AddContact, Code, CreateInvite};
+use parlor_proto::body::Group;
 use parlor_proto::{AccountId, RoomId, codec};
 use parlor_storage::{Batch, Namespace};
 
-use super::book::{Known, State};
+use super::book::{Known, State, Told};
 use crate::clock::now_ms;
 use crate::services::alone::{Alone, config, in_store};
 use crate::start;
@@ -89,4 +90,32 @@ async fn a_node_whose_groups_can_not_be_read_does_not_begin_without_them() {
     alone.node.stop().await.unwrap();
     in_store(&alone.home, |store| store.damage_value(None, Namespace::Group, &known.room.0).unwrap());
     assert_eq!(start(config(&alone.home)).await.err().unwrap().code, Code::HomeDamaged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_could_not_be_kept_is_heard_when_the_disk_works_again() {
+    let alone = Alone::new().await;
+    let context = &alone.app.node.context;
+    let (chat, by): (RoomId, _) = (alone.room.parse().unwrap(), AccountId([7; 32]));
+    let mut people = vec![context.identity.account(), by, AccountId([9; 32])];
+    people.sort_unstable();
+    let group = Group { link: "link".to_owned(), name: "walk".to_owned(), people };
+    let row = |room, name: &[u8], bytes| {
+        let mut batch = Batch::new(room);
+        batch.put(Namespace::Group, name, bytes);
+        batch
+    };
+    let told = codec::encode(&Told { by, room: RoomId([5; 32]), group });
+    context.store.commit(row(Some(chat), b"told", told)).await.unwrap();
+    // Whatever the fault meets first, the invitation finds a store that is not open.
+    context.store.break_disk(20);
+    assert!(context.store.commit(row(None, b"test", vec![1])).await.is_err());
+    context.groups.told(chat);
+    let begun = Instant::now();
+    let lies = || context.store.get(Some(&chat), Namespace::Group, b"told").unwrap().is_some();
+    while alone.app.group_invitations().await.unwrap().is_empty() || lies() {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it is never heard");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    alone.node.stop().await.unwrap();
 }

@@ -87,6 +87,8 @@ impl Joins {
             let Some(kept) = kept::decode(&bytes) else { continue };
             let for_later = context.clone();
             match Link::parse(&kept.link, now_ms()) {
+                // Nothing that is asked helps now: it goes on after a start with which the room can begin.
+                Ok(link) if context.directory.damage(&link.room()).is_some() => {}
                 Ok(link) if context.directory.get(&link.room()).is_none_or(|it| it.item.role.role().is_none()) => {
                     let (by, link_now, request) = (Whose::User, link.clone(), kept.request.clone());
                     tokio::spawn(async move { kept::rename(&for_later, &name, &link_now, &request).await });
@@ -142,6 +144,9 @@ impl Joins {
     ) -> app::Answer<JoinAnswer> {
         let link = Link::parse(&request.link, now_ms()).map_err(|error| link_problem(&error))?;
         let room = link.room();
+        if let Some(damage) = context.directory.damage(&room) {
+            return Err(damage);
+        }
         if let Some(summary) = context.directory.get(&room).filter(|summary| summary.item.role.role().is_some()) {
             return Ok(answer(room, &summary, JoinState::Joined));
         }
@@ -206,6 +211,7 @@ impl Joins {
                 door,
                 news,
                 waits: false,
+                here: None,
                 enter,
                 whose,
                 goes_on,
@@ -247,6 +253,8 @@ struct Joining {
     news: mpsc::Receiver<DoorNews>,
     /// and whether a relay keeps it.
     waits: bool,
+    /// Why this device can not hold the room that let us in, if it can not: then nobody else is asked.
+    here: Option<Problem>,
     /// What was read to come in by the link alone, if it is such a link.
     enter: Option<EnterByLink>,
     whose: Whose,
@@ -269,9 +277,9 @@ impl Joining {
         if let Some(patience) = patience {
             let done = self.round(Some(patience.until_ms), patience.once_asked).await;
             let asked = self.waits || self.goes_on.instead;
-            let kept = asked && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
+            let kept = asked && self.here.is_none() && matches!(done, Err(Failure::Unreachable | Failure::Unsynced));
             let waits = kept || matches!(done, Err(Failure::StillPending));
-            if waits && self.whose == Whose::User {
+            if (waits || self.here.is_some()) && self.whose == Whose::User {
                 kept::keep(&self.context, &self.link, &self.request).await;
             }
             let answer = done.map_or_else(|failure| self.failed(failure), |()| self.joined(room));
@@ -305,8 +313,9 @@ impl Joining {
 
     /// It is over, and goes on after no restart.
     async fn forget(&self) {
-        // What a contact began is told by nobody to the user, and keeps nothing that he began himself.
-        if self.whose == Whose::User {
+        // What a contact began is told by nobody to the user, and keeps nothing that he began himself. Who was let in and could not
+        // hold the room comes in by the same request later.
+        if self.whose == Whose::User && self.here.is_none() {
             kept::forget(&self.context, &self.link, &self.request).await;
         }
     }
@@ -343,6 +352,9 @@ impl Joining {
             }
             if let Some(done) = Box::pin(self.enter_if_due(end)).await {
                 return done;
+            }
+            if self.here.is_some() {
+                return Err(Failure::Cancelled);
             }
             if self.context.directory.get(&self.link.room()).is_some_and(|summary| summary.writable) {
                 return Ok(());
@@ -503,7 +515,7 @@ impl Joining {
     }
 
     /// We are let in: holds the room from now on and waits until it can be written to.
-    async fn enter(&self, door: Option<&Door>, welcome: &[u8], deadline: u64) -> In {
+    async fn enter(&mut self, door: Option<&Door>, welcome: &[u8], deadline: u64) -> In {
         let (room, invite_pk) = (self.link.room(), self.link.keys().sign.public_bytes());
         let Ok(welcome) = Welcome::open(&self.context.identity.now(), &room, &invite_pk, welcome) else {
             return In::BadWelcome;
@@ -521,10 +533,11 @@ impl Joining {
 
     /// Holds the room from now on and waits until it can be written to. Of a room whose Welcome is false nothing ever comes: after a
     /// while others are asked, whose Welcome takes its place; if it comes all the same, [`round`](Self::round) sees it.
-    async fn hold(&self, machine: Room, outcome: Outcome, deadline: u64) -> In {
+    async fn hold(&mut self, machine: Room, outcome: Outcome, deadline: u64) -> In {
         let room = machine.id();
         if let Err(problem) = Box::pin(self.rooms.begin(machine, outcome)).await {
             tracing::error!(%problem, "a room that let us in could not be stored");
+            self.here = Some(problem);
             return In::BadWelcome;
         }
         let (began, wait_ms) = (self.context.directory.wait(&room, |_| true), now_ms().saturating_add(BEGIN_MS));
@@ -544,6 +557,9 @@ impl Joining {
     }
 
     fn failed(&self, failure: Failure) -> app::Answer<JoinAnswer> {
+        if let Some(problem) = &self.here {
+            return Err(problem.clone());
+        }
         let pending = |step, members, waits_for: &str| {
             let room = self.link.room().to_string();
             Ok(JoinAnswer { step: Some(step), members, ..JoinAnswer::pending(room, waits_for) })

@@ -338,16 +338,21 @@ impl Actor {
                     }
                 }
                 Out::Got { name, id, blob } => todo.extend(self.on_got(name, id, &blob)),
-                Out::Stored { name, id, relay } => self.on_stored(&name, &id, &relay),
-                Out::Settled { name, id } => self.on_settled(&name, &id),
+                Out::Stored { name, id, relay } => {
+                    self.on_stored(&name, &id, &relay);
+                    self.on_answered(&name, &id);
+                }
+                Out::Settled { name, id } => {
+                    self.on_settled(&name, &id);
+                    self.on_answered(&name, &id);
+                }
                 Out::CaughtUp { name, relay } => self.on_caught_up(name, relay),
                 Out::Refused { relay, name, refusal } => {
                     if refusal == Refusal::Token {
                         self.on_token_refused(&relay);
                     }
-                    let room = name.filter(|_| refusal == Refusal::BoxFull).and_then(|name| self.room_of(&name));
-                    if let (Some(name), Some(mail)) = (name, room) {
-                        mail.snapshots.full(&name, now_ms());
+                    if let Some(name) = name.filter(|_| refusal == Refusal::BoxFull) {
+                        self.on_box_full(&relay, &name);
                     }
                     self.note_error(&relay, refusal.to_string());
                 }
@@ -357,9 +362,13 @@ impl Actor {
         }
     }
 
-    /// The room that a box is of.
-    fn room_of(&mut self, name: &BoxName) -> Option<&mut RoomMail> {
-        self.rooms.get_mut(&self.boxes.get(name)?.room)
+    fn on_box_full(&mut self, relay: &RelayId, name: &BoxName) {
+        let Some(peer) = self.relays.get(relay).map(|at| at.relay.peer) else { return };
+        let Some(mail) = self.boxes.get(name).and_then(|used| self.rooms.get_mut(&used.room)) else { return };
+        let relays = mail.plan.relays.iter().map(|relay| relay.peer);
+        let is_up = |peer: &PeerId| self.relays.values().any(|at| at.up && at.relay.peer == *peer);
+        let up: Vec<PeerId> = relays.filter(is_up).collect();
+        mail.snapshots.full(name, peer, &up, now_ms());
     }
 
     fn on_stored(&mut self, name: &BoxName, id: &BlobId, relay: &RelayId) {

@@ -78,6 +78,8 @@ pub(super) struct Knock {
     pub(super) told: bool,
     /// The room is looking at it.
     shown: bool,
+    /// What answers it, on its way to the relays: who ends before one has it meets the knock again.
+    answer: Option<BlobId>,
 }
 
 /// The knocks at the doors of one room. They stay in their boxes meanwhile, so there are no more of them than the machine hands
@@ -95,7 +97,7 @@ impl Knocks {
         let draw = blake3_of(&id.0, me);
         let due_ms = now_ms.saturating_add(u64::from(draw) % KNOCK_SPREAD_MS);
         self.answered(&id);
-        self.waiting.push(Knock { name, id, bytes, due_ms, told: false, shown: false });
+        self.waiting.push(Knock { name, id, bytes, due_ms, told: false, shown: false, answer: None });
     }
 
     /// Forgets the knocks at doors that are not watched any more.
@@ -111,13 +113,27 @@ impl Knocks {
         self.waiting.len() < before
     }
 
+    /// What answers a knock is on its way: the knock is taken out of its box when that is at a relay.
+    pub(super) fn answering(&mut self, id: &BlobId, answer: BlobId) {
+        for knock in self.waiting.iter_mut().filter(|knock| knock.id == *id) {
+            (knock.shown, knock.answer) = (false, Some(answer));
+        }
+    }
+
+    /// This is at a relay, or nothing is tried any more with it. The knock that it answers, which is done with.
+    pub(super) fn arrived(&mut self, answer: &BlobId) -> Option<BlobId> {
+        let knock = self.waiting.iter().find(|knock| knock.answer.as_ref() == Some(answer))?.id;
+        self.answered(&knock);
+        Some(knock)
+    }
+
     /// The knock that waited longest of those whose time has come, unless the room is looking at one.
     pub(super) fn next(&mut self, now_ms: u64) -> Option<(BoxName, BlobId, Vec<u8>)> {
         if self.waiting.iter().any(|knock| knock.shown) {
             return None;
         }
         let rests = &self.rests_until_ms;
-        let is_due = |knock: &&mut Knock| due_ms(knock, rests) <= now_ms;
+        let is_due = |knock: &&mut Knock| knock.answer.is_none() && due_ms(knock, rests) <= now_ms;
         let knock = self.waiting.iter_mut().filter(is_due).min_by_key(|knock| knock.due_ms)?;
         knock.shown = true;
         Some((knock.name, knock.id, knock.bytes.clone()))
@@ -152,7 +168,7 @@ impl Knocks {
 
     /// When a knock is due.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        let unseen = self.waiting.iter().filter(|knock| !knock.shown);
+        let unseen = self.waiting.iter().filter(|knock| !knock.shown && knock.answer.is_none());
         unseen.map(|knock| due_ms(knock, &self.rests_until_ms)).min()
     }
 }
@@ -172,6 +188,23 @@ fn blake3_of(id: &[u8; 32], me: &[u8; 32]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_knock_is_done_with_when_its_answer_is_at_a_relay() {
+        let (mut knocks, name) = (Knocks::default(), BoxName { kind: BoxKind::Door, key: [1; 32] });
+        let [one, other, answer] = [1, 2, 3].map(|n| BlobId([n; 32]));
+        for id in [one, other] {
+            knocks.add(name, id, vec![1], &[7; 32], 0);
+        }
+        let (_, first, _) = knocks.next(KNOCK_SPREAD_MS).unwrap();
+        knocks.answering(&first, answer);
+        let (_, second, _) = knocks.next(KNOCK_SPREAD_MS).unwrap();
+        assert!(first != second && knocks.due_ms().is_none(), "it holds up nobody, and is not looked at again");
+        assert_eq!((knocks.arrived(&answer), knocks.arrived(&answer)), (Some(first), None));
+        knocks.answering(&second, answer);
+        assert!(knocks.answered(&second), "another member was faster");
+        assert_eq!(knocks.arrived(&answer), None);
+    }
 
     const BOX: BoxName = BoxName { kind: BoxKind::Door, key: [1; 32] };
 

@@ -3,8 +3,9 @@
 //!
 //! Whoever has read the log of a room can make new knocks of the requests in it, and a door holds little.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use parlor_net::PeerId;
 use parlor_proto::mailbox::{BlobId, BoxName};
 
 use crate::limits::{DOOR_FULL_MS, SNAPSHOT_PATIENCE_MS};
@@ -25,7 +26,9 @@ struct AtDoor {
     of: Option<[u8; 32]>,
     /// since when it is on its way,
     since_ms: u64,
-    /// and until when nothing is left here, because a relay has no room.
+    /// which relays have no room here, and until when that is believed,
+    full: BTreeMap<PeerId, u64>,
+    /// and until when nothing is left here, because all of them have none.
     full_until_ms: u64,
 }
 
@@ -72,10 +75,15 @@ impl Snapshots {
         }
     }
 
-    /// A relay has no more room for what is at a door.
-    pub(super) fn full(&mut self, door: &BoxName, now_ms: u64) {
-        if let Some(at) = self.doors.get_mut(door) {
-            at.full_until_ms = now_ms.saturating_add(DOOR_FULL_MS);
+    /// A relay says that it has no more room for what is at a door. It counts when all `others` that are up say so: one that lies, or
+    /// that somebody filled, keeps nothing out of the rest.
+    pub(super) fn full(&mut self, door: &BoxName, relay: PeerId, others: &[PeerId], now_ms: u64) {
+        let Some(at) = self.doors.get_mut(door) else { return };
+        at.full.retain(|_, until| now_ms < *until);
+        at.full.insert(relay, now_ms.saturating_add(DOOR_FULL_MS));
+        let until: Option<Vec<u64>> = others.iter().chain([&relay]).map(|it| at.full.get(it).copied()).collect();
+        if let Some(until) = until.into_iter().flatten().min() {
+            at.full_until_ms = until;
             at.missed();
         }
     }
@@ -122,7 +130,14 @@ mod tests {
         let gives_way = snapshots.leave(&DOOR, &[3; 32], SNAPSHOT_PATIENCE_MS);
         assert_eq!(gives_way, Leave::Now(vec![BlobId([2; 32])]), "a relay that takes nothing holds up nobody");
         snapshots.put(DOOR, [3; 32], blobs(3), SNAPSHOT_PATIENCE_MS);
-        snapshots.full(&DOOR, SNAPSHOT_PATIENCE_MS);
+        let [one, other] = [1, 2].map(|n| PeerId::from_key([n; 32]));
+        snapshots.full(&DOOR, one, &[one, other], SNAPSHOT_PATIENCE_MS);
+        assert!(
+            matches!(snapshots.leave(&DOOR, &[4; 32], 2 * SNAPSHOT_PATIENCE_MS), Leave::Now(_)),
+            "the other has room"
+        );
+        snapshots.put(DOOR, [3; 32], blobs(3), SNAPSHOT_PATIENCE_MS);
+        snapshots.full(&DOOR, other, &[one, other], SNAPSHOT_PATIENCE_MS);
         let later = 2 * SNAPSHOT_PATIENCE_MS;
         assert_eq!(snapshots.leave(&DOOR, &[4; 32], later), Leave::No, "there is no room");
         // Who had nothing of it is left it when he asks again.

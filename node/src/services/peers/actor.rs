@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const STRANGER_MS: u64 = 30_000;
 /// Found peers that are dialled at a time: on a large network we do not dial everybody.
 const FOUND_MAX: usize = 32;
+/// A stranger of the local network is not dialled again for so long; then his place is another's.
+const FOUND_AGAIN_MS: u64 = 10 * 60 * 1_000;
 /// Peers remembered in one commit: at most 64 KiB each.
 const STORED_AT_ONCE: usize = 16;
 /// What a broken rule of a link counts against a peer.
@@ -64,8 +66,8 @@ struct Actor {
     /// Rooms that were offered and are offered to nobody now.
     hidden: BTreeSet<RoomId>,
     kept: BTreeSet<PeerId>,
-    /// Found on the local network and dialled to see whether they are friends.
-    found: BTreeSet<PeerId>,
+    /// Found on the local network and dialled to see whether they are friends, and when.
+    found: BTreeMap<PeerId, u64>,
     /// Members found by the DHT of relays.
     discovery: Discovery,
     /// Rooms of which a member is connected, as the rooms service says: who may only know the topic secret is no company.
@@ -97,7 +99,11 @@ struct Linked {
 pub(crate) async fn run(mut parts: Parts) {
     let store = parts.store.clone();
     let book = tokio::task::spawn_blocking(move || Book::load(&store)).await;
-    let book = book.ok().and_then(Result::ok).unwrap_or_default();
+    let book = book.map_err(|error| error.to_string()).and_then(|book| book.map_err(|error| error.to_string()));
+    let book = book.unwrap_or_else(|error| {
+        tracing::error!(error, "the address book can not be read: members are found by what rooms and relays say");
+        Book::default()
+    });
     let (_, closed) = mpsc::channel(1);
     let mut events = std::mem::replace(&mut parts.events, closed);
     let mut actor = Actor {
@@ -108,7 +114,7 @@ pub(crate) async fn run(mut parts: Parts) {
         topics: HashMap::new(),
         hidden: BTreeSet::new(),
         kept: BTreeSet::new(),
-        found: BTreeSet::new(),
+        found: BTreeMap::new(),
         discovery: Discovery::default(),
         company: BTreeSet::new(),
         finds: FuturesUnordered::new(),
@@ -266,7 +272,7 @@ impl Actor {
                 self.book.reached(peer, address);
             }
             let _ = self.parts.net.keep(peer, self.addresses(&peer)).await;
-        } else if self.found.len() < FOUND_MAX && self.found.insert(peer) {
+        } else if may_try(&mut self.found, peer, now_ms()) {
             let _ = self.parts.net.dial(Some(peer), addresses).await;
         }
     }
@@ -285,15 +291,22 @@ impl Actor {
                 None => self.withdraw(&room).await,
             }
         }
-        for (peer, (room, addresses)) in slots.kept {
-            if !self.book.may_learn(&peer, &room) {
-                continue;
-            }
+        for ((room, peer), addresses) in slots.kept {
             self.book.member(peer, room);
             for address in addresses.iter().rev() {
                 self.book.told(peer, address);
             }
             self.store(peer);
+        }
+        for ((room, device), (peer, addresses)) in slots.named {
+            if !self.book.name(room, device, peer) {
+                continue;
+            }
+            let news = addresses.iter().rev().fold(false, |news, address| self.book.told(peer, address) || news);
+            // Of others the room keeps it, and says it again after a start.
+            if news && self.book.is_proved(&peer) {
+                self.store(peer);
+            }
         }
         for (room, peer) in slots.proved {
             self.on_proved(room, peer).await;
@@ -500,13 +513,24 @@ impl Actor {
                 .get(peer)
                 .is_some_and(|l| now - l.since_ms.min(now) > STRANGER_MS && l.link.open_rooms().next().is_none())
         };
-        let dialled = self.found.iter().chain(self.discovery.tried());
+        let dialled = self.found.keys().chain(self.discovery.tried());
         let strangers: Vec<_> = dialled.filter(|peer| strange(peer)).copied().collect();
         for peer in strangers {
             // Stays in the list of those found, so that it is not dialled at every announcement.
             let _ = self.parts.net.disconnect(peer).await;
         }
     }
+}
+
+/// Whether somebody whom no room knows is dialled: once in a while each, and not all at once.
+fn may_try(found: &mut BTreeMap<PeerId, u64>, peer: PeerId, now_ms: u64) -> bool {
+    // A clock that was set back keeps nobody for good.
+    found.retain(|_, since| now_ms.abs_diff(*since) < FOUND_AGAIN_MS);
+    let tries = found.len() < FOUND_MAX && !found.contains_key(&peer);
+    if tries {
+        found.insert(peer, now_ms);
+    }
+    tries
 }
 
 /// Who is under these keys; nothing if there is nobody to ask.
@@ -521,4 +545,21 @@ async fn find(net: &NetworkHandle, keys: Vec<[u8; 32]>) -> Option<Vec<Provider>>
         }
     }
     Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_of_the_local_network_take_all_places_for_a_while_only() {
+        let mut found = BTreeMap::new();
+        let peer = |n| PeerId::from_key([n; 32]);
+        for n in 0..u8::try_from(FOUND_MAX).unwrap() {
+            assert!(may_try(&mut found, peer(n), 1_000));
+        }
+        assert!(!may_try(&mut found, peer(200), 1_001) && !may_try(&mut found, peer(0), 1_001));
+        assert!(may_try(&mut found, peer(200), 1_000 + FOUND_AGAIN_MS));
+        assert!(!may_try(&mut found, peer(200), 1_001 + FOUND_AGAIN_MS), "not at every announcement");
+    }
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use parlor_net::{Address, PeerId};
-use parlor_proto::{RoomId, codec};
+use parlor_proto::{DeviceId, RoomId, codec};
 use parlor_storage::{Batch, Namespace, ReadError, Store};
-use rand::seq::IteratorRandom as _;
+use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
 use super::near::may_dial;
@@ -26,6 +26,9 @@ pub(super) struct Known {
     addresses: Vec<String>,
     /// Where members say it can be reached, the last one first.
     told: Vec<String>,
+    /// Rooms in which devices say that they are there, and how many: the word of members, which the rooms keep.
+    #[serde(skip)]
+    named: BTreeMap<RoomId, usize>,
 }
 
 /// [`Known`] as it was stored before what was told stood apart.
@@ -38,8 +41,21 @@ struct KnownOnce {
 impl Known {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let once = |bytes| codec::decode::<KnownOnce>(bytes, MAX_ENTRY);
-        let before = || once(bytes).map(|it| Self { rooms: it.rooms, told: it.addresses, addresses: Vec::new() });
+        let before = || once(bytes).map(|it| Self { rooms: it.rooms, told: it.addresses, ..Self::default() });
         codec::decode(bytes, MAX_ENTRY).or_else(|_| before()).ok()
+    }
+
+    fn is_of(&self, room: &RoomId) -> bool {
+        self.rooms.contains(room) || self.named.contains_key(room)
+    }
+
+    fn of(&self) -> impl Iterator<Item = &RoomId> {
+        self.rooms.iter().chain(self.named.keys())
+    }
+
+    /// Whether it was reached and proved to be a member of the room, so that nobody made it up.
+    fn is_sure(&self, room: &RoomId) -> bool {
+        self.rooms.contains(room) && !self.addresses.is_empty()
     }
 }
 
@@ -47,6 +63,8 @@ impl Known {
 #[derive(Default)]
 pub(super) struct Book {
     peers: BTreeMap<PeerId, Known>,
+    /// Where each device of a room says that it is: one place, so that nobody fills the book with his word.
+    named: BTreeMap<(RoomId, DeviceId), PeerId>,
     /// The order in which this node prefers peers: random, so that nobody knows it or makes keys that come first.
     order: RandomState,
     /// Rooms that we are out of: nobody is dialled for them.
@@ -80,15 +98,40 @@ impl Book {
         !known.addresses.contains(&text) && put_first(&mut known.told, text)
     }
 
-    /// The peer proved to be a member of the room. Returns whether that is news.
+    /// The peer proved to be a member of the room, or let us in. Returns whether that is news.
     pub(super) fn member(&mut self, peer: PeerId, room: RoomId) -> bool {
         self.peers.entry(peer).or_default().rooms.insert(room)
     }
 
-    /// Whether one more peer is taken for a member's on somebody's word: a member may name any number of them.
-    pub(super) fn may_learn(&self, peer: &PeerId, room: &RoomId) -> bool {
-        let of = |known: &&Known| known.rooms.contains(room);
-        self.peers.contains_key(peer) || self.peers.values().filter(of).count() < TOLD_PER_ROOM
+    /// A device of the room says that it is this peer: the one that it named before is no member's by its word any more. Whether that
+    /// is taken.
+    pub(super) fn name(&mut self, room: RoomId, device: DeviceId, peer: PeerId) -> bool {
+        let of_room = (room, DeviceId([0; 32]))..=(room, DeviceId([255; 32]));
+        match self.named.get(&(room, device)).copied() {
+            Some(same) if same == peer => return true,
+            Some(former) => self.unname(former, &room),
+            None if self.named.range(of_room).count() >= TOLD_PER_ROOM => return false,
+            None => {}
+        }
+        self.named.insert((room, device), peer);
+        *self.peers.entry(peer).or_default().named.entry(room).or_default() += 1;
+        true
+    }
+
+    fn unname(&mut self, peer: PeerId, room: &RoomId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if let Some(devices) = known.named.get_mut(room) {
+            *devices = devices.saturating_sub(1);
+        }
+        known.named.retain(|_, devices| *devices > 0);
+        if known.of().next().is_none() {
+            self.peers.remove(&peer);
+        }
+    }
+
+    /// Whether the peer proved to be a member of any room.
+    pub(super) fn is_proved(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|known| !known.rooms.is_empty())
     }
 
     /// Whether members of the room are to be dialled.
@@ -102,7 +145,7 @@ impl Book {
 
     /// Whether the peer is a member of one of our rooms.
     pub(super) fn knows(&self, peer: &PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|known| !known.rooms.is_subset(&self.parted))
+        self.peers.get(peer).is_some_and(|known| known.of().any(|room| !self.parted.contains(room)))
     }
 
     /// Where the peer may be reached, from a node that listens on `ours`: where it was before all, then what members say, if that
@@ -116,26 +159,37 @@ impl Book {
 
     /// Members of the room with an address, as far as known.
     pub(super) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
-        let of = |known: &Known| known.rooms.contains(room) && !(known.addresses.is_empty() && known.told.is_empty());
+        let of = |known: &Known| known.is_of(room) && !(known.addresses.is_empty() && known.told.is_empty());
         self.peers.iter().filter(|(_, known)| of(known)).map(|(peer, _)| *peer).collect()
     }
 
     /// Whom to dial when nobody of the room is connected: some at a time, others each time. Where they are is members' word, who
     /// could name anybody.
     pub(super) fn sought(&self, room: &RoomId, rng: &mut impl rand::Rng) -> Vec<PeerId> {
-        self.of_room(room).into_iter().sample(rng, SOUGHT_AT_ONCE)
+        let mut members = self.of_room(room);
+        members.shuffle(rng);
+        self.some(room, members, SOUGHT_AT_ONCE)
+    }
+
+    /// So many of these members, the first ones, but half of them of those who were reached and proved to be members, as far as there
+    /// are such: the others may be made up.
+    fn some(&self, room: &RoomId, members: Vec<PeerId>, most: usize) -> Vec<PeerId> {
+        let is_sure = |peer: &PeerId| self.peers.get(peer).is_some_and(|known| known.is_sure(room));
+        let first: BTreeSet<_> = members.iter().filter(|peer| is_sure(peer)).take(most / 2).copied().collect();
+        let rest = members.iter().filter(|peer| !first.contains(peer));
+        first.iter().chain(rest).take(most).copied().collect()
     }
 
     /// Those to stay connected to: of every room a few, chosen by every node at random, so that the rooms hang together without
     /// everybody dialling everybody. Not those whose keys are near to ours: whole quarters of a room would choose only each
     /// other, and after everybody had been away at once the room would fall apart into them.
     pub(super) fn chosen(&self) -> BTreeSet<PeerId> {
-        let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.rooms.iter().copied()).collect();
+        let rooms: BTreeSet<_> = self.peers.values().flat_map(|known| known.of().copied()).collect();
         let mut chosen = BTreeSet::new();
         for room in rooms.difference(&self.parted) {
             let mut members = self.of_room(room);
             members.sort_by_key(|peer| self.order.hash_one(peer.as_key()));
-            chosen.extend(members.into_iter().take(KEPT_PER_ROOM));
+            chosen.extend(self.some(room, members, KEPT_PER_ROOM));
         }
         chosen
     }
@@ -144,7 +198,7 @@ impl Book {
     pub(super) fn store(&self, peers: &[PeerId]) -> Batch {
         let mut batch = Batch::new(None);
         for peer in peers {
-            if let Some(known) = self.peers.get(peer) {
+            if let Some(known) = self.peers.get(peer).filter(|known| !known.rooms.is_empty()) {
                 batch.put(Namespace::Peer, peer.as_key(), codec::encode(known));
             }
         }
@@ -249,12 +303,58 @@ mod tests {
             key[..8].copy_from_slice(&n.to_be_bytes());
             PeerId::from_key(key)
         };
+        let device = |n| DeviceId(*named(n).as_key());
         for n in 0..TOLD_PER_ROOM {
-            assert!(book.may_learn(&named(n), &RoomId([1; 32])));
-            book.member(named(n), RoomId([1; 32]));
+            assert!(book.name(RoomId([1; 32]), device(n), named(n)));
         }
-        assert!(!book.may_learn(&named(TOLD_PER_ROOM), &RoomId([1; 32])));
-        assert!(book.may_learn(&named(0), &RoomId([1; 32])) && book.may_learn(&peer(9), &RoomId([2; 32])));
+        assert!(!book.name(RoomId([1; 32]), device(TOLD_PER_ROOM), named(0)));
+        assert!(book.name(RoomId([1; 32]), device(0), named(9)) && book.name(RoomId([2; 32]), device(9), peer(9)));
+    }
+
+    #[test]
+    fn a_device_that_names_thousands_takes_one_place_and_nobody_elses() {
+        let (mut book, room) = (Book::default(), RoomId([1; 32]));
+        let address: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        for n in 1..=3 {
+            book.name(room, DeviceId([n; 32]), peer(n));
+            book.told(peer(n), &address);
+        }
+        book.reached(peer(1), &address);
+        book.member(peer(1), room);
+        for n in 0..5_000_u64 {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&n.to_be_bytes());
+            assert!(book.name(room, DeviceId([9; 32]), PeerId::from_key(key)));
+            book.told(PeerId::from_key(key), &address);
+        }
+        assert_eq!((book.peers.len(), book.named.len()), (4, 4));
+        // Neither does it take a place from who is there by another's word, or proved it.
+        for n in 1..=3 {
+            book.name(room, DeviceId([9; 32]), peer(n));
+        }
+        book.name(room, DeviceId([9; 32]), peer(4));
+        book.name(room, DeviceId([1; 32]), peer(5));
+        assert_eq!(book.peers.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5].map(peer));
+        assert!(book.knows(&peer(1)) && book.is_proved(&peer(1)) && !book.is_proved(&peer(2)));
+    }
+
+    #[test]
+    fn half_of_the_places_are_of_those_who_are_not_made_up() {
+        let (mut book, room) = (Book::default(), RoomId([1; 32]));
+        let address: Address = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+        for n in 1..=4 {
+            book.reached(peer(n), &address);
+            book.member(peer(n), room);
+        }
+        for n in 5..=250 {
+            book.name(room, DeviceId([n; 32]), peer(n));
+            book.told(peer(n), &address);
+        }
+        let sure = [1, 2, 3, 4].map(peer);
+        let sought = book.sought(&room, &mut crate::account::rng());
+        let chosen = book.chosen();
+        assert!(sure.iter().all(|peer| chosen.contains(peer) && sought.contains(peer)));
+        assert_eq!((chosen.len(), sought.len()), (KEPT_PER_ROOM, SOUGHT_AT_ONCE));
     }
 
     #[test]

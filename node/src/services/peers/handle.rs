@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_crypto::topic::TopicSecret;
 use parlor_net::{Address, PeerId, Topic};
-use parlor_proto::RoomId;
+use parlor_proto::{DeviceId, RoomId};
 use tokio::sync::{Notify, watch};
 
 use super::book::dialable;
@@ -39,7 +39,9 @@ pub(super) struct Slots {
     /// Rooms whose members are dialled on our own account, or are no more.
     pub(super) wanted: BTreeMap<RoomId, bool>,
     /// Peers to stay connected to, with addresses known to work.
-    pub(super) kept: BTreeMap<PeerId, (RoomId, Vec<Address>)>,
+    pub(super) kept: BTreeMap<(RoomId, PeerId), Vec<Address>>,
+    /// Where devices of a room say they are.
+    pub(super) named: BTreeMap<(RoomId, DeviceId), (PeerId, Vec<Address>)>,
     /// Peers whose gossip is silent.
     pub(super) mute: BTreeSet<PeerId>,
 }
@@ -100,7 +102,12 @@ impl Peers {
 
     /// Stay connected to this member of the room, who can be reached there.
     pub(crate) fn keep(&self, room: RoomId, peer: PeerId, addresses: Vec<Address>) {
-        self.tell(|slots| drop(slots.kept.insert(peer, (room, addresses))));
+        self.tell(|slots| drop(slots.kept.insert((room, peer), addresses)));
+    }
+
+    /// A device of the room says that it is behind this peer, which can be reached there. What it said before counts no more.
+    pub(crate) fn named(&self, room: RoomId, device: DeviceId, peer: PeerId, addresses: Vec<Address>) {
+        self.tell(|slots| drop(slots.named.insert((room, device), (peer, addresses))));
     }
 
     /// Gossip of this peer is silent while its stream is not: begin a new connection.

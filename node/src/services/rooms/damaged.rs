@@ -85,7 +85,7 @@ impl Directory {
     }
 
     /// Why a room can not be read, if that is so.
-    fn damage(&self, room: &RoomId) -> Option<Problem> {
+    pub(crate) fn damage(&self, room: &RoomId) -> Option<Problem> {
         let why = self.get(room)?.item.damaged?;
         let hint = "everything else works; a backup brings it back, or throw it away to join it again: parlor room leave ROOM --force";
         Some(home_damaged(format!("the room can not be read: {why}")).hint(hint))

@@ -80,6 +80,19 @@ impl Turn<'_> {
         self.commit(Outcome::default(), Settle::default());
     }
 
+    /// Has those dialled whom these bindings name.
+    pub(super) fn tell_where<'a>(&mut self, bindings: impl IntoIterator<Item = &'a Binding>) {
+        let (room, me) = (self.id(), self.context.identity.device());
+        let others = bindings.into_iter().filter(|binding| binding.device != me);
+        self.jobs.extend(others.map(|binding| Job::Reachable { room, binding: binding.clone() }));
+    }
+
+    /// As the room begins: the address book keeps nothing of what members say.
+    pub(super) fn tell_where_members_are(&mut self) {
+        let bindings: Vec<Binding> = self.entry.bindings.values().cloned().collect();
+        self.tell_where(&bindings);
+    }
+
     /// Tells members where we can be reached, when that is news.
     pub(super) fn bind(&mut self) {
         if !self.entry.room.is_member() || self.entry.rests(self.now_ms) {

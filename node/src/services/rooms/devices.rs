@@ -35,16 +35,11 @@ impl Turn<'_> {
         self.entry.room.devices(&me).into_iter().map(view).collect()
     }
 
-    /// Tells which devices of this account the room knows.
+    /// Tells which devices of this account the room knows: also as the room begins, since what is kept of them may be older.
     pub(super) fn tell_own_devices(&self) {
         let others = self.other_devices();
         self.context.own.stands(self.id(), self.entry.room.is_member(), &others);
         self.context.own.saw(others);
-    }
-
-    /// As the room begins: which of them were revoked. Which came was told when they did.
-    pub(super) fn note_own_devices(&self) {
-        self.context.own.stands(self.id(), self.entry.room.is_member(), &self.other_devices());
     }
 
     fn other_devices(&self) -> Vec<Came> {

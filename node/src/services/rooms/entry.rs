@@ -315,11 +315,12 @@ impl Entry {
             entry.guard = Guard::until_compared();
         }
         entry.fill_tables();
-        for (_, bytes) in store.scan(Some(&id), Namespace::Marker, &[]).map_err(damaged)? {
+        // Members tell these again: one that does not open keeps nobody from the room.
+        for (_, bytes) in store.scan_readable(Some(&id), Namespace::Marker).map_err(damaged)? {
             let Ok(marker) = Marker::decode(&id, &bytes) else { continue };
             entry.note_marker(marker);
         }
-        for (_, bytes) in store.scan(Some(&id), Namespace::Peer, &[]).map_err(damaged)? {
+        for (_, bytes) in store.scan_readable(Some(&id), Namespace::Peer).map_err(damaged)? {
             let Ok(binding) = Binding::decode(&id, &bytes) else { continue };
             let tip = Tip { seq: binding.counter, id: [0; 32] };
             entry.tables.advance(Series::binding(binding.device), tip);

@@ -77,9 +77,7 @@ impl Turn<'_> {
             self.push_marker(marker);
         }
         self.tell_sessions(settle.delivered, advances);
-        for binding in settle.bindings.iter().filter(|binding| binding.device != me) {
-            self.jobs.push(Job::Reachable { room: self.id(), binding: binding.clone() });
-        }
+        self.tell_where(&settle.bindings);
         let told = settle.profiles.iter().map(|held| held.record.device);
         self.show_profiles(told.chain(settle.portraits.iter().map(|portrait| portrait.device)));
         for message in settle.accepted.iter().filter_map(message) {

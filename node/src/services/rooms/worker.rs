@@ -287,7 +287,7 @@ impl Worker {
             Job::Company { room, any } => context.peers.company(room, any),
             Job::Reachable { room, binding } => {
                 let addresses = binding.addresses.iter().map(crate::services::joins::to_address).collect();
-                context.peers.keep(room, PeerId::from_key(binding.peer), addresses);
+                context.peers.named(room, binding.device, PeerId::from_key(binding.peer), addresses);
             }
             Job::Want { room, wanted } => context.peers.want(room, wanted),
             Job::Seek { room } => context.peers.seek(room),
@@ -377,7 +377,8 @@ impl Turn<'_> {
     pub(super) fn begin(&mut self) {
         self.note_gossip_key();
         self.tell_members();
-        self.note_own_devices();
+        self.tell_own_devices();
+        self.tell_where_members_are();
         self.go_on_opening();
         self.go_on_erasing();
         self.open_profiles();

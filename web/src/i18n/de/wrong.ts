@@ -40,6 +40,10 @@ export const wrong: Like<typeof english> = {
   'finding.join_waits.do': 'Ein Mitglied muss online sein oder zustimmen.',
   'finding.loopback_only': 'Der Knoten lauscht nur auf diesem Rechner: Andere erreichen ihn nicht direkt',
   'finding.loopback_only.do': 'Starte ihn ohne Adresse, oder mit einer des Netzes.',
+  'finding.mailbox_trouble':
+    'Das Postfach bei {name} nimmt gerade nichts an; was dort nicht auf Abwesende wartet: {n}',
+  'finding.mailbox_trouble.do':
+    'Es wird von selbst wieder versucht; frag, wer das Relay betreibt, oder gib dem Raum noch ein Postfach.',
   'finding.nat_cone':
     'Dieser Rechner ist hinter einem Router: Andere erreichen ihn, nachdem ein Relay sie vorgestellt hat',
   'finding.nat_cone.do': 'Mit einem Relay geht es.',

@@ -138,13 +138,24 @@ impl Actor {
                 Leave::No => {}
             }
         }
-        self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
-        if last {
-            self.done_with(room, name, id);
+        let answer = self.put(&name, &DoorMail::Answer { to: id, last, bytes: Blob(bytes) }.encode());
+        let Some(mail) = self.rooms.get_mut(&room).filter(|_| last) else { return };
+        match answer {
+            Some(answer) => mail.knocks.answering(&id, answer),
+            // Too much waits in all.
+            None => mail.knocks.not_now(&id, now),
         }
     }
 
-    /// A knock is answered, or is none.
+    /// What may be our answer to a knock is at a relay, or nothing is tried any more with it.
+    pub(super) fn on_answered(&mut self, name: &BoxName, answer: &BlobId) {
+        let Some(room) = self.boxes.get(name).map(|used| used.room) else { return };
+        let Some(knock) = self.rooms.get_mut(&room).and_then(|mail| mail.knocks.arrived(answer)) else { return };
+        let out = self.machine.taken(*name, knock, now_ms());
+        self.carry_out(out);
+    }
+
+    /// A knock is none.
     fn done_with(&mut self, room: RoomId, name: BoxName, id: BlobId) {
         if let Some(mail) = self.rooms.get_mut(&room) {
             mail.knocks.answered(&id);
