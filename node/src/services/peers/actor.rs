@@ -302,7 +302,9 @@ impl Actor {
             if !self.book.name(room, device, peer) {
                 continue;
             }
-            let news = addresses.iter().rev().fold(false, |news, address| self.book.told(peer, address) || news);
+            // All of them are noted, whichever is news.
+            let news: Vec<bool> = addresses.iter().rev().map(|address| self.book.told(peer, address)).collect();
+            let news = news.contains(&true);
             // Of others the room keeps it, and says it again after a start.
             if news && self.book.is_proved(&peer) {
                 self.store(peer);
