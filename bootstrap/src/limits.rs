@@ -47,6 +47,8 @@ pub const UNSENT_BYTES: usize = 256 * 1_024;
 pub const DIRECTORY_REST: Duration = Duration::from_secs(120);
 /// Time for the store to answer a request.
 pub const STORE_DEADLINE: Duration = Duration::from_secs(20);
+/// Time for a put to get its turn at the store: less than a client waits for an answer, so that it hears when to come again.
+pub const TURN_DEADLINE: Duration = Duration::from_secs(5);
 /// Time for lines to finish what they were asked once the relay stops.
 pub const STOP_TIME: Duration = Duration::from_secs(5);
 

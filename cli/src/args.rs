@@ -241,6 +241,8 @@ mod tests {
                 assert!(Cli::try_parse_from(words).is_ok(), "{call:?}");
             }
         }
+        assert!(Cli::try_parse_from(["parlor", "poll", "R", "When?", "A", "B", "--several"]).is_ok());
+        assert!(Cli::try_parse_from(["parlor", "poll", "R", "When?", "A", "B", "--json"]).is_err(), "it is no answer");
         let quiet = Cli::try_parse_from(["parlor", "send", "R", "hello", "-q"]).unwrap();
         assert!(quiet.globals.quiet);
     }

@@ -59,11 +59,6 @@ pub(super) struct Put<'a> {
 
 /// Puts a blob. The first one into a box that was empty counts as a new box.
 pub(super) async fn put(put: Put<'_>, blob: Bytes) -> Answer {
-    // Held until the blob is stored.
-    let Ok(Some(_place)) = timeout(limits::STORE_DEADLINE, put.relay.turns.place(put.whose, blob.len())).await else {
-        put.refused();
-        return count(put.relay, MailboxRequest::Put, Err(StoreError::Busy));
-    };
     let gate = put.relay.boxes.gate(put.name);
     let mut known = gate.lock().await;
     if *known {
@@ -84,16 +79,20 @@ pub(super) async fn put(put: Put<'_>, blob: Bytes) -> Answer {
         put.relay.boxes.forget(&put.name);
         return quota(wait);
     }
+    if !is_new {
+        // Whatever becomes of this put: the box is there, also if it is full.
+        *known = true;
+        drop(known);
+        return put.store_now(blob).await.unwrap_or_else(|refused| refused);
+    }
     match put.store_now(blob).await {
         Ok(stored) => {
             *known = true;
             stored
         }
         Err(refused) => {
-            if is_new {
-                put.relay.guard.give_back(put.source, Use::NewBox, 1);
-                put.relay.boxes.forget(&put.name);
-            }
+            put.relay.guard.give_back(put.source, Use::NewBox, 1);
+            put.relay.boxes.forget(&put.name);
             refused
         }
     }
@@ -105,8 +104,14 @@ impl Put<'_> {
         self.relay.guard.give_back(self.source, Use::PutBytes, self.cost);
     }
 
-    /// Stores it; the answer if it was not. Only what is new is paid for.
+    /// Stores it when it is its turn; the answer if it was not. Only what is new is paid for.
     async fn store_now(&self, blob: Bytes) -> Result<Answer, Answer> {
+        // Held until the blob is stored, and for nothing else: places are for the store.
+        let Ok(Some(_place)) = timeout(limits::TURN_DEADLINE, self.relay.turns.place(self.whose, blob.len())).await
+        else {
+            self.refused();
+            return Err(count(self.relay, MailboxRequest::Put, Err(StoreError::Busy)));
+        };
         let (relay, began, bytes) = (self.relay, Instant::now(), blob.len());
         // Numbers ascend, so what has one that was given before was there before.
         let newest = relay.boxes.newest.load(Ordering::Acquire);

@@ -63,15 +63,29 @@ pub struct PinsArgs {
     room: String,
 }
 
+/// The option of `poll` that may stand behind the answers.
+const SEVERAL: &str = "--several";
+
+/// An answer to choose from. What looks like an option most likely is one.
+fn answer(text: &str) -> Result<String, String> {
+    match text.strip_prefix("--") {
+        Some(name) if text != SEVERAL && name.starts_with(char::is_alphabetic) => {
+            Err("an answer does not begin like an option: options stand before the room".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Arguments of `poll`.
 #[derive(Debug, clap::Args)]
 pub struct PollArgs {
     /// Which room
     room: String,
-    /// The question; one that begins like an option stands behind `--`, with its answers
+    /// The question
+    #[arg(allow_hyphen_values = true)]
     question: String,
     /// The answers to choose from, 2 to 20
-    #[arg(required = true, num_args = 2.., value_name = "ANSWER")]
+    #[arg(required = true, num_args = 2.., value_name = "ANSWER", allow_hyphen_values = true, value_parser = answer)]
     options: Vec<String>,
     /// Let everybody choose more than one
     #[arg(long)]
@@ -146,7 +160,11 @@ pub fn vote(args: &VoteArgs, node: &Client, globals: &Globals, out: &mut Out) ->
 /// # Errors
 /// What the node answers.
 pub fn poll(args: PollArgs, node: &Client, out: &mut Out) -> Done {
-    let PollArgs { room, question, options, several } = args;
+    let PollArgs { room, question, mut options, mut several } = args;
+    // Behind the answers too, where it is taken for one of them.
+    let said = options.len();
+    options.retain(|option| option != SEVERAL);
+    several |= options.len() < said;
     let client_id = Some(format!("{:032x}", rand::random::<u128>()));
     let request = CreatePoll { question, options, several, client_id };
     let sent: SendAnswer = node.send(Method::POST, &format!("/rooms/{}/polls", segment(&room)), &request)?;

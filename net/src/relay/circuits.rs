@@ -16,7 +16,7 @@ use libp2p::{Multiaddr, PeerId, relay::RateLimiter};
 use crate::gate::{Source, source};
 
 /// An ask of which nothing was heard for so long came to nothing.
-const ASKED_FOR: Duration = Duration::from_secs(60);
+const ASKED_FOR: Duration = Duration::from_secs(180);
 
 /// Circuits by who asked for them. Shared between the relay's task and its limiter; held only for a look.
 #[derive(Debug, Clone)]
@@ -52,11 +52,12 @@ impl Circuits {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A circuit stands that a peer asked for.
-    pub(super) fn accepted(&self, peer: &PeerId) {
+    /// A circuit stands that a peer asked for, who is at `source`.
+    pub(super) fn accepted(&self, peer: &PeerId, from: Option<IpAddr>) {
         let mut table = self.table();
         let Table { peers, sources } = &mut *table;
-        let asker = peers.entry(*peer).or_default();
+        let from = from.filter(|ip| self.loopback || !ip.is_loopback());
+        let asker = peers.entry(*peer).or_insert_with(|| Asker { source: from, ..Asker::default() });
         asker.standing += 1;
         // One that took very long was given up, and counts again.
         if asker.asked.pop_front().is_none()
@@ -80,6 +81,19 @@ impl Circuits {
         let stood = usize::from(asker.standing > 0);
         asker.standing -= stood;
         table.less(peer, stood);
+    }
+
+    /// A peer is gone, and with it all that it asked for.
+    pub(super) fn gone(&self, peer: &PeerId) {
+        let mut table = self.table();
+        let Some(asker) = table.peers.get_mut(peer) else { return };
+        let many = std::mem::take(&mut asker.standing) + std::mem::take(&mut asker.asked).len();
+        table.less(peer, many);
+    }
+
+    /// Circuits that stand.
+    pub(super) fn standing(&self) -> usize {
+        self.table().peers.values().map(|asker| asker.standing).sum()
     }
 
     /// Gives up asks of which nothing was heard.
@@ -155,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn an_ask_that_took_very_long_counts_where_its_peer_is() {
+        let now = Instant::now();
+        let mut circuits = Circuits::new(64, 2, false);
+        let (here, ip) = (at("/ip4/192.0.2.1/tcp/1"), "192.0.2.1".parse().unwrap());
+        assert!(circuits.try_next(peer(1), &here, now));
+        circuits.expire(now + ASKED_FOR);
+        circuits.accepted(&peer(1), Some(ip));
+        assert!(circuits.try_next(peer(2), &here, now));
+        assert!(!circuits.try_next(peer(3), &here, now) && !circuits.try_next(peer(1), &here, now));
+        circuits.gone(&peer(1));
+        assert!(circuits.try_next(peer(3), &here, now), "who is gone keeps nothing");
+        assert_eq!(circuits.standing(), 0);
+    }
+
+    #[test]
     fn one_source_takes_its_share_with_however_many_peers_and_another_has_its_own() {
         let now = Instant::now();
         let mut circuits = Circuits::new(4, 10, false);
@@ -162,7 +191,7 @@ mod tests {
         let mut made = 0;
         for number in 0..100 {
             while circuits.try_next(peer(number), &here, now) {
-                circuits.accepted(&peer(number));
+                circuits.accepted(&peer(number), None);
                 made += 1;
             }
         }
@@ -182,7 +211,7 @@ mod tests {
         assert!(!circuits.try_next(peer(1), &here, now), "asked for is as good as there");
         circuits.failed(&peer(1));
         assert!(circuits.try_next(peer(1), &here, now));
-        circuits.accepted(&peer(1));
+        circuits.accepted(&peer(1), None);
         // The other one is never heard of again; the one that stands goes on to count.
         circuits.expire(now + ASKED_FOR);
         assert!(circuits.try_next(peer(1), &here, now + ASKED_FOR));

@@ -69,7 +69,6 @@ struct RelayTask {
     /// Who made the circuits that stand.
     standing: Circuits,
     reserved: HashSet<libp2p::PeerId>,
-    circuits: usize,
     /// The tasks of lines, each with its connection.
     lines: JoinSet<ConnectionId>,
     /// Other relays.
@@ -152,7 +151,6 @@ pub(super) fn start(
         records: Buckets::new(RELAY_RECORDS_ASKED),
         standing,
         reserved: HashSet::new(),
-        circuits: 0,
         lines: JoinSet::new(),
         kept,
         known: HashMap::new(),
@@ -229,6 +227,7 @@ impl RelayTask {
                 }
                 if num_established == 0 {
                     self.reserved.remove(&peer_id);
+                    self.standing.gone(&peer_id);
                     if let Ok(peer) = PeerId::from_libp2p(&peer_id) {
                         self.kept.lost(&peer, None, Instant::now(), rand::random());
                     }
@@ -307,8 +306,8 @@ impl RelayTask {
             }
             relay::Event::CircuitReqAccepted { src_peer_id, .. } => {
                 self.traffic.circuits += 1;
-                self.circuits += 1;
-                self.standing.accepted(src_peer_id);
+                let from = self.peers.get(src_peer_id).and_then(|ids| self.connections.get(ids.first()?)?.source);
+                self.standing.accepted(src_peer_id, from);
             }
             relay::Event::CircuitReqDenied { src_peer_id, status, .. } => {
                 self.traffic.circuits_refused += 1;
@@ -317,10 +316,11 @@ impl RelayTask {
                     self.standing.failed(src_peer_id);
                 }
             }
-            relay::Event::CircuitClosed { src_peer_id, .. } => {
-                self.circuits = self.circuits.saturating_sub(1);
-                self.standing.closed(src_peer_id);
-            }
+            // Of a circuit whose other end lost its connection this is said twice: of the connection, and when the copying ends, which is
+            // up to who asked for it. Until then it costs what it did.
+            relay::Event::CircuitClosed { error: Some(error), .. }
+                if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            relay::Event::CircuitClosed { src_peer_id, .. } => self.standing.closed(src_peer_id),
             _ => {}
         }
     }
@@ -557,7 +557,7 @@ impl RelayTask {
             connections: self.connections.len(),
             sources: self.swarm.behaviour().gate.sources_standing(),
             reservations: self.reserved.len(),
-            circuits: self.circuits,
+            circuits: self.standing.standing(),
             lines: self.lines.len(),
             records: self.swarm.behaviour_mut().dht.store_mut().len(),
             traffic: self.traffic,

@@ -68,6 +68,19 @@ impl Outbox {
         self.sent.make_contiguous().sort_unstable();
     }
 
+    /// Nothing of a room is under way: what was to be written, and met a room that was not there, is written when it can be.
+    pub fn idle(&mut self, room: &RoomId) {
+        let waiting = self.rooms.get_mut(room).map(|reach| {
+            reach.writable = false;
+            reach.unwritten.clone()
+        });
+        for nonce in waiting.into_iter().flatten() {
+            if let Some(held) = self.entries.get_mut(&nonce) {
+                held.writing = false;
+            }
+        }
+    }
+
     /// A client sends a message. Answer it when the `Write` or `Store` among the outputs is durable, or at once when
     /// there is none: then the request was made before, and [`find`](Self::find) tells what became of it. A request that
     /// failed before anything was written is made anew.

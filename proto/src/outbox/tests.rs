@@ -193,6 +193,16 @@ fn what_waits_in_a_room_that_is_read_later_goes_out_and_is_known_by_its_number()
 }
 
 #[test]
+fn what_was_to_be_written_into_a_room_that_was_not_there_is_written_when_it_is() {
+    let mut desk = Desk::writable();
+    desk.submit(1);
+    desk.outbox.idle(&ROOM);
+    assert_eq!(desk.submit(2).len(), 1);
+    let out = desk.tell(In::Writable(ROOM));
+    assert!(matches!(&out[..], [Out::Write(one), Out::Write(two)] if (one.nonce, two.nonce) == ([1; 16], [2; 16])));
+}
+
+#[test]
 fn a_failed_message_is_retried_or_discarded_by_hand_only() {
     let mut desk = Desk::writable();
     desk.submit(1);

@@ -47,6 +47,7 @@ fn build(dir: &Path) {
 fn look(store: &Store) -> u32 {
     let id = room(1);
     let mut errors = 0;
+    let shorter = std::cell::Cell::new(false);
     let mut check = |right: Result<bool, ReadError>| match right {
         Ok(right) => assert!(right, "wrong data"),
         Err(_) => errors += 1,
@@ -66,13 +67,15 @@ fn look(store: &Store) -> u32 {
     }
     let wants = [Want { device: device(1), from: 1, to: u64::MAX }];
     check(store.missing(&id, LogKind::Message, &wants, usize::MAX).map(|rows| {
-        rows.len() == expected.len() && rows.iter().zip(&expected).all(|(row, expected)| row.bytes == expected.bytes)
+        // A log ends before what does not open.
+        shorter.set(rows.len() < expected.len());
+        rows.len() <= expected.len() && rows.iter().zip(&expected).all(|(row, expected)| row.bytes == expected.bytes)
     }));
     check(store.page(&id, Cursor::Newest, 1_000).map(|page| {
         page.rows.len() == expected.len() && page.rows.iter().rev().zip(&expected).all(|(row, want)| row.row == *want)
     }));
     check(store.unreadable(&id, None, 10).map(|rows| rows.is_empty()));
-    errors
+    errors + u32::from(shorter.get())
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {

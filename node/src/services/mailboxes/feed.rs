@@ -35,6 +35,8 @@ struct Flying {
     kind: SeriesKind,
     from: u64,
     to: u64,
+    /// The relays that it was put to.
+    put_to: Vec<PeerId>,
     /// The blobs, and the relays that have each.
     blobs: Vec<(BoxName, BlobId, BTreeSet<PeerId>)>,
     since_ms: u64,
@@ -117,9 +119,16 @@ impl Feed {
     }
 
     /// A stretch is on its way in these blobs. Without any (nobody has a key of its boxes) it is done.
-    pub(super) fn sent(&mut self, kind: SeriesKind, from: u64, to: u64, blobs: Vec<(BoxName, BlobId)>, now_ms: u64) {
+    pub(super) fn sent(
+        &mut self,
+        kind: SeriesKind,
+        (from, to): (u64, u64),
+        blobs: Vec<(BoxName, BlobId)>,
+        put_to: Vec<PeerId>,
+        now_ms: u64,
+    ) {
         let blobs = blobs.into_iter().map(|(name, id)| (name, id, BTreeSet::new())).collect();
-        self.flight.push_back(Flying { kind, from, to, blobs, since_ms: now_ms });
+        self.flight.push_back(Flying { kind, from, to, put_to, blobs, since_ms: now_ms });
         self.advance();
     }
 
@@ -141,10 +150,12 @@ impl Feed {
         let (mut took, mut refused) = (BTreeSet::<PeerId>::new(), BTreeSet::<PeerId>::new());
         let gone = self.let_go(|flying| {
             let had = |peer: &PeerId| places.get(peer).is_some_and(|at| at.of(flying.kind) >= flying.to);
-            let has = |peer: &&PeerId| had(peer) || flying.is_at(peer);
+            // Who was not given it takes it from the log, and does not refuse it.
+            let took_it = |peer: &&PeerId| had(peer) || flying.put_to.contains(peer) && flying.is_at(peer);
+            let has = |peer: &&PeerId| took_it(peer) || !flying.put_to.contains(peer);
             let waited = now_ms >= flying.since_ms.saturating_add(FEED_PATIENCE_MS);
             let over =
-                !awake.is_empty() && (awake.iter().all(|it| has(&it)) || waited && awake.iter().any(|it| has(&it)));
+                !awake.is_empty() && (awake.iter().all(|it| has(&it)) || waited && awake.iter().any(|it| took_it(&it)));
             if over {
                 took.extend(awake.iter().filter(|peer| flying.is_at(peer)));
                 refused.extend(awake.iter().filter(|peer| !has(peer)));
@@ -239,7 +250,8 @@ mod tests {
     }
 
     fn send(feed: &mut Feed, n: u64) {
-        feed.sent(SeriesKind::Message, n, n, vec![(BOX, blob(n))], 0);
+        let all = feed.places().keys().copied().collect();
+        feed.sent(SeriesKind::Message, (n, n), vec![(BOX, blob(n))], all, 0);
     }
 
     #[test]
@@ -293,7 +305,7 @@ mod tests {
                 [full],
                 "who has it gets it no second time"
             );
-            feed.sent(SeriesKind::Message, 1, 1, vec![(BOX, blob(1))], now_ms);
+            feed.sent(SeriesKind::Message, (1, 1), vec![(BOX, blob(1))], vec![full], now_ms);
             assert!(feed.done(&[one, full], now_ms).is_empty());
             now_ms += FEED_PATIENCE_MS;
             assert_eq!(feed.done(&[one, full], now_ms).len(), 1);
@@ -301,12 +313,24 @@ mod tests {
         // Then it takes all, and is one like the others.
         now_ms += FEED_REST_MAX_MS;
         for n in 1..=all {
-            feed.sent(SeriesKind::Message, n, n, vec![(BOX, blob(n))], now_ms);
+            feed.sent(SeriesKind::Message, (n, n), vec![(BOX, blob(n))], vec![full], now_ms);
             feed.stored(full, &BOX, &blob(n));
         }
         assert_eq!((feed.done(&[one, full], now_ms).len() as u64, feed.lacks(&full, &tips(all))), (all, 0));
         assert_eq!(feed.lacking(SeriesKind::Message, all + 1, &[one, full], now_ms), [one, full]);
         assert_eq!(feed.next(&[full], &tips(all + 1), now_ms), Some(tips(all)));
+    }
+
+    #[test]
+    fn who_was_not_given_a_stretch_refuses_nothing() {
+        let (one, new) = (peer(1), peer(2));
+        let mut feed = feed(&[one]);
+        send(&mut feed, 1);
+        feed.set_relays(&[one, new], &BTreeMap::new(), &Tips::default());
+        assert!(feed.done(&[one, new], FEED_PATIENCE_MS).is_empty(), "nobody has it");
+        feed.stored(one, &BOX, &blob(1));
+        assert_eq!(feed.done(&[one, new], 0).len(), 1, "nobody else is waited for");
+        assert_eq!(feed.next(&[one, new], &tips(1), 0), Some(tips(0)), "and the new one gets it from the log at once");
     }
 
     #[test]
@@ -324,7 +348,7 @@ mod tests {
     #[test]
     fn what_nobody_can_read_any_more_is_passed_over() {
         let mut feed = feed(&[peer(1)]);
-        feed.sent(SeriesKind::Control, 1, 4, Vec::new(), 0);
+        feed.sent(SeriesKind::Control, (1, 4), Vec::new(), vec![peer(1)], 0);
         assert_eq!(feed.next(&[peer(1)], &Tips { control: 4, ..Tips::default() }, 0), None);
         assert_eq!(feed.places()[&peer(1)].control, 4);
     }

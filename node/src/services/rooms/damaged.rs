@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use parlor_api::{Attention, Code, Problem, RoomItem, RoomKind, Standing, SyncState};
-use parlor_proto::RoomId;
 use parlor_proto::sync::Guard;
-use parlor_storage::{Batch, Namespace, Store};
+use parlor_proto::{RoomId, codec};
+use parlor_storage::{Batch, Namespace, Store, Tip};
 
 use super::begin::held;
 use super::directory::{Directory, Summary};
@@ -28,7 +28,9 @@ const READ_AGAIN_MS: u64 = 10_000;
 const FIRST_PAUSE_MS: u64 = 1_000;
 /// twice as long each time, and at last this long: it costs reading what opens of it.
 const LAST_PAUSE_MS: u64 = 600_000;
-/// Begins the name of a row that says that a room was thrown away here.
+/// Longest row that says that a room was thrown away.
+const REACHED_MAX: usize = 32;
+/// Begins the name of a row that says that a room was thrown away here, and how far our logs went.
 const THROWN_AWAY: &[u8] = b"thrown away|";
 
 /// A room that can not be read: when it was tried last, and how long it rests then.
@@ -175,6 +177,7 @@ impl Worker {
         tracing::info!(room = %room.short(), "a room can be read again");
         self.damaged.remove(&room);
         self.rooms.insert(room, entry);
+        self.outbox.idle(&room);
         self.reread_outbox(&outbox).await;
         self.turn(room, |turn| {
             turn.guard();
@@ -198,7 +201,11 @@ impl Worker {
 /// Forgets a room that can not be read. What its logs hold of ours is noted to be elsewhere.
 async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
     let mut note = Batch::new(None);
-    note.put(Namespace::Meta, &thrown_away(&room), Vec::new());
+    let me = context.identity.device();
+    let seq = |tips: &[Tip]| tips.iter().find(|tip| tip.device == me).map_or(0, |tip| tip.seq);
+    // As far as the disk says it.
+    let ours = context.store.tips(&room).map_or((0, 0), |tips| (seq(&tips.control), seq(&tips.message)));
+    note.put(Namespace::Meta, &thrown_away(&room), codec::encode(&ours));
     let mut forget = Batch::new(Some(room));
     forget.forget_room();
     for batch in [note, forget] {
@@ -213,6 +220,12 @@ async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
 /// Whether a room of this id was thrown away here, and what its logs hold of ours was not compared since. Blocks.
 pub(super) fn was_thrown_away(store: &Store, room: &RoomId) -> Answer<bool> {
     Ok(store.get(None, Namespace::Meta, &thrown_away(room)).map_err(damaged)?.is_some())
+}
+
+/// Up to where our two logs of a room that was thrown away went, control first; nothing of one that was not. Blocks.
+pub(super) fn reached(store: &Store, room: &RoomId) -> Option<(u64, u64)> {
+    let row = store.get(None, Namespace::Meta, &thrown_away(room)).ok().flatten()?;
+    Some(codec::decode(&row, REACHED_MAX).unwrap_or_default())
 }
 
 /// Notes that what the logs of a room hold of ours is here.

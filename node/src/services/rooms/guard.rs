@@ -4,7 +4,7 @@
 //! waits in the outbox already stays there. See [`parlor_proto::sync::Guard`].
 
 use parlor_proto::outbox::In as OutboxIn;
-use parlor_proto::sync::Guard;
+use parlor_proto::sync::{Guard, Series};
 
 use super::entry::Turn;
 use super::message::Wish;
@@ -58,6 +58,13 @@ impl Turn<'_> {
             return;
         }
         if self.entry.guard.is_firm() {
+            // Who met us may have less of our logs than there is.
+            let me = self.context.identity.device();
+            let here = [Series::control(me), Series::messages(me)].map(|series| self.entry.tables.seq(&series));
+            let wanted = super::damaged::reached(&self.context.store, &self.id());
+            if wanted.is_some_and(|(control, message)| here[0] < control || here[1] < message) {
+                return;
+            }
             let note = super::damaged::compared(&self.id());
             self.hand_over(note, Settle::default());
         }

@@ -64,7 +64,7 @@ impl Turn<'_> {
 
     /// The room was loaded: goes on with what was not opened to its end.
     pub(super) fn go_on_opening(&mut self) {
-        if self.entry.opening.noted {
+        if self.entry.opening.noted && !self.entry.rests(self.now_ms) {
             self.open_unreadable();
         }
     }

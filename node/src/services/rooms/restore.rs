@@ -29,7 +29,11 @@ impl Worker {
             let outbox = &mut self.outbox;
             let mut turn = Turn { entry: &mut gone, outbox, context: &context, jobs: &mut jobs, now_ms };
             settle.replies.into_iter().for_each(|reply| reply(&mut turn, Err(problem.clone())));
+            self.never_written(&settle.entries);
             return;
+        }
+        if !self.rooms.contains_key(&room) {
+            return self.never_written(&settle.entries);
         }
         self.turn(room, |turn| {
             // The disk may have taken the messages all the same: then the outbox has learned so.
@@ -53,6 +57,14 @@ impl Worker {
             }
         })
         .await;
+    }
+
+    /// Messages of a room that is not here: their owner hears of them when it is again.
+    fn never_written(&mut self, entries: &[outbox::Entry]) {
+        for entry in entries {
+            let never = OutboxIn::Never { nonce: entry.nonce, failure: outbox::Failure::Store };
+            self.outbox.handle(never, now_ms(), &mut rng());
+        }
     }
 
     /// Throws a room away and loads it from the store; its peers are dropped, so that sync begins anew. Answers what was

@@ -264,6 +264,10 @@ impl Turn<'_> {
 
     /// The room was loaded: looks at what was deleted, and was not looked at since.
     pub(super) fn go_on_erasing(&mut self) {
+        // After a failed write it would fail again, and the room be read anew for it, again and again.
+        if self.entry.rests(self.now_ms) {
+            return;
+        }
         let deleted: Vec<_> = self.entry.deleted.keys().copied().collect();
         deleted.into_iter().for_each(|target| self.touch(target));
     }
@@ -283,6 +287,9 @@ impl Turn<'_> {
     /// Takes away the keys of those among these messages that their authors deleted, if they are here still: of homes in which that
     /// was cut short.
     pub(super) fn erase_left(&mut self, looked: &[Looked], sight: &Sight) {
+        if self.entry.rests(self.now_ms) {
+            return;
+        }
         let redacts = |said: &annotation::Annotation| said.act == annotation::Act::Redact;
         for looked in looked.iter().filter(|looked| !looked.erased) {
             let about = sight.about(&looked.event.id());

@@ -95,6 +95,9 @@ impl Turn<'_> {
             // Also of what changed nothing in the end: who was put out and came back left an epoch behind whose key may be missing.
             self.entry.maintain_ms = Some(self.now_ms.max(self.entry.rest_until_ms));
         }
+        // Once more: before it was stored it may have been looked in vain.
+        let ends = settle.accepted.iter().filter_map(message).filter_map(|message| message.fades_ms);
+        ends.for_each(|until_ms| self.context.fading.note(until_ms));
         self.tell_log(&settle.accepted);
         self.tell_changes(&settle.changes);
         if settle.accepted.iter().filter_map(message).next().is_some() {

@@ -411,6 +411,8 @@ impl Turn<'_> {
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();
+            self.go_on_opening();
+            self.go_on_erasing();
         }
         if self.entry.maintain_ms.is_some_and(|due| due <= self.now_ms) {
             let company = self.company();

@@ -64,8 +64,8 @@ impl Actor {
         }
         for stretch in stretches {
             let Some(mail) = self.rooms.get(&room) else { return };
-            let lacking = mail.feed.lacking(stretch.kind, stretch.to, &up, now);
-            let ids = lacking.iter().filter_map(|peer| mail.plan.relays.iter().find(|relay| relay.peer == *peer)?.id());
+            let put_to = mail.feed.lacking(stretch.kind, stretch.to, &up, now);
+            let ids = put_to.iter().filter_map(|peer| mail.plan.relays.iter().find(|relay| relay.peer == *peer)?.id());
             let lacking: BTreeSet<RelayId> = ids.collect();
             let mut blobs = Vec::new();
             let mut whole = true;
@@ -86,7 +86,7 @@ impl Actor {
                 mail.full_until_ms = now.saturating_add(FEED_PAUSE_MS);
                 return;
             }
-            mail.feed.sent(stretch.kind, stretch.from, stretch.to, blobs, now);
+            mail.feed.sent(stretch.kind, (stretch.from, stretch.to), blobs, put_to, now);
             mail.kept.put = mail.feed.places().clone();
         }
     }
