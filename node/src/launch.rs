@@ -200,10 +200,19 @@ async fn run(config: &Config, front: &mut Front, account: Account, store: Store)
         backups: Arc::new(tokio::sync::Semaphore::new(1)),
         stopping: front.stop.clone(),
     };
-    let app = App { node: Arc::new(node) };
+    served(App { node: Arc::new(node) }, (front, &config.home), network, tasks).await
+}
+
+/// Has the node served, and says that it is ready.
+async fn served(
+    app: App,
+    (front, home): (&mut Front, &Home),
+    network: JoinHandle<()>,
+    tasks: JoinSet<()>,
+) -> Result<Parts, Problem> {
     let ready = app.ready().await;
-    match ready.and_then(|ready| front.serve_node(app.clone(), &config.home).map(|()| ready)) {
-        Ok(ready) => drop(bus.publish(now_ms(), parlor_api::EventBody::Ready(ready))),
+    match ready.and_then(|ready| front.serve_node(app.clone(), home).map(|()| ready)) {
+        Ok(ready) => drop(app.node.bus.publish(now_ms(), parlor_api::EventBody::Ready(ready))),
         Err(problem) => {
             // What runs by now would keep the home from whoever tries again.
             let _ = tokio::time::timeout(STOP_DEADLINE, quiet(&app)).await;
