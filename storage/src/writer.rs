@@ -199,7 +199,8 @@ impl Writer {
             Ok(()) => {
                 self.next.forgotten.extend(group.forgotten());
                 self.next.room = group.publish();
-                self.shared.published.send_replace(number);
+                // A group without rows is none: the next one has its number, and is not to be taken for seen.
+                self.shared.published.send_replace(self.next.group - 1);
                 Ok(())
             }
             Err(fault) => {

@@ -66,6 +66,21 @@ fn a_closed_store_answers_closed_and_can_be_opened_at_once() {
 }
 
 #[test]
+fn whoever_follows_the_changes_misses_none_that_comes_after_a_batch_of_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut made = Batch::new(Some(room(1)));
+    made.room(vec![7]);
+    store.commit_blocking(made).unwrap();
+    store.commit_blocking(Batch::new(None)).unwrap();
+    let seen = store.changes(0, 10).unwrap().up_to;
+    let mut said = Batch::new(Some(room(1)));
+    said.message(message(1, 1, 1, 1, 300));
+    store.commit_blocking(said).unwrap();
+    assert_eq!(store.changes(seen, 10).unwrap().changed.len(), 1);
+}
+
+#[test]
 fn a_gap_and_a_second_event_in_one_place_are_refused_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
