@@ -40,8 +40,7 @@ export const wrong: Like<typeof english> = {
   'finding.join_waits.do': 'Ein Mitglied muss online sein oder zustimmen.',
   'finding.loopback_only': 'Der Knoten lauscht nur auf diesem Rechner: Andere erreichen ihn nicht direkt',
   'finding.loopback_only.do': 'Starte ihn ohne Adresse, oder mit einer des Netzes.',
-  'finding.mailbox_trouble':
-    'Das Postfach bei {name} nimmt gerade nichts an; was dort nicht auf Abwesende wartet: {n}',
+  'finding.mailbox_trouble': 'Das Postfach bei {name} nimmt gerade nichts an; was dort nicht auf Abwesende wartet: {n}',
   'finding.mailbox_trouble.do':
     'Es wird von selbst wieder versucht; frag, wer das Relay betreibt, oder gib dem Raum noch ein Postfach.',
   'finding.nat_cone':
@@ -88,7 +87,8 @@ export const wrong: Like<typeof english> = {
     '{name} kann nicht gelesen werden: Etwas davon ist auf der Platte beschädigt; alle anderen Räume gehen',
   'finding.room_damaged.do':
     'Stelle ein Backup in einem neuen Ordner wieder her, oder wirf den Raum weg und lass dich neu einladen.',
-  'finding.room_no_mailbox': 'In {name} bewahrt niemand auf, was für Abwesende geschrieben wird: Der Raum hat kein Postfach',
+  'finding.room_no_mailbox':
+    'In {name} bewahrt niemand auf, was für Abwesende geschrieben wird: Der Raum hat kein Postfach',
   'finding.room_no_mailbox.do': 'Ein Besitzer oder Admin gibt ihm eines auf seiner Seite.',
   'finding.room_waits':
     'In {name} kann gerade nichts geschrieben werden: Die Schlüssel macht oder verteilt ein Mitglied, das online ist',

@@ -38,8 +38,7 @@ export const wrong = {
   'finding.join_waits.do': 'A member has to be online, or to approve.',
   'finding.loopback_only': 'The node listens on this machine alone: others cannot reach it directly',
   'finding.loopback_only.do': 'Start it without an address, or with one of the network.',
-  'finding.mailbox_trouble':
-    'The mailbox at {name} takes nothing now; what does not wait there for who is away: {n}',
+  'finding.mailbox_trouble': 'The mailbox at {name} takes nothing now; what does not wait there for who is away: {n}',
   'finding.mailbox_trouble.do':
     'It is tried again by itself; ask who runs the relay, or give the room one more mailbox.',
   'finding.nat_cone': 'This machine is behind a router: others reach it after a relay has introduced them',
