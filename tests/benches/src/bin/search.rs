@@ -2,7 +2,8 @@
 //!
 //! Texts have words of a vocabulary of 50,000, as often as words are (Zipf). A query is what somebody has typed so far of one or two
 //! words of some message; all answer the 20 newest. Ours is what the node asks its index; that the candidates are looked at in their
-//! rooms comes on top and is the same for any index.
+//! rooms comes on top and is the same for any index. Then a tenth as many messages that disappear: one after the other goes, and how
+//! long it takes until its words are in no file.
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use parlor_benches::{Goal, Pair, Row, seconds, size};
@@ -18,6 +19,8 @@ use tantivy::{Index, IndexReader, Order, Term, doc};
 const VOCABULARY: u64 = 50_000;
 const QUERIES: usize = 400;
 const NEWEST: usize = 20;
+/// Messages that disappear one after the other.
+const FADING: u64 = 20;
 /// Messages of a commit while the index is filled.
 const BATCH: usize = 4_096;
 
@@ -80,21 +83,42 @@ fn ours(index: &SearchIndex, (whole, last): &(Vec<String>, String)) -> usize {
     index.candidates(&Ask { query, limit: NEWEST, ..Ask::default() }).unwrap().len()
 }
 
-fn fill(index: &SearchIndex, count: u64) {
+/// Clocks go by fits and starts, ties are hashes, and each author counts for himself: even ones would cost no columns.
+fn key(number: u64) -> Key {
+    let mut dice = Dice(number | 1);
+    let (room, author) = (1 + (number % 10) as u32, (number % 200) as u32);
+    let ms = 1_700_000_000_000 + number * 977 + dice.next() % 900;
+    let mut place = [0; 20];
+    place[..8].copy_from_slice(&(ms << 16 | u64::from(dice.next().is_multiple_of(10))).to_be_bytes());
+    place[8..12].copy_from_slice(&author.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    place[12..16].copy_from_slice(&author.to_be_bytes());
+    place[16..].copy_from_slice(&((number / 200) as u32).to_be_bytes());
+    Key { position: Position::from_stored(place), room }
+}
+
+fn fill(index: &SearchIndex, count: u64, shelf: Shelf) {
     let numbers: Vec<u64> = (0..count).collect();
     for numbers in numbers.chunks(BATCH) {
         let entry = |number: &u64| {
-            let mut place = [0; 20];
-            place[..8].copy_from_slice(&((1_700_000_000_000 + number * 977) << 16).to_be_bytes());
-            place[12..16].copy_from_slice(&(*number as u32 % 200).to_be_bytes());
-            place[16..].copy_from_slice(&(*number as u32).to_be_bytes());
-            let key = Key { position: Position::from_stored(place), room: 1 + (*number % 10) as u32 };
             let author = AccountId([(number % 200) as u8; 32]);
-            Entry { key, author, file: false, shelf: Shelf::Lasting, parts: vec![text(*number)] }
+            Entry { key: key(*number), author, file: false, shelf, parts: vec![text(*number)] }
         };
         index.apply(&[], &numbers.iter().map(entry).collect::<Vec<_>>()).unwrap();
         index.commit(Progress::new(1)).unwrap();
     }
+}
+
+/// Milliseconds and bytes that each of some messages costs that disappear one after the other.
+fn fade(index: &SearchIndex, count: u64) -> (f64, f64) {
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for number in 0..FADING.min(count) {
+        index.apply(&[key(number)], &[]).unwrap();
+        index.commit(Progress::new(1)).unwrap();
+        times.push(1e3 * seconds(|| bytes += index.purge(Shelf::Fading).unwrap()));
+        assert!(!index.holds_gone(Shelf::Fading).unwrap());
+    }
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], bytes as f64 / times.len() as f64)
 }
 
 struct Plain {
@@ -167,7 +191,7 @@ fn main() {
     let count = size(1_000_000);
     let dir = tempfile::tempdir().unwrap();
     let index = SearchIndex::open(&dir.path().join("search"), &Vault::generate(&mut rand::rng())).unwrap();
-    let filled = seconds(|| fill(&index, count));
+    let filled = seconds(|| fill(&index, count, Shelf::Lasting));
     let bytes = index.disk_bytes().unwrap() as f64;
     let of_text: f64 = (0..count).map(|number| text(number).len() as f64).sum();
     let queries = typed(count);
@@ -190,6 +214,18 @@ fn main() {
     tell("SQLite FTS5", &beside, Goal::None, Goal::None);
     let share = Pair { ours: bytes, theirs: of_text, ratio: bytes / of_text };
     Row { what: "index", beside: "the text", unit: "bytes", pair: share, goal: Goal::AtMost(0.7) }.print();
+    for (kind, bytes) in index.usage().unwrap() {
+        let share = Pair { ours: bytes as f64, theirs: of_text, ratio: bytes as f64 / of_text };
+        Row { what: &format!("of that {kind}"), beside: "the text", unit: "bytes", pair: share, goal: Goal::None }
+            .print();
+    }
     let rate = Pair { ours: count as f64 / filled, theirs: f64::NAN, ratio: f64::NAN };
     Row { what: "building", beside: "-", unit: "messages/s", pair: rate, goal: Goal::None }.print();
+    let fading = SearchIndex::open(&dir.path().join("fading"), &Vault::generate(&mut rand::rng())).unwrap();
+    fill(&fading, count / 10, Shelf::Fading);
+    let (ms, bytes) = fade(&fading, count / 10);
+    for (what, unit, ours) in [("one disappears", "ms", ms), ("written anew for it", "bytes", bytes)] {
+        let pair = Pair { ours, theirs: f64::NAN, ratio: f64::NAN };
+        Row { what, beside: "-", unit, pair, goal: Goal::None }.print();
+    }
 }
