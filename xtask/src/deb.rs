@@ -1,5 +1,5 @@
 //! `cargo xtask deb`: a Debian package of the relay, made with `dpkg-deb` alone: program, manual pages, completions, unit,
-//! settings, licences.
+//! settings, licences. With `--walk` it is tried on a Debian that is booted for it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,11 @@ use std::process::Command;
 
 use crate::{Error, shell};
 
+mod walk;
+
 const PACKAGE: &str = "parlor-bootstrap";
+/// The program that walks with it.
+const NODE: &str = "parlor";
 
 /// Files of the tree, where they go, and their mode.
 const FILES: [(&str, &str, u32); 6] = [
@@ -20,43 +24,52 @@ const FILES: [(&str, &str, u32); 6] = [
     ("packaging/compose/grafana/dashboards/parlor-relay.json", "usr/share/doc/parlor-bootstrap/grafana.json", 0o644),
 ];
 
-/// Builds the package. `--program FILE` packs a program that was built before; `--out DIR` says where to.
+/// Builds the package. `--program FILE` packs a program that was built before, with that of a node beside it for `--walk`;
+/// `--out DIR` says where to.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
-    let (mut program, mut out) = (None, root.join("target/debian"));
+    let (mut program, mut out, mut walks) = (None, root.join("target/debian"), false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
         match arg.as_str() {
-            "--program" => program = Some(PathBuf::from(value)),
-            "--out" => out = PathBuf::from(value),
+            "--program" => program = Some(PathBuf::from(value()?)),
+            "--out" => out = PathBuf::from(value()?),
+            "--walk" => walks = true,
             _ => return Err(format!("no option {arg}").into()),
         }
     }
     let program = match program {
         Some(program) => program,
         None => {
-            shell::cargo(root, ["build", "--release", "--locked", "--package", PACKAGE]).run()?;
+            let node: &[&str] = if walks { &["--package", NODE] } else { &[] };
+            shell::cargo(root, ["build", "--release", "--locked", "--package", PACKAGE]).args(node).run()?;
             let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
             target.join("release").join(PACKAGE)
         }
     };
+    let deb = pack(root, &program, &out)?;
+    println!("{}", deb.display());
+    if walks { walk::run(root, &out, &deb, &program.with_file_name(NODE)) } else { Ok(()) }
+}
+
+/// Makes the package of a program in `out`, and says where it is.
+fn pack(root: &Path, program: &Path, out: &Path) -> Result<PathBuf, Error> {
     let stage = out.join("stage");
     let _ = fs::remove_dir_all(&stage);
-    place(&program, &stage.join("usr/bin").join(PACKAGE), 0o755)?;
+    place(program, &stage.join("usr/bin").join(PACKAGE), 0o755)?;
     for (from, to, mode) in FILES {
         place(&root.join(from), &stage.join(to), mode)?;
     }
-    generated(&program, &stage)?;
-    for script in ["postinst", "prerm"] {
+    generated(program, &stage)?;
+    for script in ["postinst", "prerm", "postrm"] {
         place(&root.join("packaging/debian").join(script), &stage.join("DEBIAN").join(script), 0o755)?;
     }
     write(&stage.join("DEBIAN/conffiles"), "/etc/parlor-bootstrap/config.toml\n")?;
-    write(&stage.join("DEBIAN/control"), &control(root, &libc(&fs::read(&program)?))?)?;
+    write(&stage.join("DEBIAN/control"), &control(root, &libc(&fs::read(program)?))?)?;
     let deb = out.join(format!("{PACKAGE}_{}_{}.deb", version(root)?, architecture()?));
     let packed = ["--build", "--root-owner-group"];
     shell::program(Path::new("dpkg-deb"), root).args(packed).args([&stage, &deb]).run()?;
-    println!("{}", deb.display());
-    Ok(())
+    Ok(deb)
 }
 
 /// What the program writes itself: manual pages and completions.

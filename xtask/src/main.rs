@@ -30,8 +30,8 @@ usage: cargo xtask COMMAND
   fuzz [TARGET]... [--seconds N]
                         runs the fuzz targets (all, or those named) for N seconds each (60)
   mutants [--only PART] breaks each rule by one line, in a copy of the tree, and expects a test to fail
-  deb [--program FILE] [--out DIR]
-                        a Debian package of the relay
+  deb [--program FILE] [--out DIR] [--walk]
+                        a Debian package of the relay; --walk tries it on a Debian that is booted for it
   web [--check|--test]  builds the web page into web/dist, with the stamp of its sources; --test runs its tests alone
   soak [--minutes N]    simulators with new seeds, kills, fuzz targets and mutants in turn, for N minutes (10)
 ";

@@ -160,6 +160,24 @@ async fn a_peer_has_four_lines_and_no_more_until_one_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_port_is_listened_on_by_quic_and_tcp_and_by_both_families_as_relays_do_it() {
+    let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+    let families: &[&str] = if has_ipv6 { &["/ip4/0.0.0.0", "/ip6/::"] } else { &["/ip4/0.0.0.0"] };
+    for _ in 0..20 {
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let all = families.iter().flat_map(|host| [format!("{host}/udp/{port}/quic-v1"), format!("{host}/tcp/{port}")]);
+        let mut several = config(1, TCP);
+        several.listen = all.map(|text| text.parse().unwrap()).collect();
+        match spawn(several).await {
+            Ok(node) => return node.handle.shutdown().await,
+            Err(NetworkError::AddressInUse { .. }) => continue,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no port of twenty is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_a_clear_error() {
     for listen in [TCP, QUIC] {
         let first = TestNode::start(1, listen).await;
