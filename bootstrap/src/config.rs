@@ -73,7 +73,7 @@ pub struct Numbers {
     pub connections_per_source: u32,
     /// Circuits in all.
     pub circuits: usize,
-    /// Circuits of one peer.
+    /// Circuits that one peer asked for.
     pub circuits_per_peer: usize,
     /// Circuits of those who asked from one source.
     pub circuits_per_source: usize,

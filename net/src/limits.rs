@@ -233,7 +233,7 @@ pub const RELAY_RESERVATIONS: usize = RELAY_CONNECTIONS as usize;
 pub const RELAY_RESERVATION: Duration = Duration::from_secs(3600);
 /// Circuits of a relay. Each holds two buffers of 8 KiB while it carries something.
 pub const RELAY_CIRCUITS: usize = 4096;
-/// Circuits of one peer, in and out: its rooms' members behind bad NATs.
+/// Circuits that one peer asked for: to its rooms' members behind bad NATs.
 pub const RELAY_CIRCUITS_PER_PEER: usize = 64;
 /// Circuits that stand for those who asked from one source (an IPv4 address, an IPv6 /64): a sixteenth of all, so that one
 /// address does not take what is there for those who have no other way.

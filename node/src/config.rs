@@ -1,7 +1,7 @@
 //! Settings of a node: what the program was told, over what `HOME/config.toml` says, over defaults.
 //!
 //! ```toml
-//! listen = ["/ip4/0.0.0.0/udp/0/quic-v1"]   # addresses to listen on for other nodes
+//! listen = ["/ip4/0.0.0.0/udp/4001/quic-v1"]   # addresses to listen on for other nodes; by default any port, by IPv4 and IPv6
 //! relay = ["/dns4/relay.example/tcp/4001/p2p/12D3KooW..."]   # with ?token=TOKEN behind, if the relay is not open to all
 //! api = "127.0.0.1:7077"                     # address of the local API
 //! mdns = true                                # find members on the local network
@@ -18,7 +18,7 @@
 //! The last five are what holds until `parlor config set` says otherwise: that is kept in the history.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 use parlor_api::{Code, Notify, Problem, Stance};
@@ -36,8 +36,15 @@ pub(crate) const PASSPHRASE_MAX: usize = 1024;
 /// Shortest passphrase that is taken for something new, in characters: of shorter ones all are tried by who has the file.
 pub const PASSPHRASE_MIN: usize = 8;
 
-/// Addresses to listen on when nobody says: any free port on every interface, by QUIC and by TCP.
-const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"];
+/// Addresses to listen on when nobody says: any free port on every interface, by QUIC and by TCP; by IPv6 where the machine has it,
+/// for there nobody stands behind a translator of addresses.
+fn default_listen() -> Vec<String> {
+    let mut listen = vec!["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"];
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        listen.extend(["/ip6/::/udp/0/quic-v1", "/ip6/::/tcp/0"]);
+    }
+    listen.into_iter().map(str::to_owned).collect()
+}
 
 /// Where the passphrase of the account comes from.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -197,7 +204,7 @@ impl Config {
     pub fn new(home: Home) -> Self {
         Self {
             home,
-            listen: LISTEN.map(str::to_owned).to_vec(),
+            listen: default_listen(),
             relays: RelayTexts::default(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             mdns: true,

@@ -23,6 +23,7 @@ mod ballast;
 mod batch;
 mod blobs;
 mod changes;
+mod closing;
 mod directory;
 mod engine;
 mod error;

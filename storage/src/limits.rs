@@ -79,7 +79,7 @@ pub(crate) const SEARCH_CACHE_BLOCKS: usize = 512;
 pub(crate) const SEARCH_WRITER_BYTES: usize = 15_000_000;
 
 /// Messages that disappear in a segment that is merged with no other any more: with those it was merged from, a segment has at most some
-/// eight times as many, 4 MB, which is what is written anew when one of them disappears.
+/// eight times as many: a few megabytes, which is what is written anew when one of them disappears (`docs/spec/search.md`).
 pub(crate) const SEARCH_FADING_SEGMENT: usize = 8_192;
 
 /// Words of one segment that are looked at for the beginning of a word.

@@ -21,7 +21,7 @@ use crate::seal::Sealer;
 use crate::timeline::{Cursor, Page, Position, TimelineRow};
 use crate::value::Place;
 use crate::writer::{Job, Request, Shared, Writer};
-use crate::{CommitError, Namespace, OpenError, ReadError, audit, pages, read, remarks};
+use crate::{CommitError, Namespace, OpenError, ReadError, audit, closing, pages, read, remarks};
 
 /// How to open a store. The defaults are right for a node.
 #[derive(Debug, Clone)]
@@ -115,14 +115,7 @@ impl Store {
     /// Finishes the commits that wait, stops the writer and gives the files back. Later calls on any clone answer
     /// `Closed`. Blocks until the lock is released: not from an async task.
     pub fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        futures::executor::block_on(async {
-            if self.requests.send(Request::Close(answer)).await.is_ok() {
-                // An error means that somebody else closed it first.
-                let _ = answered.await;
-            }
-            self.requests.closed().await;
-        });
+        closing::close(&self.requests, Request::Close);
     }
 
     /// The rooms with their records, in the order in which they were made.

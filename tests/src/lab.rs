@@ -168,6 +168,19 @@ impl Lab {
         Relay::start_at(Some(self.namespace(host)), listen.into(), &["--open"])
     }
 
+    /// Gives both sides IPv6, which nobody translates and nobody filters; the relays have none. For sides with one box.
+    pub fn give_ipv6(&self) {
+        for (side, n, other) in [('A', 1, 2), ('B', 2, 1)] {
+            let (host, nat) = (format!("host{side}"), format!("nat{side}"));
+            self.ip(&nat, &format!("addr add 2001:db8:{n}::1/64 dev lan0 nodad"));
+            self.ip(&nat, &format!("addr add 2001:db8:ff::{n}/64 dev wan0 nodad"));
+            run(self.command(&nat, "sysctl").args(["-qw", "net.ipv6.conf.all.forwarding=1"]));
+            self.ip(&nat, &format!("route add 2001:db8:{other}::/64 via 2001:db8:ff::{other}"));
+            self.ip(&host, &format!("addr add 2001:db8:{n}::2/64 dev eth0 nodad"));
+            self.ip(&host, &format!("route add default via 2001:db8:{n}::1"));
+        }
+    }
+
     /// Changes the link of a side's box, or of the host itself if it is on the internet.
     ///
     /// # Panics

@@ -66,39 +66,10 @@ impl Dag {
         let id = node.event.id();
         match &node.control {
             Control::Genesis(genesis) => {
-                for (place, owner) in genesis.owners.iter().enumerate() {
-                    self.add_grant(Grant {
-                        op: at,
-                        subject: owner.account(),
-                        power: Power::OWNER,
-                        perms: Permissions::ALL,
-                        max_depth: crate::limits::MAX_DEPTH,
-                        invites: InviteBounds::NONE,
-                        reads: InviteHistory::Full,
-                        parent: None,
-                        giver: None,
-                        depth: 0,
-                        rank: (place as u64, id),
-                    });
-                }
+                let owners = genesis.owners.iter().map(|owner| owner.account());
+                self.add_owners(at, id, owners, Permissions::ALL, crate::limits::MAX_DEPTH);
             }
-            Control::Direct(direct) => {
-                for (place, account) in direct.ids().into_iter().enumerate() {
-                    self.add_grant(Grant {
-                        op: at,
-                        subject: account,
-                        power: Power::OWNER,
-                        perms: Direct::perms(),
-                        max_depth: 0,
-                        invites: InviteBounds::NONE,
-                        reads: InviteHistory::Full,
-                        parent: None,
-                        giver: None,
-                        depth: 0,
-                        rank: (place as u64, id),
-                    });
-                }
-            }
+            Control::Direct(direct) => self.add_owners(at, id, direct.ids(), Direct::perms(), 0),
             Control::Grant(grant) => {
                 let Some(auth) = node.auth else { return };
                 self.add_grant(Grant {
@@ -137,6 +108,32 @@ impl Dag {
                 });
             }
             _ => {}
+        }
+    }
+
+    /// The grants of those with whom a room begins.
+    fn add_owners(
+        &mut self,
+        at: NodeIdx,
+        id: EventId,
+        owners: impl IntoIterator<Item = AccountId>,
+        perms: Permissions,
+        max_depth: u8,
+    ) {
+        for (place, subject) in owners.into_iter().enumerate() {
+            self.add_grant(Grant {
+                op: at,
+                subject,
+                power: Power::OWNER,
+                perms,
+                max_depth,
+                invites: InviteBounds::NONE,
+                reads: InviteHistory::Full,
+                parent: None,
+                giver: None,
+                depth: 0,
+                rank: (place as u64, id),
+            });
         }
     }
 

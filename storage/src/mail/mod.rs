@@ -27,7 +27,7 @@ use crate::limits::{self, MAX_MAIL_LISTED, QUEUE_BATCHES, QUEUE_BYTES};
 use crate::opening::{Core, Folder};
 use crate::seal::Sealer;
 use crate::writer::{Shared, Writer};
-use crate::{CommitError, OpenError, ReadError};
+use crate::{CommitError, OpenError, ReadError, closing};
 
 /// What is told of everything that came in, on the writer's thread, when it is durable and in the order of numbers: it must
 /// not block.
@@ -265,14 +265,7 @@ impl MailStore {
 
     /// Finishes what waits, and gives the files back. Blocks: not from an async task.
     pub fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        futures::executor::block_on(async {
-            if self.requests.send(Request::Close(answer)).await.is_ok() {
-                // An error means that somebody else closed it first.
-                let _ = answered.await;
-            }
-            self.requests.closed().await;
-        });
+        closing::close(&self.requests, Request::Close);
     }
 
     /// As [`Store::break_disk`](crate::Store::break_disk).

@@ -54,7 +54,8 @@ fn lab(a: NatKind, b: NatKind, link: Link) -> Option<Lab> {
 
 fn person(lab: &Lab, relay: &Relay, name: &str, host: &str) -> Person {
     let relays = relay.addresses.iter().flat_map(|it| ["--relay".to_owned(), it.clone()]).collect();
-    let listen = vec!["/ip4/0.0.0.0/udp/4001/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/4001".to_owned()];
+    let hosts = ["/ip4/0.0.0.0", "/ip6/::"];
+    let listen = hosts.iter().flat_map(|it| [format!("{it}/udp/4001/quic-v1"), format!("{it}/tcp/4001")]).collect();
     let options = Options { listen, run_args: relays, namespace: Some(lab.namespace(host)), ..Options::default() };
     let person = Person::start_with(name, options);
     eventually(&format!("{name} is reached through the relay"), || {
@@ -66,7 +67,10 @@ fn person(lab: &Lab, relay: &Relay, name: &str, host: &str) -> Person {
 
 /// Alice invites Bob, and he reads what she wrote.
 fn meet(a: NatKind, b: NatKind, link: Link) -> Option<Meeting> {
-    let lab = lab(a, b, link)?;
+    Some(meet_in(lab(a, b, link)?))
+}
+
+fn meet_in(lab: Lab) -> Meeting {
     let relay = lab.relay("relay", RELAY);
     let (alice, bob) = (person(&lab, &relay, "alice", "hostA"), person(&lab, &relay, "bob", "hostB"));
     let room = alice.create_room("town");
@@ -75,7 +79,7 @@ fn meet(a: NatKind, b: NatKind, link: Link) -> Option<Meeting> {
     bob.join(&invite);
     alice.say(&room, "hello");
     heard(&bob, &room, "hello");
-    Some(Meeting { first_message: start.elapsed(), alice, bob, room, relay, lab })
+    Meeting { first_message: start.elapsed(), alice, bob, room, relay, lab }
 }
 
 fn heard(who: &Person, room: &str, text: &str) {
@@ -107,6 +111,16 @@ fn behind_usual_routers_people_meet_and_end_up_connected_directly() {
     assert!(meeting.becomes_direct());
     meeting.bob.say(&meeting.room, "directly");
     heard(&meeting.alice, &meeting.room, "directly");
+}
+
+#[test]
+fn where_ipv6_goes_through_people_behind_the_strictest_routers_end_up_connected_directly() {
+    let Some(lab) = lab(NatKind::Symmetric, NatKind::Symmetric, TOWN) else { return };
+    lab.give_ipv6();
+    let meeting = meet_in(lab);
+    assert!(meeting.becomes_direct());
+    meeting.bob.say(&meeting.room, "by IPv6");
+    heard(&meeting.alice, &meeting.room, "by IPv6");
 }
 
 #[test]

@@ -20,15 +20,15 @@ pub(super) struct Snapshots {
 struct AtDoor {
     /// The leaf keys of those for whom it was left. As many as there are members, at most.
     had: BTreeSet<[u8; 32]>,
-    /// What not all relays have yet,
+    /// What not all relays have yet.
     on_way: BTreeSet<BlobId>,
-    /// for whom it is,
+    /// For whom that is.
     of: Option<[u8; 32]>,
-    /// since when it is on its way,
+    /// Since when it is on its way.
     since_ms: u64,
-    /// which relays have no room here, and until when that is believed,
+    /// The relays that have no room here, and until when that is believed.
     full: BTreeMap<PeerId, u64>,
-    /// and until when nothing is left here, because all of them have none.
+    /// Until when nothing is left here, because all of them have none.
     full_until_ms: u64,
 }
 

@@ -217,18 +217,6 @@ fn put_first(list: &mut Vec<String>, text: String) -> bool {
     true
 }
 
-/// The addresses of ours that others can dial, best first: global ones, then those of local networks, loopback only when
-/// there is nothing else (two nodes on one machine). QUIC before TCP.
-pub(crate) fn dialable(listening: &[Address]) -> Vec<Address> {
-    let rank = |address: &Address| {
-        let quic = address.endpoint().is_some_and(|endpoint| endpoint.carrier == parlor_net::Carrier::Quic);
-        (address.is_loopback(), !quic)
-    };
-    let mut addresses: Vec<_> = listening.iter().filter(|address| !address.is_unspecified()).cloned().collect();
-    addresses.sort_by_key(rank);
-    addresses
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

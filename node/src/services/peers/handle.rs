@@ -8,8 +8,7 @@ use parlor_net::{Address, PeerId, Topic};
 use parlor_proto::{DeviceId, RoomId};
 use tokio::sync::{Notify, watch};
 
-use super::book::dialable;
-use super::near::may_dial;
+use super::near::{dialable, may_dial};
 
 /// Ways through relays that are given to others, if there are so many.
 const WAYS: usize = 2;

@@ -1,4 +1,4 @@
-//! Which addresses are dialled on a member's word.
+//! Which addresses are dialled on a member's word, and which of ours are told.
 //!
 //! Members tell where their devices can be reached, and could name anything: the printer next to us, the router, a port of
 //! this machine. What anybody may reach is dialled. What means something only in a certain network is dialled only if we are
@@ -6,9 +6,10 @@
 //! Parlor does not. So it is with relays that a room's settings or a contact's letter names. Where we were connected before, what
 //! our own settings and a person's link or card say, and what the local network itself announces is not judged by this.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use parlor_net::{Address, Host};
+use parlor_net::{Address, Carrier, Host};
 
 /// Ports below this are of other services.
 const FIRST_PORT: u16 = 1024;
@@ -26,6 +27,17 @@ enum Scope {
     Nowhere,
 }
 
+/// How far an address is good, the farthest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Spread {
+    /// For everybody.
+    World,
+    /// For a private network.
+    Network,
+    /// For this machine.
+    Machine,
+}
+
 /// Whether an address that a member told is dialled, by a node that listens on `ours`.
 pub(super) fn may_dial(told: &Address, ours: &[Address]) -> bool {
     let scope = scope(told);
@@ -38,6 +50,38 @@ pub(super) fn may_dial(told: &Address, ours: &[Address]) -> bool {
         Scope::Network(..) => ours.iter().any(|own| self::scope(own) == scope),
         // A node that is on a network does not look for members on its own machine: they are on the network as well.
         Scope::Machine => ours.iter().all(|own| self::scope(own) == Scope::Machine),
+    }
+}
+
+/// The addresses of ours that others can dial, best first. Only few are told, so one of each sort comes first, by QUIC and then by TCP:
+/// global ones, those of local networks, IPv4 and IPv6; then the second ones of each sort, for a machine has several addresses
+/// by IPv6. Loopback is for two nodes on one machine, and last.
+pub(super) fn dialable(listening: &[Address]) -> Vec<Address> {
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    let ranked = |address: &Address| {
+        let spread = spread(address)?;
+        let is_tcp = address.endpoint().is_none_or(|endpoint| endpoint.carrier != Carrier::Quic);
+        let is_v6 = matches!(address.host(), Some(Host::Ip(IpAddr::V6(_))));
+        let count = counts.entry((spread, is_tcp, is_v6)).or_default();
+        *count += 1;
+        Some(((spread == Spread::Machine, *count, is_tcp, spread, is_v6), address.clone()))
+    };
+    let mut addresses: Vec<_> = listening.iter().filter_map(ranked).collect();
+    addresses.sort_by_key(|(rank, _)| *rank);
+    addresses.into_iter().map(|(_, address)| address).collect()
+}
+
+/// How far an address of ours is good, for those it is told to; `None` if it means nothing to anybody else.
+fn spread(address: &Address) -> Option<Spread> {
+    // One without a host leads to somebody in this process.
+    if address.host().is_none() {
+        return Some(Spread::World);
+    }
+    match scope(address) {
+        Scope::Everywhere => Some(Spread::World),
+        Scope::Network(..) => Some(Spread::Network),
+        Scope::Machine => Some(Spread::Machine),
+        Scope::Nowhere => None,
     }
 }
 
@@ -178,5 +222,27 @@ mod tests {
         let relayed = |at: &str| format!("{at}/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp/p2p-circuit");
         check(&HOME, &relayed("/ip4/203.0.113.9/tcp/4001"), true);
         check(&HOME, &relayed("/ip4/10.0.0.1/tcp/4001"), false);
+    }
+
+    #[test]
+    fn of_many_own_addresses_one_of_each_sort_is_told_first() {
+        let of = |host: &str| [format!("{host}/tcp/5001"), format!("{host}/udp/5001/quic-v1")];
+        let hosts =
+            ["/ip6/::1", "/ip4/127.0.0.1", "/ip6/fe80::7", "/ip6/2001:db8::7", "/ip6/2001:db8::8", "/ip4/192.168.1.7"];
+        let all: Vec<Address> = hosts.iter().flat_map(|host| of(host)).map(|text| text.parse().unwrap()).collect();
+        let told = [
+            "/ip6/2001:db8::7/udp/5001/quic-v1",
+            "/ip4/192.168.1.7/udp/5001/quic-v1",
+            "/ip6/2001:db8::7/tcp/5001",
+            "/ip4/192.168.1.7/tcp/5001",
+            "/ip6/2001:db8::8/udp/5001/quic-v1",
+            "/ip6/2001:db8::8/tcp/5001",
+            "/ip4/127.0.0.1/udp/5001/quic-v1",
+            "/ip6/::1/udp/5001/quic-v1",
+            "/ip4/127.0.0.1/tcp/5001",
+            "/ip6/::1/tcp/5001",
+        ];
+        assert_eq!(dialable(&all), addresses(&told), "and none that means nothing elsewhere");
+        assert_eq!(dialable(&addresses(&["/ip4/0.0.0.0/tcp/5001", "/ip6/::/tcp/5001"])), []);
     }
 }

@@ -18,9 +18,9 @@ pub(super) struct Opening {
     pub(super) noted: bool,
     /// Keys that were handed to the store and are not durable yet.
     handed: usize,
-    /// It is read what waits,
+    /// A read of what waits is under way.
     running: bool,
-    /// and more keys came since that began.
+    /// Keys came during it: what waits is read once more after it.
     again: bool,
     /// When it is tried again: what waits could not be read.
     again_ms: Option<u64>,
