@@ -114,7 +114,7 @@ export class Store {
       if (told.state !== 'open') return;
       if (this.lost) void this.reload();
       else if (this.unheard) void this.again();
-      else if (!this.ready || was === 'offline') void this.load();
+      else if (!this.ready || was === 'offline') void this.load().then((read) => read || this.reloadSoon());
     } else if (told.kind === 'reload') this.lost = true;
     else if (told.kind === 'event') this.apply(told.event);
   }

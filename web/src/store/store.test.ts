@@ -127,6 +127,22 @@ describe('what the window knows', () => {
     await vi.waitFor(() => expect(line.held.items.map((i) => i.text)).toEqual(['one', 'between']));
   });
 
+  test('a snapshot that could not be read is asked for again while the link stands', async () => {
+    vi.useFakeTimers();
+    let away = 2;
+    node((a) =>
+      a.path.endsWith('/rooms') && away-- > 0
+        ? refused('busy', 503)
+        : Response.json(a.path.endsWith('/status') ? { account: 'me', rooms: [], warnings: [] } : []),
+    );
+    const store = new Store();
+    store.hear({ kind: 'state', state: 'open' });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(store.ready).toBe(false);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(store.ready).toBe(true);
+  });
+
   test('a thread that is left keeps what could not be sent', async () => {
     node((a) => (a.method === 'POST' ? refused('not_permitted', 403) : Response.json({ items: [] })));
     const store = new Store();
