@@ -132,4 +132,16 @@ describe('the hub', () => {
     expect(hub.refused).toBe(false);
     expect(sockets).toHaveLength(1);
   });
+
+  test('what the node says of an older token ends nothing for the new one', async () => {
+    let late: ((ticket: string | null) => void) | undefined;
+    answer = () => new Promise((resolve) => (late = resolve));
+    void hub.connect();
+    answer = () => Promise.resolve('t');
+    hub.restart();
+    late!(null);
+    await settle();
+    expect([hub.refused, sockets.length]).toEqual([false, 1]);
+    expect(told).not.toContainEqual({ kind: 'unauthorized' });
+  });
 });

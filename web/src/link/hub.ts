@@ -28,7 +28,11 @@ export class Hub {
   private pause = FIRST_PAUSE_MS;
   private socket: WebSocket | null = null;
   private cancel: (() => void) | null = null;
+  private asking = false;
+  /** Grows with each token: what was answered to an older one says nothing. */
+  private turn = 0;
   private stopped = false;
+  private resting = false;
   /** The node did not know the token. */
   refused = false;
 
@@ -41,11 +45,13 @@ export class Hub {
   async connect(): Promise<void> {
     this.cancel?.();
     this.cancel = null;
-    if (this.socket || this.stopped) return;
-    let ticket: string | null;
-    try {
-      ticket = await this.world.ticket();
-    } catch {
+    if (this.socket || this.asking || this.stopped) return;
+    const turn = this.turn;
+    this.asking = true;
+    const ticket = await this.world.ticket().catch(() => undefined);
+    if (turn !== this.turn) return;
+    this.asking = false;
+    if (ticket === undefined) {
       this.retry();
       return;
     }
@@ -58,15 +64,25 @@ export class Hub {
     this.follow(this.world.socket(ticket, this.last));
   }
 
-  /** The network or the window came back: do not wait any longer. */
+  /** The network or a window came back: do not wait any longer. */
   hurry(): void {
+    this.resting = false;
     this.pause = FIRST_PAUSE_MS;
-    if (this.cancel) void this.connect();
+    void this.connect();
+  }
+
+  /** No window listens: what is there goes on, and what ended is not asked for again. The node does not take that for use of the page. */
+  rest(): void {
+    this.resting = true;
+    if (!this.socket) this.state = 'connecting';
+    this.cancel?.();
+    this.cancel = null;
   }
 
   /** With another token than before. */
   restart(): void {
-    this.stopped = this.refused = false;
+    this.turn++;
+    this.asking = this.stopped = this.refused = this.resting = false;
     this.pause = FIRST_PAUSE_MS;
     void this.connect();
   }
@@ -106,7 +122,8 @@ export class Hub {
 
   private retry(): void {
     if (this.stopped) return;
-    this.become('offline');
+    this.become(this.resting ? 'connecting' : 'offline');
+    if (this.resting) return;
     this.cancel = this.world.later(this.pause, () => void this.connect());
     this.pause = Math.min(Math.max(this.pause, FIRST_PAUSE_MS) * 2, LONGEST_PAUSE_MS);
   }

@@ -22,6 +22,7 @@ const hub = new Hub(
   port.onmessage = ({ data }: MessageEvent<Said>) => {
     if (data.kind === 'bye') {
       ports.delete(port);
+      if (ports.size === 0) hub.rest();
     } else if (data.kind === 'hurry') {
       hub.hurry();
     } else {
@@ -30,6 +31,8 @@ const hub = new Hub(
       token = data.token;
       // Also where the node refused the token of another window.
       if (changed || hub.refused) hub.restart();
+      // The page may have been unlocked, or nobody was there.
+      else hub.hurry();
       port.postMessage({ kind: 'state', state: hub.state } satisfies Told);
     }
   };

@@ -140,3 +140,26 @@ test('of a member whose node has not come yet it is said', () => {
   expect(view.getByText('Dora').closest('li')!.textContent).toContain('Not here yet');
   expect(view.getByText('Emil').closest('li')!.textContent).toContain('Invited by Dora');
 });
+
+test('what begins a thread is a message that can be reached and used with the keyboard', async () => {
+  const reply = { message: 'm0', author: said('0').author, kind: 'text' as const, text: 'before', deleted: false };
+  store.details.set('r6', detail('r6'));
+  node((a) =>
+    a.path.endsWith('/messages/m1')
+      ? Response.json(said('1', { room: 'r6', text: 'root', reply_to: 'm0', reply }))
+      : Response.json({ items: [] }),
+  );
+  const view = render(ThreadPane, { room: 'r6', root: 'm1' });
+  await vi.waitFor(() => expect(view.container.textContent).toContain('root'));
+  const article = view.getByRole('article');
+  expect(article.tabIndex).toBe(0);
+  expect(article.getAttribute('aria-label')).toContain('Bob');
+  const key = (name: string): boolean =>
+    document.activeElement!.dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true }));
+  article.focus();
+  key('Enter');
+  expect(article.contains(document.activeElement)).toBe(true);
+  expect(document.activeElement).not.toBe(article);
+  key('Escape');
+  expect(document.activeElement).toBe(article);
+});

@@ -7,5 +7,5 @@ import { attempt } from '../ui/toasts.svelte';
 /** Changes settings of the node; shown as the node answers them. */
 export async function change(body: UpdateSettings): Promise<void> {
   const done = await attempt(() => ok(PATCH('/api/v1/settings', { body })));
-  if (done) store.settings = done;
+  if (done) store.changed(done);
 }

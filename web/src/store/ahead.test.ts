@@ -53,3 +53,26 @@ test('a page that was asked for ahead is not shown while nobody knows where to b
   line.hear(event('message', said('2', { text: 'two' })));
   expect(line.held.items).toHaveLength(2);
 });
+
+test('what disappeared between the first requests and the link is not shown any more, and what is beyond the page stays', async () => {
+  const quote = { message: 'm3', author: said('3').author, kind: 'text', text: 'secret', deleted: false } as const;
+  let items = ['2', '3', '5'].map((order) => said(order, { text: order === '3' ? 'secret' : order }));
+  const line = new Store().timeline('r');
+  let meanwhile = (): void => undefined;
+  node(() => {
+    const answer = Response.json({ items: [...items].reverse(), older: '2' });
+    meanwhile();
+    return answer;
+  });
+  await line.open({ kind: 'end' });
+  line.held = { ...line.held, items: [said('1', { reply_to: 'm3', reply: quote }), ...line.held.items], older: null };
+  items = items.filter((m) => m.order !== '3');
+  meanwhile = () => line.hear(event('message', said('6', { text: 'came meanwhile' })));
+  await line.again();
+  expect(line.held.items.map((m) => m.order)).toEqual(['1', '2', '5', '6']);
+  expect(JSON.stringify(line.held)).not.toContain('secret');
+  meanwhile = () => undefined;
+  items = items.slice(1);
+  await line.again();
+  expect(line.held.items.map((m) => m.order)).toEqual(['1', '2', '5']);
+});

@@ -10,8 +10,8 @@ export interface Pending {
   replyTo: Message | null;
   thread: string | null;
   at: string;
-  /** `kept`: the node has it, and makes it a message once the room has keys. */
-  state: 'sending' | 'waiting' | 'kept' | 'failed';
+  /** `behind`: what was written before it goes out first. `kept`: the node has it, and makes it a message once the room has keys. */
+  state: 'behind' | 'sending' | 'waiting' | 'kept' | 'failed';
   reason: string;
   /** Once known: the row goes as soon as that message is held. */
   message: string | null;
@@ -34,7 +34,7 @@ export function newPending(
     replyTo,
     thread,
     at: new Date().toISOString(),
-    state: 'sending',
+    state: 'behind',
     reason: '',
     message: null,
     hidden: false,
@@ -61,13 +61,30 @@ export async function handIn(pending: Pending): Promise<string | null> {
   return answer.message.length < ID_LENGTH && answer.status === 'queued' ? null : answer.message;
 }
 
-/** Whether trying again by itself may help: the node is away or busy, or wants a new session; nothing is wrong with the message. */
+/** What the node says while it is away or busy, or wants a new session. */
+const PASSING = new Set(['busy', 'stopping', 'no_node', 'passphrase_needed', 'timed_out']);
+
+/** Whether handing it in again by itself may help: nothing is wrong with the message, and nothing with the node that somebody must mend. */
 export function passes(error: unknown): boolean {
-  return (
-    !(error instanceof Trouble) ||
-    error.status === 0 ||
-    error.status === 401 ||
-    error.status >= 500 ||
-    error.status === 429
-  );
+  return !(error instanceof Trouble) || [0, 401, 429].includes(error.status) || PASSING.has(error.code);
+}
+
+const AGAIN_MS = 2_000;
+
+/** What is to be done one after the other: who must try again keeps all behind him waiting, so that everybody reads in the order of writing. */
+export class Queue {
+  private turns: (() => Promise<boolean>)[] = [];
+
+  /** `turn` answers whether the next one may follow; if not it is tried again. */
+  add(turn: () => Promise<boolean>): void {
+    this.turns.push(turn);
+    if (this.turns.length === 1) void this.go();
+  }
+
+  private async go(): Promise<void> {
+    for (let head = this.turns[0]; head; head = this.turns[0]) {
+      if (await head()) this.turns.shift();
+      else await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
 }

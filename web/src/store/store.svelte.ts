@@ -16,15 +16,10 @@ import type {
   Status,
 } from '../api/types';
 import type { LinkState, Told } from '../link/hub';
-import { Timeline } from './timeline.svelte';
+import { Queue } from './outgoing';
+import { Timeline, asTrouble } from './timeline.svelte';
+import { Typing } from './typing.svelte';
 
-export interface Typist {
-  account: string;
-  name: string;
-}
-
-/** Somebody who is not heard of again is not typing any more. */
-const TYPING_MS = 8_000;
 const GATHER_MS = 120;
 /** After so long what could not be read after a loss is asked for again. */
 const AGAIN_MS = 2_000;
@@ -54,12 +49,15 @@ export class Store {
   /** Rooms that were asked for and that the node does not have. */
   missing = new SvelteSet<string>();
   requests = new SvelteMap<string, readonly JoinAsk[]>();
+  /** Why those who ask to come into a room could not be read just now. */
+  requestsTrouble = new SvelteMap<string, Trouble>();
   /** Devices of this account that came and that nobody said to know. */
   newDevices = $state.raw<readonly OwnDevice[]>([]);
   /** Joins by room: what each waits for, or that it ended. */
   joins = new SvelteMap<string, JoinProgress>();
+  /** How many events told of joins: what was asked for before the last of them is older than it. */
   private joinsTold = 0;
-  typing = new SvelteMap<string, readonly Typist[]>();
+  typing = new Typing();
   sync = new SvelteMap<string, SyncWord>();
   /** Grows when a draft changed in another window. */
   drafts = new SvelteMap<string, { text: string; replyTo: string | null; files: Draft['files']; turn: number }>();
@@ -69,21 +67,23 @@ export class Store {
   onMessage: (event: NodeEvent & { event: 'message' }) => void = () => undefined;
   private listening = new Set<(word: FileChanged) => void>();
   private timelines = new Map<string, Timeline>();
+  /** What goes out into each room, from its timeline and its threads. */
+  private queues = new Map<string, Queue>();
   private threads = new Map<string, Timeline>();
-  private stale = new Set<string>();
+  /** Rooms to be read anew. */
+  private toRefresh = new Set<string>();
   /** How many messages of each room are shown early. */
   private early = new Map<string, number>();
   /** Snapshots that are on their way, and the events since the first was asked for. */
   private loading = 0;
   private meanwhile: NodeEvent[] = [];
-  /** Which request of a kind was the last: an older answer that comes later says nothing. */
-  private turns = new Map<string, number>();
+  /** Of each kind how many requests were made, and which was answered last: an older answer that comes later says nothing. */
+  private turns = new Map<string, { asked: number; answered: number }>();
   /** Events were missed. All is read again once the next connection stands: what is said before that is in no event. */
   private lost = false;
   /** Things were read before the link stood. */
-  private ahead = false;
+  private unheard = false;
   private gathering: ReturnType<typeof setTimeout> | null = null;
-  private typists = new Map<string, ReturnType<typeof setTimeout>>();
 
   get me(): string {
     return this.status?.account ?? '';
@@ -113,8 +113,8 @@ export class Store {
       this.link = told.state;
       if (told.state !== 'open') return;
       if (this.lost) void this.reload();
-      else if (this.ahead) void this.again();
-      else if (!this.ready || was === 'offline') void this.load();
+      else if (this.unheard) void this.again();
+      else if (!this.ready || was === 'offline') void this.load().then((read) => read || this.reloadSoon());
     } else if (told.kind === 'reload') this.lost = true;
     else if (told.kind === 'event') this.apply(told.event);
   }
@@ -123,17 +123,16 @@ export class Store {
     return [...this.timelines.values(), ...this.threads.values()];
   }
 
-  /** Reads the snapshot. What events said meanwhile may not be in it yet, so they say it again afterwards. */
   /** Begins to read before the link stands: the window is filled while that is made. */
   begin(): void {
-    if (this.ready || this.ahead) return;
-    this.ahead = true;
+    if (this.ready || this.unheard) return;
+    this.unheard = true;
     void this.load();
   }
 
   /** The link stands: what was said between the first requests and now is in no event, so all of it is read once more. */
   private async again(): Promise<void> {
-    this.ahead = false;
+    this.unheard = false;
     for (const id of this.details.keys()) this.refresh(id);
     const read = await Promise.all([this.load(), ...this.lines().map((line) => line.again())]);
     if (!read.every(Boolean)) this.reloadSoon();
@@ -145,8 +144,15 @@ export class Store {
     setTimeout(() => this.lost && this.link === 'open' && void this.reload(true), AGAIN_MS);
   }
 
+  /** Reads the snapshot. What events said meanwhile may not be in it yet, so they say it again afterwards. Answers whether it could be
+   * read, or a later one is what counts. */
   async load(): Promise<boolean> {
-    const isLast = this.asks('snapshot');
+    const counts = this.asks('snapshot');
+    const [statusCounts, settingsCount, contactsCount] = [
+      this.asks('status'),
+      this.asks('settings'),
+      this.asks('contacts'),
+    ];
     if (this.loading === 0) this.meanwhile = [];
     this.loading++;
     try {
@@ -158,10 +164,10 @@ export class Store {
         ok(GET('/api/v1/profiles')),
       ]);
       // An older one that comes late says nothing.
-      if (this.ready && !isLast()) return true;
-      this.status = status;
-      this.settings = settings;
-      this.contacts = contacts;
+      if (!counts()) return true;
+      if (statusCounts()) this.status = status;
+      if (settingsCount()) this.settings = settings;
+      if (contactsCount()) this.contacts = contacts;
       const telling = new Set(profiles.map((p) => p.account));
       for (const account of this.profiles.keys()) if (!telling.has(account)) this.profiles.delete(account);
       for (const profile of profiles) this.profiles.set(profile.account, profile);
@@ -208,13 +214,19 @@ export class Store {
   timeline(room: string): Timeline {
     let found = this.timelines.get(room);
     if (found) this.timelines.delete(room);
-    else found = new Timeline(room, () => this.me);
+    else found = new Timeline(room, () => this.me, null, this.queue(room));
     this.timelines.set(room, found);
     if (this.timelines.size > TIMELINES) {
       const oldest = [...this.timelines].find(([, t]) => t.pending.length === 0 && t !== found);
       if (oldest) this.timelines.delete(oldest[0]);
     }
     return found;
+  }
+
+  private queue(room: string): Queue {
+    const queue = this.queues.get(room) ?? new Queue();
+    this.queues.set(room, queue);
+    return queue;
   }
 
   /** How many messages of this window the node does not have yet. */
@@ -225,7 +237,7 @@ export class Store {
   thread(room: string, root: string): Timeline {
     let found = this.threads.get(root);
     if (!found) {
-      found = new Timeline(room, () => this.me, root);
+      found = new Timeline(room, () => this.me, root, this.queue(room));
       // What could not be sent stays where it was written.
       for (const [id, thread] of this.threads) if (thread.pending.length === 0) this.threads.delete(id);
       this.threads.set(root, found);
@@ -328,7 +340,7 @@ export class Store {
         this.turn++;
         break;
       case 'typing':
-        this.heardTyping(event);
+        if (event.account !== this.me) this.typing.hear(event);
         break;
       case 'presence':
         this.heardPresence(event);
@@ -355,7 +367,7 @@ export class Store {
 
   private heardMessage(event: NodeEvent & { event: 'message' }): void {
     this.tellTimelines(event.room, event);
-    this.stopTyping(event.room, event.author.account);
+    this.typing.stop(event.room, event.author.account);
     if (!this.rooms.has(event.room)) this.refresh(event.room);
     if (event.thread) this.countThread(event.room, event.thread, event.sent_at);
     this.onMessage(event);
@@ -405,30 +417,6 @@ export class Store {
     }
   }
 
-  private heardTyping(event: NodeEvent & { event: 'typing' }): void {
-    if (event.account === this.me) return;
-    if (!event.typing) return this.stopTyping(event.room, event.account);
-    const key = `${event.room} ${event.account}`;
-    clearTimeout(this.typists.get(key));
-    this.typists.set(
-      key,
-      setTimeout(() => this.stopTyping(event.room, event.account), TYPING_MS),
-    );
-    const others = (this.typing.get(event.room) ?? []).filter((t) => t.account !== event.account);
-    this.typing.set(event.room, [...others, { account: event.account, name: event.name ?? '' }]);
-  }
-
-  private stopTyping(room: string, account: string): void {
-    clearTimeout(this.typists.get(`${room} ${account}`));
-    this.typists.delete(`${room} ${account}`);
-    const now = this.typing.get(room);
-    if (now?.some((t) => t.account === account))
-      this.typing.set(
-        room,
-        now.filter((t) => t.account !== account),
-      );
-  }
-
   private heardPresence(event: NodeEvent & { event: 'presence' }): void {
     for (const [id, detail] of this.details) {
       if (event.room && event.room !== id) continue;
@@ -464,11 +452,11 @@ export class Store {
 
   /** A room is another: read it anew, gathered with others. */
   refresh(room: string): void {
-    this.stale.add(room);
+    this.toRefresh.add(room);
     this.gathering ??= setTimeout(() => {
       this.gathering = null;
-      const rooms = [...this.stale];
-      this.stale.clear();
+      const rooms = [...this.toRefresh];
+      this.toRefresh.clear();
       for (const id of rooms) void this.loadRoom(id);
     }, GATHER_MS);
   }
@@ -480,21 +468,22 @@ export class Store {
     if ((event.early ?? 0) > before) void this.timelines.get(event.room)?.newestCame();
   }
 
-  /** A request begins; answers whether it is still the last of its kind. */
+  /** A request begins. What it answers is asked once its answer is here: whether none that was asked for later was answered before. */
   private asks(kind: string): () => boolean {
-    const mine = (this.turns.get(kind) ?? 0) + 1;
-    this.turns.set(kind, mine);
-    return () => this.turns.get(kind) === mine;
+    const turn = this.turns.get(kind) ?? { asked: 0, answered: 0 };
+    this.turns.set(kind, turn);
+    const mine = ++turn.asked;
+    return () => mine > turn.answered && (turn.answered = mine) > 0;
   }
 
   async loadRoom(id: string): Promise<Room | null> {
-    const isLast = this.asks(`room ${id}`);
+    const counts = this.asks(`room ${id}`);
     if (this.loading === 0) this.meanwhile = [];
     const from = this.meanwhile.length;
     this.loading++;
     try {
       const room = await ok(GET('/api/v1/rooms/{room}', { params: { path: { room: id } } }));
-      if (!isLast()) return this.details.get(id) ?? room;
+      if (!counts()) return this.details.get(id) ?? room;
       this.details.set(room.room, room);
       this.missing.delete(id);
       this.joins.delete(id);
@@ -516,7 +505,7 @@ export class Store {
       for (const event of this.meanwhile.slice(from)) if ('room' in event && event.room === id) this.resay(event);
       return room;
     } catch (error) {
-      if (error instanceof Trouble && error.status === 404 && isLast()) this.missing.add(id);
+      if (error instanceof Trouble && error.status === 404 && counts()) this.missing.add(id);
       return null;
     } finally {
       this.loading--;
@@ -530,33 +519,45 @@ export class Store {
   }
 
   async loadRequests(room: string): Promise<void> {
-    const isLast = this.asks(`requests ${room}`);
+    const counts = this.asks(`requests ${room}`);
     try {
       const list = await ok(GET('/api/v1/rooms/{room}/requests', { params: { path: { room } } }));
-      if (isLast()) this.requests.set(room, list);
-    } catch {
-      if (isLast()) this.requests.delete(room);
+      if (!counts()) return;
+      this.requests.set(room, list);
+      this.requestsTrouble.delete(room);
+    } catch (error) {
+      if (!counts()) return;
+      const trouble = asTrouble(error);
+      // Who may not answer them any more has nothing to see; else they stay as they were.
+      if (trouble.status === 403 || trouble.status === 404) this.requests.delete(room);
+      else this.requestsTrouble.set(room, trouble);
     }
   }
 
   async loadDevices(): Promise<void> {
-    const isLast = this.asks('devices');
+    const counts = this.asks('devices');
     try {
       const devices = await ok(GET('/api/v1/devices'));
-      if (isLast()) this.newDevices = devices.filter((d) => d.new);
+      if (counts()) this.newDevices = devices.filter((d) => d.new);
     } catch {
       // They are asked for again with the next event.
     }
   }
 
   async loadContacts(): Promise<void> {
-    const isLast = this.asks('contacts');
+    const counts = this.asks('contacts');
     try {
       const contacts = await ok(GET('/api/v1/contacts'));
-      if (isLast()) this.contacts = contacts;
+      if (counts()) this.contacts = contacts;
     } catch {
       // Kept as they were; the next event asks again.
     }
+  }
+
+  /** Settings as the node answered a change of them. */
+  changed(settings: Settings): void {
+    this.asks('settings')();
+    this.settings = settings;
   }
 
   private statusTimer: ReturnType<typeof setTimeout> | null = null;
@@ -569,11 +570,11 @@ export class Store {
   }
 
   async loadStatus(): Promise<void> {
-    const isLast = this.asks('status');
+    const counts = this.asks('status');
     const told = this.joinsTold;
     try {
       const status = await ok(GET('/api/v1/status'));
-      if (!isLast()) return;
+      if (!counts()) return;
       this.status = status;
       // An event that came meanwhile is newer.
       if (told === this.joinsTold) this.tellJoins(status);

@@ -4,6 +4,7 @@ import { detail, event, item, node, refused } from '../api/asked';
 import type { Room } from '../api/types';
 import { said } from './said';
 import { Store } from './store.svelte';
+import type { Timeline } from './timeline.svelte';
 
 /** Answers that the test gives when it wants to, in the order in which they were asked for. */
 function answers(): ((body: object) => void)[] {
@@ -12,9 +13,27 @@ function answers(): ((body: object) => void)[] {
   return given;
 }
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
 
 const room = (more: Partial<Room>): Room => detail('r', more);
+
+/** A room that is shown, and whose window misses what `messages` says from the second asking on: it fell behind, and is offline. */
+async function lossOf(store: Store, messages: () => Response): Promise<Timeline> {
+  node((a) =>
+    a.path.endsWith('/messages')
+      ? messages()
+      : Response.json(a.path.endsWith('/status') ? { account: 'me', rooms: [], warnings: [] } : []),
+  );
+  store.hear({ kind: 'state', state: 'open' });
+  const line = store.timeline('r');
+  await line.open({ kind: 'end' });
+  store.hear({ kind: 'reload' });
+  store.hear({ kind: 'state', state: 'offline' });
+  return line;
+}
 
 describe('what the window knows', () => {
   test('an older answer about a room does not take the place of a newer one', async () => {
@@ -54,6 +73,37 @@ describe('what the window knows', () => {
     expect(store.contacts).toHaveLength(1);
   });
 
+  test('contacts and settings that came while a slow snapshot was on its way stay', async () => {
+    const slow: (() => void)[] = [];
+    let changed = false;
+    node((a) => {
+      const answer = Response.json(
+        a.path.endsWith('/contacts')
+          ? changed
+            ? [{ account: 'bob', name: 'Bob' }]
+            : []
+          : a.path.endsWith('/settings')
+            ? { typing: false }
+            : a.path.endsWith('/status')
+              ? { account: 'me', rooms: [], warnings: [] }
+              : [],
+      );
+      return a.path.endsWith('/rooms') ? new Promise((resolve) => slow.push(() => resolve(answer))) : answer;
+    });
+    const store = new Store();
+    const loaded = store.load();
+    await vi.waitFor(() => expect(slow).toHaveLength(1));
+    changed = true;
+    store.apply(event('contact', {}));
+    await vi.waitFor(() => expect(store.contacts).toHaveLength(1));
+    const settings = { typing: true } as never;
+    store.changed(settings);
+    slow[0]!();
+    await loaded;
+    expect(store.contacts).toHaveLength(1);
+    expect(store.settings).toEqual(settings);
+  });
+
   test('what disappeared is not in the list of rooms, also after the room was read anew', async () => {
     const store = new Store();
     const m = said('1', { room: 'r', text: 'secret' });
@@ -69,22 +119,28 @@ describe('what the window knows', () => {
 
   test('after a loss everything is read again once the next connection stands', async () => {
     const store = new Store();
-    const m = said('1', { text: 'one' });
-    let items = [m];
-    node((a) =>
-      Response.json(
-        a.path.endsWith('/messages') ? { items } : a.path.endsWith('/status') ? { account: 'me', rooms: [] } : [],
-      ),
-    );
-    store.hear({ kind: 'state', state: 'open' });
-    const line = store.timeline('r');
-    await line.open({ kind: 'end' });
-    store.hear({ kind: 'reload' });
-    store.hear({ kind: 'state', state: 'offline' });
+    let items = [said('1', { text: 'one' })];
+    const line = await lossOf(store, () => Response.json({ items }));
     // It came before the next connection: no event tells of it.
-    items = [m, said('2', { text: 'between' })];
+    items = [...items, said('2', { text: 'between' })];
     store.hear({ kind: 'state', state: 'open' });
     await vi.waitFor(() => expect(line.held.items.map((i) => i.text)).toEqual(['one', 'between']));
+  });
+
+  test('a snapshot that could not be read is asked for again while the link stands', async () => {
+    vi.useFakeTimers();
+    let away = 2;
+    node((a) =>
+      a.path.endsWith('/rooms') && away-- > 0
+        ? refused('busy', 503)
+        : Response.json(a.path.endsWith('/status') ? { account: 'me', rooms: [], warnings: [] } : []),
+    );
+    const store = new Store();
+    store.hear({ kind: 'state', state: 'open' });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(store.ready).toBe(false);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(store.ready).toBe(true);
   });
 
   test('a thread that is left keeps what could not be sent', async () => {
@@ -104,17 +160,7 @@ describe('what the window knows', () => {
     const store = new Store();
     let items = [said('1', { text: 'one' })];
     let away = 0;
-    node((a) => {
-      if (a.path.endsWith('/messages') && away-- > 0) return refused('internal', 500);
-      return Response.json(
-        a.path.endsWith('/messages') ? { items } : a.path.endsWith('/status') ? { account: 'me', rooms: [] } : [],
-      );
-    });
-    store.hear({ kind: 'state', state: 'open' });
-    const line = store.timeline('r');
-    await line.open({ kind: 'end' });
-    store.hear({ kind: 'reload' });
-    store.hear({ kind: 'state', state: 'offline' });
+    const line = await lossOf(store, () => (away-- > 0 ? refused('internal', 500) : Response.json({ items })));
     items = [...items, said('2', { text: 'between' })];
     away = 2;
     store.hear({ kind: 'state', state: 'open' });
@@ -123,6 +169,5 @@ describe('what the window knows', () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(line.held.items.map((i) => i.text)).toEqual(['one', 'between']);
     expect(line.stale).toBe(false);
-    vi.useRealTimers();
   });
 });

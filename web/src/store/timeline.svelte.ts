@@ -3,7 +3,7 @@ import { tick } from 'svelte';
 import { GET, Trouble, ok } from '../api/client';
 import type { Message, NodeEvent } from '../api/types';
 import { inWords } from '../ui/toasts.svelte';
-import { handIn, newPending, passes, type Pending } from './outgoing';
+import { Queue, handIn, newPending, passes, type Pending } from './outgoing';
 import {
   EMPTY,
   HELD,
@@ -14,6 +14,7 @@ import {
   letNewestGo,
   letOldestGo,
   onItsWay,
+  readAnew,
   receive,
   remove,
   replace,
@@ -22,7 +23,6 @@ import {
 } from './window';
 
 const PAGE = 60;
-const AGAIN_MS = 2_000;
 
 /** Where to begin to read. */
 export type Anchor =
@@ -32,6 +32,12 @@ export type Anchor =
   | { kind: 'date'; date: string };
 
 type Query = { before?: string; after?: string; around?: string; date?: string };
+
+function queryOf(anchor: Anchor): Query {
+  if (anchor.kind === 'unread') return { around: anchor.order };
+  if (anchor.kind === 'message') return { around: anchor.id };
+  return anchor.kind === 'date' ? { date: anchor.date } : {};
+}
 
 export class Timeline {
   held = $state.raw<Stretch>(EMPTY);
@@ -44,10 +50,10 @@ export class Timeline {
   loadingNewer = $state(false);
   /** What to show once the rows are there. */
   target = $state.raw<Anchor | null>(null);
-  /** The first message that was unread when the room was opened. */
+  /** The first message that was unread when the room was opened, or that came since then while nobody looked. */
   unreadFrom = $state<string | null>(null);
-  /** Where the reader was when he left. */
-  place: { key: string; offset: number } | null = null;
+  /** The order of a message that the reader has before him: what is far from it is let go first. */
+  inSight: string | null = null;
   /** Events were missed: what is held may have a hole, until it was read again. */
   stale = false;
   /** Told of each message that comes after all others. */
@@ -55,9 +61,9 @@ export class Timeline {
   private turn = 0;
   private opening: Promise<void> = Promise.resolve();
   /** The newest page is on its way, and whether it is to be shown. */
-  private ahead: { shown: boolean } | null = null;
+  private prefetching: { shown: boolean } | null = null;
   /** What was asked for when it was opened. */
-  private begun: Query = {};
+  private openedAt: Query = {};
   /** Requests for pages that are under way, and what was heard meanwhile: a page may be older than it. */
   private asking = 0;
   private heard: NodeEvent[] = [];
@@ -67,6 +73,8 @@ export class Timeline {
     private readonly me: () => string,
     /** Of one thread instead of the whole room. */
     readonly thread: string | null = null,
+    /** In which what is written here goes out: one of a room and its threads. */
+    private readonly queue = new Queue(),
   ) {}
 
   get atEnd(): boolean {
@@ -74,8 +82,8 @@ export class Timeline {
   }
 
   open(anchor: Anchor): Promise<void> {
-    if (anchor.kind === 'end' && this.ahead) {
-      this.ahead.shown = true;
+    if (anchor.kind === 'end' && this.prefetching) {
+      this.prefetching.shown = true;
       return this.opening;
     }
     return (this.opening = this.read(anchor));
@@ -84,26 +92,20 @@ export class Timeline {
   /** The newest page, before it is known where in the room to begin: shown once that is wanted. */
   prefetch(): void {
     if (this.loaded || this.asking > 0) return;
-    const ahead = { shown: false };
-    this.ahead = ahead;
-    this.opening = this.read({ kind: 'end' }, ahead).finally(() => {
-      if (this.ahead === ahead) this.ahead = null;
+    const how = { shown: false };
+    this.prefetching = how;
+    this.opening = this.read({ kind: 'end' }, how).finally(() => {
+      if (this.prefetching === how) this.prefetching = null;
     });
   }
 
   private async read(anchor: Anchor, how = { shown: true }): Promise<void> {
     const turn = ++this.turn;
     this.trouble = null;
-    this.begun =
-      anchor.kind === 'unread'
-        ? { around: anchor.order }
-        : anchor.kind === 'message'
-          ? { around: anchor.id }
-          : anchor.kind === 'date'
-            ? { date: anchor.date }
-            : {};
+    this.openedAt = queryOf(anchor);
+    const taken = this.taken();
     try {
-      const page = await this.page(this.begun);
+      const page = await this.page(this.openedAt);
       if (turn !== this.turn) return;
       this.shift = false;
       this.held = stretch(page);
@@ -111,7 +113,7 @@ export class Timeline {
       this.stale = false;
       this.catchUp();
       if (how.shown) this.target = anchor;
-      this.settle();
+      if (this.atEnd) this.clear(taken);
     } catch (error) {
       if (turn === this.turn) this.trouble = asTrouble(error);
     }
@@ -126,7 +128,7 @@ export class Timeline {
       if (turn !== this.turn || !this.atEnd) return;
       this.set(this.held.items.length === 0 ? page : joinNewer(this.held, page));
       this.catchUp();
-      void this.letGo(letOldestGo, true);
+      void this.letGo();
     } catch {
       // They come with the others.
     }
@@ -149,16 +151,18 @@ export class Timeline {
     await this.opening;
     if (!this.loaded) return true;
     const turn = this.turn;
+    const taken = this.taken();
     try {
-      const page = await this.page(this.begun);
+      const page = stretch(await this.page(this.openedAt));
       if (turn !== this.turn) return true;
       const known = new Set(this.held.items.map((m) => m.message));
       if (known.size > 0 && page.items.length > 0 && !page.items.some((m) => known.has(m.message))) {
         this.stale = true;
         return await this.reload();
       }
-      this.set(joinNewer(this.held, { items: page.items, newer: this.held.newer }));
+      this.set(readAnew(this.held, page));
       this.catchUp();
+      if (this.atEnd && page.newer === null) this.clear(taken);
       return true;
     } catch {
       this.stale = true;
@@ -173,20 +177,22 @@ export class Timeline {
     await this.open(middle ? { kind: 'message', id: middle.message } : { kind: 'end' });
     // It may be what disappeared meanwhile.
     if (middle && this.trouble?.status === 404) await this.open({ kind: 'end' });
-    return !this.stale || (this.trouble !== null && !passes(this.trouble));
+    return !this.stale || (this.trouble !== null && !mayBeRead(this.trouble));
   }
 
   async loadOlder(): Promise<void> {
     if (this.loadingOlder || this.held.older === null) return;
     const turn = this.turn;
+    const from = this.held.older;
     this.loadingOlder = true;
     try {
-      const page = await this.page({ before: this.held.older });
-      if (turn !== this.turn) return;
+      const page = await this.page({ before: from });
+      // What it goes before may have been let go meanwhile.
+      if (turn !== this.turn || this.held.older !== from) return;
       this.shift = true;
       this.held = joinOlder(this.held, page);
       this.catchUp();
-      void this.letGo(letNewestGo, false);
+      void this.letGo();
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -197,16 +203,17 @@ export class Timeline {
   async loadNewer(): Promise<void> {
     if (this.loadingNewer || this.held.newer === null) return;
     const turn = this.turn;
+    const from = this.held.newer;
     this.loadingNewer = true;
     try {
-      const page = await this.page({ after: this.held.newer });
-      if (turn !== this.turn) return;
+      const page = await this.page({ after: from });
+      if (turn !== this.turn || this.held.newer !== from) return;
       const first = this.held.items[0]?.message;
       const next = joinNewer(this.held, page);
       this.shift = next.items[0]?.message !== first;
       this.held = next;
       this.catchUp();
-      void this.letGo(letOldestGo, true);
+      void this.letGo();
     } catch (error) {
       this.trouble = asTrouble(error);
     } finally {
@@ -263,12 +270,15 @@ export class Timeline {
       this.whenArrived?.(event);
   }
 
-  /** Bounds what is held, once the list has drawn what came: of one change at both ends it could not tell how far the view moved. */
-  private async letGo(how: (held: Stretch) => Stretch, atStart: boolean): Promise<void> {
+  /** Bounds what is held, at the end away from the reader, once the list has drawn what came: of one change at both ends it could not
+   * tell how far the view moved. */
+  private async letGo(): Promise<void> {
     if (this.held.items.length <= HELD + SLACK) return;
     await tick();
-    this.shift = atStart;
-    this.held = how(this.held);
+    const { items } = this.held;
+    const at = items.findIndex((m) => m.order >= (this.inSight ?? '\uffff'));
+    this.shift = at < 0 || at >= items.length / 2;
+    this.held = this.shift ? letOldestGo(this.held) : letNewestGo(this.held);
   }
 
   /** What was heard while the page was on its way, put upon it: some of it was no part of the page yet. */
@@ -276,6 +286,7 @@ export class Timeline {
     const shift = this.shift;
     for (const event of this.heard) this.apply(event);
     this.shift = shift;
+    this.settle();
   }
 
   private apply(event: NodeEvent): void {
@@ -286,7 +297,7 @@ export class Timeline {
       // Late messages may go above; only what goes before all, or falls out there, moves the start.
       this.shift = before !== undefined && next.items[0]?.message !== before;
       this.held = next;
-      void this.letGo(letOldestGo, true);
+      void this.letGo();
       this.confirm(event);
     } else if (event.event === 'message.updated') this.set(replace(this.held, event));
     else if (event.event === 'message.expired') this.drop(event.message);
@@ -301,6 +312,7 @@ export class Timeline {
 
   drop(message: string): void {
     this.set(remove(this.held, message));
+    this.pending = this.pending.filter((p) => p.message !== message);
   }
 
   private set(held: Stretch): void {
@@ -313,42 +325,38 @@ export class Timeline {
     this.shift = false;
     this.pending = [...this.pending, pending];
     if (!this.atEnd) void this.open({ kind: 'end' });
-    void this.deliver(pending);
+    this.queue.add(() => this.deliver(pending));
   }
 
   retry(clientId: string): void {
     const pending = this.pending.find((p) => p.clientId === clientId);
-    if (pending) void this.deliver(pending);
+    if (pending?.state !== 'failed') return;
+    this.mark(clientId, { state: 'behind', reason: '' });
+    this.queue.add(() => this.deliver(pending));
   }
 
   discard(clientId: string): void {
     this.pending = this.pending.filter((p) => p.clientId !== clientId);
   }
 
-  private async deliver(pending: Pending): Promise<void> {
-    this.mark(pending.clientId, { state: 'sending', reason: '' });
+  /** Answers whether the next one may go out. */
+  private async deliver(pending: Pending): Promise<boolean> {
+    const { clientId } = pending;
+    this.mark(clientId, { state: 'sending', reason: '' });
     try {
       const message = await handIn(pending);
-      if (message === null) {
+      if (message !== null) {
+        this.mark(clientId, { message });
+        this.settle();
+      } else if (this.pending.find((p) => p.clientId === clientId)?.hidden) {
         // A message of the same words that came meanwhile is what it became.
-        if (this.pending.find((p) => p.clientId === pending.clientId)?.hidden) this.discard(pending.clientId);
-        else this.mark(pending.clientId, { state: 'kept' });
-        return;
-      }
-      this.mark(pending.clientId, { message });
-      this.settle();
-      setTimeout(() => this.discard(pending.clientId), AGAIN_MS);
+        this.discard(clientId);
+      } else this.mark(clientId, { state: 'kept' });
+      return true;
     } catch (error) {
-      this.mark(pending.clientId, { hidden: false });
-      if (passes(error)) {
-        this.mark(pending.clientId, { state: 'waiting' });
-        setTimeout(() => {
-          if (this.pending.some((p) => p.clientId === pending.clientId && p.state === 'waiting'))
-            void this.deliver(pending);
-        }, AGAIN_MS);
-      } else {
-        this.mark(pending.clientId, { state: 'failed', reason: inWords(error).text });
-      }
+      const again = passes(error);
+      this.mark(clientId, { hidden: false, ...(again ? { state: 'waiting' } : failedBy(error)) });
+      return !again;
     }
   }
 
@@ -368,14 +376,32 @@ export class Timeline {
 
   /** What is held already needs no row of its own. */
   private settle(): void {
+    if (this.pending.length === 0) return;
     const held = new Set(this.held.items.map((m) => m.message));
-    const left = this.pending.filter((p) => !p.message || !held.has(p.message));
-    if (left.length !== this.pending.length) this.pending = left;
+    this.clear(new Set(this.pending.flatMap((p) => (p.message && held.has(p.message) ? [p.clientId] : []))));
+  }
+
+  /** What the node has, of which the event did not come yet. The newest page that is asked for now holds it, or it is gone. */
+  private taken(): ReadonlySet<string> {
+    return new Set(this.pending.flatMap((p) => (p.message ? [p.clientId] : [])));
+  }
+
+  private clear(rows: ReadonlySet<string>): void {
+    if (rows.size > 0) this.pending = this.pending.filter((p) => !rows.has(p.clientId));
   }
 
   private mark(clientId: string, change: Partial<Pending>): void {
     this.pending = this.pending.map((p) => (p.clientId === clientId ? { ...p, ...change } : p));
   }
+}
+
+function failedBy(error: unknown): Partial<Pending> {
+  return { state: 'failed', reason: inWords(error).text };
+}
+
+/** Whether asking again may help: what the node refuses by its name it refuses again. */
+function mayBeRead(trouble: Trouble): boolean {
+  return [0, 401, 429].includes(trouble.status) || trouble.status >= 500;
 }
 
 export function asTrouble(error: unknown): Trouble {

@@ -14,7 +14,10 @@ function answers(): ((page: object) => void)[] {
   return given;
 }
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
 
 const texts = (line: Timeline): string[] => line.held.items.map((m) => m.text);
 
@@ -162,4 +165,58 @@ describe('a room in the page', () => {
     expect(line.held.items.map((m) => m.order)).toEqual(['1', '4', '5', '6', '7', '8']);
     expect([line.held.older, line.atEnd]).toEqual([null, true]);
   });
+
+  test('holds what the reader looks at, whatever comes at the other end', async () => {
+    const line = await long(1_240);
+    line.inSight = order(3);
+    line.hear(event('message', said(order(1_240))));
+    await vi.waitFor(() => expect(line.held.items).toHaveLength(1_000));
+    expect([line.held.items[0]!.order, line.held.older, line.atEnd]).toEqual([order(0), order(0), false]);
+    // What comes now stands behind what is held no more.
+    line.hear(event('message', said(order(1_241))));
+    expect(line.held.items).toHaveLength(1_000);
+  });
+
+  test('lets the oldest go for who reads the newest, also when an older page comes', async () => {
+    const line = await long(1_230);
+    line.inSight = order(1_229);
+    node(() => Response.json({ items: [said('0-1'), said('0-2')].reverse().concat(twenty()), older: null }));
+    await line.loadOlder();
+    await vi.waitFor(() => expect(line.held.items).toHaveLength(1_000));
+    expect([line.held.items[0]!.order, line.held.older, line.atEnd]).toEqual([order(230), order(230), true]);
+  });
+
+  test('joins no page to what it was not asked for: what lay between would be missing and nothing said so', async () => {
+    const line = await long(1_240);
+    const given = answers();
+    const older = line.loadOlder();
+    await vi.waitFor(() => expect(given).toHaveLength(1));
+    line.inSight = order(1_239);
+    line.hear(event('message', said(order(1_240))));
+    await vi.waitFor(() => expect(line.held.items).toHaveLength(1_000));
+    given[0]!({ items: [said('0-1')], older: null });
+    await older;
+    expect([line.held.items[0]!.order, line.held.older]).toEqual([order(241), order(241)]);
+    const newer = await long(1_240, order(1_239));
+    const late = answers();
+    const asked = newer.loadNewer();
+    await vi.waitFor(() => expect(late).toHaveLength(1));
+    newer.held = { ...newer.held, items: newer.held.items.slice(0, 1_000), newer: order(999) };
+    late[0]!({ items: [said(order(1_240))], newer: null });
+    await asked;
+    expect([newer.held.items.at(-1)!.order, newer.held.newer]).toEqual([order(999), order(999)]);
+  });
 });
+
+/** So that they sort as they are counted. */
+const order = (n: number): string => `1-${String(n).padStart(5, '0')}`;
+const twenty = (): Message[] => Array.from({ length: 18 }, (_, n) => said(`0-${n + 10}`));
+
+/** A room that was read back for long. */
+async function long(messages: number, newer: string | null = null): Promise<Timeline> {
+  node(() => Response.json({ items: [] }));
+  const line = new Timeline('r', () => 'me');
+  await line.open({ kind: 'end' });
+  line.held = { items: Array.from({ length: messages }, (_, n) => said(order(n))), older: order(0), newer };
+  return line;
+}

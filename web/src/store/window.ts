@@ -84,6 +84,18 @@ export function append(held: Stretch, page: Page): Stretch {
   return letOldestGo(joinNewer(held, page));
 }
 
+/** A page that was read anew: within its reach only what it holds is still there. */
+export function readAnew(held: Stretch, page: Stretch): Stretch {
+  const there = new Set(page.items.map((m) => m.message));
+  const [first, last] = [page.items[0]?.order, page.items[page.items.length - 1]?.order];
+  const reached = (m: Message): boolean =>
+    (page.older === null || (first !== undefined && m.order >= first)) &&
+    (page.newer === null || (last !== undefined && m.order <= last));
+  const gone = held.items.filter((m) => reached(m) && !there.has(m.message));
+  const left = gone.reduce((rest, m) => remove(rest, m.message), held);
+  return joinNewer(left, { items: page.items, newer: held.newer });
+}
+
 const WAY: readonly MessageStatus[] = ['failed', 'queued', 'sent', 'delivered', 'read'];
 
 /** Of two words about how far a message came the further one; `failed` gives way to all. */

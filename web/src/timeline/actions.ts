@@ -63,11 +63,12 @@ export async function edit(m: Message, text: string): Promise<boolean> {
   return answer !== undefined;
 }
 
-export async function vote(m: Message, choices: number[]): Promise<void> {
+export async function vote(m: Message, choices: readonly number[]): Promise<boolean> {
   const answer = await attempt(() =>
-    ok(PUT('/api/v1/rooms/{room}/messages/{message}/vote', { params: path(m), body: { choices } })),
+    ok(PUT('/api/v1/rooms/{room}/messages/{message}/vote', { params: path(m), body: { choices: [...choices] } })),
   );
   if (answer) took(answer);
+  return answer !== undefined;
 }
 
 export async function fetchFile(m: Message, index: number, on: boolean): Promise<void> {
