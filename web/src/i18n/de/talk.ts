@@ -135,6 +135,7 @@ export const talk: Like<typeof english> = {
   'outbox.since': 'seit {at}',
   parts: 'Teile von Parlor',
   'picture.next': 'Nächstes Bild',
+  'picture.broken': 'Dieses Bild lässt sich nicht anzeigen.',
   'picture.open': 'Bild {name}',
   'picture.previous': 'Voriges Bild',
   pin: 'Anheften',

@@ -134,6 +134,7 @@ export const talk = {
   'outbox.since': 'since {at}',
   parts: 'Parts of Parlor',
   'picture.next': 'Next picture',
+  'picture.broken': 'This picture cannot be shown.',
   'picture.open': 'Picture {name}',
   'picture.previous': 'Previous picture',
   pin: 'Pin',
