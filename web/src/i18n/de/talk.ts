@@ -168,6 +168,7 @@ export const talk: Like<typeof english> = {
   'status.sent': 'Gesendet',
   thread: 'Thread',
   'thread.in': 'In einem Thread',
+  'thread.files': 'In einem Thread lassen sich keine Dateien senden. Antworte damit im Raum.',
   'thread.list': 'Nachrichten des Threads',
   'thread.open': 'Im Thread antworten',
   'thread.replies': { one: '{n} Antwort', other: '{n} Antworten' },

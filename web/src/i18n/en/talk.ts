@@ -167,6 +167,7 @@ export const talk = {
   'status.sent': 'Sent',
   thread: 'Thread',
   'thread.in': 'In a thread',
+  'thread.files': 'Files cannot be sent in a thread. Answer with them in the room.',
   'thread.list': 'Messages of the thread',
   'thread.open': 'Reply in thread',
   'thread.replies': { one: '{n} reply', other: '{n} replies' },
