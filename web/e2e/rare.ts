@@ -275,6 +275,12 @@ export function rare(scene: Scene): Screen[] {
       },
     },
     {
+      name: 'pictures-broken',
+      path: `${info}/files`,
+      ready: 'aside .grid .file',
+      mock: (page) => page.route(/\/files\/\d+$/, (route) => route.fulfill({ contentType: 'image/png', body: 'x' })),
+    },
+    {
       name: 'failed',
       path: room,
       ready: '.placed article p.failed',
