@@ -221,7 +221,7 @@ test('while a message is edited the draft is sent in another window: it does not
 });
 
 test('in a thread nothing offers to attach, and what is pasted is refused in words', async () => {
-  vi.stubGlobal('MediaRecorder', class {});
+  vi.stubGlobal('MediaRecorder', vi.fn());
   node(() => Response.json({}));
   const line = store.thread('d13', 'root');
   const view = render(Composer, { line, room: detail('d13') });
