@@ -65,6 +65,28 @@ describe('films, voices, cameras, notifications', () => {
     expect(await b.evaluate(() => document.activeElement?.tagName)).toBe('ARTICLE');
   });
 
+  test('a recording is attached where it was begun when the room is left, and no key for something else ends it', async () => {
+    const other = (await alice.call<{ room: string }>('POST', '/rooms', { name: 'Attic' })).room;
+    await a.getByRole('button', { name: 'Record a voice message' }).click();
+    await a.locator('.voice [role=timer]').waitFor();
+    await a.waitForTimeout(SPOKEN_MS);
+    // A key that closes something else is not meant for it.
+    await a.keyboard.press('Control+k');
+    await a.locator('dialog[open]').waitFor();
+    await a.keyboard.press('Escape');
+    await a.locator('dialog[open]').waitFor({ state: 'detached' });
+    expect(await a.locator('.voice').count()).toBe(1);
+    await a.evaluate((r) => (location.hash = `#/room/${r}`), other);
+    await a.locator('h1', { hasText: 'Attic' }).waitFor();
+    await a.locator('.composer textarea').waitFor();
+    expect(await a.locator('.composer li').count()).toBe(0);
+    await a.evaluate((r) => (location.hash = `#/room/${r}`), room);
+    await a.locator('.composer li', { hasText: 'voice-' }).waitFor();
+    await a.waitForFunction(() => !document.querySelector('.composer li progress'));
+    await a.getByRole('button', { name: /^Do not attach voice-/ }).click();
+    await a.locator('.composer li').waitFor({ state: 'detached' });
+  });
+
   test('a recording is thrown away by a press, and the microphone with it', async () => {
     await a.getByRole('button', { name: 'Record a voice message' }).click();
     await a.locator('.voice [role=timer]').waitFor();

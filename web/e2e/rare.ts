@@ -22,6 +22,18 @@ export const press =
     await page.locator(comes).first().waitFor();
   };
 
+/** Chooses something of the menu of the last own message, by its icon. */
+export const ownMenu =
+  (item: string) =>
+  async (page: Page): Promise<void> => {
+    // Not where a link may stand.
+    await page
+      .locator('article .own .bubble')
+      .last()
+      .click({ button: 'right', position: { x: 4, y: 4 } });
+    await press(`[role=menuitem]:has(.lucide-${item})`)(page);
+  };
+
 const at = (path: string) => (url: URL) => url.pathname === `/api/v1${path}`;
 
 /** The node's answer with something else in it. */
@@ -41,6 +53,13 @@ const answer = (page: Page, method: string, path: string, json: unknown, status 
 const HOUR_MS = 3_600_000;
 const ago = (hours: number): string => new Date(Date.now() - hours * HOUR_MS).toISOString();
 const id = (digit: string): string => digit.repeat(64);
+/** What went wrong, as the node says it of a join that ended. */
+const refused = (more: Json = {}): Json => ({
+  code: 'join_refused',
+  message: 'your request was refused by Bob Berger',
+  hint: '',
+  ...more,
+});
 const LONG = 'Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh';
 
 export function rare(scene: Scene): Screen[] {
@@ -67,6 +86,18 @@ export function rare(scene: Scene): Screen[] {
       answer(page, 'POST', '/join', { room: id('f'), name: '', role: 'member', state: 'pending', step, members }),
     act: join,
   });
+  const device = (more: Json): Json => ({
+    new: true,
+    online: false,
+    revoked: false,
+    rooms: [club],
+    this: false,
+    since: ago(3),
+    name: '',
+    ...more,
+  });
+  const joins = (page: Page, ...list: Json[]): Promise<unknown> =>
+    change<Json>(page, '/status', (a) => ({ ...a, joins: list }));
   const noDraft = (page: Page): Promise<unknown> =>
     answer(page, 'PUT', `/rooms/${club}/draft`, { room: club, text: '', files: [] });
   return [
@@ -76,11 +107,10 @@ export function rare(scene: Scene): Screen[] {
       ready: '.came',
       mock: async (page) => {
         await change<{ warnings: string[] }>(page, '/status', (a) => ({ ...a, warnings: ['device_new: 2'] }));
-        const device = { new: true, online: false, revoked: false, rooms: [club], this: false, since: ago(3) };
         await change<Json[]>(page, '/devices', (a) => [
           ...a,
-          { ...device, device: id('a'), name: 'Laptop in the kitchen' },
-          { ...device, device: id('b'), name: '' },
+          device({ device: id('a'), name: 'Laptop in the kitchen' }),
+          device({ device: id('b') }),
         ]);
       },
     },
@@ -90,8 +120,10 @@ export function rare(scene: Scene): Screen[] {
       ready: '.came',
       mock: async (page) => {
         await change<{ warnings: string[] }>(page, '/status', (a) => ({ ...a, warnings: ['device_new: 1'] }));
-        const device = { new: true, online: true, revoked: false, rooms: [club], this: false, since: ago(3) };
-        await change<Json[]>(page, '/devices', (a) => [...a, { ...device, device: id('a'), name: 'Laptop' }]);
+        await change<Json[]>(page, '/devices', (a) => [
+          ...a,
+          device({ device: id('a'), name: 'Laptop', online: true }),
+        ]);
       },
       act: async (page) => {
         if (await page.locator('.came .btn.danger').isVisible()) await press('.came .btn.danger')(page);
@@ -134,37 +166,24 @@ export function rare(scene: Scene): Screen[] {
       path: '#/',
       ready: '.join',
       mock: (page) =>
-        change<Json>(page, '/status', (a) => ({
-          ...a,
-          joins: [
-            { room: id('f'), step: 'approval', members: 2, since: ago(3) },
-            {
-              room: id('e'),
-              step: 'ended',
-              members: 0,
-              since: ago(30),
-              problem: { code: 'join_refused', message: 'your request was refused by Bob Berger', hint: '' },
-            },
-          ],
-        })),
+        joins(
+          page,
+          { room: id('f'), step: 'approval', members: 2, since: ago(3) },
+          { room: id('e'), step: 'ended', members: 0, since: ago(30), problem: refused() },
+        ),
     },
     {
       name: 'joins-ended',
       path: '#/',
       ready: '.join',
       mock: (page) =>
-        change<Json>(page, '/status', (a) => ({
-          ...a,
-          joins: [
-            {
-              room: id('e'),
-              step: 'ended',
-              members: 0,
-              since: ago(31),
-              problem: { code: 'join_refused', message: 'your request was refused by Bob Berger', hint: 'ask them' },
-            },
-          ],
-        })),
+        joins(page, {
+          room: id('e'),
+          step: 'ended',
+          members: 0,
+          since: ago(31),
+          problem: refused({ hint: 'ask them' }),
+        }),
       act: press('.join'),
     },
     {
@@ -250,15 +269,21 @@ export function rare(scene: Scene): Screen[] {
         for (const text of ['refused: nobody may say this', 'kept until the room has keys', 'waits for the node']) {
           await page.locator('.composer textarea').fill(text);
           await page.locator('.composer textarea').press('Enter');
-          await page.locator('article', { hasText: text }).locator('.why').last().waitFor();
+          await page.locator('article', { hasText: text }).locator('.why, p.failed').last().waitFor();
         }
         await page.waitForTimeout(300);
       },
     },
     {
+      name: 'pictures-broken',
+      path: `${info}/files`,
+      ready: 'aside .grid .file',
+      mock: (page) => page.route(/\/files\/\d+$/, (route) => route.fulfill({ contentType: 'image/png', body: 'x' })),
+    },
+    {
       name: 'failed',
       path: room,
-      ready: '.placed article .failed',
+      ready: '.placed article p.failed',
       mock: async (page) => {
         const me = (await (
           await page.request.get(`${scene.alice.api}/api/v1/status`, {
@@ -341,13 +366,7 @@ export function rare(scene: Scene): Screen[] {
       name: 'message-delete',
       path: room,
       ready: '.placed article',
-      act: async (page) => {
-        await page
-          .locator('article .own .bubble')
-          .last()
-          .click({ button: 'right', position: { x: 4, y: 4 } });
-        await press('[role=menuitem]:has(.lucide-trash)')(page);
-      },
+      act: ownMenu('trash'),
     },
     {
       name: 'pinned',

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { axe, context, DESKTOP, launch, open, PHONE, visit, wrongs } from './browser';
 import { portrait } from './made';
 import { Node } from './node';
-import { press, rare, type Screen } from './rare';
+import { ownMenu, press, rare, type Screen } from './rare';
 import { peopled, type Scene } from './scene';
 
 const SHOTS = new URL('../shots', import.meta.url).pathname;
@@ -134,14 +134,7 @@ function screens(): Screen[] {
       name: 'details',
       path: room,
       ready: 'article',
-      act: async (page) => {
-        // Not where a link may stand.
-        await page
-          .locator('article .own .bubble')
-          .last()
-          .click({ button: 'right', position: { x: 4, y: 4 } });
-        await press('[role=menuitem]:has(.lucide-info)')(page);
-      },
+      act: ownMenu('info'),
     },
     {
       name: 'menu',

@@ -26,14 +26,17 @@ class AutoLock {
     return told > now ? this.touched : Math.max(this.touched, told);
   }
 
+  /** Somebody is there: by hand, or by voice. */
+  touch(): void {
+    this.touched = Date.now();
+    if (Math.abs(this.touched - this.told) < TELL_MS) return;
+    this.told = this.touched;
+    localStorage.setItem(TOUCHED, String(this.touched));
+  }
+
   /** Begins to watch; answers how to stop. */
   watch(): () => void {
-    const touch = (): void => {
-      this.touched = Date.now();
-      if (Math.abs(this.touched - this.told) < TELL_MS) return;
-      this.told = this.touched;
-      localStorage.setItem(TOUCHED, String(this.touched));
-    };
+    const touch = (): void => this.touch();
     for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, touch, { passive: true });
     const heard = ({ key, newValue }: StorageEvent): void => {
       if (key === KEY) this.minutes = (newValue as Minutes | null) ?? '0';

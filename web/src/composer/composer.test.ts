@@ -4,6 +4,8 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { detail, event, node, refused } from '../api/asked';
 import { said } from '../store/said';
 import { store } from '../store/store.svelte';
+import Conversation from '../timeline/Conversation.svelte';
+import { toasts } from '../ui/toasts.svelte';
 import Composer from './Composer.svelte';
 import { composeOf } from './state.svelte';
 
@@ -157,4 +159,95 @@ test('a file that the node has no more goes out of the draft, and the words stay
   await vi.waitFor(() => expect(area.value).toBe('see'));
   write(area, 'see this');
   await vi.waitFor(() => expect(asked.at(-1)).toMatchObject({ method: 'PUT', body: { text: 'see this' } }));
+});
+
+/** A node whose draft comes when the test wants it to; the rest is answered at once. */
+function slow(): { asked: ReturnType<typeof node>; give: (draft: object) => void } {
+  const waiting: ((response: Response) => void)[] = [];
+  const asked = node((a) =>
+    a.method === 'GET' && a.path.endsWith('/draft')
+      ? new Promise((resolve) => waiting.push(resolve))
+      : Response.json(a.path.endsWith('/messages') ? { message: 'x' } : {}),
+  );
+  return { asked, give: (draft) => waiting.shift()!(Response.json(draft)) };
+}
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const puts = (asked: { method: string; body: unknown }[]): unknown[] =>
+  asked.filter((a) => a.method === 'PUT').map((a) => a.body);
+const plan = { hash: 'f1', name: 'plan.pdf', bytes: 9, mime: 'application/pdf' };
+
+test('what is typed before the draft was read stands behind it, and takes nothing of it away', async () => {
+  const { asked, give } = slow();
+  const { area } = shown('d10');
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET']));
+  write(area, 'a');
+  await pause(700);
+  expect(drafts(asked)).toEqual(['GET']);
+  give({ text: 'a long letter', files: [plan] });
+  await vi.waitFor(() => expect(area.value).toBe('a long letter\na'));
+  await vi.waitFor(() => expect(puts(asked)).toEqual([{ text: 'a long letter\na', reply_to: null, files: ['f1'] }]));
+});
+
+test('what is sent, or a room that is left, before the draft was read deletes nothing of it', async () => {
+  const { asked, give } = slow();
+  const { area, leave } = shown('d11');
+  await vi.waitFor(() => expect(drafts(asked)).toEqual(['GET']));
+  write(area, 'quickly said');
+  await pause(700);
+  enter(area);
+  leave();
+  await pause(0);
+  expect(drafts(asked)).toEqual(['GET']);
+  give({ text: 'a long letter', files: [plan] });
+  const again = shown('d11');
+  await vi.waitFor(() => expect(again.area.value).toBe('a long letter'));
+  expect(composeOf('d11').handed).toEqual(['f1']);
+  expect(drafts(asked)).toEqual(['GET']);
+});
+
+test('while a message is edited the draft is sent in another window: it does not come back after the edit', async () => {
+  node(() => Response.json({ text: '', files: [] }));
+  const { area } = shown('d12');
+  const c = composeOf('d12');
+  await vi.waitFor(() => expect(c.read).toBe(true));
+  store.apply(event('draft', { room: 'd12', text: 'soon sent', files: [] }));
+  await vi.waitFor(() => expect(area.value).toBe('soon sent'));
+  c.edit(said('12', { room: 'd12', text: 'old' }));
+  store.apply({ ...event('draft', { room: 'd12', text: '', files: [] }), seq: 2 } as never);
+  await vi.waitFor(() => expect(c.aside).toBe(''));
+  expect(c.text).toBe('old');
+  c.stopEditing();
+  await vi.waitFor(() => expect(area.value).toBe(''));
+});
+
+test('in a thread nothing offers to attach, and what is pasted is refused in words', async () => {
+  vi.stubGlobal('MediaRecorder', vi.fn());
+  node(() => Response.json({}));
+  const line = store.thread('d13', 'root');
+  const view = render(Composer, { line, room: detail('d13') });
+  const buttons = view.getAllByRole('button').map((b) => b.getAttribute('aria-label'));
+  expect(buttons).not.toContain('Attach files');
+  expect(buttons).not.toContain('Record a voice message');
+  const files = [new File(['abc'], 'a.txt')];
+  const paste = Object.assign(new Event('paste', { bubbles: true, cancelable: true }), { clipboardData: { files } });
+  view.container.querySelector('textarea')!.dispatchEvent(paste);
+  expect(paste.defaultPrevented).toBe(true);
+  view.component.attach(files);
+  expect(composeOf('root').files).toEqual([]);
+  expect(toasts.list.map((toast) => toast.text)).toContain(
+    'Files cannot be sent in a thread. Answer with them in the room.',
+  );
+});
+
+test('what is dropped on a thread is refused in words, and the browser does not open it', async () => {
+  node(() => Response.json({ items: [] }));
+  for (const toast of toasts.list) toasts.drop(toast.id);
+  const line = store.thread('d14', 'root2');
+  const { container } = render(Conversation, { line, room: detail('d14'), inThread: true });
+  const dataTransfer = { types: ['Files'], files: [new File(['abc'], 'a.txt')] };
+  const drop = Object.assign(new Event('drop', { bubbles: true, cancelable: true }), { dataTransfer });
+  container.querySelector('.conversation')!.dispatchEvent(drop);
+  expect(drop.defaultPrevented).toBe(true);
+  expect(composeOf('root2').files).toEqual([]);
+  expect(toasts.list.map((toast) => toast.text).join()).toContain('cannot be sent in a thread');
 });

@@ -19,6 +19,14 @@ export interface Attached {
   source?: File;
 }
 
+/** A file that the node has. */
+interface Handed {
+  hash: string;
+  name: string;
+  bytes: number;
+  mime: string;
+}
+
 export const FILES_MAX = 8;
 
 export class Compose {
@@ -30,7 +38,12 @@ export class Compose {
   files = $state<Attached[]>([]);
   /** What was written before an edit began. */
   aside = '';
+  /** The draft that the node has was asked for. */
   loaded = false;
+  /** It is known, so that what is written here takes its place: before that it would be lost. */
+  read = false;
+  /** A recording for it is being made. */
+  recording = false;
   /** The last word of another window that was heard. */
   heard = -1;
 
@@ -55,7 +68,7 @@ export class Compose {
   }
 
   /** Files that a draft had, as the node tells them: they were handed over before. */
-  restore(files: readonly { hash: string; name: string; bytes: number; mime: string }[]): void {
+  restore(files: readonly Handed[]): void {
     const kept = this.files.filter((f) => !f.id || files.some((of) => of.hash === f.id));
     for (const gone of this.files) if (!kept.includes(gone) && gone.preview) URL.revokeObjectURL(gone.preview);
     const come = files.filter((of) => !kept.some((f) => f.id === of.hash));
@@ -71,6 +84,22 @@ export class Compose {
       abort: new AbortController(),
     }));
     this.files = [...kept, ...added].slice(0, FILES_MAX);
+  }
+
+  /** A draft that was read late: its words go before those that were written meanwhile, its files beside theirs. */
+  join(text: string, files: readonly Handed[]): void {
+    this.words = [text, this.words].filter((part) => part.trim() !== '').join('\n');
+    const ours = this.files.filter((f) => f.id).map((f) => ({ ...f, hash: f.id }));
+    this.restore([...files, ...ours]);
+  }
+
+  /** What is written, also while an edit stands in its place. */
+  get words(): string {
+    return this.editing ? this.aside : this.text;
+  }
+  set words(text: string) {
+    if (this.editing) this.aside = text;
+    else this.text = text;
   }
 
   /** What the node keeps of it. */
@@ -161,4 +190,9 @@ export function composeOf(key: string): Compose {
     all.set(key, found);
   }
   return found;
+}
+
+/** Whether something is written with that the node does not have yet: a recording, or a file on its way. */
+export function unkept(): boolean {
+  return [...all.values()].some((c) => c.recording || c.files.some((f) => !f.id));
 }

@@ -1,6 +1,6 @@
 // What can be done with a message.
 import { DELETE, GET, PATCH, POST, PUT, ok } from '../api/client';
-import type { Message, Role, Room } from '../api/types';
+import type { FileInfo, Message, Role, Room } from '../api/types';
 import { prefs } from '../app/prefs.svelte';
 import { t } from '../i18n/i18n.svelte';
 import { store } from '../store/store.svelte';
@@ -71,13 +71,22 @@ export async function vote(m: Message, choices: readonly number[]): Promise<bool
   return answer !== undefined;
 }
 
-export async function fetchFile(m: Message, index: number, on: boolean): Promise<void> {
+/** Whether a file is on its way: then a press stops it. */
+export function coming(file: { state: FileInfo['state'] }): boolean {
+  return file.state === 'fetching' || file.state === 'waiting';
+}
+
+/** Fetches a file, or stops one that is coming. What is here stays: the node would take it off the disk. */
+export async function fetchFile(m: Message, index: number): Promise<void> {
+  const file = m.files[index];
+  if (!file || file.state === 'here') return;
   const params = { path: { room: m.room, message: m.message, index } };
-  if (!on) stop(m, index);
+  const ends = coming(file);
+  if (ends) stop(m, index);
   await attempt(() =>
-    on
-      ? ok(POST('/api/v1/rooms/{room}/messages/{message}/files/{index}', { params }))
-      : ok(DELETE('/api/v1/rooms/{room}/messages/{message}/files/{index}', { params })),
+    ends
+      ? ok(DELETE('/api/v1/rooms/{room}/messages/{message}/files/{index}', { params }))
+      : ok(POST('/api/v1/rooms/{room}/messages/{message}/files/{index}', { params })),
   );
   const now = await attempt(() => ok(GET('/api/v1/rooms/{room}/messages/{message}', { params: path(m) })));
   if (now) took(now);

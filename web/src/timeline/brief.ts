@@ -7,14 +7,22 @@ export function unmarked(text: string): string {
   return text.replace(/(\*\*|__|`|~~)/g, '');
 }
 
+/** So much of a text is looked at: it is done with each message that comes, and what they say is anybody's. */
+const LOOKED_AT = 400;
+
 /** The same and what begins lines, on one line. */
 function plain(text: string): string {
-  return unmarked(text.replace(/```\w*\n?/g, ''))
+  const cut = text.length > LOOKED_AT;
+  // A sign of two halves is not cut in the middle.
+  const begin = cut ? text.slice(0, LOOKED_AT).replace(/[\ud800-\udbff]$/, '') : text;
+  const words = unmarked(begin.replace(/```\w*\n?/g, ''))
     .replace(/(^|\s)\*(\S[^*]*)\*/g, '$1$2')
-    .replace(/^\s*(>|[-*]|\d+\.)\s+/gm, '')
+    .replace(/^[^\S\n]*(>|[-*]|\d+\.)\s+/gm, '')
     .replace(/\[([^\]]+)\]\([^)]+\)/g, '$1')
     .replace(/\s+/g, ' ')
     .trim();
+  // An address may be long: of a link that the cut goes through its words stay.
+  return cut ? `${words.replace(/\[([^\]]+)\]\([^)]*$/, '$1')}…` : words;
 }
 
 export function brief(m: { kind: Message['kind']; text: string; deleted?: boolean; files?: Message['files'] }): string {

@@ -9,6 +9,10 @@ class Lightbox {
   close(): void {
     this.shown = null;
   }
+  /** A message is no more. */
+  forget(message: string): void {
+    if (this.shown?.message.message === message) this.close();
+  }
 }
 
 export const lightbox = new Lightbox();

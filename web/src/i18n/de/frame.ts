@@ -144,6 +144,8 @@ export const frame: Like<typeof english> = {
   unlock: 'Entsperren',
   'unlock.text': 'Deine Nachrichten liegen verschlüsselt auf dieser Festplatte. Deine Passphrase öffnet sie.',
   'unlock.title': 'Gesperrt',
+  unshown: 'Das lässt sich nicht anzeigen.',
+  'unshown.text': 'Etwas stimmt damit nicht. Alles andere läuft weiter.',
   you: 'Du',
   'you.of': 'dir',
 };

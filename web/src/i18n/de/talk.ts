@@ -100,6 +100,7 @@ export const talk: Like<typeof english> = {
   'message.unsafe': 'Mit alten Schlüsseln: Wer nicht mehr dabei ist, kann es vielleicht lesen',
   'message.unsafe.why':
     'Sie wurde mit Schlüsseln geschrieben, von denen der Absender wusste oder hätte wissen müssen, dass sie alt sind. Wer vorher entfernt wurde, kann sie vielleicht lesen. So schreibt nur ein Knoten, der sich nicht an die Regeln hält: Frage den Absender, welches Programm er benutzt.',
+  'message.unshown': 'Diese Nachricht lässt sich nicht anzeigen.',
   'message.waiting': 'Dein Knoten antwortet nicht. Parlor versucht es von selbst weiter.',
   'message.write': 'Schreiben',
   'note.about': '{by} [hat|hast] die Beschreibung geändert',
@@ -134,6 +135,7 @@ export const talk: Like<typeof english> = {
   'outbox.retry': 'Jetzt erneut versuchen',
   'outbox.since': 'seit {at}',
   parts: 'Teile von Parlor',
+  'picture.broken': 'Dieses Bild lässt sich nicht anzeigen.',
   'picture.next': 'Nächstes Bild',
   'picture.open': 'Bild {name}',
   'picture.previous': 'Voriges Bild',
@@ -166,6 +168,7 @@ export const talk: Like<typeof english> = {
   'status.sending': 'Wird gesendet',
   'status.sent': 'Gesendet',
   thread: 'Thread',
+  'thread.files': 'In einem Thread lassen sich keine Dateien senden. Antworte damit im Raum.',
   'thread.in': 'In einem Thread',
   'thread.list': 'Nachrichten des Threads',
   'thread.open': 'Im Thread antworten',

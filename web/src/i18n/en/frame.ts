@@ -135,6 +135,8 @@ export const frame = {
   unlock: 'Unlock',
   'unlock.text': 'Your messages are sealed on this disk. Your passphrase opens them.',
   'unlock.title': 'Locked',
+  unshown: 'This cannot be shown.',
+  'unshown.text': 'Something is wrong with it. Everything else goes on.',
   you: 'You',
   'you.of': 'you',
 } as const satisfies Record<string, Entry>;

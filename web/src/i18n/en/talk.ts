@@ -99,6 +99,7 @@ export const talk = {
   'message.unsafe': 'Under old keys: somebody who is out may read it',
   'message.unsafe.why':
     'It was written under keys that its author knew, or should have known, to be old. Whoever was removed before may read it. Only a node that does not keep to the rules writes so: ask its author which program it runs.',
+  'message.unshown': 'This message cannot be shown.',
   'message.waiting': 'Your node does not answer. This is tried again by itself.',
   'message.write': 'Write',
   'note.about': '{by} changed the description',
@@ -133,6 +134,7 @@ export const talk = {
   'outbox.retry': 'Try again now',
   'outbox.since': 'since {at}',
   parts: 'Parts of Parlor',
+  'picture.broken': 'This picture cannot be shown.',
   'picture.next': 'Next picture',
   'picture.open': 'Picture {name}',
   'picture.previous': 'Previous picture',
@@ -165,6 +167,7 @@ export const talk = {
   'status.sending': 'Sending',
   'status.sent': 'Sent',
   thread: 'Thread',
+  'thread.files': 'Files cannot be sent in a thread. Answer with them in the room.',
   'thread.in': 'In a thread',
   'thread.list': 'Messages of the thread',
   'thread.open': 'Reply in thread',
