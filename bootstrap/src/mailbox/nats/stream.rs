@@ -207,7 +207,8 @@ mod tests {
         assert_eq!((better.max_age, better.description), (made().max_age, small.description.clone()));
         let large = Config { num_replicas: 5, max_bytes: -1, max_age: 2 * made().max_age, ..made() };
         assert_eq!(adapted(&large, &made()), large);
-        assert_eq!(adapted(&made(), &small), made());
+        let there = made();
+        assert_eq!(adapted(&there, &small), there);
     }
 
     #[test]
