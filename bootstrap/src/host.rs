@@ -22,7 +22,7 @@ use crate::config::{Config, MailboxPlace};
 use crate::data::DataDir;
 use crate::directory::{self, Book};
 use crate::guard::Guard;
-use crate::mailbox::{MailboxStore, NatsOptions, NatsStore, SledStore};
+use crate::mailbox::{MailboxStore, NatsError, NatsOptions, NatsStore, SledStore};
 use crate::problem::{Code, Problem};
 use crate::relay::{Parts, Relay, now_ms};
 use crate::{admin, files, http, limits, post};
@@ -278,13 +278,26 @@ async fn open_mailboxes(config: &Config) -> Result<Arc<dyn MailboxStore>, Proble
         MailboxPlace::Nats(servers) => {
             let options = NatsOptions { max_bytes: Some(max_bytes), ..NatsOptions::default() };
             let store = NatsStore::connect(&servers.join(","), options).await;
-            let store = store.map_err(|error| {
-                Problem::new(Code::Unreachable, format!("the mailboxes in NATS: {error}"))
-                    .hint("start nats-server with JetStream (-js) there, or name it with --mailbox nats://HOST:PORT")
-            })?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(store.map_err(|error| nats_problem(&error))?))
         }
     }
+}
+
+fn nats_problem(error: &NatsError) -> Problem {
+    let (code, hint) = match error {
+        NatsError::NoSpace { .. } => (
+            Code::NoSpace,
+            "give its servers so much (max_file_store in their jetstream block), three servers or one, or ask for less with mailbox_bytes under [limits]",
+        ),
+        NatsError::BadStream(_) => {
+            (Code::BadStream, "edit the stream or remove it, with the nats tool: a relay makes one as it needs it")
+        }
+        _ => (
+            Code::Unreachable,
+            "start nats-server with JetStream (-js) there, or name it with --mailbox nats://HOST:PORT",
+        ),
+    };
+    Problem::new(code, format!("the mailboxes in NATS: {error}")).hint(hint)
 }
 
 fn store_problem(error: &OpenError) -> Problem {

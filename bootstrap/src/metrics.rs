@@ -136,7 +136,7 @@ const LEVELS: [(&str, &str, Level); 20] = [
 ];
 
 /// Names, help and source of the counters that the network keeps.
-const TOTALS: [(&str, &str, Total); 12] = [
+const TOTALS: [(&str, &str, Total); 13] = [
     ("connections_opened", "Connections that were established", |it| it.traffic.connections),
     ("connections_refused", "Connections that were refused or failed", |it| it.traffic.connections_refused),
     ("reservations_made", "Circuit reservations that were made or renewed", |it| it.traffic.reservations),
@@ -148,6 +148,7 @@ const TOTALS: [(&str, &str, Total); 12] = [
     ("dht_records_taken", "Records of the DHT that were taken in", |it| it.traffic.records),
     ("dht_records_refused", "Records of the DHT that were refused", |it| it.traffic.records_refused),
     ("dht_finds", "Questions to the DHT that were answered", |it| it.traffic.finds),
+    ("streams_paced", "Streams that came faster than their source may open them", |it| it.traffic.streams_paced),
     ("reachability_probes", "Addresses of nodes that were tried from outside", |it| it.traffic.probes),
 ];
 

@@ -26,6 +26,10 @@ pub enum Code {
     PortInUse,
     /// The disk is full.
     DiskFull,
+    /// The cluster that is to keep the mailboxes has no room for them.
+    NoSpace,
+    /// The stream of the mailboxes in the cluster does not keep mail.
+    BadStream,
     /// The relay has too much to do.
     Busy,
     /// The relay failed.

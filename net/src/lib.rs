@@ -33,6 +33,7 @@ mod line;
 mod listen;
 mod memory;
 mod message;
+mod pace;
 mod peer_id;
 mod peers;
 mod ping;

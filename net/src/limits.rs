@@ -227,6 +227,14 @@ pub const RELAY_CONNECTIONS_PER_SOURCE: u32 = 512;
 pub const RELAY_CONNECTIONS_PER_PEER: u32 = 3;
 /// Streams that a peer may have open on one connection to a relay: four lines, circuits each way, and small questions.
 pub const RELAY_STREAMS: usize = 64;
+/// Streams that somebody opens on one connection to a relay in one burst, and a second: a node that announces all its keys opens 64 a
+/// second.
+pub const RELAY_STREAMS_PER_CONNECTION: (u32, u32) = (512, 64);
+/// Streams that all connections of one source open at a relay in one burst, and a second: the first ones of an office of 200 nodes that
+/// come back at once.
+pub const RELAY_STREAMS_PER_SOURCE: (u32, u32) = (4_096, 256);
+/// Sources whose streams are counted: more than a relay has connections.
+pub const PACED_SOURCES_MAX: usize = 16_384;
 /// Reservations of a relay: one for every connection.
 pub const RELAY_RESERVATIONS: usize = RELAY_CONNECTIONS as usize;
 /// A reservation is renewed at three quarters of this.

@@ -30,6 +30,7 @@ use crate::{
         STREAMS_MAX,
     },
     memory::InProcess,
+    pace::Pace,
 };
 
 type Connection = (libp2p::PeerId, StreamMuxerBox);
@@ -38,8 +39,8 @@ type Connection = (libp2p::PeerId, StreamMuxerBox);
 pub(crate) enum For {
     /// A node, which also reaches others through relays: the way there.
     Node(relay::client::Transport),
-    /// A relay.
-    Relay,
+    /// A relay, which listens to the streams of a source at this pace.
+    Relay(Pace),
 }
 
 /// Makes the transports of a node or a relay. Connections through relays are encrypted and multiplexed like others, within the stream
@@ -51,17 +52,24 @@ pub(crate) fn build(carriers: Carriers, key: &Keypair, whom: For) -> Result<Boxe
             InProcess::default().upgrade(Version::V1).authenticate(noise_config(key)?).multiplex(yamux_config()).boxed()
         }
     };
-    let raw = match whom {
+    let (raw, pace) = match whom {
         For::Node(relayed) => {
             let relayed =
                 relayed.upgrade(Version::V1Lazy).authenticate(noise_config(key)?).multiplex(yamux_config()).boxed();
             // The relayed one takes circuit addresses only, and must be asked first: the others would take their beginning.
-            relayed.or_transport(direct).map(|either, _| either.into_inner()).boxed()
+            (relayed.or_transport(direct).map(|either, _| either.into_inner()).boxed(), None)
         }
-        For::Relay => direct,
+        For::Relay(pace) => (direct, Some(pace)),
     };
     Ok(TransportTimeout::new(raw, CONNECT_DEADLINE)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Brief { muxer, deadline: None })))
+        .map(move |(peer, muxer), endpoint| {
+            let brief = StreamMuxerBox::new(Brief { muxer, deadline: None });
+            let paced = match pace {
+                Some(pace) => pace.pace(brief, &endpoint),
+                None => brief,
+            };
+            (peer, paced)
+        })
         .boxed())
 }
 

@@ -16,7 +16,7 @@ use parlor_proto::mailbox::{BlobId, BoxName, Entry, Refusal, StoreId};
 
 pub use disk::SledStore;
 pub use hub::{Feed, Hub, News};
-pub use nats::{NatsOptions, NatsStore};
+pub use nats::{NatsError, NatsOptions, NatsStore};
 
 /// What is in a box after some number.
 #[derive(Debug, Clone, PartialEq, Eq)]

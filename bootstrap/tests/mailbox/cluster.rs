@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use futures::TryStreamExt as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -71,6 +72,20 @@ impl Cluster {
         let stream = async_nats::jetstream::new(client).get_stream(stream).await.ok()?;
         let leader = stream.cached_info().cluster.as_ref()?.leader.as_ref()?;
         leader.strip_prefix('s')?.parse().ok()
+    }
+
+    /// Streams of the cluster, if it answers.
+    pub(crate) async fn jetstream(&self) -> Option<async_nats::jetstream::Context> {
+        let client = async_nats::connect(self.addresses().split(',').collect::<Vec<_>>()).await.ok()?;
+        Some(async_nats::jetstream::new(client))
+    }
+
+    /// The consumers of `stream`, each with the server at which it is.
+    pub(crate) async fn consumers(&self, stream: &str) -> Option<Vec<(String, usize)>> {
+        let stream = self.jetstream().await?.get_stream(stream).await.ok()?;
+        let consumers: Vec<_> = stream.consumers().try_collect().await.ok()?;
+        let at = |leader: String| leader.strip_prefix('s')?.parse().ok();
+        Some(consumers.into_iter().filter_map(|it| Some((it.name, at(it.cluster?.leader?)?))).collect())
     }
 
     /// The address of one server.

@@ -264,3 +264,15 @@ pub(crate) async fn another_is_told(putting: &dyn MailboxStore, listening: &dyn 
     })
     .await;
 }
+
+/// A further blob is put, the `n`th of this test, and is the next that a line is told of.
+pub(crate) async fn only_what_is_new_is_told(store: &dyn MailboxStore, feed: &mut Feed, name: BoxName, n: u64) {
+    let (id, bytes) = blob(7_000 + n);
+    eventually("it is put", async || store.put(name, id, bytes.clone()).await.is_ok()).await;
+    let told = tokio::time::timeout(Duration::from_secs(60), feed.next()).await.expect("nothing is told");
+    let entry = match told {
+        News::Entry { entry, .. } => Some(entry),
+        News::Behind { .. } => None,
+    };
+    assert_eq!(entry.map(|entry| entry.id), Some(id), "{entry:?} was told");
+}

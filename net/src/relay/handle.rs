@@ -135,6 +135,8 @@ pub struct Traffic {
     pub records_refused: u64,
     /// Questions to the DHT that were answered.
     pub finds: u64,
+    /// Streams after which a connection was not listened to for a while: it, or its source, opens too many.
+    pub streams_paced: u64,
     /// Addresses of nodes that were tried from outside, with success or without.
     pub probes: u64,
 }

@@ -40,6 +40,7 @@ use crate::{
     guarded::is_public,
     limits::*,
     line, listen,
+    pace::Pace,
     ping::Heard,
     rate::Bucket,
     redial::Kept,
@@ -68,6 +69,7 @@ struct RelayTask {
     records: Buckets<IpAddr>,
     /// Who made the circuits that stand.
     standing: Circuits,
+    pace: Pace,
     reserved: HashSet<libp2p::PeerId>,
     /// The tasks of lines, each with its connection.
     lines: JoinSet<ConnectionId>,
@@ -114,7 +116,8 @@ pub(super) fn start(
         .map_err(|error| NetworkError::Setup { part: "transport key", reason: error.to_string() })?;
     let us = PeerId::from_seed(&config.key);
     let permits = Permits::default();
-    let transport = transport::build(config.carriers, &key, transport::For::Relay)?;
+    let pace = Pace::new(config.tuning.gate_loopback);
+    let transport = transport::build(config.carriers, &key, transport::For::Relay(pace.clone()))?;
     let settings = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_DEADLINE)
         .with_max_negotiating_inbound_streams(STREAMS_NEGOTIATING);
@@ -150,6 +153,7 @@ pub(super) fn start(
         peers: HashMap::new(),
         records: Buckets::new(RELAY_RECORDS_ASKED),
         standing,
+        pace,
         reserved: HashSet::new(),
         lines: JoinSet::new(),
         kept,
@@ -560,7 +564,7 @@ impl RelayTask {
             circuits: self.standing.standing(),
             lines: self.lines.len(),
             records: self.swarm.behaviour_mut().dht.store_mut().len(),
-            traffic: self.traffic,
+            traffic: Traffic { streams_paced: self.pace.late(), ..self.traffic },
         }
     }
 

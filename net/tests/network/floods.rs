@@ -1,8 +1,8 @@
 //! Floods at a relay are bounded, cost their sender only, and leave honest users what they had.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::{AsyncWriteExt, StreamExt};
+use futures::{AsyncReadExt as _, AsyncWriteExt, StreamExt};
 use libp2p::{StreamProtocol, SwarmBuilder, identity::Keypair, noise, swarm::SwarmEvent, tcp, yamux};
 use parlor_net::{
     LineKind, RelayState, RelayTrouble, limits,
@@ -281,6 +281,51 @@ async fn records_of_one_peer_are_bounded_and_those_of_others_are_found() {
         }
     }
     assert!(relay.handle.status().await.unwrap().records <= 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_stream_after_stream_is_listened_to_at_a_pace_and_keeps_his_connection() {
+    let mut config = relay_config(9, TCP);
+    config.tuning.gate_loopback = true;
+    let relay = TestRelay::with(config).await;
+    let mut swarm = SwarmBuilder::with_existing_identity(Keypair::ed25519_from_bytes([7; 32]).unwrap())
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
+        .build();
+    let control = swarm.behaviour().new_control();
+    swarm.dial(relay.address().to_string().parse::<libp2p::Multiaddr>().unwrap()).unwrap();
+    let begun = Instant::now();
+    tokio::spawn(async move {
+        loop {
+            if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {
+                for _ in 0..8 {
+                    tokio::spawn(ask_for_ever(control.clone(), peer_id));
+                }
+            }
+        }
+    });
+    let (burst, per_second) = limits::RELAY_STREAMS_PER_CONNECTION;
+    let more = u64::from(burst + 4 * per_second);
+    let status = until(&relay.handle, "the burst is used up, and it goes on", |it| it.traffic.finds >= more).await;
+    // One is taken before each wait.
+    let paced = 2.0 + begun.elapsed().as_secs_f64() * f64::from(per_second);
+    assert!(status.traffic.finds as f64 <= f64::from(burst) + paced, "{:?} in {:?}", status.traffic, begun.elapsed());
+    assert!(status.traffic.streams_paced > 0 && status.connections == 1, "{status:?}");
+}
+
+/// Asks the DHT for a key on stream after stream, as fast as it is answered.
+async fn ask_for_ever(mut control: libp2p_stream::Control, relay: libp2p::PeerId) {
+    // `GET_PROVIDERS` of 32 bytes, with its length before it.
+    let question = [&[36, 0x08, 0x03, 0x12, 32][..], &[7; 32]].concat();
+    while let Ok(mut stream) = control.open_stream(relay, StreamProtocol::new("/parlor/kad/1")).await {
+        if stream.write_all(&question).await.is_ok() && stream.flush().await.is_ok() {
+            let _ = stream.read(&mut [0; 512]).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
