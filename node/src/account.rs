@@ -16,6 +16,7 @@ use parlor_crypto::secret::exposed;
 use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
 use parlor_crypto::{Secret, SigningKey, phrase};
 use parlor_proto::identity::Identity;
+use parlor_proto::profile;
 use parlor_proto::{AccountId, DeviceId, codec};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -132,7 +133,8 @@ impl Account {
         origin: Origin,
         now_ms: u64,
     ) -> Result<NewAccount, Problem> {
-        let name = checked_name(name)?;
+        let name = chosen_name(name)?;
+        let name = name.as_str();
         if home.has_account() {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
@@ -355,6 +357,17 @@ pub(crate) fn must_be_whole(home: &Home) -> Result<(), Problem> {
     Err(Problem::new(Code::NoAccount, what).hint("restore it again: parlor backup restore FILE"))
 }
 
+/// A name that somebody chooses: what a profile takes, too.
+fn chosen_name(name: &str) -> Result<String, Problem> {
+    checked_name(name)?;
+    profile::name(name).map_err(|error| {
+        let problem = Problem::new(Code::BadRequest, format!("the name can not be used: {error}"));
+        problem
+            .hint("give another one with --name; whatever is in it has to be seen, in letters of one script each word")
+    })
+}
+
+/// A name that an account had before: only what no account could have.
 fn checked_name(name: &str) -> Result<&str, Problem> {
     let name = name.trim();
     let wrong = |what: &str| Err(Problem::new(Code::BadRequest, format!("the name {what}")));

@@ -14,9 +14,14 @@ use crate::services::files;
 /// # Errors
 /// `bad_request` for what is no PNG or JPEG picture, or one that is not decoded.
 pub(super) fn made_small(picture: &[u8]) -> Answer<Vec<u8>> {
-    let wrong = || {
-        Problem::new(Code::BadRequest, "this is no picture that can be made small")
-            .hint("take a whole PNG or JPEG picture of at most 12,000 pixels in width and height")
+    let wrong = || match files::sides(picture) {
+        Some((width, height)) if files::are_many(width, height) => {
+            let detail = format!("the picture has {width} times {height} pixels, more than are made small");
+            let most = files::PIXELS_MAX / 1_000_000;
+            Problem::new(Code::BadRequest, detail).hint(format!("take one of at most {most} million pixels in all"))
+        }
+        _ => Problem::new(Code::BadRequest, "this is no picture that can be made small")
+            .hint("take a whole PNG or JPEG picture of at most 12,000 pixels in width and height"),
     };
     files::portrait(picture, MAX_PORTRAIT).ok_or_else(wrong)
 }
