@@ -8,7 +8,7 @@ export function unmarked(text: string): string {
 }
 
 /** The same and what begins lines, on one line. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return unmarked(text.replace(/```\w*\n?/g, ''))
     .replace(/(^|\s)\*(\S[^*]*)\*/g, '$1$2')
     .replace(/^\s*(>|[-*]|\d+\.)\s+/gm, '')
