@@ -92,8 +92,8 @@ describe('invites in the browser', () => {
     const other = await open(await context(browser), carol, '#/');
     await other.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
     await c.locator('.join').click();
-    await c.getByRole('button', { name: 'Cancel request' }).click();
-    const sure = c.locator('dialog', { hasText: 'Cancel this request?' }).last();
+    await c.getByRole('button', { name: 'Withdraw request' }).click();
+    const sure = c.locator('dialog', { hasText: 'Withdraw this request?' }).last();
     await sure.waitFor();
     expect(await axe(c)).toEqual([]);
     await sure.locator('footer .btn.primary').click();
@@ -111,7 +111,7 @@ describe('invites in the browser', () => {
     await ended.click();
     await c.locator('dialog .state', { hasText: 'You were not let in' }).waitFor();
     expect(await axe(c)).toEqual([]);
-    await c.getByRole('button', { name: 'Take off the list' }).click();
+    await c.getByRole('button', { name: 'Clear', exact: true }).click();
     for (const page of [c, other]) await page.locator('.join').waitFor({ state: 'detached' });
     expect(wrongs.get(c)).toEqual([]);
   });

@@ -172,7 +172,12 @@ export function rare(scene: Scene): Screen[] {
               step: 'ended',
               members: 0,
               since: ago(31),
-              problem: { code: 'join_refused', message: 'your request was refused by Bob Berger', hint: 'ask them' },
+              problem: {
+                code: 'join_refused',
+                message: 'refused by a moderator',
+                reason_code: 'declined',
+                hint: 'ask them',
+              },
             },
           ],
         })),
@@ -509,12 +514,12 @@ export function rare(scene: Scene): Screen[] {
     {
       name: 'outbox',
       path: '#/settings/connection',
-      ready: '.group .clip > a',
+      ready: '.group .what > a',
       mock: async (page) => {
         await change<Json>(page, '/status', (a) => ({ ...a, outbox: 5, relays: RELAYS }));
         await answer(page, 'GET', '/outbox', waiting(club));
       },
-      act: (page) => page.locator('.group .clip > a').last().scrollIntoViewIfNeeded(),
+      act: (page) => page.locator('.group:has(.what)').evaluate((group) => group.scrollIntoView({ block: 'start' })),
     },
     {
       name: 'relay-trouble',

@@ -66,10 +66,10 @@ test('what one asked to come into stands in the list of rooms until how it ended
   expect(dialogs.now).toEqual({ kind: 'joining', room: 'E' });
   const dialog = render(JoinStateDialog, { room: 'E', close: () => dialogs.close() });
   expect(dialog.getByText('Ask them')).toBeDefined();
-  press(dialog, 'Close');
+  dialog.getByLabelText('Close').click();
   expect(off).toEqual([]);
   expect(view.container.textContent).toContain('Your request was refused');
-  press(dialog, 'Take off the list');
+  press(dialog, 'Clear');
   await vi.waitFor(() => expect(view.container.textContent).not.toContain('Your request was refused'));
   expect(off).toEqual(['/api/v1/joins/E']);
   // Another window hears of it.
@@ -83,10 +83,10 @@ test('a join that waits is cancelled when that is confirmed, and not before', as
   await store.load();
   let closed = 0;
   const dialog = render(JoinStateDialog, { room: 'W', close: () => closed++ });
-  press(dialog, 'Cancel request');
-  await dialog.findByText('Cancel this request?');
+  press(dialog, 'Withdraw request');
+  await dialog.findByText('Withdraw this request?');
   expect(off).toEqual([]);
-  press(dialog, 'Cancel request');
+  press(dialog, 'Withdraw request');
   await vi.waitFor(() => expect(store.joins.has('W')).toBe(false));
   expect(off).toEqual(['/api/v1/joins/W']);
   await vi.waitFor(() => expect(closed).toBeGreaterThan(0));

@@ -91,7 +91,7 @@ export const rooms: Like<typeof english> = {
   'join.cancel.text':
     'Niemand wird mehr gefragt. Wer die Anfrage schon hat, kann dich noch hereinlassen: Hinein kommst du, wenn du den Link noch einmal benutzt.',
   'join.cancel.title': 'Diese Anfrage zurückziehen?',
-  'join.clear': 'Aus der Liste nehmen',
+  'join.clear': 'Entfernen',
   'join.contact': 'Das ist eine Kontaktkarte. Füge sie unter „Leute“ hinzu.',
   'join.go': 'Beitreten',
   'join.hint': 'Du kannst auch ein Bild des Codes hierher ziehen oder einfügen.',

@@ -129,7 +129,7 @@ export const wrong = {
   'problem.invite_expired': 'The invite has expired',
   'problem.invite_not_found': 'There is no such invite',
   'problem.invite_revoked': 'The invite has been revoked',
-  'problem.join_cancelled': 'The request to join was cancelled',
+  'problem.join_cancelled': 'The request to join was withdrawn',
   'problem.join_refused': 'Joining was refused',
   'problem.last_owner': 'The room would be left without an owner',
   'problem.link_damaged': 'The link is damaged',
