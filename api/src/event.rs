@@ -444,7 +444,8 @@ pub struct ErrorNote {
 
 impl From<crate::Problem> for ErrorNote {
     fn from(problem: crate::Problem) -> Self {
-        Self { code: problem.code, message: problem.detail, hint: problem.hint, reason_code: problem.reason_code }
+        let reason_code = problem.reason_code.map(Into::into);
+        Self { code: problem.code, message: problem.detail, hint: problem.hint, reason_code }
     }
 }
 

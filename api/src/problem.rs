@@ -166,7 +166,8 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Why, where the code alone says little: a code that never changes, for windows in other languages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason_code: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub reason_code: Option<Box<str>>,
 }
 
 impl Problem {
@@ -191,7 +192,7 @@ impl Problem {
     /// The same with a code that says more than its own.
     #[must_use]
     pub fn reason(mut self, code: &str) -> Self {
-        self.reason_code = Some(code.to_owned());
+        self.reason_code = Some(code.into());
         self
     }
 

@@ -415,6 +415,21 @@ mod tests {
     const NOW: u64 = 1_700_000_000_000;
 
     #[test]
+    fn a_new_account_takes_no_name_that_a_profile_does_not_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        home.create().unwrap();
+        let make = |name: &str| Account::make(&home, name, &Passphrase::None, Origin::New, NOW);
+        // A letter of another script, nothing to read aloud, characters that turn others, parentheses.
+        for name in ["\u{410}lice", "!!!", "Al\u{202e}ice", "Alice (2)", " "] {
+            assert_eq!(make(name).err().unwrap().code, Code::BadRequest, "{name:?}");
+        }
+        assert!(!home.has_account());
+        make("  Alice   Müller ").unwrap();
+        assert_eq!(Account::open(&home, &Passphrase::None).unwrap().name(), "Alice Müller");
+    }
+
+    #[test]
     fn a_new_leaf_key_is_on_disk_before_anybody_hears_of_it_and_opens_with_the_same_passphrase() {
         for passphrase in [Passphrase::None, Passphrase::Given(Zeroizing::new("correct horse".into()))] {
             let dir = tempfile::tempdir().unwrap();

@@ -122,7 +122,7 @@ fn approved(mut answer: JoinAnswer, until: Instant, node: &Client, out: &mut Out
             Some(join) if join.step == JoinStep::Ended => {
                 let why = join.problem.map(|note| Problem {
                     hint: note.hint,
-                    reason_code: note.reason_code,
+                    reason_code: note.reason_code.map(Into::into),
                     ..Problem::new(note.code, note.message)
                 });
                 return Err(why.unwrap_or_else(|| Problem::of(Code::JoinRefused)).into());

@@ -33,6 +33,8 @@ mod upload;
 pub(crate) use actor::{Parts, run};
 pub(crate) use download::{Download, shown_type};
 pub(crate) use handle::{Files, Limits};
+#[cfg(test)]
+pub(crate) use metadata::tests::photo;
 pub(crate) use preview::{PIXELS_MAX, are_many, checked as checked_preview, portrait, sides};
 pub(crate) use table::{Place, row_key, row_value};
 pub(crate) use upload::{Incoming, take as take_upload};

@@ -42,3 +42,22 @@ fn raw(store: &Store, room: &RoomId, device: &DeviceId, named: &PictureKey) -> O
     let bytes = store.get(Some(room), Namespace::Portrait, &device.0).ok().flatten()?;
     Portrait::decode(room, &bytes).ok()?.open(room, named)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::files::photo;
+
+    #[test]
+    fn a_picture_with_too_many_pixels_is_refused_for_them_and_not_for_its_sides() {
+        // Its first bytes say that it is of 9,000 by 9,000 pixels.
+        let mut large = photo();
+        let frame = large.windows(2).position(|marker| matches!(marker, [0xff, 0xc0 | 0xc2])).unwrap();
+        large[frame + 5..frame + 9].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
+        let refused = made_small(&large).unwrap_err();
+        assert!(refused.detail.contains("9000 times 9000 pixels"), "{refused:?}");
+        assert!(refused.hint.unwrap().contains("69 million pixels"));
+        let none = made_small(b"no picture").unwrap_err();
+        assert_eq!(none.detail, "this is no picture that can be made small");
+    }
+}
