@@ -477,7 +477,7 @@ mod tests {
             early: 0,
         }));
         let json = serde_json::to_value(&sync).unwrap();
-        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false,"early":0});
+        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false,"asking":false,"early":0});
         assert_eq!(json, wanted);
         assert_eq!(serde_json::from_value::<Event>(json).unwrap(), sync);
     }
