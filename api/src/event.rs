@@ -360,8 +360,11 @@ pub struct SyncProgress {
     pub have: u64,
     /// Messages we know of and do not hold.
     pub want: u64,
-    /// Whether we hold everything that any connected member holds.
+    /// Whether we hold everything that any connected member holds, and what others told of before they left.
     pub done: bool,
+    /// Whether a member who is connected owes what is missing; if not, it comes when somebody is who has it.
+    #[serde(default)]
+    pub asking: bool,
     /// Of the newest messages so many are shown early, before those between are here. When there are more than before, the newest
     /// page of the history holds them.
     #[serde(default)]
@@ -419,6 +422,9 @@ pub struct FileChanged {
     /// Why it does not come, when something is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
 }
 
 /// Something went wrong that a person should know.
@@ -431,6 +437,16 @@ pub struct ErrorNote {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Why, where the code alone says little: a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
+}
+
+impl From<crate::Problem> for ErrorNote {
+    fn from(problem: crate::Problem) -> Self {
+        let reason_code = problem.reason_code.map(Into::into);
+        Self { code: problem.code, message: problem.detail, hint: problem.hint, reason_code }
+    }
 }
 
 /// A ticket that opens one WebSocket: `POST /tickets`, then `GET /events?ticket=…` within its time, once.
@@ -452,9 +468,16 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_object() {
-        let sync = event(EventBody::Sync(SyncProgress { room: "r".into(), have: 1, want: 2, done: false, early: 0 }));
+        let sync = event(EventBody::Sync(SyncProgress {
+            room: "r".into(),
+            have: 1,
+            want: 2,
+            done: false,
+            asking: false,
+            early: 0,
+        }));
         let json = serde_json::to_value(&sync).unwrap();
-        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false,"early":0});
+        let wanted = serde_json::json!({"event":"sync","seq":7,"at":"2026-11-21T08:00:00Z","room":"r","have":1,"want":2,"done":false,"asking":false,"early":0});
         assert_eq!(json, wanted);
         assert_eq!(serde_json::from_value::<Event>(json).unwrap(), sync);
     }

@@ -55,6 +55,8 @@ pub enum JoinStep {
     Fetching,
     /// It ended without the room.
     Ended,
+    /// Nothing is told of it any more: the room is here, the join was cancelled, or how it ended was cleared. In events only.
+    Over,
     /// Something this version does not know.
     #[serde(other)]
     Unknown,

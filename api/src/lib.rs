@@ -61,7 +61,7 @@ pub use message::{
     UploadedFile, Version, VoteRequest,
 };
 pub use node::{Peer, Relay, Status, SyncState};
-pub use outbox::{OutboxAnswer, OutboxEntry};
+pub use outbox::{OutboxAnswer, OutboxEntry, OutboxKind};
 pub use problem::{Code, Problem};
 pub use profile::{OwnField, OwnProfile, Profile, UpdateField, UpdateProfile, Visible};
 pub use room::{CreateRoom, Device, History, Member, Role, Room, RoomItem, RoomKind, SplitView, UpdateRoom};

@@ -81,6 +81,9 @@ pub struct File {
     /// Why it does not come, when something is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
     /// A name to save it under: one part of a path, which neither hides nor pretends.
     #[serde(default)]
     pub save_as: String,

@@ -91,6 +91,9 @@ pub struct Relay {
     /// What went wrong last, if it has not gone well since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same as a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
 }
 
 /// How far a room is synchronised.
@@ -106,8 +109,11 @@ pub struct SyncState {
     pub have: u64,
     /// Messages we know of and do not hold.
     pub want: u64,
-    /// Whether we hold everything that any connected member holds.
+    /// Whether we hold everything that any connected member holds, and what others told of before they left.
     pub done: bool,
+    /// Whether a member who is connected owes what is missing; if not, it comes when somebody is who has it.
+    #[serde(default)]
+    pub asking: bool,
     /// Of the newest messages so many are shown early, before those between are here.
     #[serde(default)]
     pub early: u32,

@@ -93,6 +93,7 @@ codes! {
     InviteExhausted   "invite_exhausted"    410    4    "the invite is used up"
     InviteRevoked     "invite_revoked"      410    4    "the invite has been revoked"
     JoinRefused       "join_refused"        403    4    "joining was refused"
+    JoinCancelled     "join_cancelled"      409    1    "the join was cancelled"
     Blocked           "blocked"             409    4    "the contact is blocked"
     Banned            "banned"              403    4    "this account is banned from the room"
     SplitView         "split_view"          409    1    "a member sees another room in the same events"
@@ -163,6 +164,10 @@ pub struct Problem {
     /// What to do about it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Why, where the code alone says little: a code that never changes, for windows in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reason_code: Option<Box<str>>,
 }
 
 impl Problem {
@@ -175,12 +180,20 @@ impl Problem {
             detail: detail.into(),
             code,
             hint: code.hint().map(str::to_owned),
+            reason_code: None,
         }
     }
 
     /// A problem of this code whose title says everything.
     pub fn of(code: Code) -> Self {
         Self::new(code, code.title())
+    }
+
+    /// The same with a code that says more than its own.
+    #[must_use]
+    pub fn reason(mut self, code: &str) -> Self {
+        self.reason_code = Some(code.into());
+        self
     }
 
     /// The same with what to do about it.

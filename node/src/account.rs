@@ -16,6 +16,7 @@ use parlor_crypto::secret::exposed;
 use parlor_crypto::vault::{FILE_LEN, Stretch, Unlock, Vault, VaultError};
 use parlor_crypto::{Secret, SigningKey, phrase};
 use parlor_proto::identity::Identity;
+use parlor_proto::profile;
 use parlor_proto::{AccountId, DeviceId, codec};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -132,7 +133,8 @@ impl Account {
         origin: Origin,
         now_ms: u64,
     ) -> Result<NewAccount, Problem> {
-        let name = checked_name(name)?;
+        let name = chosen_name(name)?;
+        let name = name.as_str();
         if home.has_account() {
             let problem = Problem::new(Code::AlreadyExists, "this home has an account already");
             return Err(problem.hint("use it, or name another home with --home DIR"));
@@ -355,6 +357,17 @@ pub(crate) fn must_be_whole(home: &Home) -> Result<(), Problem> {
     Err(Problem::new(Code::NoAccount, what).hint("restore it again: parlor backup restore FILE"))
 }
 
+/// A name that somebody chooses: what a profile takes, too.
+fn chosen_name(name: &str) -> Result<String, Problem> {
+    checked_name(name)?;
+    profile::name(name).map_err(|error| {
+        let problem = Problem::new(Code::BadRequest, format!("the name can not be used: {error}"));
+        problem
+            .hint("give another one with --name; whatever is in it has to be seen, in letters of one script each word")
+    })
+}
+
+/// A name that an account had before: only what no account could have.
 fn checked_name(name: &str) -> Result<&str, Problem> {
     let name = name.trim();
     let wrong = |what: &str| Err(Problem::new(Code::BadRequest, format!("the name {what}")));
@@ -400,6 +413,21 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn a_new_account_takes_no_name_that_a_profile_does_not_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        home.create().unwrap();
+        let make = |name: &str| Account::make(&home, name, &Passphrase::None, Origin::New, NOW);
+        // A letter of another script, nothing to read aloud, characters that turn others, parentheses.
+        for name in ["\u{410}lice", "!!!", "Al\u{202e}ice", "Alice (2)", " "] {
+            assert_eq!(make(name).err().unwrap().code, Code::BadRequest, "{name:?}");
+        }
+        assert!(!home.has_account());
+        make("  Alice   Müller ").unwrap();
+        assert_eq!(Account::open(&home, &Passphrase::None).unwrap().name(), "Alice Müller");
+    }
 
     #[test]
     fn a_new_leaf_key_is_on_disk_before_anybody_hears_of_it_and_opens_with_the_same_passphrase() {

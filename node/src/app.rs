@@ -18,9 +18,9 @@ mod webhooks;
 
 use parlor_api::{
     AddContact, Banned, Code, Contact, ContactCard, CreateInvite, CreatePoll, CreateRoom, Direct, Invite, JoinAnswer,
-    JoinRequest, Member, Message, NameEntry, OpenDirect, OutboxAnswer, OutboxEntry, Page, Problem, ReadAnswer, Ready,
-    RemoveMembers, Removed, Request, Room, RoomItem, Safety, SendAnswer, SendRequest, SetRole, Status, UpdateRoom,
-    VerifyContact, Version,
+    JoinProgress, JoinRequest, Member, Message, NameEntry, OpenDirect, OutboxAnswer, OutboxEntry, Page, Problem,
+    ReadAnswer, Ready, RemoveMembers, Removed, Request, Room, RoomItem, Safety, SendAnswer, SendRequest, SetRole,
+    Status, UpdateRoom, VerifyContact, Version,
 };
 use std::sync::Arc;
 
@@ -33,12 +33,13 @@ use crate::services::attention::calling;
 use crate::services::contacts::Contacts;
 use crate::services::groups::Groups;
 use crate::services::joins::{self, Joins};
-use crate::services::mailboxes::RelayView;
+use crate::services::mailboxes::{RelayView, of_reservation};
 use crate::services::names::{self, Names};
 use crate::services::own;
 use crate::services::rooms::{Context, Rooms, made_room};
 use crate::services::search::Search;
 use crate::services::webhooks::Webhooks;
+use crate::services::why::Why;
 
 /// The result of everything a client asks.
 pub type Answer<T> = Result<T, Problem>;
@@ -174,9 +175,10 @@ impl App {
             let known = network.relays.iter().find(|relay| relay.peer == peer);
             let reserved = known.is_some_and(|it| matches!(it.state, parlor_net::RelayState::Reserved { .. }));
             let refused = known.and_then(|it| match &it.state {
-                parlor_net::RelayState::Connecting { error, .. } => error.as_ref().map(ToString::to_string),
+                parlor_net::RelayState::Connecting { error, .. } => error.as_ref().map(of_reservation),
                 _ => None,
             });
+            let (error_code, error) = Why::told(view.error.or(refused));
             parlor_api::Relay {
                 address: view.texts.first().cloned().unwrap_or_default(),
                 connected: view.up || known.is_some_and(|it| it.connected.is_some()),
@@ -185,7 +187,8 @@ impl App {
                 mailbox: view.up,
                 rooms: view.rooms,
                 waiting: view.lacks,
-                error: view.error.or(refused),
+                error,
+                error_code,
             }
         };
         views.into_iter().map(relay).collect()
@@ -339,6 +342,15 @@ impl App {
         self.node.joins.join(self.node.context.clone(), self.node.rooms.clone(), request, joins::Whose::User).await
     }
 
+    /// Cancels a join that waits, or clears how one ended, for all windows; named by the id of its room or a unique prefix of it.
+    /// Answers what was told of it. Durable when it returns.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, and `conflict` for a room that this account is in by now.
+    pub async fn cancel_join(&self, room: &str) -> Answer<JoinProgress> {
+        self.node.joins.cancel(&self.node.context, room).await
+    }
+
     /// The members of a room, strongest role first, then by name.
     pub async fn members(&self, room: &str) -> Answer<Vec<Member>> {
         self.node.rooms.members(self.find_room(room).await?).await
@@ -416,7 +428,7 @@ impl App {
 
     /// The outbox, oldest first.
     pub async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {
-        self.node.rooms.outbox().await
+        self.node.rooms.outbox_told(self.node.context.clone()).await
     }
 
     /// Tries one message now, or all.

@@ -83,11 +83,23 @@ describe('invites in the browser', () => {
     await c.getByLabel('Invite link').fill(invite.link);
     await c.locator('dialog button[type=submit]').click();
     await c.locator('dialog .state').waitFor();
-    await c.locator('dialog footer .btn').click();
+    await c.locator('dialog footer .btn', { hasText: 'Close' }).click();
     await c.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
     await c.reload();
     await c.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
     expect(await axe(c)).toEqual([]);
+    // Another browser of hers sees that it is cancelled.
+    const other = await open(await context(browser), carol, '#/');
+    await other.locator('.join', { hasText: 'Waiting for approval' }).waitFor();
+    await c.locator('.join').click();
+    await c.getByRole('button', { name: 'Withdraw request' }).click();
+    const sure = c.locator('dialog', { hasText: 'Withdraw this request?' }).last();
+    await sure.waitFor();
+    expect(await axe(c)).toEqual([]);
+    await sure.locator('footer .btn.primary').click();
+    for (const page of [c, other]) await page.locator('.join').waitFor({ state: 'detached' });
+    expect(await carol.call<{ joins: unknown[] }>('GET', '/status')).toMatchObject({ joins: [] });
+    await carol.call('POST', '/join', { link: invite.link, timeout: 20, once_asked: true });
     const account = (await carol.call<{ account: string }>('GET', '/status')).account;
     await eventually(
       async () => (await alice.call<unknown[]>('GET', `/rooms/${room}/requests`)).length > 0,
@@ -99,8 +111,8 @@ describe('invites in the browser', () => {
     await ended.click();
     await c.locator('dialog .state', { hasText: 'You were not let in' }).waitFor();
     expect(await axe(c)).toEqual([]);
-    await c.locator('dialog footer .btn').last().click();
-    await ended.waitFor({ state: 'detached' });
+    await c.getByRole('button', { name: 'Clear', exact: true }).click();
+    for (const page of [c, other]) await page.locator('.join').waitFor({ state: 'detached' });
     expect(wrongs.get(c)).toEqual([]);
   });
 

@@ -173,6 +173,17 @@ export function rare(scene: Scene): Screen[] {
         ),
     },
     {
+      name: 'joins-cancel',
+      path: '#/',
+      ready: '.join',
+      mock: (page) =>
+        change<Json>(page, '/status', (a) => ({ ...a, joins: [{ room: id('f'), step: 'relay', since: ago(3) }] })),
+      act: async (page) => {
+        await press('.join')(page);
+        await press('dialog footer .danger')(page);
+      },
+    },
+    {
       name: 'joins-ended',
       path: '#/',
       ready: '.join',
@@ -182,7 +193,7 @@ export function rare(scene: Scene): Screen[] {
           step: 'ended',
           members: 0,
           since: ago(31),
-          problem: refused({ hint: 'ask them' }),
+          problem: refused({ message: 'refused by a moderator', reason_code: 'declined', hint: 'ask them' }),
         }),
       act: press('.join'),
     },
@@ -198,7 +209,7 @@ export function rare(scene: Scene): Screen[] {
       path: room,
       ready: '.banner',
       mock: async (page) => {
-        const sync = { room: club, have: 120, want: 480, done: false, early: 3 };
+        const sync = { room: club, have: 120, want: 480, done: false, asking: true, early: 3 };
         await change<{ rooms: Json[] }>(page, '/status', (a) => ({ ...a, rooms: [sync] }));
         await items(page, (list) => list.map((m, i) => (i < 3 ? { ...m, early: true } : m)));
       },
@@ -505,6 +516,33 @@ export function rare(scene: Scene): Screen[] {
       },
     },
     {
+      name: 'missing-left',
+      path: room,
+      ready: '.banner',
+      mock: (page) =>
+        change<Json>(page, '/status', (a) => ({
+          ...a,
+          rooms: [{ room: club, name: '', peers: 0, have: 120, want: 48, done: false, asking: false, early: 0 }],
+        })),
+    },
+    {
+      name: 'outbox',
+      path: '#/settings/connection',
+      ready: '.group .what > a',
+      mock: async (page) => {
+        await change<Json>(page, '/status', (a) => ({ ...a, outbox: 5, relays: RELAYS }));
+        await answer(page, 'GET', '/outbox', waiting(club));
+      },
+      act: (page) => page.locator('.group:has(.what)').evaluate((group) => group.scrollIntoView({ block: 'start' })),
+    },
+    {
+      name: 'relay-trouble',
+      path: '#/settings/connection',
+      ready: '.group li',
+      mock: (page) => change<Json>(page, '/status', (a) => ({ ...a, relays: RELAYS })),
+      act: (page) => page.locator('.detail').evaluate((d) => d.scrollTo(0, d.scrollHeight)),
+    },
+    {
       name: 'connection-end',
       path: '#/settings/connection',
       ready: '.group li',
@@ -517,6 +555,35 @@ export function rare(scene: Scene): Screen[] {
       act: (page) => page.locator('.detail').evaluate((d) => d.scrollTo(0, d.scrollHeight)),
     },
   ];
+}
+
+const RELAYS = [
+  {
+    address: `/dns/relay.example/tcp/4001/p2p/${id('a')}`,
+    connected: true,
+    error: 'the box is full',
+    error_code: 'box_full',
+  },
+  {
+    address: '/ip4/192.0.2.7/udp/4001/quic-v1',
+    connected: false,
+    waiting: 3,
+    error: 'dial failed',
+    error_code: 'unreachable',
+  },
+];
+
+/** One of each kind that waits to go out. */
+function waiting(room: string): Json[] {
+  const kinds = [
+    { kind: 'text', text: `${LONG} `.repeat(3) },
+    { kind: 'edit', text: 'On Wednesday, not on Tuesday', about: id('3') },
+    { kind: 'reaction', text: '👍', about: id('3') },
+    { kind: 'deletion', about: id('3') },
+    { kind: 'file', text: `${LONG}.pdf` },
+  ];
+  const rest = { room, attempts: 2, status: 'queued', reason: '', reason_code: 'unreachable', queued_at: ago(1) };
+  return kinds.map((kind, i) => ({ ...rest, ...kind, message: id(String(i)) }));
 }
 
 /** Two who wait to be let in. */

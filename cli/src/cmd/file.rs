@@ -200,6 +200,7 @@ mod tests {
             state,
             have: 0,
             reason: reason.map(str::to_owned),
+            reason_code: None,
             save_as: "a.txt".into(),
             width: None,
             height: None,

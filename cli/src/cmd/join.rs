@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use parlor_api::{JoinAnswer, JoinProgress, JoinRequest, JoinState, JoinStep, Problem, Room, Status};
+use parlor_api::{Code, JoinAnswer, JoinProgress, JoinRequest, JoinState, JoinStep, Problem, Room, Status};
 use parlor_node::count;
+use serde_json::json;
 use ureq::http::Method;
 
 use crate::args::{Globals, quoted};
@@ -29,6 +30,9 @@ pub struct Args {
     /// A PNG or JPEG picture of the QR code
     #[arg(long, value_name = "FILE", group = "which")]
     qr: Option<PathBuf>,
+    /// Cancel a join that waits, or clear how one ended: the room's id as `status` shows it, or how it begins
+    #[arg(long, value_name = "ROOM", group = "which", conflicts_with = "timeout")]
+    cancel: Option<String>,
     /// Wait so long for somebody of the room
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
     timeout: u64,
@@ -39,6 +43,9 @@ pub struct Args {
 /// # Errors
 /// Why the room was not joined.
 pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done {
+    if let Some(room) = args.cancel {
+        return cancel(&room, node, out);
+    }
     let link = match (args.link, args.qr) {
         (_, Some(picture)) => read_qr(node, &picture)?,
         (Some(link), None) if link != "-" => link,
@@ -71,13 +78,30 @@ pub fn run(args: Args, node: &Client, globals: &Globals, out: &mut Out) -> Done 
         JoinState::Pending => {
             let wait = joined.waits_for.unwrap_or_else(|| "somebody of the room".into());
             out.line(format!(
-                "Not in yet: {}. It goes on by itself while your node runs, also after a restart; `{} status` tells what became of it.",
+                "Not in yet: {}. It goes on by itself while your node runs, also after a restart; `{1} status` tells what became of it, `{1} join --cancel {2}` ends it.",
                 display::neutral_line(&wait),
-                globals.program()
+                globals.program(),
+                short(&joined.room)
             ))?;
         }
     }
     Ok(())
+}
+
+/// Cancels a join, or clears how one ended.
+fn cancel(room: &str, node: &Client, out: &mut Out) -> Done {
+    let was: JoinProgress = node.send(Method::DELETE, &format!("/joins/{}", segment(room)), &())?;
+    if out.is_json() {
+        let state = if was.step == JoinStep::Ended { "cleared" } else { "cancelled" };
+        return out.json(&json!({"room": was.room, "state": state}));
+    }
+    let room = short(&was.room);
+    match was.step {
+        JoinStep::Ended => out.line(format!("Cleared how the join into {room} ended.")),
+        _ => out.line(format!(
+            "Cancelled the join into {room}: nobody is asked any more. Who has the request may still let you in; you come in when you join by the link again."
+        )),
+    }
 }
 
 /// Waits for the word of a person until this time, and tells who has the request.
@@ -96,12 +120,21 @@ fn approved(mut answer: JoinAnswer, until: Instant, node: &Client, out: &mut Out
         let status: Status = node.get("/status")?;
         match status.joins.into_iter().find(|join| join.room == answer.room) {
             Some(join) if join.step == JoinStep::Ended => {
-                let why = join.problem.map(|note| Problem { hint: note.hint, ..Problem::new(note.code, note.message) });
-                return Err(why.unwrap_or_else(|| Problem::of(parlor_api::Code::JoinRefused)).into());
+                let why = join.problem.map(|note| Problem {
+                    hint: note.hint,
+                    reason_code: note.reason_code.map(Into::into),
+                    ..Problem::new(note.code, note.message)
+                });
+                return Err(why.unwrap_or_else(|| Problem::of(Code::JoinRefused)).into());
             }
             Some(join) => answer.members = answer.members.max(join.members),
             None => {
-                let room: Room = node.get(&format!("/rooms/{}", segment(&answer.room)))?;
+                let room: Result<Room, Problem> = node.get(&format!("/rooms/{}", segment(&answer.room)));
+                let room = room.map_err(|problem| match problem.code {
+                    // It is over, and he is not in.
+                    Code::RoomNotFound => Problem::of(Code::JoinCancelled),
+                    _ => problem,
+                })?;
                 let role = room.role.role().unwrap_or(answer.role);
                 let state = JoinState::Joined;
                 return Ok(JoinAnswer {
@@ -118,6 +151,11 @@ fn approved(mut answer: JoinAnswer, until: Instant, node: &Client, out: &mut Out
     }
 }
 
+/// The first digits of a room's id, which are enough to name its join.
+fn short(room: &str) -> String {
+    room.chars().take(8).collect()
+}
+
 fn waits(members: u32) -> String {
     let has = if members == 1 { "has" } else { "have" };
     let who = count(members, "member", "members");
@@ -126,7 +164,7 @@ fn waits(members: u32) -> String {
 
 /// What a join waits for or how it ended, for lists: the first digits of its room before it.
 pub fn told(join: &JoinProgress) -> String {
-    let room: String = join.room.chars().take(8).collect();
+    let room = short(&join.room);
     let what = match (join.step, &join.problem) {
         (JoinStep::Looking, _) => "somebody of the room is looked for".to_owned(),
         (JoinStep::Relay, _) => "a relay keeps the request until a member comes by".to_owned(),
@@ -137,6 +175,7 @@ pub fn told(join: &JoinProgress) -> String {
             format!("not joined ({}): {}{hint}", time::local(&join.since), why.message)
         }
         (JoinStep::Ended, None) => "not joined".to_owned(),
+        (JoinStep::Over, _) => "over".to_owned(),
         (JoinStep::Unknown, _) => "not answered yet".to_owned(),
     };
     display::neutral_line(&format!("{room}  {what}"))

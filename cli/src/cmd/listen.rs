@@ -84,7 +84,12 @@ impl Names {
 
 /// An event that says that events were missed.
 pub fn missed() -> Event {
-    let body = EventBody::Error(ErrorNote { code: Code::FellBehind, message: "events were missed".into(), hint: None });
+    let body = EventBody::Error(ErrorNote {
+        code: Code::FellBehind,
+        message: "events were missed".into(),
+        hint: None,
+        reason_code: None,
+    });
     Event { seq: 0, at: jiff::Timestamp::now().to_string(), body }
 }
 
@@ -149,7 +154,9 @@ fn describe(event: &Event, verbose: bool, out: &Out) -> Option<String> {
         EventBody::Contact(c) if c.change == ContactChange::Accepted => {
             format!("* {} is a contact", neutral_line(&c.name))
         }
-        EventBody::Join(j) if j.step != JoinStep::Looking => format!("* joining {}", crate::cmd::join::told(j)),
+        EventBody::Join(j) if !matches!(j.step, JoinStep::Looking | JoinStep::Over) => {
+            format!("* joining {}", crate::cmd::join::told(j))
+        }
         EventBody::Invite(i) if i.change == InviteChange::Used => "* an invite was used".into(),
         EventBody::Typing(t) if t.typing => format!("* {} types", neutral_line(&t.name)),
         EventBody::Presence(p) => {

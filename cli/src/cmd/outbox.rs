@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use parlor_api::{Code, OutboxAnswer, OutboxEntry, Problem, RoomItem};
+use parlor_api::{Code, OutboxAnswer, OutboxEntry, OutboxKind, Problem, RoomItem};
 use serde_json::json;
 use ureq::http::Method;
 
@@ -12,6 +12,8 @@ use crate::out::{Done, Out};
 use crate::table::Table;
 use crate::time;
 
+/// Characters of a text that are shown.
+const WHAT_MAX: usize = 40;
 /// Digits of an id that are shown: enough to tell what waits apart.
 const SHORT: usize = 8;
 
@@ -78,19 +80,41 @@ pub fn names(node: &Client) -> Result<HashMap<String, String>, Problem> {
     Ok(rooms.into_iter().map(|room| (room.room, display::neutral_line(&room.name))).collect())
 }
 
+/// What waits, in one line.
+fn what(entry: &OutboxEntry) -> String {
+    let kind = match entry.kind {
+        OutboxKind::Text => "",
+        OutboxKind::File => "file",
+        OutboxKind::Poll => "poll",
+        OutboxKind::Invitation => "invitation into",
+        OutboxKind::Edit => "edit",
+        OutboxKind::Deletion => "deletion",
+        OutboxKind::Reaction => "reaction",
+        OutboxKind::ReactionOff => "takes off",
+        OutboxKind::Vote => "vote",
+        OutboxKind::Pin => "pin",
+        OutboxKind::PinOff => "takes off a pin",
+        OutboxKind::Unknown => "-",
+    };
+    let text = display::neutral_line(&entry.text);
+    let said: String = text.chars().take(WHAT_MAX).collect();
+    let more = if said.len() < text.len() { "…" } else { "" };
+    format!("{kind} {said}{more}").trim().to_owned()
+}
+
 fn list(node: &Client, out: &mut Out) -> Done {
     let entries: Vec<OutboxEntry> = node.get("/outbox")?;
     if out.is_json() {
         return entries.iter().try_for_each(|entry| out.json(entry));
     }
     let names = names(node)?;
-    let mut table = Table::new(&["message", "room", "written", "tried", "next", "why"]);
+    let mut table = Table::new(&["message", "room", "what", "written", "tried", "next", "why"]);
     for e in entries {
         let room = names.get(&e.room).cloned().unwrap_or_else(|| e.room.chars().take(SHORT).collect());
         let next = e.next_attempt.as_deref().map_or_else(|| "-".into(), time::brief);
         let written = time::brief(&e.queued_at);
         let message: String = e.message.chars().take(SHORT).collect();
-        table.row([message, room, written, e.attempts.to_string(), next, e.reason.unwrap_or_default()]);
+        table.row([message, room, what(&e), written, e.attempts.to_string(), next, e.reason.unwrap_or_default()]);
     }
     table.write(out, "nothing waits")
 }

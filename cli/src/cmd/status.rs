@@ -49,12 +49,19 @@ pub fn run(node: &Client, out: &mut Out) -> Done {
     for join in &status.joins {
         out.line(format!("joining    {}", join::told(join)))?;
     }
+    if !status.joins.is_empty() {
+        out.line("           cancel one, or clear how it ended: parlor join --cancel ROOM")?;
+    }
     for warning in &status.warnings {
         out.line(out.paint(Look::Bad, &format!("warning    {}", display::neutral_line(warning))))?;
     }
     let mut table = Table::new(&["room", "peers", "messages", "missing", "in sync"]);
     for room in status.rooms {
-        let done = if room.done { "yes" } else { "no" };
+        let done = match (room.done, room.asking) {
+            (true, _) => "yes",
+            (false, true) => "no",
+            (false, false) => "no: nobody who has the rest is connected",
+        };
         table.row([room.name, room.peers.to_string(), room.have.to_string(), room.want.to_string(), done.into()]);
     }
     table.write(out, "no rooms yet: make one with `parlor room create NAME`")

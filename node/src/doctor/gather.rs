@@ -127,7 +127,7 @@ fn mailbox(view: RelayView) -> Option<MailboxFact> {
     // Of a token that is missing the relay's own finding tells.
     let in_trouble = rooms > 0 && !locked && lacks > 0 && (!up || error.is_some());
     let name = texts.into_iter().next().unwrap_or_default();
-    in_trouble.then_some(MailboxFact { name, rooms, lacks, error: error.filter(|_| up) })
+    in_trouble.then_some(MailboxFact { name, rooms, lacks, error: error.filter(|_| up).map(|why| why.text) })
 }
 
 fn clock(all: &[Summary]) -> Clock {

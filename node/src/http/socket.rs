@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures::stream;
-use parlor_api::{Code, ErrorNote, Event, EventBody};
+use parlor_api::{Code, Event, EventBody, Problem};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -98,11 +98,8 @@ impl Feed {
     }
 
     fn fell_behind(&self) -> Event {
-        let body = EventBody::Error(ErrorNote {
-            code: Code::FellBehind,
-            message: "events were missed".into(),
-            hint: Some("read the state again, then follow from now".into()),
-        });
+        let missed = Problem::new(Code::FellBehind, "events were missed");
+        let body = EventBody::Error(missed.hint("read the state again, then follow from now").into());
         Event { seq: self.last, at: rfc3339(now_ms()), body }
     }
 
@@ -182,7 +179,7 @@ mod tests {
     }
 
     fn sync(room: &str) -> EventBody {
-        EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true, early: 0 })
+        EventBody::Sync(SyncProgress { room: room.into(), have: 1, want: 0, done: true, asking: false, early: 0 })
     }
 
     #[tokio::test]

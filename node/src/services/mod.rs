@@ -35,6 +35,7 @@ pub(crate) mod profiles;
 pub(crate) mod rooms;
 pub(crate) mod search;
 pub(crate) mod webhooks;
+pub(crate) mod why;
 
 use parlor_api::{Code, Problem};
 use parlor_storage::CommitError;

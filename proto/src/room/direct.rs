@@ -50,6 +50,19 @@ impl Room {
         now_ms: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Outcome), Refusal> {
+        let (mut room, mut outcome) = Self::silent_direct(me, chat, topic)?;
+        outcome.merge(room.introduce(devices, now_ms, rng)?);
+        outcome.persist.keys = room.all_rows();
+        outcome.persist.heads = Some(room.messages.to_bytes());
+        Ok((room, outcome))
+    }
+
+    /// As [`direct`](Self::direct), of a chat in which this device wrote before and has nothing of it: it says nothing, not even that it
+    /// is there, so that no number is given twice. What it wrote comes from the other, who knows it.
+    ///
+    /// # Errors
+    /// As [`direct`](Self::direct).
+    pub fn silent_direct(me: Arc<Identity>, chat: &Direct, topic: TopicSecret) -> Result<(Self, Outcome), Refusal> {
         if !chat.ids().contains(&me.account()) {
             return Err(Refusal::NoAccount);
         }
@@ -61,7 +74,6 @@ impl Room {
         let mut outcome = Outcome::default();
         outcome.accepted.push(Accepted::Control(genesis));
         room.settle(&mut outcome);
-        outcome.merge(room.introduce(devices, now_ms, rng)?);
         outcome.persist.keys = room.all_rows();
         outcome.persist.heads = Some(room.messages.to_bytes());
         Ok((room, outcome))

@@ -10,6 +10,8 @@ export class Trouble extends Error {
     readonly detail: string,
     readonly hint: string,
     readonly status: number,
+    /** Says more than `code`, where the node knows more. */
+    readonly reason = '',
   ) {
     super(detail);
   }
@@ -62,7 +64,8 @@ export function trouble(problem: unknown, response: Response): Trouble {
   if (response.status === 401) onUnauthorized();
   const p = (problem ?? {}) as Partial<Problem>;
   if (response.status === 503 && String(p.code) === 'passphrase_needed') onLocked();
-  return new Trouble(String(p.code ?? 'internal'), p.detail ?? p.title ?? '', p.hint ?? '', response.status);
+  const { code = 'internal', detail, title, hint = '', reason_code: reason } = p;
+  return new Trouble(String(code), detail ?? title ?? '', hint ?? '', response.status, reason ?? '');
 }
 
 /** The answer of a request, or the problem as an exception. */

@@ -9,6 +9,7 @@ export type Room = S['Room'];
 export type Member = S['Member'];
 export type Role = S['Role'];
 export type Status = S['Status'];
+export type SyncState = S['SyncState'];
 export type Settings = S['Settings'];
 export type UpdateSettings = S['UpdateSettings'];
 export type Contact = S['Contact'];

@@ -12,6 +12,14 @@ const holes = (entry: Entry): string[] => {
   return [...new Set(forms.flatMap((form) => form.match(/\{\w+\}/g) ?? []))].sort();
 };
 
+/** Problems of the command line, of scripts and of a page that has no session: no window shows them. */
+const OF_PROGRAMS = new Set(
+  (
+    'usage not_utf8 bad_config no_node scope_missing no_account foreign_host foreign_origin method_not_allowed ' +
+    'fell_behind export_differs home_locked passphrase_needed port_in_use'
+  ).split(' '),
+);
+
 test('every finding of the doctor has words, and what to do', () => {
   const rules = readFileSync('../node/src/doctor/rules.rs', 'utf8').split('#[cfg(test)]')[0]!;
   const codes = [...new Set([...rules.matchAll(/"([a-z]+(?:_[a-z]+)+)"/g)].map((m) => m[1]!))];
@@ -45,10 +53,31 @@ describe('the catalogues', () => {
         .map((code) => `reason.${code}`),
       ...codes('services/rooms/views.rs', /InviteEnd::\w+(?:\(by\))? => \("(\w+)"/g).map((code) => `ended.${code}`),
       ...codes('services/rooms/views.rs', /=>\s*(?:\{\s*)?\(\s*"(\w+)",\s*"/g).map((code) => `why_not.${code}`),
+      ...codes('services/mailboxes/troubles.rs', /(?:=> |new\()"(\w+)"/g).map((code) => `relay.why.${code}`),
+      ...codes('services/joins/problems.rs', /(?:why|reason)\("(\w+)"/g).flatMap((c) => [`why.${c}`, `why.${c}.do`]),
+      ...['actor', 'handle'].flatMap((file) =>
+        codes(`services/files/${file}.rs`, /Why::new\("(\w+)"/g).map((code) => `nofile.${code}`),
+      ),
       ...[...rules.matchAll(/step\(\s*"(\w+)"/g)].map((m) => `tried.${m[1]}`),
     ];
-    expect(all.length).toBeGreaterThan(25);
+    expect(all.length).toBeGreaterThan(55);
     expect(all.filter((key) => !known(key))).toEqual([]);
+  });
+
+  test('every problem that a page can meet is told in every language, and every kind of what waits', () => {
+    const told = (file: string, shape: RegExp): string[] =>
+      [...readFileSync(`../api/src/${file}`, 'utf8').matchAll(shape)].map((m) => m[1]!);
+    const problems = told('problem.rs', /^ {4}\w+ +"(\w+)" +\d{3} /gm).filter((code) => !OF_PROGRAMS.has(code));
+    expect(problems.length).toBeGreaterThan(40);
+    const kinds = told('outbox.rs', /^ {4}([A-Z]\w+),$/gm).map((kind) =>
+      kind.replace(/(?<=.)[A-Z]/g, (c) => `_${c}`).toLowerCase(),
+    );
+    expect(kinds.length).toBeGreaterThan(8);
+    const keys = [
+      ...problems.map((code) => `problem.${code}`),
+      ...kinds.filter((kind) => kind !== 'text').map((kind) => `outbox.${kind}`),
+    ];
+    expect(keys.filter((key) => !known(key))).toEqual([]);
   });
 
   test('no words are kept that no page shows', () => {

@@ -25,28 +25,10 @@ export function waitsFor(join: Pick<JoinAnswer | JoinProgress, 'step' | 'members
 /** Why it ended, and what to do. */
 export function whyEnded(join: JoinProgress): { text: string; hint: string } | null {
   const { problem } = join;
-  return problem ? inWords(new Trouble(problem.code, problem.message, problem.hint ?? '', NOT_ZERO)) : null;
+  if (!problem) return null;
+  const { code, message, hint, reason_code } = problem;
+  return inWords(new Trouble(code, message, hint ?? '', NOT_ZERO, reason_code ?? ''));
 }
 
 /** A status that does not say that the node is away. */
 const NOT_ZERO = 409;
-
-const KEY = 'parlor.joins.seen';
-const KEPT = 50;
-
-/** Ends of joins that were looked at in this browser are told no more. Of each only when it was: that names no room. */
-export function seen(): ReadonlySet<string> {
-  try {
-    return new Set(JSON.parse(localStorage.getItem(KEY) ?? '[]') as string[]);
-  } catch {
-    return new Set();
-  }
-}
-
-export function see(join: JoinProgress): void {
-  try {
-    localStorage.setItem(KEY, JSON.stringify([...seen(), join.since].slice(-KEPT)));
-  } catch {
-    // A browser that keeps nothing tells it again.
-  }
-}

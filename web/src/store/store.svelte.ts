@@ -14,6 +14,7 @@ import type {
   RoomItem,
   Settings,
   Status,
+  SyncState,
 } from '../api/types';
 import type { LinkState, Told } from '../link/hub';
 import { Queue } from './outgoing';
@@ -26,13 +27,7 @@ const AGAIN_MS = 2_000;
 /** Rooms whose history is kept in memory after they were left. */
 const TIMELINES = 12;
 
-export interface SyncWord {
-  have: number;
-  want: number;
-  done: boolean;
-  /** How many of the newest messages are here before those between. */
-  early?: number;
-}
+export type SyncWord = Pick<SyncState, 'have' | 'want' | 'done' | 'asking' | 'early'>;
 
 export class Store {
   ready = $state(false);
@@ -279,7 +274,8 @@ export class Store {
         this.sync.set(event.room, event);
         break;
       case 'join':
-        this.joins.set(event.room, event);
+        if (event.step === 'over') this.joins.delete(event.room);
+        else this.joins.set(event.room, event);
         this.joinsTold++;
         break;
       case 'room':

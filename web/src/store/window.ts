@@ -173,6 +173,7 @@ export interface FileWord {
   have: number;
   state: FileInfo['state'];
   reason?: string | null;
+  reason_code?: string | null;
 }
 
 /** A file of a message came further. */
@@ -180,7 +181,15 @@ export function fileCame(held: Stretch, word: FileWord): Stretch {
   return change(held, word.message, (m) => ({
     ...m,
     files: m.files.map((f, i) =>
-      i === word.index ? { ...f, have: word.have, state: word.state, reason: word.reason ?? undefined } : f,
+      i === word.index
+        ? {
+            ...f,
+            have: word.have,
+            state: word.state,
+            reason: word.reason ?? undefined,
+            reason_code: word.reason_code ?? undefined,
+          }
+        : f,
     ),
   }));
 }

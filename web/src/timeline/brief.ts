@@ -11,7 +11,7 @@ export function unmarked(text: string): string {
 const LOOKED_AT = 400;
 
 /** The same and what begins lines, on one line. */
-function plain(text: string): string {
+export function plain(text: string): string {
   const cut = text.length > LOOKED_AT;
   // A sign of two halves is not cut in the middle.
   const begin = cut ? text.slice(0, LOOKED_AT).replace(/[\ud800-\udbff]$/, '') : text;

@@ -63,6 +63,8 @@ export function inWords(error: unknown): { text: string; hint: string } {
   const key = `problem.${error.code}`;
   // The node says more than its codes do, in English.
   if (words.language !== 'en' && known(key)) {
+    const [why, todo] = [`why.${error.reason}`, `why.${error.reason}.do`];
+    if (known(why)) return { text: t(why), hint: known(todo) ? t(todo) : hintOf(error.code) };
     const own = [sentence(error.detail), sentence(error.hint)].filter(Boolean).join('. ');
     return { text: t(key), hint: VAGUE.has(error.code) ? own : hintOf(error.code) };
   }

@@ -23,6 +23,12 @@ test('in another language the code is put into words, and a code that the page d
   expect(inWords(newer)).toEqual({ text: 'Something new', hint: 'Do something' });
 });
 
+test('why somebody is not let in, a code that says little, is told in every language by another one', async () => {
+  await speak('de');
+  const refused = new Trouble('join_refused', 'refused by a moderator', 'ask the one who invited you', 403, 'declined');
+  expect(inWords(refused)).toEqual({ text: 'Deine Anfrage wurde abgelehnt', hint: 'Frage, wer dich eingeladen hat.' });
+});
+
 test('what is to be typed stays as it is typed', () => {
   expect(sentence('parlor outbox list says why')).toBe('parlor outbox list says why');
   expect(sentence('wait a moment')).toBe('Wait a moment');

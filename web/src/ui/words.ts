@@ -1,5 +1,7 @@
 // What the node tells in words of its own: in the reader's language where the page knows the code, else as the node says it.
-import { known, t, words, type Key, type Values } from '../i18n/i18n.svelte';
+import type { OutboxEntry } from '../api/types';
+import { known, t, type Values } from '../i18n/i18n.svelte';
+import { plain } from '../timeline/brief';
 import { sentence } from './toasts.svelte';
 
 /** `key` ends with the code. */
@@ -7,7 +9,10 @@ export function told(key: string, text: string | null | undefined, values: Value
   return known(key) ? t(key, values) : sentence(text ?? '');
 }
 
-/** What the node says without a code: in English its own words, which say more; else those that are known to be true. */
-export function own(text: string | null | undefined, else_: Key): string {
-  return words.language === 'en' && text ? sentence(text) : t(else_);
+/** What waits in the outbox, on one line: an edit or a reaction is no message of its own. */
+export function whatWaits({ kind, text }: Pick<OutboxEntry, 'kind' | 'text'>): string {
+  const said = plain(text ?? '');
+  if (kind === 'text') return said;
+  const key = `outbox.${kind}`;
+  return known(key) ? t(key, { text: said }) : t('outbox.unknown');
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use parlor_api::{Code, CreateInvite, Invite, JoinAnswer, JoinRequest, Problem, RemoveMembers, Removed, Request};
+use parlor_api::{
+    Code, CreateInvite, Invite, JoinAnswer, JoinProgress, JoinRequest, Problem, RemoveMembers, Removed, Request,
+};
 
 use crate::app::App;
 use crate::http::error::{ApiError, Body, Reply, Segments};
@@ -78,4 +80,10 @@ pub(crate) async fn join(State(app): State<App>, Body(mut request): Body<JoinReq
     let limit = Duration::from_secs(request.timeout) + limits::HANDLE_TIME;
     let joined = tokio::time::timeout(limit, app.join(request)).await;
     Ok(Json(joined.map_err(|_| Problem::of(Code::TimedOut))??))
+}
+
+/// Cancel a join that waits, or clear how one ended. Answers what was told of it before.
+#[utoipa::path(delete, path = "/joins/{room}", operation_id = "cancel_join", params(("room" = String, Path)), responses((status = 200, body = JoinProgress)))]
+pub(crate) async fn cancel_join(State(app): State<App>, Segments(room): Segments<String>) -> Reply<JoinProgress> {
+    Ok(Json(app.cancel_join(&room).await?))
 }

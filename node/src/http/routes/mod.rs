@@ -128,6 +128,7 @@ fn manage() -> OpenApiRouter<Api> {
         .routes(routes!(invites::approve))
         .routes(routes!(invites::refuse))
         .routes(routes!(invites::remove_joined))
+        .routes(routes!(invites::cancel_join))
         .routes(routes!(members::set_role))
         .routes(routes!(members::remove))
         .routes(routes!(members::ban))

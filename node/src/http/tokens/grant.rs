@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn sync(room: &str) -> EventBody {
-        EventBody::Sync(SyncProgress { room: room.into(), have: 0, want: 0, done: true, early: 0 })
+        EventBody::Sync(SyncProgress { room: room.into(), have: 0, want: 0, done: true, asking: false, early: 0 })
     }
 
     #[test]

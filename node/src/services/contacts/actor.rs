@@ -30,7 +30,7 @@ use crate::app::Answer;
 use crate::clock::{now_ms, until};
 use crate::services::joins::{to_address, to_link};
 use crate::services::names::OwnRelay;
-use crate::services::rooms::{Context, Rooms};
+use crate::services::rooms::{Context, Rooms, was_thrown_away};
 
 /// The longest sleep at a time: the clock of the system may be set.
 const LOOK: Duration = Duration::from_secs(3_600);
@@ -516,7 +516,12 @@ impl Actor {
             let secret = self.contacts.keys.secret.pair(&us.0, &account.0, &key);
             let secret = secret.map_err(|_| Problem::new(Code::Internal, "the contact keys give no shared secret"))?;
             let topic = parlor_crypto::topic::TopicSecret::from_secret(secret);
-            let made = Room::direct(me, &chat, topic, devices, now_ms(), &mut rng());
+            let store = self.context.store.clone();
+            let was_here = tokio::task::spawn_blocking(move || was_thrown_away(&store, &room)).await;
+            let made = match was_here.map_err(|_| Problem::of(Code::Internal))?? {
+                true => Room::silent_direct(me, &chat, topic),
+                false => Room::direct(me, &chat, topic, devices, now_ms(), &mut rng()),
+            };
             let (machine, outcome) = made.map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
             self.rooms.begin(machine, outcome).await?;
         }

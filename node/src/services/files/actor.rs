@@ -23,6 +23,7 @@ use crate::limits::{
     FETCHES, FETCHES_UNWISHED, FILE_AGAIN_MS, FILE_PARTS, FILE_STALLS, FILE_TRIES_MAX, UPLOAD_KEPT_MS,
 };
 use crate::services::rooms::Rooms;
+use crate::services::why::Why;
 
 /// How often it is looked at what waits.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,8 +32,13 @@ const LOOK: Duration = Duration::from_secs(1);
 const SWEEP_MS: u64 = 60 * 60 * 1_000;
 
 /// Why a file that nobody asked for does not come any more.
-const STALLED: &str = "members said to have it, and gave none of it: it comes when it is asked for";
-const CROWDED: &str = "files of others took more space than allowed: it comes when it is asked for";
+fn stalled() -> Why {
+    Why::new("gave_nothing", "members said to have it, and gave none of it: it comes when it is asked for")
+}
+
+fn crowded() -> Why {
+    Why::new("crowded_out", "files of others took more space than allowed: it comes when it is asked for")
+}
 
 /// What the service is made of.
 pub(crate) struct Parts {
@@ -292,7 +298,7 @@ impl Actor {
             End::Stalled if stalls >= FILE_STALLS && !wished => {
                 self.remove(&file).await;
                 self.forget(&file).await;
-                files.change(&file, |known| known.gone(Some(STALLED.to_owned())));
+                files.change(&file, |known| known.gone(Some(stalled())));
             }
             End::Lonely | End::Stalled => {
                 files.change(&file, |known| known.state = FileState::Waiting);
@@ -383,7 +389,7 @@ impl Actor {
             gone.into_iter().filter(|file| blobs.remove(file).is_ok()).collect::<Vec<_>>()
         });
         for file in removed.await.unwrap_or_default() {
-            let reason = self.waiting.remove(&file).map(|_| CROWDED.to_owned());
+            let reason = self.waiting.remove(&file).map(|_| crowded());
             files.change(&file, |known| known.gone(reason));
             self.forget(&file).await;
         }

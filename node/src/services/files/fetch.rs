@@ -23,6 +23,7 @@ use super::handle::Files;
 use super::{blob_problem, blocking};
 use crate::clock::now_ms;
 use crate::limits::{FETCH_SOURCES, FILE_LONELY_MS, FILE_PROGRESS_MS, FILE_REFUSED_MS, FILE_STALLED_MS};
+use crate::services::why::Why;
 
 /// How often it is looked at who is connected, and who is silent.
 const LOOK: Duration = Duration::from_millis(500);
@@ -311,10 +312,10 @@ async fn say(line: LineSender, mut asks: mpsc::Receiver<Bytes>) {
 
 impl End {
     /// What windows are told of it, where it is a failure.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<Why> {
         match self {
-            Self::Failed(problem) => Some(problem.detail.clone()),
-            Self::Broken => Some(Problem::of(Code::FileBroken).detail),
+            Self::Failed(problem) => Some(Why::from(problem)),
+            Self::Broken => Some(Why::from(&Problem::of(Code::FileBroken))),
             Self::Done | Self::Lonely | Self::Stalled | Self::Stopped => None,
         }
     }

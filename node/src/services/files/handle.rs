@@ -20,6 +20,7 @@ use crate::clock::now_ms;
 use crate::limits::{FILE_UPLOADS, UPLOADS_KEPT};
 use crate::services::commit_problem;
 use crate::services::rooms::Directory;
+use crate::services::why::Why;
 
 /// What the user allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +75,9 @@ pub(super) enum Order {
 }
 
 /// Why a file does not come to who is out of its rooms.
-fn not_given(gone: &Gone) -> String {
-    format!("this file is not on this device, and nobody gives it to you any more: {}", gone.text)
+fn not_given(gone: &Gone) -> Why {
+    let words = "this file is not on this device, and nobody gives it to you any more";
+    Why::new("no_member", format!("{words}: {}", gone.text))
 }
 
 impl Files {
@@ -187,7 +189,7 @@ impl Files {
     }
 
     /// How far a file came, how many bytes of it are here, and why no more.
-    pub(crate) fn state(&self, file: &FileId) -> (FileState, u64, Option<String>) {
+    pub(crate) fn state(&self, file: &FileId) -> (FileState, u64, Option<Why>) {
         let known = {
             let table = self.table();
             let known = table.get(file);
@@ -215,7 +217,9 @@ impl Files {
             return Err(Problem::of(Code::MessageNotFound));
         };
         if let Some(gone) = self.given_by_nobody(&file).filter(|_| state != FileState::Here) {
-            return Err(Problem::new(Code::NotPermitted, not_given(&gone)).hint("ask somebody of the room for it"));
+            let why = not_given(&gone);
+            let problem = Problem::new(Code::NotPermitted, why.text).reason(why.code);
+            return Err(problem.hint("ask somebody of the room for it"));
         }
         let want = Want { place, wished: true };
         self.order(|reply| Order::Want(file, want, Some(reply))).await
@@ -436,6 +440,7 @@ impl Files {
     fn publish(&self, file: &FileId) {
         let Some(known) = self.table().get(file).cloned() else { return };
         for place in &known.places {
+            let (reason_code, reason) = Why::told(known.reason.clone());
             let event = FileChanged {
                 room: place.room.to_string(),
                 message: place.message.to_string(),
@@ -444,7 +449,8 @@ impl Files {
                 state: known.state,
                 have: known.bytes,
                 bytes: known.layout.size(),
-                reason: known.reason.clone(),
+                reason,
+                reason_code,
             };
             self.inner.bus.publish(now_ms(), EventBody::File(event));
         }

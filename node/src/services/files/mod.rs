@@ -33,7 +33,9 @@ mod upload;
 pub(crate) use actor::{Parts, run};
 pub(crate) use download::{Download, shown_type};
 pub(crate) use handle::{Files, Limits};
-pub(crate) use preview::{checked as checked_preview, portrait};
+#[cfg(test)]
+pub(crate) use metadata::tests::photo;
+pub(crate) use preview::{PIXELS_MAX, are_many, checked as checked_preview, portrait, sides};
 pub(crate) use table::{Place, row_key, row_value};
 pub(crate) use upload::{Incoming, take as take_upload};
 

@@ -17,6 +17,9 @@ const SIDE_MAX: u32 = 12_000;
 /// Memory for decoding: a photograph of 64 megapixels.
 const DECODE_MAX: u64 = 200 << 20;
 
+/// Pixels of the largest picture that is decoded, three bytes each.
+pub(crate) const PIXELS_MAX: u64 = DECODE_MAX / 3;
+
 /// Side of the small copy, and how well it is kept: the first that fits.
 const TRIES: [(u32, u8); 5] = [(160, 60), (160, 40), (128, 35), (96, 30), (64, 30)];
 
@@ -54,6 +57,21 @@ pub(super) fn of(kind: Kind, picture: &[u8]) -> Seen {
         jpeg(&small, *quality).filter(|bytes| bytes.len() <= MAX_PREVIEW)
     };
     Seen { pixels, preview: TRIES.iter().find_map(fits).unwrap_or_default() }
+}
+
+/// Width and height of a PNG or JPEG as its first bytes say it.
+pub(crate) fn sides(picture: &[u8]) -> Option<(u32, u32)> {
+    let format = match Kind::of(picture)? {
+        Kind::Jpeg => ImageFormat::Jpeg,
+        Kind::Png => ImageFormat::Png,
+        _ => return None,
+    };
+    ImageReader::with_format(Cursor::new(picture), format).into_dimensions().ok()
+}
+
+/// Whether a picture of such sides, neither of which is too long, has more pixels than are decoded.
+pub(crate) fn are_many(width: u32, height: u32) -> bool {
+    width.max(height) <= SIDE_MAX && u64::from(width) * u64::from(height) > PIXELS_MAX
 }
 
 /// Side of the picture of a profile, and how well it is kept: the first that fits.

@@ -7,6 +7,8 @@ use parlor_proto::file::{Bits, FileRef, Layout};
 use parlor_proto::{EventId, FileId, RoomId, codec};
 use serde::{Deserialize, Serialize};
 
+use crate::services::why::Why;
+
 /// A message that names a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
@@ -42,7 +44,7 @@ pub(super) struct Known {
     /// Its chunks that are here, while it is on its way.
     pub(super) have: Option<Bits>,
     /// Why it does not come.
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<Why>,
 }
 
 /// All files. Bounded by the messages there are.
@@ -71,7 +73,7 @@ pub(crate) fn row_value(index: usize, file: &FileRef, own: bool) -> Vec<u8> {
 
 impl Known {
     /// Nothing of it is here any more, and it is not wanted.
-    pub(super) fn gone(&mut self, reason: Option<String>) {
+    pub(super) fn gone(&mut self, reason: Option<Why>) {
         (self.state, self.bytes, self.have, self.wished) = (FileState::Remote, 0, None, false);
         self.reason = reason;
     }

@@ -68,8 +68,16 @@ impl World {
             last_message: None,
             damaged: None,
         };
-        let sync =
-            SyncState { room: String::new(), name: String::new(), peers: 0, have: 0, want: 0, done: true, early: 0 };
+        let sync = SyncState {
+            room: String::new(),
+            name: String::new(),
+            peers: 0,
+            have: 0,
+            want: 0,
+            done: true,
+            asking: false,
+            early: 0,
+        };
         let online = peers.iter().map(online).collect();
         self.directory.put(ROOM, Summary { item, sync, writable: true, online, cloned: false, has_mailbox: false });
     }

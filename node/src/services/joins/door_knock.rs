@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::Whose;
+use crate::account::rng;
 use crate::services::mailboxes::{DoorNews, JoinDoor, Relay};
 use crate::services::rooms::Context;
 
@@ -21,6 +22,14 @@ const FIRST_ASKED: Duration = Duration::from_secs(3);
 const NOT_INSTANT: Duration = Duration::from_secs(20);
 /// Answers, and what else was read, that wait for the join.
 const NEWS: usize = 64;
+
+/// Signs a request to come in by this link.
+pub(super) fn sign(context: &Context, link: &Link) -> JoinRequest {
+    let me = context.identity.now();
+    let mut nonce = [0; 16];
+    rand::Rng::fill_bytes(&mut rng(), &mut nonce);
+    JoinRequest::sign(&link.room(), &link.keys().sign, me.signing_key(), me.entrant(), nonce)
+}
 
 /// The request at the relays of the link.
 pub(super) struct DoorKnock {

@@ -1,5 +1,7 @@
 //! Joins that wait for a member's word, as they are kept on disk: sealed like everything else there.
 
+use std::collections::BTreeSet;
+
 use parlor_proto::control::JoinRequest;
 use parlor_proto::link::Link;
 use parlor_proto::{RoomId, codec};
@@ -24,8 +26,20 @@ pub(super) struct Kept {
 }
 
 /// By room and invite: several links into one room may wait.
-fn key(link: &Link) -> Vec<u8> {
-    [PREFIX, link.room().as_bytes(), link.keys().sign.public_bytes().as_slice()].concat()
+pub(super) fn key(room: &RoomId, invite_pk: &[u8; 32]) -> Vec<u8> {
+    [PREFIX, room.as_bytes(), invite_pk.as_slice()].concat()
+}
+
+fn key_of(link: &Link) -> Vec<u8> {
+    key(&link.room(), &link.keys().sign.public_bytes())
+}
+
+/// The names of all that is kept of joins into a room.
+pub(super) async fn names(context: &Context, room: &RoomId) -> BTreeSet<Vec<u8>> {
+    let (store, of_room) = (context.store.clone(), [PREFIX, room.as_bytes()].concat());
+    let found = tokio::task::spawn_blocking(move || store.scan(None, Namespace::Invite, &of_room)).await;
+    let rows = found.ok().and_then(Result::ok).unwrap_or_default();
+    rows.into_iter().map(|(name, _)| name.to_vec()).collect()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Kept> {
@@ -36,7 +50,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Kept> {
 pub(super) async fn keep(context: &Context, link: &Link, request: &JoinRequest) {
     let kept = Kept { room: link.room(), link: link.to_text(), request: request.clone() };
     let mut batch = Batch::new(None);
-    batch.put(Namespace::Invite, &key(link), codec::encode(&kept));
+    batch.put(Namespace::Invite, &key_of(link), codec::encode(&kept));
     if let Err(error) = context.store.commit(batch).await {
         tracing::warn!(room = %kept.room.short(), %error, "a join that waits could not be kept");
     }
@@ -44,7 +58,7 @@ pub(super) async fn keep(context: &Context, link: &Link, request: &JoinRequest) 
 
 /// Forgets a join that is over. Another one by the same link that began since is kept.
 pub(super) async fn forget(context: &Context, link: &Link, request: &JoinRequest) {
-    let (store, name) = (context.store.clone(), key(link));
+    let (store, name) = (context.store.clone(), key_of(link));
     let found = tokio::task::spawn_blocking(move || Some((store.get(None, Namespace::Invite, &name).ok()??, name)));
     let Ok(Some((bytes, name))) = found.await else { return };
     if decode(&bytes).is_none_or(|kept| kept.request == *request) {
@@ -63,7 +77,7 @@ pub(super) async fn remove(context: &Context, name: &[u8]) {
 
 /// Gives a value the name it has today: once there was one a room.
 pub(super) async fn rename(context: &Context, name: &[u8], link: &Link, request: &JoinRequest) {
-    if name != key(link) {
+    if name != key_of(link) {
         keep(context, link, request).await;
         remove(context, name).await;
     }

@@ -31,6 +31,7 @@ use crate::services::rooms::{Context, Rooms};
 pub(crate) use ways::{to_address, to_link};
 pub(crate) use whose::Whose;
 
+mod cancel;
 mod door_knock;
 mod instant;
 mod kept;
@@ -39,9 +40,9 @@ mod told;
 mod ways;
 mod whose;
 
-use door_knock::DoorKnock;
+use door_knock::{DoorKnock, sign};
 use instant::EnterByLink;
-use problems::{link_problem, refused};
+use problems::{cancelled, link_problem, refused};
 use told::Told;
 use whose::{GoesOn, Patience};
 
@@ -59,6 +60,9 @@ pub(crate) struct Joins {
     under_way: Arc<Mutex<BTreeMap<u64, UnderWay>>>,
     told: Told,
 }
+
+/// Who waits for the answer of a join.
+type Client = oneshot::Sender<app::Answer<JoinAnswer>>;
 
 /// A join under way.
 struct UnderWay {
@@ -127,13 +131,6 @@ impl Joins {
         }
     }
 
-    /// Gives up a join by a contact's invitation, if there is one. What the user began himself goes on.
-    pub(crate) fn give_up(&self, room: &RoomId) {
-        for join in self.joins().values().filter(|join| join.room == *room && join.whose == Whose::Contact) {
-            join.given_up.notify_one();
-        }
-    }
-
     /// Joins by a link. See [`crate::App::join`].
     pub(crate) async fn join(
         &self,
@@ -191,6 +188,7 @@ impl Joins {
             (number, request, instead)
         };
         let (client, finished) = oneshot::channel();
+        let mut client = Some(client);
         let joins = self.clone();
         tokio::spawn(async move {
             // The boxes of a room that is here are read by it.
@@ -218,8 +216,11 @@ impl Joins {
                 told,
             };
             tokio::select! {
-                () = joining.run(client, patience) => {}
+                () = joining.run(&mut client, patience) => {}
                 () = given_up.notified() => {}
+            }
+            if let Some(client) = client {
+                drop(client.send(Err(cancelled())));
             }
             mailboxes.leave_door(at);
             joins.joins().remove(&number);
@@ -230,14 +231,6 @@ impl Joins {
     fn joins(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Signs a request to come in by this link.
-fn sign(context: &Context, link: &Link) -> JoinRequest {
-    let me = context.identity.now();
-    let mut nonce = [0; 16];
-    rand::Rng::fill_bytes(&mut rng(), &mut nonce);
-    JoinRequest::sign(&link.room(), &link.keys().sign, me.signing_key(), me.entrant(), nonce)
 }
 
 /// One join under way.
@@ -272,7 +265,7 @@ enum Asked {
 
 impl Joining {
     /// Answers the client; goes on without him while a member has to approve.
-    async fn run(mut self, client: oneshot::Sender<app::Answer<JoinAnswer>>, patience: Option<Patience>) {
+    async fn run(mut self, client: &mut Option<Client>, patience: Option<Patience>) {
         let room = self.link.room();
         if let Some(patience) = patience {
             let done = self.round(Some(patience.until_ms), patience.once_asked).await;
@@ -286,7 +279,7 @@ impl Joining {
             if !waits && self.whose == Whose::User {
                 self.told.over(&self.context, room).await;
             }
-            drop(client.send(answer));
+            drop(client.take().map(|client| client.send(answer)));
             if !waits {
                 return self.forget().await;
             }
@@ -307,7 +300,7 @@ impl Joining {
         }
         self.told.ended(&self.context, room, problem.clone()).await;
         let message = format!("the request to join was not granted: {problem}");
-        let note = parlor_api::ErrorNote { code: problem.code, message, hint: problem.hint };
+        let note = parlor_api::ErrorNote { message, ..problem.into() };
         self.context.bus.publish(now_ms(), parlor_api::EventBody::Error(note));
     }
 

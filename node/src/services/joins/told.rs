@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use parlor_api::{ErrorNote, EventBody, JoinProgress, JoinStep, Problem};
+use parlor_api::{EventBody, JoinProgress, JoinStep, Problem};
 use parlor_proto::RoomId;
 use parlor_storage::{Batch, Namespace};
 
@@ -55,8 +55,7 @@ impl Told {
 
     /// A join waits for this now.
     pub(super) fn step(&self, context: &Context, room: RoomId, step: JoinStep, members: u32) {
-        let mut progress =
-            JoinProgress { room: room.to_string(), step, members, since: rfc3339(now_ms()), problem: None };
+        let mut progress = JoinProgress { step, members, ..looking(&room) };
         {
             let mut joins = self.joins();
             if let Some(known) = joins.get(&room).filter(|known| known.step == step) {
@@ -77,7 +76,7 @@ impl Told {
 
     /// A join is over, and its end is told by the room or was answered to who asked.
     pub(super) async fn over(&self, context: &Context, room: RoomId) {
-        let was = self.joins().remove(&room);
+        let was = self.forget(context, room);
         if was.is_some_and(|join| join.step == JoinStep::Ended) {
             let mut batch = Batch::new(None);
             batch.delete(Namespace::Invite, &key(&room));
@@ -87,12 +86,27 @@ impl Told {
         }
     }
 
+    /// Nothing is told of a join any more: windows take it away.
+    pub(super) fn forget(&self, context: &Context, room: RoomId) -> Option<JoinProgress> {
+        let was = self.joins().remove(&room)?;
+        let over = JoinProgress { step: JoinStep::Over, ..looking(&room) };
+        context.bus.publish(now_ms(), EventBody::Join(over));
+        Some(was)
+    }
+
+    /// The rooms of which something is told.
+    pub(super) fn rooms(&self) -> Vec<RoomId> {
+        self.joins().keys().copied().collect()
+    }
+
+    /// What is told of a join; of one that began just now that a member is looked for.
+    pub(super) fn line(&self, room: &RoomId) -> JoinProgress {
+        self.joins().get(room).cloned().unwrap_or_else(|| looking(room))
+    }
+
     /// A join ended that nobody waits for any more. Durable when it returns; on a full disk it is told until the node stops.
     pub(super) async fn ended(&self, context: &Context, room: RoomId, problem: Problem) {
-        let since = rfc3339(now_ms());
-        let note = ErrorNote { code: problem.code, message: problem.detail, hint: problem.hint };
-        let progress =
-            JoinProgress { room: room.to_string(), step: JoinStep::Ended, members: 0, since, problem: Some(note) };
+        let progress = JoinProgress { step: JoinStep::Ended, problem: Some(problem.into()), ..looking(&room) };
         let mut batch = Batch::new(None);
         batch.put(Namespace::Invite, &key(&room), serde_json::to_vec(&progress).unwrap_or_default());
         for gone in self.note(room, &progress) {
@@ -122,11 +136,22 @@ impl Told {
     }
 }
 
+fn looking(room: &RoomId) -> JoinProgress {
+    JoinProgress {
+        room: room.to_string(),
+        step: JoinStep::Looking,
+        members: 0,
+        since: rfc3339(now_ms()),
+        problem: None,
+    }
+}
+
 fn is_old(join: &JoinProgress, from_ms: u64) -> bool {
     join.step == JoinStep::Ended && parse_rfc3339(&join.since).is_none_or(|at_ms| at_ms < from_ms)
 }
 
-fn key(room: &RoomId) -> Vec<u8> {
+/// The name of what is kept of how a join ended.
+pub(super) fn key(room: &RoomId) -> Vec<u8> {
     [PREFIX, room.as_bytes()].concat()
 }
 

@@ -36,7 +36,9 @@ use super::snapshots::Snapshots;
 use super::tokens::Tokens;
 use crate::clock::{now_ms, until};
 use crate::limits::{LINE_EVENTS, MAIL_KEPT_MS, MAIL_LOOK_MS, MARKER_EVERY_MS};
+use crate::services::mailboxes::troubles::of_refusal;
 use crate::services::rooms::{Context, Knocked, NoAnswer, Rooms};
+use crate::services::why::Why;
 
 /// Pause between two pictures of the relays for the status.
 const SHOW_MS: u64 = 200;
@@ -93,7 +95,7 @@ struct At {
     relay: Relay,
     line: Option<OurLine>,
     up: bool,
-    error: Option<String>,
+    error: Option<Why>,
     /// It wants a token that we have not.
     locked: bool,
 }
@@ -354,7 +356,7 @@ impl Actor {
                     if let Some(name) = name.filter(|_| refusal == Refusal::BoxFull) {
                         self.on_box_full(&relay, &name);
                     }
-                    self.note_error(&relay, refusal.to_string());
+                    self.note_error(&relay, of_refusal(refusal));
                 }
                 Out::Cursor { name, relay, cursor } => self.on_cursor(name, &relay, cursor),
                 Out::Fault { relay, fault, .. } => self.on_fault(&relay, fault),

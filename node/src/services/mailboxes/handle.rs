@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use super::doors::JoinDoor;
 use super::plan::{Plan, Tips};
 use super::relays::Relay;
+use crate::services::why::Why;
 
 /// A handle on the mailboxes service. What is told never waits: it lies in a slot until the service looks.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ pub(crate) struct RelayView {
     /// Events of ours that it lacks.
     pub(crate) lacks: u64,
     /// What went wrong last, and not well since.
-    pub(crate) error: Option<String>,
+    pub(crate) error: Option<Why>,
     /// It wants a token that we have not.
     pub(crate) locked: bool,
 }

@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::relays::Relay;
+use super::troubles::of_line;
 use crate::limits::LINE_FRAMES;
+use crate::services::why::Why;
 
 /// Something happened on a line.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(super) enum What {
     /// A frame came.
     Frame(Bytes),
     /// It ended, or could not be opened.
-    Over(Option<String>),
+    Over(Option<Why>),
 }
 
 /// A line of ours. Dropping it closes it.
@@ -68,7 +70,7 @@ async fn serve(
     let event = |what| LineEvent { relay: relay.clone(), number, what };
     let line = match net.open_line(relay.peer, relay.addresses.clone(), LineKind::Mailbox).await {
         Ok(line) => line,
-        Err(error) => return drop(told.send(event(What::Over(Some(error.to_string())))).await),
+        Err(error) => return drop(told.send(event(What::Over(Some(of_line(error.to_string()))))).await),
     };
     // The owner has ended if nobody listens; so below.
     let _ = told.send(event(What::Open)).await;

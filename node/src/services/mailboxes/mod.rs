@@ -18,6 +18,7 @@
 //! | [`door_reads`] | what is read for who comes in by a link alone |
 //! | [`at_doors`] | what is left at a door for him |
 //! | [`snapshots`] | what is left there for who was let in |
+//! | [`troubles`] | what goes wrong with relays, in codes |
 //! | [`actor`] | the owner of all that |
 //!
 //! A relay that is gone, lies or drops is a line in the status; the others are used as if it were not there.
@@ -37,6 +38,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod troubles;
 
 pub(crate) use actor::{Parts, run};
 pub(crate) use doors::{DoorNews, JoinDoor};
@@ -45,3 +47,4 @@ pub(crate) use intake::Became;
 pub(crate) use kept::NAME as KEPT;
 pub(crate) use plan::{Left, Plan, SharedBox, Stretch, Tips};
 pub(crate) use relays::Relay;
+pub(crate) use troubles::of_reservation;

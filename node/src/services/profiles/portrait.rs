@@ -14,9 +14,14 @@ use crate::services::files;
 /// # Errors
 /// `bad_request` for what is no PNG or JPEG picture, or one that is not decoded.
 pub(super) fn made_small(picture: &[u8]) -> Answer<Vec<u8>> {
-    let wrong = || {
-        Problem::new(Code::BadRequest, "this is no picture that can be made small")
-            .hint("take a whole PNG or JPEG picture of at most 12,000 pixels in width and height")
+    let wrong = || match files::sides(picture) {
+        Some((width, height)) if files::are_many(width, height) => {
+            let detail = format!("the picture has {width} times {height} pixels, more than are made small");
+            let most = files::PIXELS_MAX / 1_000_000;
+            Problem::new(Code::BadRequest, detail).hint(format!("take one of at most {most} million pixels in all"))
+        }
+        _ => Problem::new(Code::BadRequest, "this is no picture that can be made small")
+            .hint("take a whole PNG or JPEG picture of at most 12,000 pixels in width and height"),
     };
     files::portrait(picture, MAX_PORTRAIT).ok_or_else(wrong)
 }
@@ -36,4 +41,23 @@ pub(super) fn told(store: &Store, room: &RoomId, device: &DeviceId, named: &Pict
 fn raw(store: &Store, room: &RoomId, device: &DeviceId, named: &PictureKey) -> Option<Vec<u8>> {
     let bytes = store.get(Some(room), Namespace::Portrait, &device.0).ok().flatten()?;
     Portrait::decode(room, &bytes).ok()?.open(room, named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::files::photo;
+
+    #[test]
+    fn a_picture_with_too_many_pixels_is_refused_for_them_and_not_for_its_sides() {
+        // Its first bytes say that it is of 9,000 by 9,000 pixels.
+        let mut large = photo();
+        let frame = large.windows(2).position(|marker| matches!(marker, [0xff, 0xc0 | 0xc2])).unwrap();
+        large[frame + 5..frame + 9].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
+        let refused = made_small(&large).unwrap_err();
+        assert!(refused.detail.contains("9000 times 9000 pixels"), "{refused:?}");
+        assert!(refused.hint.unwrap().contains("69 million pixels"));
+        let none = made_small(b"no picture").unwrap_err();
+        assert_eq!(none.detail, "this is no picture that can be made small");
+    }
 }

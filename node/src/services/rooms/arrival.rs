@@ -36,6 +36,19 @@ impl Worker {
 
     /// Makes place for another room of the same id: takes out what is in memory, and its keys with what is committed next.
     async fn put_aside(&mut self, room: RoomId, batch: &mut Batch) {
+        self.take_out(room).await;
+        let store = self.context.store.clone();
+        let keys = tokio::task::spawn_blocking(move || store.scan(Some(&room), Namespace::Keys, &[])).await;
+        let names = keys.into_iter().flatten().flatten();
+        for (name, _) in names {
+            batch.delete(Namespace::Keys, &name);
+        }
+    }
+}
+
+impl Worker {
+    /// Takes a room out of memory. What it wrote last is on the disk then.
+    pub(super) async fn take_out(&mut self, room: RoomId) {
         let Some(entry) = self.rooms.remove(&room) else { return };
         if let Some(noted) = entry.noted_ms {
             self.deadlines.remove(&(noted, room));
@@ -46,12 +59,6 @@ impl Worker {
         // Its own batch may be on its way.
         self.settle_down().await;
         let _ = self.context.store.commit(Batch::new(None)).await;
-        let store = self.context.store.clone();
-        let keys = tokio::task::spawn_blocking(move || store.scan(Some(&room), Namespace::Keys, &[])).await;
-        let names = keys.into_iter().flatten().flatten();
-        for (name, _) in names {
-            batch.delete(Namespace::Keys, &name);
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use parlor_storage::{Batch, Namespace, Store, Tip};
 use super::begin::held;
 use super::directory::{Directory, Summary};
 use super::entry::damaged;
-use super::message::Wish;
+use super::message::{Reply, Wish};
 use super::worker::{Context, Worker};
 use crate::app::Answer;
 use crate::clock::now_ms;
@@ -81,6 +81,7 @@ impl Directory {
             have: 0,
             want: 0,
             done: true,
+            asking: false,
             early: 0,
         };
         self.put(room, Summary { item, sync, writable: false, cloned: false, has_mailbox: false, online: Vec::new() });
@@ -134,6 +135,26 @@ impl Worker {
             }
             wish => wish.refuse(problem),
         }
+    }
+
+    /// Whether a room can be left only by throwing it away: what would tell the members can not be written before one of them is online.
+    pub(super) fn is_uncompared(&self, room: &RoomId) -> bool {
+        self.rooms.get(room).is_some_and(|entry| entry.guard.is_firm() && entry.room.is_member())
+    }
+
+    /// Throws away a room in which nothing was written since it was thrown away before.
+    pub(super) async fn leave_uncompared(&mut self, room: RoomId, reply: Reply<()>) {
+        self.take_out(room).await;
+        let waiting: Vec<_> = self.outbox.lines().into_iter().filter(|line| line.room == room).collect();
+        for line in waiting {
+            // Its row goes with the room.
+            let _ = self.outbox.discard(&line.nonce);
+        }
+        let thrown = throw_away(self.context.clone(), room).await;
+        if let Err(problem) = &thrown {
+            self.lose(room, problem);
+        }
+        drop(reply.send(thrown));
     }
 
     /// A room that was here can not be read any more.
@@ -205,6 +226,9 @@ async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
     let seq = |tips: &[Tip]| tips.iter().find(|tip| tip.device == me).map_or(0, |tip| tip.seq);
     // As far as the disk says it.
     let ours = context.store.tips(&room).map_or((0, 0), |tips| (seq(&tips.control), seq(&tips.message)));
+    // Of one that was thrown away before and did not come whole since.
+    let (control, message) = reached(&context.store, &room).unwrap_or_default();
+    let ours = (ours.0.max(control), ours.1.max(message));
     note.put(Namespace::Meta, &thrown_away(&room), codec::encode(&ours));
     let mut forget = Batch::new(Some(room));
     forget.forget_room();
@@ -218,7 +242,7 @@ async fn throw_away(context: Arc<Context>, room: RoomId) -> Answer<()> {
 }
 
 /// Whether a room of this id was thrown away here, and what its logs hold of ours was not compared since. Blocks.
-pub(super) fn was_thrown_away(store: &Store, room: &RoomId) -> Answer<bool> {
+pub(crate) fn was_thrown_away(store: &Store, room: &RoomId) -> Answer<bool> {
     Ok(store.get(None, Namespace::Meta, &thrown_away(room)).map_err(damaged)?.is_some())
 }
 

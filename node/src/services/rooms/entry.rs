@@ -50,6 +50,8 @@ pub(super) mod names {
     pub(crate) const DELETED: &[u8] = b"deleted|";
     /// Keys came, and what waited for them was not opened to its end: see [`super::super::opening`].
     pub(crate) const OPENING: &[u8] = b"opening";
+    /// What members told of who left before it came: [`super::super::promised`].
+    pub(crate) const PROMISED: &[u8] = b"promised";
     /// Control events beside the log of a device that wrote two of one number, by id.
     pub(crate) const FORK: &[u8] = b"fork";
 
@@ -101,6 +103,8 @@ pub(super) struct Entry {
     /// Control events handed to the store since it was loaded.
     pub(super) handed: usize,
     pub(super) sessions: HashMap<PeerId, Linked>,
+    /// What members told of who are connected no more.
+    pub(super) promised: super::promised::Promised,
     pub(super) coalescer: Coalescer,
     /// Devices of members to whom we are not connected: others forward our gossip to them.
     pub(super) unreached: Unreached,
@@ -163,7 +167,7 @@ pub(super) struct Entry {
     /// The deadline that the worker has noted for this room.
     pub(super) noted_ms: Option<u64>,
     /// How many events of the room are told and not here, and how many messages are shown early, as last shown.
-    pub(super) shown_want: (u64, u32),
+    pub(super) shown_want: (u64, u32, bool),
     /// Messages that are shown before the log reaches them, and the place in memory for them.
     pub(super) early: Early,
     pub(super) early_place: Option<super::early::EarlyPlace>,
@@ -254,6 +258,7 @@ impl Entry {
             split: std::collections::BTreeSet::new(),
             control_tips: HashMap::new(),
             sessions: HashMap::new(),
+            promised: Default::default(),
             coalescer: Coalescer::default(),
             unreached: Unreached::default(),
             gossip_key: None,
@@ -288,7 +293,7 @@ impl Entry {
             key_asks: KeyAsks::default(),
             part_ms: None,
             noted_ms: None,
-            shown_want: (0, 0),
+            shown_want: (0, 0, false),
             early: Early::default(),
             early_place: None,
             whole_to: 0,
@@ -345,6 +350,7 @@ impl Entry {
         let deleted = store.scan(Some(&id), Namespace::Meta, names::DELETED).map_err(damaged)?.into_iter();
         let deleted = deleted.filter_map(|(name, _)| name.strip_prefix(names::DELETED)?.try_into().ok());
         entry.deleted = deleted.map(|id| (parlor_proto::EventId(id), true)).collect();
+        entry.promised = super::promised::Promised::decode(meta(names::PROMISED)?.map(|row| row.to_vec()));
         entry.opening.noted = meta(names::OPENING)?.is_some();
         entry.count_unread(context, store)?;
         entry.load_own_clock(store)?;
@@ -369,6 +375,7 @@ impl Entry {
         self.profiles.retain(stays);
         self.unresolved.retain(stays);
         self.listener.retain(stays);
+        self.promised.retain(stays);
         self.heard_markers.retain(|device, _| stays(device));
     }
 

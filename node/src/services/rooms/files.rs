@@ -13,6 +13,7 @@ use super::message::Reply;
 use super::views::open;
 use crate::app::Answer;
 use crate::services::files::{row_key, row_value};
+use crate::services::why::Why;
 
 impl Turn<'_> {
     /// The files that a message names; none of one that is not shown.
@@ -85,7 +86,8 @@ pub(crate) fn note_files(batch: &mut Batch, event: &Event, body: &Body, own: boo
 /// A file for windows.
 pub(crate) fn file_view(file: &FileRef, files: &crate::services::files::Files) -> File {
     let id = file.id();
-    let (state, have, reason) = files.state(&id);
+    let (state, have, why) = files.state(&id);
+    let (reason_code, reason) = Why::told(why);
     let (width, height) = file.pixels.unzip();
     File {
         name: file.name.clone(),
@@ -95,6 +97,7 @@ pub(crate) fn file_view(file: &FileRef, files: &crate::services::files::Files) -
         state,
         have,
         reason,
+        reason_code,
         save_as: safe_name(&file.name),
         width,
         height,

@@ -94,8 +94,13 @@ impl Turn<'_> {
     /// Whether the guard waits. A device that is known to be copied has nothing to wait for: it writes nothing any more, and its
     /// logs are never the same as a member's. Nor has one that is out: nobody answers it, and it writes nothing.
     fn guards(&self) -> bool {
-        let room = &self.entry.room;
-        self.entry.guard.holds(self.now_ms) && !room.is_cloned() && room.is_member()
+        let inside = self.entry.room.is_member() || self.begins_again();
+        self.entry.guard.holds(self.now_ms) && !self.entry.room.is_cloned() && inside
+    }
+
+    /// Whether this is a direct chat that was thrown away and begins again: this device is in it by what it wrote before.
+    pub(super) fn begins_again(&self) -> bool {
+        self.entry.guard.is_firm() && self.entry.room.other().is_some()
     }
 
     /// We are a member now, or are none any more: what waits may have nothing to wait for, or again.

@@ -20,7 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::groups::PeopleOf;
 use super::message::{Command, Knock, Knocked, MailboxCommand, NoAnswer, Opened, Reply, Wish};
+use super::outbox_words::{self, Waits};
 use super::seen::Seen;
+use super::worker::Context;
 use crate::app::{Anchor, Answer, Say};
 use crate::limits::ID_PREFIX_MIN;
 use crate::services::contacts::Acquaintance;
@@ -389,9 +391,22 @@ impl Rooms {
         }
     }
 
+    /// What waits, the oldest first, without a word of what it says.
     pub(crate) async fn outbox(&self) -> Answer<Vec<OutboxEntry>> {
-        let mut all: Vec<_> = self.each(|reply| Command::Outbox { reply }).await?.into_iter().flatten().collect();
-        all.sort_by(|a, b| a.queued_at.cmp(&b.queued_at));
+        Ok(self.waits(false).await?.into_iter().map(|waits| waits.entry).collect())
+    }
+
+    /// As [`outbox`](Self::outbox), and what it says.
+    pub(crate) async fn outbox_told(&self, context: Arc<Context>) -> Answer<Vec<OutboxEntry>> {
+        let waits = self.waits(true).await?;
+        let told = tokio::task::spawn_blocking(move || outbox_words::tell(&context, waits)).await;
+        told.map_err(|_| Problem::of(Code::Internal))
+    }
+
+    async fn waits(&self, bodies: bool) -> Answer<Vec<Waits>> {
+        let mut all: Vec<_> =
+            self.each(|reply| Command::Outbox { bodies, reply }).await?.into_iter().flatten().collect();
+        all.sort_by(|a, b| a.entry.queued_at.cmp(&b.entry.queued_at));
         Ok(all)
     }
 

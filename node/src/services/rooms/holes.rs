@@ -30,7 +30,11 @@ impl Turn<'_> {
     /// What is known to be missing, the most first.
     pub(super) fn holes(&self) -> Vec<Hole> {
         let mut lacks: BTreeMap<AccountId, Lack> = BTreeMap::new();
-        let waits: BTreeMap<DeviceId, u64> = self.gaps();
+        let mut waits: BTreeMap<DeviceId, u64> = self.gaps();
+        for (device, lack) in self.entry.promised.missing(&self.entry.tables) {
+            let told = waits.entry(device).or_default();
+            *told = lack.max(*told);
+        }
         let owing: Vec<_> =
             self.entry.sessions.values().filter(|linked| linked.session.n_owed(&self.entry.tables) > 0).collect();
         let devices = if owing.is_empty() { waits.keys().copied().collect() } else { self.writers(&waits) };
@@ -55,7 +59,7 @@ impl Turn<'_> {
     }
 
     /// Numbers that lack before what came and waits, by device.
-    fn gaps(&self) -> BTreeMap<DeviceId, u64> {
+    pub(super) fn gaps(&self) -> BTreeMap<DeviceId, u64> {
         let mut gaps = BTreeMap::new();
         for missing in self.entry.room.missing() {
             if let Missing::Log { log, from, to } = missing
@@ -68,7 +72,7 @@ impl Turn<'_> {
     }
 
     /// Every device that may have written: whose log is here, and those of members.
-    fn writers(&self, waits: &BTreeMap<DeviceId, u64>) -> HashSet<DeviceId> {
+    pub(super) fn writers(&self, waits: &BTreeMap<DeviceId, u64>) -> HashSet<DeviceId> {
         let members = self.entry.room.members();
         let live = members.iter().flat_map(|member| member.devices.iter().map(|(device, _)| *device));
         let known = self.entry.tables.iter().filter(|(series, _)| series.kind == SeriesKind::Message);

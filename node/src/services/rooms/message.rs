@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use parlor_api::{
-    Banned, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OutboxEntry, OwnDevice, Page, ReadAnswer,
-    Receipts, RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft, SetRole,
-    UpdateAttention, UpdateRoom, Version,
+    Banned, CreateInvite, CreatePoll, Draft, Invite, Member, Message, OwnDevice, Page, ReadAnswer, Receipts,
+    RemoveMembers, Removed, Request, Room as RoomView, SendAnswer, SendRequest, SetDraft, SetRole, UpdateAttention,
+    UpdateRoom, Version,
 };
 use parlor_net::{GossipToken, PeerId};
 use parlor_proto::body::Group;
@@ -21,6 +21,7 @@ use parlor_storage::{Due, Position};
 use tokio::sync::oneshot;
 
 use super::groups::PeopleOf;
+use super::outbox_words::Waits;
 use super::seen::Seen;
 use super::waiting::Discarded;
 use crate::app::{Anchor, Answer, Say};
@@ -62,8 +63,8 @@ pub(super) enum Command {
     Refresh,
     /// What we tell of ourselves, or whom, is different.
     Profess,
-    /// The outbox of this worker's rooms.
-    Outbox { reply: Reply<Vec<OutboxEntry>> },
+    /// The outbox of this worker's rooms, with what is not written yet.
+    Outbox { bodies: bool, reply: Reply<Vec<Waits>> },
     /// Try the message of this name now, or all.
     Retry { message: Option<String>, reply: Reply<Vec<String>> },
     /// Give up the message of this name, or all.

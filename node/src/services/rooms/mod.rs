@@ -42,9 +42,11 @@ mod log;
 mod mail;
 mod message;
 mod opening;
+mod outbox_words;
 mod outgoing;
 mod presence;
 mod profiles;
+mod promised;
 mod reads;
 mod requests;
 mod restore;
@@ -66,6 +68,7 @@ mod worker;
 
 pub(crate) use attention::files_of_draft;
 pub(crate) use begin::start;
+pub(crate) use damaged::was_thrown_away;
 #[cfg(test)]
 pub(crate) use directory::Online;
 pub(crate) use directory::{Directory, Summary};

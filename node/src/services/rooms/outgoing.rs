@@ -52,6 +52,9 @@ impl Turn<'_> {
         let nonce = entry.nonce;
         let never = |failure| OutboxIn::Never { nonce, failure };
         let body = Body::decode(&entry.body).map_err(|_| never(Failure::TooLong))?;
+        if self.begins_again() {
+            return Err(OutboxIn::NotNow { nonce, waiting: Waiting::Comparing });
+        }
         outcome.merge(self.entry.room.freshen(self.now_ms, &mut rng()));
         let mut written = self.entry.room.write(&body, self.now_ms, &mut rng());
         if matches!(written, Err(Refusal::NoSafeEpoch)) {

@@ -50,9 +50,7 @@ impl Worker {
                 reply(turn, if are_there { Ok(()) } else { Err(problem.clone()) });
             }
             if first {
-                let (message, hint) = (problem.detail.clone(), problem.hint.clone());
-                let note = parlor_api::ErrorNote { code: problem.code, message, hint };
-                turn.publish(parlor_api::EventBody::Error(note));
+                turn.publish(parlor_api::EventBody::Error(problem.clone().into()));
                 turn.begin_again();
             }
         })

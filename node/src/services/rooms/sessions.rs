@@ -71,8 +71,10 @@ impl Turn<'_> {
     pub(super) fn close_session(&mut self, peer: PeerId) {
         let linked = self.entry.sessions.remove(&peer);
         self.asked_is_gone(peer);
-        if linked.is_some_and(|linked| linked.device.is_some()) {
+        if let Some(linked) = linked.filter(|linked| linked.device.is_some()) {
+            self.note_promised(&linked);
             self.connected_changed();
+            self.tell_progress();
         }
     }
 
@@ -229,6 +231,9 @@ impl Turn<'_> {
     fn on_equal(&mut self, peer: PeerId) {
         if let Some(linked) = self.entry.sessions.get_mut(&peer) {
             linked.hearing.settle();
+            if let Some(device) = linked.device {
+                self.nothing_promised(&device);
+            }
         }
         self.early_equal(peer);
         if self.entry.room.missing_parents() > 0 {

@@ -2,7 +2,7 @@
 //!
 //! That does not happen between two honest nodes of one version, so people are told: one of both is wrong, or lies.
 
-use parlor_api::{Code, ErrorNote, EventBody, SplitView};
+use parlor_api::{Code, EventBody, Problem, SplitView};
 use parlor_proto::DeviceId;
 
 use super::entry::Turn;
@@ -18,11 +18,7 @@ impl Turn<'_> {
         if self.entry.split.insert(device) {
             let message = format!("{}: {}", self.room_name(), self.split_view(&device).text);
             tracing::warn!(room = %self.id().short(), device = %device.short(), "a member sees another room in the same events");
-            self.publish(EventBody::Error(ErrorNote {
-                code: Code::SplitView,
-                message,
-                hint: Code::SplitView.hint().map(str::to_owned),
-            }));
+            self.publish(EventBody::Error(Problem::new(Code::SplitView, message).into()));
         }
     }
 

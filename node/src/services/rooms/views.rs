@@ -2,7 +2,7 @@
 
 use parlor_api::{
     Author, History as HistoryView, Invite, Joined, MayInvite, Member, Message, MessageKind, MessageStatus,
-    OutboxEntry, Past, Policy, Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
+    OutboxEntry, OutboxKind, Past, Policy, Role, Room as RoomView, RoomItem, RoomKind as KindView, SyncState,
 };
 use parlor_crypto::seal::{self, MessageKey};
 use parlor_proto::body::Body;
@@ -21,7 +21,7 @@ use crate::bus::rfc3339;
 use crate::services::mailboxes::Relay;
 
 /// Hexadecimal digits of an account id that stand for a name nobody knows.
-const NAMELESS: usize = 8;
+pub(super) const NAMELESS: usize = 8;
 
 impl Turn<'_> {
     /// The name of an account: what we call it, else what it calls itself, else what its certificate says; told apart from others
@@ -44,6 +44,12 @@ impl Turn<'_> {
     /// Whether a device is of somebody who is blocked.
     pub(super) fn is_of_blocked(&self, device: &DeviceId) -> bool {
         self.entry.room.account_of(device).is_some_and(|account| self.context.contacts.is_blocked(&account))
+    }
+
+    /// Whether a device is of our own account: this one, or another one of it.
+    fn is_ours(&self, device: &DeviceId) -> bool {
+        let account = self.entry.room.account_of(device);
+        *device == self.context.identity.device() || account == Some(self.context.identity.account())
     }
 
     pub(super) fn author(&self, device: &DeviceId) -> Author {
@@ -89,7 +95,7 @@ impl Turn<'_> {
             ),
             // In a room it is nothing: whoever is in it could have windows show lines as the node's own.
             Some(Body::Group(group)) if self.entry.room.other().is_some() => {
-                (MessageKind::System, self.group_text(group, mine), None, Vec::new())
+                (MessageKind::System, self.group_text(group, self.is_ours(&device)), None, Vec::new())
             }
             _ => (MessageKind::Unknown, String::new(), None, Vec::new()),
         };
@@ -180,6 +186,7 @@ impl Turn<'_> {
     /// Why nothing can be written that exactly the members can read: as a code that never changes, and for people.
     fn why_not_safe(&self, why: Option<NoEpoch>) -> (&'static str, &'static str) {
         match why {
+            _ if self.begins_again() => ("waits_for_other", "the other has not accepted yet, or was not online since"),
             _ if !self.entry.room.is_member() => ("no_member", "you are no member of this room"),
             _ if self.entry.room.waits_for_other() => {
                 ("waits_for_other", "the other has not accepted yet, or was not online since")
@@ -318,6 +325,9 @@ impl Turn<'_> {
         OutboxEntry {
             message: outbox_name(line),
             room: line.room.to_string(),
+            kind: OutboxKind::Unknown,
+            text: String::new(),
+            about: None,
             attempts: line.attempts,
             next_attempt: line.next_attempt_ms.map(rfc3339),
             reason: way.reason,
@@ -367,7 +377,9 @@ impl Turn<'_> {
     pub(super) fn sync_state(&self) -> SyncState {
         let tables = &self.entry.tables;
         let have = tables.iter().filter(|(s, _)| s.kind == parlor_proto::wire::SeriesKind::Message).map(|(_, t)| t.seq);
-        let want = self.entry.sessions.values().map(|linked| linked.session.n_owed(tables)).max().unwrap_or(0);
+        let owed = self.entry.sessions.values().map(|linked| linked.session.n_owed(tables)).max().unwrap_or(0);
+        let promised = if self.entry.room.is_member() { self.entry.promised.n_missing(tables) } else { 0 };
+        let want = owed.max(promised);
         SyncState {
             room: self.id().to_string(),
             name: self.title(),
@@ -375,6 +387,7 @@ impl Turn<'_> {
             have: have.sum(),
             want,
             done: want == 0,
+            asking: owed > 0,
             early: count(self.n_early()),
         }
     }
@@ -387,16 +400,19 @@ impl Turn<'_> {
 
     /// As [`show_progress`](Self::show_progress), and nobody is asked for anything.
     pub(super) fn tell_progress(&mut self) {
+        self.check_promised();
         let state = self.sync_state();
-        if (state.want, state.early) == self.entry.shown_want {
+        let shown = (state.want, state.early, state.asking);
+        if shown == self.entry.shown_want {
             return;
         }
-        self.entry.shown_want = (state.want, state.early);
+        self.entry.shown_want = shown;
         let progress = parlor_api::SyncProgress {
             room: state.room,
             have: state.have,
             want: state.want,
             done: state.done,
+            asking: state.asking,
             early: state.early,
         };
         self.publish(parlor_api::EventBody::Sync(progress));

@@ -1,11 +1,12 @@
 //! What waits in the outbox, as clients see it: listed, tried again, given up.
 
-use parlor_api::{Code, OutboxEntry, Problem};
+use parlor_api::{Code, Problem};
 use parlor_proto::outbox::{Line, OutboxError};
 use parlor_proto::room::Outcome;
 use tokio::sync::oneshot;
 
 use super::entry::{Job, Turn};
+use super::outbox_words::Waits;
 use super::settle::Settle;
 use super::views::outbox_name;
 use super::worker::Worker;
@@ -18,7 +19,7 @@ pub(super) type Discarded = oneshot::Receiver<Answer<String>>;
 
 impl Worker {
     /// What waits to be sent, in all rooms.
-    pub(super) fn outbox_lines(&mut self) -> Vec<OutboxEntry> {
+    pub(super) fn outbox_lines(&mut self, bodies: bool) -> Vec<Waits> {
         let lines = self.outbox.lines();
         let mut views = Vec::new();
         for line in lines {
@@ -26,7 +27,10 @@ impl Worker {
             let mut jobs = Vec::new();
             let turn =
                 Turn { entry, outbox: &mut self.outbox, context: &self.context, jobs: &mut jobs, now_ms: now_ms() };
-            views.push(turn.outbox_view(&line));
+            let entry = turn.outbox_view(&line);
+            let waits = self.outbox.find(&line.nonce).filter(|_| bodies);
+            let body = waits.map(|entry| entry.body.clone()).unwrap_or_default();
+            views.push(Waits { entry, room: line.room, event: line.event, body });
         }
         views
     }

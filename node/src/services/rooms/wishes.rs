@@ -145,6 +145,13 @@ impl Turn<'_> {
             let left = self.standing() == parlor_api::Standing::Left;
             return drop(reply.send(if left { Ok(()) } else { Err(self.no_member()) }));
         }
+        if self.entry.guard.is_firm() {
+            let why = "nobody can be told that you leave: what this device wrote here has to come from a member first";
+            let problem = Problem::new(Code::Busy, why).reason("not_compared");
+            let hint =
+                "wait until a member is online, or leave without telling anybody: parlor room leave ROOM --force";
+            return drop(reply.send(Err(problem.hint(hint))));
+        }
         if let Err(problem) = self.may_leave(force) {
             return drop(reply.send(Err(problem)));
         }
@@ -209,6 +216,8 @@ impl Turn<'_> {
 
     fn may_submit(&self) -> Answer<()> {
         match &self.entry.room {
+            // It stands in the outbox until then.
+            _ if self.begins_again() => Ok(()),
             room if !room.is_member() => Err(self.refused(Refusal::NotMember)),
             room if !room.permissions().has(Permission::Post) => {
                 Err(self.refused(Refusal::NotPermitted(Permission::Post)))

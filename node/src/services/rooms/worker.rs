@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::damaged::Damage;
 use super::directory::Directory;
 use super::entry::{After, Entry, Job, Turn};
-use super::message::Command;
+use super::message::{Command, Wish};
 use super::settle::Settle;
 use crate::account::{Me, rng};
 use crate::bus::Bus;
@@ -163,6 +163,9 @@ impl Worker {
             }
             Command::Knock(knock) => self.on_knock(knock).await,
             Command::Begin { room, outcome, reply } => self.begin(room, *outcome, reply).await,
+            Command::Wish { room, wish: Wish::Leave(true, reply) } if self.is_uncompared(&room) => {
+                self.leave_uncompared(room, reply).await;
+            }
             Command::Wish { room, wish } if self.rooms.contains_key(&room) => {
                 self.turn(room, |turn| turn.wish(wish)).await;
             }
@@ -196,7 +199,7 @@ impl Worker {
                     self.turn(room, |_| {}).await;
                 }
             }
-            Command::Outbox { reply } => drop(reply.send(Ok(self.outbox_lines()))),
+            Command::Outbox { bodies, reply } => drop(reply.send(Ok(self.outbox_lines(bodies)))),
             Command::Retry { message, reply } => {
                 let answer = self.retry(message.as_deref()).await;
                 drop(reply.send(answer));

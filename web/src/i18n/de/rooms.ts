@@ -87,6 +87,11 @@ export const rooms: Like<typeof english> = {
   join: 'Raum beitreten',
   'join.another': 'Anderen Link versuchen',
   'join.busy': 'Klopft an …',
+  'join.cancel': 'Anfrage zurückziehen',
+  'join.cancel.text':
+    'Niemand wird mehr gefragt. Wer die Anfrage schon hat, kann dich noch hereinlassen: Hinein kommst du, wenn du den Link noch einmal benutzt.',
+  'join.cancel.title': 'Diese Anfrage zurückziehen?',
+  'join.clear': 'Entfernen',
   'join.contact': 'Das ist eine Kontaktkarte. Füge sie unter „Leute“ hinzu.',
   'join.go': 'Beitreten',
   'join.hint': 'Du kannst auch ein Bild des Codes hierher ziehen oder einfügen.',
@@ -184,8 +189,12 @@ export const rooms: Like<typeof english> = {
   'room.joining': 'Wartet auf Einlass',
   'room.leave': 'Raum verlassen',
   'room.leave.anyway': 'Trotzdem verlassen',
-  'room.leave.last': 'Du bist der letzte Eigentümer',
-  'room.leave.last.text': 'Nach dir könnte niemand mehr Eigentümer ernennen. Ernenne erst jemanden, oder geh trotzdem.',
+  'room.leave.last_owner': 'Du bist der letzte Eigentümer',
+  'room.leave.last_owner.text':
+    'Nach dir könnte niemand mehr Eigentümer ernennen. Ernenne erst jemanden, oder geh trotzdem.',
+  'room.leave.not_compared': 'Noch kann es niemand erfahren',
+  'room.leave.not_compared.text':
+    'Was dieses Gerät hier geschrieben hat, muss erst von einem Mitglied kommen. Du kannst warten, bis eines da ist, oder den Raum hier wegwerfen: Die Mitglieder erfahren es nicht.',
   'room.leave.text': 'Was du gelesen hast, behältst du. Zurück kommst du nur mit Einladung.',
   'room.leave.title': '{name} verlassen?',
   'room.left.done': 'Du hast den Raum verlassen',

@@ -10,6 +10,8 @@ use crate::clock::now_ms;
 use crate::limits::RESERVED_MAX;
 use crate::services::mailboxes::lines::OurLine;
 use crate::services::mailboxes::relays::Relay;
+use crate::services::mailboxes::troubles::of_fault;
+use crate::services::why::Why;
 
 impl Actor {
     /// Chooses the tokens that these relays are shown.
@@ -65,7 +67,7 @@ impl Actor {
     }
 
     /// What is shown of a relay until it goes well.
-    pub(super) fn note_error(&mut self, relay: &RelayId, error: String) {
+    pub(super) fn note_error(&mut self, relay: &RelayId, error: Why) {
         if let Some(at) = self.relays.get_mut(relay) {
             at.error = Some(error);
         }
@@ -75,7 +77,7 @@ impl Actor {
     pub(super) fn on_fault(&mut self, relay: &RelayId, fault: Fault) {
         let Some(at) = self.relays.get_mut(relay) else { return };
         if !(fault == Fault::Unreachable && at.error.is_some()) {
-            at.error = Some(fault.to_string());
+            at.error = Some(of_fault(fault));
         }
         let peer = at.relay.peer;
         tracing::debug!(relay = %peer.short(), %fault, "a relay does not do as it should");

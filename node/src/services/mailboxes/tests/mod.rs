@@ -1,5 +1,6 @@
 //! People who are never online together, over real relays' lines: what one writes the other has.
 
+mod cancel;
 mod doors;
 mod instant;
 mod relay;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_api::{Code, CreateInvite, SendRequest};
+use parlor_api::{Code, CreateInvite, OpenDirect, SendRequest};
 use parlor_proto::control::{JoinRequest, Role, Setting};
 use parlor_proto::event::Event;
 use parlor_proto::identity::Identity;
@@ -242,4 +242,84 @@ async fn in_a_room_that_was_thrown_away_nothing_is_written_before_a_member_said_
     assert!(!was_thrown_away(&store, &room).unwrap(), "from then on it is a room like others");
     assert!(!Beside::held(&beside.alone).guard.waits());
     beside.alone.node.stop().await.unwrap();
+}
+
+/// That a room was thrown away here.
+fn thrown_away(room: &RoomId) -> Batch {
+    let mut note = Batch::new(None);
+    note.put(Namespace::Meta, &[&b"thrown away|"[..], room.as_bytes()].concat(), Vec::new());
+    note
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_was_thrown_away_and_waits_for_a_member_can_be_left() {
+    let alone = Alone::new().await;
+    let room: RoomId = alone.room.parse().unwrap();
+    let alone = alone.with_store(|store| store.commit_blocking(thrown_away(&room)).unwrap()).await;
+    alone.write("nobody reads this").await;
+    let held = alone.app.leave_room(&alone.room, false).await.unwrap_err();
+    assert_eq!((held.code, held.reason_code.as_deref()), (Code::Busy, Some("not_compared")));
+    alone.app.leave_room(&alone.room, true).await.unwrap();
+    assert!(alone.app.list_rooms().await.unwrap().is_empty());
+    assert!(alone.app.outbox().await.unwrap().is_empty(), "nothing waits for it");
+    let alone = alone.restarted().await;
+    assert!(alone.app.list_rooms().await.unwrap().is_empty(), "also after a restart");
+    // Whoever comes into it again still waits: what was written once is with the members.
+    assert!(was_thrown_away(&alone.app.node.context.store, &room).unwrap());
+    alone.node.stop().await.unwrap();
+}
+
+async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !look().await {
+        assert!(began.elapsed().as_secs() < 120, "waited in vain: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn texts(alone: &Alone, room: &str) -> Vec<String> {
+    let Ok(page) = alone.app.history(room, crate::app::Anchor::Newest, 50, false).await else { return Vec::new() };
+    page.items.into_iter().rev().map(|message| message.text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_direct_chat_that_was_thrown_away_nothing_is_written_before_the_other_said_what_it_holds_of_ours() {
+    let (mut alice, bob) = (Alone::new().await, Alone::new().await);
+    let who = bob.app.contact_card().await.unwrap().link;
+    let chat = alice.app.open_direct(OpenDirect { who, text: Some("one".into()) }).await.unwrap().room;
+    let me = alice.app.node.context.identity.account().to_string();
+    eventually("bob is asked", async || bob.app.accept_contact(&me).await.is_ok()).await;
+    eventually("bob has the message", async || texts(&bob, &chat).await == ["one"]).await;
+    let two = SendRequest { text: "two".into(), ..SendRequest::default() };
+    bob.app.send(&chat, vec![two]).await.unwrap();
+    eventually("alice has the answer", async || texts(&alice, &chat).await == ["one", "two"]).await;
+    let bob_home = bob.home.clone();
+    bob.node.stop().await.unwrap();
+    let room: RoomId = chat.parse().unwrap();
+    let forget = |store: &parlor_storage::Store| {
+        let mut forget = Batch::new(Some(room));
+        forget.forget_room();
+        for batch in [thrown_away(&room), forget] {
+            store.commit_blocking(batch).unwrap();
+        }
+    };
+    alice = alice.with_store(forget).await;
+    // The chat is there again, for he is a contact, and what is written waits.
+    eventually("the chat is there", async || alice.app.room(&chat).await.is_ok()).await;
+    let three = SendRequest { text: "three".into(), ..SendRequest::default() };
+    alice.app.send(&chat, vec![three]).await.unwrap();
+    let held = alice.app.node.context.store.tips(&room).unwrap();
+    let device = alice.app.node.context.identity.device();
+    assert!(held.control.iter().chain(&held.message).all(|tip| tip.device != device), "nothing was written");
+    let bob = crate::start(crate::services::alone::config(&bob_home)).await.unwrap();
+    let all = ["one", "two", "three"];
+    eventually("alice has all again", async || texts(&alice, &chat).await == all).await;
+    eventually("bob has what waited", async || {
+        let page = bob.app.history(&chat, crate::app::Anchor::Newest, 50, false).await.unwrap();
+        page.items.iter().any(|message| message.text == "three")
+    })
+    .await;
+    assert!(!was_thrown_away(&alice.app.node.context.store, &room).unwrap());
+    alice.node.stop().await.unwrap();
+    bob.stop().await.unwrap();
 }

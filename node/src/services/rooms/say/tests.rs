@@ -1,6 +1,6 @@
 //! Promises of a node about edits, deletions, reactions, pins, polls and threads.
 
-use parlor_api::{Code, CreatePoll, EventBody, Message, SendRequest};
+use parlor_api::{Code, CreatePoll, EventBody, Message, OpenDirect, OutboxKind, SendRequest};
 use parlor_proto::body::{Body, Redact};
 use parlor_proto::room::{Accepted, Outcome, Written};
 use parlor_proto::{EventId, RoomId};
@@ -254,4 +254,31 @@ async fn the_keys_of_a_deleted_message_go_also_if_the_program_ended_before_it_ca
     let store = &alone.app.node.context.store;
     assert!(store.scan(Some(&room), Namespace::Meta, names::DELETED).unwrap().is_empty());
     alone.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_the_outbox_is_told_by_what_it_says_and_what_it_is_about() {
+    let alone = Alone::new().await;
+    let id = alone.write(&"x".repeat(1_000)).await;
+    alone.say(&id, Say::Edit("hello".into())).await.unwrap();
+    alone.say(&id, Say::React("👍".into(), true)).await.unwrap();
+    alone.say(&id, Say::Pin(true)).await.unwrap();
+    let other = Alone::new().await;
+    let who = other.app.contact_card().await.unwrap().link;
+    let begun = alone.app.open_direct(OpenDirect { who, text: Some("are you there?".into()) }).await.unwrap();
+    let told = alone.app.outbox().await.unwrap();
+    let short = told.iter().map(|entry| (entry.kind, entry.text.as_str(), entry.about.as_deref()));
+    let long = format!("{}…", "x".repeat(160));
+    let about = Some(id.as_str());
+    let expected = [
+        (OutboxKind::Text, long.as_str(), None),
+        (OutboxKind::Edit, "hello", about),
+        (OutboxKind::Reaction, "👍", about),
+        (OutboxKind::Pin, "", about),
+        (OutboxKind::Text, "are you there?", None),
+    ];
+    assert_eq!(short.collect::<Vec<_>>(), expected, "{told:#?}");
+    assert_eq!(told[4].room, begun.room, "also what is not written into its room yet");
+    alone.node.stop().await.unwrap();
+    other.node.stop().await.unwrap();
 }
