@@ -181,6 +181,11 @@ impl Branches {
         Some(on == wanted && at.1 <= up_to)
     }
 
+    /// The devices whose logs forked.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.logs.keys()
+    }
+
     /// Whose log a path is of, and the number in that of the event that is the path's number `at`.
     pub(super) fn numbered(&self, path: &DeviceId, at: u64) -> Option<(DeviceId, u64)> {
         let device = self.owner(path)?;

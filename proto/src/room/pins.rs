@@ -70,26 +70,20 @@ impl Room {
 
     /// A control event came: notes what its fences pin in logs that forked.
     pub(super) fn note_pins(&mut self, at: NodeIdx) {
-        if self.messages.branches().count_all() == 0 {
-            return;
-        }
-        for (device, pin) in self.fences_in(at, |device| self.messages.branches().has(device)) {
-            self.pin(device, pin);
-        }
+        let forked: Vec<DeviceId> = self.messages.branches().devices().copied().collect();
+        forked.iter().for_each(|device| self.note_pin(at, device));
     }
 
     /// A message log forked for the first time: notes what fences pin in it.
     pub(super) fn note_pins_of(&mut self, device: &DeviceId) {
-        for at in self.dag.kinds().ends.clone() {
-            for (device, pin) in self.fences_in(at, |other| other == device) {
-                self.pin(device, pin);
-            }
-        }
+        let ends = self.dag.kinds().ends.clone();
+        ends.into_iter().for_each(|at| self.note_pin(at, device));
     }
 
     /// The room was restored: notes what fences pin in logs that forked.
     pub(super) fn restore_pins(&mut self) {
-        self.dag.kinds().ends.clone().into_iter().for_each(|at| self.note_pins(at));
+        let forked: Vec<DeviceId> = self.messages.branches().devices().copied().collect();
+        forked.iter().for_each(|device| self.note_pins_of(device));
         self.pins.unplaced.clear();
     }
 
@@ -100,29 +94,25 @@ impl Room {
         Some(Change::Branches(*device))
     }
 
-    /// What the fences of a control event pin in the message logs of these devices.
-    fn fences_in(&self, at: NodeIdx, asked: impl Fn(&DeviceId) -> bool) -> Vec<(DeviceId, EventId)> {
-        let asked = |(device, _): &(DeviceId, EventId)| asked(device);
+    /// What the fence of a control event pins in the message log of a device.
+    fn pinned_by(&self, at: NodeIdx, device: &DeviceId) -> Option<EventId> {
         match &self.dag.node(at).control {
-            Control::Remove(remove) => {
-                let pins = remove.fence.iter().filter_map(|fence| Some((fence.device, fence.message?.id)));
-                pins.filter(asked).collect()
-            }
-            Control::Leave(leave) => leave.fence.iter().map(|fence| (fence.device, fence.id)).filter(asked).collect(),
+            Control::Remove(remove) => Some(remove.fence_of(device)?.message?.id),
+            Control::Leave(leave) => leave.fence.iter().find(|fence| fence.device == *device).map(|fence| fence.id),
             Control::AccountUpdate(update) => {
-                let fences = update.revokes.iter().filter_map(|revoke| RevokeFence::of(revoke, &self.id));
-                let pins = fences.filter_map(|fence| Some((fence.device, fence.message?.id)));
-                pins.filter(asked).collect()
+                let revoke = update.revokes.iter().find(|revoke| revoke.device_pk == device.0)?;
+                Some(RevokeFence::of(revoke, &self.id)?.message?.id)
             }
-            _ => Vec::new(),
+            _ => None,
         }
     }
 
-    fn pin(&mut self, device: DeviceId, id: EventId) {
-        let paths = self.messages.branches().paths(&device).copied();
+    fn note_pin(&mut self, at: NodeIdx, device: &DeviceId) {
+        let Some(id) = self.pinned_by(at, device) else { return };
+        let paths = self.messages.branches().paths(device).copied();
         let mut ends = paths.filter_map(|path| self.messages.path_end(&path).map(|end| (path, end)));
         let place = ends.find(|(_, end)| end.id == id).map(|(path, end)| (path, end.seq));
-        if let Entry::Vacant(pin) = self.pins.logs.entry(device).or_default().entry(id) {
+        if let Entry::Vacant(pin) = self.pins.logs.entry(*device).or_default().entry(id) {
             pin.insert(place);
             self.pins.unplaced.extend(place.is_none().then_some(id));
         }

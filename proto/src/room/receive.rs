@@ -448,13 +448,7 @@ impl Room {
         self.safe_for(&resolved, epoch, past)
     }
 
-    fn judge_in_context(
-        &self,
-        event: &Event,
-        header: &MessageHeader,
-        path: &DeviceId,
-        author: &AccountId,
-    ) -> Verdict {
+    fn judge_in_context(&self, event: &Event, header: &MessageHeader, path: &DeviceId, author: &AccountId) -> Verdict {
         match self.contexts.peek(&header.control) {
             Some(context) => self.judge(event, Some(path), author, |op| context.past.has(op)),
             None => Verdict::NotPermitted,

@@ -286,8 +286,7 @@ fn readable(world: &World, node: &Node) {
             matches!(room.verdict_on(event, path), Verdict::Shown | Verdict::NoKey) && !world.is_evil(&event.device())
         };
         let messages = node.disk.messages.iter();
-        let dark =
-            messages.filter(|((path, _), stored)| stored.text.is_none() && shown(&stored.event, path)).count();
+        let dark = messages.filter(|((path, _), stored)| stored.text.is_none() && shown(&stored.event, path)).count();
         assert_eq!(dark, 0, "node {} cannot read {dark} messages", node.index);
     }
 }

@@ -304,11 +304,7 @@ impl Turn<'_> {
     }
 
     /// Goes on when of the annotations that were read those paths are known that are asked for.
-    pub(super) fn with_paths(
-        &mut self,
-        mut sight: Sight,
-        then: impl FnOnce(&mut Turn<'_>, Sight) + Send + 'static,
-    ) {
+    pub(super) fn with_paths(&mut self, mut sight: Sight, then: impl FnOnce(&mut Turn<'_>, Sight) + Send + 'static) {
         let (room, paths) = (self.id(), self.lacking_paths(&sight));
         if paths.is_empty() {
             return then(self, sight);

@@ -9,7 +9,9 @@ use rand::{RngExt, SeedableRng};
 use super::forks::{Forked, forked};
 use super::support::*;
 use crate::body::{Body, Edit, React};
-use crate::control::{AccountUpdate, History, NewDevice, Role, Target};
+use crate::control::{
+    AccountUpdate, Control, DeviceFence, History, LogPosition, MessageFate, NewDevice, Remove, Role, Target,
+};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::ids::EventId;
@@ -231,8 +233,7 @@ fn branches_that_were_stored_before_they_told_what_they_begin_on_are_known_all_t
 
 /// The messages that `of` was built on, and itself, oldest first.
 fn way_to(of: usize, tree: &[(Event, Option<usize>)]) -> Vec<Event> {
-    let mut way: Vec<Event> =
-        std::iter::successors(Some(of), |at| tree[*at].1).map(|at| tree[at].0.clone()).collect();
+    let mut way: Vec<Event> = std::iter::successors(Some(of), |at| tree[*at].1).map(|at| tree[at].0.clone()).collect();
     way.reverse();
     way
 }
@@ -274,5 +275,33 @@ fn of_random_trees_everybody_shows_the_way_to_what_is_pinned_whatever_came_when(
             let shown: HashSet<EventId> = one.shown_ids().collect();
             assert_eq!(shown, wanted, "with the seed {seed}");
         }
+    }
+}
+
+#[test]
+fn a_fence_that_says_another_number_than_its_message_has_means_the_same_to_everybody() {
+    for seq in [1, 2, 3, 9] {
+        let Forked { mut alice, bob, carol, left, right } = forked(3);
+        alice.receive(left.clone());
+        let device = bob.room.me().device();
+        let message = Some(LogPosition { seq, id: left[1].id() });
+        let remove = Control::Remove(Remove {
+            auth: alice.room.grant_id(alice.room.grant().unwrap()),
+            target: Target::Account(bob.room.me().account()),
+            ban: false,
+            cascade: false,
+            messages: MessageFate::Fenced,
+            fence: vec![DeviceFence { message, ..alice.room.revoke_fence(&device) }],
+        });
+        // A doctored node: what refuses here is not asked.
+        let removed = alice.room.write_control(remove, alice.now).unwrap();
+        let removal = keep(&mut alice, removed);
+        let below = seq.min(3) as usize;
+        // At a number below its own it is not inside itself.
+        let shown = match below {
+            3 => &["common", "left 0", "left 1"][..],
+            _ => &["common", "left 0", "left 1"][..below - 1],
+        };
+        shown_by_everybody(&carol, &[&left, &right, &removal], shown);
     }
 }
