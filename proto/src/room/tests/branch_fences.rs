@@ -121,7 +121,7 @@ fn a_second_first_message_hides_nothing_of_the_first() {
     let carol = Person::join(3, &link, &mut alice);
     bob.sync_from(&alice);
     let first = write_on(&bob, &[], "first");
-    let second = write_on(&bob, &[first.clone()], "second");
+    let second = write_on(&bob, std::slice::from_ref(&first), "second");
     let forged = write_on(&bob, &[], "forged");
     let log = [first, second];
     alice.receive(log.to_vec());
