@@ -204,7 +204,9 @@ fn what_was_said_about_messages_counts_by_the_branch_it_stands_on() {
         bob.restart();
         bob.room.write(body, bob.now, &mut bob.rng).unwrap().message.event
     };
-    let (edit, react) = (vec![say(&edit)], vec![say(&react)]);
+    let (edit, react) = (say(&edit), vec![say(&react)]);
+    let after = write_on(&bob, std::slice::from_ref(&edit), "after");
+    let edit = vec![edit, after];
     alice.receive(edit.clone());
     let removal = remove(&mut alice, &bob);
     for order in orders(3) {
