@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use self::advance::Delta;
 use self::settings::Settings;
 pub(crate) use self::void::{Reason, is_known};
-use crate::control::{Control, DeviceFence, LogPoint, MessageFate, Policy, Remove};
+use crate::control::{Control, DeviceFence, LogPosition, MessageFate, Policy, Remove};
 use crate::dag::{Dag, DeviceNo, GrantIdx, NodeIdx, Set};
 use crate::ids::{AccountId, DeviceId};
 use crate::limits;
@@ -176,18 +176,19 @@ impl Resolved {
         maker_out || !self.is_admissible(dag, invite) || self.closings(dag, invite).next().is_some()
     }
 
-    /// Whether what was written at `point` under the grant `g` counts: inside the message fences of all that ended it, and of the
-    /// revocation of its device.
-    pub fn admits_message(&self, dag: &Dag, g: GrantIdx, point: &LogPoint, ends: Ends) -> bool {
-        let cut_off = self.revocations(dag, g, &point.device, self.kills(g));
-        self.kills(g).iter().all(|kill| message_inside(dag, *kill, point, ends))
-            && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| end.covers(point)))
-    }
-
-    /// Whether anything bounds what a device wrote under the grant `g`: an end of the grant, or the revocation of the device.
-    pub fn fences_messages(&self, dag: &Dag, g: GrantIdx, device: &DeviceId, ends: Ends) -> bool {
-        let bounds = |kill: &NodeIdx| ends.role_changes || !is_role_change(dag, *kill);
-        self.kills(g).iter().any(bounds) || !self.revocations(dag, g, device, self.kills(g)).is_empty()
+    /// Whether a message that `device` wrote under the grant `g` counts: inside the message fences of all that ended it, and of the
+    /// revocation of the device. Whether it is inside a fence `inside` says, for that may take knowing branches of logs.
+    pub fn admits_message(
+        &self,
+        dag: &Dag,
+        g: GrantIdx,
+        device: &DeviceId,
+        ends: Ends,
+        inside: impl Fn(&LogPosition) -> bool,
+    ) -> bool {
+        let cut_off = self.revocations(dag, g, device, self.kills(g));
+        self.kills(g).iter().all(|kill| message_inside(dag, *kill, device, ends, &inside))
+            && cut_off.into_iter().all(|fence| fence.message.is_some_and(|end| inside(&end)))
     }
 
     /// Whether somebody who has the grant `g` was in all the while since he had `before`, as far as whoever gave it knew: only his role
@@ -274,10 +275,10 @@ impl Resolved {
     }
 }
 
-/// Whether whoever removed had seen a message.
-fn fenced(remove: &Remove, point: &LogPoint) -> bool {
-    let end = remove.fence_of(&point.device).and_then(|fence| fence.message);
-    end.is_some_and(|end| end.covers(point))
+/// Whether whoever removed had seen a message of a device.
+fn fenced(remove: &Remove, device: &DeviceId, inside: impl Fn(&LogPosition) -> bool) -> bool {
+    let end = remove.fence_of(device).and_then(|fence| fence.message);
+    end.is_some_and(|end| inside(&end))
 }
 
 /// Whether an event ends a grant of somebody for another role, with which he goes on writing.
@@ -285,17 +286,23 @@ fn is_role_change(dag: &Dag, kill: NodeIdx) -> bool {
     matches!(&dag.node(kill).control, Control::Remove(remove) if remove.messages == MessageFate::Kept)
 }
 
-/// Whether a message lies inside the fence of the event that ended its grant.
-fn message_inside(dag: &Dag, kill: NodeIdx, point: &LogPoint, ends: Ends) -> bool {
+/// Whether a message of a device lies inside the fence of the event that ended its grant.
+fn message_inside(
+    dag: &Dag,
+    kill: NodeIdx,
+    device: &DeviceId,
+    ends: Ends,
+    inside: impl Fn(&LogPosition) -> bool,
+) -> bool {
     match &dag.node(kill).control {
         Control::Leave(leave) => {
-            let fence = leave.fence.iter().find(|fence| fence.device == point.device);
-            fence.is_some_and(|fence| point.seq < fence.seq || (point.seq == fence.seq && point.id == fence.id))
+            let fence = leave.fence.iter().find(|fence| fence.device == *device);
+            fence.is_some_and(|fence| inside(&LogPosition { seq: fence.seq, id: fence.id }))
         }
         Control::Remove(remove) => match remove.messages {
-            MessageFate::Kept => !ends.role_changes || fenced(remove, point),
-            MessageFate::Purged => !ends.purges && fenced(remove, point),
-            MessageFate::Fenced => fenced(remove, point),
+            MessageFate::Kept => !ends.role_changes || fenced(remove, device, inside),
+            MessageFate::Purged => !ends.purges && fenced(remove, device, inside),
+            MessageFate::Fenced => fenced(remove, device, inside),
         },
         _ => false,
     }

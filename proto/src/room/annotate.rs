@@ -8,7 +8,7 @@ use crate::control::{LogPoint, Permission};
 use crate::dag::{GrantIdx, NodeIdx};
 use crate::event::Event;
 use crate::hlc::Hlc;
-use crate::ids::{AccountId, EventId};
+use crate::ids::{AccountId, DeviceId, EventId};
 
 impl Room {
     /// The account that wrote a message of this room, as its own view of the room tells. The event is one that this room
@@ -32,18 +32,20 @@ impl Room {
         annotation.remarks(&target, moderating)
     }
 
-    /// Whether an annotation of a message of `author` counts, by what is known of the room now.
-    pub fn weigh(&self, said: &Annotation, author: &AccountId) -> Weight {
+    /// Whether an annotation of a message of `author` counts, by what is known of the room now. `path` is the name under which the
+    /// annotation is stored, as in [`verdict_on`](Self::verdict_on), if that is known; nothing but
+    /// [`is_judged_by_branch`](Self::is_judged_by_branch) asks for it.
+    pub fn weigh(&self, said: &Annotation, path: Option<&DeviceId>, author: &AccountId) -> Weight {
         let heads = self.found(&said.control);
         let in_view = |op: NodeIdx| heads.iter().any(|head| self.dag.in_past(op, *head));
         let point = LogPoint { device: said.device, seq: said.seq, id: said.id };
-        let shown = self.judge_as(&point, &said.author, Permission::Post, |_| true, in_view) == Verdict::Shown;
+        let shown = self.judge_as((&point, path), &said.author, Permission::Post, |_| true, in_view) == Verdict::Shown;
         let moderates = shown
             && matches!(said.act, Act::Redact | Act::Pin { .. })
             && self.may_touch(&said.act, &said.author, author)
             && {
                 let not_senior = |grant: GrantIdx| said.act != Act::Redact || !self.has_senior(author, grant, &in_view);
-                self.judge_as(&point, &said.author, Permission::Moderate, not_senior, in_view) == Verdict::Shown
+                self.judge_as((&point, path), &said.author, Permission::Moderate, not_senior, in_view) == Verdict::Shown
             };
         Weight { shown, moderates }
     }

@@ -33,6 +33,20 @@ struct Path {
     first: u64,
     /// After which numbers other paths begin.
     forks: BTreeMap<u64, Fork>,
+    /// Which path of the log it begins on, by its place among them, always before its own. `None` of the log as it was, and where
+    /// that is not known.
+    on: Option<usize>,
+}
+
+/// The forked logs as they were stored before paths knew what they begin on.
+pub(super) type OldBranches = BTreeMap<DeviceId, Vec<OldPath>>;
+
+/// A path as it was stored then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OldPath {
+    name: DeviceId,
+    first: u64,
+    forks: BTreeMap<u64, Fork>,
 }
 
 /// Where a path goes on beside others.
@@ -104,8 +118,8 @@ pub struct Sibling {
 }
 
 impl Path {
-    fn new(name: DeviceId, first: u64) -> Self {
-        Self { name, first, forks: BTreeMap::new() }
+    fn new(name: DeviceId, first: u64, on: Option<usize>) -> Self {
+        Self { name, first, forks: BTreeMap::new(), on }
     }
 
     /// The stretch with number `seq`, and the number before its first.
@@ -154,6 +168,30 @@ impl Branches {
         self.path(device, path).map(|path| path.place(seq))
     }
 
+    /// Whether number `at.1` on the path `at.0` of a log lies on the way from its beginning to number `end.1` on the path `end.0`;
+    /// `None` where that is not known.
+    pub(super) fn leads_to(&self, device: &DeviceId, at: (&DeviceId, u64), end: (&DeviceId, u64)) -> Option<bool> {
+        let paths = self.logs.get(device)?;
+        let place = |name: &DeviceId| self.paths.get(name).filter(|(of, _)| of == device).map(|(_, place)| *place);
+        let (wanted, mut on, mut up_to) = (place(at.0)?, place(end.0)?, end.1);
+        while on != wanted && on > 0 {
+            let path = paths.get(on)?;
+            (on, up_to) = (path.on?, path.first.saturating_sub(1));
+        }
+        Some(on == wanted && at.1 <= up_to)
+    }
+
+    /// The devices whose logs forked.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.logs.keys()
+    }
+
+    /// Whose log a path is of, and the number in that of the event that is the path's number `at`.
+    pub(super) fn numbered(&self, path: &DeviceId, at: u64) -> Option<(DeviceId, u64)> {
+        let device = self.owner(path)?;
+        Some((device, self.path(&device, path)?.first.checked_add(at)?.checked_sub(1)?))
+    }
+
     /// Whose log a path is of.
     pub(super) fn owner(&self, path: &DeviceId) -> Option<DeviceId> {
         self.paths.get(path).map(|(device, _)| *device)
@@ -175,7 +213,7 @@ impl Branches {
         next: EventId,
         first: EventId,
     ) -> Option<Cut> {
-        let paths = self.logs.entry(device).or_insert_with(|| vec![Path::new(device, 1)]);
+        let paths = self.logs.entry(device).or_insert_with(|| vec![Path::new(device, 1, None)]);
         self.paths.entry(device).or_insert((device, 0));
         let (of, place) = *self.paths.get(path)?;
         let on = paths.get_mut(place).filter(|_| of == device)?;
@@ -187,7 +225,7 @@ impl Branches {
         }
         let branch = DeviceId(first.0);
         self.paths.insert(branch, (device, paths.len()));
-        paths.push(Path::new(branch, seq.saturating_add(1)));
+        paths.push(Path::new(branch, seq.saturating_add(1), Some(place)));
         let cut = Cut { stretch, end: seq - start, id: before, rest: DeviceId(next.0) };
         (!known).then_some(cut)
     }
@@ -218,10 +256,11 @@ impl Branches {
 }
 
 impl From<BTreeMap<DeviceId, Vec<Path>>> for Branches {
-    fn from(logs: BTreeMap<DeviceId, Vec<Path>>) -> Self {
+    fn from(mut logs: BTreeMap<DeviceId, Vec<Path>>) -> Self {
         let (mut paths, mut stretches) = (HashMap::new(), HashMap::new());
-        for (device, held) in &logs {
-            for (place, path) in held.iter().enumerate() {
+        for (device, held) in &mut logs {
+            for (place, path) in held.iter_mut().enumerate() {
+                path.on = path.on.filter(|on| *on < place);
                 paths.insert(path.name, (*device, place));
                 let after = |(seq, fork): (&u64, &Fork)| {
                     (DeviceId(fork.next.0), (path.name, seq.saturating_sub(path.first.saturating_sub(1))))
@@ -233,8 +272,35 @@ impl From<BTreeMap<DeviceId, Vec<Path>>> for Branches {
     }
 }
 
+impl From<OldBranches> for Branches {
+    /// What a path begins on is the one that forks before its first event. Of several it is not known which.
+    fn from(old: OldBranches) -> Self {
+        let log = |old: Vec<OldPath>| {
+            let begins_on = |place: usize, first: u64| {
+                let before = old.iter().take(place).enumerate();
+                let mut on = before.filter(|(_, path)| path.forks.contains_key(&first.saturating_sub(1)));
+                on.next().map(|(on, _)| on).filter(|_| on.next().is_none())
+            };
+            let on: Vec<Option<usize>> = (0..).zip(&old).map(|(place, path)| begins_on(place, path.first)).collect();
+            let paths = old.iter().cloned().zip(on);
+            paths.map(|(OldPath { name, first, forks }, on)| Path { name, first, forks, on }).collect()
+        };
+        let logs: BTreeMap<DeviceId, Vec<Path>> = old.into_iter().map(|(device, paths)| (device, log(paths))).collect();
+        Self::from(logs)
+    }
+}
+
 impl From<Branches> for BTreeMap<DeviceId, Vec<Path>> {
     fn from(branches: Branches) -> Self {
         branches.logs
+    }
+}
+
+#[cfg(test)]
+impl Branches {
+    /// As they were stored before paths knew what they begin on.
+    pub(super) fn old(self) -> OldBranches {
+        let old = |Path { name, first, forks, .. }: Path| OldPath { name, first, forks };
+        self.logs.into_iter().map(|(device, paths)| (device, paths.into_iter().map(old).collect())).collect()
     }
 }

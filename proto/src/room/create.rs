@@ -133,6 +133,7 @@ impl Room {
         let ends = ends.ok_or(RestoreError::State)?;
         ends.iter().for_each(|(.., end)| room.epochs.saw_slice(end.epoch, end.slice));
         room.messages = Messages::restore(&parts.heads, ends).ok_or(RestoreError::State)?;
+        room.restore_pins();
         if !room.dag.is_empty() {
             room.settle(&mut Outcome::default());
         }

@@ -76,8 +76,19 @@ impl Room {
         let end = (event.seq().saturating_sub(1), event.prev());
         self.note_contradiction(next, &event);
         let step = match self.step_after(event, branch, before, now_ms) {
-            Step::Taken(message, unknown, _) => {
+            Step::Taken(mut message, unknown, _) => {
+                let is_first = !self.messages.branches().has(&device);
                 let cut = self.messages.branches_mut().begin(device, &path, end, next.id(), id);
+                if is_first {
+                    self.note_pins_of(&device);
+                }
+                // The branch was not known when it was judged.
+                if message.body.is_some() {
+                    message.verdict = self.verdict_on(&message.event, &branch);
+                }
+                let by_branch = self.is_judged_by_branch(&device);
+                received.outcome.changes.extend(by_branch.then_some(Change::Branches(device)));
+                received.outcome.unplaced.extend(self.pins.take_unplaced());
                 let place = self.messages.branches().place(&device, &branch, message.event.seq());
                 received.outcome.changes.push(Change::Fork(device));
                 received.outcome.persist.heads = Some(self.messages.to_bytes());

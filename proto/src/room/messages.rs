@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::branches::Branches;
+use super::branches::{Branches, OldBranches};
 use super::cache::Cache;
 use super::types::{Missing, Reject};
 use crate::event::{Event, LogId, LogKind, MessageHeader};
@@ -64,15 +64,16 @@ struct Open {
 /// missing.
 const STORED_OPEN: usize = 256;
 
-/// What is stored of heads and missing parents; from version 3 on followed by the open messages.
+/// What is stored of heads and missing parents; from version 3 on followed by the open messages. Before version 4 branches did not say
+/// what they begin on.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Stored {
+struct Stored<B = Branches> {
     version: u8,
     heads: Vec<EventId>,
     closed: Vec<EventId>,
     missing: Vec<EventId>,
     overflow: bool,
-    branches: Branches,
+    branches: B,
 }
 
 /// The message side of a room.
@@ -170,7 +171,7 @@ impl Messages {
         let covers = |open: &Open| self.recent.peek(&open.id).map(|recent| (open.clone(), recent.covers_own));
         let most = if self.whole { 0 } else { STORED_OPEN };
         let open: Vec<_> = self.open.iter().rev().take(most).rev().filter_map(covers).collect();
-        crate::codec::encode(&(Stored { version: 3, heads, closed, missing, overflow, branches }, open))
+        crate::codec::encode(&(Stored { version: 4, heads, closed, missing, overflow, branches }, open))
     }
 
     pub(super) fn ends(&self) -> &BTreeMap<DeviceId, LogEnd> {
@@ -513,10 +514,32 @@ impl Messages {
     }
 }
 
-/// What was stored, with the open messages and what they cover; of before there are none of these.
+/// What was stored, with the open messages and what they cover; of before there are none of these. The first byte is the version.
 fn read(heads: &[u8]) -> Option<(Stored, Vec<(Open, u64)>)> {
-    let now = crate::codec::decode(heads, usize::MAX).ok();
-    let before = || Some((crate::codec::decode::<Stored>(heads, usize::MAX).ok()?, Vec::new()));
-    let known = |(stored, _): &(Stored, Vec<(Open, u64)>), version| stored.version == version;
-    now.filter(|read| known(read, 3)).or_else(|| before().filter(|read| known(read, 2)))
+    let now = || crate::codec::decode::<(Stored, Vec<(Open, u64)>)>(heads, usize::MAX).ok();
+    let third = || crate::codec::decode::<(Stored<OldBranches>, Vec<(Open, u64)>)>(heads, usize::MAX).ok();
+    let second = || Some((crate::codec::decode::<Stored<OldBranches>>(heads, usize::MAX).ok()?, Vec::new()));
+    match heads.first()? {
+        4 => now(),
+        3 => third().map(|(stored, open)| (stored.into(), open)),
+        2 => second().map(|(stored, open)| (stored.into(), open)),
+        _ => None,
+    }
+}
+
+impl From<Stored<OldBranches>> for Stored {
+    fn from(old: Stored<OldBranches>) -> Self {
+        let Stored { version, heads, closed, missing, overflow, branches } = old;
+        Self { version, heads, closed, missing, overflow, branches: branches.into() }
+    }
+}
+
+#[cfg(test)]
+impl super::Room {
+    /// What was stored of heads before branches said what they begin on.
+    pub(super) fn version_3_heads(&self) -> Vec<u8> {
+        let (Stored { heads, closed, missing, overflow, branches, .. }, open) =
+            read(&self.messages.to_bytes()).unwrap_or_default();
+        crate::codec::encode(&(Stored { version: 3, heads, closed, missing, overflow, branches: branches.old() }, open))
+    }
 }

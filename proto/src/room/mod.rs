@@ -53,6 +53,7 @@ mod orphans;
 mod past;
 mod patience;
 mod pending;
+mod pins;
 mod query;
 mod reach;
 mod reads;
@@ -120,6 +121,8 @@ pub struct Room {
     last: changes::Snapshot,
     pending: Pending,
     forks: forks::Forks,
+    /// Which branches of message logs fences mean.
+    pins: pins::Pins,
     epochs: Epochs,
     /// The epoch to write under.
     best: Option<EpochId>,
@@ -171,6 +174,7 @@ impl Room {
             last: changes::Snapshot::default(),
             pending: Pending::default(),
             forks: forks::Forks::default(),
+            pins: pins::Pins::default(),
             epochs: Epochs::new(),
             best: None,
             asked: None,

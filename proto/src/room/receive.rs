@@ -141,13 +141,22 @@ impl Room {
         let sealing = event.sealing_header();
         let key = self.epochs.message_key(self.id.as_bytes(), header, &sealing)?;
         let body = open_body(self.id.as_bytes(), &key, &sealing, event.payload());
-        let verdict = if body.is_some() { self.verdict(event) } else { Verdict::Damaged };
-        Some(Opened { key, body, verdict })
+        Some(Opened { key, body })
     }
 
-    /// Whether a stored message is shown, by what is known of the room now. The event is one that this room accepted; that its
-    /// key is held is assumed.
+    /// Whether a message is shown, by what is known of the room now, when it is not known where it is stored. The event is one that
+    /// this room would accept; that its key is held is assumed.
     pub fn verdict(&self, event: &Event) -> Verdict {
+        self.verdict_at(event, None)
+    }
+
+    /// Whether a stored message is shown, by what is known of the room now. It is stored under the name `path`: its device, or a branch
+    /// of a forked log ([`Place::path`](super::Place::path)). That its key is held is assumed.
+    pub fn verdict_on(&self, event: &Event, path: &DeviceId) -> Verdict {
+        self.verdict_at(event, Some(path))
+    }
+
+    fn verdict_at(&self, event: &Event, path: Option<&DeviceId>) -> Verdict {
         let Some(header) = event.message() else { return Verdict::NotPermitted };
         if event.is_bare() {
             return Verdict::Faded;
@@ -155,7 +164,7 @@ impl Room {
         let heads: Vec<NodeIdx> = header.control.iter().filter_map(|head| self.dag.find(head)).collect();
         let in_view = |op: NodeIdx| heads.iter().any(|head| self.dag.in_past(op, *head));
         let author = self.dag.device_no(&header.device).and_then(|no| self.dag.account_where(no, in_view));
-        author.map_or(Verdict::NotPermitted, |author| self.judge(event, header, &author, in_view))
+        author.map_or(Verdict::NotPermitted, |author| self.judge(event, path, &author, in_view))
     }
 
     /// Sorts out what is here already and what is not authentic.
@@ -230,6 +239,7 @@ impl Room {
             self.everything.put(*at);
             self.delta.merge(self.resolved.advance(&self.dag, *at));
             self.place_control(*at);
+            self.note_pins(*at);
             self.epochs.note_opening(&self.dag, *at);
             let node = self.dag.node(*at);
             if matches!(node.control, Control::Rotate(_)) {
@@ -254,6 +264,7 @@ impl Room {
         self.choose_epoch();
         self.compare(&mut outcome.changes);
         outcome.placed.extend(self.take_placed());
+        outcome.unplaced.extend(self.pins.take_unplaced());
     }
 
     fn take_waiting(&mut self, now_ms: u64, received: &mut Received) {
@@ -272,7 +283,11 @@ impl Room {
     pub(super) fn note(&mut self, step: Step, of_batch: bool, received: &mut Received) {
         match step {
             Step::Taken(message, unknown, placed) => {
-                received.outcome.placed.extend(placed.map(|placed| *placed));
+                if let Some(placed) = placed {
+                    let (device, place) = (message.event.device(), (placed.place.path, message.event.seq()));
+                    received.outcome.changes.extend(self.note_pinned(&device, &placed.event, place));
+                    received.outcome.placed.push(*placed);
+                }
                 received.outcome.accepted.push(Accepted::Message(*message));
                 received.unknown_parents.extend(unknown);
             }
@@ -342,7 +357,7 @@ impl Room {
             _ if faded => Verdict::Faded,
             (None, _) => Verdict::NoKey,
             (Some(_), None) => Verdict::Damaged,
-            (Some(_), Some(_)) => self.judge_in_context(&event, header, &author),
+            (Some(_), Some(_)) => self.judge_in_context(&event, header, &path, &author),
         };
         let order = self.order_of(header.hlc, now_ms);
         if header.device != self.me.device() {
@@ -433,9 +448,9 @@ impl Room {
         self.safe_for(&resolved, epoch, past)
     }
 
-    fn judge_in_context(&self, event: &Event, header: &MessageHeader, author: &AccountId) -> Verdict {
+    fn judge_in_context(&self, event: &Event, header: &MessageHeader, path: &DeviceId, author: &AccountId) -> Verdict {
         match self.contexts.peek(&header.control) {
-            Some(context) => self.judge(event, header, author, |op| context.past.has(op)),
+            Some(context) => self.judge(event, Some(path), author, |op| context.past.has(op)),
             None => Verdict::NotPermitted,
         }
     }

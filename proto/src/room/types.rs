@@ -80,6 +80,9 @@ pub struct Outcome {
     /// Of the accepted events those of forked logs, and where they stand; all others stand in the log of their device, at their
     /// number.
     pub placed: Vec<Placed>,
+    /// Messages that fences pin in forked logs, of which only storage may know where they stand. When this is durable,
+    /// [`Room::pins_found`](super::Room::pins_found) is to be told of those that storage holds.
+    pub unplaced: Vec<EventId>,
 }
 
 /// An event that is now part of the room.
@@ -264,6 +267,8 @@ pub enum Change {
     Keys(EpochId),
     /// A device contradicted itself.
     Fork(DeviceId),
+    /// Other messages of a device are shown now: its log has another branch, or it is known now which of them a fence means.
+    Branches(DeviceId),
 }
 
 /// A message just written.
@@ -400,13 +405,11 @@ pub struct Opened {
     pub key: MessageKey,
     /// The content; `None` if what is inside is damaged.
     pub body: Option<Body>,
-    /// Whether it is shown.
-    pub verdict: Verdict,
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opened({:?})", self.verdict)
+        write!(f, "Opened(damaged: {})", self.body.is_none())
     }
 }
 
@@ -576,6 +579,7 @@ impl Outcome {
         self.persist.merge(later.persist);
         self.changes.extend(later.changes);
         self.placed.extend(later.placed);
+        self.unplaced.extend(later.unplaced);
     }
 
     /// The bytes of the new events, for the network.

@@ -4,8 +4,8 @@ use super::Room;
 use super::types::Verdict;
 use crate::control::{LogPoint, Permission};
 use crate::dag::{GrantIdx, NodeIdx};
-use crate::event::{Event, MessageHeader};
-use crate::ids::AccountId;
+use crate::event::Event;
+use crate::ids::{AccountId, DeviceId};
 use crate::resolve::Ends;
 
 impl Room {
@@ -14,20 +14,21 @@ impl Room {
     pub(super) fn judge(
         &self,
         event: &Event,
-        header: &MessageHeader,
+        path: Option<&DeviceId>,
         author: &AccountId,
         in_view: impl Fn(NodeIdx) -> bool,
     ) -> Verdict {
-        let point = LogPoint { device: header.device, seq: header.seq, id: event.id() };
-        self.judge_as(&point, author, Permission::Post, |_| true, in_view)
+        let point = LogPoint { device: event.device(), seq: event.seq(), id: event.id() };
+        self.judge_as((&point, path), author, Permission::Post, |_| true, in_view)
     }
 
     /// Whether a message counts as one of somebody with a permission: some grant of its author in the view has it, is one of those
     /// asked for, and counts, and was ended by nothing that fences the message out; or another one like it stands in for it. A mere
-    /// change of role keeps nobody from writing on, as long as he is in by a role with which he may.
+    /// change of role keeps nobody from writing on, as long as he is in by a role with which he may. The message comes with the path of
+    /// its log on which it stands, if that is known.
     pub(super) fn judge_as(
         &self,
-        point: &LogPoint,
+        said: (&LogPoint, Option<&DeviceId>),
         author: &AccountId,
         permission: Permission,
         is_asked: impl Fn(GrantIdx) -> bool,
@@ -40,7 +41,7 @@ impl Room {
             return Verdict::NotPermitted;
         }
         let counts = |g: &GrantIdx| self.resolved.is_ok(*g);
-        let lets = |g: &GrantIdx, role_changes| counts(g) && self.lets_say(*g, point, author, role_changes);
+        let lets = |g: &GrantIdx, role_changes| counts(g) && self.lets_say(*g, said, author, role_changes);
         let saying = |role_changes| -> Vec<GrantIdx> {
             let by_other = |g: &&GrantIdx| lets(g, role_changes) && self.stands_in(**g, &seen, author);
             seen.iter().filter(|g| lets(g, role_changes)).chain(others.iter().filter(by_other)).copied().collect()
@@ -60,15 +61,17 @@ impl Room {
     }
 
     /// Whether a message lies inside the fences of all that ended a grant of its author, changes of role among them or not.
-    fn lets_say(&self, g: GrantIdx, point: &LogPoint, author: &AccountId, role_changes: bool) -> bool {
+    fn lets_say(
+        &self,
+        g: GrantIdx,
+        (point, path): (&LogPoint, Option<&DeviceId>),
+        author: &AccountId,
+        role_changes: bool,
+    ) -> bool {
         // Of what we wrote ourselves, in a room that we were put out of.
         let own = *author == self.me.account() && !self.is_member();
         let ends = Ends { role_changes, purges: !own };
-        // Of a forked log only one branch is inside a fence. Which one a number is on is not known here: what all branches share
-        // is inside, and nobody who was removed adds to it by writing on another branch.
-        let common = || self.messages.branches().common(&point.device).is_none_or(|common| point.seq <= common);
-        self.resolved.admits_message(&self.dag, g, point, ends)
-            && (!self.resolved.fences_messages(&self.dag, g, &point.device, ends) || common())
+        self.resolved.admits_message(&self.dag, g, &point.device, ends, |fence| self.is_inside(fence, point, path))
     }
 
     /// Whether a grant that the author of a message had not heard of stands in for those that he had (`seen`): he was in by it all the

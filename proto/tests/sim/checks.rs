@@ -38,6 +38,17 @@ fn message_ids(node: &Node) -> Vec<EventId> {
     ids
 }
 
+/// Those of them that it shows.
+fn shown_ids(node: &Node) -> Vec<EventId> {
+    let Some(room) = node.room() else { return Vec::new() };
+    let told = node.disk.messages.iter().filter(|(_, stored)| room.tells(&stored.event.device()));
+    let shows = |path, event| matches!(room.verdict_on(event, path), Verdict::Shown | Verdict::Faded);
+    let shown = told.filter(|((path, _), stored)| shows(path, &stored.event));
+    let mut ids: Vec<EventId> = shown.map(|(_, stored)| stored.event.id()).collect();
+    ids.sort_unstable();
+    ids
+}
+
 /// Whether all members hold the same control events and messages and can write.
 pub(crate) fn is_same(world: &World) -> bool {
     if world.nodes.iter().any(|node| node.running.is_none()) {
@@ -123,6 +134,8 @@ pub(crate) fn final_state(world: &mut World) {
             members[0].index,
             node.index
         );
+        let (one, other) = (members[0].index, node.index);
+        assert_eq!(shown_ids(members[0]), shown_ids(node), "nodes {one} and {other} show different messages");
     }
     let devices: BTreeSet<DeviceId> = members.iter().map(|node| node.me.device()).collect();
     let known = honest(world, members[0].room().unwrap());
@@ -236,8 +249,8 @@ fn secrets(world: &mut World) {
     let Some(room) = first.room() else { return };
     let control = nodes.iter().flat_map(|node| &node.disk.control);
     let mut messages: BTreeMap<EventId, &Event> = BTreeMap::new();
-    for stored in first.disk.messages.values() {
-        let shown = matches!(room.verdict(&stored.event), Verdict::Shown | Verdict::NoKey);
+    for ((path, _), stored) in &first.disk.messages {
+        let shown = matches!(room.verdict_on(&stored.event, path), Verdict::Shown | Verdict::NoKey);
         if shown && !world.is_evil(&stored.event.device()) {
             messages.insert(stored.event.id(), &stored.event);
         }
@@ -269,10 +282,11 @@ fn readable(world: &World, node: &Node) {
     // Hostile members may change the history mode too.
     if world.plan.history == History::Full && world.plan.villains == 0 && !world.plan.modes {
         let room = node.room().expect("a member");
-        let shown = |event: &Event| {
-            matches!(room.verdict(event), Verdict::Shown | Verdict::NoKey) && !world.is_evil(&event.device())
+        let shown = |event: &Event, path| {
+            matches!(room.verdict_on(event, path), Verdict::Shown | Verdict::NoKey) && !world.is_evil(&event.device())
         };
-        let dark = node.disk.messages.values().filter(|stored| stored.text.is_none() && shown(&stored.event)).count();
+        let messages = node.disk.messages.iter();
+        let dark = messages.filter(|((path, _), stored)| stored.text.is_none() && shown(&stored.event, path)).count();
         assert_eq!(dark, 0, "node {} cannot read {dark} messages", node.index);
     }
 }

@@ -82,7 +82,15 @@ impl Disk {
             heads: self.heads.clone(),
             keys: self.keys.clone(),
         };
-        Some(Room::restore(Arc::clone(me), parts).expect("what was stored is restored"))
+        let mut room = Room::restore(Arc::clone(me), parts).expect("what was stored is restored");
+        room.pins_found(&self.places(&room.unplaced()));
+        Some(room)
+    }
+
+    /// Where these messages are stored, as far as they are.
+    pub(crate) fn places(&self, ids: &[EventId]) -> Vec<(EventId, DeviceId, u64)> {
+        let stored = self.messages.iter().filter(|(_, stored)| ids.contains(&stored.event.id()));
+        stored.map(|((path, at), stored)| (stored.event.id(), *path, *at)).collect()
     }
 
     pub(crate) fn tables(&self, room: Option<&Room>) -> Tables {

@@ -294,6 +294,10 @@ impl Node {
                 stored.text = body.as_ref().map(text);
             }
         }
+        let pinned = self.disk.places(&outcome.unplaced);
+        if let Some(room) = &mut self.running().room {
+            room.pins_found(&pinned);
+        }
         self.promised.extend(submitted);
         self.early_landed(&outcome, now);
         let advances = self.advance(&outcome, &markers, delivered);

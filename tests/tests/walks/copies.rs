@@ -138,3 +138,57 @@ fn sorted(person: &Person, room: &str, n: usize) -> Vec<String> {
     texts.sort();
     texts
 }
+
+#[test]
+fn what_a_copy_writes_beside_old_messages_of_somebody_removed_hides_none_of_them() {
+    let mut alice = Person::start("Alice");
+    let room = alice.create_room("Reading club");
+    let link = alice.invite(&room, &["--uses", "2"]);
+    let (mut bob, mut carol) = (Person::start("Bob"), Person::start("Carol"));
+    [&bob, &carol].iter().for_each(|person| person.join(&link));
+    bob.say(&room, "early");
+    [&alice, &carol].iter().for_each(|person| drop(person.holds(&room, 1)));
+    bob.stop();
+    let mut copy = copy_of(&bob);
+    bob.run();
+    ["one", "two"].iter().for_each(|text| drop(bob.say(&room, text)));
+    [&alice, &carol].iter().for_each(|person| drop(person.holds(&room, 3)));
+    bob.stop();
+    alice.cli(&["member", "remove", &room, "@Bob"]).done();
+    let stay = [("Alice", "owner"), ("Carol", "member")];
+    carol.sees(&room, &stay);
+    // Both homes of Bob write while nobody is there who knows better: after what the fence pins, and beside it.
+    alice.stop();
+    carol.stop();
+    bob.run();
+    bob.say(&room, "late");
+    bob.stop();
+    copy.run();
+    copy.say(&room, "forged");
+    copy.stop();
+    alice.run();
+    carol.run();
+    let have = |person: &Person, n: u64| {
+        eventually(&format!("{} has {n} messages, shown or not", person.name), || {
+            (person.count(&room) >= n).then_some(())
+        });
+    };
+    for (home, n) in [(&mut bob, 4), (&mut copy, 5)] {
+        home.run();
+        [&alice, &carol].iter().for_each(|person| have(person, n));
+        home.stop();
+    }
+    // After a start only the store knows where stands what the fence pins: it is the end of no branch.
+    for _ in 0..2 {
+        for person in [&alice, &carol] {
+            assert_eq!(person.texts(&room), ["early", "one", "two"], "at {}", person.name);
+        }
+        alice.restart();
+        carol.restart();
+    }
+    // Whoever comes now sees the same, whatever of it comes first.
+    let dora = Person::start("Dora");
+    dora.join(&alice.invite(&room, &[]));
+    have(&dora, 5);
+    assert_eq!(dora.texts(&room), ["early", "one", "two"]);
+}

@@ -97,6 +97,7 @@ impl Turn<'_> {
         self.put_profiles(&mut batch, &settle);
         settle.accepted = accepted;
         settle.placed = outcome.placed;
+        settle.unplaced = outcome.unplaced;
         settle.changes = outcome.changes;
         self.hand_over(batch, settle);
     }

@@ -90,13 +90,13 @@ impl Turn<'_> {
             let lines = newest_lines(store, &room, now_ms);
             Box::new(move |turn| match lines {
                 Err(_) => turn.session(peer, SyncIn::Answer { id, bytes: None }),
-                Ok((lines, sight)) => {
+                Ok((lines, sight)) => turn.with_paths(sight, move |turn, sight| {
                     let lines = lines.iter().filter_map(|line| turn.line_to_give(line, &sight)).collect::<Vec<_>>();
                     turn.read(move |store| {
                         let page = newest(store, &room, now_ms, lines).encode();
                         Box::new(move |turn| turn.session(peer, SyncIn::Answer { id, bytes: Some(page) }))
                     });
-                }
+                }),
             })
         });
     }
@@ -106,14 +106,14 @@ impl Turn<'_> {
     fn line_to_give(&self, line: &TimelineRow, sight: &Sight) -> Option<Line> {
         let room = &self.entry.room;
         let event = Event::decode(&room.id(), &line.row.bytes).ok()?;
-        if room.verdict(&event) != Verdict::Shown {
+        if room.verdict_on(&event, &line.row.device) != Verdict::Shown {
             return None;
         }
         let author = room.writer_of(&event)?;
         let body = open(&room.id(), &event, &line.row);
         let said = sight.about(&line.row.id).map(|about| about.annotations.as_slice()).unwrap_or_default();
-        let fold =
-            annotation::fold(&author, body.as_ref(), said.iter().map(|said| (said.clone(), room.weigh(said, &author))));
+        let weighed = said.iter().map(|said| (said.clone(), room.weigh(said, sight.path(&said.id), &author)));
+        let fold = annotation::fold(&author, body.as_ref(), weighed);
         let edit = fold.edits.last().map(|edit| edit.id);
         let mut others: Vec<_> = said.iter().filter(|said| Some(said.id) != edit && said.act != Act::Redact).collect();
         others.sort_by_key(|said| Reverse((said.hlc, said.id)));

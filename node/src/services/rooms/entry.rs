@@ -314,6 +314,7 @@ impl Entry {
         let room = Room::restore(context.identity.now(), parts)
             .map_err(|error| home_damaged(format!("room {} can not be restored: {error}", id.short())))?;
         let mut entry = Self::new(room);
+        entry.load_pins(store);
         let tips = store.tips(&id).map_err(damaged)?.control;
         entry.control_tips = tips.into_iter().map(|tip| (tip.device, tip.seq)).collect();
         if super::damaged::was_thrown_away(store, &id)? {

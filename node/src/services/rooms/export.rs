@@ -68,7 +68,8 @@ impl Turn<'_> {
 
     fn is_shown(&self, row: &TimelineRow) -> bool {
         let event = Event::decode(&self.id(), &row.row.bytes).ok();
-        event.is_some_and(|it| self.entry.room.verdict(&it) == Verdict::Shown && !self.is_of_blocked(&it.device()))
+        let shows = |event: &Event| self.entry.room.verdict_on(event, &row.row.device) == Verdict::Shown;
+        event.is_some_and(|it| shows(&it) && !self.is_of_blocked(&it.device()))
     }
 }
 

@@ -25,8 +25,8 @@ impl Turn<'_> {
                 let found = row.and_then(|row| {
                     let row = row.ok_or_else(|| Problem::of(Code::MessageNotFound))?;
                     let event = Event::decode(&room, &row.bytes).map_err(|_| Problem::of(Code::MessageNotFound))?;
-                    let shown =
-                        turn.entry.room.verdict(&event) == Verdict::Shown && !turn.is_of_blocked(&event.device());
+                    let shown = turn.entry.room.verdict_on(&event, &row.device) == Verdict::Shown
+                        && !turn.is_of_blocked(&event.device());
                     match open(&room, &event, &row).filter(|_| shown) {
                         Some(Body::File(files)) => Ok(files.files),
                         Some(_) => Ok(Vec::new()),

@@ -28,7 +28,8 @@ impl Turn<'_> {
         let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
         let heard =
             said.iter().filter(|said| !self.context.contacts.is_blocked(&said.author) || said.author == looked.author);
-        let weighed = heard.map(|said| (said.clone(), self.entry.room.weigh(said, &looked.author)));
+        let weighed =
+            heard.map(|said| (said.clone(), self.entry.room.weigh(said, sight.path(&said.id), &looked.author)));
         annotation::fold(&looked.author, looked.body.as_ref(), weighed)
     }
 

@@ -1,13 +1,13 @@
-//! Messages that may be the other branch of a forked log: the store knows.
+//! Messages that may be the other branch of a forked log, and on which branch those stand that fences pin: the store knows.
 
 use parlor_net::PeerId;
 use parlor_proto::event::Event;
 use parlor_proto::room::{MessageTip, Outcome, Received, Sibling};
 use parlor_proto::sync::{In as SyncIn, Series};
-use parlor_proto::{DeviceId, RoomId};
+use parlor_proto::{DeviceId, EventId, RoomId};
 use parlor_storage::{LogKind, ReadError, Store, Want};
 
-use super::entry::Turn;
+use super::entry::{Entry, Turn};
 use super::settle::Settle;
 
 impl Turn<'_> {
@@ -61,6 +61,43 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+impl Turn<'_> {
+    /// Looks up where messages stand that fences pin in forked logs: then other messages may be shown.
+    pub(super) fn find_pins(&mut self, unplaced: Vec<EventId>) {
+        if unplaced.is_empty() {
+            return;
+        }
+        let room = self.id();
+        self.read(move |store| {
+            let found = places(store, &room, &unplaced);
+            Box::new(move |turn| {
+                let changes = turn.entry.room.pins_found(&found);
+                turn.tell_changes(&changes);
+            })
+        });
+    }
+}
+
+impl Entry {
+    /// The same for a room that is loaded. Blocks.
+    pub(super) fn load_pins(&mut self, store: &Store) {
+        let found = places(store, &self.room.id(), &self.room.unplaced());
+        self.room.pins_found(&found);
+    }
+}
+
+/// Under which names and numbers these messages are stored, as far as they are here and can be read. Blocks.
+fn places(store: &Store, room: &RoomId, ids: &[EventId]) -> Vec<(EventId, DeviceId, u64)> {
+    let place = |id: &EventId| match store.message(room, id) {
+        Ok(row) => row.map(|row| (*id, row.device, row.seq)),
+        Err(error) => {
+            tracing::warn!(room = %room.short(), %error, "which branch a fence means can not be read");
+            None
+        }
+    };
+    ids.iter().filter_map(place).collect()
 }
 
 /// What the store holds around the place of a message that it does not hold; `None` if not even the one before it.

@@ -143,6 +143,10 @@ impl Turn<'_> {
         let found = self.entry.room.open_later(&event)?;
         let author = self.entry.room.writer_of(&event)?;
         let unsafe_epoch = self.unsafe_when_it_came(&event, found.body.as_ref());
+        let verdict = match &found.body {
+            Some(_) => self.entry.room.verdict_on(&event, &row.row.device),
+            None => Verdict::Damaged,
+        };
         let mut message = Message {
             event,
             author,
@@ -150,7 +154,7 @@ impl Turn<'_> {
             covers_own: row.row.covers_own,
             key: None,
             body: found.body,
-            verdict: found.verdict,
+            verdict,
             unsafe_epoch,
             fades_ms: row.row.fades_ms,
         };

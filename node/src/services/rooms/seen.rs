@@ -44,7 +44,7 @@ impl Turn<'_> {
                         let seen = looked.iter().map(|looked| Seen {
                             position: looked.position,
                             author: looked.author,
-                            shown: turn.shows(&looked.event),
+                            shown: looked.shown,
                             message: turn.folded_view(looked, &sight),
                         });
                         drop(reply.send(Ok(seen.collect())));

@@ -30,6 +30,8 @@ pub(super) struct Settle {
     pub(super) accepted: Vec<Accepted>,
     /// Of those the ones of forked logs, and where they stand.
     pub(super) placed: Vec<Placed>,
+    /// Pinned messages of forked logs whose places the store may know now.
+    pub(super) unplaced: Vec<EventId>,
     /// What became different.
     pub(super) changes: Vec<Change>,
     /// Entries of the outbox that the batch holds.
@@ -100,6 +102,7 @@ impl Turn<'_> {
         ends.for_each(|until_ms| self.context.fading.note(until_ms));
         self.tell_log(&settle.accepted);
         self.tell_changes(&settle.changes);
+        self.find_pins(settle.unplaced);
         if settle.accepted.iter().filter_map(message).next().is_some() {
             self.entry.throttle.touch();
             self.resolve_markers();
@@ -230,7 +233,8 @@ impl Turn<'_> {
         // What was said about it before it came counts from the beginning.
         let (event, body, fades_ms) = (event.clone(), message.body.clone(), message.fades_ms);
         let (received_ms, author) = (self.now_ms, message.author);
-        let looked = Looked { position, received_ms, erased: false, early: false, fades_ms, event, author, body };
+        let (erased, early) = (false, false);
+        let looked = Looked { position, received_ms, shown, erased, early, fades_ms, event, author, body };
         let sight = self.look_now(&looked);
         let view = self.folded_view(&looked, &sight);
         self.erase_deleted(&looked, &view, &sight);
@@ -296,6 +300,11 @@ impl Turn<'_> {
             if changes.iter().any(|change| matches!(change, Change::MemberOut(_))) {
                 self.load_last();
             }
+        }
+        if changes.iter().any(|change| matches!(change, Change::Branches(_))) {
+            self.recount(None);
+            self.load_last();
+            self.tell_room(RoomChange::Updated);
         }
         if changes.iter().any(|change| matches!(change, Change::Epoch | Change::Joined)) {
             self.note_gossip_key();

@@ -10,7 +10,7 @@ use parlor_api::{Code, Problem};
 use parlor_proto::annotation::{self, Annotation, Kept};
 use parlor_proto::body::Body;
 use parlor_proto::event::Event;
-use parlor_proto::{AccountId, EventId, RoomId};
+use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use parlor_storage::{Position, Store, TimelineRow};
 
 use super::entry::{After, Turn, damaged};
@@ -25,6 +25,8 @@ const ROUNDS: usize = 3;
 pub(super) struct Sight {
     messages: HashMap<EventId, Option<TimelineRow>>,
     said: HashMap<EventId, About>,
+    /// The paths of their logs that annotations are stored under, where that is asked for.
+    paths: HashMap<EventId, Option<DeviceId>>,
 }
 
 /// What is said about a message.
@@ -42,6 +44,7 @@ pub(super) struct About {
 struct Wants {
     messages: HashSet<EventId>,
     said: HashSet<EventId>,
+    paths: HashSet<EventId>,
 }
 
 /// A message of the store that is looked at.
@@ -49,6 +52,8 @@ struct Wants {
 pub(super) struct Looked {
     pub(super) position: Position,
     pub(super) received_ms: u64,
+    /// Windows show it, as far as the room has a say: whoever wrote it might, and is not blocked.
+    pub(super) shown: bool,
     /// Its key is gone.
     pub(super) erased: bool,
     /// It is shown before the log reaches it.
@@ -73,16 +78,21 @@ impl Sight {
         self.said.get(id)
     }
 
+    /// On which path of its log an annotation is stored, where that was read.
+    pub(super) fn path(&self, id: &EventId) -> Option<&DeviceId> {
+        self.paths.get(id)?.as_ref()
+    }
+
     /// What is said about these messages. Blocks.
     pub(super) fn of(store: &Store, room: &RoomId, rows: &[TimelineRow]) -> Answer<Self> {
         let ids = rows.iter().map(|row| row.row.id);
         let said = ids.map(|id| Ok((id, about(store, room, &id)?))).collect::<Answer<_>>()?;
-        Ok(Self { messages: HashMap::new(), said })
+        Ok(Self { said, ..Self::default() })
     }
 
     /// Adds messages by id. Blocks.
     pub(super) fn add(&mut self, store: &Store, room: &RoomId, ids: impl IntoIterator<Item = EventId>) -> Answer<()> {
-        self.fill(store, room, Wants { messages: ids.into_iter().collect(), said: HashSet::new() })
+        self.fill(store, room, Wants { messages: ids.into_iter().collect(), ..Wants::default() })
     }
 
     /// Puts messages in the place of those that were not found.
@@ -110,13 +120,17 @@ impl Sight {
         for id in wants.said {
             self.said.insert(id, about(store, room, &id)?);
         }
+        for id in wants.paths {
+            let row = super::reads::readable_row(store, room, &id)?;
+            self.paths.insert(id, row.map(|row| row.row.device));
+        }
         Ok(())
     }
 }
 
 impl Wants {
     fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.said.is_empty()
+        self.messages.is_empty() && self.said.is_empty() && self.paths.is_empty()
     }
 }
 
@@ -210,7 +224,7 @@ impl Turn<'_> {
     pub(super) fn look_now(&self, looked: &Looked) -> Sight {
         let (room, store) = (self.id(), &self.context.store);
         let mut sight = Sight::default();
-        let mut wants = Wants { messages: HashSet::new(), said: HashSet::from([looked.event.id()]) };
+        let mut wants = Wants { said: HashSet::from([looked.event.id()]), ..Wants::default() };
         for _ in 0..=ROUNDS {
             if let Err(problem) = sight.fill(store, &room, wants) {
                 tracing::error!(room = %room.short(), %problem, "what is said about a message can not be read");
@@ -227,12 +241,12 @@ impl Turn<'_> {
 
     /// A stored message as it is looked at; `None` when it is not shown, or is an annotation.
     pub(super) fn look_at(&self, row: &TimelineRow) -> Option<Looked> {
-        self.look_at_any(row).filter(|looked| self.shows(&looked.event))
+        self.look_at_any(row).filter(|looked| looked.shown)
     }
 
     /// Whether a message is shown: whoever wrote it might, and is not blocked.
-    pub(super) fn shows(&self, event: &Event) -> bool {
-        let allowed = self.entry.room.verdict(event) == parlor_proto::room::Verdict::Shown;
+    fn shows(&self, row: &TimelineRow, event: &Event) -> bool {
+        let allowed = self.entry.room.verdict_on(event, &row.row.device) == parlor_proto::room::Verdict::Shown;
         allowed && !self.is_of_blocked(&event.device())
     }
 
@@ -249,12 +263,13 @@ impl Turn<'_> {
         let author = self.entry.room.writer_of(&event).filter(|_| is_line)?;
         let (position, received_ms, fades_ms) = (row.position, row.row.received_ms, row.row.fades_ms);
         let early = self.entry.early.get(&row.row.id).is_some();
-        Some(Looked { position, received_ms, erased, early, fades_ms, event, author, body })
+        let shown = self.shows(row, &event);
+        Some(Looked { position, received_ms, shown, erased, early, fades_ms, event, author, body })
     }
 
     /// What showing these rows needs and was not read yet.
     fn lacking(&self, rows: &[Looked], sight: &Sight) -> Wants {
-        let mut wants = Wants::default();
+        let mut wants = Wants { paths: self.lacking_paths(sight), ..Wants::default() };
         let mut need = |looked: &Looked| {
             if let Some(edit) = self.fold(looked, sight).edits.last()
                 && !sight.messages.contains_key(&edit.id)
@@ -286,6 +301,30 @@ impl Turn<'_> {
             }
         }
         wants
+    }
+
+    /// Goes on when of the annotations that were read those paths are known that are asked for.
+    pub(super) fn with_paths(&mut self, mut sight: Sight, then: impl FnOnce(&mut Turn<'_>, Sight) + Send + 'static) {
+        let (room, paths) = (self.id(), self.lacking_paths(&sight));
+        if paths.is_empty() {
+            return then(self, sight);
+        }
+        self.read(move |store| -> After {
+            let filled = sight.fill(store, &room, Wants { paths, ..Wants::default() });
+            Box::new(move |turn| {
+                if let Err(problem) = filled {
+                    tracing::error!(room = %room.short(), %problem, "where annotations are stored can not be read");
+                }
+                then(turn, sight);
+            })
+        });
+    }
+
+    /// The annotations that are judged by the branch that they stand on, and of which it was not read yet.
+    fn lacking_paths(&self, sight: &Sight) -> HashSet<EventId> {
+        let said = sight.said.values().flat_map(|about| &about.annotations);
+        let forked = said.filter(|said| self.entry.room.is_judged_by_branch(&said.device));
+        forked.map(|said| said.id).filter(|id| !sight.paths.contains_key(id)).collect()
     }
 }
 

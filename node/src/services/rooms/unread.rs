@@ -18,7 +18,7 @@ use parlor_proto::body::Body;
 use parlor_proto::event::Event;
 use parlor_proto::hlc::Hlc;
 use parlor_proto::room::{Message, Verdict};
-use parlor_proto::{AccountId, EventId, RoomId};
+use parlor_proto::{AccountId, DeviceId, EventId, RoomId};
 use parlor_storage::{Batch, Cursor, MessageRow, Namespace, Position, ReadError, Store};
 
 use super::entry::{Entry, Turn, damaged, names};
@@ -31,8 +31,8 @@ use crate::limits::{LATE_MAX, UNREAD_MAX};
 /// Where a message stands, as far as reading goes.
 type Place = (u64, EventId);
 
-/// A stored message, opened.
-type Found = (Place, Event, Option<Body>);
+/// A stored message, opened, and the path of its log that it is stored under.
+type Found = (Place, DeviceId, Event, Option<Body>);
 
 /// Messages that were not read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -109,16 +109,16 @@ impl Entry {
             Some(bytes) => parlor_proto::codec::decode(&bytes, LATE_MAX * 32 + 16).unwrap_or_default(),
             None => Vec::new(),
         };
-        for (place, event, body) in late_rows(store, &id, late)? {
-            if let Some(mention) = self.calls(context, &event, body.as_ref()) {
+        for (place, path, event, body) in late_rows(store, &id, late)? {
+            if let Some(mention) = self.calls(context, &path, &event, body.as_ref()) {
                 self.unread.late.insert(place, mention);
             }
         }
         let mut next = Some(after(self.read.order)?);
         while let Some(cursor) = next.take().filter(|_| self.unread.after.n < UNREAD_MAX) {
             let (found, more) = page(store, &id, cursor)?;
-            for (place, event, body) in found {
-                if let Some(mention) = self.calls(context, &event, body.as_ref()) {
+            for (place, path, event, body) in found {
+                if let Some(mention) = self.calls(context, &path, &event, body.as_ref()) {
                     self.unread.after.add(place, mention);
                 }
             }
@@ -128,10 +128,10 @@ impl Entry {
     }
 
     /// Whether a stored message is one to be read, and if so whether it mentions the user.
-    fn calls(&self, context: &Context, event: &Event, body: Option<&Body>) -> Option<bool> {
+    fn calls(&self, context: &Context, path: &DeviceId, event: &Event, body: Option<&Body>) -> Option<bool> {
         let me = context.identity.account();
         let author = self.room.account_of(&event.device())?;
-        let shown = self.room.verdict(event) == Verdict::Shown && !context.contacts.is_blocked(&author);
+        let shown = self.room.verdict_on(event, path) == Verdict::Shown && !context.contacts.is_blocked(&author);
         (author != me && shown).then(|| mentions(body?, &me)).flatten()
     }
 }
@@ -212,10 +212,10 @@ impl Turn<'_> {
             let first = after(order).and_then(|cursor| page(store, &room, cursor));
             Box::new(move |turn| {
                 if let Ok(rows) = rows {
-                    let gone: Vec<_> = rows
-                        .into_iter()
-                        .filter(|(_, event, body)| turn.entry.calls(turn.context, event, body.as_ref()).is_none())
-                        .collect();
+                    let calls = |(_, path, event, body): &Found| {
+                        turn.entry.calls(turn.context, path, event, body.as_ref()).is_some()
+                    };
+                    let gone: Vec<_> = rows.into_iter().filter(|found| !calls(found)).collect();
                     turn.entry.unread.late.retain(|place, _| !gone.iter().any(|(it, ..)| it == place));
                 }
                 turn.counted(number, first);
@@ -233,8 +233,8 @@ impl Turn<'_> {
                 return recount.replies.into_iter().for_each(|reply| drop(reply.send(Err(problem.clone()))));
             }
         };
-        for (place, event, body) in rows {
-            if let Some(mention) = self.entry.calls(self.context, &event, body.as_ref())
+        for (place, path, event, body) in rows {
+            if let Some(mention) = self.entry.calls(self.context, &path, &event, body.as_ref())
                 && !recount.arrived.contains_key(&place)
             {
                 recount.found.add(place, mention);
@@ -330,5 +330,5 @@ fn found(room: &RoomId, row: &MessageRow) -> Option<Found> {
     row.key.as_ref()?;
     let event = Event::decode(room, &row.bytes).ok()?;
     let body = open(room, &event, row);
-    Some(((row.order, row.id), event, body))
+    Some(((row.order, row.id), row.device, event, body))
 }

@@ -34,7 +34,7 @@ fn meet(all: &mut [Person]) {
 
 impl Person {
     /// What a message looks like here.
-    fn sees(&self, target: &Message) -> Fold {
+    pub(super) fn sees(&self, target: &Message) -> Fold {
         let messages = self.stored.iter().filter_map(|accepted| match accepted {
             Accepted::Message(message) => Some(message),
             Accepted::Control(_) => None,
@@ -42,10 +42,10 @@ impl Person {
         let said = messages.filter_map(|message| {
             let author = self.room.writer_of(&message.event)?;
             let (about, said) = Annotation::of(&message.event, author, message.body.as_ref()?)?;
-            (about == target.event.id()).then_some(said)
+            (about == target.event.id()).then(|| (said, self.place(&message.event).0))
         });
-        let weighed = said.map(|said| {
-            let weight = self.room.weigh(&said, &target.author);
+        let weighed = said.map(|(said, path)| {
+            let weight = self.room.weigh(&said, Some(&path), &target.author);
             (said, weight)
         });
         fold(&target.author, target.body.as_ref(), weighed)
@@ -215,5 +215,5 @@ fn where_something_is_kept_does_not_change_when_the_room_does() {
     assert_eq!(of_member.len(), 1, "what members pin is in no list of the room");
     let react =
         Annotation { act: Act::Edit, ..Annotation::of(&said.event, account, said.body.as_ref().unwrap()).unwrap().1 };
-    assert_eq!(all[0].room.weigh(&react, &account), Weight { shown: true, moderates: false });
+    assert_eq!(all[0].room.weigh(&react, None, &account), Weight { shown: true, moderates: false });
 }

@@ -2,21 +2,21 @@
 
 use super::support::*;
 use crate::body::Body;
-use crate::control::{Control, EquivProof, History, Role, Target};
+use crate::control::{Control, EquivProof, History, Role};
 use crate::event::{Event, LogKind};
 use crate::limits::MAX_PROVED_BRANCHES;
-use crate::room::{Change, MessageTip, Refusal, Removal, Room, Sibling};
+use crate::room::{Change, MessageTip, Refusal, Room, Sibling};
 
 /// A room of three, and what the second writes twice: two branches of its message log after a common message.
-struct Forked {
-    alice: Person,
-    bob: Person,
-    carol: Person,
-    left: Vec<Event>,
-    right: Vec<Event>,
+pub(super) struct Forked {
+    pub(super) alice: Person,
+    pub(super) bob: Person,
+    pub(super) carol: Person,
+    pub(super) left: Vec<Event>,
+    pub(super) right: Vec<Event>,
 }
 
-fn forked(n: usize) -> Forked {
+pub(super) fn forked(n: usize) -> Forked {
     let mut alice = Person::founder(1, History::Full);
     let link = alice.invite(&many(Role::Member));
     let mut bob = Person::join(2, &link, &mut alice);
@@ -56,27 +56,6 @@ fn both_branches_of_a_message_log_are_kept_and_compared_alike_whichever_came_fir
     alice.receive(left.clone());
     assert_eq!((alice.room.tips(), carol.room.tips()), (before.clone(), before));
     assert!(alice.room.seen(&left[2]) && alice.room.seen(&right[2]));
-}
-
-#[test]
-fn nobody_who_was_removed_adds_to_what_he_had_written_by_another_branch() {
-    for first in [true, false] {
-        let Forked { mut alice, bob, left, right, .. } = forked(3);
-        alice.receive(left.clone());
-        assert_eq!(alice.shown().len(), 4);
-        if first {
-            alice.receive(right.clone());
-            assert_eq!(alice.shown().len(), 7, "a member's branches both count");
-        }
-        let target = Target::Account(bob.room.me().account());
-        let removal = Removal { target, ban: false, cascade: false, purge: false };
-        let outcome = alice.room.remove(&[removal], alice.now, &mut alice.rng).unwrap();
-        alice.keep(outcome);
-        alice.receive(right.clone());
-        assert_eq!(alice.shown(), ["common"], "what all branches share");
-        alice.restart();
-        assert_eq!(alice.shown(), ["common"]);
-    }
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn in_a_large_room_the_row_comes_on_a_page_and_any_holder_heals_a_missing_one() 
     bob.keep(outcome);
     assert_eq!(bob.room.epoch_status().epoch, Some(epoch));
     let opened = bob.room.open_later(&messages(&alice)[0]).unwrap();
-    assert_eq!(opened.verdict, Verdict::Shown);
+    assert!(opened.body.is_some());
     assert!(bob.room.pages_wanted().is_empty() && bob.room.keys_wanted().is_empty());
 }
 

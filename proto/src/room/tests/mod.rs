@@ -4,6 +4,7 @@ mod admission;
 mod annotate;
 mod attacks;
 mod bounds;
+mod branch_fences;
 mod clocks_and_heads;
 mod costs;
 mod covers;

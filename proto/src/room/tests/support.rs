@@ -93,6 +93,15 @@ impl Person {
         self.places.extend(outcome.placed.iter().map(|placed| (placed.event, (placed.place.path, placed.place.at))));
         self.stored.extend(outcome.accepted);
         self.write_down(outcome.persist);
+        self.find_pins(&outcome.unplaced);
+    }
+
+    /// Tells the room where pinned messages are stored.
+    fn find_pins(&mut self, unplaced: &[EventId]) {
+        let messages = self.stored.iter().map(Accepted::event).filter(|event| event.message().is_some());
+        let pinned = messages.filter(|event| unplaced.contains(&event.id()));
+        let found: Vec<_> = pinned.map(|event| (event.id(), self.place(event).0, self.place(event).1)).collect();
+        self.room.pins_found(&found);
     }
 
     pub(super) fn write_down(&mut self, mut persist: Persist) {
@@ -230,7 +239,14 @@ impl Person {
 
     pub(super) fn try_restart(&mut self) -> Result<(), RestoreError> {
         self.room = Room::restore(self.room.me().clone(), self.parts())?;
+        self.find_pins(&self.room.unplaced());
         Ok(())
+    }
+
+    /// As [`restart`](Self::restart), from what a version stored whose branches did not say what they begin on.
+    pub(super) fn restart_as_version_3(&mut self) {
+        self.persist.heads = Some(self.room.version_3_heads());
+        self.restart();
     }
 
     /// The room as another device holds it that was given everything of it but this device's keys.
@@ -274,7 +290,8 @@ impl Person {
         }
     }
 
-    fn place(&self, event: &Event) -> (DeviceId, u64) {
+    /// Where a message is stored: path and number.
+    pub(super) fn place(&self, event: &Event) -> (DeviceId, u64) {
         self.places.get(&event.id()).copied().unwrap_or((event.device(), event.seq()))
     }
 
@@ -312,16 +329,28 @@ impl Person {
 
     /// What is shown, oldest first.
     pub(super) fn shown(&self) -> Vec<String> {
-        let mut lines: Vec<(crate::hlc::Hlc, EventId, String)> = Vec::new();
-        for accepted in &self.stored {
-            if let Accepted::Message(message) = accepted {
-                let opened = self.room.verdict(&message.event);
-                if let (Verdict::Shown, Some(Body::Text(text))) = (opened, &message.body) {
-                    lines.push((message.order, message.event.id(), text.text.clone()));
-                }
-            }
-        }
+        let text = |message: &Message| match &message.body {
+            Some(Body::Text(text)) => Some((message.order, message.event.id(), text.text.clone())),
+            _ => None,
+        };
+        let mut lines: Vec<_> = self.shown_messages().filter_map(text).collect();
         lines.sort();
         lines.into_iter().map(|(_, _, text)| text).collect()
+    }
+
+    /// The messages that are shown.
+    pub(super) fn shown_ids(&self) -> impl Iterator<Item = EventId> {
+        self.shown_messages().map(|message| message.event.id())
+    }
+
+    fn shown_messages(&self) -> impl Iterator<Item = &Message> {
+        let messages = self.stored.iter().filter_map(|accepted| match accepted {
+            Accepted::Message(message) => Some(message),
+            Accepted::Control(_) => None,
+        });
+        messages.filter(|message| {
+            let path = self.place(&message.event).0;
+            self.room.verdict_on(&message.event, &path) == Verdict::Shown
+        })
     }
 }
