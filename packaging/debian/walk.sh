@@ -4,7 +4,7 @@
 set -euo pipefail
 unit=parlor-bootstrap.service
 deb=$(echo /walk/*.deb)
-export HOME=/root
+home=$(mktemp -d)
 
 say() { echo "walk: $*"; }
 fail() { echo "walk: FAILED: $*"; systemctl status $unit || true; journalctl --no-pager -u $unit | tail -40; exit 1; }
@@ -13,7 +13,7 @@ healthy() { curl -fsS http://127.0.0.1:4002/health; }
 is() { [ "$(systemctl "$1" $unit 2>/dev/null || true)" = "$2" ]; }
 want() { is "$1" "$2" || fail "$1 is $(systemctl "$1" $unit || true), not $2"; }
 address() { PARLOR_BOOTSTRAP_DATA=/var/lib/parlor-bootstrap parlor-bootstrap address | head -1; }
-node() { /walk/parlor --home /root/node "$@"; }
+node() { /walk/parlor --home "$home"/node "$@"; }
 
 say "installed, it runs and starts at boot"
 dpkg -i "$deb"
@@ -26,7 +26,7 @@ say "its address is $relay"
 
 say "a node claims a name there, through the sandbox of the unit"
 node init --name Alice >/dev/null
-node run --relay "$relay" >/root/node.log 2>&1 &
+node run --relay "$relay" >"$home"/node.log 2>&1 &
 eventually node name claim alice --relay "$relay"
 who=@alice@$(sed 's,.*/,,' <<<"$relay")
 node name lookup "$who"
