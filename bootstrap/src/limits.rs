@@ -21,8 +21,6 @@ pub const BOXES_PER_DAY: u32 = 10_000;
 /// Puts at the store at once, of whom there are turns: one line fills the window of the protocol, and a disk that syncs in 10 ms
 /// still takes 6,400 a second.
 pub const PUTS_AT_ONCE: usize = 64;
-/// The same while some of those beyond are at the store: enough for turns to go on, few enough to be done quickly.
-pub const PUTS_AT_ONCE_BESIDE: usize = 8;
 /// Puts at the store beyond those, of sources that have nothing else under way: all together fit the store's queue of 16 MiB.
 pub const PUTS_BEYOND: usize = 160;
 /// Bytes of puts that wait for their turn, shared out between the sources that wait: of one alone what it may put at once.

@@ -195,6 +195,11 @@ impl Room {
         tips
     }
 
+    /// Whether the message log of a device forked.
+    pub fn has_branches(&self, device: &DeviceId) -> bool {
+        self.messages.branches().has(device)
+    }
+
     /// Whether any message log is left out for having too many branches.
     pub fn leaves_out(&self) -> bool {
         self.dag.leaves_out()

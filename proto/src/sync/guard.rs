@@ -7,12 +7,15 @@
 //! written meanwhile, and asks [`Guard::holds`].
 //!
 //! Of a room that this device threw away, and came into again, it is known that members hold logs of ours that are not here: there time
-//! ends nothing ([`Guard::until_compared`]).
+//! ends nothing ([`Guard::until_compared`]). But of a direct chat the other may never have had the end of them, and nobody else is there
+//! to have it: once he has said what he holds, the rest is waited for [`LOST_MS`], for his node may find it at a relay.
 
 /// How long a device waits for the first member to be connected.
 pub const ALONE_MS: u64 = 3_000;
 /// How long it waits for a connected member's answer, and for what that member says to hold.
 pub const ANSWER_MS: u64 = 30_000;
+/// How long what the only other member lacks too is waited for, after he said so.
+const LOST_MS: u64 = 3_600_000;
 
 /// Whether a device may write into a room yet.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +62,13 @@ impl Guard {
         }
     }
 
+    /// All that the only other member holds of our logs is here, and that is less than there was.
+    pub fn lacks(&mut self, now_ms: u64) {
+        if self.firm && self.until_ms.is_none() {
+            self.until_ms = Some(now_ms.saturating_add(LOST_MS));
+        }
+    }
+
     /// Everything that a member holds of our logs is here.
     pub fn compared(&mut self) {
         *self = Self::open();
@@ -86,7 +96,11 @@ impl Guard {
 
     /// Time passed: whether it ended by itself just now.
     pub fn tick(&mut self, now_ms: u64) -> bool {
-        self.until_ms.take_if(|until| *until <= now_ms).is_some()
+        let ended = self.until_ms.take_if(|until| *until <= now_ms).is_some();
+        if ended && self.firm {
+            *self = Self::open();
+        }
+        ended
     }
 }
 
@@ -118,6 +132,20 @@ mod tests {
         guard.compared();
         guard.joined(20);
         assert!(!guard.holds(20) && !guard.waits());
+    }
+
+    #[test]
+    fn what_the_only_other_member_lacks_too_is_given_up_after_an_hour_and_not_before_he_said_so() {
+        let mut guard = Guard::until_compared();
+        assert!(!guard.tick(u64::MAX / 2));
+        guard.lacks(1_000);
+        guard.lacks(900_000);
+        assert_eq!(guard.due(), Some(1_000 + LOST_MS));
+        assert!(!guard.tick(LOST_MS) && guard.is_firm() && guard.holds(u64::MAX));
+        assert!(guard.tick(1_000 + LOST_MS) && !guard.is_firm() && !guard.holds(0) && !guard.waits());
+        let mut open = Guard::open();
+        open.lacks(0);
+        assert_eq!(open.due(), None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Follower {
     async fn tell(&mut self) -> Result<(), StoreError> {
         let consumer = self.consumer().await?;
         let mut messages = consumer.stream().heartbeat(QUIET).messages().await.map_err(failed)?;
-        let mut held = self.seen;
+        let (mut held, mut count) = (self.seen, 0);
         loop {
             let message = match tokio::time::timeout(QUIET, messages.next()).await {
                 Ok(Some(message)) => message.map_err(failed)?,
@@ -73,7 +73,13 @@ impl Follower {
                     continue;
                 }
             };
-            let at = message.info().map_err(|error| StoreError::Failed(error.to_string()))?.stream_sequence;
+            let info = message.info().map_err(|error| StoreError::Failed(error.to_string()))?;
+            count += 1;
+            if info.consumer_sequence != count {
+                // What a server had sent when its connection broke is sent no more: the next consumer brings it.
+                return Err(StoreError::Failed("messages were lost on the way".to_owned()));
+            }
+            let at = info.stream_sequence;
             // A consumer at a server that is behind begins where that one ends.
             if at <= self.seen {
                 continue;

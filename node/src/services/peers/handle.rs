@@ -8,7 +8,7 @@ use parlor_net::{Address, PeerId, Topic};
 use parlor_proto::{DeviceId, RoomId};
 use tokio::sync::{Notify, watch};
 
-use super::near::{dialable, may_dial};
+use super::near::{dialable, may_dial, used};
 
 /// Ways through relays that are given to others, if there are so many.
 const WAYS: usize = 2;
@@ -132,7 +132,7 @@ impl Peers {
         let reachable = self.reachable.borrow().clone();
         let (ways, mut direct): (Vec<_>, Vec<_>) = reachable.into_iter().partition(Address::is_relayed);
         direct.iter_mut().for_each(|address| *address = address.without_peer());
-        for address in dialable(&self.listening.borrow()) {
+        for address in dialable(&self.listening.borrow(), &used()) {
             if !direct.contains(&address) {
                 direct.push(address);
             }

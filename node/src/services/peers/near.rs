@@ -7,7 +7,7 @@
 //! our own settings and a person's link or card say, and what the local network itself announces is not judged by this.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use parlor_net::{Address, Carrier, Host};
 
@@ -53,22 +53,38 @@ pub(super) fn may_dial(told: &Address, ours: &[Address]) -> bool {
     }
 }
 
-/// The addresses of ours that others can dial, best first. Only few are told, so one of each sort comes first, by QUIC and then by TCP:
-/// global ones, those of local networks, IPv4 and IPv6; then the second ones of each sort, for a machine has several addresses
-/// by IPv6. Loopback is for two nodes on one machine, and last.
-pub(super) fn dialable(listening: &[Address]) -> Vec<Address> {
+/// The addresses of ours that others can dial, best first. Only few are told, so one of each sort comes first: a global one, which by
+/// IPv4 is told by TCP too before any of a local network, for whoever has neither UDP nor IPv6; then the second ones of each sort. First
+/// of its sort is the one that is `used`, by which this machine reaches others: beside it stand those of virtual networks,
+/// and older ones by IPv6. Loopback is for two nodes on one machine, and last.
+pub(super) fn dialable(listening: &[Address], used: &[IpAddr]) -> Vec<Address> {
+    let is_used = |address: &Address| matches!(address.host(), Some(Host::Ip(ip)) if used.contains(&ip));
+    let mut all: Vec<&Address> = listening.iter().collect();
+    all.sort_by_key(|address| !is_used(address));
     let mut counts: HashMap<_, usize> = HashMap::new();
-    let ranked = |address: &Address| {
+    let ranked = |address: &&Address| {
         let spread = spread(address)?;
         let is_tcp = address.endpoint().is_none_or(|endpoint| endpoint.carrier != Carrier::Quic);
         let is_v6 = matches!(address.host(), Some(Host::Ip(IpAddr::V6(_))));
         let count = counts.entry((spread, is_tcp, is_v6)).or_default();
         *count += 1;
-        Some(((spread == Spread::Machine, *count, is_tcp, spread, is_v6), address.clone()))
+        let for_all = spread == Spread::World && !is_v6;
+        Some(((spread == Spread::Machine, *count, is_tcp && !for_all, spread, is_v6, is_tcp), (*address).clone()))
     };
-    let mut addresses: Vec<_> = listening.iter().filter_map(ranked).collect();
+    let mut addresses: Vec<_> = all.iter().filter_map(ranked).collect();
     addresses.sort_by_key(|(rank, _)| *rank);
     addresses.into_iter().map(|(_, address)| address).collect()
+}
+
+/// The addresses by which this machine reaches others, as its tables of routes say. Nothing is sent.
+pub(super) fn used() -> Vec<IpAddr> {
+    let of = |from: &str, to: &str| {
+        let socket = UdpSocket::bind(from).ok()?;
+        // Of ranges for documentation (RFC 5737, RFC 3849): routed like any other.
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    [of("0.0.0.0:0", "198.51.100.1:9"), of("[::]:0", "[2001:db8::1]:9")].into_iter().flatten().collect()
 }
 
 /// How far an address of ours is good, for those it is told to; `None` if it means nothing to anybody else.
@@ -225,24 +241,34 @@ mod tests {
     }
 
     #[test]
-    fn of_many_own_addresses_one_of_each_sort_is_told_first() {
+    fn of_many_own_addresses_one_of_each_sort_is_told_first_and_the_one_that_is_used_before_others() {
         let of = |host: &str| [format!("{host}/tcp/5001"), format!("{host}/udp/5001/quic-v1")];
-        let hosts =
-            ["/ip6/::1", "/ip4/127.0.0.1", "/ip6/fe80::7", "/ip6/2001:db8::7", "/ip6/2001:db8::8", "/ip4/192.168.1.7"];
-        let all: Vec<Address> = hosts.iter().flat_map(|host| of(host)).map(|text| text.parse().unwrap()).collect();
+        let all = |hosts: &[&str]| -> Vec<Address> {
+            hosts.iter().flat_map(|host| of(host)).map(|text| text.parse().unwrap()).collect()
+        };
+        let used = ["2001:db8::8".parse().unwrap(), "192.168.1.7".parse().unwrap(), "203.0.113.9".parse().unwrap()];
+        let home =
+            ["/ip6/::1", "/ip4/127.0.0.1", "/ip6/fe80::7", "/ip4/172.17.0.1", "/ip6/2001:db8::7", "/ip6/2001:db8::8"];
         let told = [
-            "/ip6/2001:db8::7/udp/5001/quic-v1",
-            "/ip4/192.168.1.7/udp/5001/quic-v1",
-            "/ip6/2001:db8::7/tcp/5001",
-            "/ip4/192.168.1.7/tcp/5001",
             "/ip6/2001:db8::8/udp/5001/quic-v1",
+            "/ip4/192.168.1.7/udp/5001/quic-v1",
             "/ip6/2001:db8::8/tcp/5001",
+            "/ip4/192.168.1.7/tcp/5001",
+            "/ip6/2001:db8::7/udp/5001/quic-v1",
+            "/ip4/172.17.0.1/udp/5001/quic-v1",
+            "/ip6/2001:db8::7/tcp/5001",
+            "/ip4/172.17.0.1/tcp/5001",
             "/ip4/127.0.0.1/udp/5001/quic-v1",
             "/ip6/::1/udp/5001/quic-v1",
             "/ip4/127.0.0.1/tcp/5001",
             "/ip6/::1/tcp/5001",
         ];
-        assert_eq!(dialable(&all), addresses(&told), "and none that means nothing elsewhere");
-        assert_eq!(dialable(&addresses(&["/ip4/0.0.0.0/tcp/5001", "/ip6/::/tcp/5001"])), []);
+        let home = [&home[..], &["/ip4/192.168.1.7"]].concat();
+        assert_eq!(dialable(&all(&home), &used), addresses(&told), "and none that means nothing elsewhere");
+        let server = ["/ip4/172.17.0.1", "/ip4/203.0.113.9", "/ip6/2001:db8::7"];
+        let told =
+            ["/ip4/203.0.113.9/udp/5001/quic-v1", "/ip4/203.0.113.9/tcp/5001", "/ip6/2001:db8::7/udp/5001/quic-v1"];
+        assert_eq!(dialable(&all(&server), &used)[..3], addresses(&told), "also for who has no UDP");
+        assert_eq!(dialable(&addresses(&["/ip4/0.0.0.0/tcp/5001", "/ip6/::/tcp/5001"]), &used), []);
     }
 }

@@ -139,7 +139,8 @@ impl Worker {
 
     /// Whether a room can be left only by throwing it away: what would tell the members can not be written before one of them is online.
     pub(super) fn is_uncompared(&self, room: &RoomId) -> bool {
-        self.rooms.get(room).is_some_and(|entry| entry.guard.is_firm() && entry.room.is_member())
+        let inside = |entry: &super::entry::Entry| entry.room.is_member() || entry.room.other().is_some();
+        self.rooms.get(room).is_some_and(|entry| entry.guard.is_firm() && inside(entry))
     }
 
     /// Throws away a room in which nothing was written since it was thrown away before.

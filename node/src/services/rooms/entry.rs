@@ -153,6 +153,8 @@ pub(super) struct Entry {
     pub(super) committing: usize,
     /// How far messages that waited for their keys are opened.
     pub(super) opening: Opening,
+    /// When it is looked again for what fences pin: it could not be read.
+    pub(super) pins_again_ms: Option<u64>,
     /// Nothing is stored on our own account before: a change could not be stored. 0 if all is well.
     pub(super) rest_until_ms: u64,
     /// Whether anything may be written yet, and what clients want written meanwhile.
@@ -285,6 +287,7 @@ impl Entry {
             chain: Chain::default(),
             committing: 0,
             opening: Opening::default(),
+            pins_again_ms: None,
             handed: 0,
             rest_until_ms: 0,
             guard: Guard::open(),
@@ -339,19 +342,19 @@ impl Entry {
         entry.requests.follow(declined);
         let parts = store.scan(Some(&id), Namespace::Invite, super::instant::PREFIX).map_err(damaged)?;
         entry.parts = super::instant::decode(parts);
+        let meta = |name| store.get(Some(&id), Namespace::Meta, name).map_err(damaged);
+        entry.promised = super::promised::Promised::decode(meta(names::PROMISED)?.map(|row| row.to_vec()));
         entry.forget_former();
         entry.unresolved =
             entry.markers.keys().copied().filter(|device| *device != context.identity.device()).collect();
-        if let Some(bytes) = store.get(Some(&id), Namespace::Meta, names::READ).map_err(damaged)? {
+        if let Some(bytes) = meta(names::READ)? {
             entry.read = parlor_proto::codec::decode(&bytes, 64).unwrap_or_default();
         }
-        let meta = |name| store.get(Some(&id), Namespace::Meta, name).map_err(damaged);
         entry.wanted = super::attention::decode(meta(names::WANTED)?);
         entry.draft = super::attention::decode(meta(names::DRAFT)?);
         let deleted = store.scan(Some(&id), Namespace::Meta, names::DELETED).map_err(damaged)?.into_iter();
         let deleted = deleted.filter_map(|(name, _)| name.strip_prefix(names::DELETED)?.try_into().ok());
         entry.deleted = deleted.map(|id| (parlor_proto::EventId(id), true)).collect();
-        entry.promised = super::promised::Promised::decode(meta(names::PROMISED)?.map(|row| row.to_vec()));
         entry.opening.noted = meta(names::OPENING)?.is_some();
         entry.count_unread(context, store)?;
         entry.load_own_clock(store)?;
@@ -398,6 +401,7 @@ impl Entry {
             self.requests.due(),
             self.early.due(),
             self.opening.due(),
+            self.pins_again_ms,
         ];
         let said = self.speaker.due().filter(|_| self.is_heard());
         let attention = [said, self.listener.due(), self.wanted.due(now_ms)];

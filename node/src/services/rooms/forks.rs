@@ -9,6 +9,7 @@ use parlor_storage::{LogKind, ReadError, Store, Want};
 
 use super::entry::{Entry, Turn};
 use super::settle::Settle;
+use crate::limits::OPEN_AGAIN_MS;
 
 impl Turn<'_> {
     /// Has the store looked through for messages that the room is unsure of.
@@ -73,31 +74,46 @@ impl Turn<'_> {
         self.read(move |store| {
             let found = places(store, &room, &unplaced);
             Box::new(move |turn| {
+                let (found, is_all) = found;
+                if !is_all {
+                    turn.entry.pins_again_ms = Some(turn.now_ms.saturating_add(OPEN_AGAIN_MS));
+                }
                 let changes = turn.entry.room.pins_found(&found);
                 turn.tell_changes(&changes);
             })
         });
+    }
+
+    /// Time passed: looks again for what could not be read.
+    pub(super) fn tick_pins(&mut self) {
+        if self.entry.pins_again_ms.take_if(|again_ms| *again_ms <= self.now_ms).is_some() {
+            self.find_pins(self.entry.room.unplaced());
+        }
     }
 }
 
 impl Entry {
     /// The same for a room that is loaded. Blocks.
     pub(super) fn load_pins(&mut self, store: &Store) {
-        let found = places(store, &self.room.id(), &self.room.unplaced());
+        let (found, is_all) = places(store, &self.room.id(), &self.room.unplaced());
+        self.pins_again_ms = (!is_all).then_some(0);
         self.room.pins_found(&found);
     }
 }
 
-/// Under which names and numbers these messages are stored, as far as they are here and can be read. Blocks.
-fn places(store: &Store, room: &RoomId, ids: &[EventId]) -> Vec<(EventId, DeviceId, u64)> {
-    let place = |id: &EventId| match store.message(room, id) {
+/// Under which names and numbers these messages are stored, as far as they are here; and whether all could be looked for. Blocks.
+fn places(store: &Store, room: &RoomId, ids: &[EventId]) -> (Vec<(EventId, DeviceId, u64)>, bool) {
+    let mut is_all = true;
+    let mut place = |id: &EventId| match store.message(room, id) {
         Ok(row) => row.map(|row| (*id, row.device, row.seq)),
         Err(error) => {
-            tracing::warn!(room = %room.short(), %error, "which branch a fence means can not be read");
+            tracing::warn!(room = %room.short(), %error, "which branch a fence means is looked up later");
+            is_all = false;
             None
         }
     };
-    ids.iter().filter_map(place).collect()
+    let found = ids.iter().filter_map(&mut place).collect();
+    (found, is_all)
 }
 
 /// What the store holds around the place of a message that it does not hold; `None` if not even the one before it.

@@ -63,6 +63,9 @@ impl Turn<'_> {
             let here = [Series::control(me), Series::messages(me)].map(|series| self.entry.tables.seq(&series));
             let wanted = super::damaged::reached(&self.context.store, &self.id());
             if wanted.is_some_and(|(control, message)| here[0] < control || here[1] < message) {
+                if self.entry.room.other().is_some() {
+                    self.entry.guard.lacks(self.now_ms);
+                }
                 return;
             }
             let note = super::damaged::compared(&self.id());
@@ -74,9 +77,20 @@ impl Turn<'_> {
 
     /// Time passed.
     pub(super) fn tick_guard(&mut self) {
-        if self.entry.guard.tick(self.now_ms) {
-            tracing::debug!(room = %self.id().short(), "no member said what it holds of our logs: going on");
-            self.hold();
+        let was_firm = self.entry.guard.is_firm();
+        if !self.entry.guard.tick(self.now_ms) {
+            return;
+        }
+        tracing::debug!(room = %self.id().short(), "no member said what it holds of our logs: going on");
+        if was_firm {
+            let note = super::damaged::compared(&self.id());
+            self.hand_over(note, Settle::default());
+        }
+        self.hold();
+        if was_firm {
+            // Nobody has what said that this device is there: it says so again.
+            let (reply, _) = tokio::sync::oneshot::channel();
+            self.introduce(&[], reply);
         }
     }
 

@@ -100,7 +100,9 @@ impl Turn<'_> {
             return;
         }
         let (room, tables, n) = (&self.entry.room, &self.entry.tables, self.entry.promised.logs.len());
-        let lacks = |log: &DeviceId, seq: u64| tables.seq(&Series::messages(*log)) < seq && room.tells(log);
+        // Of a log that forked since, the rest stands under other names: what lacks of it is told anew by whoever comes.
+        let counts = |log: &DeviceId| room.tells(log) && !room.has_branches(log);
+        let lacks = |log: &DeviceId, seq: u64| tables.seq(&Series::messages(*log)) < seq && counts(log);
         self.entry.promised.logs.retain(|log, (seq, _)| lacks(log, *seq));
         if self.entry.promised.logs.len() != n {
             self.keep_promised();

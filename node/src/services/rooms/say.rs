@@ -4,10 +4,10 @@
 //! outbox, once, in one durable commit; the answer is the message as it is then.
 
 use parlor_api::{Code, CreatePoll, Message, PINS_MAX, Page, Problem, SendAnswer, Version};
-use parlor_proto::EventId;
 use parlor_proto::annotation;
 use parlor_proto::body::{Body, Edit, Pin, Poll, React, Redact, Text, Vote, mention};
-use parlor_proto::room::Refusal;
+use parlor_proto::room::{Refusal, Standing};
+use parlor_proto::{DeviceId, EventId};
 use parlor_storage::{Batch, Namespace, TimelineRow};
 
 use super::entry::{After, Turn, damaged, names};
@@ -320,7 +320,10 @@ impl Turn<'_> {
         }
         let said = sight.about(&looked.event.id()).map(|about| about.annotations.as_slice()).unwrap_or_default();
         let said = said.iter().filter(|it| it.author == looked.author && self.entry.early.get(&it.id).is_none());
-        if !said.clone().any(|said| said.act == annotation::Act::Redact) {
+        // Of a device that is out only what its fences hold counts, and which branch of its log that is may turn out later: whoever
+        // forges beside an early message hides by it for a while, and destroys nothing.
+        let is_in = |device: &DeviceId| self.entry.room.standing(device) == Standing::Live;
+        if !said.clone().any(|said| said.act == annotation::Act::Redact && is_in(&said.device)) {
             return batch;
         }
         if !looked.erased {

@@ -246,7 +246,12 @@ impl Turn<'_> {
 
     /// Whether a message is shown: whoever wrote it might, and is not blocked.
     fn shows(&self, row: &TimelineRow, event: &Event) -> bool {
-        let allowed = self.entry.room.verdict_on(event, &row.row.device) == parlor_proto::room::Verdict::Shown;
+        // On which branch of its log an early message stands is not known before the log has it.
+        let verdict = match self.entry.early.get(&event.id()) {
+            Some(_) => self.entry.room.verdict(event),
+            None => self.entry.room.verdict_on(event, &row.row.device),
+        };
+        let allowed = verdict == parlor_proto::room::Verdict::Shown;
         allowed && !self.is_of_blocked(&event.device())
     }
 

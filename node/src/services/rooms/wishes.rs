@@ -140,7 +140,7 @@ impl Turn<'_> {
     }
 
     fn leave(&mut self, force: bool, reply: Reply<()>) {
-        if !self.entry.room.is_member() {
+        if !self.entry.room.is_member() && !self.begins_again() {
             // Who has left already has what he wants; who was put out has not left.
             let left = self.standing() == parlor_api::Standing::Left;
             return drop(reply.send(if left { Ok(()) } else { Err(self.no_member()) }));

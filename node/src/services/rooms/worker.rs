@@ -411,6 +411,7 @@ impl Turn<'_> {
         self.tick_wanted();
         self.tick_early();
         self.tick_opening();
+        self.tick_pins();
         if self.entry.rest_until_ms != 0 && !self.entry.rests(self.now_ms) {
             self.entry.rest_until_ms = 0;
             self.bind();
