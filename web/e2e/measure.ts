@@ -1,5 +1,5 @@
 // What the page costs in a real browser: a start, a key press, a message that comes, scrolling through a long room both ways, an hour of
-// traffic. Prints a row of JSON for each, as the benches do (`xtask/src/bench.rs`). MESSAGES and TRAFFIC make it shorter.
+// traffic. Prints a row of JSON for each, as the benches do (`xtask/src/bench.rs`). MESSAGES, PAST and TRAFFIC make it shorter.
 import { loadavg } from 'node:os';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { eventually, fill, Node, roomOf } from './node';
 /** Messages in the room that is scrolled through. */
 const MESSAGES = Number(process.env.MESSAGES ?? 1_000_000);
 /** Messages that are scrolled past, each way. */
-const PAST = Math.min(MESSAGES - 1_000, 100_000);
+const PAST = Math.min(MESSAGES - 1_000, Number(process.env.PAST ?? 100_000));
 /** Messages of the accelerated hour: one a second. */
 const TRAFFIC = Number(process.env.TRAFFIC ?? 3_600);
 /** How much faster than an hour it goes. */
